@@ -1,0 +1,1 @@
+"""What every service may use; nothing here knows a service."""
