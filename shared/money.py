@@ -37,7 +37,7 @@ _DECIMAL_ROUNDING: dict[Rounding, str] = {
 class Money(BaseModel):
     """An amount in whole fen. Adding, subtracting and comparing need the same currency."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True)
 
     minor: Annotated[int, Field(ge=-_BIGINT_MAX, le=_BIGINT_MAX)]  # fen, may be negative
     currency: Literal["CNY"] = "CNY"

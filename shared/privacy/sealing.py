@@ -62,7 +62,8 @@ class Sealed(str):
     def __get_pydantic_core_schema__(
         cls, source: object, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        # hide the input: pydantic would otherwise print a rejected clear value in its error
+        # A model that carries a Sealed sets `hide_input_in_errors=True`: pydantic would otherwise
+        # print a rejected clear value in its error.
         return core_schema.no_info_after_validator_function(
             cls, core_schema.str_schema(pattern=SEALED_PATTERN, strict=True)
         )
