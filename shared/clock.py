@@ -29,15 +29,15 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-class ClockUnreadable(RuntimeError):
+class ClockUnreadableError(RuntimeError):
     """The clock file is missing or holds no instant."""
 
 
 class SteppedClock:
     """Stands still at the instant written in a file until the driver of a demo or test moves it.
 
-    All processes of a stack read the same file, so that all of them agree on "now". The file is read
-    again only when it was replaced.
+    All processes of a stack read the same file, so that all of them agree on "now". The file is
+    read again only when it was replaced.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +46,7 @@ class SteppedClock:
         self._now: datetime | None = None
 
     def now(self) -> datetime:
-        """Raises ClockUnreadable if the file is gone or is not one RFC 3339 instant."""
+        """Raises ClockUnreadableError if the file is gone or is not one RFC 3339 instant."""
         try:
             status = os.stat(self._path)
             # the inode too: two steps may fall into one tick of the file system's clock
@@ -55,14 +55,14 @@ class SteppedClock:
                 self._now = parse_instant(self._path.read_text(encoding="ascii").strip())
                 self._version = version
         except (OSError, ValueError) as problem:
-            raise ClockUnreadable(
+            raise ClockUnreadableError(
                 f"{self._path} must hold one RFC 3339 instant: {problem}"
             ) from None
         return self._now
 
 
 def step_clock(path: Path, instant: datetime) -> None:
-    """Move the business clock of a demo or test; readers see the old or the new instant, never half."""
+    """Move the business clock of a demo or test; readers see the old or the new instant."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:

@@ -1,4 +1,4 @@
-"""Names of things: UUIDv7 for machines, an application number that people can read out on the telephone."""
+"""Names of things: UUIDv7 for machines, an application number that people can read out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def new_id() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-class NotAnApplicationNumber(ValueError):
+class ApplicationNumberError(ValueError):
     """The text is not an application number; `code` says why: form, date or check_digit."""
 
     def __init__(self, code: str) -> None:
@@ -35,7 +35,7 @@ class NotAnApplicationNumber(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ApplicationNumber:
-    """Where and when an application was accepted: branch, business day, running number of that day."""
+    """Where and when an application was accepted: branch, business day, running number."""
 
     branch: str  # 4 digits
     day: date  # business day in the business zone
@@ -61,17 +61,17 @@ def make_application_number(branch: str, day: date, running: int) -> str:
 def parse_application_number(text: str) -> ApplicationNumber:
     """Read a number as people type it (spaces and hyphens are ignored).
 
-    Raises NotAnApplicationNumber: every single wrong digit is noticed by the check digit.
+    Raises ApplicationNumberError: every single wrong digit is noticed by the check digit.
     """
     digits = re.sub(r"[\s-]", "", text)
     if _APPLICATION_NUMBER.fullmatch(digits) is None:
-        raise NotAnApplicationNumber("form")
+        raise ApplicationNumberError("form")
     if luhn_check_digit(digits[:-1]) != digits[-1]:
-        raise NotAnApplicationNumber("check_digit")
+        raise ApplicationNumberError("check_digit")
     try:
         day = date(int(digits[4:8]), int(digits[8:10]), int(digits[10:12]))
     except ValueError:
-        raise NotAnApplicationNumber("date") from None
+        raise ApplicationNumberError("date") from None
     return ApplicationNumber(digits[:4], day, int(digits[12:17]))
 
 

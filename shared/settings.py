@@ -1,4 +1,4 @@
-"""Where a service finds its broker, database, secrets and neighbours: environment variables `BANKA_…`.
+"""Where a service finds its broker, database, secrets and neighbours: variables `BANKA_…`.
 
 Secrets are files, never variables: a variable shows in process lists and crash reports.
 """
@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         return ZoneInfo(self.business_zone)
 
     def required(self, name: str) -> str:
-        """A setting that this process cannot do without; raises SettingsError naming its variable."""
+        """A setting that this process needs; raises SettingsError naming its variable."""
         value = str(getattr(self, name))
         if not value:
             raise SettingsError(f"BANKA_{name.upper()} is not set")

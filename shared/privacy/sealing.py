@@ -1,7 +1,7 @@
-"""What a sealed value looks like, so that an event's payload can carry one without knowing how to open it.
+"""What a sealed value looks like: a payload can carry one without knowing how to open it.
 
-This module imports nothing that can encrypt: payload models need the type only. `shared.privacy.vault`
-seals and opens.
+This module imports nothing that can encrypt: payload models need the type only.
+`shared.privacy.vault` seals and opens.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic_core import core_schema
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
 
-# bk1 . UUID of the data key . base64url without padding of nonce (12 bytes) + ciphertext + tag (16 bytes)
+# bk1 . UUID of the data key . unpadded base64url of nonce (12 bytes) + ciphertext + tag (16 bytes)
 SEALED_PATTERN = (
     r"^bk1\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.[A-Za-z0-9_-]{38,}$"
 )
@@ -32,7 +32,7 @@ class DataClass(StrEnum):
 
 
 class SealedParts(NamedTuple):
-    """The pieces of a sealed value: which key opens it, and the bytes (nonce + ciphertext) in base64url."""
+    """The pieces of a sealed value: which key opens it, and nonce + ciphertext in base64url."""
 
     data_key_id: str
     body: str
@@ -41,8 +41,9 @@ class SealedParts(NamedTuple):
 class Sealed(str):
     """One personal field, encrypted; worthless without the person's key.
 
-    Its clear text never appears in `repr`, logs or schemas. Raises ValueError for anything that does
-    not have the form `bk1.<data key id>.<base64url>`: clear text cannot slip into a payload by mistake.
+    Its clear text never appears in `repr`, logs or schemas. Raises ValueError for anything that
+    does not have the form `bk1.<data key id>.<base64url>`: clear text cannot slip into a payload by
+    mistake.
     """
 
     __slots__ = ()

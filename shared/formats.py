@@ -1,0 +1,316 @@
+"""Whether a value that a customer gave can be what it claims: numbers with check digits, addresses.
+
+Every check is pure and returns findings; what a finding leads to (return code, question, decline) is
+decided by the service that asked. No finding carries the value itself.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Literal
+
+from shared.identifiers import luhn_check_digit
+
+Sex = Literal["female", "male"]
+
+
+class Severity(StrEnum):
+    """An error makes the value unusable; a warning asks a person to look."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class FormatCode(StrEnum):
+    """What is wrong with a value, for machines; words for people are in the parameters."""
+
+    EMPTY = "EMPTY"
+    ID_FORM = "ID_FORM"
+    ID_PROVINCE = "ID_PROVINCE"
+    ID_BIRTH_DATE = "ID_BIRTH_DATE"
+    ID_CHECK_DIGIT = "ID_CHECK_DIGIT"
+    ID_EXPIRED = "ID_EXPIRED"
+    ID_NOT_YET_VALID = "ID_NOT_YET_VALID"
+    ID_TERM = "ID_TERM"
+    CREDIT_CODE_FORM = "CREDIT_CODE_FORM"
+    CREDIT_CODE_CHECK_DIGIT = "CREDIT_CODE_CHECK_DIGIT"
+    MOBILE_FORM = "MOBILE_FORM"
+    MOBILE_VIRTUAL_OPERATOR = "MOBILE_VIRTUAL_OPERATOR"
+    CARD_FORM = "CARD_FORM"
+    CARD_CHECK_DIGIT = "CARD_CHECK_DIGIT"
+    CARD_NOT_UNIONPAY = "CARD_NOT_UNIONPAY"
+    POSTCODE_FORM = "POSTCODE_FORM"
+    POSTCODE_REPEATED = "POSTCODE_REPEATED"
+    EMPLOYER_TOO_SHORT = "EMPLOYER_TOO_SHORT"
+    EMPLOYER_EDGE_SPACE = "EMPLOYER_EDGE_SPACE"
+    EMPLOYER_PLACEHOLDER = "EMPLOYER_PLACEHOLDER"
+    ADDRESS_LENGTH = "ADDRESS_LENGTH"
+    OFFICE_PHONE_FORM = "OFFICE_PHONE_FORM"
+    OFFICE_PHONE_IS_MOBILE = "OFFICE_PHONE_IS_MOBILE"
+    EMAIL_FORM = "EMAIL_FORM"
+    NAME_FORM = "NAME_FORM"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with a value."""
+
+    code: FormatCode
+    severity: Severity = Severity.ERROR
+
+
+# GB/T 2260: first two digits of the region code
+PROVINCES: dict[str, str] = {
+    "11": "北京", "12": "天津", "13": "河北", "14": "山西", "15": "内蒙古",
+    "21": "辽宁", "22": "吉林", "23": "黑龙江",
+    "31": "上海", "32": "江苏", "33": "浙江", "34": "安徽", "35": "福建", "36": "江西", "37": "山东",
+    "41": "河南", "42": "湖北", "43": "湖南", "44": "广东", "45": "广西", "46": "海南",
+    "50": "重庆", "51": "四川", "52": "贵州", "53": "云南", "54": "西藏",
+    "61": "陕西", "62": "甘肃", "63": "青海", "64": "宁夏", "65": "新疆",
+    "71": "台湾", "81": "香港", "82": "澳门", "83": "台湾居住证",
+}  # fmt: skip
+
+_ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643
+_ID_CHECK = "10X98765432"
+_ID_FORM = re.compile(r"[0-9]{17}[0-9X]")
+# The county part 9999 is allocated nowhere, so no real person can have such a number.
+_SYNTHETIC_COUNTY = "9999"
+
+_CREDIT_CODE_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # GB 32100
+_CREDIT_CODE_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
+_CREDIT_CODE_FORM = re.compile(rf"[{_CREDIT_CODE_ALPHABET}]{{18}}")
+
+_MOBILE_FORM = re.compile(r"1[3-9][0-9]{9}")
+_CARD_FORM = re.compile(r"[0-9]{16}")
+_POSTCODE_FORM = re.compile(r"[0-9]{6}")
+_LANDLINE_FORM = re.compile(r"(0[0-9]{2,3})-?([0-9]{7,8})")
+_OFFICE_MOBILE_FORM = re.compile(r"1[0-9]{10}")
+_EMAIL_FORM = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}")
+_NAME_FORM = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff·]{2,30}|[A-Za-z][A-Za-z .'-]{1,49}")
+
+ADDRESS_LENGTH = (6, 80)  # characters, both ends included
+EMPLOYER_PLACEHOLDERS = frozenset({"自由职业", "待核实", "个体", "无业", "待业", "无工作"})
+
+
+@dataclass(frozen=True, slots=True)
+class ResidentId:
+    """What a resident ID number says about its holder."""
+
+    region: str  # 6 digits, GB/T 2260; retired county codes stay valid
+    birth_date: date
+    sex: Sex
+
+    @property
+    def province(self) -> str:
+        """Two digits, a key of PROVINCES."""
+        return self.region[:2]
+
+
+def normalise_resident_id(text: str) -> str:
+    """The number as it is compared and stored: no spaces around it, capital X."""
+    return text.strip().upper()
+
+
+def check_resident_id(text: str, today: date) -> list[Finding]:
+    """Form, province, birth date and check digit of an 18-character resident ID number."""
+    number = normalise_resident_id(text)
+    if not number:
+        return [Finding(FormatCode.EMPTY)]
+    if _ID_FORM.fullmatch(number) is None:
+        return [Finding(FormatCode.ID_FORM)]
+    findings = []
+    if number[:2] not in PROVINCES:
+        findings.append(Finding(FormatCode.ID_PROVINCE))
+    birth = _birth_date(number)
+    if birth is None or birth.year < 1900 or birth > today:
+        findings.append(Finding(FormatCode.ID_BIRTH_DATE))
+    if resident_id_check_digit(number[:17]) != number[17]:
+        findings.append(Finding(FormatCode.ID_CHECK_DIGIT))
+    return findings
+
+
+def read_resident_id(text: str) -> ResidentId:
+    """What the number says; raises ValueError (without the number) if form or date are impossible."""
+    number = normalise_resident_id(text)
+    birth = _birth_date(number) if _ID_FORM.fullmatch(number) else None
+    if birth is None:
+        raise ValueError("not a resident ID number")
+    return ResidentId(number[:6], birth, "male" if int(number[16]) % 2 else "female")
+
+
+def resident_id_check_digit(first17: str) -> str:
+    """The 18th character of a resident ID number (GB 11643, ISO 7064 MOD 11-2)."""
+    total = sum(int(d) * w for d, w in zip(first17, _ID_WEIGHTS, strict=True))
+    return _ID_CHECK[total % 11]
+
+
+def make_synthetic_resident_id(province: str, birth_date: date, sequence: int) -> str:
+    """A made-up number for demos and tests that passes every check and can be nobody's.
+
+    Its county code (9999) is allocated nowhere. `sequence` 0–999; odd is male.
+    """
+    body = f"{province}{_SYNTHETIC_COUNTY}{birth_date:%Y%m%d}{sequence:03d}"
+    return body + resident_id_check_digit(body)
+
+
+def is_synthetic_resident_id(text: str) -> bool:
+    """Whether the number was made up by `make_synthetic_resident_id`."""
+    number = normalise_resident_id(text)
+    return _ID_FORM.fullmatch(number) is not None and number[2:6] == _SYNTHETIC_COUNTY
+
+
+def check_id_term(
+    birth_date: date, issued: date, expires: date | None, today: date
+) -> list[Finding]:
+    """Whether an ID card is in force and its term fits the holder's age at issue.
+
+    `expires` None is 长期. 居民身份证法 Art. 5: 5 years under 16, 10 years from 16 to 25, 20 years
+    from 26 to 45, without end from 46.
+    """
+    findings = []
+    if issued > today:
+        findings.append(Finding(FormatCode.ID_NOT_YET_VALID))
+    if expires is not None and expires < today:
+        findings.append(Finding(FormatCode.ID_EXPIRED))
+    age = age_on(birth_date, issued)
+    years = 5 if age < 16 else 10 if age < 26 else 20 if age < 46 else None
+    if issued < birth_date or not _is_term(issued, expires, years):
+        findings.append(Finding(FormatCode.ID_TERM))
+    return findings
+
+
+def age_on(birth_date: date, day: date) -> int:
+    """Full years of age on a day; born on 29 February, one turns a year older on 1 March."""
+    before_birthday = (day.month, day.day) < (birth_date.month, birth_date.day)
+    return day.year - birth_date.year - before_birthday
+
+
+def check_credit_code(text: str) -> list[Finding]:
+    """统一社会信用代码 of an employer or business: 18 characters, the last a check character."""
+    code = text.strip().upper()
+    if not code:
+        return [Finding(FormatCode.EMPTY)]
+    if _CREDIT_CODE_FORM.fullmatch(code) is None:
+        return [Finding(FormatCode.CREDIT_CODE_FORM)]
+    if credit_code_check_character(code[:17]) != code[17]:
+        return [Finding(FormatCode.CREDIT_CODE_CHECK_DIGIT)]
+    return []
+
+
+def credit_code_check_character(first17: str) -> str:
+    """The 18th character of a 统一社会信用代码 (GB 32100)."""
+    total = sum(
+        _CREDIT_CODE_ALPHABET.index(c) * w
+        for c, w in zip(first17, _CREDIT_CODE_WEIGHTS, strict=True)
+    )
+    # the outer remainder matters: a sum divisible by 31 gives 0, not 31
+    return _CREDIT_CODE_ALPHABET[(31 - total % 31) % 31]
+
+
+def check_mobile(text: str) -> list[Finding]:
+    """A mainland mobile number; numbers of virtual operators (170, 171) are worth a look."""
+    if not text:
+        return [Finding(FormatCode.EMPTY)]
+    if _MOBILE_FORM.fullmatch(text) is None:
+        return [Finding(FormatCode.MOBILE_FORM)]
+    if text.startswith(("170", "171")):
+        return [Finding(FormatCode.MOBILE_VIRTUAL_OPERATOR, Severity.WARNING)]
+    return []
+
+
+def check_card_number(text: str) -> list[Finding]:
+    """A card number: 16 digits that pass the Luhn test; a number outside UnionPay's 62 is a warning."""
+    if not text:
+        return [Finding(FormatCode.EMPTY)]
+    if _CARD_FORM.fullmatch(text) is None:
+        return [Finding(FormatCode.CARD_FORM)]
+    findings = []
+    if luhn_check_digit(text[:-1]) != text[-1]:
+        findings.append(Finding(FormatCode.CARD_CHECK_DIGIT))
+    if not text.startswith("62"):
+        findings.append(Finding(FormatCode.CARD_NOT_UNIONPAY, Severity.WARNING))
+    return findings
+
+
+def check_postcode(text: str) -> list[Finding]:
+    """Six digits, not six identical ones; 222222 is a real place (连云港)."""
+    if not text:
+        return [Finding(FormatCode.EMPTY)]
+    if _POSTCODE_FORM.fullmatch(text) is None:
+        return [Finding(FormatCode.POSTCODE_FORM)]
+    if len(set(text)) == 1 and text != "222222":
+        return [Finding(FormatCode.POSTCODE_REPEATED)]
+    return []
+
+
+def check_employer(text: str) -> list[Finding]:
+    """An employer's name: two characters or more, no spaces at its ends, no stand-in for none."""
+    if not text.strip():
+        return [Finding(FormatCode.EMPTY)]
+    findings = []
+    if text != text.strip():
+        findings.append(Finding(FormatCode.EMPLOYER_EDGE_SPACE))
+    if len(text.strip()) < 2:
+        findings.append(Finding(FormatCode.EMPLOYER_TOO_SHORT))
+    if text.strip() in EMPLOYER_PLACEHOLDERS:
+        findings.append(Finding(FormatCode.EMPLOYER_PLACEHOLDER))
+    return findings
+
+
+def check_address(text: str) -> list[Finding]:
+    """A postal address of 6–80 characters."""
+    if not text.strip():
+        return [Finding(FormatCode.EMPTY)]
+    shortest, longest = ADDRESS_LENGTH
+    if not shortest <= len(text.strip()) <= longest:
+        return [Finding(FormatCode.ADDRESS_LENGTH)]
+    return []
+
+
+def check_office_phone(text: str, mobile: str) -> list[Finding]:
+    """Area code and 7–8 digits, or 11 digits that begin with 1; never the applicant's own mobile."""
+    if not text:
+        return [Finding(FormatCode.EMPTY)]
+    if _OFFICE_MOBILE_FORM.fullmatch(text) is None and _LANDLINE_FORM.fullmatch(text) is None:
+        return [Finding(FormatCode.OFFICE_PHONE_FORM)]
+    if text == mobile:
+        return [Finding(FormatCode.OFFICE_PHONE_IS_MOBILE)]
+    return []
+
+
+def check_email(text: str) -> list[Finding]:
+    """An e-mail address that an SMTP server could take."""
+    if not text:
+        return [Finding(FormatCode.EMPTY)]
+    if _EMAIL_FORM.fullmatch(text) is None:
+        return [Finding(FormatCode.EMAIL_FORM)]
+    return []
+
+
+def check_name(text: str) -> list[Finding]:
+    """A person's name: 2–30 Chinese characters (with · in between), or Latin letters."""
+    if not text.strip():
+        return [Finding(FormatCode.EMPTY)]
+    if _NAME_FORM.fullmatch(text) is None or text.startswith("·") or text.endswith("·"):
+        return [Finding(FormatCode.NAME_FORM)]
+    return []
+
+
+def _birth_date(number: str) -> date | None:
+    try:
+        return date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
+    except ValueError:
+        return None
+
+
+def _is_term(issued: date, expires: date | None, years: int | None) -> bool:
+    if expires is None or years is None:
+        return expires is None and years is None
+    try:
+        end = issued.replace(year=issued.year + years)
+    except ValueError:  # issued on 29 February
+        end = date(issued.year + years, 3, 1)
+    return abs((expires - end).days) <= 1  # some cards name the day before
