@@ -1,0 +1,327 @@
+"""What intake publishes: the application until it is handed to review and again after the decision,
+its papers, the card's facts once they are checked, and the organisation."""
+
+from datetime import date
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from shared.events.payload import (
+    ApplicationEvent,
+    CreditConsent,
+    Instant,
+    Part,
+    Party,
+    Payload,
+)
+from shared.money import Money
+
+
+class ApplicationDrafted(ApplicationEvent):
+    """An application was begun; nothing has been handed in yet."""
+
+    type: ClassVar[str] = "banka.application.drafted.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+
+class ApplicationSubmitted(ApplicationEvent):
+    """The customer handed the application in."""
+
+    type: ClassVar[str] = "banka.application.submitted.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    parties: list[Party]
+    consent: CreditConsent | None = None
+    new_to_bank: bool
+    age_band: str = Field(description="such as 26-35; `unknown` where the ID does not tell")
+    income_band: str = Field(
+        description="monthly, in yuan, such as 5000-9999; `unknown` where not given"
+    )
+    requested_limit: Money | None = None
+    reopens: str | None = Field(
+        default=None, description="application that this one takes up again"
+    )
+
+
+class PreCheckStarted(ApplicationEvent):
+    """The office began to check the form and the papers (初审)."""
+
+    type: ClassVar[str] = "banka.application.pre-check-started.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+
+class WantedItem(Part):
+    """One paper or one field that the customer has to bring or mend. `item` is a checklist item,
+    `code` the return code; `field` names the form's field where the fault is there."""
+
+    item: str
+    code: str
+    field: str | None = None
+
+
+class MaterialRequested(ApplicationEvent):
+    """Something is missing or wrong: here is everything that is, in one list, and by when it is
+    needed."""
+
+    type: ClassVar[str] = "banka.application.material-requested.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    items: list[WantedItem] = Field(min_length=1)
+    deadline: Instant
+    round: int = Field(ge=1, description="how many times the customer has been asked")
+
+
+class MaterialReminded(ApplicationEvent):
+    """The deadline for the missing material is near and the customer was reminded."""
+
+    type: ClassVar[str] = "banka.application.material-reminded.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    items: list[WantedItem]
+    deadline: Instant
+
+
+class DocumentReceived(ApplicationEvent):
+    """A paper arrived and is kept, encrypted, in the document store."""
+
+    type: ClassVar[str] = "banka.document.received.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    document_id: str
+    document_number: str = Field(description="the office's running number of the paper")
+    item: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    media_type: Literal["application/pdf", "image/jpeg", "image/png"]
+    size: int = Field(ge=1, description="bytes")
+
+
+class MaterialCompleted(ApplicationEvent):
+    """Everything that was asked for is in; the office checks again."""
+
+    type: ClassVar[str] = "banka.application.material-completed.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+
+class HandedDocument(Part):
+    """A paper that review may look at."""
+
+    document_id: str
+    item: str
+    sha256: str
+    media_type: str
+
+
+class PreCheckPassed(ApplicationEvent):
+    """The form and the papers are complete: the application is handed to review, with all that
+    review needs."""
+
+    type: ClassVar[str] = "banka.application.pre-check-passed.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    parties: list[Party]
+    consent: CreditConsent
+    documents: list[HandedDocument]
+    new_to_bank: bool
+    age_band: str
+    income_band: str
+    requested_limit: Money | None = None
+    warnings: list[str] = Field(
+        default=[], description="codes of findings that did not stop the application"
+    )
+    submitted_at: Instant
+
+
+class WithdrawalRequested(ApplicationEvent):
+    """The customer wants out while review holds the application; review grants or refuses."""
+
+    type: ClassVar[str] = "banka.application.withdrawal-requested.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    request_id: str
+
+
+class ApplicationWithdrawn(ApplicationEvent):
+    """The customer took the application back while it lay with intake."""
+
+    type: ClassVar[str] = "banka.application.withdrawn.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    request_id: str
+
+
+class ApplicationExpired(ApplicationEvent):
+    """A deadline of the customer passed and the application was closed (超时关闭)."""
+
+    type: ClassVar[str] = "banka.application.expired.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    reason: Literal["draft-abandoned", "material-not-supplied", "card-not-activated"]
+
+
+class CardEvent(ApplicationEvent):
+    """What every event about the card carries. `card_id` is ours; a card number never leaves core
+    banking."""
+
+    card_id: str
+
+
+class CardOrdered(CardEvent):
+    """The card factory was asked to make the card."""
+
+    type: ClassVar[str] = "banka.card.ordered.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    limit: Money
+
+
+class CardProduced(CardEvent):
+    """The card factory made the card."""
+
+    type: ClassVar[str] = "banka.card.produced.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+
+class CardPosted(CardEvent):
+    """The card is in the post."""
+
+    type: ClassVar[str] = "banka.card.posted.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+
+class CardDelivered(CardEvent):
+    """The customer signed for the card."""
+
+    type: ClassVar[str] = "banka.card.delivered.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+
+class CardActivated(CardEvent):
+    """The customer activated the card after the identity check."""
+
+    type: ClassVar[str] = "banka.card.activated.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+
+class CardFirstUsed(CardEvent):
+    """The customer paid with the card for the first time (首刷)."""
+
+    type: ClassVar[str] = "banka.card.first-used.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+
+class CardFactRefused(ApplicationEvent):
+    """A partner reported something about a card that cannot be true, such as activated on a
+    declined application; it was answered `rejected` and somebody has to look."""
+
+    type: ClassVar[str] = "banka.card.fact-refused.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    partner: str
+    reported: str = Field(description="type of the partner's event")
+    partner_event_id: str
+
+
+class BranchChanged(Payload):
+    """A branch as it is now; the whole state, not a difference."""
+
+    type: ClassVar[str] = "banka.branch.changed.v1"
+    topic: ClassVar[str] = "banka.reference"
+
+    branch: str = Field(pattern=r"^\d{4}$")
+    name_zh: str
+    name_en: str
+    region: str = Field(pattern=r"^\d{2}$")
+    open: bool = True
+
+
+class StaffChanged(Payload):
+    """A member of staff as they are now: roles, branches, and the epoch that ends older sessions.
+    Staff are known by their number and the name they go by at work."""
+
+    type: ClassVar[str] = "banka.staff.changed.v1"
+    topic: ClassVar[str] = "banka.reference"
+
+    staff_id: str
+    username: str
+    display_name: str
+    roles: list[str]
+    branches: list[str] = Field(description="branches whose cases they may see; `*` for all")
+    desk: str
+    session_epoch: int = Field(ge=0, description="sessions signed with a lower epoch have ended")
+    active: bool = True
+
+
+class InboundAccepted(Payload):
+    """Answer to a partner: your event was taken."""
+
+    type: ClassVar[str] = "banka.inbound.accepted.v1"
+    topic: ClassVar[str] = "banka.outbound.<partner>"
+
+    partner_event_id: str
+    partner_reference: str
+    application_id: str
+    application_number: str
+    state: str
+    applied: bool = Field(
+        description="false for a fact that changed nothing, such as one that came late"
+    )
+
+
+class Problem(Part):
+    """One thing that is wrong: a JSON pointer, a code, and how to mend it. Never a value."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class InboundRejected(Payload):
+    """Answer to a partner: your event was not taken, and this is everything that is wrong with
+    it."""
+
+    type: ClassVar[str] = "banka.inbound.rejected.v1"
+    topic: ClassVar[str] = "banka.outbound.<partner>"
+
+    partner_event_id: str | None = None
+    partner_reference: str | None = None
+    code: str
+    problems: list[Problem]
+
+
+class ApplicationStatusChanged(Payload):
+    """The part of an application's progress that the partner who sent it may know."""
+
+    type: ClassVar[str] = "banka.application-status.changed.v1"
+    topic: ClassVar[str] = "banka.outbound.<partner>"
+
+    partner_reference: str
+    application_id: str
+    application_number: str
+    status: Literal[
+        "received",
+        "material-wanted",
+        "in-review",
+        "approved",
+        "declined",
+        "card-on-its-way",
+        "closed",
+        "in-use",
+    ]
+    wanted: list[WantedItem] = Field(default=[])
+    deadline: Instant | None = None
+    reapply_from: date | None = None
+
+
+class CardOrderRequested(Payload):
+    """Order to the card factory, and notice to core banking, that a card is wanted. Addressee and
+    embossing name are JWE to the partner's key; without one, the partner fetches them from core
+    banking by `card_id`."""
+
+    type: ClassVar[str] = "banka.card-order.requested.v1"
+    topic: ClassVar[str] = "banka.outbound.<partner>"
+
+    card_id: str
+    application_id: str
+    application_number: str
+    product: str
+    limit: Money

@@ -1,0 +1,124 @@
+"""What every payload has in common."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from shared.privacy.sealing import Sealed
+
+
+def _aware(instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        raise ValueError("an instant needs its offset from UTC, e.g. 2026-11-02T01:30:00Z")
+    return instant
+
+
+Instant = Annotated[datetime, AfterValidator(_aware)]
+"""A point in time with its offset; written as RFC 3339 in UTC."""
+
+
+class Payload(BaseModel):
+    """The business data of one event.
+
+    `type` is the CloudEvents type, `banka.<thing>.<past tense>.v<n>`; `topic` the Kafka topic it is
+    published to, or a pattern with `<partner>` in it. Readers ignore fields that they do not know,
+    so a publisher may add one; taking one away, or asking for one more, is a new version of the
+    type.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    type: ClassVar[str]
+    topic: ClassVar[str]
+
+
+class Part(BaseModel):
+    """A part of a payload that is not an event by itself."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+
+class ApplicantType(StrEnum):
+    """Who applies, because that decides which papers are needed."""
+
+    SALARIED = "salaried"
+    SELF_EMPLOYED = "self_employed"
+    ASSET_OWNER = "asset_owner"
+    STUDENT = "student"
+    EXISTING_CUSTOMER = "existing_customer"
+    SUPPLEMENTARY = "supplementary"
+
+
+class Channel(StrEnum):
+    """The way by which an application reached the bank."""
+
+    COUNTER = "counter"
+    WEB = "web"
+    MOBILE_APP = "mobile_app"
+    BATCH = "batch"
+    PARTNER = "partner"
+
+
+class PartyRole(StrEnum):
+    """What a person is to an application."""
+
+    APPLICANT = "applicant"
+    SUPPLEMENTARY_HOLDER = "supplementary_holder"
+    GUARDIAN = "guardian"
+    CONTACT = "contact"
+
+
+FIELD_CLASSES: dict[str, str] = {
+    "name": "contact",
+    "mobile": "contact",
+    "email": "contact",
+    "salutation": "contact",
+    "id_number": "identity",
+    "id_issued": "identity",
+    "id_expires": "identity",
+    "home_address": "identity",
+    "nationality": "identity",
+    "employer": "financial",
+    "occupation": "financial",
+    "work_address": "financial",
+    "office_phone": "financial",
+    "monthly_income": "financial",
+    "other_bank_limits": "financial",
+}
+"""Every personal field of a party and the class of the key that seals it. `monthly_income` and
+`other_bank_limits` are whole fen as digits; dates are ISO 8601; `salutation` is `mr` or `ms`."""
+
+
+class Party(Part):
+    """A person in an application, known by a random `party_id`; `person` is the pseudonym that
+    links a person's parties. `fields` holds sealed values by field name, each of a class named in
+    `FIELD_CLASSES`."""
+
+    party_id: str
+    person: str
+    role: PartyRole
+    fields: dict[str, Sealed]
+
+
+class CreditConsent(Part):
+    """The written consent without which no bureau may be asked (征信业管理条例 18, 19)."""
+
+    signed_at: Instant
+    purpose: str
+
+
+class ApplicationEvent(Payload):
+    """What every event about an application carries, so that no reader has to look it up."""
+
+    application_id: str
+    application_number: str
+    branch: str = Field(description="legal branch that accepted the application, 4 digits")
+    region: str = Field(description="province of the branch, 2 digits as in the resident ID")
+    channel: Channel
+    product: str
+    product_version: str = Field(
+        description="version of the product's parameters, fixed at the start"
+    )
+    applicant_type: ApplicantType

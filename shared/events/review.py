@@ -1,0 +1,175 @@
+"""What review publishes: what it decided and asked for, and, on a topic of its own, how it got
+there."""
+
+from datetime import date
+from enum import StrEnum
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from shared.events.intake import WantedItem
+from shared.events.payload import ApplicationEvent
+from shared.money import Money
+
+
+class DeclineCategory(StrEnum):
+    """The broad reasons that may be told outside the bank; counts by category sum to the
+    declines."""
+
+    CREDIT_HISTORY = "credit_history"
+    TOO_MANY_QUERIES = "too_many_queries"
+    INCOME_DEBT_MISMATCH = "income_debt_mismatch"
+    INCONSISTENT_INFORMATION = "inconsistent_information"
+    MATERIAL_UNSOUND = "material_unsound"
+    ELIGIBILITY = "eligibility"
+    INTERNAL = "internal"
+
+
+class ChecksCompleted(ApplicationEvent):
+    """Identity, credit bureau and watchlist have answered; the policy can be applied."""
+
+    type: ClassVar[str] = "banka.application.checks-completed.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+
+class ApplicationReferred(ApplicationEvent):
+    """The policy wants a person to decide. What made it so stays with review, but for codes that
+    may be told."""
+
+    type: ClassVar[str] = "banka.application.referred.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    reason_codes: list[str]
+    policy_version: str
+
+
+class MaterialWanted(ApplicationEvent):
+    """The reviewer needs more from the customer; the application goes back to intake."""
+
+    type: ClassVar[str] = "banka.application.material-wanted.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    items: list[WantedItem] = Field(min_length=1)
+    staff_id: str
+
+
+class ApplicationHeld(ApplicationEvent):
+    """The application rests while the bank looks into something; outside review the reason is only
+    `internal`."""
+
+    type: ClassVar[str] = "banka.application.held.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    reason: Literal["internal"] = "internal"
+
+
+class ApplicationReleased(ApplicationEvent):
+    """The application rests no longer and goes to a person."""
+
+    type: ClassVar[str] = "banka.application.released.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+
+class Decided(ApplicationEvent):
+    """What every decision carries: enough to find the frozen evidence, nothing of the evidence
+    itself."""
+
+    decision_id: str
+    reason_codes: list[str] = Field(description="codes that may be known outside review")
+    policy_version: str
+    policy_digest: str
+    automatic: bool
+    decided_by: list[str] = Field(
+        description="staff ids, first decider then second signature; empty if automatic"
+    )
+
+
+class ApplicationApproved(Decided):
+    """The bank grants the card, with this limit."""
+
+    type: ClassVar[str] = "banka.application.approved.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    limit: Money
+
+
+class ApplicationDeclined(Decided):
+    """The bank does not grant the card."""
+
+    type: ClassVar[str] = "banka.application.declined.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    category: DeclineCategory
+    reapply_from: date = Field(
+        description="first business day on which a new application is looked at"
+    )
+
+
+class WithdrawalGranted(ApplicationEvent):
+    """Review let the application go, as the customer asked."""
+
+    type: ClassVar[str] = "banka.application.withdrawal-granted.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    request_id: str
+
+
+class WithdrawalRefused(ApplicationEvent):
+    """The customer's wish to withdraw came after review had given the application away."""
+
+    type: ClassVar[str] = "banka.application.withdrawal-refused.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    request_id: str
+    reason: Literal["already-decided", "already-ended", "with-intake"]
+
+
+class ReviewEvent(ApplicationEvent):
+    """What every event on review's own topic carries."""
+
+    topic: ClassVar[str] = "banka.review"
+
+
+class CheckRequested(ReviewEvent):
+    """One of the bank's systems is to be asked about the applicant."""
+
+    type: ClassVar[str] = "banka.check.requested.v1"
+
+    check: str
+    attempt: int = Field(ge=1)
+
+
+class CheckCompleted(ReviewEvent):
+    """A check ended: it answered, or is known not to. The answer itself stays sealed in review's
+    database."""
+
+    type: ClassVar[str] = "banka.check.completed.v1"
+
+    check: str
+    outcome: Literal["answered", "unavailable"]
+
+
+class ReviewClaimed(ReviewEvent):
+    """A reviewer took the case from the queue."""
+
+    type: ClassVar[str] = "banka.review.claimed.v1"
+
+    staff_id: str
+
+
+class ReviewProposed(ReviewEvent):
+    """A reviewer decided; a second person has yet to sign."""
+
+    type: ClassVar[str] = "banka.review.proposed.v1"
+
+    staff_id: str
+    outcome: Literal["approve", "decline"]
+
+
+class ReviewSigned(ReviewEvent):
+    """A second person confirmed the decision, or sent it back."""
+
+    type: ClassVar[str] = "banka.review.signed.v1"
+
+    staff_id: str
+    outcome: Literal["confirmed", "returned"]
