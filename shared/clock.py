@@ -5,7 +5,6 @@ Time-outs, leases, back-off and lag never use it: they go by the machine's and t
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from datetime import UTC, datetime
@@ -48,7 +47,7 @@ class SteppedClock:
     def now(self) -> datetime:
         """Raises ClockUnreadableError if the file is gone or is not one RFC 3339 instant."""
         try:
-            status = os.stat(self._path)
+            status = self._path.stat()
             # the inode too: two steps may fall into one tick of the file system's clock
             version = (status.st_mtime_ns, status.st_ino, status.st_size)
             if version != self._version or self._now is None:
@@ -63,16 +62,16 @@ class SteppedClock:
 
 def step_clock(path: Path, instant: datetime) -> None:
     """Move the business clock of a demo or test; readers see the old or the new instant."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(format_instant(instant) + "\n")
         # the services may run as another user than the driver
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        temporary.chmod(0o644)
+        temporary.replace(path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
 
 

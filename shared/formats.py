@@ -1,7 +1,7 @@
 """Whether a value that a customer gave can be what it claims: numbers with check digits, addresses.
 
-Every check is pure and returns findings; what a finding leads to (return code, question, decline) is
-decided by the service that asked. No finding carries the value itself.
+Every check is pure and returns findings; what a finding leads to (return code, question, decline)
+is decided by the service that asked. No finding carries the value itself.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class Finding:
 PROVINCES: dict[str, str] = {
     "11": "北京", "12": "天津", "13": "河北", "14": "山西", "15": "内蒙古",
     "21": "辽宁", "22": "吉林", "23": "黑龙江",
-    "31": "上海", "32": "江苏", "33": "浙江", "34": "安徽", "35": "福建", "36": "江西", "37": "山东",
+    "31": "上海", "32": "江苏", "33": "浙江", "34": "安徽", "35": "福建", "36": "江西",
+    "37": "山东",
     "41": "河南", "42": "湖北", "43": "湖南", "44": "广东", "45": "广西", "46": "海南",
     "50": "重庆", "51": "四川", "52": "贵州", "53": "云南", "54": "西藏",
     "61": "陕西", "62": "甘肃", "63": "青海", "64": "宁夏", "65": "新疆",
@@ -133,7 +134,7 @@ def check_resident_id(text: str, today: date) -> list[Finding]:
 
 
 def read_resident_id(text: str) -> ResidentId:
-    """What the number says; raises ValueError (without the number) if form or date are impossible."""
+    """What the number says; raises ValueError (without the number) if it cannot be one."""
     number = normalise_resident_id(text)
     birth = _birth_date(number) if _ID_FORM.fullmatch(number) else None
     if birth is None:
@@ -222,7 +223,7 @@ def check_mobile(text: str) -> list[Finding]:
 
 
 def check_card_number(text: str) -> list[Finding]:
-    """A card number: 16 digits that pass the Luhn test; a number outside UnionPay's 62 is a warning."""
+    """A card number: 16 digits that pass the Luhn test; one outside UnionPay's 62 is a warning."""
     if not text:
         return [Finding(FormatCode.EMPTY)]
     if _CARD_FORM.fullmatch(text) is None:

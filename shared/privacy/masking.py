@@ -1,6 +1,6 @@
 """How personal values are shown to people who need to recognise but not to know them.
 
-A value that does not have the expected form is masked whole: a mask never shows more than it should.
+A value that does not have the expected form is masked whole: a mask never shows more than it may.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pydantic_core import core_schema
 
@@ -48,7 +48,7 @@ class Sealed(str):
 
     __slots__ = ()
 
-    def __new__(cls, value: str) -> Sealed:
+    def __new__(cls, value: str) -> Self:
         if _SEALED.fullmatch(value) is None:
             # the value may be somebody's clear data: it must not stand in the error
             raise ValueError("not a sealed value (bk1.<data key id>.<base64url>)")

@@ -1,0 +1,487 @@
+"""The vault: seals personal fields, opens them for those who may, and forgets a person for good.
+
+Keys form a chain: bank key → person's key → a data key per party, application and class. Destroying
+the person's key makes every sealed value of theirs unreadable wherever it lies: on topics, in logs
+of events, in dead letters. The database's row-level security decides which classes a service can open.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+import asyncpg
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from shared.formats import normalise_resident_id
+from shared.identifiers import new_id
+from shared.privacy.bank_key import KEY_BYTES, NONCE_BYTES, BankKey
+from shared.privacy.sealing import DataClass, Sealed
+
+if TYPE_CHECKING:
+    from asyncpg import Pool, Record
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = PoolConnectionProxy[Record] | asyncpg.Connection[Record]
+
+VAULT_MIGRATIONS: Final = Path(__file__).with_name("vault_migrations")
+VAULT_DATABASE: Final = "banka_vault"
+CACHE_SECONDS: Final = 60.0  # how long an unwrapped key may outlive its destruction
+_CACHE_KEYS: Final = 20_000
+
+IndexKind = Literal["mobile", "id_number"]
+
+
+class KeyUnavailableError(LookupError):
+    """A sealed value cannot be opened: its key was destroyed, its person is restricted, or this
+    role may not see its class. Which of these it is does not show, on purpose.
+    """
+
+    def __init__(self, data_key_ids: Iterable[str]) -> None:
+        super().__init__(f"no key to open: {', '.join(sorted(data_key_ids))}")
+
+
+class SealBrokenError(ValueError):
+    """A sealed value was altered, or stands in a party or field that it was not sealed for."""
+
+
+class Erasure(StrEnum):
+    """What became of a request to delete a person's data."""
+
+    DESTROYED = "destroyed"  # keys are gone; after the vault's backups (30 days) for good
+    RESTRICTED = "restricted"  # a legal retention term runs: kept, but nobody opens it
+    UNKNOWN = "unknown"  # no such person
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedParty:
+    """A party found by a phone or ID number."""
+
+    person: str
+    party_id: str
+    application_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """An unwrapped key of one party, application and class; lives in memory for a minute."""
+
+    data_key_id: str
+    party_id: str
+    application_id: str
+    data_class: DataClass
+    cipher: AESGCM = field(repr=False)
+
+    def seal(self, field_name: str, text: str) -> Sealed:
+        """Encrypt one field of the party; the result opens only for this party and field."""
+        nonce = os.urandom(NONCE_BYTES)
+        body = nonce + self.cipher.encrypt(
+            nonce, text.encode(), _associated(self.party_id, field_name)
+        )
+        encoded = base64.urlsafe_b64encode(body).rstrip(b"=").decode("ascii")
+        return Sealed(f"bk1.{self.data_key_id}.{encoded}")
+
+    def open(self, field_name: str, sealed: Sealed) -> str:
+        """Decrypt one field; raises SealBrokenError."""
+        encoded = sealed.parts.body
+        body = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        try:
+            clear = self.cipher.decrypt(
+                body[:NONCE_BYTES], body[NONCE_BYTES:], _associated(self.party_id, field_name)
+            )
+        except InvalidTag:
+            raise SealBrokenError(f"field {field_name} of party {self.party_id}") from None
+        return clear.decode()
+
+
+@dataclass(frozen=True, slots=True)
+class PartyKeys:
+    """The keys of one party in one application; they are committed before anything is sealed."""
+
+    person: str
+    party_id: str
+    application_id: str
+    known_person: bool  # whether the person had applied before (same ID number)
+    by_class: Mapping[DataClass, DataKey] = field(repr=False)
+
+    def seal(self, data_class: DataClass | str, field_name: str, text: str) -> Sealed:
+        """Encrypt one field of this party under the key of its class."""
+        return self.by_class[DataClass(data_class)].seal(field_name, text)
+
+    def seal_fields(
+        self, fields: Mapping[str, str], classes: Mapping[str, str]
+    ) -> dict[str, Sealed]:
+        """Encrypt `{field: text}`; `classes` says which class each field belongs to.
+
+        Raises KeyError for a field without a class: no field is sealed by guess.
+        """
+        return {name: self.seal(classes[name], name, text) for name, text in fields.items()}
+
+
+class Vault:
+    """A service's way to the vault; its pool logs in with the service's own role."""
+
+    def __init__(self, pool: Pool[Record], bank_key: BankKey) -> None:
+        self._pool = pool
+        self._bank_key = bank_key
+        self._cache: dict[str, tuple[float, str, DataKey]] = {}  # id: (until, person, key)
+
+    async def new_party(
+        self,
+        application_id: str,
+        *,
+        person: str | None = None,
+        id_number: str | None = None,
+        mobile: str | None = None,
+    ) -> PartyKeys:
+        """Give a person in an application a random party id and keys of every class.
+
+        The person is the one named, else the one already known by that ID number, else a new
+        one. ID number and mobile, where given, are entered for search. Committed when this returns,
+        in the vault's own transaction: if the caller's then fails, an unused key remains and does
+        no harm. Only intake may do this.
+        """
+        values = _index_values(id_number, mobile)
+        async with self._pool.acquire() as conn, conn.transaction():
+            if person is None and "id_number" in values:
+                digest = self._bank_key.blind("id_number", values["id_number"])
+                # two applications of one newcomer at the same moment must meet in one person
+                await conn.execute(
+                    "SELECT pg_advisory_xact_lock($1)",
+                    int.from_bytes(digest[:8], "big", signed=True),
+                )
+                person = await conn.fetchval(
+                    "SELECT person_id::text FROM vault.blind_index"
+                    " WHERE kind = 'id_number' AND digest = $1 ORDER BY party_id LIMIT 1",
+                    digest,
+                )
+            known = person is not None
+            person, person_cipher = await self._person_cipher(conn, person)
+            party_id = new_id()
+            raw = {data_class: os.urandom(KEY_BYTES) for data_class in DataClass}
+            keys = {
+                data_class: DataKey(new_id(), party_id, application_id, data_class, AESGCM(key))
+                for data_class, key in raw.items()
+            }
+            await conn.executemany(
+                "INSERT INTO vault.data_key"
+                " (data_key_id, person_id, party_id, application_id, class, wrapped)"
+                " VALUES ($1, $2, $3, $4, $5, $6)",
+                [
+                    (
+                        key.data_key_id,
+                        person,
+                        party_id,
+                        application_id,
+                        data_class.value,
+                        _wrap(person_cipher, raw[data_class], key.data_key_id),
+                    )
+                    for data_class, key in keys.items()
+                ],
+            )
+            await self._index(conn, person, party_id, application_id, values)
+        for key in keys.values():
+            self._remember(person, key)
+        return PartyKeys(person, party_id, application_id, known, keys)
+
+    async def party_keys(self, party_id: str, application_id: str) -> PartyKeys:
+        """The keys of an existing party that this role may see, to seal a further field.
+
+        Raises KeyUnavailableError if there are none.
+        """
+        rows = await self._pool.fetch(
+            _SELECT_KEYS + " WHERE d.party_id = $1 AND d.application_id = $2",
+            party_id,
+            application_id,
+        )
+        if not rows:
+            raise KeyUnavailableError([f"party {party_id}"])
+        keys = {key.data_class: key for key in map(self._unwrap, rows)}
+        return PartyKeys(rows[0]["person_id"], party_id, application_id, True, keys)
+
+    async def open(self, party_id: str, fields: Mapping[str, str]) -> dict[str, str]:
+        """The clear text of a party's sealed fields: `{field: text}`.
+
+        Raises KeyUnavailableError, and SealBrokenError for a value of another party or field.
+        """
+        return (await self.open_parties({party_id: fields}))[party_id]
+
+    async def open_parties(
+        self, parties: Mapping[str, Mapping[str, str]], *, leave_out_unavailable: bool = False
+    ) -> dict[str, dict[str, str]]:
+        """Open `{party_id: {field: sealed}}` with one question to the vault.
+
+        With `leave_out_unavailable`, fields without a key are missing from the result, for pages
+        that show a person's data as erased; otherwise they raise KeyUnavailableError.
+        """
+        sealed = {
+            party_id: {name: Sealed(value) for name, value in fields.items()}
+            for party_id, fields in parties.items()
+        }
+        keys = await self.data_keys(
+            {value.parts.data_key_id for fields in sealed.values() for value in fields.values()},
+            leave_out_unavailable=leave_out_unavailable,
+        )
+        opened: dict[str, dict[str, str]] = {}
+        for party_id, fields in sealed.items():
+            opened[party_id] = {}
+            for name, value in fields.items():
+                key = keys.get(value.parts.data_key_id)
+                if key is None:
+                    continue
+                if key.party_id != party_id:
+                    raise SealBrokenError(f"field {name} of party {party_id}")
+                opened[party_id][name] = key.open(name, value)
+        return opened
+
+    async def data_keys(
+        self, data_key_ids: Iterable[str], *, leave_out_unavailable: bool = False
+    ) -> dict[str, DataKey]:
+        """Unwrapped keys by id, from the cache where they are younger than a minute."""
+        wanted = set(data_key_ids)
+        now = time.monotonic()
+        found = {}
+        for data_key_id in wanted:
+            entry = self._cache.get(data_key_id)
+            if entry is not None and entry[0] > now:
+                found[data_key_id] = entry[2]
+        missing = wanted - found.keys()
+        if missing:
+            rows = await self._pool.fetch(
+                _SELECT_KEYS + " WHERE d.data_key_id = ANY($1::uuid[])", list(missing)
+            )
+            for row in rows:
+                found[row["data_key_id"]] = self._unwrap(row)
+            missing -= found.keys()
+        if missing and not leave_out_unavailable:
+            raise KeyUnavailableError(missing)
+        return found
+
+    async def find(
+        self, *, id_number: str | None = None, mobile: str | None = None
+    ) -> list[IndexedParty]:
+        """Parties with exactly this ID number or mobile; nothing about restricted persons."""
+        values = _index_values(id_number, mobile)
+        rows = await self._pool.fetch(
+            "SELECT DISTINCT b.person_id::text AS person_id, b.party_id::text AS party_id,"
+            " b.application_id::text AS application_id"
+            " FROM unnest($1::text[], $2::bytea[]) AS w (kind, digest)"
+            " JOIN vault.blind_index b USING (kind, digest) ORDER BY application_id, party_id",
+            list(values),
+            [self._bank_key.blind(kind, value) for kind, value in values.items()],
+        )
+        return [IndexedParty(r["person_id"], r["party_id"], r["application_id"]) for r in rows]
+
+    async def reindex(
+        self, keys: PartyKeys, *, id_number: str | None = None, mobile: str | None = None
+    ) -> None:
+        """Enter a corrected ID number or mobile for search in place of the old one."""
+        values = _index_values(id_number, mobile)
+        async with self._pool.acquire() as conn, conn.transaction():
+            await self._index(conn, keys.person, keys.party_id, keys.application_id, values)
+
+    async def relink(self, party_id: str, person: str) -> None:
+        """Say that a party is another person than was thought; values sealed before stay readable.
+
+        Raises KeyUnavailableError if party or person is unknown, restricted or destroyed.
+        """
+        async with self._pool.acquire() as conn, conn.transaction():
+            rows = await conn.fetch(
+                _SELECT_KEYS + " WHERE d.party_id = $1 ORDER BY d.data_key_id FOR UPDATE OF d",
+                party_id,
+            )
+            if not rows:
+                raise KeyUnavailableError([f"party {party_id}"])
+            _, target = await self._person_cipher(conn, person)
+            for row in rows:
+                raw = _unwrap(self._cipher_of(row), row["wrapped"], row["data_key_id"])
+                await conn.execute(
+                    "UPDATE vault.data_key SET person_id = $2, wrapped = $3 WHERE data_key_id = $1",
+                    row["data_key_id"],
+                    person,
+                    _wrap(target, raw, row["data_key_id"]),
+                )
+                self._cache.pop(row["data_key_id"], None)
+            await conn.execute(
+                "UPDATE vault.blind_index SET person_id = $2 WHERE party_id = $1", party_id, person
+            )
+
+    async def hold(self, person: str, until: datetime) -> None:
+        """Keep a person's data at least until then (反洗钱法 Art. 34: 10 years); never shortens."""
+        await self._pool.execute(
+            "UPDATE vault.person SET retain_until = greatest(retain_until, $2)"
+            " WHERE person_id = $1 AND state <> 'destroyed'",
+            person,
+            until,
+        )
+
+    async def destroy(self, person: str, now: datetime) -> Erasure:
+        """Delete a person's data by destroying the key, or restrict it while a retention hold runs.
+
+        Other processes may open values for up to CACHE_SECONDS more.
+        """
+        async with self._pool.acquire() as conn, conn.transaction():
+            row = await conn.fetchrow(
+                "SELECT retain_until FROM vault.person WHERE person_id = $1 FOR UPDATE", person
+            )
+            if row is None:
+                return Erasure.UNKNOWN
+            held = row["retain_until"] is not None and row["retain_until"] > now
+            if held:
+                await conn.execute(
+                    "UPDATE vault.person SET state = 'restricted'"
+                    " WHERE person_id = $1 AND state = 'active'",
+                    person,
+                )
+            else:
+                await conn.execute("DELETE FROM vault.person_key WHERE person_id = $1", person)
+                await conn.execute(
+                    "UPDATE vault.person SET state = 'destroyed', ended_at = $2"
+                    " WHERE person_id = $1 AND state <> 'destroyed'",
+                    person,
+                    now,
+                )
+        self._forget(person)
+        return Erasure.RESTRICTED if held else Erasure.DESTROYED
+
+    async def destroy_released(self, now: datetime) -> list[str]:
+        """Destroy the restricted persons whose retention term has ended; returns them."""
+        persons = await self._pool.fetch(
+            "SELECT person_id::text AS person_id FROM vault.person"
+            " WHERE state = 'restricted' AND retain_until <= $1",
+            now,
+        )
+        ended = [row["person_id"] for row in persons]
+        for person in ended:
+            await self.destroy(person, now)
+        return ended
+
+    async def rotate(self, limit: int = 500) -> int:
+        """Wrap up to `limit` persons' keys anew under the current bank key; 0 when all are done."""
+        async with self._pool.acquire() as conn, conn.transaction():
+            rows = await conn.fetch(
+                "SELECT person_id::text AS person_id, bank_key_id, wrapped FROM vault.person_key"
+                " WHERE bank_key_id <> $1 ORDER BY person_id LIMIT $2 FOR UPDATE SKIP LOCKED",
+                self._bank_key.current_id,
+                limit,
+            )
+            for row in rows:
+                person = row["person_id"]
+                key = self._bank_key.unwrap(row["wrapped"], person, row["bank_key_id"])
+                await conn.execute(
+                    "UPDATE vault.person_key SET bank_key_id = $2, wrapped = $3"
+                    " WHERE person_id = $1",
+                    person,
+                    self._bank_key.current_id,
+                    self._bank_key.wrap(key, person),
+                )
+        return len(rows)
+
+    async def _person_cipher(self, conn: Connection, person: str | None) -> tuple[str, AESGCM]:
+        """The person's key, locked against destruction until the transaction ends; new if None."""
+        if person is not None:
+            row = await conn.fetchrow(
+                "SELECT k.bank_key_id, k.wrapped FROM vault.person p"
+                " JOIN vault.person_key k USING (person_id)"
+                " WHERE p.person_id = $1 AND p.state = 'active' FOR UPDATE OF p",
+                person,
+            )
+            if row is None:
+                raise KeyUnavailableError([f"person {person}"])
+            return person, AESGCM(self._bank_key.unwrap(row["wrapped"], person, row["bank_key_id"]))
+        person, key = new_id(), os.urandom(KEY_BYTES)
+        await conn.execute("INSERT INTO vault.person (person_id) VALUES ($1)", person)
+        await conn.execute(
+            "INSERT INTO vault.person_key (person_id, bank_key_id, wrapped) VALUES ($1, $2, $3)",
+            person,
+            self._bank_key.current_id,
+            self._bank_key.wrap(key, person),
+        )
+        return person, AESGCM(key)
+
+    async def _index(
+        self,
+        conn: Connection,
+        person: str,
+        party_id: str,
+        application_id: str,
+        values: Mapping[IndexKind, str],
+    ) -> None:
+        for kind, value in values.items():
+            await conn.execute(
+                "INSERT INTO vault.blind_index (kind, digest, party_id, application_id, person_id)"
+                " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (party_id, application_id, kind)"
+                " DO UPDATE SET digest = excluded.digest",
+                kind,
+                self._bank_key.blind(kind, value),
+                party_id,
+                application_id,
+                person,
+            )
+
+    def _unwrap(self, row: Record) -> DataKey:
+        raw = _unwrap(self._cipher_of(row), row["wrapped"], row["data_key_id"])
+        key = DataKey(
+            row["data_key_id"],
+            row["party_id"],
+            row["application_id"],
+            DataClass(row["class"]),
+            AESGCM(raw),
+        )
+        self._remember(row["person_id"], key)
+        return key
+
+    def _cipher_of(self, row: Record) -> AESGCM:
+        return AESGCM(
+            self._bank_key.unwrap(row["person_wrapped"], row["person_id"], row["bank_key_id"])
+        )
+
+    def _remember(self, person: str, key: DataKey) -> None:
+        if len(self._cache) >= _CACHE_KEYS:
+            self._cache.clear()
+        self._cache[key.data_key_id] = (time.monotonic() + CACHE_SECONDS, person, key)
+
+    def _forget(self, person: str) -> None:
+        for data_key_id in [k for k, (_, owner, _) in self._cache.items() if owner == person]:
+            del self._cache[data_key_id]
+
+
+_SELECT_KEYS = (
+    "SELECT d.data_key_id::text AS data_key_id, d.person_id::text AS person_id,"
+    " d.party_id::text AS party_id, d.application_id::text AS application_id, d.class, d.wrapped,"
+    " k.bank_key_id, k.wrapped AS person_wrapped"
+    " FROM vault.data_key d JOIN vault.person_key k USING (person_id)"
+)
+
+
+def _associated(party_id: str, field_name: str) -> bytes:
+    return f"{party_id}|{field_name}".encode()
+
+
+def _wrap(cipher: AESGCM, key: bytes, data_key_id: str) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + cipher.encrypt(nonce, key, data_key_id.encode())
+
+
+def _unwrap(cipher: AESGCM, wrapped: bytes, data_key_id: str) -> bytes:
+    try:
+        return cipher.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], data_key_id.encode())
+    except InvalidTag:
+        raise SealBrokenError(f"data key {data_key_id} was altered") from None
+
+
+def _index_values(id_number: str | None, mobile: str | None) -> dict[IndexKind, str]:
+    values: dict[IndexKind, str] = {}
+    if id_number:
+        values["id_number"] = normalise_resident_id(id_number)
+    if mobile:
+        values["mobile"] = mobile.strip()
+    return values
