@@ -131,6 +131,25 @@ class PreCheckPassed(ApplicationEvent):
     submitted_at: Instant
 
 
+class ApplicationImported(ApplicationEvent):
+    """An application came over from another system in the state that it had there, with its dates
+    (`origin` is imported: nobody is told, no alarm is raised)."""
+
+    type: ClassVar[str] = "banka.application.imported.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    state: str = Field(description="a state of the lifecycle, in which the application goes on")
+    parties: list[Party]
+    consent: CreditConsent | None = None
+    documents: list[HandedDocument] = Field(default=[])
+    new_to_bank: bool
+    age_band: str
+    income_band: str
+    submitted_at: Instant
+    limit: Money | None = Field(default=None, description="granted, where it was approved")
+    card_id: str | None = None
+
+
 class WithdrawalRequested(ApplicationEvent):
     """The customer wants out while review holds the application; review grants or refuses."""
 

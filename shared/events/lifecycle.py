@@ -138,7 +138,9 @@ MILESTONES: dict[type[Payload], frozenset[State]] = {
 }
 """Event -> states in which it is a fact worth telling that moves nothing."""
 
-BY_TYPE: dict[str, type[Payload]] = {payload.type: payload for payload in (*MOVES, *MILESTONES)}
+_LIFECYCLE: tuple[type[Payload], ...] = (intake.ApplicationImported, *MOVES, *MILESTONES)
+
+BY_TYPE: dict[str, type[Payload]] = {payload.type: payload for payload in _LIFECYCLE}
 """The events of an application's lifecycle by CloudEvents type."""
 
 
@@ -162,15 +164,19 @@ class Transition:
     moves: bool
 
 
-def advance(state: str | None, event: type[Payload] | str) -> Transition:
+def advance(
+    state: str | None, event: type[Payload] | str, *, into: str | None = None
+) -> Transition:
     """What `event` (a payload class or a CloudEvents type) does to an application in `state` (None:
-    not begun).
+    not begun). `into` is the state that an imported application comes in (`ApplicationImported`).
 
     Raises IllegalTransition where it cannot happen, KeyError for an event that is no part of the
     lifecycle.
     """
     payload = BY_TYPE[event] if isinstance(event, str) else event
     before = State(state) if state is not None else None
+    if payload is intake.ApplicationImported and before is None and into is not None:
+        return Transition(State(into), moves=True)
     after = MOVES.get(payload, {}).get(before)
     if after is not None:
         return Transition(after, moves=True)
