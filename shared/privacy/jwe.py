@@ -23,7 +23,9 @@ from shared.identifiers import new_id
 
 ALGORITHMS: Final = ["ECDH-ES", "A256GCM"]
 _REGISTRY: Final = jwe.JWERegistry(algorithms=ALGORITHMS)
-_LONGEST_TOKEN = 16_384  # characters; a personal field is short
+_LONGEST_TOKEN: Final = 700_000  # characters; a paper of about 500 kB
+# the library stops at 64 KB unless told otherwise
+_REGISTRY.max_ciphertext_length = _LONGEST_TOKEN
 
 
 class JweError(ValueError):
@@ -60,6 +62,13 @@ class OfficeKeys:
 
     def decrypt(self, token: str) -> str:
         """The clear text of a compact JWE; raises JweError."""
+        try:
+            return self.decrypt_bytes(token).decode()
+        except UnicodeDecodeError:
+            raise JweError("broken") from None
+
+    def decrypt_bytes(self, token: str) -> bytes:
+        """The clear bytes of a compact JWE, such as a paper's; raises JweError."""
         if token.count(".") != 4 or len(token) > _LONGEST_TOKEN:
             raise JweError("clear")
         header = _header(token)
@@ -69,8 +78,7 @@ class OfficeKeys:
         if key is None:
             raise JweError("unknown_key")
         try:
-            clear = jwe.decrypt_compact(token, key, registry=_REGISTRY).plaintext
-            return (clear or b"").decode()
+            return jwe.decrypt_compact(token, key, registry=_REGISTRY).plaintext or b""
         except (JoseError, ValueError, TypeError, KeyError):
             raise JweError("broken") from None
 
@@ -95,12 +103,12 @@ def looks_like_jwe(value: object) -> bool:
     return isinstance(value, str) and value.count(".") == 4 and value.startswith("eyJ")
 
 
-def encrypt(text: str, public_jwks: Mapping[str, Any]) -> str:
-    """What a partner does: encrypt one field to the first key of the office's public key set."""
+def encrypt(clear: str | bytes, public_jwks: Mapping[str, Any]) -> str:
+    """What a partner does: encrypt text or bytes to the first key of the office's public set."""
     jwk = public_jwks["keys"][0]
     key = ECKey.import_key(jwk)
     header = {"alg": "ECDH-ES", "enc": "A256GCM", "kid": jwk["kid"]}
-    return jwe.encrypt_compact(header, text.encode(), key, registry=_REGISTRY)
+    return jwe.encrypt_compact(header, clear.encode() if isinstance(clear, str) else clear, key, registry=_REGISTRY)
 
 
 def new_key_set(old: str | None = None) -> str:

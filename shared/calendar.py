@@ -1,0 +1,118 @@
+"""Working days with China's public holidays and make-up days (调休), and the bank's business day.
+
+Holidays stop working-day clocks. The State Council publishes the arrangement of a year late in the
+year before, so no library knows the future: `calendar.yaml` of the parameters takes a new year as
+soon as it is out, and a day beyond what is known is refused instead of guessed.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import chinese_calendar
+
+from shared.parameters import load_calendar
+
+BUSINESS_ZONE = ZoneInfo("Asia/Shanghai")  # default of the setting business_zone
+
+_DAY = timedelta(days=1)
+# the library's first full year and the last year for which it holds an arrangement
+_LIBRARY_FIRST_YEAR = min(chinese_calendar.holidays).year
+_LIBRARY_LAST_YEAR = max(chinese_calendar.holidays).year
+
+
+class CalendarEndsError(LookupError):
+    """The working days of that year are not known yet.
+
+    Add the year to `shared/parameters/calendar.yaml` from the State Council's notice.
+    """
+
+    def __init__(self, day: date) -> None:
+        super().__init__(
+            f"working days of {day.year} are not known (the calendar ends with"
+            f" {last_known_year()}): add the year to shared/parameters/calendar.yaml"
+        )
+        self.day = day
+
+
+@lru_cache(maxsize=8192)
+def is_working_day(day: date) -> bool:
+    """Whether offices work on that day. Raises CalendarEndsError outside the known years."""
+    stated = load_calendar().years.get(day.year)
+    if stated is not None:
+        if day in stated.holidays:
+            return False
+        return day.weekday() < 5 or day in stated.working_weekends
+    if not _LIBRARY_FIRST_YEAR <= day.year <= _LIBRARY_LAST_YEAR:
+        raise CalendarEndsError(day)
+    return bool(chinese_calendar.is_workday(day))
+
+
+def last_known_year() -> int:
+    """The last year whose working days are known; operators extend it once a year."""
+    return max([_LIBRARY_LAST_YEAR, *load_calendar().years])
+
+
+def add_working_days(day: date, count: int) -> date:
+    """The `count`-th working day after `day`; the day itself does not count.
+
+    `count` 0 gives `day` itself if it is a working day, else the next one.
+    Raises CalendarEndsError if the count leads beyond the known years.
+    """
+    if count < 0:
+        raise ValueError("a term runs forward")
+    if count == 0:
+        while not is_working_day(day):
+            day += _DAY
+        return day
+    while count:
+        day += _DAY
+        if is_working_day(day):
+            count -= 1
+    return day
+
+
+def working_days_between(start: date, end: date) -> int:
+    """Working days after `start` up to and including `end`; negative if `end` lies before `start`.
+
+    The inverse of adding: `working_days_between(d, add_working_days(d, n)) == n` for n ≥ 1.
+    """
+    if end < start:
+        return -working_days_between(end, start)
+    days = (end - start).days
+    return sum(is_working_day(start + _DAY * step) for step in range(1, days + 1))
+
+
+def business_day(instant: datetime, zone: ZoneInfo = BUSINESS_ZONE) -> date:
+    """The date on the bank's wall calendar at that instant."""
+    if instant.tzinfo is None:
+        raise ValueError("an instant has an offset from UTC")
+    return instant.astimezone(zone).date()
+
+
+def end_of_day(day: date, zone: ZoneInfo = BUSINESS_ZONE) -> datetime:
+    """The last second of a business day, in UTC: when a term that ends on that day has run out."""
+    return datetime.combine(day, time(23, 59, 59), zone).astimezone(UTC)
+
+
+def due_after(start: datetime, working_days: int, zone: ZoneInfo = BUSINESS_ZONE) -> datetime:
+    """When a term of so many working days that begins at `start` runs out (UTC)."""
+    return end_of_day(add_working_days(business_day(start, zone), working_days), zone)
+
+
+def next_send_moment(
+    now: datetime, opens: time, closes: time, zone: ZoneInfo = BUSINESS_ZONE
+) -> datetime:
+    """The first moment from `now` on at which a message that may wait may be sent (UTC).
+
+    Inside the window (`opens` ≤ local time < `closes`) that is now itself.
+    """
+    if opens >= closes:
+        raise ValueError("a send window opens before it closes")
+    local = now.astimezone(zone)
+    if opens <= local.time() < closes:
+        return now.astimezone(UTC)
+    day = local.date() if local.time() < opens else local.date() + _DAY
+    return datetime.combine(day, opens, zone).astimezone(UTC)
