@@ -57,7 +57,7 @@ class Envelope:
 def rfc3339(instant: datetime) -> str:
     """An instant in UTC with a Z and microseconds, always of the same length, so that equal
     instants are equal bytes."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def encode(envelope: Envelope) -> list[tuple[str, bytes]]:
@@ -201,6 +201,8 @@ def _instant(name: str, text: str) -> datetime:
         raise EnvelopeError(
             "wrong-value", name, "give the offset from UTC, e.g. 2026-11-02T01:30:00Z"
         )
+    if not 1900 <= instant.year < 2200:  # beyond it is a slip, and offsets overflow at the ends
+        raise EnvelopeError("wrong-value", name, "give a year from 1900 to 2199")
     return instant
 
 

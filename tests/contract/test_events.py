@@ -154,9 +154,7 @@ def test_a_breaking_schema_is_not_written(tmp_path: Path, monkeypatch: pytest.Mo
     promised["properties"]["once_promised"] = {"type": "string"}
     file = schemas.schema_file(intake.MaterialRequested.type)
     file.write_text(schemas.text(promised), "utf-8")
-    with pytest.raises(
-        contracts.BreakingChangeError, match=r"once_promised was removed(.|\n)*\.v2"
-    ):
+    with pytest.raises(contracts.BreakingChangeError, match=r"once_promised was removed"):
         contracts.write()
     assert file.read_text("utf-8") == schemas.text(promised)
     assert list(tmp_path.iterdir()) == [file]
