@@ -1,0 +1,214 @@
+"""The one place that decides who gets into a route.
+
+`requires(Permission.X)` on every route, or `public("why")`; a test lists routes that have neither.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from shared.web.directory import StaffMember
+from shared.web.i18n import current_language
+from shared.web.permissions import Permission, Scope, Viewer, scopes_of
+from shared.web.problems import Problem
+from shared.web.session import COOKIE, Session
+from shared.web.state import web_state
+
+CSRF_FIELD = "csrf_token"
+CSRF_HEADER = "x-csrf-token"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+class SignInNeeded(Exception):  # noqa: N818 - a state, not a fault
+    """Nobody is signed in; a page leads to the sign-in page and back, the API answers 401."""
+
+    def __init__(self, back_to: str) -> None:
+        super().__init__("nobody is signed in")
+        self.location = f"/sign-in?next={quote(back_to, safe='/')}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Gate:
+    """Lets in who holds the permission within at least the scope; narrows to their branches."""
+
+    permission: Permission
+    scope: Scope
+
+    async def __call__(self, request: Request) -> Viewer:
+        viewer = await self._enter(request)
+        request.state.viewer = viewer
+        return viewer
+
+    async def _enter(self, request: Request) -> Viewer:
+        authorization = request.headers.get("authorization")
+        if authorization is not None:
+            return self._client(request, authorization)
+        session, member = await signed_in(request)
+        granted = scopes_of(member.roles)
+        scope = granted.get(self.permission)
+        if scope is None or scope < self.scope:
+            raise Problem(
+                403,
+                "not-permitted",
+                "You may not do this",
+                extra={"permission": self.permission.value},
+            )
+        await check_form_token(request, session)
+        return viewer_of(request, session, member, scope)
+
+    def _client(self, request: Request, authorization: str) -> Viewer:
+        scheme, _, token = authorization.partition(" ")
+        client = (
+            web_state(request).clients.find(token.strip()) if scheme.lower() == "bearer" else None
+        )
+        if client is None or "/api/" not in request.url.path:
+            raise Problem(
+                401,
+                "bad-credentials",
+                "The client's token is not accepted",
+                headers={"WWW-Authenticate": 'Bearer realm="banka"'},
+            )
+        wide_enough = client.branches is None or self.scope < Scope.ALL
+        if self.permission not in client.permissions or not wide_enough:
+            raise Problem(
+                403,
+                "not-permitted",
+                "The client may not do this",
+                extra={"permission": self.permission.value},
+            )
+        return Viewer(
+            staff_id=client.id,
+            name=client.id,
+            roles=frozenset(),
+            permissions=client.permissions,
+            branches=client.branches,
+            language=current_language(),
+            client=client.id,
+        )
+
+
+def requires(permission: Permission, scope: Scope = Scope.BRANCH) -> Any:
+    """Declares a route's permission and gives it the `Viewer`.
+
+    `scope` is the least reach that may enter: BRANCH for what is narrowed by `viewer.branches`, ALL
+    for what cannot be narrowed (operations). Also checks the form token on every unsafe method.
+    """
+    return Depends(_Gate(permission, scope))
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    why: str
+
+    async def __call__(self) -> None:
+        return None
+
+
+def public(why: str) -> Any:
+    """Declares that a route needs nobody to be signed in, and says why that is right."""
+    return Depends(_Open(why))
+
+
+async def signed_in(request: Request) -> tuple[Session, StaffMember]:
+    """The session and its member of staff. Raises SignInNeeded if there is none or it has ended."""
+    state = web_state(request)
+    session = state.signer.open(request.cookies.get(COOKIE), time.time())
+    member = None if session is None else await state.find_staff(session.staff_id)
+    if (
+        session is None
+        or member is None
+        or not member.active
+        or member.session_epoch != session.epoch
+    ):
+        back_to = request.url.path if request.method in _SAFE_METHODS else "/"
+        if request.url.query and back_to != "/":
+            back_to = f"{back_to}?{request.url.query}"
+        raise SignInNeeded(back_to)
+    return session, member
+
+
+async def current_viewer(request: Request) -> Viewer | None:
+    """Who is signed in, for pages that anybody may see (errors); None for nobody."""
+    known = getattr(request.state, "viewer", None)
+    if isinstance(known, Viewer):
+        return known
+    try:
+        session, member = await signed_in(request)
+    except SignInNeeded:
+        return None
+    return viewer_of(request, session, member, Scope.BRANCH)
+
+
+def viewer_of(request: Request, session: Session, member: StaffMember, scope: Scope) -> Viewer:
+    """The member of staff with the branches that this scope opens."""
+    reach: dict[Scope, frozenset[str] | None] = {
+        Scope.BRANCH: member.branches,
+        Scope.REGION: member.branches | member.region_branches,
+        Scope.ALL: None,
+    }
+    return Viewer(
+        staff_id=member.staff_id,
+        name=member.name,
+        roles=member.roles,
+        permissions=frozenset(scopes_of(member.roles)),
+        branches=None if member.sees_every_branch else reach[scope],
+        language=current_language(),
+        home_branch=member.home_branch,
+        csrf_token=web_state(request).signer.form_token(session.nonce),
+    )
+
+
+async def check_form_token(request: Request, session: Session) -> None:
+    """Refuses a change that did not come from one of our own pages in this session."""
+    if request.method in _SAFE_METHODS:
+        return
+    token = request.headers.get(CSRF_HEADER)
+    if token is None and request.headers.get("content-type", "").startswith(_FORM_TYPES):
+        sent = (await request.form()).get(CSRF_FIELD)
+        token = sent if isinstance(sent, str) else None
+    if not web_state(request).signer.accepts_form(session.nonce, token):
+        raise Problem(
+            403,
+            "form-expired",
+            "The form is no longer valid; open the page again",
+        )
+
+
+def _declarations(dependant: Dependant) -> Iterator[_Gate | _Open]:
+    for dependency in dependant.dependencies:
+        if isinstance(dependency.call, _Gate | _Open):
+            yield dependency.call
+        yield from _declarations(dependency)
+
+
+def routes_without_permission(app: FastAPI) -> list[str]:
+    """Routes that declare neither a permission nor that they are public; must be empty."""
+    return [
+        f"{','.join(sorted(route.methods or ()))} {route.path}"
+        for route in app.routes
+        if isinstance(route, APIRoute) and not any(_declarations(route.dependant))
+    ]
+
+
+def declared_access(app: FastAPI) -> dict[str, str]:
+    """What each route demands, for documentation and tests: {"GET /x": "board.view@branch"}."""
+    table = {}
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            demands = [
+                f"{one.permission.value}@{one.scope.name.lower()}"
+                if isinstance(one, _Gate)
+                else f"public: {one.why}"
+                for one in _declarations(route.dependant)
+            ]
+            table[f"{','.join(sorted(route.methods or ()))} {route.path}"] = " + ".join(demands)
+    return table

@@ -1,0 +1,174 @@
+"""Who works here and where: each service's own copy of staff and branches, fed by events.
+
+Intake owns the organisation. The copy lets every service check a session, a role and a branch
+without asking anybody, and end a session as soon as the event has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from shared.events.intake import BranchChanged, StaffChanged
+from shared.messaging import Connection, Consumer, Effect, Received
+from shared.web.i18n import current_language
+from shared.web.permissions import Role
+
+EVERY_BRANCH = "*"  # among a member's branches: may see the whole bank
+
+
+@dataclass(frozen=True, slots=True)
+class StaffMember:
+    """A member of staff as the last event told.
+
+    `region_branches`: all branches of their regions.
+    """
+
+    staff_id: str
+    name: str
+    roles: frozenset[Role]
+    branches: frozenset[str]
+    region_branches: frozenset[str]
+    desk: str
+    active: bool
+    session_epoch: int
+
+    @property
+    def home_branch(self) -> str | None:
+        """The branch shown beside the name: the first of theirs, if they belong to one."""
+        return min(self.branches - {EVERY_BRANCH}, default=None)
+
+    @property
+    def sees_every_branch(self) -> bool:
+        """Whether the organisation lets them see the whole bank, whatever the role's scope."""
+        return EVERY_BRANCH in self.branches
+
+
+@dataclass(slots=True)
+class DirectoryEntry:
+    """One subject of `banka.reference`: the staff or the branch that its last event told of."""
+
+    subject: str
+    staff: StaffChanged | None = field(default=None)
+    branch: BranchChanged | None = field(default=None)
+
+
+def on_staff_changed(
+    event: Received[StaffChanged], entry: DirectoryEntry, _now: datetime
+) -> Iterable[Effect]:
+    """A member of staff came, changed or left: the event carries the whole state."""
+    entry.staff = event.data
+    return ()
+
+
+def on_branch_changed(
+    event: Received[BranchChanged], entry: DirectoryEntry, _now: datetime
+) -> Iterable[Effect]:
+    """A branch opened, changed or closed: the event carries the whole state."""
+    entry.branch = event.data
+    return ()
+
+
+class DirectoryStore:
+    """Writes the copy for a Consumer; events carry whole states, so nothing is read before."""
+
+    async def load(self, _conn: Connection, subjects: Sequence[str]) -> dict[str, DirectoryEntry]:
+        """{subject: an empty entry}; the rows are locked by the writes themselves."""
+        return {subject: DirectoryEntry(subject) for subject in subjects}
+
+    async def save(self, conn: Connection, states: Sequence[DirectoryEntry]) -> None:
+        """Replaces the rows of every entry that an event has set."""
+        staff = [entry.staff for entry in states if entry.staff is not None]
+        branches = [entry.branch for entry in states if entry.branch is not None]
+        if branches:
+            await conn.executemany(
+                """
+                INSERT INTO directory_branch (branch, name_zh, name_en, region, open)
+                VALUES ($1, $2, $3, $4, $5)
+                ON CONFLICT (branch) DO UPDATE
+                   SET name_zh = excluded.name_zh, name_en = excluded.name_en,
+                       region = excluded.region, open = excluded.open
+                """,
+                [(b.branch, b.name_zh, b.name_en, b.region, b.open) for b in branches],
+            )
+        if staff:
+            await conn.executemany(
+                """
+                INSERT INTO directory_staff
+                       (staff_id, name, roles, branches, desk, active, session_epoch)
+                VALUES ($1, $2, $3, $4, $5, $6, $7)
+                ON CONFLICT (staff_id) DO UPDATE
+                   SET name = excluded.name, roles = excluded.roles, branches = excluded.branches,
+                       desk = excluded.desk, active = excluded.active,
+                       session_epoch = excluded.session_epoch
+                """,
+                [
+                    (
+                        s.staff_id,
+                        s.display_name,
+                        s.roles,
+                        s.branches,
+                        s.desk,
+                        s.active,
+                        s.session_epoch,
+                    )
+                    for s in staff
+                ],
+            )
+
+
+def directory_consumer(service: str) -> Consumer:
+    """The consumer that keeps the copy; every service has it in its composition root."""
+    return Consumer(
+        name=f"{service}.reference",
+        topic=StaffChanged.topic,
+        store=DirectoryStore(),
+        handlers={StaffChanged: on_staff_changed, BranchChanged: on_branch_changed},
+    )
+
+
+async def find_staff(conn: Connection, staff_id: str) -> StaffMember | None:
+    """The member of staff, with the branches of their regions; None if no event told of them.
+
+    A role that this release does not know grants nothing.
+    """
+    row = await conn.fetchrow(
+        """
+        SELECT s.staff_id, s.name, s.roles, s.branches, s.desk, s.active, s.session_epoch,
+               ARRAY(SELECT b.branch FROM directory_branch b
+                      WHERE b.region IN (SELECT own.region FROM directory_branch own
+                                          WHERE own.branch = ANY (s.branches))) AS region_branches
+          FROM directory_staff s
+         WHERE s.staff_id = $1
+        """,
+        staff_id,
+    )
+    if row is None:
+        return None
+    known = {role.value for role in Role}
+    return StaffMember(
+        staff_id=row["staff_id"],
+        name=row["name"],
+        roles=frozenset(Role(role) for role in row["roles"] if role in known),
+        branches=frozenset(row["branches"]),
+        region_branches=frozenset(row["region_branches"]),
+        desk=row["desk"],
+        active=row["active"],
+        session_epoch=row["session_epoch"],
+    )
+
+
+async def staff_names(conn: Connection, staff_ids: Sequence[str]) -> dict[str, str]:
+    """{staff id: name} of those known; for pages that say who did what."""
+    rows = await conn.fetch(
+        "SELECT staff_id, name FROM directory_staff WHERE staff_id = ANY ($1)", list(staff_ids)
+    )
+    return {row["staff_id"]: row["name"] for row in rows}
+
+
+async def branch_names(conn: Connection) -> dict[str, str]:
+    """{branch code: name in the reader's language} of all branches; for filters and tables."""
+    rows = await conn.fetch("SELECT branch, name_zh, name_en FROM directory_branch ORDER BY branch")
+    column = "name_en" if current_language() == "en" else "name_zh"
+    return {row["branch"]: row[column] for row in rows}

@@ -1,0 +1,142 @@
+"""What happens to every request: trace, language, security headers, figures, cross-site refusal."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from contextvars import ContextVar
+from typing import Final
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.requests import cookie_parser
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.web import i18n
+from shared.web.problems import Problem
+
+LANGUAGE_COOKIE = "banka_language"
+_YEAR = 365 * 86_400  # seconds
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_traceparent: ContextVar[str | None] = ContextVar("banka_traceparent", default=None)
+
+log = structlog.get_logger(__name__)
+
+HTTP_REQUESTS = Counter(
+    "banka_http_requests_total",
+    "Requests answered, by route template, method and status",
+    ["service", "method", "route", "status"],
+)
+HTTP_SECONDS = Histogram(
+    "banka_http_request_seconds",
+    "Time from the request's head to the end of the answer",
+    ["service", "method", "route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+# No inline script or style anywhere; what a page needs comes from /static.
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "font-src 'self'; connect-src 'self'; manifest-src 'self'; frame-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def current_traceparent() -> str | None:
+    """The W3C trace context of the request being answered; None outside one."""
+    return _traceparent.get()
+
+
+class RequestFrame:
+    """Outermost: gives the request a trace and a language, the answer its headers."""
+
+    def __init__(self, app: ASGIApp, *, service: str, secure: bool) -> None:
+        self._app = app
+        self._service = service
+        self._secure = secure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        trace_id, traceparent = _trace(headers.get("traceparent"))
+        wanted = QueryParams(scope["query_string"]).get("lang")
+        kept = cookie_parser(headers.get("cookie", "")).get(LANGUAGE_COOKIE)
+        language = i18n.choose_language(wanted or kept)
+        scope.setdefault("state", {})["trace_id"] = trace_id
+        started = time.perf_counter()
+        status = 500
+
+        async def send_framed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._dress(MutableHeaders(scope=message), trace_id, language, wanted)
+            await send(message)
+
+        token = _traceparent.set(traceparent)
+        with structlog.contextvars.bound_contextvars(trace_id=trace_id), i18n.in_language(language):
+            try:
+                if _from_another_site(scope["method"], headers):
+                    refusal = Problem(403, "cross-site", "The request came from another site")
+                    await refusal.response(trace_id)(scope, receive, send_framed)
+                else:
+                    await self._app(scope, receive, send_framed)
+            finally:
+                _traceparent.reset(token)
+                self._count(scope, status, time.perf_counter() - started)
+
+    def _dress(
+        self,
+        headers: MutableHeaders,
+        trace_id: str,
+        language: str,
+        wanted: str | None,
+    ) -> None:
+        headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        headers.setdefault("X-Frame-Options", "DENY")
+        headers.setdefault("X-Content-Type-Options", "nosniff")
+        headers.setdefault("Referrer-Policy", "same-origin")
+        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        headers.setdefault(
+            "Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=()"
+        )
+        headers.setdefault("Cache-Control", "no-store")
+        headers.setdefault("X-Request-Id", trace_id)
+        if self._secure:
+            headers.setdefault("Strict-Transport-Security", f"max-age={_YEAR}")
+        if headers.get("content-type", "").startswith("text/html"):
+            headers.setdefault("Content-Language", language)
+            if wanted is not None:
+                secure = "; Secure" if self._secure else ""
+                headers.append(
+                    "Set-Cookie",
+                    f"{LANGUAGE_COOKIE}={language}; Path=/; Max-Age={_YEAR}; SameSite=Lax{secure}",
+                )
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        HTTP_REQUESTS.labels(self._service, scope["method"], route, str(status)).inc()
+        HTTP_SECONDS.labels(self._service, scope["method"], route).observe(seconds)
+
+
+def _trace(given: str | None) -> tuple[str, str]:
+    """The caller's trace if it is well-formed, else one of our own: (trace id, traceparent)."""
+    match = _TRACEPARENT.fullmatch(given or "")
+    trace_id = match[1] if match and match[1].strip("0") else secrets.token_hex(16)
+    flags = match[3] if match else "01"
+    return trace_id, f"00-{trace_id}-{secrets.token_hex(8)}-{flags}"
+
+
+def _from_another_site(method: str, headers: Headers) -> bool:
+    # Browsers of the last years say where a request comes from; other programs do not send this.
+    return method not in _SAFE_METHODS and headers.get("sec-fetch-site") in {
+        "cross-site",
+        "same-site",
+    }

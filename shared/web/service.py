@@ -1,0 +1,314 @@
+"""A service on the web: one constructor for production, demo and tests, and the way to run it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from shared.clock import Clock, format_instant
+from shared.messaging import Quiet, Readiness
+from shared.postgres.migrate import migrate
+from shared.settings import Environment, Settings, SettingsError, load_settings
+from shared.web import i18n, static_files
+from shared.web.access import SignInNeeded, current_viewer, public
+from shared.web.clients import ApiClients
+from shared.web.directory import StaffMember, find_staff
+from shared.web.i18n import _
+from shared.web.middleware import RequestFrame
+from shared.web.pages import LOCALE, make_environment, page
+from shared.web.problems import Problem, field_errors
+from shared.web.session import Signer
+from shared.web.state import FindStaff, WebState
+
+_DRAIN = 20  # seconds that open requests are given after SIGTERM
+
+log = structlog.get_logger(__name__)
+
+
+class Running(Protocol):
+    """The part of the kernel's Service that the web needs."""
+
+    name: str
+    clock: Any
+    pool: Any
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def readiness(self) -> Readiness: ...
+    async def quiet(self) -> Quiet: ...
+
+
+def create_app(
+    service: Running,
+    *,
+    routers: Sequence[APIRouter],
+    settings: Settings,
+    package: Path | None = None,
+    find: FindStaff | None = None,
+    clients: ApiClients | None = None,
+) -> FastAPI:
+    """The HTTP app of a service; starting it starts the service's consumers, relay and workers.
+
+    package: the service's folder, with `templates/` and `locale/zh_CN.po`. find: how to look up a
+    member of staff; by default in the service's own directory tables. clients: channels that may
+    call the API; by default those listed in the secrets directory.
+    """
+    locales = [LOCALE, *([package / "locale"] if package is not None else [])]
+    i18n.load(locales, settings.business_zone)
+    clock: Clock = service.clock
+
+    async def find_in_directory(staff_id: str) -> StaffMember | None:
+        async with service.pool.acquire() as conn:
+            return await find_staff(conn, staff_id)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    app = FastAPI(
+        title=f"banka {service.name}",
+        lifespan=lifespan,
+        docs_url=None,  # their pages load scripts from other hosts
+        redoc_url=None,
+        openapi_url=f"/{service.name}/api/v1/openapi.json",
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.web = WebState(
+        service_name=service.name,
+        signer=Signer(settings.secret("session-key").encode()),
+        find_staff=find or find_in_directory,
+        clients=clients if clients is not None else ApiClients.load(settings.secrets_dir),
+        templates=make_environment(package / "templates" if package is not None else None),
+        now=clock.now,
+        secure_cookies=settings.environment is Environment.PRODUCTION,
+        demo=settings.stepped,
+    )
+    _add_probes(app, service, settings)
+    app.add_route("/static/{path:path}", static_files.serve, methods=["GET", "HEAD"])
+    for router in routers:
+        app.include_router(router)
+    _add_error_handlers(app)
+    app.add_middleware(
+        RequestFrame,
+        service=service.name,
+        secure=settings.environment is Environment.PRODUCTION,
+    )
+    return app
+
+
+def _add_probes(app: FastAPI, service: Running, settings: Settings) -> None:
+    probes = APIRouter(include_in_schema=False)
+    machine = public("probes are reached inside the deployment only, never through the gateway")
+
+    @probes.get("/healthz", dependencies=[machine])
+    async def healthz() -> PlainTextResponse:
+        return PlainTextResponse("ok\n")
+
+    @probes.get("/readyz", dependencies=[machine])
+    async def readyz() -> JSONResponse:
+        found = await service.readiness()
+        return JSONResponse(asdict(found), status_code=200 if found.ready else 503)
+
+    @probes.get("/metrics", dependencies=[machine])
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    if settings.environment is not Environment.PRODUCTION:
+
+        @probes.get("/internal/quiet", dependencies=[machine])
+        async def quiet() -> JSONResponse:
+            found = asdict(await service.quiet())
+            due: datetime | None = found["next_due"]
+            found["next_due"] = None if due is None else format_instant(due)
+            return JSONResponse(found)
+
+    app.include_router(probes)
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    async def on_problem(request: Request, problem: Exception) -> Response:
+        if not isinstance(problem, Problem):
+            raise problem
+        return await _answer(request, problem)
+
+    async def on_invalid(request: Request, error: Exception) -> Response:
+        if not isinstance(error, RequestValidationError):
+            raise error
+        errors = field_errors(error.errors())
+        return await _answer(
+            request, Problem(422, "invalid-request", "Some fields are wrong", errors=errors)
+        )
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        code = _CODES.get(error.status_code, "error")
+        return await _answer(
+            request,
+            Problem(error.status_code, code, str(error.detail), headers=dict(error.headers or {})),
+        )
+
+    async def on_sign_in_needed(request: Request, error: Exception) -> Response:
+        if not isinstance(error, SignInNeeded):
+            raise error
+        if not _wants_page(request):
+            return await _answer(
+                request,
+                Problem(
+                    401,
+                    "sign-in-needed",
+                    "Nobody is signed in",
+                    headers={"WWW-Authenticate": 'Bearer realm="banka"'},
+                ),
+            )
+        if request.headers.get("hx-request") == "true":
+            return Response(status_code=204, headers={"HX-Redirect": error.location})
+        return RedirectResponse(error.location, status_code=303)
+
+    async def on_crash(request: Request, error: Exception) -> Response:
+        log.error("request failed", exc_info=error, path=request.url.path, method=request.method)
+        return await _answer(request, Problem(500, "internal", "Something went wrong on our side"))
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(SignInNeeded, on_sign_in_needed)
+    app.add_exception_handler(Exception, on_crash)
+
+
+_CODES = {
+    400: "bad-request",
+    401: "sign-in-needed",
+    403: "not-permitted",
+    404: "not-found",
+    405: "method-not-allowed",
+    409: "conflict",
+    412: "changed-meanwhile",
+    413: "too-large",
+    415: "unsupported-type",
+    429: "too-many-requests",
+    503: "unavailable",
+}
+
+
+def _wants_page(request: Request) -> bool:
+    return "/api/" not in request.url.path and "text/html" in request.headers.get("accept", "")
+
+
+async def _answer(request: Request, problem: Problem) -> Response:
+    """The problem as a page for people, as JSON for programs."""
+    trace_id: str | None = getattr(request.state, "trace_id", None)
+    if not _wants_page(request):
+        return problem.response(trace_id)
+    try:
+        request.state.viewer = await current_viewer(request)
+    except Exception as error:  # noqa: BLE001 - the error page must come even without a database
+        log.warning("no viewer for the error page", error=type(error).__name__)
+        request.state.viewer = None
+    heading, advice, icon = _words_for(problem)
+    response = page(
+        request,
+        "error.html",
+        status_code=problem.status,
+        heading=heading,
+        advice=advice,
+        error_icon=icon,
+        errors=problem.errors,
+        status=problem.status,
+        trace_id=trace_id or "",
+    )
+    response.headers.update(problem.headers)
+    return response
+
+
+def _words_for(problem: Problem) -> tuple[str, str, str]:
+    """What a person reads: what happened, what to do, and an icon."""
+    if problem.code == "form-expired":
+        return (
+            _("This form is no longer valid"),
+            _("Go back, load the page again and send it once more. Nothing was changed."),
+            "clock-exclamation",
+        )
+    if problem.status == 403:
+        return (
+            _("You may not open this"),
+            _("Your role does not include it. Ask the office manager if you need it."),
+            "lock",
+        )
+    if problem.status == 404:
+        return (
+            _("Not found"),
+            _("There is nothing at this address, or it belongs to a branch that you do not see."),
+            "search",
+        )
+    if problem.status in {409, 412}:
+        return (
+            _("Somebody was quicker"),
+            _("The entry has changed meanwhile. Open it again and decide on what it says now."),
+            "refresh",
+        )
+    if problem.status < 500:
+        return (
+            _("That could not be accepted"),
+            _("Check what you entered and send it again. Nothing was changed."),
+            "alert-triangle",
+        )
+    return (
+        _("Something went wrong on our side"),
+        _("Try again in a minute. If it goes on, give operations the reference below."),
+        "alert-circle",
+    )
+
+
+def run(name: str, build: Callable[[Settings], FastAPI]) -> None:
+    """`python -m services.<name>` serves; `python -m services.<name> migrate` updates the schema.
+
+    Exits with 2 and one line where a setting or secret is missing.
+    """
+    if sys.argv[1:] not in ([], ["migrate"]):
+        sys.stderr.write(f"usage: python -m services.{name} [migrate]\n")
+        raise SystemExit(2)
+    try:
+        settings = load_settings(name)
+        if sys.argv[1:] == ["migrate"]:
+            applied = asyncio.run(migrate(settings, name))
+            sys.stdout.write(f"{name}: {len(applied)} migrations applied\n")
+            return
+        app = build(settings)
+    except SettingsError as problem:
+        sys.stderr.write(f"{problem}\n")
+        raise SystemExit(2) from None
+    logging.getLogger("uvicorn.access").disabled = True  # addresses may hold what people typed
+    uvicorn.run(
+        app,
+        host=settings.http_host,
+        port=settings.http_port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=True,
+        timeout_graceful_shutdown=_DRAIN,
+    )

@@ -1,0 +1,99 @@
+"""The signed session that all services accept: who signed in, when, and under which epoch.
+
+The cookie holds no secret and no personal data; it is signed with the key that all services share.
+Raising a member of staff's epoch in the directory ends every session that they have.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import secrets
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+COOKIE = "banka_session"
+LIFETIME = 12 * 3600  # seconds: one long shift; then people sign in again
+_CLOCK_SKEW = 60  # seconds that another machine's clock may be ahead
+_KEY_MIN = 32  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One sign-in. `issued_at` is machine time in whole seconds, not the business clock."""
+
+    staff_id: str
+    issued_at: int
+    epoch: int
+    nonce: str
+
+    @classmethod
+    def begin(cls, staff_id: str, epoch: int, wall_time: float) -> Session:
+        """A session that starts now."""
+        return cls(staff_id, int(wall_time), epoch, secrets.token_urlsafe(12))
+
+
+class Signer:
+    """Signs and checks sessions and form tokens. Raises ValueError for a key under 32 bytes."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) < _KEY_MIN:
+            raise ValueError(
+                f"the session key has {len(key)} bytes, at least {_KEY_MIN} are needed"
+            )
+        self._key = key
+
+    def _mac(self, purpose: str, text: str) -> str:
+        digest = hmac.new(self._key, f"{purpose}\0{text}".encode(), hashlib.sha256).digest()
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+    def seal(self, session: Session) -> str:
+        """The session as the cookie's value."""
+        body = json.dumps(
+            [session.staff_id, session.issued_at, session.epoch, session.nonce],
+            separators=(",", ":"),
+        )
+        text = base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
+        return f"{text}.{self._mac('session', text)}"
+
+    def open(self, cookie: str | None, wall_time: float) -> Session | None:
+        """The session in a cookie, or None if it is absent, forged, or older than a shift."""
+        if not cookie or cookie.count(".") != 1:
+            return None
+        text, mac = cookie.split(".")
+        if not hmac.compare_digest(mac.encode(), self._mac("session", text).encode()):
+            return None
+        try:
+            body = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            staff_id, issued_at, epoch, nonce = json.loads(body)
+        except (binascii.Error, ValueError, TypeError):
+            return None
+        if not issued_at - _CLOCK_SKEW <= wall_time < issued_at + LIFETIME:
+            return None
+        return Session(str(staff_id), int(issued_at), int(epoch), str(nonce))
+
+    def form_token(self, nonce: str) -> str:
+        """The token that forms of this session carry, so that no other site can post for it."""
+        return self._mac("form", nonce)
+
+    def accepts_form(self, nonce: str, token: str | None) -> bool:
+        """Whether a posted token belongs to this session."""
+        return token is not None and hmac.compare_digest(
+            token.encode(), self.form_token(nonce).encode()
+        )
+
+
+def set_session(response: Response, value: str, *, secure: bool) -> None:
+    """Puts a sealed session on the answer."""
+    response.set_cookie(
+        COOKIE, value, max_age=LIFETIME, path="/", secure=secure, httponly=True, samesite="lax"
+    )
+
+
+def clear_session(response: Response, *, secure: bool) -> None:
+    """Takes the session off the browser."""
+    response.delete_cookie(COOKIE, path="/", secure=secure, httponly=True, samesite="lax")

@@ -1,0 +1,132 @@
+// Behaviour of the shared layout and components. Every page works without it, only less comfortably.
+(() => {
+  const root = document.documentElement;
+  const closest = (event, selector) =>
+    event.target instanceof Element ? event.target.closest(selector) : null;
+
+  const setSidebar = (open) => {
+    document.body.classList.toggle("sidebar-open", open);
+    const toggle = document.querySelector("[data-sidebar-toggle]");
+    if (toggle) toggle.setAttribute("aria-expanded", String(open));
+    if (open) document.querySelector("#sidebar a")?.focus();
+  };
+
+  document.addEventListener("click", (event) => {
+    if (closest(event, "[data-sidebar-toggle]")) {
+      setSidebar(!document.body.classList.contains("sidebar-open"));
+    } else if (closest(event, "[data-sidebar-close]")) {
+      setSidebar(false);
+    }
+
+    if (closest(event, "[data-theme-toggle]")) {
+      const theme = root.getAttribute("data-bs-theme") === "dark" ? "light" : "dark";
+      root.setAttribute("data-bs-theme", theme);
+      const secure = location.protocol === "https:" ? "; Secure" : "";
+      document.cookie = `banka_theme=${theme}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+      document.dispatchEvent(new Event("banka:theme"));
+    }
+
+    const opener = closest(event, "[data-dialog-open]");
+    if (opener) {
+      const dialog = document.getElementById(opener.dataset.dialogOpen);
+      dialog?.showModal();
+      dialog?.querySelector("input:not([type=hidden]), select, textarea")?.focus();
+    }
+    closest(event, "[data-dialog-close]")?.closest("dialog")?.close();
+    if (event.target instanceof HTMLDialogElement) event.target.close();
+
+    closest(event, "[data-dismiss]")?.closest(".notice")?.remove();
+    if (closest(event, "[data-history-back]")) history.back();
+    if (closest(event, "[data-print]")) print();
+
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      if (!menu.contains(event.target)) menu.removeAttribute("open");
+    }
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      setSidebar(false);
+      for (const menu of document.querySelectorAll("details.menu[open]")) {
+        menu.removeAttribute("open");
+        menu.querySelector("summary")?.focus();
+      }
+    }
+    // "/" goes to the search field, as in most office software
+    const typing = event.target instanceof Element && event.target.matches("input, textarea, select");
+    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      const search = document.querySelector("input[type=search]");
+      if (search) {
+        event.preventDefault();
+        search.focus();
+      }
+    }
+  });
+
+  // A second click must not post a second time.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post") return;
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "1";
+    for (const button of form.querySelectorAll("button[type=submit]")) {
+      button.setAttribute("aria-disabled", "true");
+    }
+  });
+  addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[data-sent]")) {
+      delete form.dataset.sent;
+      for (const button of form.querySelectorAll("button[aria-disabled]")) {
+        button.removeAttribute("aria-disabled");
+      }
+    }
+  });
+
+  const showFiles = (zone) => {
+    const input = zone.querySelector("input[type=file]");
+    const list = zone.querySelector("[data-drop-files]");
+    list.replaceChildren(
+      ...Array.from(input.files, (file) => {
+        const item = document.createElement("li");
+        item.textContent = `${file.name} · ${(file.size / 1048576).toFixed(2)} MB`;
+        return item;
+      }),
+    );
+  };
+  document.addEventListener("change", (event) => {
+    const zone = closest(event, "[data-drop-zone]");
+    if (zone) showFiles(zone);
+  });
+  for (const kind of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(kind, (event) => {
+      const zone = closest(event, "[data-drop-zone]");
+      if (!zone) return;
+      event.preventDefault();
+      zone.classList.toggle("dragging", kind === "dragover");
+      if (kind === "drop" && event.dataTransfer.files.length) {
+        zone.querySelector("input[type=file]").files = event.dataTransfer.files;
+        showFiles(zone);
+      }
+    });
+  }
+
+  // On a narrow screen a table row becomes a block; each cell then needs its column's name.
+  const labelCells = (scope) => {
+    for (const table of scope.querySelectorAll("table.stack-narrow")) {
+      const names = Array.from(table.tHead?.rows[0]?.cells ?? [], (cell) => cell.textContent.trim());
+      for (const row of table.tBodies[0]?.rows ?? []) {
+        Array.from(row.cells, (cell, index) => cell.setAttribute("data-label", names[index] ?? ""));
+      }
+    }
+  };
+  labelCells(document);
+  document.addEventListener("htmx:load", (event) => labelCells(event.target));
+
+  document.addEventListener("htmx:configRequest", (event) => {
+    const token = document.querySelector("meta[name=csrf-token]")?.content;
+    if (token) event.detail.headers["X-CSRF-Token"] = token;
+  });
+})();
