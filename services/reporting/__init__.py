@@ -1,0 +1,1 @@
+"""Reporting: what the office sees of its applications, made from events alone."""
