@@ -1,0 +1,405 @@
+"""From the outbox to Kafka: at least once, in order per key, deleted only on acknowledgement.
+
+One holder per shard of partitions. The advisory lock and every read and delete of a holder live in
+the same direct connection: whoever lost the connection has lost the lock and cannot delete. A
+frozen holder that wakes late can therefore only publish something twice, never lose it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+from asyncpg import Record
+
+from shared.events.envelope import Envelope, EnvelopeError, decode, encode
+from shared.messaging import metrics
+from shared.messaging.broker import TopicIdentity, connection
+from shared.messaging.errors import OlderDatabase, is_infrastructure, one_line
+from shared.postgres.pool import connect
+
+if TYPE_CHECKING:
+    from shared.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+SHARDS = 4  # partition % SHARDS; two replicas of a service can share the work
+ROUND = 2000  # rows read at once
+BATCH_BYTES = 900_000  # below the broker's default limit of 1 MiB per request and partition
+POLL_SECONDS = 0.02  # for rows that another process wrote; our own wake us at once
+TAKE_SECONDS = 2.0  # how often shards without a holder are tried
+TAIL = 2000  # records per partition, and log entries, that are compared on taking a shard
+_LOCK_CLASS = 0x62616E6B  # "bank"; the second key is the shard
+
+_READ = """
+SELECT l.position, l.topic, l.part, l.subject, l.sequence, l.id, l.type, l.attributes, l.body,
+       l.recorded_at
+FROM (SELECT position FROM messaging.outbox WHERE part % $1 = ANY ($2::int[])
+      ORDER BY position LIMIT $3) o
+JOIN messaging.event_log l USING (position) ORDER BY l.position
+"""
+
+
+def message(row: Record, source: str) -> tuple[bytes, list[tuple[str, bytes]], bytes, int]:
+    """A log entry as it stands on Kafka: key, headers, value, timestamp in ms. Always the same."""
+    attributes: dict[str, Any] = json.loads(row["attributes"])
+    recorded: datetime = row["recorded_at"]
+    envelope = Envelope(
+        id=str(row["id"]),
+        type=row["type"],
+        source=source,
+        subject=row["subject"],
+        time=datetime.fromisoformat(attributes["time"]),
+        recorded_time=recorded,
+        sequence=row["sequence"],
+        state_version=attributes["stateversion"],
+        causation_id=attributes["causationid"],
+        correlation_id=attributes["correlationid"],
+        traceparent=attributes["traceparent"],
+        origin=attributes["origin"],
+    )
+    return row["subject"].encode(), encode(envelope), row["body"], int(recorded.timestamp() * 1000)
+
+
+class Relay:
+    """Publishes what a service has committed.
+
+    publishes: the topics that this service may write, as far as they are known; their tails are
+    compared with the log. The state is "" when all is well.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        service: str,
+        *,
+        topics: Callable[[], Mapping[str, TopicIdentity]],
+        publishes: Sequence[str] = (),
+        database: str | None = None,
+        source: str,
+    ) -> None:
+        self._settings = settings
+        self._service = service
+        self._database = database
+        self._source = source
+        self._topics = topics
+        self._publishes = publishes
+        self._conn: Any = None
+        self._producer: Any = None
+        self._held: set[int] = set()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self.state = "starting"
+        self.last_round = time.monotonic()
+
+    def wake(self) -> None:
+        """There may be new rows: called after every commit of this process."""
+        self._wake.set()
+
+    @property
+    def shards(self) -> frozenset[int]:
+        """The shards that this process publishes now."""
+        return frozenset(self._held)
+
+    async def verify(self) -> None:
+        """Refuse (OlderDatabase) if the broker holds events of ours that the log does not know."""
+        conn = await self._open()
+        try:
+            await self._compare_tails(conn, range(SHARDS))
+        finally:
+            await conn.close()
+
+    def start(self) -> None:
+        """Begin to publish in the background."""
+        self._task = asyncio.create_task(self._run(), name=f"relay-{self._service}")
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Publish what is there, as far as `grace` seconds allow, and let go of the shards."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=grace)
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._discard()
+
+    async def _run(self) -> None:
+        delay = 0.1
+        while True:
+            try:
+                await self._hold()
+                return
+            except OlderDatabase as refusal:
+                self.state = str(refusal)
+                log.critical("relay refuses to run", reason=self.state)
+                await self._discard()
+                return
+            except Exception as error:  # noqa: BLE001 - restart from the table, whatever it was
+                metrics.BACKOFF.labels("relay").inc()
+                self.state = one_line(error)
+                if not (is_infrastructure(error) or isinstance(error, KafkaError)):
+                    log.exception("relay failed", error=self.state)
+                else:
+                    log.warning("relay starts again", error=self.state, seconds=round(delay, 2))
+            await self._discard()
+            if self._stopping:
+                return
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 5.0)
+
+    async def _hold(self) -> None:
+        self._conn = await self._open()
+        self._producer = AIOKafkaProducer(
+            **connection(self._settings),
+            client_id=f"banka-relay-{self._service}",
+            enable_idempotence=True,
+            acks="all",
+            max_batch_size=1_000_000,
+            request_timeout_ms=10_000,
+            linger_ms=0,
+        )
+        await self._producer.start()
+        tried = 0.0
+        while True:
+            if len(self._held) < SHARDS and time.monotonic() - tried > TAKE_SECONDS:
+                await self._take_free_shards()
+                tried = time.monotonic()
+            self._wake.clear()
+            sent = await self._round()
+            self.last_round = time.monotonic()
+            self.state = ""
+            if sent == 0:
+                if self._stopping:
+                    return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+
+    async def _open(self) -> Any:
+        return await connect(self._settings, self._service, database=self._database)
+
+    async def _discard(self) -> None:
+        """Drop connection (and with it every lock) and producer; the table knows the rest."""
+        self._held.clear()
+        producer, self._producer = self._producer, None
+        conn, self._conn = self._conn, None
+        if producer is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(producer.stop(), 5.0)
+        if conn is not None:
+            with contextlib.suppress(Exception):
+                await conn.close(timeout=2.0)
+
+    async def _take_free_shards(self) -> None:
+        taken = [
+            shard
+            for shard in range(SHARDS)
+            if shard not in self._held
+            and await self._conn.fetchval(
+                "SELECT pg_try_advisory_lock($1, $2)", _LOCK_CLASS, shard
+            )
+        ]
+        if taken:
+            await self._compare_tails(self._conn, taken)
+            self._held.update(taken)
+            log.info("relay holds shards", service=self._service, shards=sorted(self._held))
+
+    async def _round(self) -> int:
+        """One batch per partition, all acknowledged before the next is built; returns the count."""
+        if not self._held:
+            return 0
+        begun = time.monotonic()
+        rows = await self._conn.fetch(_READ, SHARDS, list(self._held), ROUND)
+        if not rows:
+            return 0
+        waiting: dict[tuple[str, int], list[Record]] = defaultdict(list)
+        for row in rows:
+            waiting[row["topic"], row["part"]].append(row)
+        failure: BaseException | None = None
+        while waiting and failure is None:
+            sent: list[list[Record]] = []
+            futures: list[asyncio.Future[Any]] = []
+            for (topic, part), queue in list(waiting.items()):
+                batch, fitting = self._build(queue)
+                futures.append(await self._producer.send_batch(batch, topic, partition=part))
+                sent.append(queue[:fitting])
+                if fitting == len(queue):
+                    del waiting[topic, part]
+                else:
+                    waiting[topic, part] = queue[fitting:]
+            results = await asyncio.gather(*futures, return_exceptions=True)
+            done: list[int] = []
+            for batch_rows, result in zip(sent, results, strict=True):
+                if isinstance(result, BaseException):
+                    failure = result
+                else:
+                    done += [row["position"] for row in batch_rows]
+                    metrics.RELAYED.labels(batch_rows[0]["topic"]).inc(len(batch_rows))
+            await self._delete(done)
+        if failure is not None:
+            raise failure
+        metrics.RELAY_SECONDS.observe(time.monotonic() - begun)
+        return len(rows)
+
+    async def _delete(self, positions: list[int]) -> None:
+        """Only now may the rows go: the broker has them."""
+        await self._conn.execute(
+            "DELETE FROM messaging.outbox WHERE position = ANY ($1::bigint[])", positions
+        )
+
+    def _build(self, queue: Sequence[Record]) -> tuple[Any, int]:
+        """A batch of as many rows as fit, from the front, and how many those are."""
+        batch = self._producer.create_batch()
+        size = 0
+        for count, row in enumerate(queue):
+            key, headers, value, stamp = message(row, self._source)
+            size += len(key) + len(value) + 400
+            if count and size > BATCH_BYTES:
+                return batch, count
+            if batch.append(timestamp=stamp, key=key, value=value, headers=headers) is None:
+                return batch, count
+        return batch, len(queue)
+
+    async def _compare_tails(self, conn: Any, shards: Sequence[int] | range) -> None:
+        """Hold the end of every partition against the log, in both directions.
+
+        An event of ours on the topic that the log lacks: the database is older than the broker,
+        refuse. A recent entry that is neither on the topic nor in the outbox: the broker lost it
+        (its page cache, say), publish it again with everything after it.
+        """
+        recent = await conn.fetch(
+            "SELECT l.position, l.topic, l.part, l.id, o.position IS NOT NULL AS pending"
+            " FROM messaging.event_log l LEFT JOIN messaging.outbox o USING (position)"
+            " ORDER BY l.position DESC LIMIT $1",
+            TAIL,
+        )
+        known = self._topics()
+        names = {row["topic"] for row in recent} | {t for t in self._publishes if t in known}
+        consumer = AIOKafkaConsumer(
+            **connection(self._settings),
+            client_id=f"banka-tail-{self._service}",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+        await consumer.start()
+        try:
+            for name in sorted(names & known.keys()):
+                partitions = [
+                    TopicPartition(name, part)
+                    for part in range(known[name].partitions)
+                    if part % SHARDS in set(shards)
+                ]
+                tails = await _read_tails(consumer, partitions, self._source)
+                for partition, tail in tails.items():
+                    await self._refuse_unknown(conn, partition, tail)
+                    lost = tail.lacks(
+                        [row for row in recent if (row["topic"], row["part"]) == partition]
+                    )
+                    if lost:
+                        await self._publish_again(conn, partition, min(lost))
+        finally:
+            await consumer.stop()
+
+    async def _refuse_unknown(self, conn: Any, partition: TopicPartition, tail: _Tail) -> None:
+        unknown = await conn.fetchrow(
+            """
+            SELECT t.id, t.subject, t.sequence
+            FROM unnest($2::text[], $3::text[], $4::bigint[]) AS t (id, subject, sequence)
+            LEFT JOIN messaging.event_log l
+                ON l.topic = $1 AND l.subject = t.subject AND l.sequence = t.sequence
+            WHERE l.id::text IS DISTINCT FROM t.id LIMIT 1
+            """,
+            partition.topic,
+            [event.id for event in tail.events],
+            [event.subject for event in tail.events],
+            [event.sequence for event in tail.events],
+        )
+        if unknown is not None:
+            raise OlderDatabase(
+                f"{partition.topic}/{partition.partition} holds {self._source}'s event"
+                f" {unknown['id']} (number {unknown['sequence']} of its subject), which this"
+                " database does not know: it is older than the broker. Restore a newer one, or"
+                " start with an empty broker and republish from the event log."
+            )
+
+    async def _publish_again(self, conn: Any, partition: TopicPartition, first: int) -> None:
+        count = await conn.execute(
+            """
+            INSERT INTO messaging.outbox (position, topic, part)
+            SELECT position, topic, part FROM messaging.event_log
+            WHERE topic = $1 AND part = $2 AND position >= $3
+            ON CONFLICT (position) DO NOTHING
+            """,
+            partition.topic,
+            partition.partition,
+            first,
+        )
+        log.error(
+            "the broker lost acknowledged events; publishing them again",
+            topic=partition.topic,
+            partition=partition.partition,
+            count=int(count.split()[-1]),
+        )
+
+
+class _Tail:
+    """Our own events at the end of a partition. whole: it was read from the very beginning."""
+
+    def __init__(self, *, whole: bool) -> None:
+        self.whole = whole
+        self.events: list[Envelope] = []
+
+    def lacks(self, recent: Sequence[Record]) -> list[int]:
+        """Positions of recent entries that should be here and are not."""
+        here = {event.id for event in self.events}
+        known = [row["position"] for row in recent if str(row["id"]) in here]
+        if self.whole or len(known) < len(here):
+            floor = -1  # the window reaches back beyond the recent entries
+        elif known:
+            floor = min(known)
+        else:
+            return []  # nothing of ours in the window: it says nothing
+        return [
+            row["position"]
+            for row in recent
+            if str(row["id"]) not in here and not row["pending"] and row["position"] > floor
+        ]
+
+
+async def _read_tails(
+    consumer: Any, partitions: list[TopicPartition], source: str
+) -> dict[TopicPartition, _Tail]:
+    """The last records of every partition that carry this source."""
+    if not partitions:
+        return {}
+    consumer.assign(partitions)
+    starts = await consumer.beginning_offsets(partitions)
+    ends = await consumer.end_offsets(partitions)
+    tails = {}
+    for partition in partitions:
+        begin = max(starts[partition], ends[partition] - TAIL)
+        consumer.seek(partition, begin)
+        tails[partition] = _Tail(whole=begin == 0)
+    open_ = {p for p in partitions if ends[p] > starts[p]}
+    while open_:
+        polled = await consumer.getmany(*open_, timeout_ms=500)
+        for partition, records in polled.items():
+            for record in records:
+                with contextlib.suppress(EnvelopeError):
+                    envelope, _ = decode(record.headers, record.value or b"-")
+                    if envelope.source == source:
+                        tails[partition].events.append(envelope)
+        for partition in list(open_):
+            if await consumer.position(partition) >= ends[partition]:
+                open_.discard(partition)
+    return tails

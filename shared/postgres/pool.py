@@ -1,0 +1,73 @@
+"""Connections to a service's own database, each role by its own password."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from shared.settings import Settings
+
+#: seconds; a statement of ours that takes longer is stuck, and a poll must not hang for ever
+STATEMENT_TIMEOUT = 60
+#: seconds; no transaction of ours waits for anything outside the database
+IDLE_IN_TRANSACTION = 60
+
+
+def database_of(service: str) -> str:
+    """The name of a service's database."""
+    return f"banka_{service}"
+
+
+def app_role(service: str) -> str:
+    """The role that reads and writes rows."""
+    return f"{service}_app"
+
+
+def owner_role(service: str) -> str:
+    """The role that owns tables; used by migrations alone."""
+    return f"{service}_owner"
+
+
+def session_settings(name: str) -> dict[str, str]:
+    """What every session of ours sets; `synchronous_commit` stays on: a commit is a promise."""
+    return {
+        "application_name": name,
+        "statement_timeout": str(STATEMENT_TIMEOUT * 1000),
+        "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION * 1000),
+        "timezone": "UTC",
+        "jit": "off",
+    }
+
+
+async def open_pool(
+    settings: Settings,
+    service: str,
+    *,
+    database: str | None = None,
+    role: str | None = None,
+    min_size: int = 2,
+    max_size: int = 12,
+) -> asyncpg.Pool[asyncpg.Record]:
+    """A pool on the service's database as its application role. Raises OSError if it is away."""
+    pool: asyncpg.Pool[asyncpg.Record] = await asyncpg.create_pool(
+        settings.postgres_url(database or database_of(service), role or app_role(service)),
+        min_size=min_size,
+        max_size=max_size,
+        command_timeout=STATEMENT_TIMEOUT + 5,
+        max_inactive_connection_lifetime=300,
+        server_settings=session_settings(f"banka-{service}"),
+    )
+    return pool
+
+
+async def connect(
+    settings: Settings, service: str, *, database: str | None = None, role: str | None = None
+) -> asyncpg.Connection[Any]:
+    """One direct connection outside any pool: for advisory locks, migrations and tools."""
+    return await asyncpg.connect(
+        settings.postgres_url(database or database_of(service), role or app_role(service)),
+        command_timeout=STATEMENT_TIMEOUT + 5,
+        server_settings=session_settings(f"banka-{service}"),
+    )
