@@ -7,12 +7,30 @@ only if its lease is still the valid one.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
+import time
+import uuid
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import structlog
+from asyncpg import Record
+
+from shared.messaging import metrics
 from shared.messaging.effects import Effect, Store
+from shared.messaging.errors import is_infrastructure, one_line
+from shared.messaging.outbox import Cause, Outbox, Wanted
+from shared.messaging.parking import backoff
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 0.2  # for work that another process wrote, or that became due
+LEASE_GRACE = 10.0  # seconds beyond the time-out before another worker may take the call
+APPLY_ATTEMPTS = 5  # tries to write a result's effects before it waits for an operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +108,199 @@ class Worker:
     backoff: float = 0.5
     break_after: int = 10
     break_seconds: float = 5.0
+
+
+_CLAIM = """
+UPDATE messaging.call c
+SET state = 'leased', lease_owner = $3, attempt = c.attempt + (c.result IS NULL)::int,
+    lease_until = clock_timestamp() + make_interval(secs => $4)
+FROM (
+    SELECT id, state FROM messaging.call
+    WHERE kind = $1 AND retry_at <= clock_timestamp()
+        AND (not_before IS NULL OR not_before <= $2)
+        AND (state = 'open' OR (state = 'leased' AND lease_until < clock_timestamp()))
+    ORDER BY id LIMIT $5 FOR UPDATE SKIP LOCKED
+) due
+WHERE c.id = due.id
+RETURNING c.id, c.kind, c.key, c.subject, c.payload, c.cause, c.attempt, c.result, c.applying,
+    due.state = 'leased' AS interrupted
+"""
+
+_FINISH = """
+UPDATE messaging.call SET state = 'done', done_at = now(), lease_owner = NULL, error = NULL
+WHERE id = $1 AND state = 'leased' AND lease_owner = $2 AND attempt = $3
+"""
+
+_RETRY = """
+UPDATE messaging.call
+SET state = 'open', lease_owner = NULL, error = $4,
+    retry_at = clock_timestamp() + make_interval(secs => $5)
+WHERE id = $1 AND state = 'leased' AND lease_owner = $2 AND attempt = $3
+"""
+
+_KEEP_RESULT = """
+UPDATE messaging.call
+SET state = CASE WHEN applying + 1 >= $6 THEN 'failed' ELSE 'open' END, lease_owner = NULL,
+    result = $4, error = $5, applying = applying + 1,
+    retry_at = clock_timestamp() + make_interval(secs => $7)
+WHERE id = $1 AND state = 'leased' AND lease_owner = $2 AND attempt = $3
+"""
+
+_RESULTS = {kind.__name__: kind for kind in (Succeeded, Refused, Unknown, Exhausted)}
+
+
+class WorkerLoop:
+    """Runs one worker in one process, with up to `concurrency` calls open."""
+
+    def __init__(self, worker: Worker, pool: Any, outbox: Outbox, clock: Any) -> None:
+        self.worker = worker
+        self._pool = pool
+        self._outbox = outbox
+        self._clock = clock
+        self._owner = uuid.uuid4()
+        self._open: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._failures = 0
+        self._closed_until = 0.0
+        self.state = ""
+
+    def wake(self) -> None:
+        """There may be work: called after commits of this process."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled; waits for the calls in hand as long as their time-outs allow."""
+        delay = POLL_SECONDS
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    claimed = await self._claim()
+                    delay = POLL_SECONDS
+                    self.state = ""
+                except Exception as error:  # noqa: BLE001 - the database is away: try again later
+                    claimed, delay = [], min(delay * 2, 5.0)
+                    self.state = one_line(error)
+                for row in claimed:
+                    task = asyncio.create_task(self._work(row))
+                    self._open.add(task)
+                    task.add_done_callback(self._done)
+                if not claimed:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), delay)
+        finally:
+            if self._open:
+                await asyncio.wait(self._open, timeout=self.worker.timeout + 2)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._open.discard(task)
+        self._wake.set()
+        if not task.cancelled() and task.exception() is not None:
+            # the lease runs out and somebody tries again
+            log.error("call not finished", kind=self.worker.kind, error=str(task.exception()))
+
+    async def _claim(self) -> list[Record]:
+        free = self.worker.concurrency - len(self._open)
+        if self._failures >= self.worker.break_after:
+            if time.monotonic() < self._closed_until:
+                return []
+            free = min(free, 1) if not self._open else 0  # half open: one call tells
+        if free <= 0:
+            return []
+        rows: list[Record] = await self._pool.fetch(
+            _CLAIM,
+            self.worker.kind,
+            self._clock.now(),
+            self._owner,
+            self.worker.timeout + LEASE_GRACE,
+            free,
+        )
+        return rows
+
+    async def _work(self, row: Record) -> None:
+        call = ClaimedCall(
+            row["kind"], row["key"], row["subject"], json.loads(row["payload"]), row["attempt"]
+        )
+        if row["result"] is not None:
+            name, values = json.loads(row["result"])
+            await self._apply(row, replace(_RESULTS[name](**values), call=call))
+            return
+        if row["interrupted"] and not self.worker.repeatable:
+            await self._apply(row, Unknown("the worker stopped in mid-call", call=call))
+            return
+        if call.attempt > self.worker.attempts:
+            # every attempt was begun and none came back: do not try for ever
+            await self._apply(row, Exhausted("the worker stopped in mid-call", call=call))
+            return
+        result, error = await self._make(call)
+        if result is None and call.attempt >= self.worker.attempts:
+            result = Exhausted(error)
+        if result is None:
+            wait = backoff(call.attempt, first=self.worker.backoff)
+            metrics.CALLS.labels(call.kind, "retried").inc()
+            await self._pool.execute(_RETRY, row["id"], self._owner, call.attempt, error, wait)
+            return
+        metrics.CALLS.labels(call.kind, type(result).__name__.lower()).inc()
+        await self._apply(row, replace(result, call=call))
+
+    async def _make(self, call: ClaimedCall) -> tuple[Result | None, str]:
+        """The outside call itself; None and one line if it is to be tried again."""
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(self.worker.timeout):
+                result = await self.worker.call(call)
+        except TimeoutError:
+            error = f"no answer within {self.worker.timeout:g} s"
+            self._count_failure()
+            # cancelled does not mean undone: it may have arrived
+            return (None if self.worker.repeatable else Unknown(error)), error
+        except Exception as problem:  # noqa: BLE001 - whatever the other side does is a failed attempt
+            self._count_failure()
+            return None, one_line(problem)
+        finally:
+            metrics.CALL_SECONDS.labels(call.kind).observe(time.monotonic() - begun)
+        self._failures = 0
+        return result, ""
+
+    def _count_failure(self) -> None:
+        self._failures += 1
+        if self._failures >= self.worker.break_after:
+            self._closed_until = time.monotonic() + self.worker.break_seconds
+
+    async def _apply(self, row: Record, result: Result) -> None:
+        """Result and effects in one transaction, only if the lease is still ours."""
+        try:
+            async with self._pool.acquire() as conn, conn.transaction():
+                # the subject first: the order in which everybody locks
+                states = await self.worker.store.load(conn, [row["subject"]])
+                done = await conn.execute(_FINISH, row["id"], self._owner, row["attempt"])
+                if done == "UPDATE 0":
+                    log.warning("result of a lost lease dropped", kind=row["kind"], key=row["key"])
+                    return
+                now = self._clock.now()
+                state = states[row["subject"]]
+                cause = Cause.from_json(row["cause"])
+                wanted = [
+                    Wanted(effect, row["subject"], cause)
+                    for effect in self.worker.on_result(result, state, now)
+                ]
+                await self.worker.store.save(conn, [state])
+                await self._outbox.write(conn, wanted, now)
+        except Exception as error:
+            if is_infrastructure(error):
+                raise
+            log.error("result not applied", kind=row["kind"], key=row["key"],
+                      error=one_line(error))  # fmt: skip
+            values = {f: getattr(result, f) for f in result.__dataclass_fields__ if f != "call"}
+            await self._pool.execute(
+                _KEEP_RESULT,
+                row["id"],
+                self._owner,
+                row["attempt"],
+                json.dumps([type(result).__name__, values]),
+                one_line(error),
+                APPLY_ATTEMPTS,
+                backoff(row["applying"] + 1),
+            )
+            return
+        self._outbox.wake()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 
 import asyncpg
+from aiokafka.errors import KafkaError
 
 
 class MessagingError(Exception):
@@ -79,6 +80,7 @@ def is_infrastructure(error: BaseException) -> bool:
         | asyncio.TimeoutError
         | asyncpg.InterfaceError
         | asyncpg.InternalClientError
+        | KafkaError
         | ConcurrentApply,
     )
 

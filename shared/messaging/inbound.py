@@ -1,17 +1,27 @@
 """Events from partners: no unbroken sequence, no trust, an answer to every one.
 
-A topic per partner; `source` must be that partner's; one permanent row per (partner, event id)
+A topic per partner; `source` must be
+`/partners/<partner>`; one permanent row per (partner, event id)
 with a digest of the body: the same body again gets the same answer, another body is rejected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from shared.messaging.effects import Connection, Effect
+from pydantic import ValidationError
+
+from shared.identifiers import new_id
+from shared.messaging import metrics
+from shared.messaging.effects import Connection, Effect, Fact
+from shared.messaging.errors import Permanent, Rejected, is_infrastructure, one_line
+from shared.messaging.outbox import Cause, Outbox, Wanted
+from shared.messaging.parking import Arrived, Parked, park, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,8 @@ class InboundProblem:
     """Why a partner's event is refused: fields and codes, never values.
 
     event_id, type, key: as far as they could be read. codes: `(field, code)` pairs; the kernel's
-    own are UNREADABLE, MISSING, WRONG_SOURCE, SAME_ID_OTHER_BODY and pydantic's error types.
+    own are UNREADABLE, WRONG_SOURCE, SAME_ID_OTHER_BODY, the envelope's (`not-utf-8`, ...) and
+    pydantic's error types.
     """
 
     partner: str
@@ -72,3 +83,192 @@ class Inbound:
     handle: Callable[[Connection, InboundEvent, datetime], Awaitable[Iterable[Effect]]]
     reject: Callable[[InboundProblem, datetime], Iterable[Effect]]
     max_records: int = 200
+
+
+_KNOWN = """
+SELECT event_id, digest, answers FROM messaging.inbound_event
+WHERE partner = $1 AND event_id = ANY ($2::text[])
+"""
+
+_REMEMBER = """
+INSERT INTO messaging.inbound_event (partner, event_id, digest) VALUES ($1, $2, $3)
+"""
+
+_ANSWER_AGAIN = """
+INSERT INTO messaging.outbox (position, topic, part)
+SELECT position, topic, part FROM messaging.event_log WHERE position = ANY ($1::bigint[])
+ON CONFLICT (position) DO NOTHING
+"""
+
+_BLOCKED = """
+SELECT subject FROM messaging.blocked_key
+WHERE consumer = $1 AND topic = $2 AND subject = ANY ($3::text[]) ORDER BY subject FOR UPDATE
+"""
+
+
+class Gate:
+    """Applies a partner's events one by one, each in a savepoint; a bad one stops nobody else."""
+
+    attempts = 5
+    history_needed = False  # the topic keeps seven days; what is older was answered or is gone
+
+    def __init__(self, inbound: Inbound, outbox: Outbox) -> None:
+        self.inbound = inbound
+        self.name = inbound.name
+        self.topic = inbound.topic
+        self.max_records = inbound.max_records
+        self._outbox = outbox
+
+    async def prepare(self, conn: Connection) -> None:
+        """Nothing to learn."""
+
+    def unreadable(self, event: Arrived) -> str:
+        """Nothing a partner sends stops its topic."""
+        return ""
+
+    async def apply(
+        self, conn: Connection, events: Sequence[Arrived], now: datetime, killer: int | None = None
+    ) -> None:
+        """Answer every event; park (and block its key) only where our own code fails."""
+        subjects = sorted({event.subject for event in events})
+        blocked = {
+            row["subject"] for row in await conn.fetch(_BLOCKED, self.name, self.topic, subjects)
+        }
+        for event in events:
+            if event.subject in blocked:
+                await park(conn, self.name, [Parked(event, "", "")])
+                continue
+            try:
+                if event.offset == killer:
+                    raise Permanent("stopped the process while it was applied")
+                async with conn.transaction():
+                    await self.apply_one(conn, event, now)
+                metrics.EVENTS.labels(self.name, "applied").inc()
+            except Exception as error:
+                if is_infrastructure(error):
+                    raise
+                state = verdict(error, 1, self.attempts)
+                await park(conn, self.name, [Parked(event, state, one_line(error), 1)])
+                blocked.add(event.subject)
+                metrics.EVENTS.labels(self.name, "parked").inc()
+
+    async def apply_one(self, conn: Connection, event: Arrived, now: datetime) -> None:
+        """Deduplicate, handle, answer."""
+        if event.envelope is None:
+            # no id to remember it by: its place on the topic and the stored offset must do
+            code = event.problem.partition(":")[0]
+            await self._reject(conn, event, now, (("envelope", code),), None)
+            return
+        digest = hashlib.sha256(event.body).hexdigest()
+        known = await conn.fetchrow(_KNOWN, self.inbound.partner, [event.event_id])
+        if known is not None:
+            metrics.EVENTS.labels(self.name, "duplicate").inc()
+            if known["digest"] == digest:
+                await conn.execute(_ANSWER_AGAIN, known["answers"])
+            else:
+                await self._reject(conn, event, now, (("id", "SAME_ID_OTHER_BODY"),), None)
+            return
+        await conn.execute(_REMEMBER, self.inbound.partner, event.event_id, digest)
+        if event.envelope.source != f"/partners/{self.inbound.partner}":
+            await self._reject(conn, event, now, (("source", "WRONG_SOURCE"),), event.event_id)
+            return
+        try:
+            received = self._received(event, digest)
+            async with conn.transaction():
+                effects = list(await self.inbound.handle(conn, received, now))
+                await self._write(conn, event, effects, now, event.event_id)
+        except Rejected as refusal:
+            await self._reject(conn, event, now, tuple(refusal.problems), event.event_id)
+        except ValidationError as error:
+            found = tuple(
+                (".".join(map(str, item["loc"])) or "body", item["type"])
+                for item in error.errors(include_input=False, include_url=False)
+            )
+            await self._reject(conn, event, now, found, event.event_id)
+
+    def _received(self, event: Arrived, digest: str) -> InboundEvent:
+        envelope = event.envelope
+        assert envelope is not None
+        try:
+            data = json.loads(event.body)
+        except (ValueError, RecursionError):
+            raise Rejected(("body", "UNREADABLE")) from None
+        if not isinstance(data, dict):
+            raise Rejected(("body", "UNREADABLE"))
+        return InboundEvent(
+            partner=self.inbound.partner,
+            id=envelope.id,
+            type=envelope.type,
+            source=envelope.source,
+            key=event.subject or envelope.subject,
+            time=envelope.time,
+            correlation_id=envelope.correlation_id or envelope.id,
+            traceparent=envelope.traceparent,
+            data=data,
+            body=event.body,
+            digest=digest,
+            topic=event.topic,
+            partition=event.part,
+            offset=event.offset,
+        )
+
+    async def _reject(
+        self,
+        conn: Connection,
+        event: Arrived,
+        now: datetime,
+        codes: tuple[tuple[str, str], ...],
+        remembered: str | None,
+    ) -> None:
+        envelope = event.envelope
+        problem = InboundProblem(
+            partner=self.inbound.partner,
+            event_id=envelope.id if envelope else None,
+            type=envelope.type if envelope else None,
+            key=event.subject or None,
+            codes=codes,
+            correlation_id=(envelope and (envelope.correlation_id or envelope.id)) or new_id(),
+        )
+        await self._write(conn, event, self.inbound.reject(problem, now), now, remembered)
+
+    async def _write(
+        self,
+        conn: Connection,
+        event: Arrived,
+        effects: Iterable[Effect],
+        now: datetime,
+        remembered: str | None,
+    ) -> None:
+        cause = Cause(
+            event.envelope.id if event.envelope else None,
+            (event.envelope.correlation_id or event.envelope.id) if event.envelope else None,
+            event.envelope.traceparent if event.envelope else None,
+            event.envelope.origin if event.envelope else "live",
+            f"partner:{self.inbound.partner}",
+        )
+        subject = event.subject or f"{self.inbound.partner}:unreadable"
+        wanted = [Wanted(effect, subject, cause) for effect in effects]
+        written = await self._outbox.write(conn, wanted, now)
+        outbound = f"banka.outbound.{self.inbound.partner}"
+        answers = [
+            position
+            for item, position in written
+            if isinstance(item.effect, Fact)
+            and (item.effect.topic or item.effect.data.topic) == outbound
+        ]
+        if remembered is not None and answers:
+            await conn.execute(
+                "UPDATE messaging.inbound_event SET answers = $3"
+                " WHERE partner = $1 AND event_id = $2",
+                self.inbound.partner, remembered, answers,
+            )  # fmt: skip
+
+    def next_of(
+        self, waiting: list[tuple[int, Arrived]], cursors: dict[str, int]
+    ) -> tuple[int, Arrived] | None:
+        """The head: partners' events have no numbers."""
+        return waiting[0]
+
+    def is_done(self, event: Arrived, cursors: dict[str, int]) -> bool:
+        """Never known before trying; the permanent table answers then."""
+        return False

@@ -277,7 +277,9 @@ class Inbox:
         now: datetime,
     ) -> None:
         """Load, handle, save, append and move the cursors of many events in a few statements."""
-        handled = [e for e in events if e.type in self._handlers and e.event_id not in self._skipped]
+        handled = [
+            e for e in events if e.type in self._handlers and e.event_id not in self._skipped
+        ]
         states: dict[str, Any] = {}
         wanted: list[Wanted] = []
         if handled:
@@ -413,9 +415,7 @@ class Inbox:
 
 def cause_of(received: Received[Any], actor: str | None = None) -> Cause:
     """What effects of an event go back to."""
-    return Cause(
-        received.id, received.correlation_id, received.traceparent, received.origin, actor
-    )
+    return Cause(received.id, received.correlation_id, received.traceparent, received.origin, actor)
 
 
 def _stem(event_type: str) -> str:

@@ -205,9 +205,7 @@ async def block(
 ) -> None:
     """Block the event's key: `retry` comes back by itself, `gap` and `parked` do not."""
     wait = backoff(attempts) if state == "retry" else None
-    await conn.execute(
-        _BLOCK, consumer, event.topic, event.subject, state, reason, attempts, wait
-    )
+    await conn.execute(_BLOCK, consumer, event.topic, event.subject, state, reason, attempts, wait)
     log.warning(
         "key blocked", consumer=consumer, subject=event.subject, state=state, reason=reason,
         event_id=event.event_id, attempts=attempts,
@@ -219,9 +217,7 @@ def verdict(error: BaseException, attempts: int, allowed: int) -> str:
     return "parked" if isinstance(error, Permanent) or attempts >= allowed else "retry"
 
 
-async def drain(
-    conn: Connection, reader: Reader, topic: str, subject: str, now: datetime
-) -> None:
+async def drain(conn: Connection, reader: Reader, topic: str, subject: str, now: datetime) -> None:
     """Apply what waits for a key, in order, until nothing is left or the next one cannot.
 
     Runs in the caller's transaction, each event in a savepoint of its own.
@@ -284,9 +280,7 @@ def gap_reason(event: Arrived, cursors: dict[str, int]) -> str:
     )
 
 
-async def read_cursors(
-    conn: Connection, consumer: str, topic: str, subject: str
-) -> dict[str, int]:
+async def read_cursors(conn: Connection, consumer: str, topic: str, subject: str) -> dict[str, int]:
     """{source: last applied sequence} of one key."""
     rows = await conn.fetch(
         "SELECT source, sequence FROM messaging.cursor"

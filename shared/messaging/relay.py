@@ -205,9 +205,7 @@ class Relay:
             shard
             for shard in range(SHARDS)
             if shard not in self._held
-            and await self._conn.fetchval(
-                "SELECT pg_try_advisory_lock($1, $2)", _LOCK_CLASS, shard
-            )
+            and await self._conn.fetchval("SELECT pg_try_advisory_lock($1, $2)", _LOCK_CLASS, shard)
         ]
         if taken:
             await self._compare_tails(self._conn, taken)

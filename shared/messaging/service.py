@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from asyncpg import Pool
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from faststream.kafka import KafkaBroker
 
-from shared.messaging.calls import Worker
-from shared.messaging.deadlines import Deadlines
+from shared.events.catalog import deployed_topics
+from shared.messaging import metrics
+from shared.messaging.broker import TopicIdentity, connection, fetch_cluster
+from shared.messaging.calls import Worker, WorkerLoop
+from shared.messaging.deadlines import ATTEMPTS, DeadlineLoop, Deadlines
 from shared.messaging.effects import Connection, Effect, Received, Store
-from shared.messaging.inbound import Inbound, InboundEvent
-from shared.messaging.inbox import Consumer
+from shared.messaging.errors import NotReady, one_line
+from shared.messaging.inbound import Gate, Inbound, InboundEvent
+from shared.messaging.inbox import Consumer, Inbox, cause_of
+from shared.messaging.outbox import Cause as Chain
+from shared.messaging.outbox import Outbox, Wanted, new_cause
+from shared.messaging.parking import ParkingLot, backoff
+from shared.messaging.relay import Relay
+from shared.messaging.subscribe import Subscription, build_broker
+from shared.postgres.migrate import check_schema
+from shared.postgres.pool import open_pool
+
+if TYPE_CHECKING:
+    from asyncpg import Pool
+
+    from shared.clock import Clock
+    from shared.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 S = TypeVar("S")
 
 #: what made this happen: its id becomes `causationid`, its correlation id is passed on
 Cause = Received[Any] | InboundEvent
+
+STUCK_SECONDS = 30.0  # no progress for so long, with work waiting, is not ready
 
 
 @dataclass(slots=True)
@@ -33,10 +61,22 @@ class Transaction:
     now: datetime
     actor: str | None = None
     cause: Cause | None = None
+    _outbox: Outbox | None = None
+    _chain: Chain = field(default_factory=Chain)
 
     async def append(self, effects: Iterable[Effect], *, subject: str | None = None) -> None:
-        """Write the effects; `subject` is the default for those that name none."""
-        raise NotImplementedError
+        """Write the effects; `subject` is the default for those that name none.
+
+        Lock the state of the subject (load it through its store) before you append.
+        """
+        assert self._outbox is not None
+        wanted = []
+        for effect in effects:
+            about = effect.subject or subject
+            if about is None:
+                raise ValueError(f"{type(effect).__name__} names no subject and none was given")
+            wanted.append(Wanted(effect, about, self._chain))
+        await self._outbox.write(self.conn, wanted, self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,38 +109,149 @@ class Service:
     """Everything of a service that is not HTTP. Built once, in the composition root.
 
     name: also the database's and the roles' (`banka_<name>`, `<name>_app`) and the source of its
-    events (`/banka/<name>`). database: another database name (tests).
+    events (`/banka/<name>`). database: another database name (tests). migrations: another folder
+    than `services/<name>/migrations`.
     """
 
     name: str
-    settings: Any
-    clock: Any
+    settings: Settings
+    clock: Clock
     consumers: Sequence[Consumer] = ()
     inbound: Sequence[Inbound] = ()
     workers: Sequence[Worker] = ()
     deadlines: Sequence[Deadlines] = ()
     database: str | None = None
+    migrations: Path | None = None
     pool: Pool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._topics: dict[str, TopicIdentity] = {}
+        self._outbox = Outbox(f"/banka/{self.name}", self._topics, self._wake)
+        self._relay = Relay(
+            self.settings,
+            self.name,
+            topics=lambda: self._topics,
+            publishes=[t.name for t in deployed_topics() if self.name in t.writers],
+            database=self.database,
+            source=self._outbox.source,
+        )
+        self._readers: list[Inbox | Gate] = [
+            *(Inbox(consumer, self._outbox) for consumer in self.consumers),
+            *(Gate(inbound, self._outbox) for inbound in self.inbound),
+        ]
+        self._subscriptions: list[Subscription] = []
+        self._loops: list[WorkerLoop] = []
+        self._other: dict[str, Any] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._broker: KafkaBroker | None = None
+        self._copier: AIOKafkaProducer | None = None
+        self._state = "starting"
+
+    # -- life ---------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Connect, check the schema, prove that database and broker belong together, then run.
 
-        Raises `errors.OlderDatabase`, or `postgres.migrate.SchemaMismatch`; waits for a broker
-        that is not there yet.
+        Raises `errors.OlderDatabase`, or `postgres.migrate.SchemaMismatch`; waits for a database
+        or a broker that is not there yet.
         """
-        raise NotImplementedError
+        self.pool = await self._patiently(
+            lambda: open_pool(
+                self.settings,
+                self.name,
+                database=self.database,
+                max_size=6 + 2 * len(self._readers) + sum(w.concurrency for w in self.workers),
+            )
+        )
+        try:
+            async with self.pool.acquire() as conn:
+                await check_schema(conn, self.name, folder=self.migrations)
+            cluster = await self._patiently(lambda: fetch_cluster(self.settings))
+            self._topics.update(cluster.topics)
+            await self._patiently(self._relay.verify)
+        except BaseException:
+            self.pool.terminate()
+            raise
+        self._relay.start()
+        self._broker = build_broker(self.settings, self.name)
+        self._subscriptions = [
+            Subscription(reader, self._broker, self.settings, self.pool, self.clock, self._wake)
+            for reader in self._readers
+        ]
+        self._loops = [
+            WorkerLoop(worker, self.pool, self._outbox, self.clock) for worker in self.workers
+        ]
+        self._other = {
+            "parking": ParkingLot(
+                self.pool, self._readers, self.clock, self._wake, self._send_copy
+            ),
+            "deadlines": DeadlineLoop(self.deadlines, self.pool, self._outbox, self.clock),
+        }
+        for name, loop in [*((x.worker.kind, x) for x in self._loops), *self._other.items()]:
+            self._spawn(f"{self.name}-{name}", loop.run())
+        for subscription in self._subscriptions:
+            self._spawn(f"{subscription.reader.name}-commit", subscription.tell_kafka())
+        if self._subscriptions:
+            await self._patiently(self._broker.start)
+        self._state = ""
+        log.info("service runs", service=self.name)
 
     async def stop(self) -> None:
         """Stop consuming, finish what is open, hand over, close. Never loses, may repeat."""
-        raise NotImplementedError
+        self._state = "stopping"
+        for subscription in self._subscriptions:
+            await subscription.commit()
+            await subscription.revoked()
+        if self._broker is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self._broker.stop(), 10.0)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self._relay.stop()
+        if self._copier is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self._copier.stop(), 5.0)
+        if hasattr(self, "pool"):
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self.pool.close(), 5.0)
+            self.pool.terminate()
+        log.info("service stopped", service=self.name)
 
-    async def readiness(self) -> Readiness:
-        """Broker, database, relay and progress of every consumer: a stuck handler shows."""
-        raise NotImplementedError
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work, name=name))
 
-    async def quiet(self) -> Quiet:
-        """What is still on its way in this service (demo and tests)."""
-        raise NotImplementedError
+    async def _patiently(self, attempt: Callable[[], Any]) -> Any:
+        """Try until it works; what refuses on purpose is raised at once."""
+        tries = 0
+        while True:
+            try:
+                return await attempt()
+            except (OSError, KafkaError, TimeoutError) as error:
+                tries += 1
+                self._state = f"waiting: {one_line(error)}"
+                metrics.BACKOFF.labels("start").inc()
+                log.warning("not there yet", service=self.name, error=one_line(error))
+                await asyncio.sleep(backoff(tries, first=0.2, most=3.0))
+
+    def _wake(self) -> None:
+        self._relay.wake()
+        for loop in self._loops:
+            loop.wake()
+
+    async def _send_copy(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Any
+    ) -> None:
+        if self._copier is None:
+            producer = AIOKafkaProducer(
+                **connection(self.settings), client_id=f"banka-dead-letters-{self.name}", acks="all"
+            )
+            await producer.start()
+            self._copier = producer
+        await self._copier.send_and_wait(topic, value or b"", key=key, headers=headers)
+
+    # -- commands -----------------------------------------------------------------------------
 
     async def execute(
         self,
@@ -115,12 +266,106 @@ class Service:
 
         Whatever `decide` raises rolls back and reaches the caller.
         """
-        raise NotImplementedError
+        async with self.transaction(actor=actor, cause=causation) as tx:
+            state = (await store.load(tx.conn, [subject]))[subject]
+            effects = list(decide(state, tx.now))
+            await store.save(tx.conn, [state])
+            await tx.append(effects, subject=subject)
+        return state
 
     @asynccontextmanager
     async def transaction(
         self, *, actor: str | None = None, cause: Cause | None = None
     ) -> AsyncIterator[Transaction]:
-        """For the rarer many-step command: `tx.conn`, `tx.now`, `await tx.append(effects)`."""
-        raise NotImplementedError
-        yield
+        """For the rarer many-step command: `tx.conn`, `tx.now`, `await tx.append(effects)`.
+
+        Raises NotReady before the service has started.
+        """
+        if not self._topics:
+            raise NotReady(self._state)
+        async with self.pool.acquire() as conn, conn.transaction():
+            yield Transaction(
+                conn, self.clock.now(), actor, cause, self._outbox, _chain(cause, actor)
+            )
+        self._wake()
+
+    # -- what others ask ----------------------------------------------------------------------
+
+    async def readiness(self) -> Readiness:
+        """Broker, database, relay and progress of every consumer: a stuck handler shows."""
+        checks = {"service": self._state or "ok"}
+        try:
+            async with asyncio.timeout(2.0):
+                waiting = await self.pool.fetchval("SELECT EXISTS (SELECT 1 FROM messaging.outbox)")
+            checks["database"] = "ok"
+            checks["relay"] = self._relay_state(waiting)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+            checks["database"] = one_line(error)
+        for subscription in self._subscriptions:
+            checks[subscription.reader.name] = subscription.state(STUCK_SECONDS)
+        for loop in self._loops:
+            checks[f"worker {loop.worker.kind}"] = loop.state or "ok"
+        for name, loop in self._other.items():
+            checks[name] = loop.state or "ok"
+        for task in self._tasks:
+            if task.done() and not self._state:
+                checks[task.get_name()] = "ended"
+        return Readiness(all(text == "ok" for text in checks.values()), checks)
+
+    def _relay_state(self, waiting: bool) -> str:
+        idle = time.monotonic() - self._relay.last_round
+        if self._relay.state:
+            return self._relay.state
+        if waiting and self._relay.shards and idle > STUCK_SECONDS:
+            return f"no progress for {idle:.0f} s with facts waiting"
+        return "ok"
+
+    async def quiet(self) -> Quiet:
+        """What is still on its way in this service (demo and tests)."""
+        row = await self.pool.fetchrow(_QUIET, self.clock.now(), ATTEMPTS)
+        unapplied = await self._unapplied()
+        return Quiet(
+            outbox=row["outbox"],
+            unapplied=unapplied,
+            parked=row["parked"],
+            open_calls=row["open_calls"],
+            due_deadlines=row["due_deadlines"],
+            next_due=row["next_due"],
+        )
+
+    async def _unapplied(self) -> int:
+        """Events of consumed topics that no process of this service has applied yet."""
+        stored: Mapping[tuple[str, str, int], int] = {
+            (row["consumer"], row["topic"], row["part"]): row["next"]
+            for row in await self.pool.fetch("SELECT * FROM messaging.consumer_offset")
+        }
+        behind = 0
+        for subscription in self._subscriptions:
+            reader = subscription.reader
+            for part, end in (await subscription.ends(self._topics[reader.topic])).items():
+                behind += max(end - stored.get((reader.name, reader.topic, part), 0), 0)
+        return behind
+
+
+def _chain(cause: Cause | None, actor: str | None) -> Chain:
+    if isinstance(cause, Received):
+        return cause_of(cause, actor)
+    if isinstance(cause, InboundEvent):
+        return Chain(cause.id, cause.correlation_id, cause.traceparent, "live", actor)
+    return new_cause(actor)
+
+
+_QUIET = """
+SELECT
+    (SELECT count(*) FROM messaging.outbox) AS outbox,
+    (SELECT count(*) FROM messaging.parked_event)
+        + (SELECT count(*) FROM messaging.call WHERE state = 'failed')
+        + (SELECT count(*) FROM messaging.deadline WHERE attempts >= $2) AS parked,
+    (SELECT count(*) FROM messaging.call WHERE state IN ('open', 'leased')
+        AND (not_before IS NULL OR not_before <= $1)) AS open_calls,
+    (SELECT count(*) FROM messaging.deadline WHERE at <= $1 AND attempts < $2) AS due_deadlines,
+    least(
+        (SELECT min(at) FROM messaging.deadline WHERE at > $1 AND attempts < $2),
+        (SELECT min(not_before) FROM messaging.call WHERE state = 'open' AND not_before > $1)
+    ) AS next_due
+"""

@@ -1,0 +1,530 @@
+"""Kafka's side of consuming: FastStream batch subscribers with nothing left to defaults.
+
+A poll is applied completely or not at all, and the offset it ends at is stored in the same
+transaction by compare-and-set. Kafka's own offsets are advisory: for lag tools, and as a witness
+against a database that was restored from an older backup.
+
+Two things of FastStream and aiokafka shape this file. An exception out of a batch handler under
+manual acknowledgement skips the batch silently, so nothing leaves `_on_batch`; and positions are
+ours, so every assignment starts paused until PostgreSQL has said where to go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaMessage
+from faststream.security import SASLScram512
+
+from shared.messaging import metrics
+from shared.messaging.broker import Cluster, TopicIdentity, fetch_cluster
+from shared.messaging.effects import Connection
+from shared.messaging.errors import Halted, OlderDatabase, is_infrastructure, one_line
+from shared.messaging.parking import STARTS, Arrived, arrived, backoff
+
+if TYPE_CHECKING:
+    from shared.clock import Clock
+    from shared.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+BATCH_TIMEOUT_MS = 10  # FastStream also sleeps this long after an empty poll
+SESSION_MS = 10_000  # after so long without a heartbeat another member takes over
+COMMIT_SECONDS = 0.5  # how often Kafka is told where we are
+HANDOVER_SECONDS = 20.0  # a revoked partition waits at most so long for the poll in hand
+
+
+class PollReader(Protocol):
+    """What a subscription needs of an inbox or of the gate for a partner."""
+
+    name: str
+    topic: str
+    max_records: int
+    history_needed: bool
+
+    async def prepare(self, conn: Connection) -> None: ...
+
+    def unreadable(self, event: Arrived) -> str: ...
+
+    async def apply(
+        self, conn: Connection, events: Sequence[Arrived], now: datetime, killer: int | None = None
+    ) -> None: ...
+
+
+@dataclass(slots=True)
+class Position:
+    """Where an assigned partition goes on.
+
+    next: offset of the next event, as stored. singly: so many events go one at a time, because the
+    last owner did not stop in order. sought: the offset that was last sought, to tell a hole in
+    the log from records that were fetched before. paused: why nothing more is applied, or "".
+    """
+
+    next: int
+    singly: int = 0
+    sought: int | None = None
+    paused: str = ""
+
+
+def build_broker(settings: Settings, service: str) -> KafkaBroker:
+    """FastStream's broker for a service's consumers; nothing is published through it."""
+    security = None
+    if settings.kafka_security == "SASL_PLAINTEXT":
+        security = SASLScram512(
+            username=settings.kafka_user, password=settings.kafka_password(), use_ssl=False
+        )
+    # aiokafka logs up to a hundred errors a second while the broker is away
+    for name in ("aiokafka", "faststream"):
+        logger = logging.getLogger(name)
+        if not any(isinstance(f, _RateLimit) for f in logger.filters):
+            logger.addFilter(_RateLimit())
+    for name in ("aiokafka.consumer.group_coordinator", "aiokafka.conn", "aiokafka.client",
+                 "aiokafka.consumer.fetcher", "aiokafka.producer.sender"):  # fmt: skip
+        logging.getLogger(name).addFilter(_RateLimit())
+    return KafkaBroker(
+        settings.required("kafka_bootstrap").split(","),
+        security=security,
+        client_id=f"banka-{service}",
+        apply_types=False,  # raw records in: type conversion costs a thread hop a message
+        allow_auto_create_topics=False,
+        consumer_only=True,
+        logger=None,
+    )
+
+
+class _RateLimit(logging.Filter):
+    """At most one equal message in five seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        key, now = f"{record.name}{record.msg}", time.monotonic()
+        if now - self._seen.get(key, -10.0) < 5.0:
+            return False
+        if len(self._seen) > 200:
+            self._seen.clear()
+        self._seen[key] = now
+        return True
+
+
+async def _parse(raw: tuple[Any, ...]) -> KafkaMessage:
+    # FastStream's own parser decodes headers and fails on None or non-UTF-8 ones, which skips
+    return KafkaMessage(body=raw, raw_message=raw, headers={}, consumer=None)  # type: ignore[arg-type]
+
+
+async def _decode(message: KafkaMessage) -> Any:
+    return message.raw_message
+
+
+class Subscription:
+    """One consumer of one topic in one process."""
+
+    def __init__(
+        self,
+        reader: PollReader,
+        broker: KafkaBroker,
+        settings: Settings,
+        pool: Any,
+        clock: Clock,
+        wake: Any,
+    ) -> None:
+        self.reader = reader
+        self._settings = settings
+        self._pool = pool
+        self._clock = clock
+        self._wake = wake
+        self.positions: dict[int, Position] = {}
+        self.refused = ""
+        self.halted = ""
+        self.trouble = ""
+        self.last_progress = time.monotonic()
+        self._assigned: frozenset[int] = frozenset()
+        self._busy = asyncio.Lock()
+        self._preparing: asyncio.Task[None] | None = None
+        self._failures = 0
+        self._told: dict[int, int] = {}
+        self._subscriber = broker.subscriber(
+            reader.topic,
+            batch=True,
+            group_id=reader.name,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            max_records=reader.max_records,
+            batch_timeout_ms=BATCH_TIMEOUT_MS,
+            fetch_max_wait_ms=500,
+            fetch_min_bytes=1,
+            max_partition_fetch_bytes=1 << 20,
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=SESSION_MS // 5,
+            max_poll_interval_ms=300_000,
+            listener=_Listener(self),
+            parser=_parse,
+            decoder=_decode,
+        )
+        self._subscriber(self._on_batch)
+
+    @property
+    def _consumer(self) -> Any:
+        return self._subscriber.consumer
+
+    def _partition(self, part: int) -> TopicPartition:
+        return TopicPartition(self.reader.topic, part)
+
+    # -- assignment ---------------------------------------------------------------------------
+
+    async def assigned(self, parts: frozenset[int]) -> None:
+        """Pause what was assigned; it flows once PostgreSQL has said from where."""
+        self._assigned = parts
+        self.positions.clear()
+        if parts:
+            self._consumer.pause(*(self._partition(part) for part in parts))
+            self._preparing = asyncio.create_task(self._prepare(parts))
+
+    async def revoked(self) -> None:
+        """Finish the poll in hand, then let go."""
+        self._assigned = frozenset()
+        await self._cancel_preparing()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HANDOVER_SECONDS), self._busy:
+                pass
+        parts = list(self.positions)
+        self.positions.clear()
+        if parts:
+            with contextlib.suppress(Exception):
+                await self._pool.execute(
+                    "UPDATE messaging.consumer_offset SET clean = true"
+                    " WHERE consumer = $1 AND topic = $2 AND part = ANY ($3::int[])",
+                    self.reader.name, self.reader.topic, parts,
+                )  # fmt: skip
+
+    async def _cancel_preparing(self) -> None:
+        task, self._preparing = self._preparing, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _prepare(self, parts: frozenset[int]) -> None:
+        """Take over partitions: check the database against the broker, seek, resume."""
+        attempt = 0
+        while True:
+            try:
+                found = await self._take_over(parts)
+                break
+            except OlderDatabase as refusal:
+                self.refused = str(refusal)
+                log.critical("consumer refuses to run", consumer=self.reader.name,
+                             reason=self.refused)  # fmt: skip
+                return
+            except Exception as error:  # noqa: BLE001 - broker or database away: try again
+                attempt += 1
+                self.trouble = one_line(error)
+                metrics.BACKOFF.labels("assignment").inc()
+                await asyncio.sleep(backoff(attempt, most=5.0))
+        self.trouble = ""
+        for part, position in found.items():
+            self.positions[part] = position
+            self._seek(part, position)
+            self._consumer.resume(self._partition(part))
+
+    async def _take_over(self, parts: frozenset[int]) -> dict[int, Position]:
+        cluster = await fetch_cluster(self._settings)
+        partitions = [self._partition(part) for part in sorted(parts)]
+        starts = await self._consumer.beginning_offsets(partitions)
+        ends = await self._consumer.end_offsets(partitions)
+        committed = {p.partition: await self._consumer.committed(p) for p in partitions}
+        async with self._pool.acquire() as conn, conn.transaction():
+            await self.reader.prepare(conn)
+            rows = {
+                row["part"]: row
+                for row in await conn.fetch(
+                    "SELECT * FROM messaging.consumer_offset"
+                    " WHERE consumer = $1 AND topic = $2 AND part = ANY ($3::int[]) FOR UPDATE",
+                    self.reader.name, self.reader.topic, sorted(parts),
+                )
+            }  # fmt: skip
+            found = {}
+            for partition in partitions:
+                part = partition.partition
+                row = rows.get(part)
+                begin, end = starts[partition], ends[partition]
+                self._check(row, cluster, part, begin, end, committed[part])
+                next_ = max(row["next"], begin) if row else begin
+                singly = self.reader.max_records if row and not row["clean"] else 0
+                found[part] = Position(next_, singly)
+            await conn.execute(
+                """
+                INSERT INTO messaging.consumer_offset
+                    (consumer, topic, part, next, cluster_id, topic_id, clean)
+                SELECT $1, $2, part, next, $5, $6, false
+                FROM unnest($3::int[], $4::bigint[]) AS p (part, next)
+                ON CONFLICT (consumer, topic, part) DO UPDATE
+                    SET clean = false, next = excluded.next
+                """,
+                self.reader.name,
+                self.reader.topic,
+                list(found),
+                [position.next for position in found.values()],
+                cluster.cluster_id,
+                cluster.topics[self.reader.topic].topic_id,
+            )
+        return found
+
+    def _check(
+        self, row: Any, cluster: Cluster, part: int, begin: int, end: int, committed: int | None
+    ) -> None:
+        """Refuse a database and a broker that do not belong together."""
+        where = f"{self.reader.name}, {self.reader.topic}/{part}"
+        topic = cluster.topics.get(self.reader.topic)
+        if topic is None:
+            raise KafkaError(f"no topic {self.reader.topic} on the broker")
+        decide = (
+            "If the broker is the right one, restore the newer database; if the database is, "
+            "give it a new consumer name, or delete its consumer_offset rows to read from the start"
+        )
+        stored = row["next"] if row else 0
+        if row and row["cluster_id"] != cluster.cluster_id:
+            raise OlderDatabase(f"{where}: the offset belongs to another cluster. {decide}.")
+        if row and row["topic_id"] != topic.topic_id:
+            raise OlderDatabase(f"{where}: the topic was made anew since. {decide}.")
+        if stored > end:
+            raise OlderDatabase(f"{where}: offset {stored} lies beyond the end {end}. {decide}.")
+        if committed is not None and committed > max(stored, begin):
+            raise OlderDatabase(
+                f"{where}: Kafka saw us at {committed}, the database says {stored}: it is older"
+                f" than the broker. {decide}."
+            )
+        if self.reader.history_needed and begin > stored:
+            raise OlderDatabase(
+                f"{where}: events {stored} to {begin - 1} are gone from the topic: have their"
+                " publisher republish from its event log."
+            )
+
+    # -- polls --------------------------------------------------------------------------------
+
+    async def _on_batch(self, records: Sequence[Any]) -> None:
+        """Never raises: FastStream would go on behind the batch as if it had been handled."""
+        pause = 0.0
+        async with self._busy:
+            try:
+                await self._handle(records)
+                self._failures = 0
+                self.trouble = ""
+            except Halted as halted:
+                self.halted = str(halted)
+                log.critical("consumer halted", consumer=self.reader.name, reason=self.halted)
+                self._pause(list(self.positions), self.halted)
+            except Exception as error:  # noqa: BLE001 - nothing was committed: seek back, wait, repeat
+                self._failures += 1
+                self.trouble = one_line(error)
+                metrics.BACKOFF.labels("poll").inc()
+                pause = backoff(self._failures, first=0.1, most=5.0)
+                log.warning(
+                    "poll rolled back", consumer=self.reader.name, error=self.trouble,
+                    seconds=round(pause, 2), infrastructure=is_infrastructure(error),
+                )  # fmt: skip
+                for part, position in self.positions.items():
+                    self._seek(part, position)
+        if pause:
+            await asyncio.sleep(pause)
+
+    def _seek(self, part: int, position: Position) -> None:
+        with contextlib.suppress(Exception):  # revoked meanwhile
+            self._consumer.seek(self._partition(part), position.next)
+            position.sought = position.next
+
+    def _pause(self, parts: Sequence[int], reason: str) -> None:
+        for part in parts:
+            if part in self.positions:
+                self.positions[part].paused = reason
+                with contextlib.suppress(Exception):
+                    self._consumer.pause(self._partition(part))
+
+    async def _handle(self, records: Sequence[Any]) -> None:
+        by_part: dict[int, list[Any]] = defaultdict(list)
+        for record in records:
+            by_part[record.partition].append(record)
+        events: list[Arrived] = []
+        singly: list[Arrived] = []
+        paused: dict[int, str] = {}
+        for part, own in by_part.items():
+            position = self.positions.get(part)
+            if position is None or position.paused or not self._continues(part, position, own):
+                continue
+            read = [arrived(record) for record in own if record.offset >= position.next]
+            for count, event in enumerate(read):
+                reason = self.reader.unreadable(event)
+                if reason:
+                    paused[part] = f"{reason} (offset {event.offset})"
+                    read = read[:count]
+                    break
+            cut = position.singly
+            singly += read[:cut]
+            events += read[cut:]
+            position.singly -= len(read[:cut])
+        for event in singly:
+            await self._apply([event], await self._mark_attempt(event))
+        if events:
+            await self._apply(events)
+        for part, reason in paused.items():
+            log.error("partition paused", consumer=self.reader.name, partition=part, reason=reason)
+            self._pause([part], reason)
+            self._seek(part, self.positions[part]) if part in self.positions else None
+
+    def _continues(self, part: int, position: Position, records: Sequence[Any]) -> bool:
+        """True if the records go on where we stand; else seek there and drop them."""
+        first, last = records[0].offset, records[-1].offset
+        if last < position.next:
+            return False  # fetched before we sought
+        if first > position.next and position.sought != position.next:
+            self._seek(part, position)
+            return False
+        # first > next straight after a seek: the log itself has a hole there
+        return True
+
+    async def _mark_attempt(self, event: Arrived) -> int | None:
+        """Commit that this event is being tried; returns its offset if it was too often."""
+        count = await self._pool.fetchval(
+            """
+            UPDATE messaging.consumer_offset
+            SET attempt_count = CASE WHEN attempt_offset = $4 THEN attempt_count + 1 ELSE 1 END,
+                attempt_offset = $4
+            WHERE consumer = $1 AND topic = $2 AND part = $3
+            RETURNING attempt_count
+            """,
+            self.reader.name,
+            self.reader.topic,
+            event.part,
+            event.offset,
+        )
+        return event.offset if count is not None and count > STARTS else None
+
+    async def _apply(self, events: Sequence[Arrived], killer: int | None = None) -> None:
+        begun = time.monotonic()
+        ends: dict[int, int] = {}
+        for event in events:
+            ends[event.part] = event.offset + 1
+        async with self._pool.acquire() as conn, conn.transaction():
+            owned = await self._claim(conn, ends)
+            mine = [event for event in events if event.part in owned]
+            if mine:
+                await self.reader.apply(conn, mine, self._clock.now(), killer)
+        for part, end in ends.items():
+            position = self.positions.get(part)
+            if position is None:
+                continue
+            if part in owned:
+                position.next = end
+            else:
+                await self._reload(part)
+        self.last_progress = time.monotonic()
+        metrics.POLL_SECONDS.labels(self.reader.name).observe(self.last_progress - begun)
+        self._wake()
+
+    async def _claim(self, conn: Connection, ends: dict[int, int]) -> set[int]:
+        """Move the stored offsets from where we stand to the poll's end, where still ours."""
+        parts = [part for part in sorted(ends) if part in self.positions]
+        rows = await conn.fetch(
+            """
+            UPDATE messaging.consumer_offset o SET next = p.to_
+            FROM (SELECT * FROM unnest($3::int[], $4::bigint[], $5::bigint[])
+                  AS u (part, from_, to_) ORDER BY part) p
+            WHERE o.consumer = $1 AND o.topic = $2 AND o.part = p.part AND o.next = p.from_
+            RETURNING o.part
+            """,
+            self.reader.name,
+            self.reader.topic,
+            parts,
+            [self.positions[part].next for part in parts],
+            [ends[part] for part in parts],
+        )
+        return {row["part"] for row in rows}
+
+    async def _reload(self, part: int) -> None:
+        """Somebody else moved the offset: go on from there, if the partition is still ours."""
+        log.warning("offset moved by another member", consumer=self.reader.name, partition=part)
+        stored = await self._pool.fetchval(
+            "SELECT next FROM messaging.consumer_offset"
+            " WHERE consumer = $1 AND topic = $2 AND part = $3",
+            self.reader.name, self.reader.topic, part,
+        )  # fmt: skip
+        position = self.positions.get(part)
+        if position is not None and stored is not None:
+            position.next = stored
+            self._seek(part, position)
+
+    # -- what others ask ----------------------------------------------------------------------
+
+    async def tell_kafka(self) -> None:
+        """Commit our positions to Kafka now and then; advisory, so a failure changes nothing."""
+        while True:
+            await asyncio.sleep(COMMIT_SECONDS)
+            await self.commit()
+
+    async def commit(self) -> None:
+        """Tell Kafka where we are."""
+        told = {
+            part: position.next
+            for part, position in self.positions.items()
+            if part in self._assigned and self._told.get(part) != position.next
+        }
+        if not told or self._consumer is None:
+            return
+        with contextlib.suppress(Exception):  # a rebalance, or the broker is away
+            async with asyncio.timeout(5.0):
+                await self._consumer.commit({self._partition(p): n for p, n in told.items()})
+                self._told.update(told)
+        metrics.LAG.labels(self.reader.name).set(self.lag())
+
+    def lag(self) -> int:
+        """Events behind the end of the assigned partitions, as of the last fetch."""
+        behind = 0
+        for part, position in self.positions.items():
+            high = None
+            with contextlib.suppress(Exception):
+                high = self._consumer.highwater(self._partition(part))
+            behind += max((high or 0) - position.next, 0)
+        return behind
+
+    async def ends(self, topic: TopicIdentity) -> dict[int, int]:
+        """{partition: offset after its last event} of the whole topic, asked now."""
+        partitions = [self._partition(part) for part in range(topic.partitions)]
+        found = await self._consumer.end_offsets(partitions)
+        return {partition.partition: end for partition, end in found.items()}
+
+    def state(self, stuck_after: float = 30.0) -> str:
+        """ "ok", or one line that says what is wrong."""
+        paused = next((p.paused for p in self.positions.values() if p.paused), "")
+        wrong = self.refused or self.halted or paused or self.trouble
+        if wrong:
+            return wrong
+        idle = time.monotonic() - self.last_progress
+        if self.lag() > 0 and idle > stuck_after:
+            return f"no progress for {idle:.0f} s with {self.lag()} events waiting"
+        return "ok"
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        await self._subscription.revoked()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        await self._subscription.assigned(frozenset(p.partition for p in assigned))
