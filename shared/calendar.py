@@ -52,7 +52,7 @@ def is_working_day(day: date) -> bool:
 
 def last_known_year() -> int:
     """The last year whose working days are known; operators extend it once a year."""
-    return max([_LIBRARY_LAST_YEAR, *load_calendar().years])
+    return max(int(_LIBRARY_LAST_YEAR), *load_calendar().years, 0)
 
 
 def add_working_days(day: date, count: int) -> date:

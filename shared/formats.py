@@ -272,7 +272,7 @@ def check_address(text: str) -> list[Finding]:
 
 
 def check_office_phone(text: str, mobile: str) -> list[Finding]:
-    """Area code and 7–8 digits, or 11 digits that begin with 1; never the applicant's own mobile."""
+    """Area code and 7–8 digits, or 11 digits that begin with 1; never the own mobile."""
     if not text:
         return [Finding(FormatCode.EMPTY)]
     if _OFFICE_MOBILE_FORM.fullmatch(text) is None and _LANDLINE_FORM.fullmatch(text) is None:

@@ -1,6 +1,6 @@
 """What the bank may change without a programmer: products, clocks, words, calendar.
 
-Every file carries a version and is checked on load; events name version and digest of what they used.
+Every file carries a version and is checked on load; events name version and digest used.
 """
 
 from shared.parameters.load import (

@@ -108,7 +108,9 @@ def encrypt(clear: str | bytes, public_jwks: Mapping[str, Any]) -> str:
     jwk = public_jwks["keys"][0]
     key = ECKey.import_key(jwk)
     header = {"alg": "ECDH-ES", "enc": "A256GCM", "kid": jwk["kid"]}
-    return jwe.encrypt_compact(header, clear.encode() if isinstance(clear, str) else clear, key, registry=_REGISTRY)
+    return jwe.encrypt_compact(
+        header, clear.encode() if isinstance(clear, str) else clear, key, registry=_REGISTRY
+    )
 
 
 def new_key_set(old: str | None = None) -> str:

@@ -1,8 +1,8 @@
 """The vault: seals personal fields, opens them for those who may, and forgets a person for good.
 
 Keys form a chain: bank key → person's key → a data key per party, application and class. Destroying
-the person's key makes every sealed value of theirs unreadable wherever it lies: on topics, in logs
-of events, in dead letters. The database's row-level security decides which classes a service can open.
+the person's key makes every sealed value unreadable wherever it lies: on topics, in logs
+of events, in dead letters. Row-level security in the database decides which classes a service opens.
 """
 
 from __future__ import annotations

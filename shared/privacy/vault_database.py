@@ -1,0 +1,84 @@
+"""The vault's own database: its schema, brought up to date by intake, and a service's way in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from shared.postgres.migrate import read_migrations
+from shared.postgres.pool import connect, open_pool
+from shared.privacy.bank_key import BankKey, BankKeyError
+from shared.privacy.vault import VAULT_DATABASE, VAULT_MIGRATIONS, Vault
+from shared.settings import SettingsError
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from shared.settings import Settings
+
+VAULT_OWNER = "vault_owner"
+_LOCK = 0x7661756C74  # "vault": one migration at a time
+
+log = structlog.get_logger(__name__)
+
+
+class VaultSchemaError(RuntimeError):
+    """The vault's schema is not the one of this build."""
+
+
+async def migrate_vault(settings: Settings) -> list[str]:
+    """Bring the vault's schema up to date as its owner; returns the files applied now.
+
+    Raises VaultSchemaError if a file was changed after it was applied.
+    """
+    conn = await connect(settings, "vault", database=VAULT_DATABASE, role=VAULT_OWNER)
+    try:
+        await conn.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        await conn.execute(
+            "CREATE TABLE IF NOT EXISTS public.vault_migration"
+            " (number int PRIMARY KEY, name text NOT NULL, digest text NOT NULL,"
+            " applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        known = {
+            row["number"]: row["digest"]
+            for row in await conn.fetch("SELECT number, digest FROM public.vault_migration")
+        }
+        applied = []
+        for migration in read_migrations("vault", VAULT_MIGRATIONS):
+            if migration.number in known:
+                if known[migration.number] != migration.digest:
+                    raise VaultSchemaError(f"{migration.name} was changed after it was applied")
+                continue
+            async with conn.transaction():
+                await conn.execute(migration.sql)
+                await conn.execute(
+                    "INSERT INTO public.vault_migration (number, name, digest) VALUES ($1, $2, $3)",
+                    migration.number,
+                    migration.name,
+                    migration.digest,
+                )
+            log.info("migration applied", scope="vault", file=migration.name)
+            applied.append(migration.name)
+        return applied
+    finally:
+        await conn.close()
+
+
+def read_bank_key(settings: Settings) -> BankKey:
+    """The bank key from its secret file; raises SettingsError."""
+    try:
+        return BankKey.from_secret(settings.secret("bank-key"))
+    except BankKeyError as problem:
+        raise SettingsError(f"secret {settings.secrets_dir / 'bank-key'}: {problem}") from None
+
+
+async def open_vault(
+    settings: Settings, service: str, *, max_size: int = 4
+) -> tuple[Vault, asyncpg.Pool[asyncpg.Record]]:
+    """The vault as this service sees it, and its pool, which the caller closes in the end."""
+    key = read_bank_key(settings)
+    pool = await open_pool(
+        settings, service, database=VAULT_DATABASE, min_size=1, max_size=max_size
+    )
+    return Vault(pool, key), pool
