@@ -1,0 +1,1 @@
+"""Review: checks, policy, the reviewers' queue, decision and limit."""

@@ -1,0 +1,71 @@
+"""The reviewers' queue: who may take a case, what it is marked with, how much time is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shared.calendar import due_after
+from shared.web.i18n import mark
+
+FULL_REVIEW = 10  # working days from hand-over (domain: full review, a default)
+ADD_ON_REVIEW = 5  # working days for an existing customer's further card (domain, a default)
+WARNING = timedelta(days=2)  # left on the clock: the case is shown as urgent
+
+
+class Urgency(StrEnum):
+    """How a case's clock stands."""
+
+    IN_TIME = "in_time"
+    SOON = "soon"
+    LATE = "late"
+
+
+FLAGS: dict[str, str] = {
+    "NEW_TO_BANK": mark("New to bank"),
+    "NO_CREDIT_RECORD": mark("No credit record"),
+    "SCORE_MIDDLING": mark("Middling score"),
+    "OVERDUE_MINOR": mark("Overdue"),
+    "QUERIES_MANY": mark("Many queries"),
+    "DEBT_RATIO_HIGH": mark("High debt"),
+    "CARDS_MANY": mark("Many cards"),
+    "INCOME_UNKNOWN": mark("No income stated"),
+    "STUDENT_SECOND_SOURCE": mark("Second source"),
+    "PRE_CHECK_WARNINGS": mark("Pre-check warnings"),
+    "IDENTITY_UNAVAILABLE": mark("Identity not checked"),
+    "BUREAU_UNAVAILABLE": mark("Bureau not asked"),
+    "WATCHLIST_UNAVAILABLE": mark("Watchlist not searched"),
+}
+"""Reason code -> the short label by which a case is marked in the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The time that a case has left by the business clock; negative when it is late."""
+
+    due: datetime
+    left: timedelta
+    urgency: Urgency
+
+
+def due_at(handed_at: datetime, applicant_type: str) -> datetime:
+    """When review has to be done, from the first hand-over (UTC)."""
+    days = ADD_ON_REVIEW if applicant_type == "existing_customer" else FULL_REVIEW
+    return due_after(handed_at, days)
+
+
+def clock_of(due: datetime, now: datetime) -> Clock:
+    """How the case's clock stands now."""
+    left = due - now
+    if left < timedelta(0):
+        return Clock(due, left, Urgency.LATE)
+    return Clock(due, left, Urgency.SOON if left <= WARNING else Urgency.IN_TIME)
+
+
+def flags_of(codes: Iterable[str]) -> list[str]:
+    """The labels of a case, in the table's order; reasons without a label are left out, because
+    what compliance looks into marks nothing."""
+    present = set(codes)
+    return [label for code, label in FLAGS.items() if code in present]

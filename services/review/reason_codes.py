@@ -1,0 +1,276 @@
+"""Why the policy or a person decided as they did: one catalogue, inside words and outside words.
+
+An internal code never leaves review's database unless it says so here. What concerns suspicion has
+no public code at all: outside review it is `INTERNAL` and nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.events.review import DeclineCategory
+from shared.web.i18n import mark
+
+INTERNAL = "INTERNAL"  # the only thing told outside about what compliance looks into
+
+
+class Effect(StrEnum):
+    """What a finding of the policy leads to; the strongest of all findings decides."""
+
+    REFER = "refer"
+    DECLINE = "decline"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonCode:
+    """One reason. `public` is the code that may be told outside review, None for none.
+
+    `category` is set where the reason may end in a decline; `rank` orders several of them, the
+    lowest is the primary one. `words` explain it to a reviewer (a message id).
+    """
+
+    code: str
+    effect: Effect
+    words: str
+    public: str | None
+    category: DeclineCategory | None = None
+    rank: int = 100
+
+
+_C = DeclineCategory
+_D, _R, _H = Effect.DECLINE, Effect.REFER, Effect.HOLD
+
+_CODES = (
+    ReasonCode(
+        "WATCHLIST_HIT",
+        _H,
+        mark("The name or ID number resembles an entry of a watchlist"),
+        None,
+        _C.INTERNAL,
+        1,
+    ),
+    ReasonCode(
+        "INTERNAL_RISK",
+        _D,
+        mark("The bank's own risk knowledge speaks against the application"),
+        INTERNAL,
+        _C.INTERNAL,
+        2,
+    ),
+    ReasonCode(
+        "ID_MISMATCH",
+        _D,
+        mark("The identity registry does not know this name with this ID number"),
+        "IDENTITY_NOT_CONFIRMED",
+        _C.INCONSISTENT_INFORMATION,
+        10,
+    ),
+    ReasonCode(
+        "ID_CANCELLED",
+        _D,
+        mark("The identity registry reports the ID number as cancelled"),
+        "IDENTITY_NOT_CONFIRMED",
+        _C.INCONSISTENT_INFORMATION,
+        11,
+    ),
+    ReasonCode(
+        "MATERIAL_UNSOUND",
+        _D,
+        mark("The material is contradictory or does not hold"),
+        "MATERIAL_UNSOUND",
+        _C.MATERIAL_UNSOUND,
+        15,
+    ),
+    ReasonCode(
+        "MATERIAL_MISSING",
+        _D,
+        mark("Material that is needed was not supplied"),
+        "MATERIAL_MISSING",
+        _C.MATERIAL_UNSOUND,
+        90,
+    ),
+    ReasonCode(
+        "AGE_OUTSIDE",
+        _D,
+        mark("The applicant's age lies outside what the product allows"),
+        "AGE_OUTSIDE",
+        _C.ELIGIBILITY,
+        20,
+    ),
+    ReasonCode(
+        "CARDS_AT_CAP",
+        _D,
+        mark("The bureau counts more open cards than the policy allows"),
+        "CARDS_AT_CAP",
+        _C.ELIGIBILITY,
+        21,
+    ),
+    ReasonCode(
+        "BUREAU_ADVERSE",
+        _D,
+        mark("The bureau reports an adverse record, such as a bad debt or an enforcement"),
+        "CREDIT_HISTORY",
+        _C.CREDIT_HISTORY,
+        30,
+    ),
+    ReasonCode(
+        "OVERDUE_SERIOUS",
+        _D,
+        mark("Six or more overdue months, or 90 or more days overdue, within 24 months"),
+        "CREDIT_HISTORY",
+        _C.CREDIT_HISTORY,
+        31,
+    ),
+    ReasonCode(
+        "SCORE_TOO_LOW",
+        _D,
+        mark("The bureau's score lies below the lowest that the policy accepts"),
+        "CREDIT_HISTORY",
+        _C.CREDIT_HISTORY,
+        32,
+    ),
+    ReasonCode(
+        "QUERIES_EXCESSIVE",
+        _D,
+        mark("More than ten lenders asked the bureau within three months"),
+        "TOO_MANY_QUERIES",
+        _C.TOO_MANY_QUERIES,
+        40,
+    ),
+    ReasonCode(
+        "DEBT_RATIO_EXCESSIVE",
+        _D,
+        mark("Monthly debt takes more than 70 % of the income"),
+        "INCOME_DEBT_MISMATCH",
+        _C.INCOME_DEBT_MISMATCH,
+        50,
+    ),
+    ReasonCode(
+        "NO_LIMIT_LEFT",
+        _D,
+        mark("After other banks' limits too little is left for the product's smallest limit"),
+        "INCOME_DEBT_MISMATCH",
+        _C.INCOME_DEBT_MISMATCH,
+        51,
+    ),
+    ReasonCode(
+        "NEW_TO_BANK",
+        _R,
+        mark("New to the bank: a person decides, never the policy alone"),
+        "NEW_TO_BANK",
+    ),
+    ReasonCode(
+        "NO_CREDIT_RECORD",
+        _R,
+        mark("The bureau has no record of the applicant"),
+        "NO_CREDIT_RECORD",
+    ),
+    ReasonCode(
+        "SCORE_MIDDLING", _R, mark("The bureau's score is middling: look closer"), "CLOSER_LOOK"
+    ),
+    ReasonCode(
+        "OVERDUE_MINOR",
+        _R,
+        mark("One to five overdue months within 24 months"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "QUERIES_MANY",
+        _R,
+        mark("Seven to ten lenders asked the bureau within three months"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "DEBT_RATIO_HIGH",
+        _R,
+        mark("Monthly debt takes more than half of the income"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "CARDS_MANY",
+        _R,
+        mark("The bureau counts many open cards"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "INCOME_UNKNOWN",
+        _R,
+        mark("No income is stated, so debt cannot be weighed against it"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "STUDENT_SECOND_SOURCE",
+        _R,
+        mark("Student: the second source of repayment has to be confirmed by a person"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "PRE_CHECK_WARNINGS",
+        _R,
+        mark("The pre-check left warnings that a person has to weigh"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "IDENTITY_UNAVAILABLE",
+        _R,
+        mark("The identity registry could not be asked; missing data never passes"),
+        "CHECK_UNAVAILABLE",
+    ),
+    ReasonCode(
+        "BUREAU_UNAVAILABLE",
+        _R,
+        mark("The credit bureau could not be asked; missing data never passes"),
+        "CHECK_UNAVAILABLE",
+    ),
+    ReasonCode(
+        "WATCHLIST_UNAVAILABLE",
+        _R,
+        mark("The watchlists could not be searched; missing data never passes"),
+        None,
+    ),
+)
+
+REASONS: dict[str, ReasonCode] = {reason.code: reason for reason in _CODES}
+"""Every reason by its internal code."""
+
+DECLINE_REASONS: tuple[ReasonCode, ...] = tuple(
+    reason for reason in _CODES if reason.effect is Effect.DECLINE
+)
+"""What a reviewer may give as the reason of a decline."""
+
+WAIVES_COOL_DOWN = frozenset({"MATERIAL_MISSING"})
+"""Reasons that alone let the customer apply again at once (domain: cool-down, waived where the only
+reason was missing material)."""
+
+
+def primary(codes: Iterable[str]) -> ReasonCode:
+    """The reason by which a decline is counted: the lowest rank among those that may decline.
+
+    Raises ValueError if none of them may.
+    """
+    candidates = [REASONS[code] for code in codes if REASONS[code].category is not None]
+    if not candidates:
+        raise ValueError("a decline needs a reason that may decline")
+    return min(candidates, key=lambda reason: (reason.rank, reason.code))
+
+
+def category_of(reason: ReasonCode) -> DeclineCategory:
+    """The broad category that may be told. Raises ValueError for a reason that cannot decline."""
+    if reason.category is None:
+        raise ValueError(f"{reason.code} cannot decline")
+    return reason.category
+
+
+def public_codes(codes: Sequence[str]) -> list[str]:
+    """What of these reasons may be known outside review: sorted, without repetition.
+
+    Where an internal matter is among the reasons, it alone decides what is said: other codes beside
+    `INTERNAL` would tell that there is something more.
+    """
+    reasons = [REASONS[code] for code in codes]
+    if any(reason.category is DeclineCategory.INTERNAL for reason in reasons):
+        return [INTERNAL]
+    return sorted({reason.public for reason in reasons if reason.public is not None})
