@@ -214,7 +214,7 @@ REGIONS: Mapping[str, tuple[str, str]] = {
 
 def name(names: Mapping[str, str], code: str | None) -> str:
     """The translated name of a code; the code itself where it has none."""
-    return _(names[code]) if code in names else (code or "—")
+    return _(names[code]) if code is not None and code in names else (code or "—")
 
 
 def desk_name(code: str) -> str:
@@ -258,7 +258,7 @@ def code_name(code: str) -> str:
 
 def category_name(code: str | None) -> str:
     """A reason for declining, in the desk's words."""
-    found = dict(load_phrases().declines).get(code or "")  # type: ignore[call-overload]
+    found = load_phrases().declines.get(code or "")
     return (code or "—") if found is None else _of(found.desk)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.clock import format_instant, parse_instant
+from shared.parameters import load_calendar, load_phrases
 
 # All that decides what stands in a report: rules and words of this service, the lifecycle, the
 # calendar that says which day an instant is in.
@@ -80,7 +81,7 @@ class Manifest:
     language: str
     branches: tuple[str, ...] | None
     cut: Cut
-    parameters: dict[str, int]
+    parameters: dict[str, str]
     code: str
     template: str
     libraries: dict[str, str]
@@ -126,7 +127,6 @@ def make_manifest(
     language: str,
     branches: Sequence[str] | None,
     cut: Cut,
-    parameters: dict[str, int],
 ) -> Manifest:
     """The manifest of a report that this build makes now."""
     return Manifest(
@@ -137,7 +137,7 @@ def make_manifest(
         language=language,
         branches=None if branches is None else tuple(sorted(branches)),
         cut=cut,
-        parameters=parameters,
+        parameters=_parameters(),
         code=_digest(_CODE),
         template=_digest(_TEMPLATE),
         libraries=_libraries(),
@@ -151,6 +151,8 @@ def changed_since(manifest: Manifest) -> list[str]:
         found.append("code")
     if manifest.template != _digest(_TEMPLATE):
         found.append("template")
+    if manifest.parameters != _parameters():
+        found.append("parameters")
     if manifest.libraries != _libraries():
         found.append("libraries")
     return found
@@ -163,6 +165,14 @@ def _digest(files: tuple[Path, ...]) -> str:
         body = path.read_bytes() if path.exists() else b""
         total.update(path.name.encode() + b"\0" + hashlib.sha256(body).digest())
     return total.hexdigest()[:16]
+
+
+def _parameters() -> dict[str, str]:
+    files = {
+        "phrases": load_phrases(),
+        "calendar": load_calendar(),
+    }
+    return {name: f"{file.version}+{file.digest[:12]}" for name, file in files.items()}
 
 
 def _libraries() -> dict[str, str]:

@@ -1,0 +1,378 @@
+"""The pages: morning board, applications with their timelines, daily report, archive."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+from markupsafe import Markup
+
+from services.reporting import board, editions, store, words
+from services.reporting.charts import daily_charts
+from services.reporting.projections import ApplicationRow, AppliedEvent
+from services.reporting.viewing import (
+    check_day,
+    day_start,
+    excel_response,
+    find_visible,
+    find_visible_report,
+)
+from shared.calendar import business_day
+from shared.events.lifecycle import OWNERS, TERMINAL, State
+from shared.messaging import Service
+from shared.web import Permission, Problem, Viewer, page, requires
+from shared.web.directory import branch_names, staff_names
+from shared.web.i18n import _, local
+
+PAGE_SIZE = 25
+_BOARD_DAYS = 20  # of events read for the board: the longest holiday and the day before it
+
+# The main road of an application, as the steps above its timeline show it.
+_ROAD = (
+    State.SUBMITTED,
+    State.PRE_CHECK,
+    State.CHECKING,
+    State.MANUAL_REVIEW,
+    State.APPROVED,
+    State.CARD_PRODUCING,
+    State.POSTED,
+    State.DELIVERED,
+    State.ACTIVATED,
+    State.IN_USE,
+)
+_ATTENTION = ("stalled", "owing", "refused")
+
+
+def router(service: Service, zone: ZoneInfo) -> APIRouter:
+    """The pages of one service instance; everything is narrowed to the viewer's branches."""
+    routes = APIRouter(prefix="/reporting", include_in_schema=False)
+    may_board = requires(Permission.BOARD_VIEW)
+    may_see = requires(Permission.APPLICATION_VIEW)
+    may_report = requires(Permission.REPORT_VIEW)
+    may_export = requires(Permission.REPORT_EXPORT)
+
+    @routes.get("/board")
+    async def page_board(request: Request, viewer: Annotated[Viewer, may_board]) -> Response:
+        """The morning board 晨会."""
+        now = service.clock.now()
+        async with service.pool.acquire() as conn:
+            rows = await store.board_rows(conn, viewer.branch_list, now - board.REFUSED_SHOWN_FOR)
+            events = await store.events_between(
+                conn, viewer.branch_list, now - timedelta(days=_BOARD_DAYS), now
+            )
+            names = await branch_names(conn)
+        return page(
+            request,
+            "board.html",
+            board=board.make_board(rows, events, now, zone),
+            shown=board.SHOWN,
+            branches=names,
+            words=words,
+        )
+
+    @routes.get("/applications")
+    async def page_applications(
+        request: Request,
+        viewer: Annotated[Viewer, may_see],
+        q: str = "",
+        state: str = "",
+        branch: str = "",
+        region: str = "",
+        channel: str = "",
+        product: str = "",
+        desk: str = "",
+        attention: str = "",
+        submitted_from: str = "",
+        submitted_to: str = "",
+        sort: str = "-submitted",
+        page_number: str = "1",
+    ) -> Response:
+        """All applications, with search and filters."""
+        number = max(1, _whole(request.query_params.get("page", page_number)))
+        digits = "".join(character for character in q if character.isdigit())
+        wanted = store.Wanted(
+            branches=viewer.branch_list,
+            # letters in the search cannot be part of a number: nothing fits
+            number=(digits or "-") if q.strip() else None,
+            state=state or None,
+            branch=branch or None,
+            region=region or None,
+            channel=channel or None,
+            product=product or None,
+            desk=desk or None,
+            attention=attention or None,
+            submitted_from=day_start(_day(submitted_from), zone),
+            submitted_to=day_start(_day(submitted_to), zone, after=1),
+            sort=sort,
+        )
+        async with service.pool.acquire() as conn:
+            rows, total = await store.list_applications(
+                conn, wanted, page=number, page_size=PAGE_SIZE
+            )
+            choices = await store.find_choices(conn, viewer.branch_list)
+            names = await branch_names(conn)
+        return page(
+            request,
+            "applications.html",
+            rows=rows,
+            total=total,
+            number=number,
+            page_size=PAGE_SIZE,
+            sort=sort,
+            fields=_filters(choices, names),
+            branches=names,
+            words=words,
+        )
+
+    @routes.get("/applications/{application_id}")
+    async def page_application(
+        request: Request, viewer: Annotated[Viewer, may_see], application_id: str
+    ) -> Response:
+        """One application: where it stands, what happened, who waits for whom."""
+        row, events = await find_visible(service, viewer, application_id)
+        async with service.pool.acquire() as conn:
+            messages = await store.messages_of(conn, application_id)
+            people = {
+                person
+                for event in events
+                for person in (*event.facts.get("decided_by", ()), event.facts.get("staff_id"))
+                if person
+            }
+            staff = await staff_names(conn, sorted(people))
+            names = await branch_names(conn)
+        return page(
+            request,
+            "application.html",
+            row=row,
+            owner=row.owner,
+            steps=_steps(row, events),
+            entries=_timeline(events, staff, row),
+            waited=_waited(row, service.clock.now()),
+            messages=messages,
+            branches=names,
+            words=words,
+        )
+
+    @routes.get("/reports/daily", dependencies=[may_report])
+    async def page_latest() -> Response:
+        """The newest day that is over."""
+        latest = editions.latest_day(service.clock.now(), zone)
+        return RedirectResponse(f"/reporting/reports/daily/{latest.isoformat()}", status_code=303)
+
+    @routes.get("/reports/daily/{day}")
+    async def page_daily(
+        request: Request, viewer: Annotated[Viewer, may_report], day: date
+    ) -> Response:
+        """The daily report of one business day, as of what has been read so far."""
+        now = service.clock.now()
+        report, manifest = await editions.read_daily(
+            service.pool, check_day(day, now, zone), now, zone, viewer.branch_list, viewer.language
+        )
+        today = business_day(now, zone)
+        return page(
+            request,
+            "daily.html",
+            report=report,
+            manifest=manifest,
+            charts=daily_charts(report),
+            link=_linker(day),
+            owners=OWNERS,
+            before=day - timedelta(days=1),
+            after=day + timedelta(days=1) if day < today else None,
+            running=day == today,
+            words=words,
+        )
+
+    @routes.get("/reports/daily/{day}/figures/{key}")
+    async def page_figure(
+        request: Request, viewer: Annotated[Viewer, may_report], day: date, key: str
+    ) -> Response:
+        """The events behind one number of the daily report."""
+        now = service.clock.now()
+        report, _manifest = await editions.read_daily(
+            service.pool, check_day(day, now, zone), now, zone, viewer.branch_list, viewer.language
+        )
+        figure = report.figures.get(key)
+        if figure is None:
+            raise Problem(404, "not-found", "The report has no such figure")
+        number = max(1, _whole(request.query_params.get("page", "1")))
+        events = figure.events[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
+        async with service.pool.acquire() as conn:
+            names = await branch_names(conn)
+        return page(
+            request,
+            "figure.html",
+            report=report,
+            figure=figure,
+            events=events,
+            total=len(figure.events),
+            number=number,
+            page_size=PAGE_SIZE,
+            branches=names,
+            words=words,
+        )
+
+    @routes.get("/reports/daily/{day}/excel")
+    async def page_excel(viewer: Annotated[Viewer, may_export], day: date) -> Response:
+        """The day's report as a workbook; what is handed out is archived."""
+        now = service.clock.now()
+        report = await editions.hand_out_daily(
+            service.pool,
+            check_day(day, now, zone),
+            now,
+            zone,
+            viewer.branch_list,
+            viewer.language,
+            viewer.actor,
+        )
+        return excel_response(report)
+
+    @routes.get("/reports")
+    async def page_reports(request: Request, viewer: Annotated[Viewer, may_report]) -> Response:
+        """Reports that were handed out."""
+        async with service.pool.acquire() as conn:
+            reports = await store.list_reports(conn, viewer.branch_list)
+            makers = [report.made_by.removeprefix("staff:") for report in reports]
+            staff = await staff_names(conn, sorted(set(makers)))
+        return page(request, "reports.html", reports=reports, staff=staff, words=words)
+
+    @routes.get("/reports/archive/{manifest_id}")
+    async def page_archived(viewer: Annotated[Viewer, may_export], manifest_id: str) -> Response:
+        """An archived report, the very bytes."""
+        return excel_response(await find_visible_report(service, viewer, manifest_id))
+
+    return routes
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 1
+
+
+def _day(text: str) -> date | None:
+    """A day from a filter; what is no day filters nothing."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _filters(choices: Mapping[str, Sequence[str]], branches: Mapping[str, str]) -> list[Any]:
+    """The fields of the filter form."""
+
+    def select(field: str, label: str, options: list[tuple[str, str]]) -> dict[str, Any]:
+        return {"name": field, "label": label, "type": "select", "options": options}
+
+    return [
+        {
+            "name": "q",
+            "label": _("Application number"),
+            "type": "search",
+            "placeholder": _("All or some of the digits"),
+        },
+        select("state", _("State"), [(s.value, words.state_name(s.value)) for s in State]),
+        select("branch", _("Branch"), [(b, branches.get(b, b)) for b in choices["branch"]]),
+        select("region", _("Region"), [(r, words.region_name(r)) for r in choices["region"]]),
+        select("channel", _("Channel"), [(c, words.channel_name(c)) for c in choices["channel"]]),
+        select("product", _("Product"), [(p, words.product_name(p)) for p in choices["product"]]),
+        select("desk", _("Desk"), [(d, words.desk_name(d)) for d in board.DESKS]),
+        select(
+            "attention",
+            _("Needs attention"),
+            [
+                ("stalled", _("Silent for too long")),
+                ("owing", _("Material owed")),
+                ("refused", _("Card fact refused")),
+            ],
+        ),
+        {"name": "submitted_from", "label": _("Submitted from"), "type": "date"},
+        {"name": "submitted_to", "label": _("Submitted to"), "type": "date"},
+    ]
+
+
+def _steps(
+    row: ApplicationRow, events: Sequence[AppliedEvent]
+) -> list[tuple[str, str, str | None]]:
+    """The road with what is done, where it stands, and what lies ahead."""
+    entered: dict[str, datetime] = {}
+    for event in events:
+        if event.moves and event.state_after:
+            entered[event.state_after] = event.time
+    road = list(_ROAD)
+    if State.MANUAL_REVIEW.value not in entered:
+        road.remove(State.MANUAL_REVIEW)
+    now = State(row.state) if row.state else None
+    if now is not None and now not in road:
+        # off the road: awaiting material, on hold, or an end before the card is in use
+        reached = [place for place, state in enumerate(road) if state.value in entered]
+        last = reached[-1] if reached else -1
+        road = [*road[: last + 1], now] if now in TERMINAL else [
+            *road[: last + 1],
+            now,
+            *road[last + 1 :],
+        ]  # fmt: skip
+    place = road.index(now) if now is not None else -1
+    steps: list[tuple[str, str, str | None]] = []
+    for index, state in enumerate(road):
+        ended = now is not None and now in TERMINAL and index == place
+        progress = "done" if index < place or ended else "now" if index == place else "ahead"
+        at = entered.get(state.value)
+        steps.append(
+            (
+                words.state_name(state.value),
+                progress,
+                local(at).strftime("%m-%d") if at else None,
+            )
+        )
+    return steps
+
+
+def _timeline(
+    events: Sequence[AppliedEvent],
+    staff: Mapping[str, str],
+    row: ApplicationRow,
+) -> list[dict[str, Any]]:
+    """The timeline, newest first: each event with how long after the one before it came, and each
+    move with whom everybody waits for since then."""
+    entries: list[dict[str, Any]] = []
+    before: datetime | None = None
+    for event in events:
+        label, icon, tone = words.event_words(event.type)
+        owner = replace(row, state=event.state_after).owner if event.moves else None
+        entries.append(
+            {
+                "at": event.time,
+                "title": label,
+                "detail": words.detail(event),
+                "actor": words.who(event, staff),
+                "tone": tone,
+                "icon": icon,
+                "gap": event.time - before if before is not None and event.time > before else None,
+                "waiting": words.waiting_name(owner.waiting_on) if owner else None,
+            }
+        )
+        before = event.time
+    entries.reverse()
+    return entries
+
+
+def _waited(row: ApplicationRow, now: datetime) -> dict[str, int]:
+    """{customer, bank, partner: seconds waited so far}, the present state included."""
+    total = dict(row.waited)
+    owner = row.owner
+    if owner is not None and row.since is not None:
+        total[owner.waiting_on] += max(0, int((now - row.since).total_seconds()))
+    return total
+
+
+def _linker(day: date) -> Any:
+    """A figure as a link to the events behind it."""
+
+    def link(figure: Any, shown: str) -> Markup:
+        return Markup('<a href="/reporting/reports/daily/{}/figures/{}">{}</a>').format(
+            day.isoformat(), figure.key, shown
+        )
+
+    return link

@@ -1,0 +1,665 @@
+"""A case: an application as review sees it, and everything that may be decided about it.
+
+Pure: each `decide_…` takes the case, who asks and the business time, changes the case and returns
+what follows. The lifecycle alone says which transition is possible; review publishes transitions
+only out of the states whose authority it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+from services.review import queue, reason_codes
+from services.review.limits import LIMIT_ROUNDING
+from services.review.reason_codes import REASONS
+from shared.calendar import business_day
+from shared.events import lifecycle, review
+from shared.events.intake import HandedDocument, WantedItem
+from shared.events.lifecycle import OWNERS, TERMINAL, State
+from shared.events.payload import CreditConsent, Party, PartyRole, Payload
+from shared.identifiers import new_id
+from shared.messaging import Effect, Fact
+from shared.messaging.errors import Permanent
+from shared.money import Money
+from shared.parameters import product_of
+
+CheckName = Literal["identity", "bureau", "watchlist"]
+CHECKS: tuple[CheckName, ...] = ("identity", "bureau", "watchlist")
+Finding = Literal["clear", "confirmed"]
+
+# An approval rests on these answers; without one nobody may approve, however good the rest looks.
+BLOCKS_APPROVAL = frozenset(
+    {
+        "ID_MISMATCH",
+        "ID_CANCELLED",
+        "AGE_OUTSIDE",
+        "IDENTITY_UNAVAILABLE",
+        "BUREAU_UNAVAILABLE",
+        "WATCHLIST_UNAVAILABLE",
+    }
+)
+
+
+class CaseError(Exception):
+    """The case does not allow this now. `code` is stable, the text says why in plain English."""
+
+    def __init__(self, code: str, words: str) -> None:
+        super().__init__(words)
+        self.code = code
+        self.words = words
+
+
+@dataclass(slots=True)
+class Scope:
+    """Where an application belongs: stands in every event and narrows every query."""
+
+    application_number: str
+    branch: str
+    region: str
+    channel: str
+    product: str
+    product_version: str
+    applicant_type: str
+
+    @classmethod
+    def of(cls, event: Any) -> Scope:
+        """From any event about the application."""
+        return cls(
+            application_number=event.application_number,
+            branch=event.branch,
+            region=event.region,
+            channel=str(event.channel),
+            product=event.product,
+            product_version=event.product_version,
+            applicant_type=str(event.applicant_type),
+        )
+
+
+@dataclass(slots=True)
+class HandOver:
+    """What intake handed to review, the last time that it did."""
+
+    parties: list[Party]
+    consent: CreditConsent | None
+    documents: list[HandedDocument]
+    new_to_bank: bool
+    age_band: str
+    income_band: str
+    requested_limit: Money | None
+    warnings: list[str]
+    submitted_at: datetime
+    handed_at: datetime
+
+    @property
+    def examined(self) -> Party:
+        """The person whom the checks are about: who will hold the card."""
+        by_role = {party.role: party for party in self.parties}
+        found = by_role.get(PartyRole.SUPPLEMENTARY_HOLDER) or by_role.get(PartyRole.APPLICANT)
+        if found is None:
+            raise Permanent("the hand-over names nobody who applies")
+        return found
+
+
+@dataclass(slots=True)
+class Check:
+    """One question to one of the bank's systems. `answer` is sealed; `valid_until` says how long
+    it may be used again. `why`: reason code of an outcome without an answer, never a value."""
+
+    name: CheckName
+    request_id: str
+    round: int
+    requested_at: datetime
+    outcome: Literal["pending", "answered", "unavailable"] = "pending"
+    answer: str | None = None
+    ended_at: datetime | None = None
+    valid_until: datetime | None = None
+    attempts: int = 0
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What the policy said last, with everything that it rested on. `inputs` and `verdict` are
+    sealed; `findings` are internal reason codes; `ceiling` bounds what a person may grant."""
+
+    outcome: str
+    advice: str
+    findings: tuple[str, ...]
+    limit: Money
+    ceiling: Money
+    inputs: str
+    verdict: str
+    policy_version: str
+    policy_digest: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What the first reviewer decided; it counts once a second person has signed."""
+
+    outcome: Literal["approve", "decline"]
+    staff_id: str
+    at: datetime
+    limit: Money | None
+    reasons: tuple[str, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A decision with its frozen evidence; written once, never changed."""
+
+    decision_id: str
+    outcome: Literal["approve", "decline"]
+    automatic: bool
+    decided_by: tuple[str, ...]
+    reasons: tuple[str, ...]
+    limit: Money | None
+    category: str | None
+    reapply_from: date | None
+    inputs: str
+    verdict: str
+    policy_version: str
+    policy_digest: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a case's history: who did what. `confidential`: for compliance's eyes only."""
+
+    at: datetime
+    actor: str  # staff id, or the service's name
+    action: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    confidential: bool = False
+
+
+@dataclass(slots=True)
+class Case:
+    """The case of one application; `state` None: nothing known of it yet.
+
+    `entries`, `decisions` are new ones, to be written; `touched`: the hand-over or what hangs on it
+    changed, so that the file has to be written as well.
+    """
+
+    application_id: str
+    state: State | None = None
+    state_version: int = 0
+    scope: Scope | None = None
+    hand_over: HandOver | None = None
+    checks: dict[str, Check] = field(default_factory=dict)
+    round: int = 0
+    scoring_round: int = 0
+    recommendation: Recommendation | None = None
+    claimed_by: str | None = None
+    claimed_at: datetime | None = None
+    proposal: Proposal | None = None
+    returned: str | None = None  # the second person's words when they sent the proposal back
+    due: datetime | None = None
+    queued_at: datetime | None = None
+    held_at: datetime | None = None
+    limit: Money | None = None  # granted
+    category: str | None = None  # of a decline
+    imported: bool = False
+    entries: list[Entry] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    touched: bool = False
+
+    def fields(self) -> dict[str, Any]:
+        """What every event about the application carries."""
+        scope = self.need_scope()
+        return {
+            "application_id": self.application_id,
+            "application_number": scope.application_number,
+            "branch": scope.branch,
+            "region": scope.region,
+            "channel": scope.channel,
+            "product": scope.product,
+            "product_version": scope.product_version,
+            "applicant_type": scope.applicant_type,
+        }
+
+    def need_scope(self) -> Scope:
+        if self.scope is None:
+            raise Permanent("the case is not known to review")
+        return self.scope
+
+    def need_hand_over(self) -> HandOver:
+        if self.hand_over is None:
+            raise Permanent("the case was never handed to review")
+        return self.hand_over
+
+    @property
+    def open(self) -> bool:
+        """Whether review is the one who decides what happens next."""
+        return (
+            self.state is not None
+            and self.state in OWNERS
+            and OWNERS[self.state].authority == "review"
+        )
+
+    @property
+    def decided(self) -> bool:
+        """Whether the bank has decided, whatever became of the card since."""
+        return self.state not in (
+            None,
+            State.DRAFT,
+            State.SUBMITTED,
+            State.PRE_CHECK,
+            State.AWAITING_MATERIAL,
+        )
+
+    def note(
+        self, at: datetime, actor: str, action: str, *, confidential: bool = False, **details: Any
+    ) -> None:
+        """Add a line to the history."""
+        self.entries.append(Entry(at, actor, action, details, confidential))
+
+
+# --- moving ------------------------------------------------------------------------------------
+
+
+def follow(case: Case, event: type[Payload], version: int | None, into: str | None = None) -> None:
+    """Take over a transition that another service published.
+
+    Raises Permanent where the lifecycle or the count of transitions says that it cannot be.
+    """
+    try:
+        transition = lifecycle.advance(case.state, event, into=into)
+    except lifecycle.IllegalTransition as error:
+        raise Permanent(str(error)) from error
+    if transition.moves:
+        if version is not None and into is None and version != case.state_version + 1:
+            raise Permanent(
+                f"{event.type} is transition {version}, but {case.state_version} was the last"
+            )
+        case.state_version = version if version is not None else case.state_version + 1
+    case.state = transition.state
+    if case.state in TERMINAL or not case.open:
+        _leave_the_desk(case)
+
+
+def move(case: Case, payload: Payload) -> Fact:
+    """Publish a transition of our own. Raises Permanent if we are not the authority or it cannot
+    happen: that is a fault of ours and must not be published."""
+    if not case.open:
+        raise Permanent(f"review may not move an application that is {case.state}")
+    try:
+        transition = lifecycle.advance(case.state, type(payload))
+    except lifecycle.IllegalTransition as error:
+        raise Permanent(str(error)) from error
+    case.state = transition.state
+    case.state_version += 1
+    if not case.open:
+        _leave_the_desk(case)
+    return Fact(payload, state_version=case.state_version)
+
+
+def _leave_the_desk(case: Case) -> None:
+    case.claimed_by = case.claimed_at = case.proposal = case.queued_at = case.held_at = None
+
+
+# --- the policy's verdict ----------------------------------------------------------------------
+
+
+def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> Iterable[Effect]:
+    """The checks have ended and the policy has spoken: approve, decline, refer or hold.
+
+    While the case lies with a person only the recommendation is renewed, except that a suspicion
+    takes it from the desk.
+    """
+    if not case.open:
+        return []
+    case.recommendation = found
+    case.touched = True
+    case.note(now, "review", "scored", findings=_shown(found.findings), outcome=found.outcome)
+    if case.state is State.MANUAL_REVIEW:
+        return _hold(case, now) if found.outcome == "hold" else []
+    if case.state is not State.CHECKING:
+        return []
+    effects: list[Effect] = [move(case, review.ChecksCompleted(**case.fields()))]
+    if found.outcome == "hold":
+        return [*effects, *_hold(case, now)]
+    if found.outcome == "refer" or (found.outcome == "approve" and not found.limit):
+        return [*effects, *_refer(case, found, now)]
+    outcome: Literal["approve", "decline"] = "approve" if found.outcome == "approve" else "decline"
+    effects.append(_decide(case, outcome, found.limit, found.findings, (), now))
+    return effects
+
+
+def _shown(findings: Sequence[str]) -> list[str]:
+    """Findings for a history that reviewers read: nothing of what compliance looks into."""
+    return [code for code in findings if REASONS[code].effect is not reason_codes.Effect.HOLD]
+
+
+def _hold(case: Case, now: datetime) -> list[Effect]:
+    _leave_the_desk(case)
+    held = move(case, review.ApplicationHeld(**case.fields()))
+    case.held_at = now
+    case.note(now, "review", "held")
+    return [held]
+
+
+def _refer(case: Case, found: Recommendation, now: datetime) -> list[Effect]:
+    codes = reason_codes.public_codes(_shown(found.findings))
+    event = review.ApplicationReferred(
+        **case.fields(), reason_codes=codes, policy_version=found.policy_version
+    )
+    fact = move(case, event)
+    case.queued_at = now
+    case.note(now, "review", "referred")
+    return [fact]
+
+
+def _decide(
+    case: Case,
+    outcome: Literal["approve", "decline"],
+    limit: Money | None,
+    reasons: Sequence[str],
+    decided_by: tuple[str, ...],
+    now: datetime,
+) -> Fact:
+    """Freeze the evidence and publish the decision."""
+    found = case.recommendation
+    if found is None:
+        raise CaseError("not-scored", "The policy has not spoken on this case yet")
+    common = {
+        **case.fields(),
+        "decision_id": new_id(),
+        "reason_codes": reason_codes.public_codes(reasons),
+        "policy_version": found.policy_version,
+        "policy_digest": found.policy_digest,
+        "automatic": not decided_by,
+        "decided_by": list(decided_by),
+    }
+    category, reapply = None, None
+    event: Payload
+    if outcome == "approve":
+        if limit is None or not limit:
+            raise CaseError("no-limit", "An approval needs a limit")
+        event = review.ApplicationApproved(**common, limit=limit)
+        case.limit = limit
+    else:
+        category = reason_codes.category_of(reason_codes.primary(reasons))
+        reapply = reapply_from(case.need_scope(), reasons, now)
+        event = review.ApplicationDeclined(**common, category=category, reapply_from=reapply)
+        case.category = category
+        limit = None
+    fact = move(case, event)
+    case.decisions.append(
+        Decision(
+            decision_id=common["decision_id"],
+            outcome=outcome,
+            automatic=not decided_by,
+            decided_by=decided_by,
+            reasons=tuple(reasons),
+            limit=limit,
+            category=category,
+            reapply_from=reapply,
+            inputs=found.inputs,
+            verdict=found.verdict,
+            policy_version=found.policy_version,
+            policy_digest=found.policy_digest,
+            at=now,
+        )
+    )
+    details: dict[str, Any] = {"outcome": outcome, "limit": limit.minor if limit else None}
+    case.note(now, decided_by[-1] if decided_by else "review", "decided", **details)
+    return fact
+
+
+def reapply_from(scope: Scope, reasons: Sequence[str], now: datetime) -> date:
+    """First business day on which a new application is looked at: after the product's cool-down, or
+    today where missing material was the only reason."""
+    rule = product_of(scope.product, scope.product_version).cool_down
+    category = reason_codes.category_of(reason_codes.primary(reasons))
+    deciding = {code for code in reasons if REASONS[code].effect is not reason_codes.Effect.REFER}
+    waived = deciding <= reason_codes.WAIVES_COOL_DOWN and category in rule.waived_for
+    return business_day(now) + timedelta(days=0 if waived else rule.days)
+
+
+# --- people ------------------------------------------------------------------------------------
+
+
+def decide_claim(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
+    """Take a case from the queue. Taking one's own again does nothing; a case never has two."""
+    _in_queue(case)
+    if case.claimed_by == staff_id:
+        return []
+    if case.claimed_by is not None:
+        raise CaseError("claimed", "Another reviewer has this case")
+    if case.proposal is not None:
+        raise CaseError("proposed", "The case waits for a second signature, not for a reviewer")
+    case.claimed_by, case.claimed_at = staff_id, now
+    case.note(now, staff_id, "claimed")
+    return [Fact(review.ReviewClaimed(**case.fields(), staff_id=staff_id))]
+
+
+def decide_put_back(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
+    """Give a case back to the queue."""
+    _own(case, staff_id)
+    case.claimed_by = case.claimed_at = None
+    case.note(now, staff_id, "put_back")
+    return []
+
+
+def decide_propose_approval(
+    case: Case, staff_id: str, limit: Money, note: str, now: datetime
+) -> Iterable[Effect]:
+    """The first reviewer wants to grant the card with this limit. Raises CaseError where a
+    precondition of an approval is missing."""
+    _own(case, staff_id)
+    obstacles = approval_obstacles(case)
+    if obstacles:
+        raise CaseError("not-approvable", "; ".join(REASONS_AGAINST[code] for code in obstacles))
+    found = case.recommendation
+    assert found is not None  # a missing one is an obstacle
+    rules = product_of(case.need_scope().product, case.need_scope().product_version).limit
+    if limit > found.ceiling:
+        raise CaseError("limit-too-high", f"At most {found.ceiling} may be granted")
+    if limit < rules.smallest or limit != limit.to_step(rules.step, LIMIT_ROUNDING):
+        raise CaseError(
+            "limit-not-fitting", f"The limit is at least {rules.smallest}, in steps of {rules.step}"
+        )
+    return _propose(
+        case, Proposal("approve", staff_id, now, limit, _grounds(found), note.strip()), now
+    )
+
+
+def decide_propose_decline(
+    case: Case, staff_id: str, reason: str, note: str, now: datetime
+) -> Iterable[Effect]:
+    """The first reviewer wants to decline for this reason; why is said in words for the file."""
+    _own(case, staff_id)
+    if reason not in {known.code for known in reason_codes.DECLINE_REASONS}:
+        raise CaseError("unknown-reason", "Choose a reason of the catalogue")
+    if case.recommendation is None:
+        raise CaseError("not-scored", "The policy has not spoken on this case yet")
+    if not note.strip():
+        raise CaseError("no-opinion", "A decline needs the reviewer's opinion in words")
+    return _propose(case, Proposal("decline", staff_id, now, None, (reason,), note.strip()), now)
+
+
+def _propose(case: Case, proposal: Proposal, now: datetime) -> Iterable[Effect]:
+    case.proposal, case.returned, case.touched = proposal, None, True
+    case.note(
+        now,
+        proposal.staff_id,
+        "proposed",
+        outcome=proposal.outcome,
+        limit=proposal.limit.minor if proposal.limit else None,
+        reasons=list(proposal.reasons) if proposal.outcome == "decline" else [],
+        note=proposal.note,
+    )
+    event = review.ReviewProposed(
+        **case.fields(), staff_id=proposal.staff_id, outcome=proposal.outcome
+    )
+    return [Fact(event)]
+
+
+def decide_sign(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
+    """The second person confirms; only now is the application decided. Never the first person."""
+    proposal = _to_sign(case, staff_id)
+    if proposal.outcome == "approve" and approval_obstacles(case):
+        raise CaseError("not-approvable", "The evidence changed since the proposal: send it back")
+    signed = review.ReviewSigned(**case.fields(), staff_id=staff_id, outcome="confirmed")
+    case.note(now, staff_id, "signed")
+    decided = _decide(
+        case,
+        proposal.outcome,
+        proposal.limit,
+        proposal.reasons,
+        (proposal.staff_id, staff_id),
+        now,
+    )
+    return [Fact(signed), decided]
+
+
+def decide_return(case: Case, staff_id: str, words: str, now: datetime) -> Iterable[Effect]:
+    """The second person does not sign and says why; the case is the first reviewer's again."""
+    proposal = _to_sign(case, staff_id)
+    if not words.strip():
+        raise CaseError("no-opinion", "Say why the proposal goes back")
+    case.proposal, case.returned, case.touched = None, words.strip(), True
+    case.claimed_by, case.claimed_at = proposal.staff_id, now
+    case.note(now, staff_id, "returned", note=words.strip())
+    return [Fact(review.ReviewSigned(**case.fields(), staff_id=staff_id, outcome="returned"))]
+
+
+def decide_want_material(
+    case: Case, staff_id: str, items: Sequence[WantedItem], now: datetime
+) -> Iterable[Effect]:
+    """The reviewer needs more from the customer: the case goes back to intake with one list."""
+    _own(case, staff_id)
+    if not items:
+        raise CaseError("nothing-wanted", "Name what the customer shall bring")
+    event = review.MaterialWanted(**case.fields(), items=list(items), staff_id=staff_id)
+    case.returned = None
+    case.note(now, staff_id, "wanted_material", items=[item.item for item in items])
+    return [move(case, event)]
+
+
+def decide_hold(case: Case, staff_id: str, words: str, now: datetime) -> Iterable[Effect]:
+    """A reviewer suspects something and hands the case to compliance, with the reason in words that
+    only compliance reads."""
+    _own(case, staff_id)
+    if not words.strip():
+        raise CaseError("no-opinion", "Say what compliance shall look into")
+    case.note(now, staff_id, "suspected", confidential=True, note=words.strip())
+    return _hold(case, now)
+
+
+def decide_release(
+    case: Case, staff_id: str, finding: Finding, words: str, now: datetime
+) -> Iterable[Effect]:
+    """Compliance has looked into a held case.
+
+    `clear`: it goes to the reviewers' queue. `confirmed`: it goes there with compliance's own
+    proposal to decline for internal reasons, which a second person has to sign.
+    """
+    if case.state is not State.ON_HOLD:
+        raise CaseError("not-held", "The case is not held")
+    if not words.strip():
+        raise CaseError("no-opinion", "Say what was found")
+    released = move(case, review.ApplicationReleased(**case.fields()))
+    case.queued_at, case.held_at = now, None
+    case.note(now, staff_id, "finding", confidential=True, finding=finding, note=words.strip())
+    case.note(now, staff_id, "released")
+    if finding == "clear":
+        return [released]
+    proposal = Proposal("decline", staff_id, now, None, ("INTERNAL_RISK",), "")
+    case.claimed_by, case.claimed_at = staff_id, now
+    return [released, *_propose(case, proposal, now)]
+
+
+def approval_obstacles(case: Case) -> list[str]:
+    """What stands in the way of an approval, as codes of REASONS_AGAINST; empty: nothing.
+
+    2011 rules, Art. 42: no approval while a document, the consent, the reviewer's number or the
+    record of the examination is missing; 2024 law 28: none for somebody unidentified.
+    """
+    obstacles = []
+    hand_over, found = case.hand_over, case.recommendation
+    if hand_over is None or not hand_over.documents:
+        obstacles.append("NO_DOCUMENTS")
+    if hand_over is None or hand_over.consent is None:
+        obstacles.append("NO_CONSENT")
+    if found is None:
+        return [*obstacles, "NOT_SCORED"]
+    obstacles.extend(code for code in found.findings if code in BLOCKS_APPROVAL)
+    if not found.ceiling and "BUREAU_UNAVAILABLE" not in found.findings:
+        obstacles.append("NO_LIMIT_LEFT")
+    return obstacles
+
+
+REASONS_AGAINST: dict[str, str] = {
+    "NO_DOCUMENTS": "No document lies with the case",
+    "NO_CONSENT": "The consent to the credit query is missing",
+    "NOT_SCORED": "The policy has not spoken on this case yet",
+    **{code: REASONS[code].words for code in sorted(BLOCKS_APPROVAL)},
+    "NO_LIMIT_LEFT": REASONS["NO_LIMIT_LEFT"].words,
+}
+"""Obstacle -> words (message ids)."""
+
+
+def _grounds(found: Recommendation) -> tuple[str, ...]:
+    """The reasons that stand beside an approval by people: what made the policy refer the case."""
+    return tuple(
+        code for code in found.findings if REASONS[code].effect is reason_codes.Effect.REFER
+    )
+
+
+def _in_queue(case: Case) -> None:
+    if case.state is not State.MANUAL_REVIEW:
+        raise CaseError("not-in-queue", "The case does not lie in the reviewers' queue")
+
+
+def _own(case: Case, staff_id: str) -> None:
+    _in_queue(case)
+    if case.proposal is not None:
+        raise CaseError("proposed", "A decision is proposed and waits for the second signature")
+    if case.claimed_by != staff_id:
+        raise CaseError("not-yours", "Claim the case first")
+
+
+def _to_sign(case: Case, staff_id: str) -> Proposal:
+    _in_queue(case)
+    if case.proposal is None:
+        raise CaseError("nothing-proposed", "Nothing waits for a signature")
+    if case.proposal.staff_id == staff_id:
+        raise CaseError("same-person", "The second signature is another person's")
+    return case.proposal
+
+
+# --- the customer withdraws --------------------------------------------------------------------
+
+
+def answer_withdrawal(case: Case, request_id: str, now: datetime) -> Iterable[Effect]:
+    """The customer wants out: granted while review holds the application, refused with the reason
+    where it was given away before the request came."""
+    if case.open:
+        event = review.WithdrawalGranted(**case.fields(), request_id=request_id)
+        fact = move(case, event)
+        case.note(now, "review", "withdrawal_granted")
+        return [fact]
+    reason: Literal["already-decided", "already-ended", "with-intake"] = "with-intake"
+    if case.state in (State.WITHDRAWN, State.EXPIRED, State.IN_USE):
+        reason = "already-ended"
+    elif case.decided:
+        reason = "already-decided"
+    refusal = review.WithdrawalRefused(**case.fields(), request_id=request_id, reason=reason)
+    case.note(now, "review", "withdrawal_refused", reason=reason)
+    return [Fact(refusal, state_version=case.state_version)]
+
+
+def begin_review(case: Case, hand_over: HandOver) -> None:
+    """Keep what intake handed over; the clock runs from the first hand-over."""
+    case.hand_over = hand_over
+    case.touched = True
+    if case.due is None:
+        case.due = queue.due_at(hand_over.handed_at, case.need_scope().applicant_type)
