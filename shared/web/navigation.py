@@ -63,7 +63,7 @@ SECTIONS: tuple[Section, ...] = (
         (
             Entry(
                 mark("Daily report"),
-                "/reporting/daily",
+                "/reporting/reports/daily",
                 "report-analytics",
                 Permission.REPORT_VIEW,
             ),
