@@ -282,7 +282,9 @@ class Relay:
             TAIL,
         )
         known = self._topics()
-        names = {row["topic"] for row in recent} | {t for t in self._publishes if t in known}
+        names = ({row["topic"] for row in recent} | set(self._publishes)) & known.keys()
+        if not names:
+            return
         consumer = AIOKafkaConsumer(
             **connection(self._settings),
             client_id=f"banka-tail-{self._service}",
@@ -291,7 +293,7 @@ class Relay:
         )
         await consumer.start()
         try:
-            for name in sorted(names & known.keys()):
+            for name in sorted(names):
                 partitions = [
                     TopicPartition(name, part)
                     for part in range(known[name].partitions)

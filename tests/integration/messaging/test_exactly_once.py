@@ -1,0 +1,224 @@
+"""Every event's effects exactly once, whatever is delivered twice and whoever dies."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from aiokafka.errors import CommitFailedError
+
+from tests.integration.messaging.ledger import Moods, Noted, World, consumer, until
+
+SUBJECTS = 12
+EACH = 25
+
+
+async def _send_all(world: World, topic: str, first: int = 1, last: int = EACH) -> None:
+    for number in range(first, last + 1):
+        await asyncio.gather(
+            *(world.send(topic, f"S{s}", Noted(number=number), number) for s in range(SUBJECTS))
+        )
+
+
+def _whole(last: int = EACH) -> dict[str, list[int]]:
+    return {f"S{s}": list(range(1, last + 1)) for s in range(SUBJECTS)}
+
+
+async def _echoes(world: World, topic: str) -> dict[str, list[int]]:
+    """{subject: numbers of the facts on the topic, duplicates by event id dropped}"""
+    seen: set[bytes] = set()
+    found: dict[str, list[int]] = {}
+    for record in await world.read(topic):
+        event_id = dict(record.headers)["ce_id"]
+        if event_id not in seen:
+            seen.add(event_id)
+            found.setdefault(record.key.decode(), []).append(
+                int(dict(record.headers)["ce_sequence"])
+            )
+    return found
+
+
+async def test_every_event_is_applied_once_and_its_fact_published_in_order(world: World) -> None:
+    topic, echo, database = world.topic("notes"), world.topic("echo"), await world.database()
+    group = f"g.{world.tag}"
+    await world.service(database, consumers=[consumer(topic, Moods(echo), group)]).start()
+    await _send_all(world, topic)
+    await until(lambda: _equals(world, database, _whole()))
+
+    async def published() -> bool:
+        return await _echoes(world, echo) == _whole()
+
+    await until(published)
+
+
+async def test_the_whole_topic_delivered_again_changes_nothing(world: World) -> None:
+    topic, echo, database = world.topic("notes"), world.topic("echo"), await world.database()
+    await world.service(
+        database, consumers=[consumer(topic, Moods(echo), f"g.{world.tag}")]
+    ).start()
+    await _send_all(world, topic, last=5)
+    await until(lambda: _equals(world, database, _whole(5)))
+    records = await world.read(topic)
+    for record in records:
+        await world.send_raw(topic, record.key, record.value, record.headers)
+    await world.send(topic, "S0", Noted(number=6), 6)
+    await until(lambda: _subject_is(world, database, "S0", [1, 2, 3, 4, 5, 6]))
+
+    async def caught_up() -> bool:
+        return (await world.services[0].quiet()).unapplied == 0
+
+    await until(caught_up)
+    expected = _whole(5) | {"S0": [1, 2, 3, 4, 5, 6]}
+    assert await world.entries(database) == expected
+    rows = await world.rows(database, "SELECT count(*) FROM messaging.event_log")
+    assert rows[0][0] == 5 * SUBJECTS + 1
+
+
+async def test_offsets_that_kafka_never_heard_of_do_not_repeat_effects(world: World) -> None:
+    topic, database, group = world.topic("notes"), await world.database(), f"g.{world.tag}"
+    first = world.service(database, consumers=[consumer(topic, Moods(), group)])
+    await first.start()
+
+    async def refuse(*_: Any) -> None:
+        raise CommitFailedError
+
+    first._subscriptions[0]._consumer.commit = refuse
+    await _send_all(world, topic, last=4)
+    await until(lambda: _equals(world, database, _whole(4)))
+    await first.stop()
+    moods = Moods()
+    await world.service(database, consumers=[consumer(topic, moods, group)]).start()
+    await _send_all(world, topic, first=5, last=6)
+    await until(lambda: _equals(world, database, _whole(6)))
+    assert min(number for _, number in moods.seen) == 5, "events before the offset came again"
+
+
+async def test_a_killed_process_leaves_neither_a_hole_nor_a_repetition(world: World) -> None:
+    topic, echo, database = world.topic("notes"), world.topic("echo"), await world.database()
+    group = f"g.{world.tag}"
+    sending = asyncio.create_task(_send_all(world, topic))
+    for wait in (1.2, 0.7, 0.9):
+        process = _start_process(world, topic, echo, database, group)
+        assert process.stdout is not None
+        await asyncio.to_thread(process.stdout.readline)  # "running"
+        await asyncio.sleep(wait * random.random())
+        process.kill()
+        process.wait()
+    await sending
+    await world.service(database, consumers=[consumer(topic, Moods(echo), group)]).start()
+    await until(lambda: _equals(world, database, _whole()), seconds=40)
+
+    async def published() -> bool:
+        return await _echoes(world, echo) == _whole()
+
+    await until(published)
+
+
+def _start_process(
+    world: World, topic: str, echo: str, database: str, group: str
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.messaging.process", world.stack.name,
+         world.tag, topic, echo, database, group],
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def test_two_members_share_the_partitions_and_hand_them_over(world: World) -> None:
+    topic, echo, database = world.topic("notes"), world.topic("echo"), await world.database()
+    group = f"g.{world.tag}"
+    moods = [Moods(echo), Moods(echo), Moods(echo)]
+    services = [world.service(database, consumers=[consumer(topic, m, group)]) for m in moods]
+    await services[0].start()
+    sending = asyncio.create_task(_send_all(world, topic, last=60))
+    await until(lambda: _some(moods[0]))
+    await services[1].start()
+    await until(lambda: _some(moods[1]))
+    await services[2].start()
+    await services[0].stop()
+    await sending
+    await until(lambda: _equals(world, database, _whole(60)), seconds=40)
+
+    async def published() -> bool:
+        return await _echoes(world, echo) == _whole(60)
+
+    await until(published)
+    assert all(m.seen for m in moods[:2])
+
+
+async def test_a_member_that_lost_its_partition_writes_nothing(world: World) -> None:
+    """The zombie: its records are polled, the offset is moved by another, then it applies."""
+    topic, database, group = world.topic("notes", 1), await world.database(), f"g.{world.tag}"
+    service = world.service(database, consumers=[consumer(topic, Moods(), group)])
+    await service.start()
+    await world.send(topic, "S0", Noted(number=1), 1)
+    await until(lambda: _subject_is(world, database, "S0", [1]))
+    # another member applied numbers 2 and 3 (offsets 1 and 2) meanwhile
+    await world.do(
+        database,
+        "UPDATE messaging.consumer_offset SET next = 3",
+    )
+    await world.do(database, "UPDATE messaging.cursor SET sequence = 3, event_id = 'x'")
+    await world.do(database, "UPDATE ledger SET entries = '{1,2,3}'")
+    for number in (2, 3, 4):
+        await world.send(topic, "S0", Noted(number=number), number)
+    await until(lambda: _subject_is(world, database, "S0", [1, 2, 3, 4]))
+
+
+async def test_a_statement_that_loses_its_connection_is_tried_again_without_an_attempt(
+    world: World,
+) -> None:
+    topic, database = world.topic("notes"), await world.database()
+    moods = Moods()
+    await world.service(database, consumers=[consumer(topic, moods, f"g.{world.tag}")]).start()
+    sending = asyncio.create_task(_send_all(world, topic, last=40))
+    for _ in range(4):
+        await asyncio.sleep(0.2)
+        await world.do(
+            database,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+    await sending
+    await until(lambda: _equals(world, database, _whole(40)), seconds=40)
+    assert await world.rows(database, "SELECT * FROM messaging.blocked_key") == []
+
+
+async def test_an_event_without_a_handler_moves_its_cursor_on(world: World) -> None:
+    topic, database = world.topic("notes"), await world.database()
+    await world.service(database, consumers=[consumer(topic, Moods(), f"g.{world.tag}")]).start()
+    await world.send(topic, "S0", Noted(number=1), 1)
+    await world.send(topic, "S0", b"{}", 2, event_type="banka.ledger.glanced.v1")
+    await world.send(topic, "S0", Noted(number=3), 3)
+    await until(lambda: _subject_is(world, database, "S0", [1, 3]))
+
+
+async def test_sequences_are_counted_by_source(world: World) -> None:
+    topic, database = world.topic("notes"), await world.database()
+    await world.service(database, consumers=[consumer(topic, Moods(), f"g.{world.tag}")]).start()
+    await world.send(topic, "S0", Noted(number=10), 1, source="/banka/intake")
+    await world.send(topic, "S0", Noted(number=20), 1, source="/banka/review")
+    await world.send(topic, "S0", Noted(number=11), 2, source="/banka/intake")
+    await until(lambda: _subject_is(world, database, "S0", [10, 20, 11]))
+
+
+async def _equals(world: World, database: str, expected: dict[str, list[int]]) -> bool:
+    found = await world.entries(database)
+    for subject, entries in found.items():
+        assert entries == list(range(1, len(entries) + 1)), f"{subject}: {entries}"
+    return found == expected
+
+
+async def _subject_is(world: World, database: str, subject: str, entries: list[int]) -> bool:
+    return (await world.entries(database)).get(subject) == entries
+
+
+async def _some(moods: Moods) -> bool:
+    return len(moods.seen) > 0
+
+
+pytestmark = pytest.mark.timeout(120)
