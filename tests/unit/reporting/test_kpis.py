@@ -1,0 +1,271 @@
+"""Every figure is the number of its events, and parts sum to their whole."""
+
+from datetime import date, timedelta
+from io import BytesIO
+from itertools import pairwise
+
+import openpyxl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.reporting import kpis
+from services.reporting.reports.daily import DailyReport, make_daily_report
+from services.reporting.reports.excel import write_workbook
+from services.reporting.reports.manifest import (
+    Cut,
+    Manifest,
+    Parked,
+    Position,
+    changed_since,
+    make_manifest,
+)
+from shared.events import intake, notify, reporting, review
+from shared.events.lifecycle import OWNERS
+from tests.unit.reporting.walks import MONDAY, Office, Step, live, walks
+
+DAY = date(2026, 10, 16)
+FRIDAY_NIGHT = MONDAY + timedelta(days=5)
+
+
+def decided(
+    office: Office, name: str, *, hours: int = 5, category: str | None = None, branch: str = "3101"
+) -> None:
+    """An application that is submitted on Monday and decided so many hours later."""
+    at = MONDAY
+    office.happen(name, intake.ApplicationDrafted, at, branch=branch)
+    office.happen(name, intake.ApplicationSubmitted, at, branch=branch)
+    office.happen(name, intake.PreCheckStarted, at, branch=branch)
+    office.happen(name, intake.PreCheckPassed, at, branch=branch)
+    office.happen(name, review.ChecksCompleted, at, branch=branch)
+    end = at + timedelta(hours=hours)
+    if category is None:
+        office.happen(name, review.ApplicationApproved, end, branch=branch)
+    else:
+        office.happen(name, review.ApplicationDeclined, end, branch=branch, category=category)
+
+
+def report_of(office: Office, day: date = date(2026, 10, 12)) -> DailyReport:
+    return make_daily_report(office.events, day, MONDAY + timedelta(days=60))
+
+
+@given(st.lists(walks(), min_size=1, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_sums_hold_for_whatever_happened(lives: list[list[Step]]) -> None:
+    office = Office()
+    live(office, lives)
+    report = make_daily_report(office.events, DAY, FRIDAY_NIGHT)
+    for figure in report.figures.values():
+        if figure.unit == "count":
+            assert figure.value == len(figure.events)
+    for place in (0, 1):
+        whole = (report.headline["declined"], report.declined_in_window)[place]
+        assert sum(pair[place].value or 0 for pair in report.declines.values()) == whole.value
+    by_region = sum(day.value or 0 for day, _window in report.regions.values())
+    assert by_region == report.headline["submitted"].value
+    steps = [figure.value or 0 for figure in report.funnel]
+    assert steps[0] == max(steps)
+    known = {e.application_id for e in office.events if e.time <= FRIDAY_NIGHT}
+    ended = {
+        e.application_id
+        for e in office.events
+        if e.time <= FRIDAY_NIGHT and e.moves and e.state_after not in OWNERS
+    }
+    assert sum(figure.value or 0 for figure in report.stock.values()) == len(known - ended)
+
+
+@given(st.lists(walks(), min_size=1, max_size=5), st.randoms())
+@settings(max_examples=40, deadline=None)
+def test_a_report_does_not_depend_on_the_order_in_which_rows_are_read(
+    lives: list[list[Step]], random: object
+) -> None:
+    office = Office()
+    live(office, lives)
+    shuffled = list(office.events)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert make_daily_report(shuffled, DAY, FRIDAY_NIGHT) == make_daily_report(
+        office.events, DAY, FRIDAY_NIGHT
+    )
+
+
+def test_declines_are_counted_by_category_and_sum_up() -> None:
+    office = Office()
+    for number, category in enumerate(
+        ["credit_history", "credit_history", "eligibility", "internal"]
+    ):
+        decided(office, f"a{number}", category=category)
+    decided(office, "approved")
+    report = report_of(office)
+    counts = {category: pair[0].value for category, pair in report.declines.items()}
+    assert counts["credit_history"] == 2
+    assert counts["eligibility"] == counts["internal"] == 1
+    assert sum(value or 0 for value in counts.values()) == 4
+    assert report.figures["rate.approval"].value == pytest.approx(1 / 5)
+
+
+def test_the_time_of_the_customer_is_no_time_of_the_bank() -> None:
+    office = Office()
+    at = MONDAY
+    for what, after in (
+        (intake.ApplicationDrafted, 0),
+        (intake.ApplicationSubmitted, 1),
+        (intake.PreCheckStarted, 0),
+        (intake.MaterialRequested, 0),
+        (intake.MaterialCompleted, 48),
+        (intake.PreCheckPassed, 1),
+        (review.ChecksCompleted, 1),
+        (review.ApplicationApproved, 2),
+    ):
+        at += timedelta(hours=after)
+        office.happen("a", what, at)
+    tat = report_of(office, at.date()).tat_day
+    assert tat.gross_median.value == 52 * 3600
+    assert tat.net_median.value == 4 * 3600
+    waiting = report_of(office, at.date()).waiting
+    assert waiting["customer"].value == 48 * 3600
+
+
+def test_an_application_is_submitted_once_however_often_it_is_looked_at() -> None:
+    office = Office()
+    decided(office, "a")
+    decided(office, "b", branch="1101")
+    report = report_of(office)
+    assert report.headline["submitted"].value == 2
+    assert {region: pair[0].value for region, pair in report.regions.items()} == {"11": 1, "31": 1}
+
+
+def test_an_event_after_the_day_is_not_in_the_report_of_the_day() -> None:
+    office = Office()
+    decided(office, "a", hours=30)
+    as_of = MONDAY + timedelta(hours=14, minutes=59)
+    report = make_daily_report(office.events, date(2026, 10, 12), as_of)
+    assert report.tat_day.decided.value == 0
+    assert report.figures["stock.scoring"].value == 1
+
+
+def test_imported_history_is_no_work_of_the_day() -> None:
+    office = Office()
+    office.happen("a", intake.ApplicationImported, MONDAY, origin="imported", state="manual_review")
+    report = report_of(office)
+    assert report.headline["submitted"].value == 0
+    assert report.figures["stock.manual_review"].value == 1
+
+
+def test_a_message_counts_once_in_the_state_it_has_reached() -> None:
+    office = Office()
+    decided(office, "a")
+    office.happen("a", notify.MessageRequested, MONDAY, message_id="m1", channel="sms")
+    office.happen("a", notify.MessageSent, MONDAY, message_id="m1", channel="sms")
+    office.happen("a", notify.MessageRequested, MONDAY, message_id="m2", channel="sms")
+    report = report_of(office)
+    assert {key: figure.value for key, figure in report.messages.items()} == {
+        ("sms", "requested"): 1,
+        ("sms", "sent"): 1,
+    }
+
+
+@given(st.lists(st.integers(0, 10_000), min_size=1, max_size=40))
+def test_nine_in_ten_do_not_exceed_the_90th_percentile(values: list[int]) -> None:
+    p90 = kpis.percentile_90(values)
+    assert sum(value <= p90 for value in values) * 10 >= len(values) * 9
+    assert p90 in values
+    assert kpis.median(values) <= max(values)
+
+
+def manifest_of(report: DailyReport, language: str = "zh-CN") -> Manifest:
+    return make_manifest(
+        kind="daily",
+        day=report.day,
+        as_of=report.as_of,
+        zone="Asia/Shanghai",
+        language=language,
+        branches=["3101", "1101"],
+        cut=Cut((Position("banka.applications", 0, 99),), (Parked("banka.contacts", 1, 7),)),
+    )
+
+
+def busy_office() -> Office:
+    office = Office()
+    decided(office, "a")
+    decided(office, "b", category="credit_history", branch="1101")
+    decided(office, "c", hours=20, category="eligibility", branch="4401")
+    office.happen("a", notify.MessageRequested, MONDAY, message_id="m1", channel="sms")
+    return office
+
+
+def test_the_same_report_is_the_same_bytes_and_another_one_is_not() -> None:
+    report = report_of(busy_office())
+    manifest = manifest_of(report)
+    first = write_workbook(report, manifest)
+    again = write_workbook(report_of(busy_office()), Manifest.from_json(manifest.to_json()))
+    assert first == again
+    other = busy_office()
+    decided(other, "d")
+    assert write_workbook(report_of(other), manifest) != first
+
+
+def test_a_manifest_survives_being_written_down() -> None:
+    manifest = manifest_of(report_of(busy_office()))
+    again = Manifest.from_json(manifest.to_json())
+    assert again == manifest
+    assert again.id == manifest.id
+    assert changed_since(again) == []
+
+
+def test_a_manifest_of_other_code_is_known_as_such() -> None:
+    text = manifest_of(report_of(busy_office())).to_json()
+    manifest = Manifest.from_json(text)
+    other = Manifest.from_json(text.replace(manifest.code, "0" * 16))
+    assert changed_since(other) == ["code"]
+    assert other.id != manifest.id
+
+
+def test_the_workbook_shows_the_figures_with_charts_and_the_manifest() -> None:
+    report = report_of(busy_office())
+    manifest = manifest_of(report, "en")
+    book = openpyxl.load_workbook(BytesIO(write_workbook(report, manifest)))
+    assert book.sheetnames[0] == "Summary"
+    cells = {
+        row[0].value: row[1].value
+        for row in book["Summary"].iter_rows(min_row=5, max_col=2)
+        if row[0].value
+    }
+    assert cells["Submitted"] == 3
+    assert cells["Declined"] == 1  # the other decision fell on the next day
+    charts = sum(len(sheet._charts) for sheet in book)  # type: ignore[attr-defined,misc]
+    assert charts >= 5
+    recipe = {row[0].value: row[1].value for row in book["Manifest"].iter_rows(max_col=2)}
+    assert recipe["Manifest"] == manifest.id
+    assert recipe["banka.contacts [1]"] == "≠ 7"
+    evidence = list(book["Behind the numbers"].iter_rows(min_row=5, values_only=True))
+    counted = sum(figure.value or 0 for figure in report.headline.values())
+    assert len(evidence) == counted
+
+
+def test_silent_cases_are_open_until_they_move() -> None:
+    office = Office()
+    decided(office, "a", category="eligibility")
+    office.happen("b", intake.ApplicationDrafted, MONDAY)
+    row = office.row("b")
+    stalled = _stall(office, "b", row.state_version)
+    journeys = kpis.journeys(office.events)
+    assert kpis.open_stalls([*office.events, stalled], journeys).value == 1
+    office.happen("b", intake.ApplicationSubmitted, MONDAY + timedelta(days=40))
+    journeys = kpis.journeys(office.events)
+    assert kpis.open_stalls([*office.events, stalled], journeys).value == 0
+
+
+def _stall(office: Office, name: str, version: int):  # type: ignore[no-untyped-def]
+    from services.reporting.projections import Seen, apply_case
+    from tests.unit.reporting.walks import payload
+
+    at = MONDAY + timedelta(days=31)
+    data = payload(reporting.CaseStalled.type, application_id=name, state_version=version)
+    seen = Seen("banka.cases", 0, 0, "s", data.type, "/banka/reporting", name, at, at)
+    return apply_case(office.row(name), seen, data)
+
+
+def test_the_funnel_never_widens_for_a_life_without_gaps() -> None:
+    office = busy_office()
+    values = [figure.value or 0 for figure in report_of(office).funnel]
+    assert all(before >= after for before, after in pairwise(values))
