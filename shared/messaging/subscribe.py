@@ -170,7 +170,7 @@ class Subscription:
             fetch_min_bytes=1,
             max_partition_fetch_bytes=1 << 20,
             session_timeout_ms=SESSION_MS,
-            heartbeat_interval_ms=SESSION_MS // 5,
+            heartbeat_interval_ms=SESSION_MS // 10,
             max_poll_interval_ms=300_000,
             listener=_Listener(self),
             parser=_parse,

@@ -48,12 +48,13 @@ class Noted(BaseModel):
 
 
 class Echoed(BaseModel):
-    """The ledger's own fact about what it noted."""
+    """The ledger's own fact about what it noted; may be read as a note."""
 
     type: ClassVar[str] = "banka.ledger.echoed.v1"
     topic: ClassVar[str] = "banka.echo"
 
     number: int
+    mood: str = "fine"
 
 
 class Unhandled(BaseModel):
@@ -288,9 +289,11 @@ class World:
             AdminClient(self.stack.kafka_admin()).delete_topics(self.made)
 
 
-def consumer(topic: str, moods: Moods, name: str, **parts: Any) -> Consumer:
+def consumer(
+    topic: str, moods: Moods, name: str, *, payload: type[Any] = Noted, **parts: Any
+) -> Consumer:
     return Consumer(
-        name=name, topic=topic, store=LedgerStore(), handlers={Noted: moods.on_noted}, **parts
+        name=name, topic=topic, store=LedgerStore(), handlers={payload: moods.on_noted}, **parts
     )
 
 

@@ -1,0 +1,282 @@
+"""Nothing that was committed stays unpublished, and nothing is published that was not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import asyncpg
+import pytest
+
+from shared.messaging import Fact, Service
+from shared.messaging.errors import OlderDatabase
+from shared.messaging.redrive import republish
+from shared.messaging.relay import SHARDS
+from tests.integration.messaging.ledger import Echoed, LedgerStore, Moods, World, consumer, until
+
+pytestmark = pytest.mark.timeout(120)
+
+
+async def _say(service: Service, topic: str, subject: str, number: int) -> None:
+    await service.execute(
+        LedgerStore(), subject, lambda state, now: [Fact(Echoed(number=number), topic=topic)]
+    )
+
+
+async def _numbers(world: World, topic: str, subject: str) -> list[int]:
+    return [
+        int(dict(r.headers)["ce_sequence"])
+        for r in await world.read(topic)
+        if r.key == subject.encode()
+    ]
+
+
+async def _outbox_is_empty(world: World, database: str) -> bool:
+    return (await world.rows(database, "SELECT count(*) FROM messaging.outbox"))[0][0] == 0
+
+
+async def test_facts_of_a_command_reach_the_topic_in_order(world: World) -> None:
+    topic, database = world.topic("echo"), await world.database()
+    service = world.service(database)
+    await service.start()
+    for number in range(1, 21):
+        await _say(service, topic, f"S{number % 2}", number)
+    await until(lambda: _outbox_is_empty(world, database))
+    assert await _numbers(world, topic, "S0") == list(range(1, 11))
+    assert await _numbers(world, topic, "S1") == list(range(1, 11))
+
+
+async def test_a_decision_that_raises_leaves_nothing_behind(world: World) -> None:
+    topic, database = world.topic("echo"), await world.database()
+    service = world.service(database)
+    await service.start()
+
+    def refuse(state: Any, now: Any) -> Any:
+        state.entries.append(1)
+        yield Fact(Echoed(number=1), topic=topic)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await service.execute(LedgerStore(), "S0", refuse)
+    await _say(service, topic, "S0", 2)
+    await until(lambda: _outbox_is_empty(world, database))
+    assert await _numbers(world, topic, "S0") == [1]
+    assert await world.entries(database) == {"S0": []}
+
+
+async def test_dying_between_acknowledgement_and_delete_repeats_and_never_loses(
+    world: World,
+) -> None:
+    topic, database, other = world.topic("echo"), await world.database(), await world.database()
+    service = world.service(database)
+    await service.start()
+    await world.service(
+        other, consumers=[consumer(topic, Moods(), f"g.{world.tag}", payload=Echoed)]
+    ).start()
+    delete, deaths = service._relay._delete, 0
+
+    async def die_first(positions: list[int]) -> None:
+        nonlocal deaths
+        deaths += 1
+        if deaths <= 2:
+            raise OSError("killed between acknowledgement and delete")
+        await delete(positions)
+
+    service._relay._delete = die_first  # type: ignore[method-assign]
+    for number in range(1, 6):
+        await _say(service, topic, "S0", number)
+    await until(lambda: _outbox_is_empty(world, database))
+    on_topic = await _numbers(world, topic, "S0")
+    assert len(on_topic) > 5, "the fault did not happen"
+    assert sorted(set(on_topic)) == [1, 2, 3, 4, 5]
+
+    async def applied() -> bool:
+        return (await world.entries(other)).get("S0") == [1, 2, 3, 4, 5]
+
+    await until(applied)
+
+
+async def test_a_transaction_that_commits_late_is_not_passed_over(world: World) -> None:
+    """Positions are drawn before the commit: a relay that remembers the last one loses rows."""
+    topic, database = world.topic("echo"), await world.database()
+    service = world.service(database)
+    await service.start()
+    late = asyncio.Event()
+
+    async def slow() -> None:
+        async with service.transaction() as tx:
+            await tx.append([Fact(Echoed(number=1), topic=topic)], subject="late")
+            await late.wait()
+
+    task = asyncio.create_task(slow())
+
+    async def drawn() -> bool:
+        rows = await world.rows(
+            database, "SELECT last_value, is_called FROM messaging.position"
+        )
+        return bool(rows[0]["is_called"])
+
+    await until(drawn)
+    await _say(service, topic, "early", 2)
+
+    async def early_is_out() -> bool:
+        return await _numbers(world, topic, "early") == [1]
+
+    await until(early_is_out)
+    late.set()
+    await task
+
+    async def late_is_out() -> bool:
+        return await _numbers(world, topic, "late") == [1]
+
+    await until(late_is_out)
+
+
+async def test_two_relays_never_hold_the_same_shard(world: World) -> None:
+    topic, database = world.topic("echo"), await world.database()
+    services = [world.service(database) for _ in range(2)]
+    for service in services:
+        await service.start()
+
+    async def all_held() -> bool:
+        held = [shard for s in services for shard in s._relay.shards]
+        assert len(held) == len(set(held)), f"held twice: {held}"
+        return len(held) == SHARDS
+
+    await until(all_held)
+    for number in range(1, 31):
+        await _say(services[number % 2], topic, f"S{number % 5}", number)
+        await all_held()
+    await until(lambda: _outbox_is_empty(world, database))
+    for subject in range(5):
+        assert await _numbers(world, topic, f"S{subject}") == [1, 2, 3, 4, 5, 6]
+    # the holder's connection is cut: another takes over, and nobody holds a shard twice
+    holder = next(s for s in services if s._relay.shards)
+    assert holder._relay._conn is not None
+    await world.do(
+        database, "SELECT pg_terminate_backend($1)", holder._relay._conn.get_server_pid()
+    )
+    await _say(services[0], topic, "after", 1)
+    await until(lambda: _outbox_is_empty(world, database))
+    await until(all_held)
+
+
+async def test_a_database_older_than_the_broker_is_refused(world: World) -> None:
+    topic, database = world.topic("echo"), await world.database()
+    service = world.service(database)
+    await service.start()
+    await _say(service, topic, "S0", 1)
+    await _say(service, topic, "S0", 2)
+    await until(lambda: _outbox_is_empty(world, database))
+    await service.stop()
+    # what a backup from before the second fact would hold
+    await world.do(database, "DELETE FROM messaging.event_log WHERE sequence = 2")
+    await world.do(database, "UPDATE messaging.subject_sequence SET last = 1")
+    with pytest.raises(OlderDatabase, match="older than the broker"):
+        await world.service(database).start()
+
+
+async def test_a_log_rewritten_after_a_restore_is_refused(world: World) -> None:
+    """Same number, another event: the restored database has already gone its own way."""
+    topic, database = world.topic("echo"), await world.database()
+    service = world.service(database)
+    await service.start()
+    await _say(service, topic, "S0", 1)
+    await until(lambda: _outbox_is_empty(world, database))
+    await service.stop()
+    await world.do(database, "UPDATE messaging.event_log SET id = gen_random_uuid()")
+    with pytest.raises(OlderDatabase):
+        await world.service(database).start()
+
+
+async def test_what_the_broker_lost_is_published_again(world: World) -> None:
+    topic, database = world.topic("echo"), await world.database()
+    service = world.service(database)
+    await service.start()
+    await _say(service, topic, "S0", 1)
+    await until(lambda: _outbox_is_empty(world, database))
+    await service.stop()
+    # an acknowledged fact that is in the log, not in the outbox and not on the topic
+    await world.do(
+        database,
+        "INSERT INTO messaging.event_log (topic, part, subject, sequence, id, type, attributes, body)"
+        " SELECT topic, part, subject, 2, gen_random_uuid(), type, attributes, body"
+        " FROM messaging.event_log",
+    )
+    await world.service(database).start()
+
+    async def restored() -> bool:
+        return await _numbers(world, topic, "S0") == [1, 2]
+
+    await until(restored)
+
+
+async def test_republishing_sends_the_same_bytes(world: World) -> None:
+    topic, database = world.topic("echo"), await world.database()
+    service = world.service(database)
+    await service.start()
+    await _say(service, topic, "S0", 1)
+    await until(lambda: _outbox_is_empty(world, database))
+    async with service.pool.acquire() as conn:
+        assert await republish(conn, topic, "S0", who="ops", why="topic lost it") == 1
+
+    async def twice() -> bool:
+        return len(await world.read(topic)) == 2
+
+    await until(twice)
+    first, second = await world.read(topic)
+    assert (first.key, first.value, first.headers, first.timestamp) == (
+        second.key, second.value, second.headers, second.timestamp,
+    )  # fmt: skip
+
+
+async def test_the_application_role_cannot_rewrite_the_log(world: World) -> None:
+    topic, database = world.topic("echo"), await world.database()
+    service = world.service(database)
+    await service.start()
+    await _say(service, topic, "S0", 1)
+    for statement in (
+        "UPDATE messaging.event_log SET body = ''",
+        "DELETE FROM messaging.event_log",
+        "DELETE FROM messaging.audit",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await service.pool.execute(statement)
+
+
+async def test_commands_at_the_same_moment_get_numbers_without_gaps(world: World) -> None:
+    topic, database = world.topic("echo"), await world.database()
+    services = [world.service(database) for _ in range(2)]
+    for service in services:
+        await service.start()
+
+    async def many(service: Service) -> None:
+        for number in range(25):
+            with contextlib.suppress(ValueError):
+                await service.execute(
+                    LedgerStore(), "S0", lambda state, now, n=number: _maybe(topic, n)
+                )
+
+    await asyncio.gather(*(many(s) for s in services for _ in range(3)))
+    await until(lambda: _outbox_is_empty(world, database))
+    assert await _numbers(world, topic, "S0") == list(range(1, 121))
+
+
+def _maybe(topic: str, number: int) -> list[Fact]:
+    if number % 5 == 4:
+        raise ValueError("refused")
+    return [Fact(Echoed(number=number), topic=topic)]
+
+
+async def test_facts_survive_a_broker_connection_that_fails(world: World) -> None:
+    topic, database = world.topic("echo"), await world.database()
+    service = world.service(database)
+    await service.start()
+    await _say(service, topic, "S0", 1)
+    await until(lambda: _outbox_is_empty(world, database))
+    await service._relay._producer.stop()  # the next send fails as on a fenced producer
+    for number in range(2, 6):
+        await _say(service, topic, "S0", number)
+    await until(lambda: _outbox_is_empty(world, database))
+    assert sorted(set(await _numbers(world, topic, "S0"))) == [1, 2, 3, 4, 5]
