@@ -1,7 +1,7 @@
 """What notify knows of an application and its messages, and what may happen to a message.
 
-Pure: no database, no broker. A message goes requested → sent → delivered, or to failed; where nobody
-can tell whether it went out it is unresolved, until a person says so.
+Pure: no database, no broker. A message goes requested → sent → delivered, or to failed; where
+nobody can tell whether it went out it is unresolved, until a person says so.
 """
 
 from __future__ import annotations
@@ -153,14 +153,6 @@ class Application:
         self.messages[message.message_id] = message
         self.touched.add(message.message_id)
         return message
-
-    def tried(self, cause_id: str, template: Template) -> list[Channel]:
-        """The channels by which the same news is known to have been tried."""
-        return [
-            one.channel
-            for one in self.messages.values()
-            if one.cause_id == cause_id and one.template is template
-        ]
 
     def waiting(self, now: datetime) -> Sequence[Message]:
         """Messages that have not gone out because their time has not come."""

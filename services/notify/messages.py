@@ -130,19 +130,17 @@ def channels_for(
 
 
 def next_channel(
-    failed: Channel, tried: Sequence[Channel], *, has_mobile: bool, has_email: bool
+    template: Template, failed: Channel, *, has_mobile: bool, has_email: bool
 ) -> Channel | None:
-    """Where to turn after a channel has certainly failed: app, then SMS, then e-mail; each once."""
-    order = [Channel.APP, Channel.SMS, Channel.EMAIL]
-    reach = {Channel.APP: False, Channel.SMS: has_mobile, Channel.EMAIL: has_email}
-    return next(
-        (
-            channel
-            for channel in order[order.index(failed) + 1 :]
-            if reach[channel] and channel not in tried
-        ),
-        None,
-    )
+    """Where to turn after a channel has certainly failed: app, then SMS, then e-mail, each once.
+
+    A decision went by e-mail already, as a copy.
+    """
+    if failed is Channel.APP and has_mobile:
+        return Channel.SMS
+    if failed is not Channel.EMAIL and has_email and template not in DECISIONS:
+        return Channel.EMAIL
+    return None
 
 
 def still_makes_sense(template: Template, state: str | None) -> bool:

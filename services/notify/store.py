@@ -112,8 +112,8 @@ class ApplicationStore:
 
 
 _UPSERT_MESSAGE = """
-INSERT INTO message (message_id, application_id, number, branch, template, template_version, channel,
-       language, cause_id, cause_type, state, reason, title, body, details, recipient, gateway_id,
+INSERT INTO message (message_id, application_id, number, branch, template, template_version,
+       channel, language, cause_id, cause_type, state, reason, title, body, details, recipient, gateway_id,
        round, not_before, requested_at, sent_at, delivered_at, ended_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
         $21, $22, $23)
@@ -218,7 +218,7 @@ async def find_dispatch(pool: Pool[Record], message_id: str) -> Dispatch | None:
     )
 
 
-# --- what pages and the API read -------------------------------------------------------------------
+# --- what pages and the API read ------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The words of a message: from a versioned template and codes to a text, and the rules it must obey.
+"""The words of a message: from a versioned template and codes to a text, and the rules it obeys.
 
 What is kept and shown holds `{addressee}` where the person is addressed; only the sending worker
 puts the surname in, and checks the finished text by `faults` before it leaves.
@@ -99,7 +99,7 @@ def _read(template: Template, path: Path) -> MessageTemplate:
 
 
 def _one_line(text: str) -> str:
-    """The text without the line breaks of its file; Chinese has no space where a line was broken."""
+    """The text without its file's line breaks; Chinese has no space where a line was broken."""
     return re.sub(r"(?<=[，。：；？！]) ", "", " ".join(text.split()))
 
 
@@ -161,9 +161,7 @@ def _product_name(product: str, language: str) -> str:
     return "credit card" if language == "en" else "信用卡"
 
 
-def _item_lists(
-    items: list[dict[str, str]] | None, language: str, *, lines: bool
-) -> Iterator[str]:
+def _item_lists(items: list[dict[str, str]] | None, language: str, *, lines: bool) -> Iterator[str]:
     """Ways to say what is missing, the fullest first; one empty way where nothing is."""
     if items is None:
         yield ""
@@ -227,10 +225,7 @@ def say_date(value: str, language: str, zone: ZoneInfo) -> str:
 # --- the addressee -------------------------------------------------------------------------------
 
 _COMPOUND_SURNAMES: Final = frozenset(
-    "欧阳 太史 端木 上官 司马 东方 独孤 南宫 万俟 闻人 夏侯 诸葛 尉迟 公羊 赫连 澹台 皇甫 宗政 濮阳 公冶"
-    " 太叔 申屠 公孙 慕容 仲孙 钟离 长孙 宇文 司徒 鲜于 司空 闾丘 子车 亓官 司寇 巫马 公西 颛孙 壤驷"
-    " 公良 漆雕 乐正 宰父 谷梁 拓跋 夹谷 轩辕 令狐 段干 百里 呼延 东郭 南门 羊舌 微生 公户 公玉 公仪"
-    " 梁丘 公仲 公上 公门 公山 公坚 左丘 公伯 西门 公祖 第五 公乘 贯丘 公皙 南荣 东里 东宫 仲长 子书".split()
+    Path(__file__).with_name("compound_surnames.txt").read_text(encoding="utf-8").split()
 )
 _HAN_NAME = re.compile(r"[\u3400-\u9fff·]{2,20}")
 
@@ -268,7 +263,7 @@ def fill(text: str, addressee: str) -> str:
 
 # --- the rules -----------------------------------------------------------------------------------
 
-_DIGIT_RUN = re.compile(r"\d(?:[\s\-‐-―－_.,，、()（）/\\|:：*+·]*\d){%d,}" % _DIGITS_MOST)
+_DIGIT_RUN = re.compile(r"\d(?:[\s\-‐-―－_.,，、()（）/\\|:：*+·]*\d){" + str(_DIGITS_MOST) + ",}")
 _LINK = re.compile(r"https?:|www\.|\b[a-z0-9-]+\.(?:cn|com|net|top|xyz)\b", re.IGNORECASE)
 _INNER_WORDS: Final = re.compile(
     r"评分|分数|得分|打分|模型|规则|名单|欺诈|洗钱|可疑|风控|高风险|黑户|策略|命中"
@@ -320,7 +315,9 @@ def faults(text: str, channel: Channel, language: str) -> list[str]:
     if _MARKETING.search(seen):
         found.append("marketing")
     lowered = seen.lower()
-    if any(word.lower() in lowered for words in load_phrases().forbidden.values() for word in words):
+    if any(
+        word.lower() in lowered for words in load_phrases().forbidden.values() for word in words
+    ):
         found.append("forbidden")
     if _OPEN_PLACEHOLDER.search(text):
         found.append("placeholder")

@@ -1,0 +1,72 @@
+"""How states, channels, templates and reasons are named and coloured on the screens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.notify.application import MessageState
+from services.notify.messages import Channel, Template
+from shared.web.i18n import mark
+from shared.web.states import Badge
+
+STATES: Mapping[str, Badge] = {
+    MessageState.REQUESTED: Badge(mark("Waiting to be sent"), "info", "hourglass"),
+    MessageState.SENT: Badge(mark("Sent"), "progress", "send"),
+    MessageState.DELIVERED: Badge(mark("Delivered to the customer"), "good", "circle-check"),
+    MessageState.FAILED: Badge(mark("Failed"), "bad", "circle-x"),
+    MessageState.UNRESOLVED: Badge(mark("Unresolved"), "hold", "help-circle"),
+}
+
+CHANNELS: Mapping[str, Badge] = {
+    Channel.SMS: Badge(mark("SMS"), "neutral", "message"),
+    Channel.EMAIL: Badge(mark("E-mail"), "neutral", "mail"),
+    Channel.APP: Badge(mark("App message"), "neutral", "device-mobile"),
+}
+
+TEMPLATES: Mapping[str, str] = {
+    Template.RECEIVED: mark("Application received"),
+    Template.MATERIAL_WANTED: mark("Documents needed"),
+    Template.MATERIAL_REMINDER: mark("Reminder of documents"),
+    Template.WITHDRAWN: mark("Withdrawal confirmed"),
+    Template.EXPIRED: mark("Closed after the deadline"),
+    Template.CARD_LAPSED: mark("Card not activated in time"),
+    Template.APPROVED: mark("Application approved"),
+    Template.DECLINED: mark("Application declined"),
+    Template.CARD_POSTED: mark("Card posted"),
+    Template.ACTIVATED: mark("Card activated"),
+    Template.FIRST_USE: mark("First use of the card"),
+}
+
+HAPPENINGS: Mapping[str, str] = {
+    "requested": mark("Message requested"),
+    "sent": mark("The gateway took the message"),
+    "delivered": mark("The customer's device took the message"),
+    "failed": mark("The message failed and is not tried again"),
+    "unresolved": mark("Nobody can tell whether it went out"),
+}
+BY_HAND: Mapping[str, str] = {
+    "requested": mark("To be sent again, decided by hand"),
+    "sent": mark("Marked as sent by hand"),
+}
+
+_REASONS: Mapping[str, str] = {
+    "no-address": mark("no address for this channel"),
+    "erased": mark("the customer's data was erased"),
+    "outdated": mark("no longer true when its time came"),
+    "undelivered": mark("the gateway reported that it did not arrive"),
+    "exhausted": mark("the gateway did not answer, and has nothing"),
+}
+_BEGINNINGS: Mapping[str, str] = {
+    "wording": mark("the text breaks a rule and was held back"),
+    "after DATA": mark("the mail server took the text and did not answer"),
+    "smtp-": mark("the mail server refused it"),
+    "http-": mark("the gateway refused it"),
+    "the worker stopped": mark("the service stopped while sending"),
+}
+
+
+def reason_words(reason: str) -> str:
+    """Why a message failed or is unresolved, as a text to translate; a gateway's own code as is."""
+    if reason in _REASONS:
+        return _REASONS[reason]
+    return next((words for start, words in _BEGINNINGS.items() if reason.startswith(start)), reason)
