@@ -295,7 +295,7 @@ def move(case: Case, payload: Payload) -> Fact:
         raise Permanent(str(error)) from error
     case.state = transition.state
     case.state_version += 1
-    if not case.open:
+    if OWNERS.get(transition.state) is None or OWNERS[transition.state].authority != "review":
         _leave_the_desk(case)
     return Fact(payload, state_version=case.state_version)
 

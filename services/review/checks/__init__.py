@@ -1,0 +1,1 @@
+"""The bank's systems that review asks about an applicant, one file each."""

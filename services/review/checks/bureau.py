@@ -1,0 +1,49 @@
+"""Credit bureau (征信): score, overdue months, queries, cards and debts of the applicant.
+
+Ground: 征信业管理条例 18, 19, written consent with agreed purpose before any query; a query is
+recorded at the bureau and weighs on the customer, so it is never made twice within its validity.
+Absence: no limit can be worked out, so nobody is approved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.review.policy import BureauRecord
+
+RESOURCE = "reports"
+
+_Count = Annotated[int, Field(ge=0, le=1_000_000)]
+_Fen = Annotated[int, Field(ge=0, le=10**14)]
+
+
+class BureauReport(BaseModel):
+    """What the bureau answers; amounts in fen."""
+
+    model_config = ConfigDict(hide_input_in_errors=True, frozen=True)
+
+    score: Annotated[int, Field(ge=0, le=1000)] | None
+    overdue_24m: _Count
+    max_overdue_days_24m: _Count
+    queries_3m: _Count
+    open_cards: _Count
+    other_bank_limits: _Fen
+    monthly_debt: _Fen
+    adverse: bool
+
+    @property
+    def as_record(self) -> BureauRecord:
+        return BureauRecord(**self.model_dump())
+
+
+def question(person: Mapping[str, str], call: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked, with the consent that allows it."""
+    return {
+        "name": person["name"],
+        "id_number": person["id_number"],
+        "consent_signed_at": call["consent_signed_at"],
+        "purpose": call["purpose"],
+    }

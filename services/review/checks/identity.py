@@ -1,0 +1,36 @@
+"""Identity registry (联网核查): does this name belong to this ID number, and is it in force?
+
+Ground: 反洗钱法 28, no service for unidentified customers. Absence: nobody is approved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from services.review.policy import IdentityAnswer
+
+RESOURCE = "verify"
+
+
+class IdentityReport(BaseModel):
+    """What the registry answers."""
+
+    model_config = ConfigDict(hide_input_in_errors=True, frozen=True)
+
+    match: bool
+    status: Literal["normal", "cancelled"]
+
+    @property
+    def as_fact(self) -> IdentityAnswer:
+        """As the policy names it: a cancelled number is not a match, whatever the name."""
+        if self.status == "cancelled":
+            return "cancelled"
+        return "match" if self.match else "mismatch"
+
+
+def question(person: Mapping[str, str], call: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001
+    """What is asked: `person` holds the opened fields."""
+    return {"name": person["name"], "id_number": person["id_number"]}

@@ -1,0 +1,156 @@
+"""What review does when something happened: events of intake, answers of the bank's systems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from services.review import case as cases
+from services.review import examination
+from services.review.case import Case, CheckName, HandOver, Recommendation, Scope
+from shared.events import intake
+from shared.events.lifecycle import BY_TYPE, State, publisher
+from shared.events.payload import Payload
+from shared.messaging import Effect, Received, Refused, Succeeded
+from shared.messaging.errors import Permanent
+from shared.money import Money
+
+
+def on_moved(event: Received[Any], case: Case, now: datetime) -> Iterable[Effect]:
+    """Intake moved the application: review's copy follows, so that it never decides what is no
+    longer its own."""
+    _know(case, event)
+    before = case.state
+    cases.follow(case, type(event.data), event.state_version)
+    if case.state is not before and case.state is not State.DRAFT:
+        case.note(now, "intake", "moved", state=str(case.state))
+    return ()
+
+
+def on_pre_check_passed(
+    event: Received[intake.PreCheckPassed], case: Case, now: datetime
+) -> Iterable[Effect]:
+    """The application is handed to review, for the first time or with the material that review
+    wanted: ask the bank's systems what is not known yet."""
+    _know(case, event)
+    cases.follow(case, intake.PreCheckPassed, event.state_version)
+    data = event.data
+    hand_over = HandOver(
+        parties=data.parties,
+        consent=data.consent,
+        documents=data.documents,
+        new_to_bank=data.new_to_bank,
+        age_band=data.age_band,
+        income_band=data.income_band,
+        requested_limit=data.requested_limit,
+        warnings=data.warnings,
+        submitted_at=data.submitted_at,
+        handed_at=event.time,
+    )
+    cases.begin_review(case, hand_over)
+    case.note(now, "intake", "handed_over")
+    return examination.start(case, now)
+
+
+def on_imported(
+    event: Received[intake.ApplicationImported], case: Case, now: datetime
+) -> Iterable[Effect]:
+    """An application came over from another system: go on from where it stands there."""
+    data = event.data
+    _know(case, event)
+    cases.follow(case, intake.ApplicationImported, event.state_version, into=data.state)
+    case.imported = True
+    case.limit = data.limit
+    cases.begin_review(
+        case,
+        HandOver(
+            parties=data.parties,
+            consent=data.consent,
+            documents=data.documents,
+            new_to_bank=data.new_to_bank,
+            age_band=data.age_band,
+            income_band=data.income_band,
+            requested_limit=None,
+            warnings=[],
+            submitted_at=data.submitted_at,
+            handed_at=event.time,
+        ),
+    )
+    case.note(now, "intake", "imported", state=data.state)
+    if case.state is State.MANUAL_REVIEW:
+        case.queued_at = event.time
+    if case.state is State.ON_HOLD:
+        case.held_at = event.time
+    if case.state in (State.CHECKING, State.MANUAL_REVIEW):
+        return examination.start(case, now)
+    if case.state is State.SCORING:
+        raise Permanent("import an application that is being scored as checking")
+    return ()
+
+
+def on_withdrawal_requested(
+    event: Received[intake.WithdrawalRequested], case: Case, now: datetime
+) -> Iterable[Effect]:
+    """The customer wants out while review decides: whoever was first, the answer says."""
+    _know(case, event)
+    return cases.answer_withdrawal(case, event.data.request_id, now)
+
+
+_SPECIAL: dict[type[Payload], Callable[[Any, Case, datetime], Iterable[Effect]]] = {
+    intake.PreCheckPassed: on_pre_check_passed,
+    intake.ApplicationImported: on_imported,
+    intake.WithdrawalRequested: on_withdrawal_requested,
+}
+# Facts that move nothing and that review has no use for.
+_IGNORED = frozenset({intake.DocumentReceived, intake.MaterialReminded, intake.CardFactRefused})
+
+HANDLERS: Mapping[type[Payload], Callable[[Any, Case, datetime], Iterable[Effect]]] = {
+    payload: _SPECIAL.get(payload, on_moved)
+    for payload in BY_TYPE.values()
+    if publisher(payload) == "intake" and payload not in _IGNORED
+}
+"""Every event of intake by which review's copy of the application moves."""
+
+
+def _know(case: Case, event: Received[Any]) -> None:
+    if case.scope is None:
+        case.scope = Scope.of(event.data)
+
+
+def on_check_result(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
+    """One of the bank's systems answered, or is known not to."""
+    call = result.call
+    name: CheckName = call.kind.removeprefix("check.")
+    if isinstance(result, Succeeded):
+        return examination.end(
+            case, name, call.key, now, answer=result.value["answer"], attempts=call.attempt
+        )
+    return examination.end(case, name, call.key, now, why=result.reason, attempts=call.attempt)
+
+
+def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
+    """The policy was applied to the opened evidence. An outdated result changes nothing; one that
+    could not be had is tried again, because nothing is decided on a guess."""
+    if result.call.payload["scoring_round"] != case.scoring_round or not case.open:
+        return []
+    if not isinstance(result, Succeeded):
+        case.note(now, "review", "scoring_failed", why=result.reason)
+        if isinstance(result, Refused) or case.scoring_round >= examination.MOST_SCORINGS:
+            return []  # keys that are gone, or a fault that waiting does not mend
+        wait = examination.TRY_AGAIN * 2 ** (case.scoring_round - 1)
+        return [examination.scoring(case, now + wait)]
+    value = result.value
+    recommendation = Recommendation(
+        outcome=value["outcome"],
+        advice=value["advice"],
+        findings=tuple(value["findings"]),
+        limit=Money(minor=value["limit"]),
+        ceiling=Money(minor=value["ceiling"]),
+        inputs=value["inputs"],
+        verdict=value["verdict"],
+        policy_version=value["policy_version"],
+        policy_digest=value["policy_digest"],
+        at=now,
+    )
+    return cases.apply_recommendation(case, recommendation, now)

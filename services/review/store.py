@@ -1,0 +1,482 @@
+"""Review's tables: cases with what hangs on them, decisions, history, who looked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from services.review.case import (
+    Case,
+    Check,
+    Decision,
+    Entry,
+    HandOver,
+    Proposal,
+    Recommendation,
+    Scope,
+)
+from services.review.policy import Policy
+from shared.events.lifecycle import OWNERS, State
+from shared.messaging import Connection
+from shared.money import Money
+
+GRANTED_STATES = (
+    "approved",
+    "card_producing",
+    "posted",
+    "delivered",
+    "activated",
+    "in_use",
+)
+_REVIEW_STATES = sorted(state for state, owner in OWNERS.items() if owner.authority == "review")
+
+Section = Literal["open", "mine", "to_sign", "held"]
+
+
+@dataclass(slots=True)
+class _CaseFile:
+    """The part of a case that lists do not need, as it is written to `case_file`."""
+
+    hand_over: HandOver | None = None
+    checks: dict[str, Check] = field(default_factory=dict)
+    round: int = 0
+    scoring_round: int = 0
+    recommendation: Recommendation | None = None
+    proposal: Proposal | None = None
+    returned: str | None = None
+
+
+_FILE: TypeAdapter[_CaseFile] = TypeAdapter(_CaseFile)
+
+_SELECT = """
+SELECT c.*, f.body FROM review_case c LEFT JOIN case_file f USING (application_id)
+WHERE c.application_id = ANY ($1) ORDER BY c.application_id
+"""
+
+_SAVE_CASES = """
+INSERT INTO review_case (application_id, state, state_version, application_number, branch, region,
+    channel, product, product_version, applicant_type, person, claimed_by, claimed_at, proposed_by,
+    queued_at, held_at, due, findings, advice, granted_limit, category, imported)
+SELECT application_id, state, state_version, application_number, branch, region, channel, product,
+    product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
+    held_at, due, ARRAY(SELECT jsonb_array_elements_text(findings)), advice, granted_limit,
+    category, imported
+FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[],
+    $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[],
+    $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::jsonb[], $19::text[],
+    $20::bigint[], $21::text[], $22::boolean[])
+AS row (application_id, state, state_version, application_number, branch, region, channel, product,
+    product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
+    held_at, due, findings, advice, granted_limit, category, imported)
+ON CONFLICT (application_id) DO UPDATE SET
+    state = excluded.state, state_version = excluded.state_version, person = excluded.person,
+    claimed_by = excluded.claimed_by, claimed_at = excluded.claimed_at,
+    proposed_by = excluded.proposed_by, queued_at = excluded.queued_at,
+    held_at = excluded.held_at, due = excluded.due, findings = excluded.findings,
+    advice = excluded.advice, granted_limit = excluded.granted_limit,
+    category = excluded.category, imported = excluded.imported
+"""
+
+_SAVE_FILES = """
+INSERT INTO case_file (application_id, body) SELECT * FROM unnest($1::text[], $2::jsonb[])
+ON CONFLICT (application_id) DO UPDATE SET body = excluded.body
+"""
+
+_SAVE_HISTORY = """
+INSERT INTO case_history (application_id, at, actor, action, details, confidential)
+SELECT application_id, at, actor, action, details, confidential
+FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::jsonb[], $6::boolean[])
+    WITH ORDINALITY AS row (application_id, at, actor, action, details, confidential, place)
+ORDER BY place
+"""
+
+_SAVE_DECISION = """
+INSERT INTO decision (decision_id, application_id, outcome, automatic, decided_by, reasons,
+    granted_limit, category, reapply_from, inputs, verdict, policy_version, policy_digest,
+    decided_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+"""
+
+
+class CaseStore:
+    """Cases for the kernel: loaded under lock, written in bulk. Never commits."""
+
+    async def load(self, conn: Connection, subjects: Sequence[str]) -> dict[str, Case]:
+        """{application id: case}; rows locked in order of their ids."""
+        rows = await conn.fetch(_SELECT + " FOR UPDATE OF c", list(subjects))
+        found = {row["application_id"]: _case(row) for row in rows}
+        return {subject: found.get(subject) or Case(subject) for subject in subjects}
+
+    async def save(self, conn: Connection, states: Sequence[Case]) -> None:
+        """Write cases, and of what hangs on them only what is new or was touched."""
+        known = [case for case in states if case.state is not None and case.scope is not None]
+        if not known:
+            return
+        rows = [_row(case) for case in known]
+        await conn.execute(_SAVE_CASES, *(list(column) for column in zip(*rows, strict=True)))
+        touched = [case for case in known if case.touched]
+        if touched:
+            await conn.execute(
+                _SAVE_FILES,
+                [case.application_id for case in touched],
+                [_FILE.dump_json(_file(case)).decode() for case in touched],
+            )
+        entries = [(case.application_id, entry) for case in known for entry in case.entries]
+        if entries:
+            await conn.execute(_SAVE_HISTORY, *_entry_columns(entries))
+        for case in known:
+            for decision in case.decisions:
+                await conn.execute(_SAVE_DECISION, *_decision_row(case, decision))
+
+
+def _entry_columns(entries: Iterable[tuple[str, Entry]]) -> list[list[Any]]:
+    rows = [
+        (
+            subject,
+            entry.at,
+            entry.actor,
+            entry.action,
+            json.dumps(dict(entry.details), ensure_ascii=False),
+            entry.confidential,
+        )
+        for subject, entry in entries
+    ]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _file(case: Case) -> _CaseFile:
+    return _CaseFile(
+        hand_over=case.hand_over,
+        checks=dict(case.checks),
+        round=case.round,
+        scoring_round=case.scoring_round,
+        recommendation=case.recommendation,
+        proposal=case.proposal,
+        returned=case.returned,
+    )
+
+
+def _row(case: Case) -> tuple[Any, ...]:
+    scope = case.need_scope()
+    found = case.recommendation
+    return (
+        case.application_id,
+        str(case.state),
+        case.state_version,
+        scope.application_number,
+        scope.branch,
+        scope.region,
+        scope.channel,
+        scope.product,
+        scope.product_version,
+        scope.applicant_type,
+        case.hand_over.examined.person if case.hand_over else None,
+        case.claimed_by,
+        case.claimed_at,
+        case.proposal.staff_id if case.proposal else None,
+        case.queued_at,
+        case.held_at,
+        case.due,
+        json.dumps(list(found.findings) if found else []),
+        found.advice if found else None,
+        case.limit.minor if case.limit else None,
+        case.category,
+        case.imported,
+    )
+
+
+def _decision_row(case: Case, decision: Decision) -> tuple[Any, ...]:
+    return (
+        decision.decision_id,
+        case.application_id,
+        decision.outcome,
+        decision.automatic,
+        list(decision.decided_by),
+        list(decision.reasons),
+        decision.limit.minor if decision.limit else None,
+        decision.category,
+        decision.reapply_from,
+        decision.inputs,
+        decision.verdict,
+        decision.policy_version,
+        decision.policy_digest,
+        decision.at,
+    )
+
+
+def _case(row: Any) -> Case:
+    file = _FILE.validate_json(row["body"]) if row["body"] else _CaseFile()
+    open_case = row["state"] == State.MANUAL_REVIEW
+    return Case(
+        application_id=row["application_id"],
+        state=State(row["state"]),
+        state_version=row["state_version"],
+        scope=Scope(
+            row["application_number"],
+            row["branch"],
+            row["region"],
+            row["channel"],
+            row["product"],
+            row["product_version"],
+            row["applicant_type"],
+        ),
+        hand_over=file.hand_over,
+        checks=file.checks,
+        round=file.round,
+        scoring_round=file.scoring_round,
+        recommendation=file.recommendation,
+        claimed_by=row["claimed_by"],
+        claimed_at=row["claimed_at"],
+        # the file is not rewritten when a case is closed by an event of another service
+        proposal=file.proposal if open_case else None,
+        returned=file.returned,
+        due=row["due"],
+        queued_at=row["queued_at"],
+        held_at=row["held_at"],
+        limit=Money(minor=row["granted_limit"]) if row["granted_limit"] is not None else None,
+        category=row["category"],
+        imported=row["imported"],
+    )
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """One case in a list."""
+
+    application_id: str
+    application_number: str
+    branch: str
+    product: str
+    applicant_type: str
+    channel: str
+    state: str
+    queued_at: datetime | None
+    held_at: datetime | None
+    due: datetime | None
+    findings: tuple[str, ...]
+    advice: str | None
+    claimed_by: str | None
+    proposed_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a list shall hold. `branches` None: all. `staff_id`: who looks."""
+
+    section: Section
+    staff_id: str
+    branches: list[str] | None
+    number: str | None = None
+    product: str | None = None
+    branch: str | None = None
+    flag: str | None = None
+
+
+_SECTIONS: dict[Section, str] = {
+    "open": "state = 'manual_review' AND proposed_by IS NULL AND $2::text IS NOT NULL",
+    "mine": "state = 'manual_review' AND proposed_by IS NULL AND claimed_by = $2",
+    "to_sign": "state = 'manual_review' AND proposed_by <> $2",
+    "held": "state = 'on_hold' AND $2::text IS NOT NULL",
+}
+_NARROWED = """
+ ($1::text[] IS NULL OR branch = ANY ($1)) AND ($3::text IS NULL OR application_number = $3)
+ AND ($4::text IS NULL OR product = $4) AND ($5::text IS NULL OR branch = $5)
+ AND ($6::text IS NULL OR $6 = ANY (findings))
+"""
+
+
+async def list_cases(
+    conn: Any, wanted: Wanted, *, page: int, page_size: int
+) -> tuple[list[QueueRow], int]:
+    """A page of a section and how many there are: what is due first stands first."""
+    condition = f"{_SECTIONS[wanted.section]} AND {_NARROWED}"
+    arguments = (
+        wanted.branches,
+        wanted.staff_id,
+        wanted.number,
+        wanted.product,
+        wanted.branch,
+        wanted.flag,
+    )
+    total = await conn.fetchval(
+        f"SELECT count(*) FROM review_case WHERE {condition}",  # noqa: S608 - our own text
+        *arguments,
+    )
+    rows = await conn.fetch(
+        "SELECT application_id, application_number, branch, product, applicant_type, channel,"  # noqa: S608 - our own text
+        " state, queued_at, held_at, due, findings, advice, claimed_by, proposed_by"
+        f" FROM review_case WHERE {condition}"
+        " ORDER BY due, application_id LIMIT $7 OFFSET $8",
+        *arguments,
+        page_size,
+        (page - 1) * page_size,
+    )
+    return [QueueRow(**{**row, "findings": tuple(row["findings"])}) for row in rows], total
+
+
+async def count_sections(
+    conn: Any, staff_id: str, branches: list[str] | None
+) -> dict[Section, int]:
+    """{section: cases} of what the viewer may see."""
+    columns = ", ".join(
+        f"count(*) FILTER (WHERE {condition}) AS {name}" for name, condition in _SECTIONS.items()
+    )
+    row = await conn.fetchrow(
+        f"SELECT {columns} FROM review_case"  # noqa: S608 - our own text
+        " WHERE state IN ('manual_review', 'on_hold')"
+        " AND ($1::text[] IS NULL OR branch = ANY ($1))",
+        branches,
+        staff_id,
+    )
+    return {name: row[name] for name in _SECTIONS}
+
+
+async def find_case(conn: Any, application_id: str) -> Case | None:
+    """A case to look at, without a lock."""
+    row = await conn.fetchrow(_SELECT, [application_id])
+    return _case(row) if row is not None else None
+
+
+async def history_of(conn: Any, application_id: str, *, confidential: bool) -> list[Entry]:
+    """What was done with a case, oldest first; confidential lines only where asked for."""
+    rows = await conn.fetch(
+        "SELECT at, actor, action, details, confidential FROM case_history"
+        " WHERE application_id = $1 AND (NOT confidential OR $2) ORDER BY id",
+        application_id,
+        confidential,
+    )
+    return [
+        Entry(
+            row["at"], row["actor"], row["action"], json.loads(row["details"]), row["confidential"]
+        )
+        for row in rows
+    ]
+
+
+async def decision_of(conn: Any, application_id: str) -> Decision | None:
+    """The decision of an application, if there is one."""
+    row = await conn.fetchrow("SELECT * FROM decision WHERE application_id = $1", application_id)
+    if row is None:
+        return None
+    return Decision(
+        decision_id=row["decision_id"],
+        outcome=row["outcome"],
+        automatic=row["automatic"],
+        decided_by=tuple(row["decided_by"]),
+        reasons=tuple(row["reasons"]),
+        limit=Money(minor=row["granted_limit"]) if row["granted_limit"] is not None else None,
+        category=row["category"],
+        reapply_from=row["reapply_from"],
+        inputs=row["inputs"],
+        verdict=row["verdict"],
+        policy_version=row["policy_version"],
+        policy_digest=row["policy_digest"],
+        at=row["decided_at"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What review's tables add up to: `declines` by category sum to `states["declined"]`, as far
+    as review declined them itself."""
+
+    applications: int
+    states: dict[str, int]
+    declines: dict[str, int]
+    automatic: int
+    by_people: int
+
+
+async def count_everything(conn: Any, branches: list[str] | None) -> Counts:
+    """Counts to hold against the other services."""
+    states = await conn.fetch(
+        "SELECT state, count(*) AS n FROM review_case"
+        " WHERE $1::text[] IS NULL OR branch = ANY ($1) GROUP BY state",
+        branches,
+    )
+    decisions = await conn.fetch(
+        "SELECT d.category, d.automatic, count(*) AS n FROM decision d"
+        " JOIN review_case c USING (application_id)"
+        " WHERE $1::text[] IS NULL OR c.branch = ANY ($1) GROUP BY d.category, d.automatic",
+        branches,
+    )
+    declines: dict[str, int] = {}
+    for row in decisions:
+        if row["category"] is not None:
+            declines[row["category"]] = declines.get(row["category"], 0) + row["n"]
+    return Counts(
+        applications=sum(row["n"] for row in states),
+        states={row["state"]: row["n"] for row in states},
+        declines=declines,
+        automatic=sum(row["n"] for row in decisions if row["automatic"]),
+        by_people=sum(row["n"] for row in decisions if not row["automatic"]),
+    )
+
+
+async def archive_policy(conn: Any, policy: Policy) -> None:
+    """Keep a policy's whole text before it decides anything."""
+    await conn.execute(
+        "INSERT INTO policy_archive (digest, version, source) VALUES ($1, $2, $3)"
+        " ON CONFLICT (digest) DO NOTHING",
+        policy.digest,
+        policy.version,
+        policy.source,
+    )
+
+
+async def archived_policy(conn: Any, digest: str) -> Policy | None:
+    """A policy that once decided, whatever the release's own is now."""
+    source = await conn.fetchval("SELECT source FROM policy_archive WHERE digest = $1", digest)
+    return Policy(source) if source is not None else None
+
+
+async def record_view(
+    conn: Any, application_id: str, staff_id: str, what: str, now: datetime
+) -> None:
+    """Note that somebody was shown personal data."""
+    await conn.execute(
+        "INSERT INTO personal_view (application_id, at, staff_id, what) VALUES ($1, $2, $3, $4)",
+        application_id,
+        now,
+        staff_id,
+        what,
+    )
+
+
+class CaseRecords:
+    """What workers read of the cases, outside any transaction of a case."""
+
+    def __init__(self, pool: Callable[[], Any]) -> None:
+        self._pool = pool
+
+    async def is_open(self, application_id: str) -> bool:
+        return bool(
+            await self._pool().fetchval(
+                "SELECT EXISTS (SELECT FROM review_case"
+                " WHERE application_id = $1 AND state = ANY ($2))",
+                application_id,
+                _REVIEW_STATES,
+            )
+        )
+
+    async def own_limits(self, person: str, application_id: str) -> int:
+        """Fen granted to this person by other applications whose card lives; a supplementary card
+        shares the main card's limit and adds none."""
+        return int(
+            await self._pool().fetchval(
+                "SELECT coalesce(sum(granted_limit), 0) FROM review_case"
+                " WHERE person = $1 AND application_id <> $2 AND granted_limit IS NOT NULL"
+                " AND state = ANY ($3) AND applicant_type <> 'supplementary'",
+                person,
+                application_id,
+                list(GRANTED_STATES),
+            )
+        )

@@ -1,0 +1,206 @@
+"""The workers: ask the bank's systems, and apply the policy to the opened evidence.
+
+Only here is personal data opened to work with it. What comes out is sealed before it is returned,
+because a result is written to the database.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import date, datetime
+from typing import Any, Protocol
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from services.review import examination, handlers
+from services.review.case import CheckName
+from services.review.checks import bureau, identity, watchlist
+from services.review.checks.credit_system import CreditSystem, SystemRefusedError
+from services.review.limits import LimitTerms
+from services.review.policy import Policy, PolicyInputs, ProductTerms
+from shared.calendar import business_day
+from shared.formats import age_on, read_resident_id
+from shared.messaging import ClaimedCall, Refused, Result, Store, Succeeded, Worker
+from shared.parameters import product_of
+from shared.privacy.vault import KeyUnavailableError, SealBrokenError, Vault
+
+ATTEMPTS = 6  # with the backoff below about 16 s and 6 tries before a check is unavailable
+BACKOFF = 0.5  # seconds before the second try, doubled each time
+CHECK_TIMEOUT = 5.0  # seconds: one question and, after its time-out, one "what became of it"
+INPUTS_FIELD = "policy_inputs"  # name under which frozen inputs are sealed
+VERDICT_FIELD = "policy_verdict"
+FROZEN_CLASS = "financial"
+
+_QUESTIONS: dict[CheckName, Callable[[Mapping[str, str], Mapping[str, Any]], dict[str, Any]]] = {
+    "identity": identity.question,
+    "bureau": bureau.question,
+    "watchlist": watchlist.question,
+}
+_RESOURCES: dict[CheckName, str] = {
+    "identity": identity.RESOURCE,
+    "bureau": bureau.RESOURCE,
+    "watchlist": watchlist.RESOURCE,
+}
+REPORTS: dict[CheckName, type[BaseModel]] = {
+    "identity": identity.IdentityReport,
+    "bureau": bureau.BureauReport,
+    "watchlist": watchlist.WatchlistReport,
+}
+
+
+class Records(Protocol):
+    """What workers read of review's own database, outside any transaction of a case."""
+
+    async def is_open(self, application_id: str) -> bool:
+        """Whether the application still lies with review."""
+        ...
+
+    async def own_limits(self, person: str, application_id: str) -> int:
+        """Limits in fen that the bank has granted this person before, this application aside."""
+        ...
+
+
+OpenVault = Callable[[], Awaitable[Vault]]
+
+
+def check_worker(
+    name: CheckName,
+    *,
+    store: Store[Any],
+    client: Callable[[], httpx.AsyncClient],
+    url: str,
+    open_vault: OpenVault,
+    records: Records,
+) -> Worker:
+    """Asks one of the bank's systems about an applicant."""
+    rule = examination.RULES[name]
+
+    async def call(claimed: ClaimedCall) -> Result:
+        payload = claimed.payload
+        if not await records.is_open(payload["application_id"]):
+            return Refused("not-open")
+        vault = await open_vault()
+        try:
+            person = await vault.open(payload["party_id"], payload["fields"])
+            keys = await vault.party_keys(payload["party_id"], payload["application_id"])
+        except (KeyUnavailableError, SealBrokenError):
+            return Refused("no-key")
+        system = CreditSystem(client(), url, _RESOURCES[name])
+        try:
+            answer = await system.ask(claimed.key, _QUESTIONS[name](person, payload))
+            report = REPORTS[name].model_validate(answer)
+        except SystemRefusedError as refusal:
+            return Refused(f"status-{refusal.status}")
+        except ValidationError:
+            return Refused("unreadable-answer")
+        sealed = keys.seal(rule.sealed_as, f"check.{name}", report.model_dump_json(by_alias=True))
+        return Succeeded({"answer": str(sealed)})
+
+    return Worker(
+        kind=examination.kind_of(name),
+        store=store,
+        call=call,
+        on_result=handlers.on_check_result,
+        timeout=CHECK_TIMEOUT,
+        attempts=ATTEMPTS,
+        backoff=BACKOFF,
+    )
+
+
+def policy_worker(
+    *,
+    store: Store[Any],
+    policy: Policy,
+    open_vault: OpenVault,
+    records: Records,
+    now: Callable[[], datetime],
+) -> Worker:
+    """Opens the evidence of a case, applies the policy, and seals what it rested on."""
+
+    async def call(claimed: ClaimedCall) -> Result:
+        payload = claimed.payload
+        vault = await open_vault()
+        try:
+            clear = await vault.open(
+                payload["party_id"], {**payload["fields"], **payload["answers"]}
+            )
+            keys = await vault.party_keys(payload["party_id"], payload["application_id"])
+        except (KeyUnavailableError, SealBrokenError):
+            return Refused("no-key")
+        own = await records.own_limits(payload["person"], payload["application_id"])
+        inputs = gather(payload, clear, own, business_day(now()))
+        verdict = policy.evaluate(inputs)
+        return Succeeded(
+            {
+                "outcome": verdict.outcome,
+                "advice": verdict.advice,
+                "findings": list(verdict.findings),
+                "limit": verdict.limit.minor,
+                "ceiling": verdict.ceiling.minor,
+                "inputs": str(keys.seal(FROZEN_CLASS, INPUTS_FIELD, inputs.freeze())),
+                "verdict": str(keys.seal(FROZEN_CLASS, VERDICT_FIELD, verdict.freeze())),
+                "policy_version": policy.version,
+                "policy_digest": policy.digest,
+            }
+        )
+
+    return Worker(
+        kind=examination.SCORING,
+        store=store,
+        call=call,
+        on_result=handlers.on_scored,
+        timeout=5.0,
+        attempts=ATTEMPTS,
+        backoff=BACKOFF,
+    )
+
+
+def gather(
+    payload: Mapping[str, Any], clear: Mapping[str, str], own_existing: int, today: date
+) -> PolicyInputs:
+    """The policy's inputs from a scoring call and the opened fields and answers.
+
+    Raises UnknownVersionError for a product version that this release does not hold.
+    """
+    product = product_of(payload["product"], payload["product_version"])
+    ages = product.applicants[payload["applicant_type"]]
+    rules = product.limit
+    answers = {
+        name: model.model_validate(json.loads(clear[f"check.{name}"]))
+        for name, model in REPORTS.items()
+        if f"check.{name}" in clear
+    }
+    known = answers.get("identity")
+    record = answers.get("bureau")
+    screened = answers.get("watchlist")
+    income = clear.get("monthly_income")
+    return PolicyInputs(
+        applicant_type=payload["applicant_type"],
+        product=payload["product"],
+        product_version=payload["product_version"],
+        new_to_bank=payload["new_to_bank"],
+        age=age_on(read_resident_id(clear["id_number"]).birth_date, today),
+        monthly_income=int(income) if income else None,
+        stated_limits=int(clear.get("other_bank_limits") or 0),
+        requested_limit=payload["requested_limit"],
+        own_existing=own_existing,
+        warnings=payload["warnings"],
+        identity=known.as_fact if isinstance(known, identity.IdentityReport) else "unavailable",
+        watchlist=screened.as_fact
+        if isinstance(screened, watchlist.WatchlistReport)
+        else "unavailable",
+        bureau=record.as_record if isinstance(record, bureau.BureauReport) else None,
+        terms=ProductTerms(
+            limit=LimitTerms(
+                smallest=rules.smallest,
+                largest=rules.largest,
+                step=rules.step,
+                customer_cap=rules.total_cap,
+            ),
+            income_multiple=str(rules.income_multiple),
+            youngest=ages.youngest,
+            oldest=ages.oldest,
+        ),
+    )
