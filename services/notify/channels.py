@@ -97,8 +97,8 @@ def _recipient(dispatch: Dispatch, person: dict[str, str]) -> tuple[str, str]:
         case Channel.EMAIL:
             email = person.get("email", "")
             return email, mask_email(email)
-        case Channel.APP:  # the app knows its user by the application
-            return dispatch.application_id, ""
+        case Channel.APP:  # the app knows its user by the application's number
+            return dispatch.number, ""
 
 
 class HttpChannel:

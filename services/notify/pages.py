@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 from asyncpg import Record
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from services.notify import words
-from services.notify.application import MessageState, NotUnresolvedError
+from services.notify.application import NotUnresolvedError
 from services.notify.handlers import Decide, Handlers, decide_language
-from services.notify.messages import Channel, Template
 from services.notify.store import (
     PAGE_SIZE,
     ApplicationStore,
@@ -84,11 +83,8 @@ def router(service: Service, handlers: Handlers) -> APIRouter:
             counts=counts,
             state=state,
             branches=branches,
-            seen_branches=[one for one in branches if viewer.sees(one)],
+            filters=_filters({code: branches[code] for code in branches if viewer.sees(code)}),
             words=words,
-            fields_states=[one.value for one in MessageState],
-            fields_channels=[one.value for one in Channel],
-            fields_templates=[one.value for one in Template],
         )
 
     @routes.get("/messages/{message_id}")
@@ -184,6 +180,28 @@ def router(service: Service, handlers: Handlers) -> APIRouter:
             raise Problem(409, "conflict", "The message is no longer unresolved") from None
 
     return routes
+
+
+def _filters(branches: dict[str, str]) -> list[dict[str, Any]]:
+    """The fields above the log."""
+    return [
+        {
+            "name": "q",
+            "label": _("Application number"),
+            "type": "search",
+            "placeholder": _("Number or its last digits"),
+        },
+        _choice("state", _("State"), {c: _(badge.label) for c, badge in words.STATES.items()}),
+        _choice("channel", _("Channel"), {c: _(b.label) for c, b in words.CHANNELS.items()}),
+        _choice("template", _("Message"), {c: _(name) for c, name in words.TEMPLATES.items()}),
+        _choice("branch", _("Branch"), {c: f"{c} {name}" for c, name in branches.items()}),
+        {"name": "first", "label": _("From"), "type": "date"},
+        {"name": "last", "label": _("To"), "type": "date"},
+    ]
+
+
+def _choice(name: str, label: str, options: dict[str, str]) -> dict[str, Any]:
+    return {"name": name, "label": label, "type": "select", "options": list(options.items())}
 
 
 def _happening(entry: Record, names: dict[str, str]) -> dict[str, object]:

@@ -113,8 +113,8 @@ class ApplicationStore:
 
 _UPSERT_MESSAGE = """
 INSERT INTO message (message_id, application_id, number, branch, template, template_version,
-       channel, language, cause_id, cause_type, state, reason, title, body, details, recipient, gateway_id,
-       round, not_before, requested_at, sent_at, delivered_at, ended_at)
+       channel, language, cause_id, cause_type, state, reason, title, body, details, recipient,
+       gateway_id, round, not_before, requested_at, sent_at, delivered_at, ended_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
         $21, $22, $23)
 ON CONFLICT (message_id) DO UPDATE
@@ -183,7 +183,7 @@ class Dispatch:
     """What a worker needs to send one message; the contact fields are still sealed."""
 
     message_id: str
-    application_id: str
+    number: str  # of the application
     state: MessageState
     template: Template
     channel: Channel
@@ -197,7 +197,7 @@ class Dispatch:
 async def find_dispatch(pool: Pool[Record], message_id: str) -> Dispatch | None:
     """The message as it is now, with where it goes; None if there is none."""
     row = await pool.fetchrow(
-        "SELECT m.message_id, m.application_id, m.state, m.template, m.channel, m.language,"
+        "SELECT m.message_id, m.number, m.state, m.template, m.channel, m.language,"
         " m.title, m.body, a.party_id, a.contact"
         " FROM message m JOIN application a USING (application_id) WHERE m.message_id = $1",
         message_id,
@@ -206,7 +206,7 @@ async def find_dispatch(pool: Pool[Record], message_id: str) -> Dispatch | None:
         return None
     return Dispatch(
         message_id=row["message_id"],
-        application_id=row["application_id"],
+        number=row["number"],
         state=MessageState(row["state"]),
         template=Template(row["template"]),
         channel=Channel(row["channel"]),

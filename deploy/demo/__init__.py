@@ -1,0 +1,1 @@
+"""The bank around us, for demo and tests: channels, credit systems, partners."""
