@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,13 +10,8 @@ from deploy import local
 from tests.integration.messaging.ledger import World
 
 
-@pytest.fixture(scope="session")
-def kernel_stack() -> local.Stack:
-    return local.up(os.environ.get("BANKA_STACK") or "test")
-
-
 @pytest.fixture
-async def world(kernel_stack: local.Stack) -> AsyncIterator[World]:
-    world = World(kernel_stack)
+async def world(stack: local.Stack) -> AsyncIterator[World]:
+    world = World(stack)
     yield world
     await world.close()

@@ -1,0 +1,231 @@
+"""Who can open what, what a destroyed key leaves behind, and that nothing lies in clear."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from shared.formats import make_synthetic_resident_id
+from shared.identifiers import new_id
+from shared.privacy.bank_key import BankKey, BankKeyError
+from shared.privacy.sealing import DataClass, Sealed
+from shared.privacy.vault import (
+    CACHE_SECONDS,
+    Erasure,
+    KeyUnavailableError,
+    PartyKeys,
+    SealBrokenError,
+    Vault,
+)
+from shared.privacy.vault_database import migrate_vault
+from tests.integration.privacy.conftest import VaultWorld
+
+NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+ID_NUMBER = make_synthetic_resident_id("11", datetime(1990, 5, 6, tzinfo=UTC).date(), 17)
+MOBILE = "13800001234"
+CLASSES = {"name": "contact", "mobile": "contact", "id_number": "identity", "employer": "financial"}
+CLEAR = {"name": "欧阳示例", "mobile": MOBILE, "id_number": ID_NUMBER, "employer": "示例科技"}
+
+
+async def _applied(vault: Vault) -> tuple[PartyKeys, dict[str, Sealed]]:
+    keys = await vault.new_party(new_id(), id_number=ID_NUMBER, mobile=MOBILE)
+    return keys, keys.seal_fields(CLEAR, CLASSES)
+
+
+async def test_intake_and_review_open_every_class(world: VaultWorld) -> None:
+    keys, sealed = await _applied(await world.vault_of("intake"))
+    for service in ("intake", "review"):
+        vault = await world.vault_of(service)
+        assert await vault.open(keys.party_id, sealed) == CLEAR
+
+
+async def test_notify_opens_contact_and_nothing_else(world: VaultWorld) -> None:
+    keys, sealed = await _applied(await world.vault_of("intake"))
+    vault = await world.vault_of("notify")
+    assert await vault.open(keys.party_id, {"name": sealed["name"]}) == {"name": CLEAR["name"]}
+    for field in ("id_number", "employer"):
+        with pytest.raises(KeyUnavailableError):
+            await vault.open(keys.party_id, {field: sealed[field]})
+    opened = await vault.open_parties({keys.party_id: sealed}, leave_out_unavailable=True)
+    assert opened == {keys.party_id: {"name": CLEAR["name"], "mobile": MOBILE}}
+
+
+async def test_reporting_cannot_even_connect(world: VaultWorld) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await world.vault_of("reporting")
+
+
+@pytest.mark.parametrize("service", ["review", "notify"])
+async def test_only_intake_makes_and_destroys_keys(world: VaultWorld, service: str) -> None:
+    keys, _ = await _applied(await world.vault_of("intake"))
+    vault = await world.vault_of(service)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await vault.new_party(new_id())
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await vault.destroy(keys.person, NOW)
+
+
+async def test_review_seals_further_fields_with_the_same_keys(world: VaultWorld) -> None:
+    keys, _ = await _applied(await world.vault_of("intake"))
+    review = await world.vault_of("review")
+    again = await review.party_keys(keys.party_id, keys.application_id)
+    sealed = again.seal(DataClass.FINANCIAL, "other_bank_limits", "1200000")
+    opened = await (await world.vault_of("intake")).open(
+        keys.party_id, {"other_bank_limits": sealed}
+    )
+    assert opened == {"other_bank_limits": "1200000"}
+
+
+async def test_a_value_opens_only_for_its_party_and_field(world: VaultWorld) -> None:
+    vault = await world.vault_of("intake")
+    one, sealed = await _applied(vault)
+    other, _ = await _applied(vault)
+    with pytest.raises(SealBrokenError):
+        await vault.open(one.party_id, {"mobile": sealed["name"]})
+    with pytest.raises(SealBrokenError):
+        await vault.open(other.party_id, {"name": sealed["name"]})
+    at = len(sealed["name"]) - 4
+    altered = (
+        sealed["name"][:at] + ("A" if sealed["name"][at] != "A" else "B") + sealed["name"][at + 1 :]
+    )
+    with pytest.raises(SealBrokenError):
+        await vault.open(one.party_id, {"name": altered})
+
+
+async def test_equal_values_look_different_when_sealed(world: VaultWorld) -> None:
+    keys, _ = await _applied(await world.vault_of("intake"))
+    assert keys.seal("contact", "name", "李") != keys.seal("contact", "name", "李")
+
+
+async def test_the_same_id_number_is_the_same_person(world: VaultWorld) -> None:
+    vault = await world.vault_of("intake")
+    first, _ = await _applied(vault)
+    second = await vault.new_party(new_id(), id_number=f" {ID_NUMBER.lower()} ")
+    stranger = await vault.new_party(new_id(), mobile=MOBILE)
+    assert (first.known_person, second.known_person) == (False, True)
+    assert first.person == second.person
+    assert first.party_id != second.party_id
+    assert stranger.person != first.person  # a shared telephone does not make one person
+
+
+async def test_two_first_applications_at_once_meet_in_one_person(world: VaultWorld) -> None:
+    vault = await world.vault_of("intake")
+    made = await asyncio.gather(*(vault.new_party(new_id(), id_number=ID_NUMBER) for _ in range(6)))
+    assert len({keys.person for keys in made}) == 1
+
+
+async def test_search_finds_parties_by_phone_and_id_number(world: VaultWorld) -> None:
+    vault = await world.vault_of("intake")
+    keys, _ = await _applied(vault)
+    for found in (
+        await vault.find(mobile=MOBILE),
+        await vault.find(id_number=ID_NUMBER),
+        await (await world.vault_of("review")).find(id_number=ID_NUMBER),
+        await (await world.vault_of("notify")).find(mobile=MOBILE),
+    ):
+        assert [hit.application_id for hit in found] == [keys.application_id]
+    assert await (await world.vault_of("notify")).find(id_number=ID_NUMBER) == []
+    await vault.reindex(keys, mobile="13900005678")
+    assert await vault.find(mobile=MOBILE) == []
+    assert [hit.party_id for hit in await vault.find(mobile="13900005678")] == [keys.party_id]
+
+
+async def test_destroying_a_person_leaves_nothing_to_open_or_find(world: VaultWorld) -> None:
+    intake = await world.vault_of("intake")
+    keys, sealed = await _applied(intake)
+    kept, kept_sealed = await intake.new_party(new_id()), None
+    kept_sealed = kept.seal("contact", "name", "他人")
+    assert await intake.destroy(keys.person, NOW) is Erasure.DESTROYED
+    for service in ("intake", "review", "notify"):
+        vault = await world.vault_of(service)
+        with pytest.raises(KeyUnavailableError):
+            await vault.open(keys.party_id, {"name": sealed["name"]})
+    with pytest.raises(KeyUnavailableError):  # not even from the cache of who destroyed it
+        await intake.open(keys.party_id, {"name": sealed["name"]})
+    assert await intake.find(id_number=ID_NUMBER) == []
+    assert await intake.open(kept.party_id, {"name": kept_sealed}) == {"name": "他人"}
+    assert await intake.destroy(new_id(), NOW) is Erasure.UNKNOWN
+
+
+async def test_a_retention_hold_restricts_until_it_ends(world: VaultWorld) -> None:
+    intake = await world.vault_of("intake")
+    keys, sealed = await _applied(intake)
+    until = NOW + timedelta(days=3653)
+    await intake.hold(keys.person, until)
+    await intake.hold(keys.person, NOW)  # never shortens
+    assert await intake.destroy(keys.person, NOW) is Erasure.RESTRICTED
+    with pytest.raises(KeyUnavailableError):
+        await intake.open(keys.party_id, sealed)
+    assert await intake.find(mobile=MOBILE) == []
+    assert await intake.destroy_released(until - timedelta(seconds=1)) == []
+    assert await intake.destroy_released(until) == [keys.person]
+    conn = await asyncpg.connect(world.superuser_url)
+    try:
+        assert await conn.fetchval("SELECT count(*) FROM vault.person_key") == 0
+        assert await conn.fetchval("SELECT count(*) FROM vault.data_key") == 0
+        assert await conn.fetchval("SELECT count(*) FROM vault.blind_index") == 0
+        assert await conn.fetchval("SELECT state FROM vault.person") == "destroyed"
+    finally:
+        await conn.close()
+
+
+async def test_unwrapped_keys_are_forgotten_after_a_minute(
+    world: VaultWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake, review = await world.vault_of("intake"), await world.vault_of("review")
+    keys, sealed = await _applied(intake)
+    await review.open(keys.party_id, sealed)
+    await intake.destroy(keys.person, NOW)
+    import shared.privacy.vault as module
+
+    later = module.time.monotonic() + CACHE_SECONDS + 1
+    monkeypatch.setattr(module.time, "monotonic", lambda: later)
+    with pytest.raises(KeyUnavailableError):
+        await review.open(keys.party_id, sealed)
+
+
+async def test_a_party_linked_to_another_person_stays_readable(world: VaultWorld) -> None:
+    vault = await world.vault_of("intake")
+    keys, sealed = await _applied(vault)
+    right = await vault.new_party(new_id())
+    await vault.relink(keys.party_id, right.person)
+    assert await (await world.vault_of("review")).open(keys.party_id, sealed) == CLEAR
+    assert (await vault.find(mobile=MOBILE))[0].person == right.person
+    await vault.destroy(keys.person, NOW)
+    assert await (await world.vault_of("intake")).open(keys.party_id, sealed) == CLEAR
+
+
+async def test_the_bank_key_can_be_rotated(world: VaultWorld) -> None:
+    vault, pool_owner = await world.vault_of("intake"), world
+    keys, sealed = await _applied(vault)
+    old = world.settings.secret("bank-key")
+    both = BankKey.from_secret(f"{'ab' * 32}\n{old}\n")
+    rotated = Vault(vault._pool, both)
+    assert await rotated.rotate() == 1
+    assert await rotated.rotate() == 0
+    assert await rotated.open(keys.party_id, sealed) == CLEAR
+    assert [hit.party_id for hit in await rotated.find(mobile=MOBILE)] == [keys.party_id]
+    with pytest.raises(BankKeyError):  # the old key alone no longer opens it
+        await (await pool_owner.vault_of("review")).open(keys.party_id, sealed)
+
+
+async def test_nothing_personal_lies_in_the_vault(world: VaultWorld) -> None:
+    await _applied(await world.vault_of("intake"))
+    conn = await asyncpg.connect(world.superuser_url)
+    try:
+        rows: list[str] = []
+        for table in ("person", "person_key", "data_key", "blind_index"):
+            found = await conn.fetch(f"SELECT t::text FROM vault.{table} t")
+            assert found
+            rows += [row[0] for row in found]
+    finally:
+        await conn.close()
+    for value in CLEAR.values():
+        assert not any(value in row or value.encode().hex() in row for row in rows)
+
+
+async def test_migrating_again_changes_nothing(world: VaultWorld) -> None:
+    assert await migrate_vault(world.settings, database=world.database) == []
