@@ -1,0 +1,316 @@
+"""Reporting from the events of the others to its pages, watch and archived reports."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from services.reporting import editions
+from services.reporting.verification import load_words
+from shared.events import intake, notify, review
+from shared.postgres.pool import open_pool
+from tests.eventually import eventually
+from tests.integration.reporting.bank import Bank
+
+API = "/reporting/api/v1"
+
+
+async def signed_in(web: httpx.AsyncClient, bank: Bank, role: str, *branches: str) -> None:
+    """From here on the client is a member of staff with that role."""
+    web.cookies.clear()
+    web.cookies.update(await bank.staff(role, *branches))
+
+    async def known() -> bool:
+        return (await web.get(f"{API}/applications")).status_code == 200
+
+    await eventually(known)
+
+
+async def found(web: httpx.AsyncClient, application_id: str) -> dict[str, Any]:
+    answer = await web.get(f"{API}/applications/{application_id}")
+    told: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
+    return told
+
+
+async def in_state(web: httpx.AsyncClient, application_id: str, state: str) -> dict[str, Any]:
+    async def there() -> dict[str, Any]:
+        told = await found(web, application_id)
+        return told if told.get("application", {}).get("state") == state else {}
+
+    return await eventually(there)
+
+
+async def test_a_life_becomes_a_row_a_timeline_and_a_place_in_the_counts(
+    web: httpx.AsyncClient, bank: Bank
+) -> None:
+    await signed_in(web, bank, "assistant", bank.branch)
+    approved, declined = bank.application(), bank.application()
+    await bank.to_review(approved)
+    await bank.tell(approved, review.ApplicationApproved, intake.CardOrdered)
+    await bank.decline(declined, "credit_history")
+    told = await in_state(web, approved, "card_producing")
+    assert [event["type"] for event in told["events"]][-2:] == [
+        "banka.application.approved.v1",
+        "banka.card.ordered.v1",
+    ]
+    assert told["application"]["desk"] == "operations"
+    assert told["application"]["limit_band"] == "10000-29999"
+    assert "minor" not in str(told)
+    await in_state(web, declined, "declined")
+    counts = (await web.get(f"{API}/reconciliation")).json()
+    assert counts["states"] == {"card_producing": 1, "declined": 1}
+    assert counts["declines"] == {"credit_history": 1}
+    assert counts["applications"] == 2
+
+
+async def test_a_message_that_comes_first_waits_for_its_application(
+    web: httpx.AsyncClient, bank: Bank
+) -> None:
+    await signed_in(web, bank, "assistant", bank.branch)
+    application = bank.application()
+    await bank.tell(
+        application, notify.MessageRequested, notify.MessageSent, message_id=application
+    )
+
+    async def counted() -> bool:
+        counts = (await web.get(f"{API}/reconciliation")).json()
+        return bool(counts["messages"] == {"sent": 1})
+
+    await eventually(counted)
+    assert await found(web, application) == {}
+    await bank.to_review(application)
+    told = await in_state(web, application, "manual_review")
+    assert sum(event["type"].startswith("banka.message.") for event in told["events"]) == 2
+
+
+async def test_a_silent_case_is_reported_once_and_resumed_when_it_moves(
+    web: httpx.AsyncClient, bank: Bank
+) -> None:
+    await signed_in(web, bank, "assistant", bank.branch)
+    application = bank.application()
+    await bank.to_review(application)
+    told = await in_state(web, application, "manual_review")
+    due = told["application"]["silence_due"]
+    assert due == "2026-11-12T15:59:59Z"  # the third working day after Monday, to its end
+
+    async def case_events() -> list[str]:
+        events = (await found(web, application))["events"]
+        return [event["type"] for event in events if event["type"].startswith("banka.case.")]
+
+    await bank.later(days=3, hours=16)
+
+    async def stalled() -> bool:
+        return await case_events() == ["banka.case.stalled.v1"]
+
+    await eventually(stalled)
+    assert (await found(web, application))["application"]["stalled"]
+    board = await web.get("/reporting/board", params={"lang": "en"})
+    assert bank.number(application) in board.text
+    await bank.tell(application, review.ApplicationApproved)
+
+    async def resumed() -> bool:
+        return await case_events() == ["banka.case.stalled.v1", "banka.case.resumed.v1"]
+
+    await eventually(resumed)
+    assert not (await found(web, application))["application"]["stalled"]
+
+
+async def test_an_imported_application_is_shown_and_raises_no_alarm(
+    web: httpx.AsyncClient, bank: Bank
+) -> None:
+    await signed_in(web, bank, "assistant", bank.branch)
+    imported, ordinary = bank.application(), bank.application()
+    long_ago = bank.now - timedelta(days=60)
+    await bank.tell(
+        imported,
+        intake.ApplicationImported,
+        at=long_ago,
+        origin="imported",
+        state="manual_review",
+    )
+    await bank.to_review(ordinary)
+    await in_state(web, imported, "manual_review")
+    await in_state(web, ordinary, "manual_review")
+    await bank.later(days=10)
+
+    async def ordinary_stalled() -> bool:
+        return bool((await found(web, ordinary))["application"]["stalled"])
+
+    await eventually(ordinary_stalled)
+    assert not (await found(web, imported))["application"]["stalled"]
+
+
+async def test_nobody_sees_an_application_of_another_branch(
+    web: httpx.AsyncClient, bank: Bank
+) -> None:
+    await signed_in(web, bank, "assistant", bank.branch)
+    own, other = bank.application(), bank.application(branch="7001")
+    await bank.to_review(own)
+    await bank.to_review(other)
+    await in_state(web, own, "manual_review")
+    mine = dict(web.cookies)
+    await signed_in(web, bank, "auditor", "*")
+
+    async def auditor_sees() -> bool:
+        return bool(await found(web, other))
+
+    await eventually(auditor_sees)
+    web.cookies.clear()
+    web.cookies.update(mine)
+    assert (await web.get(f"{API}/applications/{other}")).status_code == 404
+    assert (await web.get(f"/reporting/applications/{other}")).status_code == 404
+    listed = (await web.get(f"{API}/applications")).json()
+    assert [row["application_id"] for row in listed["applications"]] == [own]
+    assert (await web.get(f"{API}/applications?branch=7001")).json()["total"] == 0
+    web.cookies.clear()
+    assert (await web.get(f"{API}/applications")).status_code == 401
+
+
+async def test_an_impossible_event_parks_its_application_only(
+    web: httpx.AsyncClient, bank: Bank
+) -> None:
+    await signed_in(web, bank, "assistant", bank.branch)
+    broken, sound = bank.application(), bank.application()
+    await bank.tell(broken, intake.ApplicationDrafted, intake.CardOrdered)
+    await bank.tell(broken, intake.ApplicationSubmitted)
+    await bank.to_review(sound)
+    await in_state(web, sound, "manual_review")
+    await in_state(web, broken, "draft")
+    assert len((await found(web, broken))["events"]) == 1
+
+
+async def test_a_handed_out_report_can_be_made_again_byte_for_byte(
+    web: httpx.AsyncClient, bank: Bank
+) -> None:
+    await signed_in(web, bank, "manager", bank.branch)
+    application = bank.application()
+    await bank.decline(application, "eligibility")
+    await in_state(web, application, "declined")
+    day = "2026-11-09"
+    first = await web.get(f"/reporting/reports/daily/{day}/excel")
+    assert first.status_code == 200
+    assert first.content[:2] == b"PK"
+    manifest_id = first.headers["x-manifest"]
+    again = await web.get(f"/reporting/reports/daily/{day}/excel")
+    assert again.headers["x-manifest"] == manifest_id
+    assert again.content == first.content
+    # what happens afterwards, even on the same day, does not change what was handed out
+    late = bank.application()
+    await bank.decline(late, "internal")
+    await in_state(web, late, "declined")
+    load_words(bank.settings)
+    pool = await open_pool(bank.settings, "reporting", min_size=1, max_size=2)
+    try:
+        verified = await editions.verify(pool, manifest_id)
+    finally:
+        await pool.close()
+    assert verified is not None
+    assert verified.same
+    archived = await web.get(f"/reporting/reports/archive/{manifest_id}")
+    assert archived.content == first.content
+    newer = await web.get(f"/reporting/reports/daily/{day}/excel")
+    assert newer.headers["x-manifest"] != manifest_id
+    assert newer.content != first.content
+
+
+async def test_a_tampered_event_row_is_noticed_when_a_report_is_verified(
+    web: httpx.AsyncClient, bank: Bank, reporting_stack: Any
+) -> None:
+    await signed_in(web, bank, "manager", bank.branch)
+    application = bank.application()
+    await bank.decline(application, "eligibility")
+    await in_state(web, application, "declined")
+    answer = await web.get("/reporting/reports/daily/2026-11-09/excel")
+    conn = await asyncpg.connect(reporting_stack.superuser_url("banka_reporting"))
+    try:
+        await conn.execute(
+            "UPDATE projection.event SET facts = jsonb_set(facts, '{category}', '\"internal\"')"
+            " WHERE application_id = $1 AND type LIKE '%declined%'",
+            application,
+        )
+    finally:
+        await conn.close()
+    pool = await open_pool(bank.settings, "reporting", min_size=1, max_size=2)
+    try:
+        verified = await editions.verify(pool, answer.headers["x-manifest"])
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await pool.execute("UPDATE projection.event SET type = 'x'")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await pool.execute("DELETE FROM owned.report")
+    finally:
+        await pool.close()
+    assert verified is not None
+    assert not verified.same
+
+
+async def test_every_page_opens_in_both_languages_and_every_number_can_be_opened(
+    web: httpx.AsyncClient, bank: Bank
+) -> None:
+    await signed_in(web, bank, "manager", bank.branch)
+    applications = [bank.application() for _ in range(4)]
+    for application, category in zip(
+        applications, ("eligibility", "internal", "credit_history", "eligibility"), strict=True
+    ):
+        await bank.decline(application, category)
+    for application in applications:
+        await in_state(web, application, "declined")
+    day = "/reporting/reports/daily/2026-11-09"
+    for language, word in (("zh-CN", "日报"), ("en", "Daily report")):
+        web.cookies.set("banka_language", language)
+        for path in (
+            "/reporting/board",
+            "/reporting/applications?sort=-since&state=declined",
+            f"/reporting/applications/{applications[0]}",
+            day,
+            "/reporting/reports",
+        ):
+            answer = await web.get(path)
+            assert answer.status_code == 200, path
+            assert f'lang="{language}"' in answer.text
+        assert word in (await web.get(day)).text
+    figures = (await web.get(f"{API}/reports/daily/2026-11-09")).json()["figures"]
+    declined = next(figure for figure in figures if figure["key"] == "declined.eligibility")
+    assert declined["value"] == 2
+    for figure in random.Random(7).sample(figures, 12):
+        page = await web.get(f"{day}/figures/{figure['key']}")
+        assert page.status_code == 200, figure["key"]
+    evidence = (await web.get(f"{day}/figures/declined.eligibility")).text
+    assert evidence.count("/reporting/applications/") >= 2
+    assert bank.number(applications[0]) in evidence
+    assert (await web.get(f"{day}/figures/nonsense")).status_code == 404
+    assert (await web.get("/reporting/reports/daily/0001-01-01")).status_code == 404
+    assert (await web.get("/reporting/reports/daily/2027-01-01")).status_code == 404
+
+
+async def test_the_list_is_searched_sorted_and_paged_by_the_server(
+    web: httpx.AsyncClient, bank: Bank
+) -> None:
+    await signed_in(web, bank, "assistant", bank.branch)
+    applications = [bank.application() for _ in range(5)]
+    await asyncio.gather(*(bank.to_review(application) for application in applications))
+    for application in applications:
+        await in_state(web, application, "manual_review")
+    wanted = bank.number(applications[2])
+    hits = (await web.get(f"{API}/applications", params={"number": wanted})).json()
+    assert [row["number"] for row in hits["applications"]] == [wanted]
+    numbers = sorted(bank.number(application) for application in applications)
+    pages = [
+        (
+            await web.get(
+                f"{API}/applications", params={"sort": "number", "page": page, "page_size": 2}
+            )
+        ).json()
+        for page in (1, 2, 3)
+    ]
+    assert [row["number"] for page in pages for row in page["applications"]] == numbers
+    assert {page["total"] for page in pages} == {5}
+    none = (await web.get(f"{API}/applications", params={"desk": "compliance"})).json()
+    assert none["total"] == 0
+    page = await web.get("/reporting/applications", params={"q": wanted[-6:]})
+    assert wanted in page.text
