@@ -140,13 +140,9 @@ def compose(
     body = ""
     for items in _item_lists(details.get("items"), language, lines=channel is Channel.EMAIL):
         body = signature + shape.format_map({**values, "items": items})
-        # the addressee's own words are not yet in: leave room for them
-        if len(body) + _ADDRESSEE_ROOM <= longest:
+        if len(body) <= longest:  # whoever is addressed is shorter than the placeholder
             break
     return Composed(text.title, body, found.version)
-
-
-_ADDRESSEE_ROOM: Final = 8  # characters that an addressee may be longer than its placeholder
 
 
 def signature_of(language: str) -> str:

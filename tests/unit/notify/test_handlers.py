@@ -1,0 +1,391 @@
+"""From events to messages and back: what is requested, sent, dropped, tried elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from services.notify.application import Application, MessageState, NotUnresolvedError
+from services.notify.handlers import REPORT, Handlers, decide_language
+from services.notify.messages import Channel, Template, channels_for
+from shared.events import intake, notify, review
+from shared.events.payload import ApplicationEvent, Party, PartyRole
+from shared.events.payload import Channel as CameBy
+from shared.messaging import (
+    Call,
+    ClaimedCall,
+    Effect,
+    Exhausted,
+    Fact,
+    Received,
+    Refused,
+    Result,
+    Succeeded,
+    Unknown,
+)
+from shared.messaging.errors import Permanent
+from shared.parameters.models import SendWindow
+from shared.privacy.sealing import Sealed
+
+NOW = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)  # 10:00 in the office
+NIGHT = datetime(2026, 11, 2, 15, 0, tzinfo=UTC)  # 23:00
+MORNING = datetime(2026, 11, 3, 0, 0, tzinfo=UTC)
+SEALED = Sealed("bk1.01890000-0000-7000-8000-000000000000." + "A" * 40)
+handlers = Handlers(SendWindow(opens=time(8), closes=time(21)), ZoneInfo("Asia/Shanghai"))
+
+ABOUT: dict[str, Any] = {
+    "application_id": "a-1",
+    "application_number": "110120261102000017",
+    "branch": "1101",
+    "region": "11",
+    "channel": CameBy.WEB,
+    "product": "standard",
+    "product_version": "2026.1",
+    "applicant_type": "salaried",
+}
+
+
+def party(*fields: str, role: PartyRole = PartyRole.APPLICANT, party_id: str = "p-1") -> Party:
+    return Party(party_id=party_id, person="x", role=role, fields=dict.fromkeys(fields, SEALED))
+
+
+def submitted(*fields: str, **changes: Any) -> intake.ApplicationSubmitted:
+    about = {**ABOUT, **changes}
+    parties = [
+        party("mobile", "name", role=PartyRole.CONTACT, party_id="p-0"),
+        party("name", "salutation", "id_number", *fields),
+    ]
+    return intake.ApplicationSubmitted(
+        **about, parties=parties, new_to_bank=True, age_band="26-35", income_band="unknown"
+    )
+
+
+def material(code: str = "DOC_MISSING") -> intake.MaterialRequested:
+    return intake.MaterialRequested(
+        **ABOUT,
+        items=[intake.WantedItem(item="work_proof", code=code)],
+        deadline=NOW + timedelta(days=14),
+        round=1,
+    )
+
+
+def decided(kind: type[review.Decided], **more: Any) -> review.Decided:
+    return kind(
+        **ABOUT,
+        decision_id="d",
+        reason_codes=[],
+        policy_version="1",
+        policy_digest="x",
+        automatic=False,
+        decided_by=["s1", "s2"],
+        **more,
+    )
+
+
+_counted = iter(range(1, 1_000_000))
+
+
+def received(data: ApplicationEvent, origin: str = "live", at: datetime = NOW) -> Received[Any]:
+    number = next(_counted)
+    return Received(
+        id=f"e-{number}",
+        type=data.type,
+        source="/banka/intake",
+        subject="a-1",
+        time=at,
+        recorded_time=at,
+        sequence=number,
+        state_version=1,
+        causation_id=None,
+        correlation_id="c",
+        traceparent=None,
+        origin=origin,
+        data=data,
+        topic="banka.applications",
+        partition=0,
+        offset=number,
+    )
+
+
+def application(*fields: str, state: str = "draft", **changes: Any) -> Application:
+    """An application after it was submitted, moved on to `state`, with no message yet."""
+    one = Application(application_id="a-1", state="draft")
+    list(handlers.on_event(received(submitted(*fields, **changes)), one, NOW))
+    one.messages.clear()
+    one.touched.clear()
+    one.state = state
+    return one
+
+
+def facts(effects: Iterable[Effect]) -> list[Any]:
+    return [effect.data for effect in effects if isinstance(effect, Fact)]
+
+
+def calls(effects: Iterable[Effect]) -> list[Call]:
+    return [effect for effect in effects if isinstance(effect, Call)]
+
+
+def answered(result: Result, call: Call, attempt: int = 1) -> Result:
+    claimed = ClaimedCall(call.kind, call.key, "a-1", call.payload, attempt)
+    return replace(result, call=claimed)
+
+
+def test_a_submitted_application_is_confirmed_by_sms() -> None:
+    one = Application(application_id="a-1", state="draft")
+    event = received(submitted("mobile"))
+    effects = list(handlers.on_event(event, one, NOW))
+    [fact], [call] = facts(effects), calls(effects)
+    assert fact == notify.MessageRequested(
+        message_id=fact.message_id,
+        application_id="a-1",
+        branch="1101",
+        template="received",
+        template_version="1",
+        channel="sms",
+        language="zh-CN",
+        not_before=NOW,
+    )
+    assert (call.kind, call.not_before, call.payload) == (
+        "sms",
+        NOW,
+        {"message_id": fact.message_id},
+    )
+    assert one.messages[fact.message_id].cause_id == event.id
+
+
+def test_only_the_applicant_s_contact_fields_are_kept() -> None:
+    one = application("mobile", "email")
+    assert (one.party_id, set(one.contact)) == ("p-1", {"name", "salutation", "mobile", "email"})
+
+
+def test_the_same_event_names_the_same_message() -> None:
+    event = received(submitted("mobile"))
+    ids = []
+    for _ in range(2):
+        one = Application(application_id="a-1", state="draft")
+        ids.append(calls(handlers.on_event(event, one, NOW))[0].key)
+    assert ids[0] == ids[1]
+    other = Application(application_id="a-1", state="draft")
+    assert calls(handlers.on_event(received(submitted("mobile")), other, NOW))[0].key != ids[0]
+
+
+def test_nobody_is_told_of_an_imported_application_but_its_way_on_is_told() -> None:
+    one = Application(application_id="a-1")
+    imported = intake.ApplicationImported(
+        **ABOUT,
+        state="manual_review",
+        parties=[party("mobile")],
+        new_to_bank=False,
+        age_band="x",
+        income_band="x",
+        submitted_at=NOW,
+    )
+    assert list(handlers.on_event(received(imported, origin="imported"), one, NOW)) == []
+    approved = decided(review.ApplicationApproved, limit={"minor": 1, "currency": "CNY"})
+    assert [f.template for f in facts(handlers.on_event(received(approved), one, NOW))] == [
+        "approved"
+    ]
+
+
+def test_an_event_that_cannot_happen_is_parked() -> None:
+    with pytest.raises(Permanent):
+        list(handlers.on_event(received(material()), Application(application_id="a-1"), NOW))
+
+
+@pytest.mark.parametrize(
+    ("state", "data", "template"),
+    [
+        ("pre_check", material(), "material_wanted"),
+        ("awaiting_material", material(), "material_wanted"),
+        ("pre_check", intake.ApplicationWithdrawn(**ABOUT, request_id="r"), "withdrawn"),
+        ("checking", review.WithdrawalGranted(**ABOUT, request_id="r"), "withdrawn"),
+        (
+            "awaiting_material",
+            intake.ApplicationExpired(**ABOUT, reason="material-not-supplied"),
+            "expired",
+        ),
+        (
+            "delivered",
+            intake.ApplicationExpired(**ABOUT, reason="card-not-activated"),
+            "card_lapsed",
+        ),
+        ("card_producing", intake.CardPosted(**ABOUT, card_id="c"), "card_posted"),
+        ("delivered", intake.CardActivated(**ABOUT, card_id="c"), "activated"),
+        ("activated", intake.CardFirstUsed(**ABOUT, card_id="c"), "first_use"),
+        # news that comes late is no news, and what goes on inside the bank is none either
+        ("delivered", intake.CardPosted(**ABOUT, card_id="c"), None),
+        ("in_use", intake.CardActivated(**ABOUT, card_id="c"), None),
+        ("checking", review.ApplicationHeld(**ABOUT), None),
+        ("on_hold", review.ApplicationReleased(**ABOUT), None),
+        ("scoring", review.ApplicationReferred(**ABOUT, reason_codes=[], policy_version="1"), None),
+    ],
+)
+def test_what_each_event_tells_the_customer(
+    state: str, data: ApplicationEvent, template: str | None
+) -> None:
+    effects = list(handlers.on_event(received(data), application("mobile", state=state), NOW))
+    assert [fact.template for fact in facts(effects)] == ([template] if template else [])
+
+
+def test_a_decision_is_also_copied_by_e_mail() -> None:
+    declined = decided(
+        review.ApplicationDeclined,
+        category=review.DeclineCategory.INTERNAL,
+        reapply_from=date(2027, 2, 1),
+    )
+    one = application("mobile", "email", state="scoring")
+    effects = list(handlers.on_event(received(declined), one, NOW))
+    assert [call.kind for call in calls(effects)] == ["sms", "email"]
+    assert all("2027年2月1日" in message.body for message in one.messages.values())
+
+
+def test_an_app_customer_is_told_in_the_app() -> None:
+    one = application("mobile", state="pre_check", channel=CameBy.MOBILE_APP)
+    event = received(material().model_copy(update={"channel": CameBy.MOBILE_APP}))
+    assert [call.kind for call in calls(handlers.on_event(event, one, NOW))] == ["app"]
+
+
+def test_without_an_address_the_message_fails_at_once() -> None:
+    effects = list(handlers.on_event(received(material()), application(state="pre_check"), NOW))
+    assert [type(fact) for fact in facts(effects)] == [
+        notify.MessageRequested,
+        notify.MessageFailed,
+    ]
+    assert facts(effects)[1].reason == "no-address"
+    assert calls(effects) == []
+
+
+def test_a_waiting_message_is_dropped_once_it_is_no_longer_true() -> None:
+    one = application("mobile", state="pre_check")
+    [call] = calls(handlers.on_event(received(material()), one, NIGHT))
+    assert call.not_before == MORNING
+    withdrawn = intake.ApplicationWithdrawn(**ABOUT, request_id="r")
+    later = NIGHT + timedelta(minutes=5)
+    told = facts(handlers.on_event(received(withdrawn), one, later))
+    assert [(type(fact), fact.template) for fact in told] == [
+        (notify.MessageFailed, "material_wanted"),
+        (notify.MessageRequested, "withdrawn"),
+    ]
+    # the worker that comes in the morning changes nothing any more
+    assert list(handlers.on_sent(answered(Refused("outdated"), call), one, MORNING)) == []
+
+
+def sms(**changes: Any) -> tuple[Application, Call]:
+    one = application("mobile", "email", state="pre_check", **changes)
+    [call] = calls(handlers.on_event(received(material()), one, NOW))
+    return one, call
+
+
+def test_an_sms_is_sent_then_asked_for_then_delivered() -> None:
+    one, call = sms()
+    taken = Succeeded({"id": "g-1", "status": "accepted", "recipient": "138****1234"})
+    sent = list(handlers.on_sent(answered(taken, call), one, NOW))
+    assert [type(fact) for fact in facts(sent)] == [notify.MessageSent]
+    [look] = calls(sent)
+    assert (look.kind, look.payload["gateway_id"], look.not_before) == (
+        REPORT,
+        "g-1",
+        NOW + timedelta(minutes=2),
+    )
+    early = Succeeded({"status": "accepted"})
+    [again] = calls(handlers.on_report(answered(early, look), one, NOW))
+    assert again.key != look.key
+    done = list(handlers.on_report(answered(Succeeded({"status": "delivered"}), again), one, NOW))
+    assert [type(fact) for fact in facts(done)] == [notify.MessageDelivered]
+    [message] = one.messages.values()
+    assert (message.state, message.recipient) == (MessageState.DELIVERED, "138****1234")
+    assert [entry.state for entry in message.history] == ["requested", "sent", "delivered"]
+
+
+def test_the_gateway_is_asked_a_few_times_and_then_left_alone() -> None:
+    one, call = sms()
+    sent = list(handlers.on_sent(answered(Succeeded({"id": "g-1"}), call), one, NOW))
+    looks = 0
+    while found := calls(sent):
+        looks += 1
+        sent = list(handlers.on_report(answered(Exhausted("timeout"), found[0]), one, NOW))
+    assert looks == 5
+    assert [one.state for one in one.messages.values()] == [MessageState.SENT]
+
+
+@pytest.mark.parametrize("result", [Refused("refused", "unknown-number"), Refused("exhausted")])
+def test_what_fails_by_sms_goes_by_e_mail(result: Refused) -> None:
+    one, call = sms()
+    effects = list(handlers.on_sent(answered(result, call), one, NOW))
+    assert [(type(fact), fact.channel) for fact in facts(effects)] == [
+        (notify.MessageFailed, "sms"),
+        (notify.MessageRequested, "email"),
+    ]
+    assert [found.kind for found in calls(effects)] == ["email"]
+
+
+def test_what_did_not_arrive_goes_by_e_mail() -> None:
+    one, call = sms()
+    sent = list(handlers.on_sent(answered(Succeeded({"id": "g"}), call), one, NOW))
+    failed = Succeeded({"status": "failed"})
+    told = facts(handlers.on_report(answered(failed, calls(sent)[0]), one, NOW))
+    assert [(type(fact), fact.channel) for fact in told] == [
+        (notify.MessageFailed, "sms"),
+        (notify.MessageRequested, "email"),
+    ]
+    assert told[0].reason == "undelivered"
+
+
+@pytest.mark.parametrize("result", [Unknown("after DATA"), Exhausted("no answer within 15 s")])
+def test_what_nobody_can_tell_is_unresolved_and_not_sent_elsewhere(result: Result) -> None:
+    one, call = sms()
+    effects = list(handlers.on_sent(answered(result, call), one, NOW))
+    assert [type(fact) for fact in facts(effects)] == [notify.MessageUnresolved]
+    assert calls(effects) == []
+
+
+def unresolved() -> tuple[Application, str]:
+    one, call = sms()
+    list(handlers.on_sent(answered(Unknown("x"), call), one, NOW))
+    return one, call.payload["message_id"]
+
+
+def test_a_person_marks_an_unresolved_message_as_sent() -> None:
+    one, message_id = unresolved()
+    effects = list(handlers.decide_sent(message_id, "staff:s1", "customer has it")(one, NOW))
+    assert [type(fact) for fact in facts(effects)] == [notify.MessageSent]
+    entry = one.messages[message_id].history[-1]
+    assert (entry.state, entry.actor, entry.note) == ("sent", "staff:s1", "customer has it")
+    with pytest.raises(NotUnresolvedError):
+        list(handlers.decide_sent(message_id, "staff:s1", "again")(one, NOW))
+
+
+def test_a_person_has_an_unresolved_message_sent_again_within_the_window() -> None:
+    one, message_id = unresolved()
+    effects = list(handlers.decide_send_again(message_id, "staff:s1", "not there")(one, NIGHT))
+    [call] = calls(effects)
+    assert call.not_before == MORNING
+    assert call.key == f"{message_id}/2"
+    assert one.messages[message_id].state is MessageState.REQUESTED
+
+
+def test_further_messages_are_in_the_language_that_was_chosen() -> None:
+    one = application("mobile", state="pre_check")
+    list(decide_language("en")(one, NOW))
+    [fact] = facts(handlers.on_event(received(material()), one, NOW))
+    assert fact.language == "en"
+    assert "Proof of work" in one.messages[fact.message_id].body
+
+
+@pytest.mark.parametrize("template", Template)
+@pytest.mark.parametrize("came_by", CameBy)
+def test_no_message_goes_by_a_channel_that_does_not_lead_to_the_customer(
+    template: Template, came_by: CameBy
+) -> None:
+    for mobile in (False, True):
+        for email in (False, True):
+            found = channels_for(template, came_by, has_mobile=mobile, has_email=email)
+            assert len(set(found)) == len(found)
+            assert mobile or Channel.SMS not in found
+            assert email or Channel.EMAIL not in found
+            assert (Channel.APP in found) == (came_by is CameBy.MOBILE_APP)

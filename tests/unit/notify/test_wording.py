@@ -1,0 +1,240 @@
+"""Texts to customers: every one we can write obeys the rules; the rules catch what they must."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.notify.messages import Channel, Template
+from services.notify.wording import (
+    ADDRESSEE,
+    LANGUAGES,
+    SMS_LONGEST,
+    address,
+    compose,
+    faults,
+    fill,
+    load_templates,
+    say_date,
+    signature_of,
+)
+from shared.events.review import DeclineCategory
+from shared.parameters import load_checklist_items, load_phrases, load_products, load_return_codes
+
+ZONE = ZoneInfo("Asia/Shanghai")
+NUMBER = "110120261102000017"
+DETAILS = {
+    "date": "2026-11-02T16:30:00+00:00",  # already the 3rd in the office
+    "deadline": "2026-11-16T15:59:59+00:00",
+    "reapply_from": "2027-02-01",
+    "category": "credit_history",
+    "items": [
+        {"item": "work_proof", "code": "NO_STAMP"},
+        {"item": "income_proof", "code": "DOC_MISSING"},
+    ],
+}
+
+languages = st.sampled_from(LANGUAGES)
+wanted_items = st.lists(
+    st.fixed_dictionaries(
+        {
+            "item": st.sampled_from([*load_checklist_items().items, "mobile"]),
+            "code": st.sampled_from([*load_return_codes().codes]),
+        }
+    ),
+    min_size=1,
+    max_size=17,
+)
+han_names = st.text(
+    st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5), min_size=2, max_size=4
+)
+
+
+def composed(template: Template, language: str, channel: Channel, **changes: object) -> str:
+    text = compose(
+        template,
+        language,
+        channel,
+        application_number=NUMBER,
+        product=str(changes.pop("product", "standard")),
+        details={**DETAILS, **changes},
+        zone=ZONE,
+    )
+    return text.body
+
+
+@given(
+    template=st.sampled_from(Template),
+    language=languages,
+    channel=st.sampled_from(Channel),
+    product=st.sampled_from([*load_products()]),
+    category=st.sampled_from(DeclineCategory),
+    items=wanted_items,
+    name=st.one_of(han_names, st.text(max_size=40)),
+    salutation=st.sampled_from(["mr", "ms", ""]),
+)
+def test_every_text_we_can_write_may_be_sent(
+    template: Template,
+    language: str,
+    channel: Channel,
+    product: str,
+    category: DeclineCategory,
+    items: list[dict[str, str]],
+    name: str,
+    salutation: str,
+) -> None:
+    body = composed(
+        template, language, channel, product=product, category=category.value, items=items
+    )
+    text = fill(body, address(name, salutation, language))
+    assert faults(text, channel, language) == []
+    assert body.count(ADDRESSEE) == 1
+
+
+@given(name=han_names, salutation=st.sampled_from(["mr", "ms"]), language=languages)
+def test_a_text_holds_the_surname_and_nothing_else_of_the_name(
+    name: str, salutation: str, language: str
+) -> None:
+    said = address(name, salutation, language)
+    surname = said[3:] if language == "en" else said[:-2]
+    assert 1 <= len(surname) < max(len(name), 2)
+    assert name.startswith(surname)
+    assert len(said) <= len(ADDRESSEE)  # the length of a text is measured before it is filled in
+
+
+@pytest.mark.parametrize(
+    ("name", "salutation", "language", "expected"),
+    [
+        ("张三", "mr", "zh-CN", "张先生"),
+        ("欧阳娜娜", "ms", "zh-CN", "欧阳女士"),
+        ("欧阳", "ms", "zh-CN", "欧女士"),
+        ("张三", "ms", "en", "Ms 张"),
+        ("张三", "", "zh-CN", "客户"),
+        ("John Smith", "mr", "en", "Sir"),
+        ("阿依古丽·买买提", "ms", "zh-CN", "女士"),
+        ("【广告】", "mr", "zh-CN", "先生"),
+        ("", "ms", "en", "Madam"),
+    ],
+)
+def test_address(name: str, salutation: str, language: str, expected: str) -> None:
+    assert address(name, salutation, language) == expected
+
+
+def test_a_short_list_tells_what_why_and_how_to_mend() -> None:
+    body = composed(Template.MATERIAL_WANTED, "zh-CN", Channel.SMS)
+    assert "工作证明：未加盖公章，请由单位加盖公章" in body
+    assert "收入证明：资料缺失，近三个月工资单或代发工资流水" in body
+    assert "2026年11月16日" in body
+    assert body.startswith("【示例银行信用卡】尊敬的{addressee}，")
+
+
+@given(items=wanted_items, language=languages)
+def test_a_long_list_stays_within_an_sms_and_counts_what_it_leaves_out(
+    items: list[dict[str, str]], language: str
+) -> None:
+    body = composed(Template.MATERIAL_WANTED, language, Channel.SMS, items=items)
+    assert len(body) <= SMS_LONGEST
+    told = sum(
+        f"({number})" in body or f"（{number}）" in body for number in range(1, len(items) + 1)
+    )
+    left_out = len(items) - told
+    assert (f"and {left_out} more" in body or f"另有{left_out}项" in body) == (left_out > 0)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("channel", Channel)
+def test_a_decline_says_why_in_approved_words_and_what_the_customer_may_do(
+    language: str, channel: Channel
+) -> None:
+    body = composed(Template.DECLINED, language, channel)
+    assert load_phrases().declines["credit_history"].customer.in_language(language) in body
+    assert load_phrases().declines["credit_history"].desk.in_language(language) not in body
+    assert load_phrases().your_rights.in_language(language) in body
+    assert say_date("2027-02-01", language, ZONE) in body
+
+
+def test_dates_are_the_office_s_days() -> None:
+    assert say_date("2026-11-02T16:30:00+00:00", "zh-CN", ZONE) == "2026年11月3日"
+    assert say_date("2026-11-02T16:30:00+00:00", "en", ZONE) == "3 November 2026"
+
+
+def test_every_template_has_a_version() -> None:
+    assert {found.version for found in load_templates().values()} == {"1"}
+
+
+GOOD = {
+    "zh-CN": f"【{signature_of('zh-CN')}】尊敬的张先生：编号末六位000017，2026年11月2日批准。",
+    "en": f"【{signature_of('en')}】Dear Mr 张, number ending 000017, approved on 2 November 2026.",
+}
+
+separators = st.sampled_from(["", " ", "-", " - ", ".", "　", "－", "·", "/"])
+
+
+@st.composite
+def personal_numbers(draw: st.DrawFn) -> str:
+    """An ID, card or phone number, split up and in full-width digits as people try."""
+    length = draw(st.sampled_from([11, 16, 18, 19]))
+    digits = draw(st.text("0123456789", min_size=length, max_size=length))
+    group = draw(st.integers(3, 6))
+    text = draw(separators).join(digits[i : i + group] for i in range(0, length, group))
+    if draw(st.booleans()):
+        text = text.translate(str.maketrans("0123456789", "０１２３４５６７８９"))
+    return text
+
+
+@given(number=personal_numbers(), language=languages, at=st.integers(20, 40))
+def test_no_personal_number_gets_through_wherever_it_stands(
+    number: str, language: str, at: int
+) -> None:
+    text = GOOD[language][:at] + number + GOOD[language][at:]
+    assert "personal_number" in faults(text, Channel.SMS, language)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_good_text_passes(language: str) -> None:
+    assert faults(GOOD[language], Channel.SMS, language) == []
+
+
+@pytest.mark.parametrize(
+    ("added", "fault"),
+    [
+        ("您的评分较低", "inner_word"),
+        ("命中规则", "inner_word"),
+        ("在黑名单中", "inner_word"),
+        ("涉嫌欺诈", "inner_word"),
+        ("your score is low", "inner_word"),
+        ("SCORING", "inner_word"),
+        ("blacklisted", "inner_word"),
+        ("保证下卡", "promise"),
+        ("秒批", "promise"),
+        ("Guaranteed approval", "promise"),
+        ("办卡抽奖", "marketing"),
+        ("拒收请回复R", "marketing"),
+        ("分期手续费低", "marketing"),
+        ("a special offer", "marketing"),
+        ("see www.example.cn", "link"),
+        ("https://t.example/x", "link"),
+        ("【再签】", "signature"),
+        ("{product}", "placeholder"),
+        ("最低利率", "forbidden"),
+        ("长" * 500, "too_long"),
+    ],
+)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_forbidden_word_is_found(added: str, fault: str, language: str) -> None:
+    assert fault in faults(GOOD[language] + added, Channel.SMS, language)
+
+
+def test_a_signature_stands_once_at_the_start_of_an_sms_and_nowhere_else() -> None:
+    plain = GOOD["zh-CN"].split("】")[1]
+    assert faults(plain, Channel.SMS, "zh-CN") == ["signature"]
+    assert faults(plain, Channel.EMAIL, "zh-CN") == []
+    assert faults(GOOD["zh-CN"], Channel.EMAIL, "zh-CN") == ["signature"]
+    assert "signature" in faults("x" + GOOD["zh-CN"], Channel.SMS, "zh-CN")
+
+
+def test_an_empty_text_is_not_sent() -> None:
+    assert faults(f"【{signature_of('en')}】 ", Channel.SMS, "en") == ["empty"]
