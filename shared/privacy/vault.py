@@ -2,7 +2,7 @@
 
 Keys form a chain: bank key → person's key → a data key per party, application and class. Destroying
 the person's key makes every sealed value unreadable wherever it lies: on topics, in logs
-of events, in dead letters. Row-level security in the database decides which classes a service opens.
+of events, in dead letters. Row-level security in the database decides which classes a service sees.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -129,9 +129,15 @@ class PartyKeys:
 class Vault:
     """A service's way to the vault; its pool logs in with the service's own role."""
 
-    def __init__(self, pool: Pool[Record], bank_key: BankKey) -> None:
+    def __init__(
+        self,
+        pool: Pool[Record],
+        bank_key: BankKey,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._pool = pool
         self._bank_key = bank_key
+        self._monotonic = monotonic  # seconds; ages the cache
         self._cache: dict[str, tuple[float, str, DataKey]] = {}  # id: (until, person, key)
 
     async def new_party(
@@ -247,7 +253,7 @@ class Vault:
     ) -> dict[str, DataKey]:
         """Unwrapped keys by id, from the cache where they are younger than a minute."""
         wanted = set(data_key_ids)
-        now = time.monotonic()
+        now = self._monotonic()
         found = {}
         for data_key_id in wanted:
             entry = self._cache.get(data_key_id)
@@ -447,7 +453,7 @@ class Vault:
     def _remember(self, person: str, key: DataKey) -> None:
         if len(self._cache) >= _CACHE_KEYS:
             self._cache.clear()
-        self._cache[key.data_key_id] = (time.monotonic() + CACHE_SECONDS, person, key)
+        self._cache[key.data_key_id] = (self._monotonic() + CACHE_SECONDS, person, key)
 
     def _forget(self, person: str) -> None:
         for data_key_id in [k for k, (_, owner, _) in self._cache.items() if owner == person]:

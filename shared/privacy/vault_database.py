@@ -27,12 +27,12 @@ class VaultSchemaError(RuntimeError):
     """The vault's schema is not the one of this build."""
 
 
-async def migrate_vault(settings: Settings) -> list[str]:
+async def migrate_vault(settings: Settings, *, database: str = VAULT_DATABASE) -> list[str]:
     """Bring the vault's schema up to date as its owner; returns the files applied now.
 
     Raises VaultSchemaError if a file was changed after it was applied.
     """
-    conn = await connect(settings, "vault", database=VAULT_DATABASE, role=VAULT_OWNER)
+    conn = await connect(settings, "vault", database=database, role=VAULT_OWNER)
     try:
         await conn.execute("SELECT pg_advisory_lock($1)", _LOCK)
         await conn.execute(
@@ -74,11 +74,9 @@ def read_bank_key(settings: Settings) -> BankKey:
 
 
 async def open_vault(
-    settings: Settings, service: str, *, max_size: int = 4
+    settings: Settings, service: str, *, database: str = VAULT_DATABASE, max_size: int = 4
 ) -> tuple[Vault, asyncpg.Pool[asyncpg.Record]]:
     """The vault as this service sees it, and its pool, which the caller closes in the end."""
     key = read_bank_key(settings)
-    pool = await open_pool(
-        settings, service, database=VAULT_DATABASE, min_size=1, max_size=max_size
-    )
+    pool = await open_pool(settings, service, database=database, min_size=1, max_size=max_size)
     return Vault(pool, key), pool

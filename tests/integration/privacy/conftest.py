@@ -61,7 +61,7 @@ async def world(stack: local.Stack) -> AsyncIterator[VaultWorld]:
         await admin.close()
 
 
-async def _ensure_role(admin: asyncpg.Connection, role: str, password: str) -> None:  # type: ignore[type-arg]
+async def _ensure_role(admin: asyncpg.Connection, role: str, password: str) -> None:
     # other test processes on the same server do the same at the same moment
     async with admin.transaction():
         await admin.execute("SELECT pg_advisory_xact_lock(7237128)")

@@ -20,6 +20,10 @@ from tests.integration.privacy.test_vault import NOW
 PAPER = b"%PDF-1.7\nincome of somebody\n%%EOF\n"
 
 
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 async def test_a_paper_comes_back_as_it_was_for_who_may_see_it(
     world: VaultWorld, tmp_path: Path
 ) -> None:
@@ -36,7 +40,7 @@ async def test_a_paper_comes_back_as_it_was_for_who_may_see_it(
     with pytest.raises(KeyUnavailableError):
         await notify.get(keys.application_id, stored.sha256)
 
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    files = _files(tmp_path)
     assert [path.name for path in files] == [stored.sha256]
     assert b"income" not in files[0].read_bytes()
 
@@ -65,4 +69,4 @@ async def test_a_refused_paper_is_not_kept(world: VaultWorld, tmp_path: Path) ->
     keys = await intake.new_party(new_id())
     with pytest.raises(DocumentRefusedError, match="unknown_type"):
         await DocumentStore(tmp_path.as_uri(), intake).put(keys, b"MZ a program")
-    assert list(tmp_path.iterdir()) == []
+    assert _files(tmp_path) == []
