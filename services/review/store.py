@@ -104,7 +104,13 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 
 
 class CaseStore:
-    """Cases for the kernel: loaded under lock, written in bulk. Never commits."""
+    """Cases for the kernel: loaded under lock, written in bulk. Never commits.
+
+    `policy` is archived with the first recommendation that it gives.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
 
     async def load(self, conn: Connection, subjects: Sequence[str]) -> dict[str, Case]:
         """{application id: case}; rows locked in order of their ids."""
@@ -120,6 +126,8 @@ class CaseStore:
         rows = [_row(case) for case in known]
         await conn.execute(_SAVE_CASES, *(list(column) for column in zip(*rows, strict=True)))
         touched = [case for case in known if case.touched]
+        if any(case.recommendation for case in touched):
+            await archive_policy(conn, self._policy)
         if touched:
             await conn.execute(
                 _SAVE_FILES,
@@ -423,6 +431,8 @@ async def count_everything(conn: Any, branches: list[str] | None) -> Counts:
 
 async def archive_policy(conn: Any, policy: Policy) -> None:
     """Keep a policy's whole text before it decides anything."""
+    if await conn.fetchval("SELECT true FROM policy_archive WHERE digest = $1", policy.digest):
+        return
     await conn.execute(
         "INSERT INTO policy_archive (digest, version, source) VALUES ($1, $2, $3)"
         " ON CONFLICT (digest) DO NOTHING",

@@ -1,0 +1,125 @@
+"""The composition root of review: what it reads, whom it asks, what it shows."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from services.review import api, handlers, pages
+from services.review.case import CHECKS
+from services.review.desk import Desk
+from services.review.policy import Policy, current_policy
+from services.review.store import CaseRecords, CaseStore
+from services.review.workers import check_worker, policy_worker
+from shared.clock import open_clock
+from shared.events.catalog import group
+from shared.messaging import Consumer, Service
+from shared.privacy.vault import Vault
+from shared.privacy.vault_database import open_vault
+from shared.settings import Settings
+from shared.web.directory import directory_consumer
+from shared.web.service import create_app
+
+NAME = "review"
+_CONNECTIONS = 32  # to the bank's systems, all together
+
+
+class ReviewService(Service):
+    """The kernel's service with the two things that review needs beside it: the vault, and an HTTP
+    client for the bank's systems; both are opened when first needed and closed at the end."""
+
+    _vault: Vault | None = None
+    _vault_pool: Any = None
+    _client: httpx.AsyncClient | None = None
+    _opening: asyncio.Lock | None = None
+
+    async def vault(self) -> Vault:
+        """The vault as review's role sees it."""
+        if self._opening is None:
+            self._opening = asyncio.Lock()
+        async with self._opening:
+            if self._vault is None:
+                self._vault, self._vault_pool = await open_vault(self.settings, NAME)
+            return self._vault
+
+    def client(self) -> httpx.AsyncClient:
+        """For the bank's systems; proxies of the environment do not apply to them."""
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                trust_env=False, limits=httpx.Limits(max_connections=_CONNECTIONS)
+            )
+        return self._client
+
+    async def stop(self) -> None:
+        await super().stop()
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+        if self._vault_pool is not None:
+            await self._vault_pool.close()
+            self._vault = self._vault_pool = None
+
+
+def build_service(
+    settings: Settings, *, database: str | None = None, policy: Policy | None = None
+) -> ReviewService:
+    """Review without its web pages; `database` and `policy` are for tests."""
+    rules = policy or current_policy()
+    clock = open_clock(settings)
+    store = CaseStore(rules)
+    service = ReviewService(
+        name=NAME,
+        settings=settings,
+        clock=clock,
+        consumers=[
+            Consumer(
+                name=group(NAME, "banka.applications"),
+                topic="banka.applications",
+                store=store,
+                handlers=handlers.HANDLERS,
+            ),
+            directory_consumer(NAME),
+        ],
+        database=database,
+    )
+    records = CaseRecords(lambda: service.pool)
+    service.workers = [
+        *(
+            check_worker(
+                name,
+                store=store,
+                client=service.client,
+                url=settings.required(f"{name}_url"),
+                open_vault=service.vault,
+                records=records,
+            )
+            for name in CHECKS
+        ),
+        policy_worker(
+            store=store, policy=rules, open_vault=service.vault, records=records, now=clock.now
+        ),
+    ]
+    return service
+
+
+def build_app(service: ReviewService) -> FastAPI:
+    """API and pages over a service."""
+    desk = Desk(service, CaseStore(current_policy()), service.vault)
+    return create_app(
+        service,
+        routers=[
+            api.router(service, desk, service.vault),
+            pages.router(service, desk, service.vault),
+        ],
+        settings=service.settings,
+        package=Path(__file__).parent,
+    )
+
+
+def build(settings: Settings) -> FastAPI:
+    """Review as it is served: consumers, workers, JSON API and pages."""
+    return build_app(build_service(settings))

@@ -1,0 +1,213 @@
+"""The reviewers' desk: what people do with cases, for pages and API alike.
+
+Every command runs under the case's lock in one transaction; what a person writes is sealed with the
+applicant's keys first, because a remark about somebody is personal data too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+
+from services.review import case as cases
+from services.review import examination, reason_codes, store
+from services.review.case import Case, CaseError, Finding
+from shared.events.intake import WantedItem
+from shared.events.lifecycle import State
+from shared.messaging import Effect, Service, Store
+from shared.money import Money
+from shared.parameters import load_checklist_items, load_return_codes
+from shared.privacy.vault import KeyUnavailableError, Vault
+from shared.web import Problem, Viewer
+
+NOTE_FIELD = "note"
+NOTE_CLASS = "financial"
+
+_STATUS = {
+    "same-person": 403,
+    "unknown-reason": 422,
+    "no-opinion": 422,
+    "limit-too-high": 422,
+    "limit-not-fitting": 422,
+    "no-limit": 422,
+    "nothing-wanted": 422,
+    "unknown-item": 422,
+}  # any other refusal is a conflict with what the case has become
+
+Decide = Callable[[Case, datetime], Iterable[Effect]]
+
+
+class Desk:
+    """Commands on cases. Each raises Problem: 404 for a case that the viewer may not see, 403, 409
+    or 422 with a code and plain words where the case does not allow it."""
+
+    def __init__(
+        self, service: Service, case_store: Store[Case], open_vault: Callable[[], Awaitable[Vault]]
+    ) -> None:
+        self._service = service
+        self._store = case_store
+        self._open_vault = open_vault
+
+    async def claim(self, viewer: Viewer, application_id: str) -> Case:
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_claim(case, viewer.staff_id, now),
+        )
+
+    async def put_back(self, viewer: Viewer, application_id: str) -> Case:
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_put_back(case, viewer.staff_id, now),
+        )
+
+    async def propose_approval(
+        self, viewer: Viewer, application_id: str, limit: Money, note: str
+    ) -> Case:
+        sealed = await self._seal(viewer, application_id, note)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_propose_approval(
+                case, viewer.staff_id, limit, sealed, now
+            ),
+        )
+
+    async def propose_decline(
+        self, viewer: Viewer, application_id: str, reason: str, note: str
+    ) -> Case:
+        sealed = await self._seal(viewer, application_id, note)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_propose_decline(
+                case, viewer.staff_id, reason, sealed, now
+            ),
+        )
+
+    async def sign(self, viewer: Viewer, application_id: str) -> Case:
+        return await self._run(
+            viewer, application_id, lambda case, now: cases.decide_sign(case, viewer.staff_id, now)
+        )
+
+    async def send_back(self, viewer: Viewer, application_id: str, note: str) -> Case:
+        sealed = await self._seal(viewer, application_id, note)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_return(case, viewer.staff_id, sealed, now),
+        )
+
+    async def want_material(
+        self, viewer: Viewer, application_id: str, items: Sequence[WantedItem]
+    ) -> Case:
+        known, codes = load_checklist_items().items, load_return_codes().codes
+        if any(item.item not in known or item.code not in codes for item in items):
+            raise _problem(CaseError("unknown-item", "Choose items and codes of the catalogue"))
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_want_material(case, viewer.staff_id, items, now),
+        )
+
+    async def hold(self, viewer: Viewer, application_id: str, note: str) -> Case:
+        sealed = await self._seal(viewer, application_id, note)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_hold(case, viewer.staff_id, sealed, now),
+        )
+
+    async def release(
+        self, viewer: Viewer, application_id: str, finding: Finding, note: str
+    ) -> Case:
+        sealed = await self._seal(viewer, application_id, note)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_release(case, viewer.staff_id, finding, sealed, now),
+        )
+
+    async def repeat_checks(self, viewer: Viewer, application_id: str) -> Case:
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: examination.repeat(case, viewer.staff_id, now),
+        )
+
+    async def look(self, viewer: Viewer, application_id: str) -> Case:
+        """The case, if the viewer may see it."""
+        async with self._service.pool.acquire() as conn:
+            found = await store.find_case(conn, application_id)
+        if found is None:
+            raise _unknown()
+        return visible(found, viewer)
+
+    async def _run(self, viewer: Viewer, application_id: str, decide: Decide) -> Case:
+        def guarded(case: Case, now: datetime) -> Iterable[Effect]:
+            return list(decide(visible(case, viewer), now))
+
+        try:
+            return await self._service.execute(
+                self._store, application_id, guarded, actor=viewer.actor
+            )
+        except CaseError as error:
+            raise _problem(error) from error
+
+    async def _seal(self, viewer: Viewer, application_id: str, note: str) -> str:
+        """The note under the applicant's keys; an empty one stays empty and is refused where an
+        opinion is needed."""
+        found = await self.look(viewer, application_id)
+        if not note.strip():
+            return ""
+        party = found.need_hand_over().examined
+        vault = await self._open_vault()
+        try:
+            keys = await vault.party_keys(party.party_id, application_id)
+        except KeyUnavailableError:
+            raise Problem(
+                409, "erased", "The applicant's data was erased or restricted: nothing is added"
+            ) from None
+        return str(keys.seal(NOTE_CLASS, NOTE_FIELD, note.strip()))
+
+
+def visible(case: Case, viewer: Viewer) -> Case:
+    """The case itself. Raises Problem 404 where the viewer may not see it, so that nobody learns
+    what exists elsewhere."""
+    if case.state is None or case.hand_over is None or case.scope is None:
+        raise _unknown()
+    if not viewer.sees(case.scope.branch):
+        raise _unknown()
+    return case
+
+
+def public_findings(codes: Iterable[str], *, confidential: bool) -> list[str]:
+    """The findings that this reader may see: what compliance looks into only for compliance."""
+    return [
+        code
+        for code in codes
+        if confidential or reason_codes.REASONS[code].effect is not reason_codes.Effect.HOLD
+    ]
+
+
+def waits_for(case: Case) -> str:
+    """What the case needs next, as a stable word: reviewer, decision, signature, compliance, checks
+    or nothing."""
+    if case.state is State.ON_HOLD:
+        return "compliance"
+    if case.state in (State.CHECKING, State.SCORING):
+        return "checks"
+    if case.state is not State.MANUAL_REVIEW:
+        return "nothing"
+    if case.proposal is not None:
+        return "signature"
+    return "decision" if case.claimed_by else "reviewer"
+
+
+def _unknown() -> Problem:
+    return Problem(404, "not-found", "There is no such case")
+
+
+def _problem(error: CaseError) -> Problem:
+    return Problem(_STATUS.get(error.code, 409), error.code, error.words)

@@ -1,0 +1,132 @@
+"""The evidence behind a case, opened for somebody who may see it, or computed again for audit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.review import store
+from services.review.case import Case, Check, CheckName, Decision, Entry
+from services.review.desk import NOTE_FIELD
+from services.review.policy import PolicyInputs
+from services.review.workers import INPUTS_FIELD, VERDICT_FIELD
+from shared.privacy import masking
+from shared.privacy.sealing import Sealed
+from shared.privacy.vault import Vault
+
+_MASKS: dict[str, Callable[[str], str]] = {
+    "name": masking.mask_name,
+    "id_number": masking.mask_resident_id,
+    "mobile": masking.mask_mobile,
+}
+SHOWN_FIELDS = ("name", "id_number", "mobile", "employer", "occupation", "monthly_income")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A case's evidence in clear. What could not be opened is missing: its key is gone.
+
+    `person`: masked fields; `answers`: what the systems answered; `verdict`: frozen JSON of the
+    policy; `inputs`: what it rested on; `notes`: {sealed: text}.
+    """
+
+    person: dict[str, str]
+    answers: dict[CheckName, dict[str, Any]]
+    inputs: dict[str, Any] | None
+    verdict: dict[str, Any] | None
+    notes: dict[str, str]
+
+
+async def open_evidence(vault: Vault, case: Case, entries: Iterable[Entry]) -> Opened:
+    """Open what a page shows, with one question to the vault."""
+    party = case.need_hand_over().examined
+    answers = {check.name: check.answer for check in case.checks.values() if check.answer}
+    found = case.recommendation
+    sealed: dict[str, str] = {
+        name: str(party.fields[name]) for name in SHOWN_FIELDS if name in party.fields
+    }
+    sealed |= {f"check.{name}": answer for name, answer in answers.items()}
+    if found is not None:
+        sealed |= {INPUTS_FIELD: found.inputs, VERDICT_FIELD: found.verdict}
+    notes = {note for entry in entries if (note := str(entry.details.get("note") or ""))}
+    notes |= {case.returned} if case.returned else set()
+    keys = await vault.data_keys(
+        {Sealed(value).parts.data_key_id for value in (*sealed.values(), *notes)},
+        leave_out_unavailable=True,
+    )
+
+    def clear(name: str, value: str) -> str | None:
+        key = keys.get(Sealed(value).parts.data_key_id)
+        return None if key is None else key.open(name, Sealed(value))
+
+    opened = {name: text for name, value in sealed.items() if (text := clear(name, value))}
+    return Opened(
+        person={
+            name: _MASKS[name](text) if name in _MASKS else text
+            for name, text in opened.items()
+            if name in SHOWN_FIELDS
+        },
+        answers={
+            name: json.loads(opened[f"check.{name}"])
+            for name in answers
+            if f"check.{name}" in opened
+        },
+        inputs=_json(opened, INPUTS_FIELD),
+        verdict=_json(opened, VERDICT_FIELD),
+        notes={note: text for note in notes if (text := clear(NOTE_FIELD, note))},
+    )
+
+
+def _json(opened: Mapping[str, str], name: str) -> dict[str, Any] | None:
+    if name not in opened:
+        return None
+    loaded: dict[str, Any] = json.loads(opened[name])
+    return loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A decision computed again. `same`: the archived policy gives the same bytes on the frozen
+    inputs."""
+
+    decision: Decision
+    same: bool
+    outcome: str
+    policy_version: str
+    policy_digest: str
+
+
+async def replay(
+    conn: Any, open_vault: Callable[[], Awaitable[Vault]], case: Case
+) -> Replay | None:
+    """Compute the decision of a case again, by the policy that made it; None: not decided.
+
+    Raises KeyUnavailableError where the person's keys are gone, LookupError where the policy's text
+    is not in the archive.
+    """
+    decision = await store.decision_of(conn, case.application_id)
+    if decision is None:
+        return None
+    policy = await store.archived_policy(conn, decision.policy_digest)
+    if policy is None:
+        raise LookupError(f"policy {decision.policy_digest} is not in the archive")
+    party = case.need_hand_over().examined
+    vault = await open_vault()
+    frozen = await vault.open(
+        party.party_id, {INPUTS_FIELD: decision.inputs, VERDICT_FIELD: decision.verdict}
+    )
+    again = policy.evaluate(PolicyInputs.thaw(frozen[INPUTS_FIELD]))
+    return Replay(
+        decision=decision,
+        same=again.freeze() == frozen[VERDICT_FIELD],
+        outcome=again.outcome,
+        policy_version=policy.version,
+        policy_digest=policy.digest,
+    )
+
+
+def in_order(checks: Mapping[str, Check]) -> list[Check]:
+    """The checks as a page lists them."""
+    return [checks[name] for name in ("identity", "bureau", "watchlist") if name in checks]
