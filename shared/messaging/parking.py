@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 0.5  # before the second attempt; doubled each time, with jitter
 RETRY_MAX_SECONDS = 60.0
+COPY_SECONDS = 10.0  # for one copy to the dead-letter topic
 STARTS = 3  # a record that was begun so often without an end kills the process: park it
 
 
@@ -326,21 +327,28 @@ class ParkingLot:
         self._clock = clock
         self._wake = wake
         self._send = send
-        self.state = ""
+        self._trouble: dict[str, str] = {}
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. Two loops: a broker that is away must not hold up retries."""
+        await asyncio.gather(self._repeat("retry", self._retry), self._repeat("copy", self._copy))
+
+    async def _repeat(self, what: str, work: Callable[[], Awaitable[int]]) -> None:
         delay = 0.1
         while True:
             try:
-                worked = await self._retry() + await self._copy()
-                self.state = ""
-                delay = 0.02 if worked else 0.2
-            except Exception as error:  # noqa: BLE001 - database or broker away: try again later
-                self.state = one_line(error)
-                metrics.BACKOFF.labels("parking").inc()
+                delay = 0.02 if await work() else 0.2
+                self._trouble.pop(what, None)
+            except Exception as error:
+                self._trouble[what] = one_line(error)
+                metrics.BACKOFF.labels(f"parking {what}").inc()
                 delay = min(delay * 2, 5.0)
             await asyncio.sleep(delay)
+
+    @property
+    def state(self) -> str:
+        """"" or what is wrong, in one line."""
+        return "; ".join(f"{what}: {error}" for what, error in self._trouble.items())
 
     async def _retry(self) -> int:
         due = await self._pool.fetch(_CLAIM_RETRIES, list(self._readers))
@@ -373,7 +381,8 @@ class ParkingLot:
             }
             headers = [(n, v if v is not None else b"") for n, v in event.headers]
             headers += [(name, text.encode()) for name, text in extra.items()]
-            await self._send(f"{row['consumer']}.dead-letters", event.key, event.value, headers)
+            async with asyncio.timeout(COPY_SECONDS):
+                await self._send(f"{row['consumer']}.dead-letters", event.key, event.value, headers)
             await self._pool.execute(
                 "UPDATE messaging.parked_event SET copied = true WHERE id = $1", row["id"]
             )

@@ -86,14 +86,7 @@ def build_broker(settings: Settings, service: str) -> KafkaBroker:
         security = SASLScram512(
             username=settings.kafka_user, password=settings.kafka_password(), use_ssl=False
         )
-    # aiokafka logs up to a hundred errors a second while the broker is away
-    for name in ("aiokafka", "faststream"):
-        logger = logging.getLogger(name)
-        if not any(isinstance(f, _RateLimit) for f in logger.filters):
-            logger.addFilter(_RateLimit())
-    for name in ("aiokafka.consumer.group_coordinator", "aiokafka.conn", "aiokafka.client",
-                 "aiokafka.consumer.fetcher", "aiokafka.producer.sender"):  # fmt: skip
-        logging.getLogger(name).addFilter(_RateLimit())
+    _quieten()
     return KafkaBroker(
         settings.required("kafka_bootstrap").split(","),
         security=security,
@@ -103,6 +96,17 @@ def build_broker(settings: Settings, service: str) -> KafkaBroker:
         consumer_only=True,
         logger=None,
     )
+
+
+def _quieten() -> None:
+    """aiokafka logs up to a hundred errors a second while the broker is away."""
+    for name in (
+        "client", "cluster", "conn", "consumer.consumer", "consumer.fetcher",
+        "consumer.group_coordinator", "producer.producer", "producer.sender",
+    ):  # fmt: skip
+        logger = logging.getLogger(f"aiokafka.{name}")
+        if not any(isinstance(f, _RateLimit) for f in logger.filters):
+            logger.addFilter(_RateLimit())
 
 
 class _RateLimit(logging.Filter):

@@ -105,9 +105,7 @@ class Moods:
         self.transient_left = 0
         self.seen: list[tuple[str, int]] = []
 
-    def on_noted(
-        self, event: Received[Noted], state: Ledger, now: datetime
-    ) -> Iterable[Effect]:
+    def on_noted(self, event: Received[Noted], state: Ledger, now: datetime) -> Iterable[Effect]:
         self.seen.append((event.subject, event.data.number))
         if event.data.mood == "poison" and not self.mended:
             raise Permanent("cannot be noted")
@@ -132,7 +130,7 @@ class World:
     tag: str = field(default_factory=lambda: uuid.uuid4().hex[:10])
     services: list[Service] = field(default_factory=list)
     databases: list[str] = field(default_factory=list)
-    made: list[str] = field(default_factory=list)
+    made: dict[str, int] = field(default_factory=dict)
     _producer: AIOKafkaProducer | None = None
 
     @property
@@ -147,16 +145,17 @@ class World:
             secrets_dir=self.stack.secrets_dir,
         )
 
-    def topic(self, name: str, partitions: int = PARTITIONS) -> str:
+    def topic(self, name: str, partitions: int = PARTITIONS, *, full: str | None = None) -> str:
         """A topic of this test's own."""
-        full = f"banka.{self.tag}.{name}"
+        full = full or f"banka.{self.tag}.{name}"
         admin = AdminClient(self.stack.kafka_admin())
         admin.create_topics([NewTopic(full, partitions, 1)])[full].result(20)
-        self.made.append(full)
+        self.made[full] = partitions
         return full
 
     def remove_topic(self, topic: str) -> None:
-        AdminClient(self.stack.kafka_admin()).delete_topics([topic])[topic].result(20)
+        admin = AdminClient(self.stack.kafka_admin())
+        admin.delete_topics([topic])[topic].result(20)
 
     async def database(self, service: str = "review") -> str:
         """A migrated database of this test's own."""
@@ -228,7 +227,7 @@ class World:
         self, topic: str, key: bytes | None, value: bytes | None, headers: Any
     ) -> None:
         producer = await self.producer()
-        partition = partition_of((key or b"").decode("utf-8", "replace"), PARTITIONS)
+        partition = partition_of((key or b"").decode("utf-8", "replace"), self.made[topic])
         await producer.send_and_wait(
             topic, value, key=key, headers=list(headers), partition=partition
         )
@@ -286,7 +285,7 @@ class World:
             await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         await admin.close()
         if self.made:
-            AdminClient(self.stack.kafka_admin()).delete_topics(self.made)
+            AdminClient(self.stack.kafka_admin()).delete_topics(list(self.made))
 
 
 def consumer(

@@ -112,9 +112,7 @@ async def test_a_transaction_that_commits_late_is_not_passed_over(world: World) 
     task = asyncio.create_task(slow())
 
     async def drawn() -> bool:
-        rows = await world.rows(
-            database, "SELECT last_value, is_called FROM messaging.position"
-        )
+        rows = await world.rows(database, "SELECT last_value, is_called FROM messaging.position")
         return bool(rows[0]["is_called"])
 
     await until(drawn)

@@ -1,0 +1,378 @@
+"""Calls to the outside world: made outside transactions, answered inside one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.messaging import (
+    Call,
+    ClaimedCall,
+    ClearDeadline,
+    Deadline,
+    Deadlines,
+    Effect,
+    Refused,
+    Result,
+    Service,
+    Succeeded,
+    Worker,
+)
+from tests.integration.messaging.ledger import Ledger, LedgerStore, World, until
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def on_result(result: Any, state: Ledger, now: datetime) -> Iterable[Effect]:
+    text = getattr(result, "reason", "") or json.dumps(getattr(result, "value", None))
+    state.answers.append(f"{type(result).__name__}:{text}")
+    return []
+
+
+def _worker(call: Callable[[ClaimedCall], Awaitable[Result]], **parts: Any) -> Worker:
+    settings: dict[str, Any] = {"timeout": 0.3, "backoff": 0.05, "attempts": 3} | parts
+    return Worker(
+        kind="bureau", store=LedgerStore(), call=call, **({"on_result": on_result} | settings)
+    )
+
+
+async def _ask(service: Service, subject: str, key: str, **parts: Any) -> None:
+    await service.execute(
+        LedgerStore(), subject, lambda s, n: [Call("bureau", key, {"x": 1}, **parts)]
+    )
+
+
+async def _answers(world: World, subject: str) -> list[str]:
+    rows = await world.rows(
+        world.databases[0], "SELECT answers FROM ledger WHERE subject = $1", subject
+    )
+    return list(rows[0]["answers"]) if rows else []
+
+
+async def _wait_answers(world: World, subject: str, expected: list[str]) -> None:
+    async def there() -> bool:
+        return await _answers(world, subject) == expected
+
+    await until(there)
+
+
+async def _open(world: World) -> int:
+    rows = await world.rows(
+        world.databases[0],
+        "SELECT count(*) FROM messaging.call WHERE state IN ('open', 'leased')",
+    )
+    return int(rows[0][0])
+
+
+async def _run(world: World, *workers: Worker, **parts: Any) -> Service:
+    database = world.databases[0] if world.databases else await world.database()
+    service = world.service(database, workers=workers, **parts)
+    await service.start()
+    return service
+
+
+async def test_a_call_is_made_once_and_its_result_applied(world: World) -> None:
+    calls: list[ClaimedCall] = []
+
+    async def bureau(call: ClaimedCall) -> Result:
+        calls.append(call)
+        return Succeeded({"score": 7})
+
+    service = await _run(world, _worker(bureau))
+    for _ in range(3):  # asking again with the same key is asking once
+        await _ask(service, "A", "k1")
+    await _wait_answers(world, "A", ['Succeeded:{"score": 7}'])
+    assert [(c.key, c.subject, c.payload, c.attempt) for c in calls] == [("k1", "A", {"x": 1}, 1)]
+    assert await _open(world) == 0
+
+
+async def test_a_failing_call_is_retried_with_the_same_key_until_it_succeeds(world: World) -> None:
+    keys: list[str] = []
+
+    async def bureau(call: ClaimedCall) -> Result:
+        keys.append(call.key)
+        if call.attempt < 3:
+            raise ConnectionError("refused")
+        return Succeeded({})
+
+    service = await _run(world, _worker(bureau))
+    await _ask(service, "A", "k1")
+    await _wait_answers(world, "A", ["Succeeded:{}"])
+    assert keys == ["k1", "k1", "k1"]
+
+
+async def test_after_the_last_attempt_the_handler_is_told(world: World) -> None:
+    async def bureau(call: ClaimedCall) -> Result:
+        raise ConnectionError("refused")
+
+    service = await _run(world, _worker(bureau))
+    await _ask(service, "A", "k1")
+    await _wait_answers(world, "A", ["Exhausted:ConnectionError: refused"])
+
+
+async def test_a_refusal_is_not_retried(world: World) -> None:
+    made = 0
+
+    async def bureau(call: ClaimedCall) -> Result:
+        nonlocal made
+        made += 1
+        return Refused("NO_CONSENT")
+
+    service = await _run(world, _worker(bureau))
+    await _ask(service, "A", "k1")
+    await _wait_answers(world, "A", ["Refused:NO_CONSENT"])
+    assert made == 1
+
+
+async def test_no_answer_in_time_is_retried_where_the_key_protects(world: World) -> None:
+    async def bureau(call: ClaimedCall) -> Result:
+        if call.attempt == 1:
+            await asyncio.sleep(10)
+        return Succeeded({})
+
+    service = await _run(world, _worker(bureau))
+    await _ask(service, "A", "k1")
+    await _wait_answers(world, "A", ["Succeeded:{}"])
+
+
+async def test_no_answer_in_time_is_unknown_where_nothing_protects(world: World) -> None:
+    made = 0
+
+    async def mail(call: ClaimedCall) -> Result:
+        nonlocal made
+        made += 1
+        await asyncio.sleep(10)
+        return Succeeded({})
+
+    service = await _run(world, _worker(mail, repeatable=False))
+    await _ask(service, "A", "k1")
+    await _wait_answers(world, "A", ["Unknown:no answer within 0.3 s"])
+    assert made == 1
+
+
+async def test_a_worker_that_died_in_mid_call_leaves_it_to_the_next(world: World) -> None:
+    attempts: list[int] = []
+
+    async def bureau(call: ClaimedCall) -> Result:
+        attempts.append(call.attempt)
+        return Succeeded({})
+
+    service = await _run(world)
+    await _ask(service, "A", "k1")
+    await _as_if_claimed_and_dead(world)
+    await _run(world, _worker(bureau))
+    await _wait_answers(world, "A", ["Succeeded:{}"])
+    assert attempts == [2]
+
+
+async def test_a_mail_that_was_under_way_when_the_worker_died_is_not_sent_again(
+    world: World,
+) -> None:
+    async def mail(call: ClaimedCall) -> Result:
+        raise AssertionError("sent again")
+
+    service = await _run(world)
+    await _ask(service, "A", "k1")
+    await _as_if_claimed_and_dead(world)
+    await _run(world, _worker(mail, repeatable=False))
+    await _wait_answers(world, "A", ["Unknown:the worker stopped in mid-call"])
+
+
+async def _as_if_claimed_and_dead(world: World) -> None:
+    await world.do(
+        world.databases[0],
+        "UPDATE messaging.call SET state = 'leased', attempt = 1, lease_owner = gen_random_uuid(),"
+        " lease_until = clock_timestamp() - interval '1 second'",
+    )
+
+
+async def test_a_result_that_comes_after_the_lease_is_lost_is_dropped(world: World) -> None:
+    begun, finish = asyncio.Event(), asyncio.Event()
+
+    async def slow(call: ClaimedCall) -> Result:
+        if call.attempt == 1:
+            begun.set()
+            await finish.wait()
+            return Succeeded({"from": "the late one"})
+        return Succeeded({"from": "the second"})
+
+    service = await _run(world, _worker(slow, timeout=30, break_after=99))
+    await _ask(service, "A", "k1")
+    await begun.wait()
+    await world.do(
+        world.databases[0],
+        "UPDATE messaging.call SET lease_until = clock_timestamp() - interval '1 second'",
+    )
+    other = await _run(world, _worker(slow))
+    await _wait_answers(world, "A", ['Succeeded:{"from": "the second"}'])
+    finish.set()
+    await other.stop()
+    await service.stop()
+    assert await _answers(world, "A") == ['Succeeded:{"from": "the second"}']
+
+
+async def test_a_result_whose_handler_fails_is_kept_and_the_call_not_repeated(
+    world: World,
+) -> None:
+    made, failures = 0, 2
+
+    async def bureau(call: ClaimedCall) -> Result:
+        nonlocal made
+        made += 1
+        return Succeeded({"score": 1})
+
+    def flaky(result: Any, state: Ledger, now: datetime) -> Iterable[Effect]:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise RuntimeError("bug")
+        return on_result(result, state, now)
+
+    service = await _run(world, _worker(bureau, on_result=flaky))
+    await _ask(service, "A", "k1")
+    await _wait_answers(world, "A", ['Succeeded:{"score": 1}'])
+    assert made == 1
+
+
+async def test_a_call_for_later_waits_for_the_business_clock(world: World) -> None:
+    clock = _Clock()
+
+    async def bureau(call: ClaimedCall) -> Result:
+        return Succeeded({})
+
+    service = await _run(world, _worker(bureau), clock=clock)
+    await _ask(service, "A", "k1", not_before=clock.now() + timedelta(days=1))
+    await _ask(service, "B", "k2")
+    await _wait_answers(world, "B", ["Succeeded:{}"])
+    quiet = await service.quiet()
+    assert (quiet.open_calls, quiet.next_due) == (0, clock.now() + timedelta(days=1))
+    assert await _answers(world, "A") == []
+    clock.instant += timedelta(days=1)
+    await _wait_answers(world, "A", ["Succeeded:{}"])
+
+
+async def test_two_workers_never_make_the_same_call(world: World) -> None:
+    made: list[str] = []
+
+    async def bureau(call: ClaimedCall) -> Result:
+        made.append(call.key)
+        await asyncio.sleep(0)
+        return Succeeded({})
+
+    first = await _run(world, _worker(bureau))
+    await _run(world, _worker(bureau))
+    await asyncio.gather(*(_ask(first, f"S{n}", f"k{n}") for n in range(60)))
+
+    async def all_done() -> bool:
+        return await _open(world) == 0
+
+    await until(all_done)
+    assert sorted(made) == sorted(f"k{n}" for n in range(60))
+
+
+async def test_after_many_failures_nobody_is_called_for_a_while(world: World) -> None:
+    made = 0
+
+    async def bureau(call: ClaimedCall) -> Result:
+        nonlocal made
+        made += 1
+        raise ConnectionError("down")
+
+    service = await _run(
+        world, _worker(bureau, attempts=99, break_after=3, break_seconds=30, concurrency=1)
+    )
+    for number in range(6):
+        await _ask(service, f"S{number}", f"k{number}")
+
+    async def broken() -> bool:
+        return made >= 3
+
+    await until(broken)
+    await asyncio.sleep(1.0)  # the absence of calls is what is looked for
+    assert made == 3
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.instant = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.instant
+
+
+async def test_a_deadline_is_handled_once_when_its_moment_comes(world: World) -> None:
+    clock = _Clock()
+
+    def on_due(state: Ledger, now: datetime) -> Iterable[Effect]:
+        state.answers.append(f"due {now:%d}")
+        return [Deadline("again", now + timedelta(days=1))]
+
+    def on_again(state: Ledger, now: datetime) -> Iterable[Effect]:
+        state.answers.append(f"again {now:%d}")
+        return []
+
+    deadlines = [Deadlines(store=LedgerStore(), handlers={"due": on_due, "again": on_again})]
+    service = await _run(world, clock=clock, deadlines=deadlines)
+    other = await _run(world, clock=clock, deadlines=deadlines)
+    at = clock.now() + timedelta(days=1)
+    for subject in ("A", "B"):
+        await service.execute(LedgerStore(), subject, lambda s, n: [Deadline("due", at)])
+    await service.execute(LedgerStore(), "B", lambda s, n: [ClearDeadline("due")])
+    quiet = await service.quiet()
+    assert (quiet.due_deadlines, quiet.next_due) == (0, at)
+    clock.instant = at
+    await _wait_answers(world, "A", ["due 03"])
+    clock.instant += timedelta(days=1)
+    await _wait_answers(world, "A", ["due 03", "again 04"])
+    await other.stop()
+    await service.stop()
+    assert await _answers(world, "A") == ["due 03", "again 04"]
+    assert await _answers(world, "B") == []
+
+
+async def test_a_deadline_set_again_replaces_the_first(world: World) -> None:
+    clock = _Clock()
+
+    def on_due(state: Ledger, now: datetime) -> Iterable[Effect]:
+        state.answers.append(f"due {now:%d}")
+        return []
+
+    service = await _run(
+        world, clock=clock, deadlines=[Deadlines(store=LedgerStore(), handlers={"due": on_due})]
+    )
+    for days in (1, 5):
+        at = clock.now() + timedelta(days=days)
+        await service.execute(LedgerStore(), "A", lambda s, n, at=at: [Deadline("due", at)])
+    clock.instant += timedelta(days=2)
+    await service.execute(LedgerStore(), "B", lambda s, n: [Deadline("due", n)])
+    await _wait_answers(world, "B", ["due 04"])
+    assert await _answers(world, "A") == []
+    clock.instant += timedelta(days=3)
+    await _wait_answers(world, "A", ["due 07"])
+
+
+async def test_a_failing_deadline_keeps_nobody_else_waiting(world: World) -> None:
+    clock = _Clock()
+    broken = True
+
+    def on_due(state: Ledger, now: datetime) -> Iterable[Effect]:
+        if state.subject == "bad" and broken:
+            raise RuntimeError("bug")
+        state.answers.append("due")
+        return []
+
+    service = await _run(
+        world, clock=clock, deadlines=[Deadlines(store=LedgerStore(), handlers={"due": on_due})]
+    )
+    for subject in ("A", "bad", "C"):
+        await service.execute(LedgerStore(), subject, lambda s, n: [Deadline("due", n)])
+    await _wait_answers(world, "A", ["due"])
+    await _wait_answers(world, "C", ["due"])
+    assert (await service.quiet()).due_deadlines == 1
+    broken = False
+    await _wait_answers(world, "bad", ["due"])

@@ -1,0 +1,338 @@
+"""A failing event blocks its own application only, and an operator can bring it on again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from shared.events.envelope import Envelope, encode
+from shared.messaging.redrive import (
+    CannotRedrive,
+    list_parked,
+    retry_parked,
+    show_parked,
+    skip_parked,
+)
+from tests.integration.messaging.ledger import Moods, Noted, World, consumer, until
+
+pytestmark = pytest.mark.timeout(120)
+
+
+class Bench:
+    """One topic, one database, one running service."""
+
+    def __init__(self, world: World, topic: str, database: str, moods: Moods, **parts: Any) -> None:
+        self.world, self.topic, self.database, self.moods = world, topic, database, moods
+        self.group = f"g.{world.tag}"
+        self.service = world.service(
+            database, consumers=[consumer(topic, moods, self.group, **parts)]
+        )
+
+    async def send(self, subject: str, number: int, mood: str = "fine", **other: Any) -> str:
+        return await self.world.send(
+            self.topic, subject, Noted(number=number, mood=mood), number, **other
+        )
+
+    async def wait_for(self, subject: str, entries: list[int]) -> None:
+        async def there() -> bool:
+            return (await self.world.entries(self.database)).get(subject) == entries
+
+        await until(there)
+
+    async def blocked(self) -> dict[str, str]:
+        rows = await self.world.rows(
+            self.database, "SELECT subject, state FROM messaging.blocked_key"
+        )
+        return {row["subject"]: row["state"] for row in rows}
+
+    async def wait_blocked(self, expected: dict[str, str]) -> None:
+        async def as_expected() -> bool:
+            return await self.blocked() == expected
+
+        await until(as_expected)
+
+    async def parked_ids(self, subject: str) -> list[int]:
+        rows = await self.world.rows(
+            self.database,
+            "SELECT id FROM messaging.parked_event WHERE subject = $1 ORDER BY id", subject,
+        )  # fmt: skip
+        return [row["id"] for row in rows]
+
+
+@pytest.fixture
+async def bench(world: World) -> Bench:
+    bench = Bench(world, world.topic("notes"), await world.database(), Moods())
+    world.topic("", 1, full=f"{bench.group}.dead-letters")
+    await bench.service.start()
+    return bench
+
+
+async def test_a_gap_waits_and_drains_in_order_once_it_is_filled(bench: Bench) -> None:
+    await bench.send("A", 1)
+    await bench.send("A", 4)
+    await bench.send("A", 3)
+    await bench.send("B", 1)
+    await bench.wait_blocked({"A": "gap"})
+    await bench.wait_for("B", [1])
+    assert (await bench.world.entries(bench.database))["A"] == [1]
+    await bench.send("A", 2)
+    await bench.wait_for("A", [1, 2, 3, 4])
+    await bench.wait_blocked({})
+    assert await bench.parked_ids("A") == []
+    await bench.send("A", 5)
+    await bench.wait_for("A", [1, 2, 3, 4, 5])
+
+
+async def test_another_source_waits_behind_the_gap_of_its_application(bench: Bench) -> None:
+    await bench.send("A", 2)
+    await bench.wait_blocked({"A": "gap"})
+    await bench.world.send(bench.topic, "A", Noted(number=100), 1, source="/banka/notify")
+    await bench.send("A", 1)
+    await bench.wait_for("A", [1, 2, 100])
+
+
+async def test_a_poison_event_blocks_its_own_application_and_nobody_else(bench: Bench) -> None:
+    await bench.send("A", 1)
+    for number in range(2, 12):
+        await bench.send("A", number, "poison" if number == 2 else "fine")
+        for other in ("B", "C", "D"):
+            await bench.send(other, number - 1)
+    for other in ("B", "C", "D"):
+        await bench.wait_for(other, list(range(1, 11)))
+    await bench.wait_blocked({"A": "parked"})
+
+    async def all_wait() -> bool:
+        return len(await bench.parked_ids("A")) == 10
+
+    await until(all_wait)
+    assert (await bench.world.entries(bench.database))["A"] == [1]
+
+
+async def test_a_mended_handler_and_a_retry_bring_everything_on(bench: Bench) -> None:
+    for number in range(1, 6):
+        await bench.send("A", number, "poison" if number == 2 else "fine")
+    await bench.wait_blocked({"A": "parked"})
+    bench.moods.mended = True
+    async with bench.service.pool.acquire() as conn:
+        parked = (await list_parked(conn))[0]
+        assert (parked.subject, parked.state, parked.type) == ("A", "parked", Noted.type)
+        assert parked.reason == "Permanent: cannot be noted"
+        await retry_parked(conn, parked.id, who="ops", why="mended")
+    await bench.wait_for("A", [1, 2, 3, 4, 5])
+    await bench.wait_blocked({})
+    audit = await bench.world.rows(bench.database, "SELECT who, action FROM messaging.audit")
+    assert [tuple(row) for row in audit] == [("ops", "retry")]
+
+
+async def test_a_retry_before_the_mend_parks_again(bench: Bench) -> None:
+    await bench.send("A", 1, "poison")
+    await bench.wait_blocked({"A": "parked"})
+    async with bench.service.pool.acquire() as conn:
+        parked = (await list_parked(conn))[0]
+        await retry_parked(conn, parked.id, who="ops", why="hope")
+
+        async def tried() -> bool:
+            return len(bench.moods.seen) >= 2 and await bench.blocked() == {"A": "parked"}
+
+        await until(tried)
+
+
+async def test_a_skipped_event_is_never_applied_and_the_rest_goes_on(bench: Bench) -> None:
+    for number in range(1, 5):
+        await bench.send("A", number, "poison" if number == 2 else "fine")
+    await bench.wait_blocked({"A": "parked"})
+
+    async def all_wait() -> bool:
+        return len(await bench.parked_ids("A")) == 3
+
+    await until(all_wait)
+    async with bench.service.pool.acquire() as conn:
+        first, second, _ = await bench.parked_ids("A")
+        with pytest.raises(CannotRedrive, match="number 3, and 2 has not come"):
+            await skip_parked(conn, second, who="ops", why="wrong one")
+        with pytest.raises(CannotRedrive, match="reason"):
+            await skip_parked(conn, first, who="ops", why=" ")
+        await skip_parked(conn, first, who="ops", why="entered by hand")
+        with pytest.raises(CannotRedrive, match="not parked"):
+            await skip_parked(conn, first, who="other", why="me too")
+    await bench.wait_for("A", [1, 3, 4])
+    await bench.wait_blocked({})
+    # a rebuild under a new name honours the decision
+    moods = Moods()
+    await bench.world.do(bench.database, "DELETE FROM ledger")
+    rebuilt = bench.world.service(
+        bench.database, consumers=[consumer(bench.topic, moods, f"{bench.group}@2")]
+    )
+    await rebuilt.start()
+    await bench.wait_for("A", [1, 3, 4])
+    assert ("A", 2) not in moods.seen
+
+
+async def test_an_operator_sees_the_event_with_its_texts_masked(bench: Bench) -> None:
+    await bench.world.send(
+        bench.topic,
+        "A",
+        b'{"number": "not a number", "mood": "secret words"}',
+        1,
+        event_type=Noted.type,
+    )
+    await bench.wait_blocked({"A": "parked"})
+    async with bench.service.pool.acquire() as conn:
+        detail = await show_parked(conn, (await list_parked(conn))[0].id)
+    assert detail.payload == {"number": "…", "mood": "…"}
+    assert detail.key.reason == "Undecodable: ValidationError: number: int_parsing"
+    assert "secret" not in repr(detail)
+
+
+async def test_a_transient_failure_is_retried_by_itself(bench: Bench) -> None:
+    bench.moods.transient_left = 2
+    for number in (1, 2, 3):
+        await bench.send("A", number, "flaky" if number == 1 else "fine")
+    await bench.wait_for("A", [1, 2, 3])
+    await bench.wait_blocked({})
+
+
+async def test_transient_failures_end_in_the_parking_lot(bench: Bench) -> None:
+    bench.service.consumers[0].attempts = 2
+    bench.service._readers[0].attempts = 2
+    bench.moods.transient_left = 99
+    await bench.send("A", 1, "flaky")
+    await bench.wait_blocked({"A": "parked"})
+    rows = await bench.world.rows(bench.database, "SELECT attempts FROM messaging.blocked_key")
+    assert rows[0]["attempts"] == 2
+
+
+async def test_a_state_that_the_database_refuses_blocks_only_its_key(bench: Bench) -> None:
+    await asyncio.gather(
+        *(bench.send(f"S{s}", 1, "negative" if s == 3 else "fine") for s in range(8))
+    )
+    for subject in (s for s in range(8) if s != 3):
+        await bench.wait_for(f"S{subject}", [1])
+    assert list(await bench.blocked()) == ["S3"]
+
+
+async def test_odd_records_are_parked_and_stop_nobody(bench: Bench) -> None:
+    good = encode(Envelope("x-1", Noted.type, "/banka/intake", "odd-1", _now(), _now(), 1))
+    send = bench.world.send_raw
+    await send(bench.topic, b"odd-1", b"{broken", good)
+    await send(bench.topic, b"odd-2", b"{}", [("ce_id", None), *good[2:]])
+    await send(bench.topic, b"odd-3", b"{}", [("ce_id", b"\xff\xfe"), *good[2:]])
+    await send(bench.topic, b"odd-4", b"", good)
+    await send(bench.topic, b"odd-5", None, good)
+    await send(bench.topic, b"odd-6", b"{}", [])
+    await send(bench.topic, b"odd-7", b'{"number": 1}', good)  # key is not the subject
+    await send(bench.topic, b"\xff\x00", b"{}", good)
+    await send(bench.topic, None, b"{}", good)
+    await send(bench.topic, b"odd-8", b"{}", [("content-type", b"text/plain"), *good])
+    for number in range(1, 4):
+        for subject in ("A", "B", "C", "D", "E"):
+            await bench.send(subject, number)
+    for subject in ("A", "B", "C", "D", "E"):
+        await bench.wait_for(subject, [1, 2, 3])
+    blocked = await bench.blocked()
+    assert set(blocked) == {f"odd-{n}" for n in range(1, 9)} | {"hex:ff00", ""}
+    assert set(blocked.values()) == {"parked"}
+
+
+async def test_a_failed_event_is_copied_to_the_dead_letters_once(bench: Bench) -> None:
+    await bench.send("A", 1, "poison")
+    await bench.send("A", 2)
+    await bench.wait_blocked({"A": "parked"})
+
+    async def copied() -> bool:
+        return len(await bench.world.read(f"{bench.group}.dead-letters")) >= 1
+
+    await until(copied)
+    letters = await bench.world.read(f"{bench.group}.dead-letters")
+    assert [letter.key for letter in letters] == [b"A"]
+    headers = dict(letters[0].headers)
+    assert headers["banka-reason"] == b"Permanent: cannot be noted"
+    assert headers["ce_sequence"] == b"1"
+
+
+async def test_an_unknown_version_pauses_its_partition_only(bench: Bench) -> None:
+    await bench.send("A", 1)
+    await bench.wait_for("A", [1])
+    await bench.world.send(bench.topic, "A", b"{}", 2, event_type="banka.ledger.noted.v2")
+    await bench.send("A", 3)
+
+    async def paused() -> bool:
+        checks = (await bench.service.readiness()).checks
+        return "newer than this build" in checks[bench.group]
+
+    await until(paused)
+    others = [s for s in ("B", "C", "D", "E", "F", "G") if not _same_partition(s, "A")]
+    assert others
+    for subject in others:
+        await bench.send(subject, 1)
+        await bench.wait_for(subject, [1])
+    assert (await bench.world.entries(bench.database))["A"] == [1]
+    assert await bench.blocked() == {}
+    assert not (await bench.service.readiness()).ready
+
+
+def _same_partition(one: str, other: str) -> bool:
+    from shared.messaging.outbox import partition_of
+    from tests.integration.messaging.ledger import PARTITIONS
+
+    return partition_of(one, PARTITIONS) == partition_of(other, PARTITIONS)
+
+
+async def test_a_bad_build_halts_instead_of_parking_everything(world: World) -> None:
+    bench = Bench(world, world.topic("notes", 1), await world.database(), Moods(), halt_after=5)
+    for subject in range(12):
+        await bench.send(f"S{subject:02d}", 1, "poison")
+    await bench.service.start()
+
+    async def halted() -> bool:
+        return "failed in a row" in (await bench.service.readiness()).checks[bench.group]
+
+    await until(halted)
+    assert len(await bench.blocked()) < 5
+    await bench.service.stop()
+    # the next build is right: nothing was lost
+    mended = Moods()
+    mended.mended = True
+    again = world.service(bench.database, consumers=[consumer(bench.topic, mended, bench.group)])
+    await again.start()
+    for subject in range(12):
+        await bench.wait_for(f"S{subject:02d}", [1])
+
+
+async def test_an_event_that_kills_the_process_is_parked_after_three_starts(world: World) -> None:
+    topic, database, group = world.topic("notes", 1), await world.database(), f"g.{world.tag}"
+    await world.send(topic, "A", Noted(number=1), 1)
+    await world.send(topic, "K", Noted(number=1, mood="deadly"), 1)
+    await world.send(topic, "B", Noted(number=1), 1)
+    deaths = 0
+    for _ in range(8):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.messaging.process", world.stack.name,
+             world.tag, topic, topic, database, group],
+            stdout=subprocess.DEVNULL, env={**os.environ},
+        )  # fmt: skip
+
+        async def over(process: subprocess.Popen[bytes] = process) -> bool:
+            return process.poll() is not None or (await world.entries(database)).get("B") == [1]
+
+        await until(over, seconds=40)
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+            break
+        deaths += 1
+    assert await world.entries(database) == {"A": [1], "B": [1]}
+    blocked = await world.rows(database, "SELECT subject, reason FROM messaging.blocked_key")
+    assert [tuple(row) for row in blocked] == [("K", "stopped the process while it was applied")]
+    assert 3 <= deaths <= 4
+
+
+def _now() -> Any:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC)
