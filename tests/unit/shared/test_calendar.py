@@ -1,0 +1,107 @@
+"""Working days know the holidays and the make-up days, and refuse to guess a year."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import calendar
+from shared.calendar import (
+    CalendarEndsError,
+    add_working_days,
+    business_day,
+    due_after,
+    is_working_day,
+    next_send_moment,
+    working_days_between,
+)
+from shared.parameters import Calendar
+
+DAYS = st.dates(date(2024, 1, 1), date(2026, 8, 31))
+
+
+def test_national_day_2026_stops_the_clock_and_its_make_up_days_count() -> None:
+    assert not is_working_day(date(2026, 10, 1))  # a Thursday
+    assert not is_working_day(date(2026, 10, 7))
+    assert is_working_day(date(2026, 9, 20))  # a Sunday, make-up day
+    assert is_working_day(date(2026, 10, 10))  # a Saturday, make-up day
+    assert add_working_days(date(2026, 9, 30), 3) == date(2026, 10, 10)
+
+
+@given(DAYS, st.integers(1, 60))
+def test_counting_is_the_inverse_of_adding(day: date, count: int) -> None:
+    end = add_working_days(day, count)
+    assert is_working_day(end)
+    assert working_days_between(day, end) == count
+    assert working_days_between(end, day) == -count
+
+
+def test_adding_none_gives_the_day_itself_or_the_next_working_day() -> None:
+    assert add_working_days(date(2026, 11, 23), 0) == date(2026, 11, 23)
+    assert add_working_days(date(2026, 11, 21), 0) == date(2026, 11, 23)
+    with pytest.raises(ValueError, match="forward"):
+        add_working_days(date(2026, 11, 23), -1)
+
+
+def test_a_year_without_a_notice_is_refused_with_how_to_mend_it() -> None:
+    with pytest.raises(CalendarEndsError, match=r"calendar\.yaml"):
+        is_working_day(date(calendar.last_known_year() + 1, 1, 4))
+    with pytest.raises(CalendarEndsError):
+        add_working_days(date(calendar.last_known_year(), 12, 30), 10)
+
+
+def test_a_year_stated_by_the_bank_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    stated = Calendar.model_validate(
+        {
+            "version": "2030.1",
+            "digest": "0" * 64,
+            "years": {
+                2030: {
+                    "notice": "for this test",
+                    "holidays": ["2030-01-01"],
+                    "working_weekends": ["2030-01-05"],
+                }
+            },
+        }
+    )
+    monkeypatch.setattr(calendar, "load_calendar", lambda: stated)
+    is_working_day.cache_clear()
+    try:
+        assert not is_working_day(date(2030, 1, 1))
+        assert is_working_day(date(2030, 1, 5))
+        assert not is_working_day(date(2030, 1, 6))
+        assert calendar.last_known_year() == 2030
+    finally:
+        is_working_day.cache_clear()
+
+
+def test_the_business_day_turns_at_midnight_in_shanghai() -> None:
+    assert business_day(datetime(2026, 3, 1, 15, 59, 59, tzinfo=UTC)) == date(2026, 3, 1)
+    assert business_day(datetime(2026, 3, 1, 16, 0, tzinfo=UTC)) == date(2026, 3, 2)
+    with pytest.raises(ValueError, match="offset"):
+        business_day(datetime(2026, 3, 1))  # noqa: DTZ001 - what must be refused
+
+
+def test_a_term_ends_with_the_last_second_of_its_last_day() -> None:
+    start = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
+    assert due_after(start, 10) == datetime(2026, 12, 7, 15, 59, 59, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("now", "sent"),
+    [
+        ("2026-03-01T23:59:00", "2026-03-02T00:00:00"),  # 07:59 in Shanghai: at 08:00
+        ("2026-03-02T00:00:00", "2026-03-02T00:00:00"),
+        ("2026-03-02T12:59:59", "2026-03-02T12:59:59"),
+        ("2026-03-02T13:00:00", "2026-03-03T00:00:00"),  # 21:00: tomorrow
+    ],
+)
+def test_messages_that_may_wait_wait_for_the_window(now: str, sent: str) -> None:
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    assert next_send_moment(moment, time(8), time(21)) == datetime.fromisoformat(sent).replace(
+        tzinfo=UTC
+    )
+    assert next_send_moment(moment, time(8), time(21)) - moment < timedelta(hours=12)

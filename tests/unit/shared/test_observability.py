@@ -1,0 +1,138 @@
+"""Logs tell what happened and nothing about whom; traces pass from hop to hop."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.formats import make_synthetic_resident_id
+from shared.identifiers import make_application_number, new_id
+from shared.messaging.outbox import current_traceparent
+from shared.observability import (
+    FloodGate,
+    configure_logging,
+    continue_traceparent,
+    in_trace,
+    mask_numbers,
+    new_traceparent,
+    parse_traceparent,
+)
+from tests.unit.shared.test_formats import BIRTHS
+
+
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[list[dict[str, object]]]:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    configure_logging("intake")
+    read: list[dict[str, object]] = []
+
+    class Reader(list[dict[str, object]]):
+        def __iter__(self) -> Iterator[dict[str, object]]:
+            read.extend(json.loads(line) for line in capsys.readouterr().err.splitlines())
+            return iter(read)
+
+    yield Reader()
+    root.handlers[:] = before
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_a_field_that_is_not_allowed_is_dropped_and_named(
+    lines: list[dict[str, object]],
+) -> None:
+    structlog.get_logger("a").info("party added", party_id="p", name="张三", mobile="13800001234")
+    (line,) = lines
+    assert line["event"] == "party added"
+    assert line["party_id"] == "p"
+    assert line["service"] == "intake"
+    assert line["level"] == "info"
+    assert line["dropped"] == ["mobile", "name"]
+    assert "张三" not in json.dumps(line, ensure_ascii=False)
+
+
+def test_an_exception_is_its_type_and_places_without_its_message(
+    lines: list[dict[str, object]],
+) -> None:
+    try:
+        raise ValueError("张三 lives here")
+    except ValueError as error:
+        structlog.get_logger("a").error("failed", exc_info=True, error=error)
+        logging.getLogger("library").exception("failed too")
+    for line in lines:
+        assert "张三" not in json.dumps(line, ensure_ascii=False)
+        exception = line["exception"]
+        assert isinstance(exception, list)
+        assert exception[0] == "builtins.ValueError"
+        assert "test_observability.py" in exception[1]
+
+
+def test_a_library_s_text_is_masked(lines: list[dict[str, object]]) -> None:
+    logging.getLogger("library").warning("bad number %s", "13800001234")
+    (line,) = lines
+    assert line["event"] == "bad number [mobile]"
+
+
+@given(BIRTHS, st.integers(0, 999))
+def test_id_numbers_are_masked_in_any_text(birth: object, sequence: int) -> None:
+    from datetime import date
+
+    assert isinstance(birth, date)
+    number = make_synthetic_resident_id("31", birth, sequence)
+    assert number not in mask_numbers(f"id={number}, next")
+    assert number not in mask_numbers(f"「{number}」")
+
+
+@given(st.dates(), st.integers(1, 99_999), st.uuids())
+def test_our_own_numbers_stay_readable(day: object, running: int, uid: object) -> None:
+    from datetime import date
+
+    assert isinstance(day, date)
+    if 2000 <= day.year <= 2099:
+        number = make_application_number("3101", day, running)
+        assert mask_numbers(f"application {number}") == f"application {number}"
+    assert mask_numbers(f"{uid} {new_id()[:8]}").startswith(str(uid))
+
+
+def test_other_personal_numbers_are_masked() -> None:
+    assert mask_numbers("call 13800001234.") == "call [mobile]."
+    assert mask_numbers("card 6200000000001234") == "card [card]"
+    assert mask_numbers("to li.si@example.cn") == "to [email]"
+    assert mask_numbers("offset 13800001 at 1.13800001234") == "offset 13800001 at 1.13800001234"
+
+
+def test_a_flood_is_one_line_with_its_count() -> None:
+    gate = FloodGate(("aiokafka",), seconds=0.0)
+    gate._seconds = 1000.0
+
+    def record(name: str) -> logging.LogRecord:
+        return logging.LogRecord(name, logging.ERROR, "f.py", 7, "no broker %s", ("x",), None)
+
+    assert [gate.filter(record("aiokafka.client")) for _ in range(5)] == [True] + [False] * 4
+    assert all(gate.filter(record("shared.messaging")) for _ in range(5))
+    gate._seconds = 0.0
+    last = record("aiokafka.client")
+    assert gate.filter(last)
+    assert last.getMessage() == "no broker x (and 4 more like it)"
+
+
+def test_a_trace_passes_from_hop_to_hop() -> None:
+    first = new_traceparent()
+    second = continue_traceparent(first)
+    assert first != second
+    assert first[3:35] == second[3:35]
+    assert current_traceparent() is None
+    with in_trace(second):
+        assert current_traceparent() == second
+    assert current_traceparent() is None
+    for nonsense in (None, "", "00-0-0-01", f"00-{'0' * 32}-{'1' * 16}-01"):
+        assert parse_traceparent(nonsense) is None
+        assert parse_traceparent(continue_traceparent(nonsense)) is not None
+        with in_trace(nonsense):
+            assert current_traceparent() is None
