@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     secrets_dir: Path = Path("/run/secrets")
     documents_url: str = ""  # obstore URL: file:///…, s3://…
 
+    # names this process among the replicas of its service, and stays the same when it is restarted:
+    # the broker then gives it its partitions back at once; never the same for two processes
+    instance: str = ""
+
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0: any free port
 

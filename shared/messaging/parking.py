@@ -347,7 +347,7 @@ class ParkingLot:
 
     @property
     def state(self) -> str:
-        """"" or what is wrong, in one line."""
+        """ "" or what is wrong, in one line."""
         return "; ".join(f"{what}: {error}" for what, error in self._trouble.items())
 
     async def _retry(self) -> int:

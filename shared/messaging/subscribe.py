@@ -166,6 +166,7 @@ class Subscription:
             reader.topic,
             batch=True,
             group_id=reader.name,
+            group_instance_id=settings.instance or None,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             max_records=reader.max_records,

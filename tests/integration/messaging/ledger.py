@@ -131,6 +131,7 @@ class World:
     services: list[Service] = field(default_factory=list)
     databases: list[str] = field(default_factory=list)
     made: dict[str, int] = field(default_factory=dict)
+    instance: str = ""
     _producer: AIOKafkaProducer | None = None
 
     @property
@@ -143,6 +144,7 @@ class World:
             kafka_user="admin",
             postgres_dsn=self.stack.postgres_dsn,
             secrets_dir=self.stack.secrets_dir,
+            instance=self.instance,
         )
 
     def topic(self, name: str, partitions: int = PARTITIONS, *, full: str | None = None) -> str:

@@ -10,7 +10,7 @@ from tests.integration.messaging.ledger import Moods, World, consumer
 
 
 async def main(stack: str, tag: str, topic: str, echo: str, database: str, group: str) -> None:
-    world = World(local.attach(stack), tag=tag)
+    world = World(local.attach(stack), tag=tag, instance="killed")
     service = world.service(database, consumers=[consumer(topic, Moods(echo), group)])
     await service.start()
     sys.stdout.write("running\n")
