@@ -16,7 +16,7 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import structlog
 from opentelemetry import context, trace
@@ -47,8 +47,10 @@ _FLOOD_SECONDS: Final = 10.0  # one line per message and this long, from the lib
 _FLOODING: Final = ("aiokafka", "kafka", "faststream", "asyncio")
 
 
-def configure_logging(service: str, level: int = logging.INFO) -> None:
-    """Write every log line of this process, libraries' included, as JSON to standard error."""
+def configure_logging(
+    service: str, level: int = logging.INFO, stream: TextIO | None = None
+) -> None:
+    """Write every log line of this process, libraries' included, as JSON; by default to stderr."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -78,7 +80,7 @@ def configure_logging(service: str, level: int = logging.INFO) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False, sort_keys=True),
         ],
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(formatter)
     handler.addFilter(FloodGate(_FLOODING, _FLOOD_SECONDS))
     root = logging.getLogger()

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.observability import in_trace
 from shared.web import i18n
 from shared.web.problems import Problem
 
@@ -80,7 +81,7 @@ class RequestFrame:
             await send(message)
 
         token = _traceparent.set(traceparent)
-        with structlog.contextvars.bound_contextvars(trace_id=trace_id), i18n.in_language(language):
+        with in_trace(traceparent), i18n.in_language(language):
             try:
                 if _from_another_site(scope["method"], headers):
                     refusal = Problem(403, "cross-site", "The request came from another site")

@@ -23,6 +23,7 @@ from starlette.responses import Response
 
 from shared.clock import Clock, format_instant
 from shared.messaging import Quiet, Readiness
+from shared.observability import configure_logging
 from shared.postgres.migrate import migrate
 from shared.settings import Environment, Settings, SettingsError, load_settings
 from shared.web import i18n, static_files
@@ -290,6 +291,7 @@ def run(name: str, build: Callable[[Settings], FastAPI]) -> None:
         raise SystemExit(2)
     try:
         settings = load_settings(name)
+        configure_logging(name)
         if sys.argv[1:] == ["migrate"]:
             applied = asyncio.run(migrate(settings, name))
             sys.stdout.write(f"{name}: {len(applied)} migrations applied\n")
