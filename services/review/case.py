@@ -25,6 +25,7 @@ from shared.messaging import Effect, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
 from shared.parameters import product_of
+from shared.web.i18n import mark
 
 CheckName = Literal["identity", "bureau", "watchlist"]
 CHECKS: tuple[CheckName, ...] = ("identity", "bureau", "watchlist")
@@ -598,9 +599,9 @@ def approval_obstacles(case: Case) -> list[str]:
 
 
 REASONS_AGAINST: dict[str, str] = {
-    "NO_DOCUMENTS": "No document lies with the case",
-    "NO_CONSENT": "The consent to the credit query is missing",
-    "NOT_SCORED": "The policy has not spoken on this case yet",
+    "NO_DOCUMENTS": mark("No document lies with the case"),
+    "NO_CONSENT": mark("The consent to the credit query is missing"),
+    "NOT_SCORED": mark("The policy has not spoken on this case yet"),
     **{code: REASONS[code].words for code in sorted(BLOCKS_APPROVAL)},
     "NO_LIMIT_LEFT": REASONS["NO_LIMIT_LEFT"].words,
 }

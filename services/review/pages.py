@@ -45,6 +45,7 @@ WHY_UNAVAILABLE: Mapping[str, str] = {
     "no-data": mark("Name or ID number is missing in the hand-over"),
     "no-key": mark("The applicant's data was erased or restricted"),
     "not-open": mark("The application was no longer open"),
+    "": mark("No answer after several tries"),
     "unreadable-answer": mark("The answer could not be read"),
 }
 ACTIONS: Mapping[str, tuple[str, str, str]] = {
