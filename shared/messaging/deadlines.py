@@ -108,7 +108,7 @@ class DeadlineLoop:
             if is_infrastructure(error):
                 raise
             metrics.DEADLINES.labels(name, "failed").inc()
-            log.error("deadline failed", name=name, subject=subject, error=one_line(error))
+            log.error("deadline failed", deadline=name, subject=subject, error=one_line(error))
             attempts = await self._pool.fetchval(
                 "SELECT attempts FROM messaging.deadline WHERE name = $1 AND subject = $2",
                 name, subject,
