@@ -24,7 +24,7 @@ def daily_charts(report: DailyReport) -> dict[str, dict[str, Any]]:
 
 
 def _trend(report: DailyReport) -> dict[str, Any]:
-    names = {"submitted": _("Submitted"), "approved": _("Approved"), "declined": _("Declined")}
+    names = {"submitted": _("Handed in"), "approved": _("Approved"), "declined": _("Declined")}
     return {
         "legend": {},
         "xAxis": {"type": "category", "data": [f"{day:%m-%d}" for day, _figures in report.trend]},
@@ -112,7 +112,7 @@ def _stages(report: DailyReport) -> dict[str, Any]:
     return {
         "banka": {"format": "duration"},
         "legend": {},
-        "xAxis": {"type": "value"},
+        "xAxis": {"type": "value", "splitNumber": 4},
         "yAxis": {
             "type": "category",
             "data": [words.state_name(stage.state.value) for stage in stages],
@@ -132,7 +132,7 @@ def _waiting(report: DailyReport) -> dict[str, Any]:
     return {
         "banka": {"format": "duration"},
         "legend": {},
-        "xAxis": {"type": "value"},
+        "xAxis": {"type": "value", "splitNumber": 4},
         "yAxis": {"type": "category", "data": [_("Until the decision")]},
         "series": [
             {

@@ -94,7 +94,7 @@ APPLICANTS: Mapping[str, str] = {
 MESSAGE_STATES: Mapping[str, tuple[str, str]] = {
     "requested": (mark("Waiting to be sent"), "waiting"),
     "sent": (mark("Sent"), "info"),
-    "delivered": (mark("Delivered"), "good"),
+    "delivered": (mark("Reached the customer"), "good"),
     "failed": (mark("Failed"), "bad"),
     "unresolved": (mark("Unknown"), "hold"),
 }
@@ -135,7 +135,7 @@ PARTNERS: Mapping[str, str] = {
 }
 
 FIGURES: Mapping[str, str] = {
-    "submitted": mark("Submitted"),
+    "submitted": mark("Handed in"),
     "material_requested": mark("Material requested"),
     "pre_check_passed": mark("Pre-check passed"),
     "approved": mark("Approved"),
@@ -330,7 +330,8 @@ def who(event: AppliedEvent, staff: Mapping[str, str]) -> str:
     if event.facts.get("staff_id"):
         people.append(event.facts["staff_id"])
     if people:
-        return "、".join(staff.get(person, person) for person in people)
+        between = ", " if current_language() == "en" else "、"
+        return between.join(staff.get(person, person) for person in people)
     key = event.type.removeprefix("banka.").rsplit(".v", 1)[0]
     if key in _BY_CUSTOMER:
         return _("the customer").capitalize()
@@ -392,8 +393,8 @@ def detail(event: AppliedEvent) -> str:
 
 def wanted_words(item: Mapping[str, str]) -> str:
     """One paper or field that is owed, and why."""
-    what = item_name(item["item"])
-    return f"{what}（{code_name(item['code'])}）"
+    what, why = item_name(item["item"]), code_name(item["code"])
+    return f"{what} ({why})" if current_language() == "en" else f"{what}（{why}）"
 
 
 def _of(words: Any) -> str:

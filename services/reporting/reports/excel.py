@@ -205,7 +205,7 @@ class _Workbook:
             for region, (day, window) in self.report.regions.items()
         ]
         self._table(sheet, 3, (_("Region"), _("Day"), _("30 days")), rows)
-        self._chart(sheet, {"type": "column"}, _("Submitted by region"), 3, len(rows),
+        self._chart(sheet, {"type": "column"}, _("Handed in, by region"), 3, len(rows),
                     ((1, _BLUE), (2, _GREY)), at="E3")  # fmt: skip
 
     def _declines(self) -> None:
@@ -287,7 +287,7 @@ class _Workbook:
             (day.isoformat(), figures["submitted"], figures["approved"], figures["declined"])
             for day, figures in self.report.trend
         ]
-        heads = (_("Day"), _("Submitted"), _("Approved"), _("Declined"))
+        heads = (_("Day"), _("Handed in"), _("Approved"), _("Declined"))
         self._table(sheet, 3, heads, rows)
         self._chart(sheet, {"type": "line"}, _("Last 14 days"), 3, len(rows),
                     ((1, _BLUE), (2, _GREEN), (3, _RED)), at="F3")  # fmt: skip

@@ -230,7 +230,7 @@ def test_the_workbook_shows_the_figures_with_charts_and_the_manifest() -> None:
         for row in book["Summary"].iter_rows(min_row=5, max_col=2)
         if row[0].value
     }
-    assert cells["Submitted"] == 3
+    assert cells["Handed in"] == 3
     assert cells["Declined"] == 1  # the other decision fell on the next day
     charts = sum(len(sheet._charts) for sheet in book)  # type: ignore[attr-defined,misc]
     assert charts >= 5
