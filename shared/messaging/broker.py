@@ -114,7 +114,7 @@ class _MetadataResponse(Response):
             CompactArray(
                 ("error_code", Int16),
                 ("name", CompactString("utf-8")),
-                ("topic_id", _Uuid),  # type: ignore[arg-type]
+                ("topic_id", _Uuid),
                 ("is_internal", Boolean),
                 (
                     "partitions",
@@ -146,7 +146,7 @@ class _MetadataRequest(RequestStruct):
         (
             "topics",
             CompactArray(
-                ("topic_id", _Uuid),  # type: ignore[arg-type]
+                ("topic_id", _Uuid),
                 ("name", CompactString("utf-8")),
                 ("tags", TaggedFields),
             ),

@@ -122,7 +122,7 @@ class Gate:
     async def prepare(self, conn: Connection) -> None:
         """Nothing to learn."""
 
-    def unreadable(self, event: Arrived) -> str:
+    def unreadable(self, event: Arrived) -> str:  # noqa: ARG002
         """Nothing a partner sends stops its topic."""
         return ""
 
@@ -264,11 +264,13 @@ class Gate:
             )  # fmt: skip
 
     def next_of(
-        self, waiting: list[tuple[int, Arrived]], cursors: dict[str, int]
+        self,
+        waiting: list[tuple[int, Arrived]],
+        cursors: dict[str, int],  # noqa: ARG002
     ) -> tuple[int, Arrived] | None:
         """The head: partners' events have no numbers."""
         return waiting[0]
 
-    def is_done(self, event: Arrived, cursors: dict[str, int]) -> bool:
+    def is_done(self, event: Arrived, cursors: dict[str, int]) -> bool:  # noqa: ARG002
         """Never known before trying; the permanent table answers then."""
         return False

@@ -18,7 +18,6 @@ from shared.messaging.broker import TopicIdentity
 from shared.messaging.effects import Call, ClearDeadline, Connection, Deadline, Effect, Fact
 from shared.messaging.errors import Permanent
 
-
 MAX_BODY = 800_000  # bytes; a larger record would be refused by the broker and stop its partition
 
 
@@ -85,7 +84,8 @@ WITH wanted AS (
     RETURNING topic, subject, last
 ), logged AS (
     -- positions are drawn after the sort, so after every subject's row is locked
-    INSERT INTO messaging.event_log (topic, part, subject, sequence, id, type, attributes, body, actor)
+    INSERT INTO messaging.event_log
+        (topic, part, subject, sequence, id, type, attributes, body, actor)
     SELECT topic, part, subject,
            n.last - count(*) OVER (PARTITION BY topic, subject)
                   + row_number() OVER (PARTITION BY topic, subject ORDER BY w.nth),

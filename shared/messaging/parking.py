@@ -339,7 +339,7 @@ class ParkingLot:
             try:
                 delay = 0.02 if await work() else 0.2
                 self._trouble.pop(what, None)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - database or broker away: try again later
                 self._trouble[what] = one_line(error)
                 metrics.BACKOFF.labels(f"parking {what}").inc()
                 delay = min(delay * 2, 5.0)

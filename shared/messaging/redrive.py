@@ -50,7 +50,7 @@ class ParkedKey:
 
 @dataclass(frozen=True, slots=True)
 class ParkedDetail:
-    """One parked event as an operator may see it: envelope and place; payload with values masked."""
+    """One parked event as an operator may see it; texts of the payload are masked."""
 
     key: ParkedKey
     event_id: str

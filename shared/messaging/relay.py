@@ -145,7 +145,7 @@ class Relay:
                 log.critical("relay refuses to run", reason=self.state)
                 await self._discard()
                 return
-            except Exception as error:  # noqa: BLE001 - restart from the table, whatever it was
+            except Exception as error:  # whatever it was: restart from the table
                 metrics.BACKOFF.labels("relay").inc()
                 self.state = one_line(error)
                 if not (is_infrastructure(error) or isinstance(error, KafkaError)):

@@ -322,7 +322,7 @@ class Service:
 
     async def quiet(self) -> Quiet:
         """What is still on its way in this service (demo and tests)."""
-        row = await self.pool.fetchrow(_QUIET, self.clock.now(), ATTEMPTS)
+        row = (await self.pool.fetch(_QUIET, self.clock.now(), ATTEMPTS))[0]
         unapplied = await self._unapplied()
         return Quiet(
             outbox=row["outbox"],

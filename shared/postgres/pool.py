@@ -57,9 +57,18 @@ async def open_pool(
         max_size=max_size,
         command_timeout=STATEMENT_TIMEOUT + 5,
         max_inactive_connection_lifetime=300,
+        reset=_keep,
         server_settings=session_settings(f"banka-{service}"),
     )
     return pool
+
+
+async def _keep(_: object) -> None:
+    """Nothing to reset, and so no round trip for every transaction.
+
+    asyncpg itself rolls back what is open; of a session's own state (`SET`, advisory locks,
+    LISTEN) nothing of ours makes any on a pooled connection: use `SET LOCAL`.
+    """
 
 
 async def connect(

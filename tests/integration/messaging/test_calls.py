@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -335,6 +336,10 @@ async def test_a_deadline_is_handled_once_when_its_moment_comes(world: World) ->
     assert await _answers(world, "B") == []
 
 
+def _due_at(at: datetime, state: Any, now: datetime) -> list[Effect]:
+    return [Deadline("due", at)]
+
+
 async def test_a_deadline_set_again_replaces_the_first(world: World) -> None:
     clock = _Clock()
 
@@ -347,7 +352,7 @@ async def test_a_deadline_set_again_replaces_the_first(world: World) -> None:
     )
     for days in (1, 5):
         at = clock.now() + timedelta(days=days)
-        await service.execute(LedgerStore(), "A", lambda s, n, at=at: [Deadline("due", at)])
+        await service.execute(LedgerStore(), "A", partial(_due_at, at))
     clock.instant += timedelta(days=2)
     await service.execute(LedgerStore(), "B", lambda s, n: [Deadline("due", n)])
     await _wait_answers(world, "B", ["due 04"])

@@ -1,0 +1,153 @@
+"""What the kernel decides without broker or database."""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+from asyncpg import exceptions as pg
+from pydantic import BaseModel
+
+from shared.messaging.errors import (
+    ConcurrentApply,
+    Permanent,
+    Rejected,
+    Transient,
+    is_infrastructure,
+    one_line,
+)
+from shared.messaging.outbox import Cause, partition_of
+from shared.messaging.parking import arrived, backoff, freeze_headers, verdict
+from shared.messaging.redrive import masked_payload
+from shared.postgres.migrate import SchemaMismatch, read_migrations
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pg.ConnectionDoesNotExistError(),
+        pg.DeadlockDetectedError(),
+        pg.AdminShutdownError(),
+        pg.DiskFullError(),
+        pg.UndefinedTableError(),
+        pg.LockNotAvailableError(),
+        OSError("gone"),
+        TimeoutError(),
+        KafkaConnectionError(),
+        ConcurrentApply("moved"),
+    ],
+)
+def test_the_machinery_s_errors_count_no_attempt(error: Exception) -> None:
+    assert is_infrastructure(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Permanent("no"),
+        Transient("later"),
+        ValueError("bug"),
+        KeyError("bug"),
+        pg.UniqueViolationError(),
+        pg.CheckViolationError(),
+        pg.NumericValueOutOfRangeError(),
+    ],
+)
+def test_an_event_s_own_errors_are_not_the_machinery_s(error: Exception) -> None:
+    assert not is_infrastructure(error)
+
+
+def test_a_permanent_failure_is_parked_at_once_and_another_after_its_attempts() -> None:
+    assert verdict(Permanent("no"), 1, 5) == "parked"
+    assert [verdict(ValueError("x"), n, 3) for n in (1, 2, 3)] == ["retry", "retry", "parked"]
+
+
+def test_waiting_doubles_with_jitter_up_to_a_bound() -> None:
+    assert 0.375 <= backoff(1) <= 0.625
+    assert 1.5 <= backoff(3) <= 2.5
+    assert backoff(50) <= 75
+
+
+# from Kafka's own UtilsTest: what the Java client's partitioner computes
+@pytest.mark.parametrize(
+    ("key", "hash_"),
+    [
+        ("21", -973932308),
+        ("foobar", -790332482),
+        ("a-little-bit-long-string", -985981536),
+        ("a-little-bit-longer-string", -1486304829),
+        ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
+        ("abc", 479470107),
+    ],
+)
+def test_partitions_are_those_of_kafka_s_own_partitioner(key: str, hash_: int) -> None:
+    assert partition_of(key, 24) == (hash_ & 0x7FFFFFFF) % 24
+
+
+class _Form(BaseModel):
+    name: str
+    age: int
+
+
+def test_one_line_of_an_error_holds_no_values() -> None:
+    with pytest.raises(ValueError, match="age") as caught:
+        _Form.model_validate({"name": "Li Lei", "age": "Li Lei"})
+    assert one_line(caught.value) == "ValidationError: age: int_parsing"
+    assert one_line(ValueError("first\nsecond")) == "ValueError: first"
+    assert one_line(Rejected(("mobile", "FORMAT"))) == "Rejected: mobile: FORMAT"
+
+
+def test_causes_survive_their_writing() -> None:
+    cause = Cause("e", "c", "00-trace", "imported", "staff-1")
+    assert Cause.from_json(cause.to_json()) == cause
+
+
+class _Record:
+    topic, partition, offset, timestamp = "t", 0, 7, 1
+
+    def __init__(self, key: bytes | None, value: bytes | None, headers: object) -> None:
+        self.key, self.value, self.headers = key, value, headers
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "headers", "subject"),
+    [
+        (None, None, (), ""),
+        (b"\xff", b"{}", (("ce_id", None),), "hex:ff"),
+        (b"a\x00b", b"", (("ce_id", b"\xff\xfe"),), "hex:610062"),
+        (b"k", b"{", (("x", b"\xff"),), "k"),
+    ],
+)
+def test_no_record_is_too_odd_to_be_read(
+    key: bytes | None, value: bytes | None, headers: object, subject: str
+) -> None:
+    event = arrived(_Record(key, value, headers))
+    assert event.envelope is None
+    assert event.problem
+    assert event.subject == subject
+    assert event.event_id == "t/0/7"
+
+
+def test_headers_that_are_not_text_are_kept() -> None:
+    assert freeze_headers([("a", None), ("b", b"\xff")]) == '[["a", null], ["b", "/w=="]]'
+
+
+def test_a_masked_payload_shows_codes_and_ids_but_no_text() -> None:
+    body = b'{"application_id": "a1", "name": "Li Lei", "phones": ["138"], "code": "X", "n": 5}'
+    assert masked_payload(body) == {
+        "application_id": "a1",
+        "name": "…",
+        "phones": ["…"],
+        "code": "X",
+        "n": "…",
+    }
+    assert masked_payload(b"{broken") == "(7 bytes that are not JSON)"
+
+
+def test_migrations_are_numbered_without_holes(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "0001_a.sql").write_text("SELECT 1")
+    (tmp_path / "0003_b.sql").write_text("SELECT 1")
+    with pytest.raises(SchemaMismatch, match="0002 is missing"):
+        read_migrations("review", tmp_path)
+    (tmp_path / "0002 c.sql").write_text("SELECT 1")
+    with pytest.raises(SchemaMismatch, match="is named"):
+        read_migrations("review", tmp_path)
