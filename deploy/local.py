@@ -160,7 +160,7 @@ def up(name: str | None = None, *, partitions: int | None = None) -> Stack:
             secrets_dir=secrets_dir,
             partitions=_partitions(folder, partitions),
         )
-        if len(given) < 2:  # noqa: PLR2004  # both servers given: no programs needed
+        if len(given) < 2:  # both servers given: no programs needed
             runtime = prepare()
             # the database is up while the broker still starts
             database = None if "postgres" in given else _start_postgres(stack, runtime, ports)
@@ -180,8 +180,10 @@ def attach(name: str | None = None) -> Stack:
     folder = folder_of(name)
     stopped = [line for line in status(name) if line.state not in ("running", "given")]
     if stopped:
-        raise StackProblem(f"stack {name}: {stopped[0].server} is {stopped[0].state}; banka stack up")
-    variables = {} if len(_given(folder)) == 2 else _read_environment(folder)  # noqa: PLR2004
+        raise StackProblem(
+            f"stack {name}: {stopped[0].server} is {stopped[0].state}; banka stack up"
+        )
+    variables = {} if len(_given(folder)) == 2 else _read_environment(folder)
     variables = {**variables, **{k: v for k, v in os.environ.items() if k in _GIVEN_BY.values()}}
     return Stack(
         name=name,
@@ -324,7 +326,11 @@ def _ports(folder: Path) -> dict[str, int]:
     for use in _PORTS:
         if _alive(_record(folder, holder[use])):
             continue
-        while use not in ports or not _is_free(ports[use]) or list(ports.values()).count(ports[use]) > 1:
+        while (
+            use not in ports
+            or not _is_free(ports[use])
+            or list(ports.values()).count(ports[use]) > 1
+        ):
             ports[use] = free_port()
     kept.write_text(json.dumps(ports))
     return ports
@@ -420,7 +426,9 @@ def _undone_on_interrupt(name: str) -> Iterator[None]:
         raise
 
 
-def _await(what: str, process: subprocess.Popen[bytes] | None, log: Path, ready: Callable[[], bool]) -> None:
+def _await(
+    what: str, process: subprocess.Popen[bytes] | None, log: Path, ready: Callable[[], bool]
+) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not ready():
         if process is not None and process.poll() is not None:
@@ -567,7 +575,13 @@ def _await_postgres(stack: Stack, process: subprocess.Popen[bytes] | None) -> No
 
 # Small and quick: one node holds a few hundred partitions. G1 is named because the class cache is
 # only good for the collector that it was made with.
-_JVM = ("-Xms128m", "-Xmx512m", "-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
+_JVM = (
+    "-Xms128m",
+    "-Xmx512m",
+    "-XX:+UseG1GC",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Djava.awt.headless=true",
+)
 
 
 def _kafka_properties(data: Path, password: str, ports: Mapping[str, int]) -> str:
@@ -662,7 +676,7 @@ class _Broker:
         (self.folder / "log4j2.properties").write_text(_LOG4J.format(log=self.log))
 
     def format(self, password: str) -> None:
-        """Make the data folder with the administrator known to SCRAM; half a folder is made anew."""
+        """Make the data folder, the administrator known to SCRAM; half a folder is made anew."""
         if (self.data / "meta.properties").exists():
             return
         shutil.rmtree(self.data, ignore_errors=True)
@@ -670,15 +684,24 @@ class _Broker:
         arguments = self._arguments(
             "format",
             "kafka.tools.StorageTool",
-            ["format", "-t", cluster, "-c", str(self.properties), "--add-scram",
-             f"SCRAM-SHA-512=[name={ADMIN},password={password}]"],
+            [
+                "format",
+                "-t",
+                cluster,
+                "-c",
+                str(self.properties),
+                "--add-scram",
+                f"SCRAM-SHA-512=[name={ADMIN},password={password}]",
+            ],
         )
         made = subprocess.run(
             [str(self.runtime.java), arguments], capture_output=True, text=True, check=False
         )
         (self.folder / "format.arguments").unlink()
         if made.returncode:
-            raise StackProblem(f"Kafka's data folder could not be made: {made.stderr.strip()[-300:]}")
+            raise StackProblem(
+                f"Kafka's data folder could not be made: {made.stderr.strip()[-300:]}"
+            )
 
     def command(self, *flags: str) -> list[str]:
         arguments = self._arguments("broker", "kafka.Kafka", [str(self.properties)], flags)
@@ -752,7 +775,7 @@ def _train(runtime: Runtime) -> None:
                 env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
             )
         try:
-            settings = {
+            settings: dict[str, str | int] = {
                 "bootstrap.servers": f"{HOST}:{ports['kafka']}",
                 "security.protocol": "SASL_PLAINTEXT",
                 "sasl.mechanism": "SCRAM-SHA-512",

@@ -197,7 +197,7 @@ def _fetch(locked: list[_Locked], lib: Path) -> None:
             except Exception as problem:
                 for partial in incoming.rglob(entry.file_name):
                     partial.unlink()
-                if attempt == 3:  # noqa: PLR2004
+                if attempt == 3:
                     raise RuntimeProblem(
                         f"cannot fetch {entry.group}:{entry.artifact}:{entry.version}"
                         f" ({type(problem).__name__}); is the Maven repository reachable?"

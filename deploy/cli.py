@@ -1,0 +1,159 @@
+"""The command `banka`: the stack, the contracts and the lifecycle, from a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The card office, on events.")
+stack = typer.Typer(no_args_is_help=True, help="A broker and a database of your own.")
+events = typer.Typer(no_args_is_help=True, help="The contracts between the services.")
+app.add_typer(stack, name="stack")
+app.add_typer(events, name="events")
+
+Name = Annotated[str | None, typer.Option(help="BANKA_STACK, else `default`")]
+
+
+@stack.command("up")
+def stack_up(name: Name = None) -> None:
+    """Start the broker and the database; says where they are."""
+    from deploy import local
+
+    running = local.up(name)
+    for key, value in running.environment().items():
+        typer.echo(f"{key}={value}")
+
+
+@stack.command("down")
+def stack_down(name: Name = None) -> None:
+    """Stop them; the data stay."""
+    from deploy import local
+
+    stopped = local.down(name)
+    typer.echo(f"stopped: {', '.join(stopped) if stopped else 'nothing was running'}")
+
+
+@stack.command("status")
+def stack_status(name: Name = None) -> None:
+    """What runs, and where. Exit code 1 unless all of it does."""
+    from deploy import local
+
+    lines = local.status(name)
+    for line in lines:
+        pid = f"  pid {line.pid}" if line.pid else ""
+        typer.echo(f"{line.server:<10} {line.state:<8} {line.address}{pid}")
+    if any(line.state not in ("running", "given") for line in lines):
+        raise typer.Exit(1)
+
+
+@stack.command("logs")
+def stack_logs(name: Name = None, lines: int = 40) -> None:
+    """The end of every log."""
+    from deploy import local
+
+    for path in sorted((local.folder_of(local.stack_name(name)) / "logs").glob("*.log")):
+        typer.echo(f"== {path.name}")
+        text = path.read_text(encoding="utf-8", errors="replace")
+        typer.echo("\n".join(text.splitlines()[-lines:]))
+
+
+@stack.command("purge")
+def stack_purge() -> None:
+    """Stop every stack of this checkout and remove its data."""
+    from deploy import local
+
+    for name in local.names():
+        local.purge(name)
+        typer.echo(f"removed {name}")
+
+
+@app.command()
+def provision(name: Name = None) -> None:
+    """Make topics, users, rights and databases, where they are missing."""
+    from deploy import local
+    from deploy.provision import provision as make
+
+    lines = asyncio.run(make(local.attach(name)))
+    typer.echo("\n".join(lines) if lines else "nothing was missing")
+
+
+@app.command()
+def lifecycle() -> None:
+    """Every state of an application: who moves it, who owns it, how long it may be silent."""
+    from shared.events.lifecycle import MOVES, OWNERS, State
+
+    table = Table("state", "authority", "desk", "waiting on", "longest silence", "leaves by")
+    for state in State:
+        owner = OWNERS.get(state)
+        exits = sorted(
+            f"{payload.type.removeprefix('banka.')} -> {moves[state]}"
+            for payload, moves in MOVES.items()
+            if state in moves
+        )
+        if owner is None:
+            table.add_row(state, "-", "-", "-", "-", "final")
+        else:
+            table.add_row(
+                state,
+                owner.authority,
+                owner.desk,
+                owner.waiting_on,
+                str(owner.silence),
+                "\n".join(exits),
+            )
+    _console().print(table)
+
+
+@events.command("catalog")
+def events_catalog() -> None:
+    """Every topic and event type: who says it, who listens, what it means."""
+    from shared.events.catalog import TOPICS
+
+    table = Table("topic", "type", "publisher", "consumers", "meaning")
+    for topic in TOPICS:
+        for payload in topic.payloads:
+            table.add_row(
+                topic.name,
+                payload.type,
+                topic.publisher
+                if topic.publisher == "partner"
+                else payload.__module__.rpartition(".")[2],
+                ", ".join(topic.consumers) or "-",
+                " ".join((payload.__doc__ or "").split()),
+            )
+    _console().print(table)
+
+
+@events.command("write-docs")
+def events_write_docs() -> None:
+    """Write schemas, AsyncAPI and the README's diagram; refuses to break a published schema."""
+    from deploy import contracts
+
+    written = contracts.write()
+    for path in written:
+        typer.echo(f"wrote {path.relative_to(contracts.ROOT)}")
+    if not written:
+        typer.echo("everything is up to date")
+
+
+def _console() -> Console:
+    """Wide enough for the tables where nobody looks at a terminal."""
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def main() -> None:
+    """Entry point: what goes wrong in a known way is one line and exit code 1."""
+    from deploy.contracts import BreakingChangeError
+    from deploy.local import StackProblem
+    from deploy.runtime import RuntimeProblem
+
+    try:
+        app()
+    except (StackProblem, RuntimeProblem, BreakingChangeError) as problem:
+        typer.echo(f"banka: {problem}", err=True)
+        sys.exit(1)

@@ -1,0 +1,208 @@
+"""Makes on a broker and a database server what the catalogue says: topics, users, databases.
+
+May be run again at any time; it adds what is missing and takes nothing away. A right is given to
+one user for one topic or group and for what they do with it, never more: nobody but the
+administrator may make a topic.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+
+from deploy.local import Stack
+from deploy.secret_files import ADMIN, VAULT_OWNER, kafka_users
+from shared.events import catalog
+
+VAULT = "banka_vault"
+_TIMEOUT = 30.0
+_SCRAM_ITERATIONS = 4096
+# A message is at most as large as our own producers make them; a partner's paper may be larger.
+_MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One user may do one thing to one topic or to the groups that begin with a name."""
+
+    user: str
+    operation: str  # READ | WRITE | DESCRIBE
+    kind: str  # topic | group
+    name: str
+    prefixed: bool = False
+
+
+def rights(partitions: int = catalog.PARTITIONS) -> Iterator[Right]:
+    """Every right that the catalogue gives."""
+    for topic in catalog.deployed_topics(partitions):
+        for user in topic.writers:
+            yield Right(user, "WRITE", "topic", topic.name)
+            yield Right(user, "DESCRIBE", "topic", topic.name)
+            # a publisher compares the end of its topic with its own log before it publishes
+            if user in catalog.SERVICES:
+                yield Right(user, "READ", "topic", topic.name)
+        for user in topic.readers:
+            yield Right(user, "READ", "topic", topic.name)
+            yield Right(user, "DESCRIBE", "topic", topic.name)
+    for user in (*catalog.SERVICES, *(partner.name for partner in catalog.PARTNERS)):
+        yield Right(user, "READ", "group", f"{user}.", prefixed=True)
+
+
+async def provision(stack: Stack) -> list[str]:
+    """Make everything; returns one line for each thing that was missing.
+
+    Raises KafkaException or asyncpg.PostgresError where a server refuses.
+    """
+    admin = AdminClient({**stack.kafka_admin()})
+    lines = _topics(admin, stack.partitions)
+    if stack.kafka_security != "PLAINTEXT":
+        lines += _users(admin, stack)
+        _rights(admin, stack.partitions)
+    return lines + await _databases(stack)
+
+
+def _topics(admin: Any, partitions: int) -> list[str]:
+    existing = admin.list_topics(timeout=_TIMEOUT).topics
+    missing = [
+        NewTopic(
+            topic.name,
+            num_partitions=topic.partitions,
+            replication_factor=-1,  # the broker's default: 1 alone, 3 in a cluster
+            config={
+                "retention.ms": str(topic.retention_ms),
+                "max.message.bytes": str(_MAX_MESSAGE_BYTES),
+            },
+        )
+        for topic in catalog.deployed_topics(partitions)
+        if topic.name not in existing
+    ]
+    if missing:
+        _settle(admin.create_topics(missing, operation_timeout=_TIMEOUT).values())
+    return [f"topic {topic.topic}" for topic in missing]
+
+
+def _users(admin: Any, stack: Stack) -> list[str]:
+    wanted = [user for user in kafka_users() if user != ADMIN]
+    missing = _unknown(admin, wanted)
+    if missing:
+        changes = [
+            UserScramCredentialUpsertion(
+                user,
+                ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _SCRAM_ITERATIONS),
+                stack.secret(f"kafka-{user}").encode(),
+            )
+            for user in missing
+        ]
+        _settle(admin.alter_user_scram_credentials(changes).values())
+        _await_users(admin, missing)
+    return [f"user {user}" for user in missing]
+
+
+def _await_users(admin: Any, users: list[str]) -> None:
+    """The controller answers before the brokers know: wait until they do."""
+    end = time.monotonic() + _TIMEOUT
+    while unknown := _unknown(admin, users):
+        if time.monotonic() > end:
+            raise KafkaException(f"the broker does not know {', '.join(unknown)} yet; try again")
+        time.sleep(0.05)
+
+
+def _unknown(admin: Any, users: list[str]) -> list[str]:
+    unknown = []
+    for user, answer in admin.describe_user_scram_credentials(users).items():
+        try:
+            answer.result(_TIMEOUT)
+        except KafkaException as problem:
+            if problem.args[0].code() != KafkaError.RESOURCE_NOT_FOUND:
+                raise
+            unknown.append(user)
+    return unknown
+
+
+def _rights(admin: Any, partitions: int) -> None:
+    bindings = {
+        AclBinding(
+            ResourceType.TOPIC if right.kind == "topic" else ResourceType.GROUP,
+            right.name,
+            ResourcePatternType.PREFIXED if right.prefixed else ResourcePatternType.LITERAL,
+            f"User:{right.user}",
+            "*",
+            AclOperation[right.operation],
+            AclPermissionType.ALLOW,
+        )
+        for right in rights(partitions)
+    }
+    _settle(admin.create_acls(list(bindings), request_timeout=_TIMEOUT).values())
+
+
+def _settle(futures: Iterable[Any]) -> None:
+    for future in futures:
+        future.result(_TIMEOUT)
+
+
+def database_of(service: str) -> str:
+    """The name of a service's database."""
+    return f"banka_{service}"
+
+
+async def _databases(stack: Stack) -> list[str]:
+    made: list[str] = []
+    server = await asyncpg.connect(stack.superuser_url())
+    try:
+        roles = [f"{service}_{duty}" for service in catalog.SERVICES for duty in ("owner", "app")]
+        for role in (*roles, VAULT_OWNER):
+            if await server.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role) is None:
+                await _execute(
+                    server,
+                    "CREATE ROLE %I LOGIN PASSWORD %L",
+                    role,
+                    stack.secret(f"postgres-{role}"),
+                )
+                made.append(f"role {role}")
+        owners = {database_of(service): f"{service}_owner" for service in catalog.SERVICES}
+        visitors: dict[str, tuple[str, ...]] = {
+            database_of(service): (f"{service}_app",) for service in catalog.SERVICES
+        }
+        owners[VAULT] = VAULT_OWNER
+        visitors[VAULT] = ("intake_app", "review_app", "notify_app")
+        for database, owner in owners.items():
+            if await server.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+                continue
+            await _execute(server, "CREATE DATABASE %I OWNER %I", database, owner)
+            await _execute(server, "REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC", database)
+            for visitor in visitors[database]:
+                await _execute(server, "GRANT CONNECT ON DATABASE %I TO %I", database, visitor)
+            inside = await asyncpg.connect(stack.superuser_url(database))
+            try:
+                await _execute(inside, "ALTER SCHEMA public OWNER TO %I", owner)
+                for visitor in visitors[database]:
+                    await _execute(inside, "GRANT USAGE ON SCHEMA public TO %I", visitor)
+            finally:
+                await inside.close()
+            made.append(f"database {database}")
+    finally:
+        await server.close()
+    return made
+
+
+async def _execute(conn: Any, template: str, *names: str) -> None:
+    """DDL takes no parameters: the server itself quotes the names into the statement."""
+    places = ", ".join(f"${n}::text" for n in range(2, len(names) + 2))
+    await conn.execute(await conn.fetchval(f"SELECT format($1, {places})", template, *names))

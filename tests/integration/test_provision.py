@@ -1,0 +1,151 @@
+"""What provisioning makes on a real broker and database, and what it keeps people from."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
+from confluent_kafka.admin import AdminClient
+
+from deploy import local
+from deploy.provision import provision
+from shared.events import catalog
+from shared.messaging.broker import connection
+from shared.postgres.migrate import migrate
+from shared.settings import Environment, Settings
+from tests.stack import running
+
+
+@pytest.fixture(scope="module")
+def office() -> Iterator[local.Stack]:
+    with running("provision-test") as stack:
+        yield stack
+
+
+def _settings(stack: local.Stack, user: str) -> Settings:
+    return Settings(
+        service=user,
+        environment=Environment.TEST,
+        kafka_bootstrap=stack.kafka_bootstrap,
+        kafka_user=user,
+        postgres_dsn=stack.postgres_dsn,
+        secrets_dir=stack.secrets_dir,
+    )
+
+
+async def test_everything_is_made_once(office: local.Stack) -> None:
+    await provision(office)
+    assert await provision(office) == []
+    topics = AdminClient({**office.kafka_admin()}).list_topics(timeout=20).topics
+    for topic in catalog.deployed_topics(office.partitions):
+        assert len(topics[topic.name].partitions) == topic.partitions
+
+
+@pytest.mark.parametrize(
+    ("user", "topic"),
+    [
+        ("notify", "banka.applications"),
+        ("reporting", "banka.applications"),
+        ("mobile-app", "banka.inbound.card-factory"),
+        ("mobile-app", "banka.applications"),
+        ("review", "banka.contacts"),
+    ],
+)
+async def test_nobody_writes_where_the_catalogue_does_not_let_them(
+    office: local.Stack, user: str, topic: str
+) -> None:
+    await provision(office)
+    producer = AIOKafkaProducer(**connection(_settings(office, user)), request_timeout_ms=5000)
+    await producer.start()
+    try:
+        with pytest.raises(TopicAuthorizationFailedError):
+            await producer.send_and_wait(topic, b"x", partition=0)
+    finally:
+        await producer.stop()
+
+
+async def test_a_partner_writes_to_its_own_topic_and_reads_its_own_answers(
+    office: local.Stack,
+) -> None:
+    await provision(office)
+    settings = _settings(office, "mobile-app")
+    producer = AIOKafkaProducer(**connection(settings), enable_idempotence=True)
+    await producer.start()
+    try:
+        sent = await producer.send_and_wait("banka.inbound.mobile-app", b"x", key=b"k")
+        assert sent.offset >= 0
+    finally:
+        await producer.stop()
+    consumer = AIOKafkaConsumer(
+        "banka.outbound.mobile-app", **connection(settings), group_id="mobile-app.answers"
+    )
+    await consumer.start()
+    await consumer.stop()
+
+
+async def test_a_group_of_somebody_else_is_refused(office: local.Stack) -> None:
+    await provision(office)
+    consumer = AIOKafkaConsumer(
+        "banka.outbound.mobile-app",
+        **connection(_settings(office, "mobile-app")),
+        group_id="intake.applications",
+    )
+    try:
+        with pytest.raises(GroupAuthorizationFailedError):
+            await consumer.start()
+    finally:
+        await consumer.stop()
+
+
+async def test_a_service_reaches_its_own_database_alone(office: local.Stack) -> None:
+    await provision(office)
+    address = office.postgres_dsn.removeprefix("postgresql://")
+    password = office.secret("postgres-notify_app")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await asyncpg.connect(f"postgresql://notify_app:{password}@{address}/banka_review")
+    for database in ("banka_notify", "banka_vault"):
+        conn = await asyncpg.connect(f"postgresql://notify_app:{password}@{address}/{database}")
+        await conn.close()
+    reporting = office.secret("postgres-reporting_app")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await asyncpg.connect(f"postgresql://reporting_app:{reporting}@{address}/banka_vault")
+
+
+async def test_what_was_said_cannot_be_rewritten(office: local.Stack) -> None:
+    await provision(office)
+    await migrate(_settings(office, "notify"), "notify")
+    address = office.postgres_dsn.removeprefix("postgresql://")
+    password = office.secret("postgres-notify_app")
+    conn = await asyncpg.connect(f"postgresql://notify_app:{password}@{address}/banka_notify")
+    try:
+        assert await conn.fetchval("SELECT count(*) FROM messaging.event_log") == 0
+        for statement in (
+            "UPDATE messaging.event_log SET body = ''",
+            "DELETE FROM messaging.event_log",
+            "DELETE FROM messaging.audit",
+            "CREATE TABLE public.mine (x int)",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await conn.execute(statement)
+    finally:
+        await conn.close()
+
+
+def test_a_stack_keeps_its_state_and_leaves_nothing_behind() -> None:
+    with running("restart-test") as stack:
+        local.down(stack.name)
+        assert {line.state for line in local.status(stack.name)} == {"stopped"}
+        again = local.up(stack.name)
+        assert again.kafka_bootstrap == stack.kafka_bootstrap
+        assert {line.state for line in local.status(stack.name)} == {"running"}
+
+        for line in local.status(stack.name):
+            assert line.pid is not None
+            os.kill(line.pid, signal.SIGKILL)
+        local.up(stack.name)
+        assert {line.state for line in local.status(stack.name)} == {"running"}
