@@ -144,7 +144,7 @@ BY_TYPE: dict[str, type[Payload]] = {payload.type: payload for payload in _LIFEC
 """The events of an application's lifecycle by CloudEvents type."""
 
 
-class IllegalTransition(Exception):  # noqa: N818 - the domain's word for it
+class IllegalTransition(Exception):
     """This event cannot happen to an application in this state."""
 
     def __init__(self, state: State | None, event_type: str) -> None:

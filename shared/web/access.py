@@ -28,7 +28,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-class SignInNeeded(Exception):  # noqa: N818 - a state, not a fault
+class SignInNeeded(Exception):
     """Nobody is signed in; a page leads to the sign-in page and back, the API answers 401."""
 
     def __init__(self, back_to: str) -> None:

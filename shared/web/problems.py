@@ -69,7 +69,7 @@ class FieldError:
 
 
 @dataclass
-class Problem(Exception):  # noqa: N818 - RFC 9457's own word
+class Problem(Exception):
     """An error that the caller is told about. `code` is stable and documented; `title` is English.
 
     `extra` adds members of its own to the problem, such as the state that stands in the way.
