@@ -508,6 +508,9 @@ def decide_sign(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
     proposal = _to_sign(case, staff_id)
     if proposal.outcome == "approve" and approval_obstacles(case):
         raise CaseError("not-approvable", "The evidence changed since the proposal: send it back")
+    found = case.recommendation
+    if proposal.limit is not None and found is not None and proposal.limit > found.ceiling:
+        raise CaseError("limit-too-high", f"At most {found.ceiling} may be granted by now")
     signed = review.ReviewSigned(**case.fields(), staff_id=staff_id, outcome="confirmed")
     case.note(now, staff_id, "signed")
     decided = _decide(

@@ -1,0 +1,122 @@
+"""Cases, inputs and recommendations for review's tests: good in every respect unless said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from services.review.case import Case, HandOver, Recommendation, Scope, apply_recommendation
+from services.review.limits import LimitTerms
+from services.review.policy import BureauRecord, PolicyInputs, ProductTerms
+from shared.events.intake import HandedDocument
+from shared.events.lifecycle import State
+from shared.events.payload import CreditConsent, Party, PartyRole
+from shared.money import Money
+from shared.privacy.sealing import Sealed
+
+NOW = datetime(2026, 11, 3, 2, 0, tzinfo=UTC)
+SIGNED = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
+SEALED = Sealed("bk1.0193a1b2-0000-7000-8000-000000000001." + "A" * 40)
+TERMS = ProductTerms(
+    LimitTerms(Money.of(3000), Money.of(50_000), Money.of(100), Money.of(200_000)), "6", 18, 65
+)
+RECORD = BureauRecord(
+    score=720,
+    overdue_24m=0,
+    max_overdue_days_24m=0,
+    queries_3m=2,
+    open_cards=2,
+    other_bank_limits=600_000,
+    monthly_debt=50_000,
+    adverse=False,
+)
+
+
+def inputs(**changes: Any) -> PolicyInputs:
+    """A salaried existing relationship that the policy approves; `bureau_…` changes the record."""
+    record = {
+        name.removeprefix("bureau_"): changes.pop(name)
+        for name in list(changes)
+        if name.startswith("bureau_")
+    }
+    good = PolicyInputs(
+        applicant_type="salaried",
+        product="standard",
+        product_version="2026.1",
+        new_to_bank=False,
+        age=30,
+        monthly_income=1_000_000,
+        stated_limits=0,
+        requested_limit=None,
+        own_existing=0,
+        warnings=0,
+        identity="match",
+        watchlist="clear",
+        bureau=replace(RECORD, **record),
+        terms=TERMS,
+    )
+    return replace(good, **changes)
+
+
+def hand_over(**changes: Any) -> HandOver:
+    good = HandOver(
+        parties=[
+            Party(
+                party_id="0193a1b2-0000-7000-8000-00000000000a",
+                person="0193a1b2-0000-7000-8000-00000000000b",
+                role=PartyRole.APPLICANT,
+                fields={"name": SEALED, "id_number": SEALED, "monthly_income": SEALED},
+            )
+        ],
+        consent=CreditConsent(signed_at=SIGNED, purpose="信用卡审批"),
+        documents=[
+            HandedDocument(
+                document_id="d1", item="id_front", sha256="0" * 64, media_type="image/png"
+            )
+        ],
+        new_to_bank=True,
+        age_band="26-35",
+        income_band="10000-19999",
+        requested_limit=None,
+        warnings=[],
+        submitted_at=SIGNED,
+        handed_at=NOW,
+    )
+    return replace(good, **changes)
+
+
+def case(state: State | None = State.CHECKING, **changes: Any) -> Case:
+    """A case that was handed over; `state` and any field as wanted."""
+    return Case(
+        application_id="0193a1b2-0000-7000-8000-0000000000ff",
+        state=state,
+        state_version=4,
+        scope=Scope("110120261103000017", "1101", "11", "web", "standard", "2026.1", "salaried"),
+        hand_over=hand_over(),
+        **changes,
+    )
+
+
+def recommendation(**changes: Any) -> Recommendation:
+    good = Recommendation(
+        outcome="refer",
+        advice="approve",
+        findings=("NEW_TO_BANK",),
+        limit=Money.of(20_000),
+        ceiling=Money.of(40_000),
+        inputs=str(SEALED),
+        verdict=str(SEALED),
+        policy_version="2026.1",
+        policy_digest="f" * 64,
+        at=NOW,
+    )
+    return replace(good, **changes)
+
+
+def referred(**changes: Any) -> Case:
+    """A case in the reviewers' queue."""
+    waiting = case()
+    list(apply_recommendation(waiting, recommendation(**changes), NOW))
+    assert waiting.state is State.MANUAL_REVIEW
+    return waiting

@@ -1,0 +1,453 @@
+"""What may be decided about a case, by whom, and in which order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from services.review import case as cases
+from services.review.case import Case, CaseError, Recommendation
+from services.review.reason_codes import REASONS
+from shared.events import intake, review
+from shared.events.intake import WantedItem
+from shared.events.lifecycle import MOVES, State
+from shared.events.review import DeclineCategory
+from shared.messaging import Effect, Fact
+from shared.messaging.errors import Permanent
+from shared.money import Money
+from tests.unit.review.builders import NOW, case, hand_over, recommendation, referred
+
+FIRST, SECOND = "staff-1", "staff-2"
+
+
+def payloads(effects: Iterable[Effect]) -> list[Any]:
+    return [effect.data for effect in effects if isinstance(effect, Fact)]
+
+
+def names(effects: Iterable[Effect]) -> list[str]:
+    return [type(payload).__name__ for payload in payloads(effects)]
+
+
+def claimed() -> Case:
+    waiting = referred()
+    list(cases.decide_claim(waiting, FIRST, NOW))
+    return waiting
+
+
+def proposed(outcome: str = "approve") -> Case:
+    mine = claimed()
+    if outcome == "approve":
+        list(cases.decide_propose_approval(mine, FIRST, Money.of(20_000), "", NOW))
+    else:
+        list(cases.decide_propose_decline(mine, FIRST, "BUREAU_ADVERSE", "sealed", NOW))
+    return mine
+
+
+# --- what the policy decides -------------------------------------------------------------------
+
+
+def test_policy_approves_at_once_what_it_may_approve_alone() -> None:
+    checking = case()
+    found = recommendation(outcome="approve", findings=())
+    completed, approved = payloads(cases.apply_recommendation(checking, found, NOW))
+    assert isinstance(completed, review.ChecksCompleted)
+    assert isinstance(approved, review.ApplicationApproved)
+    assert (approved.automatic, approved.decided_by, approved.limit) == (
+        True,
+        [],
+        Money.of(20_000),
+    )
+    assert (checking.state, checking.state_version) == (State.APPROVED, 6)
+    (decision,) = checking.decisions
+    assert (decision.inputs, decision.policy_digest) == (found.inputs, found.policy_digest)
+
+
+def test_policy_declines_with_category_and_cool_down() -> None:
+    checking = case()
+    found = recommendation(
+        outcome="decline", advice="decline", findings=("QUERIES_EXCESSIVE", "SCORE_TOO_LOW")
+    )
+    declined = payloads(cases.apply_recommendation(checking, found, NOW))[-1]
+    assert isinstance(declined, review.ApplicationDeclined)
+    assert declined.category is DeclineCategory.CREDIT_HISTORY
+    assert declined.reapply_from == date(2026, 11, 3) + timedelta(days=90)
+    assert declined.reason_codes == ["CREDIT_HISTORY", "TOO_MANY_QUERIES"]
+
+
+def test_an_approval_without_a_limit_goes_to_a_person() -> None:
+    checking = case()
+    found = recommendation(outcome="approve", findings=(), limit=Money.zero())
+    assert names(cases.apply_recommendation(checking, found, NOW))[-1] == "ApplicationReferred"
+
+
+def test_suspicion_holds_the_case_and_says_nothing_else() -> None:
+    checking = case()
+    found = recommendation(outcome="hold", findings=("WATCHLIST_HIT", "NEW_TO_BANK"))
+    facts = payloads(cases.apply_recommendation(checking, found, NOW))
+    assert [type(fact).__name__ for fact in facts] == ["ChecksCompleted", "ApplicationHeld"]
+    assert "WATCHLIST" not in "".join(fact.model_dump_json() for fact in facts)
+    assert all("WATCHLIST_HIT" not in str(entry.details) for entry in checking.entries)
+    assert checking.state is State.ON_HOLD
+
+
+def test_a_verdict_for_an_application_that_is_gone_changes_nothing() -> None:
+    for state in (State.WITHDRAWN, State.APPROVED, State.AWAITING_MATERIAL):
+        gone = case(state)
+        assert list(cases.apply_recommendation(gone, recommendation(), NOW)) == []
+        assert gone.state is state
+        assert gone.recommendation is None
+
+
+# --- claim -------------------------------------------------------------------------------------
+
+
+def test_two_reviewers_never_get_the_same_case() -> None:
+    mine = claimed()
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_claim(mine, SECOND, NOW))
+    assert refused.value.code == "claimed"
+    assert mine.claimed_by == FIRST
+
+
+def test_claiming_ones_own_case_again_does_nothing() -> None:
+    assert list(cases.decide_claim(claimed(), FIRST, NOW)) == []
+
+
+def test_a_case_put_back_can_be_claimed_by_another() -> None:
+    mine = claimed()
+    list(cases.decide_put_back(mine, FIRST, NOW))
+    assert names(cases.decide_claim(mine, SECOND, NOW)) == ["ReviewClaimed"]
+
+
+@pytest.mark.parametrize("state", [State.CHECKING, State.ON_HOLD, State.APPROVED, State.WITHDRAWN])
+def test_only_what_lies_in_the_queue_is_claimed(state: State) -> None:
+    with pytest.raises(CaseError, match="queue"):
+        list(cases.decide_claim(case(state), FIRST, NOW))
+
+
+# --- four eyes ---------------------------------------------------------------------------------
+
+
+def test_a_decision_counts_only_with_the_second_signature() -> None:
+    waiting = proposed()
+    assert waiting.decisions == []
+    signed, approved = payloads(cases.decide_sign(waiting, SECOND, NOW))
+    assert (signed.staff_id, signed.outcome) == (SECOND, "confirmed")
+    assert approved.decided_by == [FIRST, SECOND]
+    assert approved.automatic is False
+    assert waiting.state is State.APPROVED
+
+
+def test_the_same_person_never_signs_twice() -> None:
+    for outcome in ("approve", "decline"):
+        waiting = proposed(outcome)
+        with pytest.raises(CaseError) as refused:
+            list(cases.decide_sign(waiting, FIRST, NOW))
+        assert refused.value.code == "same-person"
+        with pytest.raises(CaseError):
+            list(cases.decide_return(waiting, FIRST, "sealed", NOW))
+        assert waiting.state is State.MANUAL_REVIEW
+
+
+def test_nothing_is_signed_that_nobody_proposed() -> None:
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_sign(claimed(), SECOND, NOW))
+    assert refused.value.code == "nothing-proposed"
+
+
+def test_a_returned_proposal_lies_with_the_first_reviewer_again() -> None:
+    waiting = proposed()
+    assert names(cases.decide_return(waiting, SECOND, "sealed", NOW)) == ["ReviewSigned"]
+    assert (waiting.proposal, waiting.claimed_by, waiting.returned) == (None, FIRST, "sealed")
+    assert names(cases.decide_propose_approval(waiting, FIRST, Money.of(10_000), "", NOW)) == [
+        "ReviewProposed"
+    ]
+
+
+def test_a_proposal_is_not_changed_behind_the_second_persons_back() -> None:
+    waiting = proposed()
+    items = [WantedItem(item="income_proof", code="DOC_MISSING")]
+    limit = Money.of(10_000)
+    acts: list[Callable[[], Iterable[Effect]]] = [
+        lambda: cases.decide_propose_approval(waiting, FIRST, limit, "", NOW),
+        lambda: cases.decide_propose_decline(waiting, FIRST, "BUREAU_ADVERSE", "sealed", NOW),
+        lambda: cases.decide_put_back(waiting, FIRST, NOW),
+        lambda: cases.decide_want_material(waiting, FIRST, items, NOW),
+    ]
+    for act in acts:
+        with pytest.raises(CaseError) as refused:
+            list(act())
+        assert refused.value.code == "proposed"
+
+
+def test_only_who_claimed_the_case_proposes() -> None:
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_propose_approval(claimed(), SECOND, Money.of(10_000), "", NOW))
+    assert refused.value.code == "not-yours"
+
+
+# --- preconditions of an approval --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limit", "code"),
+    [
+        (Money.of(40_100), "limit-too-high"),
+        (Money.of(2_900), "limit-not-fitting"),
+        (Money.of("20000.01"), "limit-not-fitting"),
+        (Money.of(20_050), "limit-not-fitting"),
+        (Money.zero(), "limit-not-fitting"),
+    ],
+)
+def test_limit_keeps_to_ceiling_smallest_and_step(limit: Money, code: str) -> None:
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_propose_approval(claimed(), FIRST, limit, "", NOW))
+    assert refused.value.code == code
+
+
+def test_the_ceiling_itself_may_be_granted() -> None:
+    assert names(cases.decide_propose_approval(claimed(), FIRST, Money.of(40_000), "", NOW))
+
+
+@pytest.mark.parametrize("code", sorted(cases.BLOCKS_APPROVAL))
+def test_nobody_approves_against_a_blocking_finding(code: str) -> None:
+    waiting = referred(findings=("NEW_TO_BANK", code))
+    list(cases.decide_claim(waiting, FIRST, NOW))
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_propose_approval(waiting, FIRST, Money.of(10_000), "", NOW))
+    assert refused.value.code == "not-approvable"
+
+
+@pytest.mark.parametrize("missing", [{"documents": []}, {"consent": None}])
+def test_nobody_approves_without_documents_or_consent(missing: dict[str, Any]) -> None:
+    mine = claimed()
+    mine.hand_over = hand_over(**missing)
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_propose_approval(mine, FIRST, Money.of(10_000), "", NOW))
+    assert refused.value.code == "not-approvable"
+
+
+def test_evidence_that_changed_since_the_proposal_stops_the_signature() -> None:
+    waiting = proposed()
+    renewed = recommendation(findings=("NEW_TO_BANK", "IDENTITY_UNAVAILABLE"))
+    list(cases.apply_recommendation(waiting, renewed, NOW))
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_sign(waiting, SECOND, NOW))
+    assert refused.value.code == "not-approvable"
+    assert waiting.state is State.MANUAL_REVIEW
+
+
+def test_a_lower_ceiling_since_the_proposal_stops_the_signature() -> None:
+    waiting = proposed()
+    list(cases.apply_recommendation(waiting, recommendation(ceiling=Money.of(15_000)), NOW))
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_sign(waiting, SECOND, NOW))
+    assert refused.value.code == "limit-too-high"
+
+
+# --- decline -----------------------------------------------------------------------------------
+
+
+def test_every_catalogued_reason_declines_with_its_category() -> None:
+    for reason in (one for one in REASONS.values() if one.effect == "decline"):
+        mine = claimed()
+        list(cases.decide_propose_decline(mine, FIRST, reason.code, "sealed", NOW))
+        declined = payloads(cases.decide_sign(mine, SECOND, NOW))[-1]
+        assert declined.category is reason.category
+        assert mine.category == reason.category
+
+
+@pytest.mark.parametrize("reason", ["NEW_TO_BANK", "WATCHLIST_HIT", "", "NOBODY_LIKES_IT"])
+def test_a_decline_needs_a_reason_of_the_catalogue(reason: str) -> None:
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_propose_decline(claimed(), FIRST, reason, "sealed", NOW))
+    assert refused.value.code == "unknown-reason"
+
+
+def test_a_decline_needs_an_opinion() -> None:
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_propose_decline(claimed(), FIRST, "BUREAU_ADVERSE", " ", NOW))
+    assert refused.value.code == "no-opinion"
+
+
+@pytest.mark.parametrize(
+    ("reason", "days"), [("MATERIAL_MISSING", 0), ("MATERIAL_UNSOUND", 90), ("AGE_OUTSIDE", 90)]
+)
+def test_cool_down_is_waived_only_for_missing_material(reason: str, days: int) -> None:
+    mine = claimed()
+    list(cases.decide_propose_decline(mine, FIRST, reason, "sealed", NOW))
+    declined = payloads(cases.decide_sign(mine, SECOND, NOW))[-1]
+    assert declined.reapply_from == date(2026, 11, 3) + timedelta(days=days)
+
+
+# --- material, hold ----------------------------------------------------------------------------
+
+
+def test_wanted_material_sends_the_case_to_intake() -> None:
+    mine = claimed()
+    items = [WantedItem(item="income_proof", code="DOC_MISSING")]
+    (wanted,) = payloads(cases.decide_want_material(mine, FIRST, items, NOW))
+    assert (wanted.items, wanted.staff_id) == (items, FIRST)
+    assert (mine.state, mine.claimed_by) == (State.AWAITING_MATERIAL, None)
+
+
+def test_wanting_nothing_is_refused() -> None:
+    with pytest.raises(CaseError):
+        list(cases.decide_want_material(claimed(), FIRST, [], NOW))
+
+
+def test_compliance_releases_a_case_without_concern_to_the_queue() -> None:
+    held = case(State.ON_HOLD, recommendation=recommendation())
+    assert names(cases.decide_release(held, "officer", "clear", "sealed", NOW)) == [
+        "ApplicationReleased"
+    ]
+    assert (held.state, held.proposal, held.claimed_by) == (State.MANUAL_REVIEW, None, None)
+
+
+def test_confirmed_suspicion_is_declined_as_internal_by_two_people() -> None:
+    held = case(State.ON_HOLD, recommendation=recommendation(findings=("WATCHLIST_HIT",)))
+    facts = payloads(cases.decide_release(held, "officer", "confirmed", "sealed", NOW))
+    assert [type(fact).__name__ for fact in facts] == ["ApplicationReleased", "ReviewProposed"]
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_sign(held, "officer", NOW))
+    assert refused.value.code == "same-person"
+    declined = payloads(cases.decide_sign(held, SECOND, NOW))[-1]
+    assert declined.category is DeclineCategory.INTERNAL
+    assert declined.reason_codes == ["INTERNAL"]
+    assert all(entry.confidential for entry in held.entries if "finding" in entry.details)
+
+
+def test_a_reviewers_suspicion_is_confidential() -> None:
+    mine = claimed()
+    assert names(cases.decide_hold(mine, FIRST, "sealed", NOW)) == ["ApplicationHeld"]
+    (suspicion,) = (entry for entry in mine.entries if entry.action == "suspected")
+    assert suspicion.confidential
+    assert mine.claimed_by is None
+
+
+# --- withdrawal --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "state", [State.CHECKING, State.SCORING, State.MANUAL_REVIEW, State.ON_HOLD]
+)
+def test_withdrawal_is_granted_while_review_holds_the_application(state: State) -> None:
+    held = case(state)
+    assert names(cases.answer_withdrawal(held, "r1", NOW)) == ["WithdrawalGranted"]
+    assert (held.state, held.state_version) == (State.WITHDRAWN, 5)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (State.APPROVED, "already-decided"),
+        (State.CARD_PRODUCING, "already-decided"),
+        (State.DECLINED, "already-decided"),
+        (State.WITHDRAWN, "already-ended"),
+        (State.EXPIRED, "already-ended"),
+        (State.IN_USE, "already-ended"),
+        (State.AWAITING_MATERIAL, "with-intake"),
+        (State.PRE_CHECK, "with-intake"),
+    ],
+)
+def test_withdrawal_is_refused_with_the_reason_after_review_gave_it_away(
+    state: State, reason: str
+) -> None:
+    gone = case(state)
+    (refused,) = payloads(cases.answer_withdrawal(gone, "r1", NOW))
+    assert (refused.reason, refused.request_id) == (reason, "r1")
+    assert (gone.state, gone.state_version) == (state, 4)
+
+
+def acts_on(subject: Case, verdict: Recommendation) -> list[Callable[[], Iterable[Effect]]]:
+    """Everything that may happen to a case, the customer's withdrawal first."""
+    return [
+        lambda: cases.answer_withdrawal(subject, "r1", NOW),
+        lambda: cases.apply_recommendation(subject, verdict, NOW),
+        lambda: cases.decide_claim(subject, FIRST, NOW),
+        lambda: cases.decide_propose_approval(subject, FIRST, Money.of(10_000), "", NOW),
+        lambda: cases.decide_propose_decline(subject, FIRST, "AGE_OUTSIDE", "sealed", NOW),
+        lambda: cases.decide_sign(subject, SECOND, NOW),
+        lambda: cases.decide_release(subject, "officer", "clear", "sealed", NOW),
+    ]
+
+
+def test_withdrawal_and_decision_in_any_order_end_in_one_state() -> None:
+    """Reviewers, the policy, compliance and the customer act in random order; whatever happens,
+    transitions are counted without a gap and exactly one of them ends the case."""
+    ends = set()
+    for seed in range(1000):
+        chance = random.Random(seed)
+        subject = case()
+        verdicts = [
+            recommendation(),
+            recommendation(outcome="approve", findings=()),
+            recommendation(outcome="decline", findings=("BUREAU_ADVERSE",)),
+            recommendation(outcome="hold", findings=("WATCHLIST_HIT",)),
+        ]
+        verdict = chance.choice(verdicts)
+        acts = acts_on(subject, verdict)
+        # everybody tries a few times, in an order of their own
+        order = acts[1:] * 3 + acts[:1]
+        if chance.random() < 0.5:
+            order = acts[1:] + acts[:1] + acts[1:] * 2
+        else:
+            chance.shuffle(order)
+        moved: list[tuple[type, int]] = []
+        for act in order:
+            try:
+                effects = list(act())
+            except CaseError:
+                continue
+            moved += [
+                (type(effect.data), effect.state_version or 0)
+                for effect in effects
+                if isinstance(effect, Fact) and type(effect.data) in MOVES
+            ]
+        assert [version for _, version in moved] == list(range(5, 5 + len(moved)))
+        endings = [
+            kind
+            for kind, _ in moved
+            if kind
+            in (review.WithdrawalGranted, review.ApplicationApproved, review.ApplicationDeclined)
+        ]
+        assert len(endings) <= 1
+        assert subject.state_version == 4 + len(moved)
+        assert len(subject.decisions) == (
+            1 if subject.state in (State.APPROVED, State.DECLINED) else 0
+        )
+        ends.add(subject.state)
+    assert {State.WITHDRAWN, State.APPROVED, State.DECLINED} <= ends
+
+
+# --- following other services ------------------------------------------------------------------
+
+
+def test_an_illegal_transition_of_another_service_is_permanent() -> None:
+    with pytest.raises(Permanent):
+        cases.follow(case(State.DECLINED), intake.CardOrdered, 5)
+
+
+def test_a_gap_in_the_count_of_transitions_is_permanent() -> None:
+    with pytest.raises(Permanent, match="transition 7"):
+        cases.follow(case(State.APPROVED), intake.CardOrdered, 7)
+
+
+def test_an_ended_application_leaves_the_desk() -> None:
+    mine = proposed()
+    list(cases.decide_sign(mine, SECOND, NOW))
+    cases.follow(mine, intake.ApplicationWithdrawn, mine.state_version + 1)
+    assert mine.state is State.WITHDRAWN
+    assert (mine.claimed_by, mine.proposal, mine.queued_at) == (None, None, None)
+
+
+def test_review_never_moves_what_is_not_its_own() -> None:
+    for state in (State.PRE_CHECK, State.APPROVED, State.WITHDRAWN, None):
+        foreign = replace(case(), state=state)
+        with pytest.raises(Permanent):
+            cases.move(foreign, review.WithdrawalGranted(**foreign.fields(), request_id="r"))

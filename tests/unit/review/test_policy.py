@@ -1,0 +1,210 @@
+"""Each rule of the policy: it fires, it stays quiet, and where exactly it begins."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.review.policy import (
+    BureauRecord,
+    Policy,
+    PolicyInputs,
+    current_policy,
+    debt_ratio_bp,
+)
+from services.review.reason_codes import REASONS, Effect
+from shared.money import Money
+from tests.unit.review.builders import inputs
+
+# code: (inputs just inside the rule, inputs just outside it)
+BOUNDARIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "WATCHLIST_HIT": ({"watchlist": "hit"}, {"watchlist": "clear"}),
+    "ID_MISMATCH": ({"identity": "mismatch"}, {"identity": "match"}),
+    "ID_CANCELLED": ({"identity": "cancelled"}, {"identity": "match"}),
+    "AGE_OUTSIDE": ({"age": 17}, {"age": 18}),
+    "CARDS_AT_CAP": ({"bureau_open_cards": 16}, {"bureau_open_cards": 15}),
+    "BUREAU_ADVERSE": ({"bureau_adverse": True}, {"bureau_adverse": False}),
+    "OVERDUE_SERIOUS": ({"bureau_overdue_24m": 6}, {"bureau_overdue_24m": 5}),
+    "SCORE_TOO_LOW": ({"bureau_score": 499}, {"bureau_score": 500}),
+    "QUERIES_EXCESSIVE": ({"bureau_queries_3m": 11}, {"bureau_queries_3m": 10}),
+    "DEBT_RATIO_EXCESSIVE": ({"bureau_monthly_debt": 700_100}, {"bureau_monthly_debt": 700_000}),
+    # 60,000 - 57,000.01 leaves less than the smallest limit of 3,000 yuan
+    "NO_LIMIT_LEFT": (
+        {"bureau_other_bank_limits": 5_700_001},
+        {"bureau_other_bank_limits": 5_700_000},
+    ),
+    "NEW_TO_BANK": ({"new_to_bank": True}, {"new_to_bank": False}),
+    "NO_CREDIT_RECORD": ({"bureau_score": None}, {"bureau_score": 700}),
+    "SCORE_MIDDLING": ({"bureau_score": 619}, {"bureau_score": 620}),
+    "OVERDUE_MINOR": ({"bureau_overdue_24m": 1}, {"bureau_overdue_24m": 0}),
+    "QUERIES_MANY": ({"bureau_queries_3m": 7}, {"bureau_queries_3m": 6}),
+    "DEBT_RATIO_HIGH": ({"bureau_monthly_debt": 500_100}, {"bureau_monthly_debt": 500_000}),
+    "CARDS_MANY": ({"bureau_open_cards": 9}, {"bureau_open_cards": 8}),
+    "INCOME_UNKNOWN": ({"monthly_income": None}, {"monthly_income": 1}),
+    "STUDENT_SECOND_SOURCE": ({"applicant_type": "student"}, {"applicant_type": "salaried"}),
+    "PRE_CHECK_WARNINGS": ({"warnings": 1}, {"warnings": 0}),
+    "IDENTITY_UNAVAILABLE": ({"identity": "unavailable"}, {"identity": "match"}),
+    "BUREAU_UNAVAILABLE": ({"bureau": None}, {}),
+    "WATCHLIST_UNAVAILABLE": ({"watchlist": "unavailable"}, {"watchlist": "clear"}),
+}
+OTHER_SIDE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "AGE_OUTSIDE": ({"age": 66}, {"age": 65}),
+    "OVERDUE_SERIOUS": ({"bureau_max_overdue_days_24m": 90}, {"bureau_max_overdue_days_24m": 89}),
+    "SCORE_MIDDLING": ({"bureau_score": 500}, {"bureau_score": 499}),
+    "OVERDUE_MINOR": ({"bureau_overdue_24m": 5}, {"bureau_overdue_24m": 6}),
+    "QUERIES_MANY": ({"bureau_queries_3m": 10}, {"bureau_queries_3m": 11}),
+    "DEBT_RATIO_HIGH": ({"bureau_monthly_debt": 700_000}, {"bureau_monthly_debt": 700_100}),
+    "CARDS_MANY": ({"bureau_open_cards": 15}, {"bureau_open_cards": 16}),
+    "INCOME_UNKNOWN": (
+        {"monthly_income": None, "applicant_type": "asset_owner"},
+        {"monthly_income": None, "applicant_type": "existing_customer"},
+    ),
+}
+_CASES = [*BOUNDARIES.items(), *OTHER_SIDE.items()]
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    return current_policy()
+
+
+def test_a_good_applicant_known_to_the_bank_is_approved_by_the_policy_alone(policy: Policy) -> None:
+    verdict = policy.evaluate(inputs())
+    assert (verdict.outcome, verdict.advice, verdict.findings) == ("approve", "approve", ())
+    assert verdict.limit == Money.of(50_000)
+
+
+@pytest.mark.parametrize(("code", "sides"), _CASES, ids=[code for code, _ in _CASES])
+def test_rule_fires_inside_its_boundary_and_is_quiet_outside(
+    policy: Policy, code: str, sides: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    inside, outside = sides
+    assert code in policy.evaluate(inputs(**inside)).findings
+    assert code not in policy.evaluate(inputs(**outside)).findings
+
+
+def test_every_rule_of_the_policy_is_tested_and_in_the_catalogue(policy: Policy) -> None:
+    rules = json.loads(policy.source)["card-policy.json"]["nodes"][1]["content"]["rules"]
+    effects = {rule["code"].strip("'"): rule["effect"].strip("'") for rule in rules}
+    assert effects.keys() == BOUNDARIES.keys()
+    assert effects == {code: REASONS[code].effect.value for code in effects}
+
+
+@pytest.mark.parametrize(("code", "sides"), BOUNDARIES.items(), ids=list(BOUNDARIES))
+def test_one_finding_alone_leads_to_its_effect(
+    policy: Policy, code: str, sides: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    verdict = policy.evaluate(inputs(**sides[0]))
+    strongest = {REASONS[found].effect for found in verdict.findings}
+    expected = next(
+        effect for effect in (Effect.HOLD, Effect.DECLINE, Effect.REFER) if effect in strongest
+    )
+    assert verdict.outcome == expected.value
+
+
+@pytest.mark.parametrize("change", [{}, {"identity": "mismatch"}, {"bureau_score": 560}])
+def test_new_to_bank_always_ends_at_a_person(policy: Policy, change: dict[str, Any]) -> None:
+    assert policy.evaluate(inputs(new_to_bank=True, **change)).outcome == "refer"
+
+
+def test_a_new_customer_with_a_knock_out_is_referred_with_the_advice_to_decline(
+    policy: Policy,
+) -> None:
+    verdict = policy.evaluate(inputs(new_to_bank=True, bureau_adverse=True))
+    assert (verdict.outcome, verdict.advice) == ("refer", "decline")
+    assert verdict.limit == Money.zero()
+
+
+def test_suspicion_comes_before_everything_else(policy: Policy) -> None:
+    verdict = policy.evaluate(inputs(watchlist="hit", identity="mismatch", new_to_bank=True))
+    assert verdict.outcome == "hold"
+
+
+def test_without_the_bureau_there_is_no_limit_and_no_approval(policy: Policy) -> None:
+    verdict = policy.evaluate(inputs(bureau=None))
+    assert verdict.outcome == "refer"
+    assert verdict.working is None
+    assert (verdict.limit, verdict.ceiling) == (Money.zero(), Money.zero())
+
+
+def test_the_larger_of_stated_and_reported_limits_is_deducted(policy: Policy) -> None:
+    stated = policy.evaluate(inputs(stated_limits=5_000_000))
+    reported = policy.evaluate(inputs(bureau_other_bank_limits=5_000_000))
+    assert stated.ceiling == reported.ceiling == Money.of(10_000)
+
+
+@pytest.mark.parametrize(
+    ("debt", "income", "expected"),
+    [(0, 0, 0), (1, 0, 10_000), (50, 100, 5000), (1, 3, 3333), (2, 3, 6667), (1, 20_000, 1)],
+)
+def test_debt_ratio_is_rounded_half_up(debt: int, income: int, expected: int) -> None:
+    assert debt_ratio_bp(debt, income) == expected
+
+
+def test_a_frozen_decision_computed_again_gives_the_same_bytes(policy: Policy) -> None:
+    frozen = inputs(new_to_bank=True, requested_limit=2_345_600, bureau_score=None)
+    verdict = policy.evaluate(frozen)
+    again = Policy(policy.source).evaluate(PolicyInputs.thaw(frozen.freeze()))
+    assert again.freeze() == verdict.freeze()
+
+
+def test_another_policy_has_another_digest(policy: Policy) -> None:
+    changed = policy.source.replace("bureau.score < 500", "bureau.score < 501")
+    assert changed != policy.source
+    other = Policy(changed)
+    assert other.digest != policy.digest
+    assert "SCORE_TOO_LOW" in other.evaluate(inputs(bureau_score=500)).findings
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"card-policy.json": {}}'])
+def test_a_text_that_is_no_policy_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a policy"):
+        Policy(text)
+
+
+_RECORDS = st.builds(
+    BureauRecord,
+    score=st.none() | st.integers(300, 900),
+    overdue_24m=st.integers(0, 24),
+    max_overdue_days_24m=st.integers(0, 200),
+    queries_3m=st.integers(0, 30),
+    open_cards=st.integers(0, 20),
+    other_bank_limits=st.integers(0, 30_000_000),
+    monthly_debt=st.integers(0, 3_000_000),
+    adverse=st.booleans(),
+)
+
+
+@given(record=_RECORDS, income=st.integers(1, 10_000_000), more=st.integers(0, 10_000_000))
+def test_more_income_never_lowers_the_limit(record: BureauRecord, income: int, more: int) -> None:
+    policy = current_policy()
+    before = policy.evaluate(inputs(bureau=record, monthly_income=income))
+    after = policy.evaluate(inputs(bureau=record, monthly_income=income + more))
+    assert after.ceiling >= before.ceiling
+    assert after.limit >= before.limit
+
+
+@given(record=_RECORDS, more=st.integers(0, 30_000_000))
+def test_more_limits_elsewhere_never_raise_the_limit(record: BureauRecord, more: int) -> None:
+    policy = current_policy()
+    worse = replace(record, other_bank_limits=record.other_bank_limits + more)
+    assert (
+        policy.evaluate(inputs(bureau=worse)).limit <= policy.evaluate(inputs(bureau=record)).limit
+    )
+
+
+@given(record=st.none() | _RECORDS, new=st.booleans())
+def test_the_policy_alone_never_approves_what_it_should_not(
+    record: BureauRecord | None, new: bool
+) -> None:
+    verdict = current_policy().evaluate(inputs(bureau=record, new_to_bank=new))
+    if verdict.outcome == "approve":
+        assert not new
+        assert record is not None
+        assert verdict.findings == ()
+        assert verdict.limit > Money.zero()

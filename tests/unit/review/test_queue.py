@@ -1,0 +1,39 @@
+"""The queue's clock and flags."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.review.queue import FLAGS, WARNING, Urgency, clock_of, due_at, flags_of
+from services.review.reason_codes import REASONS, Effect
+
+MONDAY = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
+
+
+def test_review_has_ten_working_days_and_five_for_an_add_on() -> None:
+    assert due_at(MONDAY, "salaried") == datetime(2026, 11, 16, 15, 59, 59, tzinfo=UTC)
+    assert due_at(MONDAY, "existing_customer") == datetime(2026, 11, 9, 15, 59, 59, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("left", "urgency"),
+    [
+        (WARNING + timedelta(seconds=1), Urgency.IN_TIME),
+        (WARNING, Urgency.SOON),
+        (timedelta(0), Urgency.SOON),
+        (timedelta(seconds=-1), Urgency.LATE),
+    ],
+)
+def test_urgency_by_time_left(left: timedelta, urgency: Urgency) -> None:
+    assert clock_of(MONDAY + left, MONDAY).urgency is urgency
+
+
+def test_what_compliance_looks_into_marks_nothing() -> None:
+    assert flags_of(["WATCHLIST_HIT"]) == []
+    assert all(REASONS[code].effect is Effect.REFER for code in FLAGS)
+
+
+def test_flags_keep_the_tables_order() -> None:
+    assert flags_of(["INCOME_UNKNOWN", "NEW_TO_BANK"]) == ["New to bank", "No income stated"]
