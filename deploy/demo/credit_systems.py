@@ -2,7 +2,7 @@
 
 One process, three systems under `/identity`, `/bureau` and `/watchlist`. What they answer depends
 on the ID number alone, so that a seed gives the same results twice: the three digits of its
-sequence choose a scenario, a digest of the number the figures within it. Outages are counted in calls.
+sequence choose a scenario, a digest of the number the figures in it. Outages are counted in calls.
 
     python -m deploy.demo.credit_systems [--host 127.0.0.1] [--port 8701] [--latency 0.005]
 """
