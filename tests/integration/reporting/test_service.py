@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from services.reporting import editions
+from services.reporting.app import build
 from services.reporting.verification import load_words
 from shared.events import intake, notify, review
 from shared.postgres.pool import open_pool
+from shared.web import routes_without_permission
 from tests.eventually import eventually
 from tests.integration.reporting.bank import Bank
 
@@ -170,6 +172,10 @@ async def test_nobody_sees_an_application_of_another_branch(
     assert (await web.get(f"{API}/applications?branch=7001")).json()["total"] == 0
     web.cookies.clear()
     assert (await web.get(f"{API}/applications")).status_code == 401
+
+
+async def test_every_route_says_who_may_enter(bank: Bank) -> None:
+    assert routes_without_permission(build(bank.settings)) == []
 
 
 async def test_an_impossible_event_parks_its_application_only(
