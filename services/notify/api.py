@@ -1,7 +1,5 @@
 """The JSON API: what was sent to customers, for other systems of the bank; never the addressee."""
 
-from __future__ import annotations
-
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 

@@ -21,9 +21,8 @@ from shared.events.catalog import group
 from shared.events.lifecycle import BY_TYPE
 from shared.messaging import Consumer, Service, Worker
 from shared.parameters import load_clocks
-from shared.postgres.pool import app_role, open_pool
-from shared.privacy.bank_key import BankKey
 from shared.privacy.vault import VAULT_DATABASE, Vault
+from shared.privacy.vault_database import open_vault
 from shared.settings import Settings
 from shared.web.directory import directory_consumer
 from shared.web.service import create_app
@@ -54,27 +53,24 @@ class Notify(Service):
 class ContactVault:
     """The vault as notify may use it: its role sees contact fields alone."""
 
-    def __init__(self, settings: Settings, *, database: str = VAULT_DATABASE) -> None:
+    def __init__(self, settings: Settings, database: str = VAULT_DATABASE) -> None:
         self._settings = settings
         self._database = database
-        self._bank_key = BankKey.from_secret(settings.secret("bank-key"))
-        self._pool: Pool[Record] | None = None
-        self._vault: Vault | None = None
+        self._opened: tuple[Vault, Pool[Record]] | None = None
 
     async def start(self) -> None:
-        self._pool = await open_pool(
-            self._settings, NAME, database=self._database, role=app_role(NAME), max_size=4
-        )
-        self._vault = Vault(self._pool, self._bank_key)
+        """Log in; nothing may be opened before."""
+        self._opened = await open_vault(self._settings, NAME, database=self._database)
 
     async def stop(self) -> None:
-        if self._pool is not None:
-            await self._pool.close()
+        """Log out."""
+        if self._opened is not None:
+            await self._opened[1].close()
 
     async def open(self, party_id: str, fields: dict[str, str]) -> dict[str, str]:
         """The clear text of a party's contact fields."""
-        assert self._vault is not None
-        return await self._vault.open(party_id, fields)
+        assert self._opened is not None
+        return await self._opened[0].open(party_id, fields)
 
 
 def build_service(
@@ -87,7 +83,7 @@ def build_service(
     """Notify without its web pages; the database names are for tests."""
     load_templates()  # a broken text is found now, not when it is to be sent
     store = ApplicationStore()
-    vault = ContactVault(settings, database=vault_database)
+    vault = ContactVault(settings, vault_database)
     client = httpx.AsyncClient(
         headers={"Authorization": f"Bearer {settings.secret('sms-token')}"},
         limits=httpx.Limits(max_connections=40),

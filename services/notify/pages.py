@@ -1,7 +1,5 @@
 """The pages: message log, one message with its history, and the desk's word on unresolved ones."""
 
-from __future__ import annotations
-
 from datetime import date
 from typing import Annotated, Any
 
