@@ -81,6 +81,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.MATERIAL_RECEIVE: Scope.BRANCH,
         _P.PERSONAL_REVEAL: Scope.BRANCH,
         _P.MESSAGE_VIEW: Scope.BRANCH,
+        _P.MESSAGE_RESOLVE: Scope.BRANCH,
         _P.REPORT_VIEW: Scope.BRANCH,
         _P.REPORT_EXPORT: Scope.BRANCH,
     },
