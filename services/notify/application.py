@@ -53,7 +53,8 @@ class HistoryEntry:
 @dataclass(slots=True, kw_only=True)
 class Message:
     """One message to one customer by one channel. `body` holds `{addressee}`, never a name;
-    `recipient` is masked. `round` counts how often a person had it sent again, from 1."""
+    `recipient` is masked, and known once a worker has looked. `round` counts from 1 how often a
+    person had it sent."""
 
     message_id: str
     template: Template
@@ -81,10 +82,10 @@ class Message:
         """It is on its way, now or at `not_before`."""
         self.history.append(HistoryEntry(now, "requested"))
 
-    def sent(self, now: datetime, *, gateway_id: str = "", recipient: str = "") -> None:
+    def sent(self, now: datetime, *, gateway_id: str = "") -> None:
         """The gateway took it."""
         self.state, self.reason, self.sent_at = MessageState.SENT, "", now
-        self.gateway_id, self.recipient = gateway_id, recipient or self.recipient
+        self.gateway_id = gateway_id
         self.history.append(HistoryEntry(now, "sent"))
 
     def delivered(self, now: datetime) -> None:
@@ -97,10 +98,9 @@ class Message:
         self.state, self.reason, self.ended_at = MessageState.FAILED, reason, now
         self.history.append(HistoryEntry(now, "failed", reason))
 
-    def unresolved(self, now: datetime, reason: str, *, recipient: str = "") -> None:
+    def unresolved(self, now: datetime, reason: str) -> None:
         """Nobody can tell whether it went out."""
         self.state, self.reason = MessageState.UNRESOLVED, reason
-        self.recipient = recipient or self.recipient
         self.history.append(HistoryEntry(now, "unresolved", reason))
 
     def settle_as_sent(self, now: datetime, actor: str, note: str) -> None:

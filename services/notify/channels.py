@@ -19,7 +19,7 @@ from asyncpg.pool import Pool
 
 from services.notify.application import MessageState
 from services.notify.messages import Channel
-from services.notify.store import Dispatch, find_dispatch
+from services.notify.store import Dispatch, find_dispatch, note_recipient
 from services.notify.wording import address, faults, fill, signature_of
 from shared.messaging import ClaimedCall, Refused, Result, Succeeded, Unknown
 from shared.privacy.masking import mask_email, mask_mobile
@@ -49,10 +49,9 @@ class Letter:
     to: str
     title: str
     text: str
-    recipient: str  # masked
 
     def __repr__(self) -> str:
-        return f"Letter(recipient={self.recipient!r})"
+        return "Letter(…)"
 
 
 class Desk:
@@ -80,10 +79,11 @@ class Desk:
             return Refused("no-address")
         addressee = address(person.get("name", ""), person.get("salutation", ""), dispatch.language)
         text = fill(dispatch.body, addressee)
+        await note_recipient(self._pool(), dispatch.message_id, recipient)
         broken = faults(text, dispatch.channel, dispatch.language)
         if broken:
             return Refused("wording", "wording: " + ", ".join(broken))
-        return dispatch, Letter(to, dispatch.title, text, recipient)
+        return dispatch, Letter(to, dispatch.title, text)
 
 
 _ADDRESS_FIELD: Final = {Channel.SMS: "mobile", Channel.EMAIL: "email"}
@@ -137,14 +137,14 @@ class HttpChannel:
                 timeout=SEND_SECONDS,
             )
         except httpx.TransportError as error:
-            return await self._ask(call, key, letter, type(error).__name__)
+            return await self._ask(call, key, type(error).__name__)
         if answer.is_success:
-            return _taken(answer, letter)
+            return _taken(answer)
         if answer.status_code == 429 or answer.status_code >= 500:
-            return await self._ask(call, key, letter, f"http-{answer.status_code}")
+            return await self._ask(call, key, f"http-{answer.status_code}")
         return Refused("refused", _code(answer))
 
-    async def _ask(self, call: ClaimedCall, key: str, letter: Letter, why: str) -> Result:
+    async def _ask(self, call: ClaimedCall, key: str, why: str) -> Result:
         """What the gateway knows of the key, after an attempt that ended without an answer."""
         last = call.attempt >= ATTEMPTS
         try:
@@ -153,16 +153,16 @@ class HttpChannel:
             )
         except httpx.TransportError as error:
             if last:
-                return Unknown(f"{why}, {type(error).__name__}")
+                return Unknown(f"no-answer: {why}, {type(error).__name__}")
             raise UnansweredError(why) from None
         if answer.is_success:
-            return _taken(answer, letter)
+            return _taken(answer)
         if answer.status_code == 404:
             if last:
                 return Refused("exhausted", why)
             raise UnansweredError(why)
         if last:
-            return Unknown(f"{why}, http-{answer.status_code}")
+            return Unknown(f"no-answer: {why}, http-{answer.status_code}")
         raise UnansweredError(why)
 
 
@@ -225,7 +225,7 @@ class EmailChannel:
                 return _smtp_refusal(error.code, last=last)
             except (aiosmtplib.SMTPException, OSError) as error:
                 return Unknown(f"after DATA: {type(error).__name__}")
-            return Succeeded({"recipient": letter.recipient})
+            return Succeeded({})
         finally:
             client.close()
 
@@ -244,13 +244,12 @@ def _unanswered(why: str, *, last: bool) -> Result:
     raise UnansweredError(why)
 
 
-def _taken(answer: httpx.Response, letter: Letter) -> Succeeded:
+def _taken(answer: httpx.Response) -> Succeeded:
     told = answer.json()
     return Succeeded(
         {
             "id": str(told.get("id", "")),
             "status": str(told.get("status", "accepted")),
-            "recipient": letter.recipient,
         }
     )
 

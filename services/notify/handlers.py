@@ -161,7 +161,7 @@ class Handlers:
     def _on_taken(
         self, application: Application, message: Message, value: dict[str, Any], now: datetime
     ) -> list[Effect]:
-        message.sent(now, gateway_id=value.get("id", ""), recipient=value.get("recipient", ""))
+        message.sent(now, gateway_id=value.get("id", ""))
         effects: list[Effect] = [Fact(notify.MessageSent(**_about(application, message)))]
         if value.get("status") == "delivered":
             message.delivered(now)

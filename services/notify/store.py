@@ -118,7 +118,7 @@ INSERT INTO message (message_id, application_id, number, branch, template, templ
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
         $21, $22, $23)
 ON CONFLICT (message_id) DO UPDATE
-   SET state = excluded.state, reason = excluded.reason, recipient = excluded.recipient,
+   SET state = excluded.state, reason = excluded.reason,
        gateway_id = excluded.gateway_id, round = excluded.round, not_before = excluded.not_before,
        sent_at = excluded.sent_at, delivered_at = excluded.delivered_at,
        ended_at = excluded.ended_at
@@ -215,6 +215,15 @@ async def find_dispatch(pool: Pool[Record], message_id: str) -> Dispatch | None:
         body=row["body"],
         party_id=row["party_id"],
         contact=json.loads(row["contact"]),
+    )
+
+
+async def note_recipient(pool: Pool[Record], message_id: str, recipient: str) -> None:
+    """Keeps to whom a message is about to go, masked, so that the desk can look whatever comes."""
+    await pool.execute(
+        "UPDATE message SET recipient = $2 WHERE message_id = $1 AND recipient <> $2",
+        message_id,
+        recipient,
     )
 
 

@@ -275,7 +275,7 @@ _MARKETING: Final = re.compile(
 )
 _PROMISE: Final = re.compile(
     r"保证(?:下卡|批准|通过)|必过|包过|百分之?百|稳下|秒批|最低利率|一定(?:会)?(?:批|通过)"
-    r"|\b(?:guarantee\w*|(?:will|shall) (?:surely|certainly|definitely)|instant approval"
+    r"|\b(?:we guarantee|guaranteed|(?:will|shall) (?:surely|certainly|definitely)|instant approval"
     r"|lowest (?:interest )?rates?|100 ?%)",
     re.IGNORECASE,
 )

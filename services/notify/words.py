@@ -54,12 +54,16 @@ _REASONS: Mapping[str, str] = {
     "erased": mark("the customer's data was erased"),
     "outdated": mark("no longer true when its time came"),
     "undelivered": mark("the gateway reported that it did not arrive"),
+    "unknown-number": mark("the gateway knows no such number"),
+    "no-device": mark("the customer is not signed in to the app"),
     "exhausted": mark("the gateway did not answer, and has nothing"),
 }
 _BEGINNINGS: Mapping[str, str] = {
     "wording": mark("the text breaks a rule and was held back"),
     "after DATA": mark("the mail server took the text and did not answer"),
+    "smtp-550": mark("there is no such mailbox"),
     "smtp-": mark("the mail server refused it"),
+    "no-answer": mark("the gateway gave no answer and could not say what it has"),
     "http-": mark("the gateway refused it"),
     "the worker stopped": mark("the service stopped while sending"),
 }

@@ -94,6 +94,19 @@ def test_every_text_we_can_write_may_be_sent(
     assert body.count(ADDRESSEE) == 1
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_item_and_every_reason_may_be_named(language: str) -> None:
+    for item in load_checklist_items().items:
+        for code in load_return_codes().codes:
+            body = composed(
+                Template.MATERIAL_WANTED,
+                language,
+                Channel.SMS,
+                items=[{"item": item, "code": code}],
+            )
+            assert faults(fill(body, "客户"), Channel.SMS, language) == [], (item, code)
+
+
 @given(name=han_names, salutation=st.sampled_from(["mr", "ms"]), language=languages)
 def test_a_text_holds_the_surname_and_nothing_else_of_the_name(
     name: str, salutation: str, language: str
@@ -166,7 +179,7 @@ def test_every_template_has_a_version() -> None:
 
 
 GOOD = {
-    "zh-CN": f"【{signature_of('zh-CN')}】尊敬的张先生：编号末六位000017，2026年11月2日批准。",
+    "zh-CN": f"【{signature_of('zh-CN')}】尊敬的张先生：编号末六位000017，于2026年11月2日批准。",
     "en": f"【{signature_of('en')}】Dear Mr 张, number ending 000017, approved on 2 November 2026.",
 }
 
