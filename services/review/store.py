@@ -53,10 +53,11 @@ class _CaseFile:
 
 _FILE: TypeAdapter[_CaseFile] = TypeAdapter(_CaseFile)
 
-_SELECT = """
-SELECT c.*, f.body FROM review_case c LEFT JOIN case_file f USING (application_id)
-WHERE c.application_id = ANY ($1) ORDER BY c.application_id
+_LOCK = """
+SELECT * FROM review_case WHERE application_id = ANY ($1) ORDER BY application_id FOR UPDATE
 """
+
+_FILES = "SELECT application_id, body FROM case_file WHERE application_id = ANY ($1)"
 
 _SAVE_CASES = """
 INSERT INTO review_case (application_id, state, state_version, application_number, branch, region,
@@ -114,8 +115,14 @@ class CaseStore:
 
     async def load(self, conn: Connection, subjects: Sequence[str]) -> dict[str, Case]:
         """{application id: case}; rows locked in order of their ids."""
-        rows = await conn.fetch(_SELECT + " FOR UPDATE OF c", list(subjects))
-        found = {row["application_id"]: _case(row) for row in rows}
+        rows = await conn.fetch(_LOCK, list(subjects))
+        # In a statement of its own, after the lock: a join would read the file as it was before
+        # whoever held the lock wrote it.
+        files = await conn.fetch(_FILES, [row["application_id"] for row in rows])
+        bodies = {file["application_id"]: file["body"] for file in files}
+        found = {
+            row["application_id"]: _case(row, bodies.get(row["application_id"])) for row in rows
+        }
         return {subject: found.get(subject) or Case(subject) for subject in subjects}
 
     async def save(self, conn: Connection, states: Sequence[Case]) -> None:
@@ -217,8 +224,8 @@ def _decision_row(case: Case, decision: Decision) -> tuple[Any, ...]:
     )
 
 
-def _case(row: Any) -> Case:
-    file = _FILE.validate_json(row["body"]) if row["body"] else _CaseFile()
+def _case(row: Any, body: str | None) -> Case:
+    file = _FILE.validate_json(body) if body else _CaseFile()
     open_case = row["state"] == State.MANUAL_REVIEW
     return Case(
         application_id=row["application_id"],
@@ -349,8 +356,12 @@ async def count_sections(
 
 async def find_case(conn: Any, application_id: str) -> Case | None:
     """A case to look at, without a lock."""
-    row = await conn.fetchrow(_SELECT, [application_id])
-    return _case(row) if row is not None else None
+    row = await conn.fetchrow(
+        "SELECT c.*, f.body FROM review_case c LEFT JOIN case_file f USING (application_id)"
+        " WHERE application_id = $1",
+        application_id,
+    )
+    return _case(row, row["body"]) if row is not None else None
 
 
 async def history_of(conn: Any, application_id: str, *, confidential: bool) -> list[Entry]:

@@ -1,0 +1,322 @@
+"""The bank around review in its tests: intake's events, applicants, credit systems, staff."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import uvicorn
+from aiokafka import AIOKafkaProducer
+
+from deploy.demo import credit_systems
+from deploy.local import Stack
+from shared.clock import step_clock
+from shared.events import intake
+from shared.events.catalog import source
+from shared.events.envelope import Envelope, encode
+from shared.events.payload import FIELD_CLASSES, Party, PartyRole
+from shared.formats import make_synthetic_resident_id
+from shared.identifiers import make_application_number, new_id
+from shared.messaging.broker import connection
+from shared.privacy.vault import Vault
+from shared.privacy.vault_database import migrate_vault, open_vault
+from shared.settings import Environment, Settings
+from shared.web.access import CSRF_HEADER
+from shared.web.session import COOKIE, Session, Signer
+from tests.eventually import eventually
+
+NAME, EMPLOYER, MOBILE = "端木清扬", "星河灯塔科技有限公司", "13900005678"
+GOOD = 101  # sequence digits of an applicant about whom all is well
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[str]:
+    """The credit systems on a free port, in this process; gives their address."""
+    config = uvicorn.Config(credit_systems.make_app(), port=0, log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+
+    async def started() -> bool:
+        return server.started
+
+    await eventually(started)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def settings_of(stack: Stack, clock_file: Path, systems: str) -> Settings:
+    """Review's settings on this stack, with its own user and rights and a clock that moves."""
+    return Settings(
+        service="review",
+        environment=Environment.TEST,
+        kafka_bootstrap=stack.kafka_bootstrap,
+        kafka_security=stack.kafka_security,  # type: ignore[arg-type]
+        postgres_dsn=stack.postgres_dsn,
+        secrets_dir=stack.secrets_dir,
+        clock_file=clock_file,
+        identity_url=f"{systems}/identity",
+        bureau_url=f"{systems}/bureau",
+        watchlist_url=f"{systems}/watchlist",
+        partitions=6,
+    )
+
+
+@dataclass
+class Applicant:
+    """Somebody with one application; `version`: transitions that intake knows of."""
+
+    application_id: str
+    about: dict[str, Any]
+    party: Party
+    id_number: str
+    new_to_bank: bool
+    version: int = 0
+
+
+@dataclass
+class Colleague:
+    """A member of staff with their way into the service."""
+
+    staff_id: str
+    client: httpx.AsyncClient
+
+    async def get(self, path: str, **parameters: Any) -> httpx.Response:
+        return await self.client.get(path, params=parameters)
+
+    async def post(self, path: str, body: Any = None) -> httpx.Response:
+        return await self.client.post(path, json=body)
+
+
+@dataclass
+class Bank:
+    """Publishes as intake does, and reads what review wrote."""
+
+    settings: Settings
+    superuser_url: str
+    producer: AIOKafkaProducer
+    vault: Vault
+    clock_file: Path
+    systems: httpx.AsyncClient
+    now: datetime
+    branch: str = field(default_factory=lambda: f"{random.randint(8000, 9999)}")
+    sequences: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    running: int = field(default_factory=lambda: random.randint(1, 80_000))
+    published: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, stack: Stack, settings: Settings, clock_file: Path, systems: str, now: datetime
+    ) -> AsyncIterator[Bank]:
+        await migrate_vault(settings)
+        vault, pool = await open_vault(settings, "intake")
+        publisher = settings.model_copy(update={"kafka_user": "intake"})
+        producer = AIOKafkaProducer(**connection(publisher))
+        await producer.start()
+        try:
+            async with httpx.AsyncClient(base_url=systems, trust_env=False) as client:
+                bank = cls(
+                    settings,
+                    stack.superuser_url("banka_review"),
+                    producer,
+                    vault,
+                    clock_file,
+                    client,
+                    now,
+                )
+                bank.step(now)
+                yield bank
+        finally:
+            await producer.stop()
+            await pool.close()
+
+    def step(self, now: datetime) -> None:
+        """Moves the business clock."""
+        self.now = now
+        step_clock(self.clock_file, now)
+
+    async def applicant(
+        self,
+        sequence: int = GOOD,
+        *,
+        new_to_bank: bool = False,
+        applicant_type: str = "existing_customer",
+        income: int = 12_000_00,
+    ) -> Applicant:
+        """Somebody whom intake has handed to review; `sequence` chooses what the systems say."""
+        application_id = new_id()
+        born = date(1988, 1, 1) + timedelta(days=random.randint(0, 3000))
+        id_number = make_synthetic_resident_id("31", born, sequence)
+        keys = await self.vault.new_party(application_id, id_number=id_number, mobile=MOBILE)
+        fields = {
+            "name": NAME,
+            "id_number": id_number,
+            "mobile": MOBILE,
+            "employer": EMPLOYER,
+            "monthly_income": str(income),
+        }
+        self.running += 1
+        about = {
+            "application_id": application_id,
+            "application_number": make_application_number(
+                self.branch, self.now.date(), self.running
+            ),
+            "branch": self.branch,
+            "region": "31",
+            "channel": "web",
+            "product": "standard",
+            "product_version": "2026.1",
+            "applicant_type": applicant_type,
+        }
+        party = Party(
+            party_id=keys.party_id,
+            person=keys.person,
+            role=PartyRole.APPLICANT,
+            fields=keys.seal_fields(fields, FIELD_CLASSES),
+        )
+        return Applicant(application_id, about, party, id_number, new_to_bank)
+
+    async def hand_over(self, applicant: Applicant) -> None:
+        """The application's way through intake, up to the hand-over."""
+        bands = {
+            "parties": [applicant.party],
+            "consent": {"signed_at": self.now - timedelta(days=1), "purpose": "信用卡审批"},
+            "new_to_bank": applicant.new_to_bank,
+            "age_band": "26-35",
+            "income_band": "10000-19999",
+        }
+        await self.tell(applicant, intake.ApplicationDrafted)
+        await self.tell(applicant, intake.ApplicationSubmitted, **bands)
+        await self.tell(applicant, intake.PreCheckStarted)
+        await self.pass_pre_check(applicant)
+
+    async def pass_pre_check(self, applicant: Applicant) -> None:
+        await self.tell(
+            applicant,
+            intake.PreCheckPassed,
+            parties=[applicant.party],
+            consent={"signed_at": self.now - timedelta(days=1), "purpose": "信用卡审批"},
+            new_to_bank=applicant.new_to_bank,
+            age_band="26-35",
+            income_band="10000-19999",
+            documents=[
+                {
+                    "document_id": new_id(),
+                    "item": "id_front",
+                    "sha256": "a" * 64,
+                    "media_type": "image/png",
+                }
+            ],
+            submitted_at=self.now,
+        )
+
+    async def tell(self, applicant: Applicant, kind: type[Any], **more: Any) -> None:
+        """An event of intake about the application, counted as a transition unless it is none."""
+        milestone = kind in (intake.WithdrawalRequested, intake.MaterialRequested)
+        applicant.version += 0 if milestone else 1
+        payload = kind.model_validate({**applicant.about, **more})
+        await self.publish(applicant.application_id, payload, applicant.version)
+
+    async def publish(self, subject: str, payload: Any, version: int | None = None) -> None:
+        self.sequences[(payload.topic, subject)] += 1
+        envelope = Envelope(
+            id=new_id(),
+            type=payload.type,
+            source=source("intake"),
+            subject=subject,
+            time=self.now,
+            recorded_time=self.now,
+            sequence=self.sequences[(payload.topic, subject)],
+            state_version=version,
+            correlation_id=new_id(),
+        )
+        record = {
+            "topic": payload.topic,
+            "value": payload.model_dump_json().encode(),
+            "key": subject.encode(),
+            "headers": encode(envelope),
+        }
+        self.published.append(record)
+        await self.producer.send_and_wait(**record)
+
+    async def publish_all_again(self) -> None:
+        """Everything this bank ever said, a second time, byte for byte."""
+        for record in list(self.published):
+            await self.producer.send_and_wait(**record)
+
+    async def said(self, applicant: Applicant, topic: str) -> list[tuple[str, int | None, Any]]:
+        """What review published about an application: [(type, state version, data)], in order."""
+        conn = await asyncpg.connect(self.superuser_url)
+        try:
+            rows = await conn.fetch(
+                "SELECT type, attributes, body FROM messaging.event_log"
+                " WHERE topic = $1 AND subject = $2 ORDER BY sequence",
+                topic,
+                applicant.application_id,
+            )
+        finally:
+            await conn.close()
+        found = []
+        for row in rows:
+            version = dict(json.loads(row["attributes"])).get("stateversion")
+            kind = row["type"].removeprefix("banka.").removesuffix(".v1")
+            found.append((kind, int(version) if version else None, json.loads(row["body"])))
+        return found
+
+    async def types(self, applicant: Applicant, topic: str = "banka.applications") -> list[str]:
+        return [kind for kind, _, _ in await self.said(applicant, topic)]
+
+    async def receipts(self, applicant: Applicant) -> dict[str, dict[str, int]]:
+        """{system: {idempotency key: calls}} about one application."""
+        told = (await self.systems.get("/receipts")).json()
+        return {
+            system: {
+                key: calls
+                for key, calls in told[system]["by_key"].items()
+                if key.startswith(applicant.application_id)
+            }
+            for system in credit_systems.SYSTEMS
+        }
+
+    async def colleague(self, transport: httpx.AsyncBaseTransport, *roles: str) -> Colleague:
+        """A member of staff, told of on banka.reference, with a signed session."""
+        staff_id = new_id()
+        payload = intake.StaffChanged(
+            staff_id=staff_id,
+            username=f"{roles[0]}-{staff_id[-6:]}",
+            display_name=f"甲{staff_id[-4:]}",
+            roles=list(roles),
+            branches=["*"],
+            desk="credit_review",
+            session_epoch=1,
+        )
+        await self.publish(staff_id, payload)
+        signer = Signer(self.settings.secret("session-key").encode())
+        session = Session.begin(staff_id, 1, time.time())
+        client = httpx.AsyncClient(
+            transport=transport,
+            base_url="http://review.test",
+            cookies={COOKIE: signer.seal(session)},
+            headers={CSRF_HEADER: signer.form_token(session.nonce)},
+        )
+        colleague = Colleague(staff_id, client)
+
+        async def known() -> bool:
+            return (await colleague.get("/review/api/v1/queue")).status_code == 200
+
+        await eventually(known)
+        return colleague
