@@ -294,13 +294,14 @@ class Office:
 
     async def contacts(self, application_id: str) -> list[tuple[str, int | None, dict[str, Any]]]:
         """What notify has published about an application: (type, sequence, data), in order."""
-        consumer = AIOKafkaConsumer(**connection(self.settings))
+        consumer = AIOKafkaConsumer(
+            **connection(self.settings), auto_offset_reset="earliest", enable_auto_commit=False
+        )
         await consumer.start()
         try:
             parts = [TopicPartition("banka.contacts", part) for part in range(PARTITIONS)]
             consumer.assign(parts)
             ends = await consumer.end_offsets(parts)
-            await consumer.seek_to_beginning(*parts)
             found = []
             while any([await consumer.position(part) < ends[part] for part in parts]):
                 for records in (await consumer.getmany(timeout_ms=500)).values():
