@@ -74,6 +74,8 @@ def is_infrastructure(error: BaseException) -> bool:
     """True if the error is the machinery's, not the event's: pause and back off, count nothing."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "XX")[:2] in INFRASTRUCTURE_CLASSES
+    if isinstance(error, ValueError):
+        return False  # asyncpg's own DataError: a value that does not fit its column
     return isinstance(
         error,
         OSError

@@ -224,7 +224,7 @@ class Inbox:
         last = {key: sequence for key, (sequence, _) in cursors.items()}
         for event in events:
             subject, sequence = event.subject, event.sequence
-            problem = self._problem(event)
+            problem = event.problem = self._problem(event)
             if event.offset == killer:
                 problem = "stopped the process while it was applied"
             expected = last.get((subject, event.source), 0) + 1

@@ -62,7 +62,8 @@ class Arrived:
 
     @property
     def sequence(self) -> int | None:
-        return self.envelope.sequence if self.envelope else None
+        # the number of a record with a problem is nothing that a cursor may ever be moved by
+        return self.envelope.sequence if self.envelope and not self.problem else None
 
     @property
     def event_id(self) -> str:

@@ -100,6 +100,7 @@ class Relay:
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self.state = "starting"
+        self.refused = ""
         self.last_round = time.monotonic()
 
     def wake(self) -> None:
@@ -141,7 +142,7 @@ class Relay:
                 await self._hold()
                 return
             except OlderDatabase as refusal:
-                self.state = str(refusal)
+                self.state = self.refused = str(refusal)
                 log.critical("relay refuses to run", reason=self.state)
                 await self._discard()
                 return

@@ -23,7 +23,7 @@ from shared.messaging.broker import TopicIdentity, connection, fetch_cluster
 from shared.messaging.calls import Worker, WorkerLoop
 from shared.messaging.deadlines import ATTEMPTS, DeadlineLoop, Deadlines
 from shared.messaging.effects import Connection, Effect, Received, Store
-from shared.messaging.errors import NotReady, one_line
+from shared.messaging.errors import NotReady, OlderDatabase, one_line
 from shared.messaging.inbound import Gate, Inbound, InboundEvent
 from shared.messaging.inbox import Consumer, Inbox, cause_of
 from shared.messaging.outbox import Cause as Chain
@@ -283,6 +283,9 @@ class Service:
         """
         if not self._topics:
             raise NotReady(self._state)
+        if self._relay.refused:
+            # numbers given now would exist twice on the topics
+            raise OlderDatabase(self._relay.refused)
         async with self.pool.acquire() as conn, conn.transaction():
             yield Transaction(
                 conn, self.clock.now(), actor, cause, self._outbox, _chain(cause, actor)

@@ -399,7 +399,10 @@ class Subscription:
         if first > position.next and position.sought != position.next:
             self._seek(part, position)
             return False
-        # first > next straight after a seek: the log itself has a hole there
+        if first > position.next and self.reader.history_needed:
+            # straight after a seek: the log itself has a hole there
+            self._pause([part], f"events {position.next} to {first - 1} are gone from the topic")
+            return False
         return True
 
     async def _mark_attempt(self, event: Arrived) -> int | None:

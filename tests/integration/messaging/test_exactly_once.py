@@ -174,7 +174,15 @@ async def test_a_member_that_lost_its_partition_writes_nothing(world: World) -> 
     )
     await world.do(database, "UPDATE messaging.cursor SET sequence = 3, event_id = 'x'")
     await world.do(database, "UPDATE ledger SET entries = '{1,2,3}'")
-    for number in (2, 3, 4):
+    await world.send(topic, "S0", Noted(number=2), 2)
+
+    async def noticed() -> bool:
+        return service._subscriptions[0].positions[0].next != 1
+
+    await until(noticed)
+    rows = await world.rows(database, "SELECT next FROM messaging.consumer_offset")
+    assert rows[0]["next"] == 3, "the zombie moved the offset back"
+    for number in (3, 4):
         await world.send(topic, "S0", Noted(number=number), number)
     await until(lambda: _subject_is(world, database, "S0", [1, 2, 3, 4]))
 

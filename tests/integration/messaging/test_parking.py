@@ -239,6 +239,19 @@ async def test_odd_records_are_parked_and_stop_nobody(bench: Bench) -> None:
     assert set(blocked.values()) == {"parked"}
 
 
+async def test_skipping_a_misaddressed_record_moves_no_number(bench: Bench) -> None:
+    """Its key says A, its envelope B: the first real event of A must still be applied."""
+    stray = encode(Envelope("x-1", Noted.type, "/banka/intake", "B", _now(), _now(), 1))
+    await bench.world.send_raw(bench.topic, b"A", b'{"number": 66}', stray)
+    await bench.wait_blocked({"A": "parked"})
+    async with bench.service.pool.acquire() as conn:
+        await skip_parked(conn, (await list_parked(conn))[0].id, who="ops", why="not ours")
+    await bench.send("A", 1)
+    await bench.send("B", 1)
+    await bench.wait_for("A", [1])
+    await bench.wait_for("B", [1])
+
+
 async def test_a_failed_event_is_copied_to_the_dead_letters_once(bench: Bench) -> None:
     await bench.send("A", 1, "poison")
     await bench.send("A", 2)

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from shared.messaging import Fact, Service
 from shared.messaging.errors import OlderDatabase
@@ -265,6 +266,31 @@ def _maybe(topic: str, number: int, state: Any, now: Any) -> list[Fact]:
     if number % 5 == 4:
         raise ValueError("refused")
     return [Fact(Echoed(number=number), topic=topic)]
+
+
+async def test_facts_that_the_broker_did_not_take_stay_in_the_outbox(world: World) -> None:
+    topic, database = world.topic("echo"), await world.database()
+    service = world.service(database)
+    await service.start()
+
+    async def held() -> bool:
+        return service._relay._producer is not None and bool(service._relay.shards)
+
+    await until(held)
+    refusals = 0
+
+    async def refuse(*_: Any, **__: Any) -> asyncio.Future[Any]:
+        nonlocal refusals
+        refusals += 1
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future.set_exception(KafkaConnectionError("not taken"))
+        return future
+
+    service._relay._producer.send_batch = refuse  # the next producer is a new one
+    await _say(service, topic, "S0", 1)
+    await until(lambda: _outbox_is_empty(world, database))
+    assert refusals >= 1
+    assert await _numbers(world, topic, "S0") == [1]
 
 
 async def test_facts_survive_a_broker_connection_that_fails(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from asyncpg import exceptions as pg
@@ -47,6 +48,7 @@ def test_the_machinery_s_errors_count_no_attempt(error: Exception) -> None:
         Transient("later"),
         ValueError("bug"),
         KeyError("bug"),
+        asyncpg.exceptions._base.DataError("a value that cannot be sent"),
         pg.UniqueViolationError(),
         pg.CheckViolationError(),
         pg.NumericValueOutOfRangeError(),
