@@ -28,9 +28,11 @@ from shared.events.lifecycle import State
 from shared.messaging import Service
 from shared.money import Money
 from shared.parameters import load_checklist_items, load_phrases, load_products, product_of
+from shared.privacy.masking import HIDDEN
 from shared.web import Permission, Problem, Viewer, page, redirect
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language, mark, show_money, show_percent
+from shared.web.states import state_badge
 
 PAGE_SIZE = 25
 _SHOWN_ITEMS = ("income_proof", "work_proof", "tax_proof", "bank_statement", "address_proof")
@@ -73,6 +75,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "withdrawal_granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
     "withdrawal_refused": (mark("Withdrawal refused"), "x", "neutral"),
 }
+UNTOLD = frozenset({"check_requested"})  # its end says the same
 SERVICES: Mapping[str, str] = {"intake": mark("Intake"), "review": mark("Review, by itself")}
 ADVICE: Mapping[str, tuple[str, str]] = {
     "approve": (mark("Approve"), "good"),
@@ -202,7 +205,7 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
             waits=waits_for(case),
             clock=_clock(case.due, now) if case.open else None,
             opened=opened,
-            person=person_lines(opened),
+            person=person_lines(opened, reveal=viewer.may(Permission.PERSONAL_REVEAL)),
             checks=[
                 (check, CHECK_NAMES[check.name], facts_of(check, opened, confidential=confidential))
                 for check in in_order(case.checks)
@@ -390,7 +393,9 @@ _PERSON_LABELS: Mapping[str, str] = {
     "mobile": mark("Mobile"),
     "employer": mark("Employer"),
     "occupation": mark("Occupation"),
+    "monthly_income": mark("Monthly income"),
 }
+_WEIGHED = frozenset({"employer", "occupation", "monthly_income"})
 
 
 def product_names() -> dict[str, str]:
@@ -407,12 +412,15 @@ def item_names() -> dict[str, str]:
     }
 
 
-def person_lines(opened: Opened) -> list[tuple[str, str]]:
-    """The applicant as the page shows them: recognised, not known."""
-    lines = [(_(label), opened.person.get(name, "—")) for name, label in _PERSON_LABELS.items()]
-    income = opened.person.get("monthly_income")
-    lines.append((_("Monthly income"), show_money(int(income)) if income else "—"))
-    return lines
+def person_lines(opened: Opened, *, reveal: bool) -> list[tuple[str, str]]:
+    """The applicant as the page shows them: recognised, not known. Work and income are shown to
+    those who weigh them (`reveal`), hidden from everybody else."""
+    shown = dict(opened.person)
+    if income := shown.get("monthly_income"):
+        shown["monthly_income"] = show_money(int(income))
+    if not reveal:
+        shown.update(dict.fromkeys(_WEIGHED & shown.keys(), HIDDEN))
+    return [(_(label), shown.get(name, "—")) for name, label in _PERSON_LABELS.items()]
 
 
 def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:
@@ -516,6 +524,8 @@ def _timeline(
     """The history, newest first, in words."""
     lines = []
     for entry in reversed(history):
+        if entry.action in UNTOLD:
+            continue
         words, icon_name, tone = ACTIONS.get(entry.action, (entry.action, "point", "neutral"))
         note = opened.notes.get(str(entry.details.get("note") or ""), "")
         lines.append(
@@ -533,6 +543,8 @@ def _timeline(
 
 def _details(details: Mapping[str, Any]) -> str:
     parts = []
+    if state := details.get("state"):
+        parts.append(_(state_badge(state).label))
     if check := details.get("check"):
         parts.append(_(CHECK_NAMES.get(check, check)))
     for key in ("outcome", "finding"):
