@@ -186,6 +186,10 @@ def test_nobody_is_told_of_an_imported_application_but_its_way_on_is_told() -> N
         submitted_at=NOW,
     )
     assert list(handlers.on_event(received(imported, origin="imported"), one, NOW)) == []
+    withdrawn = review.WithdrawalGranted(**ABOUT, request_id="r")
+    copy = replace(one)
+    assert list(handlers.on_event(received(withdrawn, origin="imported"), copy, NOW)) == []
+    assert copy.state == "withdrawn"
     approved = decided(review.ApplicationApproved, limit={"minor": 1, "currency": "CNY"})
     assert [f.template for f in facts(handlers.on_event(received(approved), one, NOW))] == [
         "approved"
