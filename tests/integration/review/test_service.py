@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from shared.events import intake
+from shared.web import routes_without_permission
 from tests.eventually import eventually
 from tests.integration.review.bank import EMPLOYER, MOBILE, NAME, Applicant, Bank, Colleague
 from tests.integration.review.conftest import Desks
@@ -410,3 +411,7 @@ async def test_decisions_and_history_cannot_be_rewritten_by_the_service(
                 await conn.execute(statement)
     finally:
         await conn.close()
+
+
+async def test_every_route_declares_who_may_use_it(desks: Desks) -> None:
+    assert routes_without_permission(desks.app) == []

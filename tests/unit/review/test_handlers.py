@@ -1,0 +1,214 @@
+"""What review does on an event of intake and on an answer of a worker."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.review import examination, handlers
+from services.review.case import Case
+from shared.events import intake, review
+from shared.events.lifecycle import MOVES, State, publisher
+from shared.messaging import Call, ClaimedCall, Exhausted, Fact, Received, Refused, Succeeded
+from shared.messaging.errors import Permanent
+from tests.unit.review.builders import NOW, SEALED, SIGNED, case, hand_over, recommendation
+
+
+def received(payload: type[Any], subject: Case, version: int | None = None, **more: Any) -> Any:
+    """An event of intake about the case."""
+    data = payload.model_validate({**case().fields(), **more})
+    return Received(
+        id="e1",
+        type=payload.type,
+        source="/banka/intake",
+        subject=subject.application_id,
+        time=NOW,
+        recorded_time=NOW,
+        sequence=1,
+        state_version=version,
+        causation_id=None,
+        correlation_id="c1",
+        traceparent=None,
+        origin="live",
+        data=data,
+        topic="banka.applications",
+        partition=0,
+        offset=0,
+    )
+
+
+def handed(subject: Case, version: int, **more: Any) -> Any:
+    """The hand-over."""
+    given = hand_over()
+    wanted = {
+        "parties": given.parties,
+        "consent": given.consent,
+        "documents": given.documents,
+        "new_to_bank": True,
+        "age_band": "26-35",
+        "income_band": "unknown",
+        "submitted_at": SIGNED,
+    }
+    return received(intake.PreCheckPassed, subject, version, **(wanted | more))
+
+
+def unknown() -> Case:
+    return Case(case().application_id)
+
+
+def scored(subject: Case, outcome: str = "refer") -> Succeeded:
+    """The answer of the policy's worker to the scoring that the case waits for."""
+    found = recommendation(outcome=outcome)
+    value = {
+        "outcome": found.outcome,
+        "advice": found.advice,
+        "findings": list(found.findings),
+        "limit": found.limit.minor,
+        "ceiling": found.ceiling.minor,
+        "inputs": found.inputs,
+        "verdict": found.verdict,
+        "policy_version": found.policy_version,
+        "policy_digest": found.policy_digest,
+    }
+    return Succeeded(value, call=scoring_call(subject))
+
+
+def scoring_call(subject: Case) -> ClaimedCall:
+    payload = {"scoring_round": subject.scoring_round}
+    return ClaimedCall("policy", "k", subject.application_id, payload, 1)
+
+
+def test_every_move_of_intake_is_followed() -> None:
+    moves = {payload for payload in MOVES if publisher(payload) == "intake"}
+    assert moves <= handlers.HANDLERS.keys()
+    assert all(publisher(payload) == "intake" for payload in handlers.HANDLERS)
+
+
+def test_an_application_is_followed_from_its_draft_to_the_hand_over() -> None:
+    subject = unknown()
+    bands = {"new_to_bank": True, "age_band": "x", "income_band": "x", "parties": []}
+    for version, (payload, more) in enumerate(
+        [
+            (intake.ApplicationDrafted, {}),
+            (intake.ApplicationSubmitted, bands),
+            (intake.PreCheckStarted, {}),
+        ],
+        start=1,
+    ):
+        assert not list(
+            handlers.on_moved(received(payload, subject, version, **more), subject, NOW)
+        )
+    effects = list(handlers.on_pre_check_passed(handed(subject, 4), subject, NOW))
+    assert (subject.state, subject.state_version) == (State.CHECKING, 4)
+    assert len([effect for effect in effects if isinstance(effect, Call)]) == 3
+    assert subject.due is not None
+
+
+def test_a_hand_over_out_of_order_is_parked() -> None:
+    with pytest.raises(Permanent):
+        list(handlers.on_pre_check_passed(handed(unknown(), 1), unknown(), NOW))
+
+
+def test_the_clock_of_review_runs_from_the_first_hand_over() -> None:
+    subject = case(State.PRE_CHECK, due=NOW)
+    list(handlers.on_pre_check_passed(handed(subject, 5), subject, NOW + timedelta(days=9)))
+    assert subject.due == NOW
+
+
+def test_an_application_imported_for_review_is_queued_and_examined() -> None:
+    subject = unknown()
+    event = received(
+        intake.ApplicationImported,
+        subject,
+        7,
+        state="manual_review",
+        parties=hand_over().parties,
+        consent=hand_over().consent,
+        new_to_bank=False,
+        age_band="x",
+        income_band="x",
+        submitted_at=SIGNED,
+    )
+    effects = list(handlers.on_imported(event, subject, NOW))
+    assert (subject.state, subject.state_version) == (State.MANUAL_REVIEW, 7)
+    assert subject.queued_at == NOW
+    assert len([effect for effect in effects if isinstance(effect, Call)]) == 3
+
+
+def test_an_application_imported_in_use_asks_nobody() -> None:
+    subject = unknown()
+    event = received(
+        intake.ApplicationImported,
+        subject,
+        12,
+        state="in_use",
+        parties=hand_over().parties,
+        new_to_bank=False,
+        age_band="x",
+        income_band="x",
+        submitted_at=SIGNED,
+        limit={"minor": 1_000_000, "currency": "CNY"},
+    )
+    assert list(handlers.on_imported(event, subject, NOW)) == []
+    assert subject.limit is not None
+
+
+def test_withdrawal_of_what_review_never_saw_is_left_to_intake() -> None:
+    subject = unknown()
+    event = received(intake.WithdrawalRequested, subject, request_id="r1")
+    (fact,) = handlers.on_withdrawal_requested(event, subject, NOW)
+    assert isinstance(fact, Fact)
+    assert isinstance(fact.data, review.WithdrawalRefused)
+    assert fact.data.reason == "with-intake"
+
+
+def test_check_that_could_not_be_answered_says_why() -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    check = subject.checks["bureau"]
+    call = ClaimedCall("check.bureau", check.request_id, subject.application_id, {}, 6)
+    list(handlers.on_check_result(Exhausted("TimeoutError", call=call), subject, NOW))
+    assert (check.outcome, check.why, check.attempts) == ("unavailable", "TimeoutError", 6)
+
+
+def test_answer_of_a_check_stays_sealed() -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    check = subject.checks["identity"]
+    call = ClaimedCall("check.identity", check.request_id, subject.application_id, {}, 1)
+    list(handlers.on_check_result(Succeeded({"answer": str(SEALED)}, call=call), subject, NOW))
+    assert check.answer == SEALED
+
+
+def test_verdict_on_older_evidence_is_dropped() -> None:
+    subject = case(scoring_round=1)
+    stale = scored(subject)
+    subject.scoring_round = 2
+    assert list(handlers.on_scored(stale, subject, NOW)) == []
+    assert subject.state is State.CHECKING
+    assert list(handlers.on_scored(scored(subject), subject, NOW))
+
+
+def test_scoring_that_failed_on_the_way_is_tried_again_later_and_later() -> None:
+    subject = case(scoring_round=1)
+    waits = []
+    for _ in range(3):
+        failed = Exhausted("OSError", call=scoring_call(subject))
+        (again,) = handlers.on_scored(failed, subject, NOW)
+        assert isinstance(again, Call)
+        assert again.not_before is not None
+        waits.append(again.not_before - NOW)
+    assert waits == [timedelta(minutes=10), timedelta(minutes=20), timedelta(minutes=40)]
+    subject.scoring_round = examination.MOST_SCORINGS
+    failed = Exhausted("OSError", call=scoring_call(subject))
+    assert list(handlers.on_scored(failed, subject, NOW)) == []
+
+
+def test_scoring_without_keys_decides_nothing() -> None:
+    subject = case(scoring_round=1)
+    refused = Refused("no-key", call=scoring_call(subject))
+    assert list(handlers.on_scored(refused, subject, NOW)) == []
+    assert subject.state is State.CHECKING
+    assert subject.recommendation is None
