@@ -361,6 +361,22 @@ async def test_a_deadline_set_again_replaces_the_first(world: World) -> None:
     await _wait_answers(world, "A", ["due 07"])
 
 
+async def test_two_processes_that_saw_the_same_deadline_handle_it_once(world: World) -> None:
+    clock = _Clock()
+
+    def on_due(state: Ledger, now: datetime) -> Iterable[Effect]:
+        state.answers.append("due")
+        return []
+
+    deadlines = [Deadlines(store=LedgerStore(), handlers={"due": on_due})]
+    services = [await _run(world, clock=clock, deadlines=deadlines) for _ in range(2)]
+    at = clock.now() + timedelta(days=1)
+    await services[0].execute(LedgerStore(), "A", partial(_due_at, at))
+    loops = [service._other["deadlines"] for service in services]
+    await asyncio.gather(*(loop._handle("due", ["A"], at) for loop in loops))
+    assert await _answers(world, "A") == ["due"]
+
+
 async def test_a_failing_deadline_keeps_nobody_else_waiting(world: World) -> None:
     clock = _Clock()
     broken = True
