@@ -22,6 +22,7 @@ import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -305,7 +306,7 @@ def free_port() -> int:
         return port
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -328,7 +329,7 @@ def _ports(folder: Path) -> dict[str, int]:
             continue
         while (
             use not in ports
-            or not _is_free(ports[use])
+            or not is_free(ports[use])
             or list(ports.values()).count(ports[use]) > 1
         ):
             ports[use] = free_port()
@@ -563,12 +564,12 @@ def _await_postgres(stack: Stack, process: subprocess.Popen[bytes] | None) -> No
         await connection.close()
         return True
 
-    _await(
-        f"PostgreSQL ({stack.postgres_dsn})",
-        process,
-        stack.logs / "postgres.log",
-        lambda: asyncio.run(answers()),
-    )
+    def ready() -> bool:
+        # a thread of its own, because the caller may run an event loop
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, answers()).result()
+
+    _await(f"PostgreSQL ({stack.postgres_dsn})", process, stack.logs / "postgres.log", ready)
 
 
 # Kafka

@@ -42,9 +42,10 @@ if [ "$(.venv/bin/uv --version 2>/dev/null | cut -d' ' -f2)" != "$wanted" ]; the
     fi
 fi
 
+# Compiled here, once: a dozen processes start from it, and some machines keep Python from doing so.
 # uv is quick; pip knows the machine's own settings (mirror, proxy), so it is asked where uv cannot.
 export VIRTUAL_ENV="$PWD/.venv" UV_PYTHON_DOWNLOADS=never
-if ! .venv/bin/uv pip sync --quiet --require-hashes requirements-dev.lock; then
+if ! .venv/bin/uv pip sync --quiet --require-hashes --compile-bytecode requirements-dev.lock; then
     say "uv could not install the lock; trying pip, which takes longer"
     if ! .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes \
         -r requirements-dev.lock; then

@@ -1,0 +1,167 @@
+"""One origin for the four services, for people and channels: `python -m deploy.gateway`.
+
+The local stack's stand-in for the deployment's gateway (`deploy/caddy/Caddyfile`), with the same
+paths: each service under its own prefix, nothing rewritten. Probes and `/internal` are not reached
+from here. Addresses come from `BANKA_INTAKE_URL` and so on, its own from `BANKA_HTTP_HOST`, `_PORT`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from urllib.parse import unquote
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from shared.events.catalog import SERVICES
+
+HOME = "/reporting/board"
+# Paths that are no service's prefix; the longest match is not needed, no prefix holds another.
+ELSEWHERE = {"static": "reporting", "sign-in": "intake", "sign-out": "intake"}
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+# They speak of one connection, not of the message (RFC 9110, 7.6.1).
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_TIMEOUT = httpx.Timeout(60.0, connect=3.0)  # a report may take a while; a service is there or not
+
+
+def service_of(path: str) -> str | None:
+    """Which service answers a path; None where nobody does."""
+    first = path.split("/", 2)[1] if path.startswith("/") else ""
+    return ELSEWHERE.get(first, first if first in SERVICES else None)
+
+
+def build(upstreams: Mapping[str, str]) -> Starlette:
+    """The gateway before `{service: http://host:port}`."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with httpx.AsyncClient(
+            timeout=_TIMEOUT,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=200, max_keepalive_connections=50),
+        ) as client:
+            app.state.client = client
+            yield
+
+    async def healthz(_request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def home(_request: Request) -> Response:
+        return RedirectResponse(HOME, status_code=303)
+
+    async def forward(request: Request) -> Response:
+        raw_path: bytes = request.scope.get("raw_path") or request.url.path.encode()
+        segments = unquote(raw_path.decode("latin-1")).split("/")
+        service = service_of(request.url.path)
+        if service is None or service not in upstreams or {".", ".."} & set(segments):
+            return PlainTextResponse("not found\n", status_code=404)
+        query: bytes = request.scope["query_string"]
+        target = httpx.URL(upstreams[service]).copy_with(
+            raw_path=raw_path + (b"?" + query if query else b"")
+        )
+        client: httpx.AsyncClient = request.app.state.client
+        has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
+        outgoing = client.build_request(
+            request.method,
+            target,
+            headers=_forwarded(request),
+            content=request.stream() if has_body else None,
+        )
+        try:
+            answer = await client.send(outgoing, stream=True)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except httpx.ConnectError:
+            return PlainTextResponse(f"{service} does not answer\n", status_code=503)
+        except httpx.TimeoutException:
+            return PlainTextResponse(f"{service} takes too long\n", status_code=504)
+        except httpx.TransportError:
+            return PlainTextResponse(f"{service} broke off\n", status_code=502)
+        # raw: compressed bodies pass as they are
+        response = StreamingResponse(_body(answer), status_code=answer.status_code)
+        response.raw_headers = [
+            (name.lower(), value)
+            for name, value in answer.headers.raw
+            if name.lower().decode("latin-1") not in _HOP_BY_HOP
+        ]
+        return response
+
+    return Starlette(
+        routes=[
+            Route("/", home, methods=["GET", "HEAD"]),
+            Route("/healthz", healthz),
+            Route("/{path:path}", forward, methods=_METHODS),
+        ],
+        lifespan=lifespan,
+    )
+
+
+def _forwarded(request: Request) -> list[tuple[str, str]]:
+    """The headers as they came, but for those of the connection and what a caller says of itself:
+    a service believes `X-Forwarded-…` because only the gateway can have written them."""
+    headers = [
+        (name, value)
+        for name, value in request.headers.items()
+        if name not in _HOP_BY_HOP and not name.startswith("x-forwarded-") and name != "forwarded"
+    ]
+    headers += [
+        ("x-forwarded-for", request.client.host if request.client else "unknown"),
+        ("x-forwarded-proto", request.url.scheme),
+        ("x-forwarded-host", request.headers.get("host", "")),
+    ]
+    return headers
+
+
+async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for part in answer.aiter_raw():
+            yield part
+    finally:
+        await answer.aclose()
+
+
+def main() -> None:
+    """Serve until stopped; exits with 2 and one line where no service's address is set."""
+    upstreams = {
+        service: url for service in SERVICES if (url := os.environ.get(f"BANKA_{service.upper()}_URL"))
+    }
+    if not upstreams:
+        sys.stderr.write("gateway: none of BANKA_INTAKE_URL … BANKA_REPORTING_URL is set\n")
+        raise SystemExit(2)
+    logging.disable(logging.INFO)
+    uvicorn.run(
+        build(upstreams),
+        host=os.environ.get("BANKA_HTTP_HOST", "127.0.0.1"),
+        port=int(os.environ.get("BANKA_HTTP_PORT", "8080")),
+        loop="uvloop",
+        http="httptools",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+if __name__ == "__main__":
+    main()
