@@ -2,7 +2,8 @@
 
 The local stack's stand-in for the deployment's gateway (`deploy/caddy/Caddyfile`), with the same
 paths: each service under its own prefix, nothing rewritten. Probes and `/internal` are not reached
-from here. Addresses come from `BANKA_INTAKE_URL` and so on, its own from `BANKA_HTTP_HOST`, `_PORT`.
+from here. Addresses come from `BANKA_INTAKE_URL` and so on, its own from `BANKA_HTTP_HOST`,
+`BANKA_HTTP_PORT`.
 """
 
 from __future__ import annotations
@@ -142,7 +143,9 @@ async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:
 def main() -> None:
     """Serve until stopped; exits with 2 and one line where no service's address is set."""
     upstreams = {
-        service: url for service in SERVICES if (url := os.environ.get(f"BANKA_{service.upper()}_URL"))
+        service: url
+        for service in SERVICES
+        if (url := os.environ.get(f"BANKA_{service.upper()}_URL"))
     }
     if not upstreams:
         sys.stderr.write("gateway: none of BANKA_INTAKE_URL … BANKA_REPORTING_URL is set\n")

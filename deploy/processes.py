@@ -138,7 +138,7 @@ class Office:
             await self.ready(name)
 
     async def ready(self, name: str, *, seconds: float = READY_SECONDS) -> None:
-        """Wait until a process says that it is ready; raises StackProblem with what it last said."""
+        """Wait until a process says it is ready; raises StackProblem with what it last said."""
         path = "/readyz" if name in SERVICES else "/healthz"
         said = "no answer"
         end = asyncio.get_running_loop().time() + seconds
@@ -147,7 +147,8 @@ class Office:
                 code = self._started[name].poll()
                 if code is not None:
                     raise StackProblem(
-                        f"{name} ended with code {code}: {self._last_line(name)}; see {self.log(name)}"
+                        f"{name} ended with code {code}: {self._last_line(name)};"
+                        f" see {self.log(name)}"
                     )
                 try:
                     answer = await client.get(self.url(name) + path)
