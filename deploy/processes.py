@@ -67,6 +67,8 @@ class Office:
         """All that a process is told: the machine's environment without anybody else's `BANKA_…`,
         the stack, its neighbours, and what the caller adds."""
         machine = {k: v for k, v in os.environ.items() if not k.startswith("BANKA_")}
+        # compiled sources are kept: a dozen processes start from them
+        machine.pop("PYTHONDONTWRITEBYTECODE", None)
         return {
             **machine,
             **self.stack.environment(),

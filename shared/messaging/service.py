@@ -146,6 +146,7 @@ class Service:
         self._broker: KafkaBroker | None = None
         self._copier: AIOKafkaProducer | None = None
         self._state = "starting"
+        self._accepts = False  # commands, once it is known which topics there are
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -172,6 +173,7 @@ class Service:
         except BaseException:
             self.pool.terminate()
             raise
+        self._accepts = True
         self._relay.start()
         self._broker = build_broker(self.settings, self.name)
         self._subscriptions = [
@@ -281,7 +283,7 @@ class Service:
 
         Raises NotReady before the service has started.
         """
-        if not self._topics:
+        if not self._accepts:
             raise NotReady(self._state)
         if self._relay.refused:
             # numbers given now would exist twice on the topics
