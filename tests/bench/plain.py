@@ -48,7 +48,7 @@ INTAKE_ON_INBOUND = {
     "activated": ("card-activated",),
     "first-used": ("card-first-used",),
 }
-ANSWERS = {
+ANSWERS: dict[str, dict[str, tuple[str, ...]]] = {
     "intake": {"approved": ("card-ordered",)},
     "review": {"pre-check-passed": ("checks-completed", "approved")},
 }
