@@ -1,0 +1,1 @@
+"""Intake: applications until they are handed to review, their papers, their cards, the staff."""

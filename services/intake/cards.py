@@ -1,0 +1,123 @@
+"""The card after the approval: the order, and the facts that its partners report.
+
+Facts come from two partners and over networks: late, twice, out of order, or impossible. The
+lifecycle says what each is; pure, like `application`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from services.intake.application import (
+    ACTIVATION_DEADLINE,
+    Application,
+    Card,
+    publish,
+)
+from shared.events import intake, lifecycle, partners
+from shared.events.lifecycle import State
+from shared.identifiers import new_id
+from shared.messaging import ClearDeadline, Deadline, Effect, Fact
+from shared.money import Money
+from shared.parameters import load_clocks
+
+CARD_PARTNERS = ("card-factory", "core-banking")
+
+FACTS: Mapping[str, type[intake.CardEvent]] = {
+    partners.PartnerCardProduced.type: intake.CardProduced,
+    partners.PartnerCardPosted.type: intake.CardPosted,
+    partners.PartnerCardDelivered.type: intake.CardDelivered,
+    partners.PartnerCardActivated.type: intake.CardActivated,
+    partners.PartnerCardFirstUsed.type: intake.CardFirstUsed,
+}
+"""What a partner reports -> what intake publishes once it has been checked."""
+
+
+class NotPossible(Exception):
+    """A partner reported what cannot be true; `effects` say so to everybody in the office."""
+
+    def __init__(self, effects: list[Effect]) -> None:
+        super().__init__("reported what cannot be true of the application")
+        self.effects = effects
+
+
+def order(app: Application, limit: Money, now: datetime) -> list[Effect]:
+    """Order the card of an approved application, with factory and core banking."""
+    app.card = Card(new_id(), limit, now)
+    app.note(now, "intake", "card_ordered")
+    ordered = intake.CardOrdered(**app.fields(), card_id=app.card.card_id, limit=limit)
+    scope = app.need_scope()
+    request = intake.CardOrderRequested(
+        card_id=app.card.card_id,
+        application_id=app.application_id,
+        application_number=scope.application_number,
+        product=scope.product,
+        limit=limit,
+    )
+    return [
+        publish(app, ordered, now),
+        *(
+            Fact(request, subject=app.card.card_id, topic=f"banka.outbound.{partner}")
+            for partner in CARD_PARTNERS
+        ),
+    ]
+
+
+def take_fact(
+    app: Application,
+    event_type: str,
+    *,
+    partner: str,
+    partner_event_id: str,
+    reported: datetime | None,
+    now: datetime,
+) -> tuple[list[Effect], bool]:
+    """A partner's fact about the card: what follows, and whether it changed anything.
+
+    What was reported before changes nothing. Raises NotPossible for what cannot be true.
+    """
+    kind = FACTS[event_type]
+    if app.card is None:
+        raise NotPossible([_refused(app, event_type, partner, partner_event_id, now)])
+    name = _name_of(kind)
+    if name in app.card.facts:
+        return [], False
+    # a partner's clock may run ahead of ours; nothing has happened that lies in the future
+    when = min(reported, now) if reported is not None else now
+    try:
+        transition = lifecycle.advance(app.state, kind)
+    except lifecycle.IllegalTransition:
+        refused = _refused(app, event_type, partner, partner_event_id, now)
+        raise NotPossible([refused]) from None
+    app.card.facts[name] = when
+    app.note(now, f"partner:{partner}", f"card_{name}")
+    effects: list[Effect] = [
+        publish(app, kind(**app.fields(), card_id=app.card.card_id), now, time=when)
+    ]
+    if transition.moves:
+        effects += activation_term(app, when)
+    return effects, transition.moves
+
+
+def activation_term(app: Application, delivered: datetime) -> list[Effect]:
+    """A delivered card waits so many days for its activation, any other for nothing."""
+    if app.state is State.DELIVERED:
+        days = timedelta(days=load_clocks().activation_days)
+        return [Deadline(ACTIVATION_DEADLINE, delivered + days)]
+    return [ClearDeadline(ACTIVATION_DEADLINE)]
+
+
+def _name_of(kind: type[intake.CardEvent]) -> str:
+    """`produced`, `first-used`: the fact's own part of the event type."""
+    return kind.type.removeprefix("banka.card.").removesuffix(".v1").replace("-", "_")
+
+
+def _refused(
+    app: Application, event_type: str, partner: str, partner_event_id: str, now: datetime
+) -> Fact:
+    app.note(now, f"partner:{partner}", "card_fact_refused", reported=event_type)
+    payload = intake.CardFactRefused(
+        **app.fields(), partner=partner, reported=event_type, partner_event_id=partner_event_id
+    )
+    return publish(app, payload, now)

@@ -1,0 +1,572 @@
+"""Intake's tables: applications with what hangs on them, papers, numbers, requests, who looked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from services.intake.application import (
+    Application,
+    Card,
+    Document,
+    Entry,
+    Scope,
+    Withdrawal,
+)
+from shared.events.intake import WantedItem
+from shared.events.lifecycle import TERMINAL, State
+from shared.events.payload import CreditConsent, Party
+from shared.identifiers import make_application_number
+from shared.messaging import Connection
+from shared.money import Money
+from shared.parameters import Product
+
+_OPEN_AND_SUBMITTED = sorted(set(State) - TERMINAL - {State.DRAFT})
+_ENDED_BY_REFUSAL = (State.DECLINED.value,)
+
+
+@dataclass(slots=True)
+class _ApplicationFile:
+    """The part of an application that lists do not need, as written to `application_file`."""
+
+    parties: list[Party] = field(default_factory=list)
+    consent: CreditConsent | None = None
+    requested_limit: Money | None = None
+    reopens: str | None = None
+    new_to_bank: bool = True
+    age_band: str = "unknown"
+    income_band: str = "unknown"
+    warnings: list[str] = field(default_factory=list)
+    wanted: list[WantedItem] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)
+    asked: list[WantedItem] = field(default_factory=list)
+    round: int = 0
+    withdrawal: Withdrawal | None = None
+    limit: Money | None = None
+    category: str | None = None
+    card: Card | None = None
+    told: str | None = None
+
+
+_FILE: TypeAdapter[_ApplicationFile] = TypeAdapter(_ApplicationFile)
+
+_LOCK = """
+SELECT * FROM application WHERE application_id = ANY ($1) ORDER BY application_id FOR UPDATE
+"""
+
+_FILES = "SELECT application_id, body FROM application_file WHERE application_id = ANY ($1)"
+
+_DOCUMENTS = """
+SELECT application_id, document_id, document_number, item, sha256, media_type, size, received_at,
+    issued_on
+FROM document WHERE application_id = ANY ($1) ORDER BY document_number
+"""
+
+_SAVE = """
+INSERT INTO application (application_id, state, state_version, state_since, application_number,
+    branch, region, channel, product, product_version, applicant_type, person, created_at,
+    submitted_at, passed_at, material_deadline, reapply_from, card_id, partner, partner_reference,
+    imported)
+SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::text[], $6::text[],
+    $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
+    $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::date[],
+    $18::text[], $19::text[], $20::text[], $21::boolean[])
+ON CONFLICT (application_id) DO UPDATE SET
+    state = excluded.state, state_version = excluded.state_version,
+    state_since = excluded.state_since, person = excluded.person,
+    submitted_at = excluded.submitted_at, passed_at = excluded.passed_at,
+    material_deadline = excluded.material_deadline, reapply_from = excluded.reapply_from,
+    card_id = excluded.card_id, imported = excluded.imported
+"""
+
+_SAVE_FILES = """
+INSERT INTO application_file (application_id, body) SELECT * FROM unnest($1::text[], $2::jsonb[])
+ON CONFLICT (application_id) DO UPDATE SET body = excluded.body
+"""
+
+_SAVE_DOCUMENTS = """
+INSERT INTO document (document_id, document_number, application_id, item, sha256, media_type, size,
+    received_at, issued_on)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+"""
+
+_SAVE_HISTORY = """
+INSERT INTO application_history (application_id, at, actor, action, details)
+SELECT application_id, at, actor, action, details
+FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::jsonb[])
+    WITH ORDINALITY AS row (application_id, at, actor, action, details, place)
+ORDER BY place
+"""
+
+
+class ApplicationStore:
+    """Applications for the kernel: loaded under lock, written in bulk. Never commits."""
+
+    async def load(self, conn: Connection, subjects: Sequence[str]) -> dict[str, Application]:
+        """{application id: application}; rows locked in order of their ids."""
+        rows = await conn.fetch(_LOCK, list(subjects))
+        found = await _complete(conn, rows)
+        return {subject: found.get(subject) or Application(subject) for subject in subjects}
+
+    async def save(self, conn: Connection, states: Sequence[Application]) -> None:
+        """Write applications, and what is new of their papers and history."""
+        known = [app for app in states if app.state is not None and app.scope is not None]
+        if not known:
+            return
+        rows = [_row(app) for app in known]
+        await conn.execute(_SAVE, *(list(column) for column in zip(*rows, strict=True)))
+        await conn.execute(
+            _SAVE_FILES,
+            [app.application_id for app in known],
+            [_FILE.dump_json(_file(app)).decode() for app in known],
+        )
+        documents = [(app.application_id, document) for app in known for document in app.arrived]
+        if documents:
+            await conn.executemany(
+                _SAVE_DOCUMENTS, [_document_row(subject, one) for subject, one in documents]
+            )
+        entries = [(app.application_id, entry) for app in known for entry in app.entries]
+        if entries:
+            await conn.execute(_SAVE_HISTORY, *_entry_columns(entries))
+
+
+async def _complete(conn: Any, rows: Sequence[Any]) -> dict[str, Application]:
+    """Applications of rows. The rest is read in statements of its own, after the rows are locked:
+    a join would read it as it was before whoever held the lock wrote it."""
+    ids = [row["application_id"] for row in rows]
+    if not ids:
+        return {}
+    bodies = {one["application_id"]: one["body"] for one in await conn.fetch(_FILES, ids)}
+    papers: dict[str, list[Document]] = {}
+    for one in await conn.fetch(_DOCUMENTS, ids):
+        values = dict(one)
+        papers.setdefault(values.pop("application_id"), []).append(Document(**values))
+    return {
+        row["application_id"]: _application(
+            row, bodies[row["application_id"]], papers.get(row["application_id"], [])
+        )
+        for row in rows
+    }
+
+
+def _file(app: Application) -> _ApplicationFile:
+    return _ApplicationFile(
+        parties=app.parties,
+        consent=app.consent,
+        requested_limit=app.requested_limit,
+        reopens=app.reopens,
+        new_to_bank=app.new_to_bank,
+        age_band=app.age_band,
+        income_band=app.income_band,
+        warnings=app.warnings,
+        wanted=app.wanted,
+        answered=sorted(app.answered),
+        asked=app.asked,
+        round=app.round,
+        withdrawal=app.withdrawal,
+        limit=app.limit,
+        category=app.category,
+        card=app.card,
+        told=app.told,
+    )
+
+
+def _row(app: Application) -> tuple[Any, ...]:
+    scope = app.need_scope()
+    return (
+        app.application_id,
+        str(app.state),
+        app.state_version,
+        app.state_since,
+        scope.application_number,
+        scope.branch,
+        scope.region,
+        scope.channel,
+        scope.product,
+        scope.product_version,
+        scope.applicant_type,
+        app.holder.person,
+        app.created_at,
+        app.submitted_at,
+        app.passed_at,
+        app.material_deadline,
+        app.reapply_from,
+        app.card.card_id if app.card else None,
+        app.partner,
+        app.partner_reference,
+        app.imported,
+    )
+
+
+def _document_row(subject: str, one: Document) -> tuple[Any, ...]:
+    return (
+        one.document_id,
+        one.document_number,
+        subject,
+        one.item,
+        one.sha256,
+        one.media_type,
+        one.size,
+        one.received_at,
+        one.issued_on,
+    )
+
+
+def _entry_columns(entries: Iterable[tuple[str, Entry]]) -> list[list[Any]]:
+    rows = [
+        (
+            subject,
+            entry.at,
+            entry.actor,
+            entry.action,
+            json.dumps(dict(entry.details), ensure_ascii=False),
+        )
+        for subject, entry in entries
+    ]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _application(row: Any, body: str, documents: list[Document]) -> Application:
+    file = _FILE.validate_json(body)
+    return Application(
+        application_id=row["application_id"],
+        state=State(row["state"]),
+        state_version=row["state_version"],
+        state_since=row["state_since"],
+        scope=Scope(
+            application_number=row["application_number"],
+            branch=row["branch"],
+            region=row["region"],
+            channel=row["channel"],
+            product=row["product"],
+            product_version=row["product_version"],
+            applicant_type=row["applicant_type"],
+        ),
+        parties=file.parties,
+        consent=file.consent,
+        requested_limit=file.requested_limit,
+        reopens=file.reopens,
+        created_at=row["created_at"],
+        submitted_at=row["submitted_at"],
+        passed_at=row["passed_at"],
+        documents=documents,
+        new_to_bank=file.new_to_bank,
+        age_band=file.age_band,
+        income_band=file.income_band,
+        warnings=file.warnings,
+        wanted=file.wanted,
+        answered=set(file.answered),
+        asked=file.asked,
+        material_deadline=row["material_deadline"],
+        round=file.round,
+        withdrawal=file.withdrawal,
+        limit=file.limit,
+        category=file.category,
+        reapply_from=row["reapply_from"],
+        card=file.card,
+        partner=row["partner"],
+        partner_reference=row["partner_reference"],
+        told=file.told,
+        imported=row["imported"],
+    )
+
+
+# --- numbers, branches, other applications of the person ---------------------------------------
+
+
+async def draw_number(conn: Any, branch: str, day: date) -> str:
+    """The next application number of a branch and business day; its counter stays locked until the
+    transaction ends, so draw it late."""
+    running = await conn.fetchval(
+        "INSERT INTO number_counter AS c (branch, day, last) VALUES ($1, $2, 1)"
+        " ON CONFLICT (branch, day) DO UPDATE SET last = c.last + 1 RETURNING last",
+        branch,
+        day,
+    )
+    return make_application_number(branch, day, running)
+
+
+async def region_of(conn: Any, branch: str) -> str | None:
+    """The region of a branch that is open; None for any other."""
+    region: str | None = await conn.fetchval(
+        "SELECT region FROM directory_branch WHERE branch = $1 AND open", branch
+    )
+    return region
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the office knows of a person from other applications.
+
+    open_products: products of applications under way. reapply_from: end of the last cool-down.
+    has_card: an earlier application reached a card. on_file: items of accepted papers that are
+    still valid.
+    """
+
+    open_products: frozenset[str] = frozenset()
+    reapply_from: date | None = None
+    has_card: bool = False
+    on_file: frozenset[str] = frozenset()
+
+    def refusals(self, product: str, today: date) -> list[str]:
+        """Return codes that stand against an application for the product today."""
+        codes = []
+        if product in self.open_products:
+            codes.append("DUPLICATE_APPLICATION")
+        if self.reapply_from is not None and today < self.reapply_from:
+            codes.append("COOL_DOWN")
+        return codes
+
+
+async def lock_person(conn: Any, person: str) -> None:
+    """Of two applications of one person that are handed in at once, one waits for the other."""
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", person)
+
+
+async def standing_of(
+    conn: Any, person: str, application_id: str, product: Product, today: date
+) -> Standing:
+    """What other applications of the person say. Lock the person first where it decides."""
+    rows = await conn.fetch(
+        "SELECT application_id, state, product, reapply_from, card_id, passed_at FROM application"
+        " WHERE person = $1 AND application_id <> $2",
+        person,
+        application_id,
+    )
+    papers = await conn.fetch(
+        "SELECT item, coalesce(issued_on, received_at::date) AS day FROM document"
+        " WHERE application_id = ANY ($1)",
+        [row["application_id"] for row in rows if row["passed_at"] is not None],
+    )
+    terms = product.validity.longest_days
+    return Standing(
+        open_products=frozenset(r["product"] for r in rows if r["state"] in _OPEN_AND_SUBMITTED),
+        reapply_from=max(
+            (
+                r["reapply_from"]
+                for r in rows
+                if r["state"] in _ENDED_BY_REFUSAL and r["reapply_from"] is not None
+            ),
+            default=None,
+        ),
+        has_card=any(r["card_id"] is not None for r in rows),
+        on_file=frozenset(
+            paper["item"]
+            for paper in papers
+            if paper["item"] not in terms
+            or paper["day"] + timedelta(days=terms[paper["item"]]) >= today
+        ),
+    )
+
+
+# --- idempotency -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request was answered; `digest` is of what was asked."""
+
+    digest: bytes
+    status: int
+    body: Any
+
+
+async def answer_to(conn: Any, client: str, key: str) -> Answer | None:
+    """The answer that a client's request under this key got."""
+    row = await conn.fetchrow(
+        "SELECT digest, status, body FROM request WHERE client = $1 AND key = $2", client, key
+    )
+    return Answer(row["digest"], row["status"], json.loads(row["body"])) if row else None
+
+
+async def remember_answer(
+    conn: Any, client: str, key: str, answer: Answer, now: datetime
+) -> bool:
+    """Keep the answer in the transaction that did what was asked; False where another request
+    under the same key was first, and this one must be undone."""
+    done = await conn.fetchval(
+        "INSERT INTO request (client, key, digest, status, body, at)"
+        " VALUES ($1, $2, $3, $4, $5::jsonb, $6) ON CONFLICT DO NOTHING RETURNING true",
+        client,
+        key,
+        answer.digest,
+        answer.status,
+        json.dumps(answer.body, ensure_ascii=False),
+        now,
+    )
+    return bool(done)
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One application in a list."""
+
+    application_id: str
+    application_number: str
+    state: str
+    state_since: datetime
+    branch: str
+    region: str
+    channel: str
+    product: str
+    applicant_type: str
+    created_at: datetime
+    submitted_at: datetime | None
+    material_deadline: datetime | None
+    imported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list shall hold. `branches` None: all. `ids`: only these."""
+
+    branches: list[str] | None
+    branch: str | None = None
+    state: str | None = None
+    product: str | None = None
+    number: str | None = None
+    ids: list[str] | None = None
+
+
+_COLUMNS = (
+    "application_id, application_number, state, state_since, branch, region, channel, product,"
+    " applicant_type, created_at, submitted_at, material_deadline, imported"
+)
+_NARROWED = (
+    "($1::text[] IS NULL OR branch = ANY ($1)) AND ($2::text IS NULL OR branch = $2)"
+    " AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR product = $4)"
+    " AND ($5::text IS NULL OR application_number = $5)"
+    " AND ($6::text[] IS NULL OR application_id = ANY ($6))"
+)
+
+
+async def list_applications(
+    conn: Any, wanted: Filter, *, page: int, page_size: int
+) -> tuple[list[Row], int]:
+    """A page of applications, the newest first, and how many there are."""
+    arguments = (
+        wanted.branches,
+        wanted.branch,
+        wanted.state,
+        wanted.product,
+        wanted.number,
+        wanted.ids,
+    )
+    total = await conn.fetchval(
+        f"SELECT count(*) FROM application WHERE {_NARROWED}",  # noqa: S608 - our own text
+        *arguments,
+    )
+    rows = await conn.fetch(
+        f"SELECT {_COLUMNS} FROM application WHERE {_NARROWED}"  # noqa: S608 - our own text
+        " ORDER BY created_at DESC, application_id DESC LIMIT $7 OFFSET $8",
+        *arguments,
+        page_size,
+        (page - 1) * page_size,
+    )
+    return [Row(**row) for row in rows], total
+
+
+async def count_by_state(conn: Any, branches: list[str] | None) -> dict[str, int]:
+    """{state: applications} of these branches."""
+    rows = await conn.fetch(
+        "SELECT state, count(*) AS n FROM application"
+        " WHERE $1::text[] IS NULL OR branch = ANY ($1) GROUP BY state",
+        branches,
+    )
+    return {row["state"]: row["n"] for row in rows}
+
+
+async def find_application(conn: Any, application_id: str) -> Application | None:
+    """An application to look at, without a lock."""
+    rows = await conn.fetch("SELECT * FROM application WHERE application_id = $1", application_id)
+    return (await _complete(conn, rows)).get(application_id)
+
+
+async def id_of_card(conn: Any, card_id: str) -> str | None:
+    """The application whose card it is."""
+    found: str | None = await conn.fetchval(
+        "SELECT application_id FROM application WHERE card_id = $1", card_id
+    )
+    return found
+
+
+async def id_of_reference(conn: Any, partner: str, reference: str) -> str | None:
+    """The application that a partner knows under its own reference."""
+    found: str | None = await conn.fetchval(
+        "SELECT application_id FROM application WHERE partner = $1 AND partner_reference = $2",
+        partner,
+        reference,
+    )
+    return found
+
+
+async def history_of(conn: Any, application_id: str) -> list[Entry]:
+    """What was done with an application, oldest first."""
+    rows = await conn.fetch(
+        "SELECT at, actor, action, details FROM application_history"
+        " WHERE application_id = $1 ORDER BY id",
+        application_id,
+    )
+    return [Entry(r["at"], r["actor"], r["action"], json.loads(r["details"])) for r in rows]
+
+
+async def record_view(
+    conn: Any,
+    application_id: str | None,
+    staff_id: str,
+    what: str,
+    now: datetime,
+    *,
+    reason: str | None = None,
+) -> None:
+    """Note that somebody was shown personal data, or searched with some."""
+    await conn.execute(
+        "INSERT INTO personal_view (application_id, at, staff_id, what, reason)"
+        " VALUES ($1, $2, $3, $4, $5)",
+        application_id,
+        now,
+        staff_id,
+        what,
+        reason,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What intake's tables add up to. inbound: partners' events by what they were answered."""
+
+    applications: int
+    by_state: dict[str, int]
+    submitted: int
+    cards: int
+    documents: int
+    inbound: dict[str, int]
+
+
+async def count_everything(conn: Any) -> Counts:
+    """Counts to hold against the other services and the topics; read in one snapshot."""
+    by_state = await count_by_state(conn, None)
+    row = await conn.fetchrow(
+        "SELECT count(submitted_at) AS submitted, count(card_id) AS cards FROM application"
+    )
+    answers = await conn.fetch(
+        "SELECT type, count(*) AS n FROM messaging.event_log"
+        " WHERE type IN ('banka.inbound.accepted.v1', 'banka.inbound.rejected.v1') GROUP BY type"
+    )
+    inbound = {one["type"].split(".")[2]: one["n"] for one in answers}
+    return Counts(
+        applications=sum(by_state.values()),
+        by_state=by_state,
+        submitted=row["submitted"],
+        cards=row["cards"],
+        documents=await conn.fetchval("SELECT count(*) FROM document"),
+        inbound={"accepted": inbound.get("accepted", 0), "rejected": inbound.get("rejected", 0)},
+    )
