@@ -109,6 +109,27 @@ def lifecycle() -> None:
     _console().print(table)
 
 
+@app.command()
+def demo(
+    seed: Annotated[int, typer.Option(help="The same seed tells the same story.")] = 20261012,
+    days: Annotated[int, typer.Option(min=1, max=15, help="Working days with customers.")] = 10,
+    per_day: Annotated[int, typer.Option(min=1, max=500, help="Applications a day.")] = 60,
+    keep: Annotated[
+        bool | None,
+        typer.Option(help="Stay up afterwards until Ctrl-C; by default only with a terminal."),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Gateway of a deployment that runs already.")
+    ] = None,
+    name: Name = None,
+) -> None:
+    """Ten working days of an office, and what comes of them; exit code 0 if the books agree."""
+    from deploy.demo.run import Wishes, main
+
+    wishes = Wishes(seed=seed, days=days, per_day=per_day, keep=keep, url=url, stack=name)
+    raise typer.Exit(main(wishes))
+
+
 @events.command("catalog")
 def events_catalog() -> None:
     """Every topic and event type: who says it, who listens, what it means."""

@@ -19,6 +19,11 @@ from shared.events import catalog
 ADMIN = "admin"  # the broker's super user: provisioning and operators
 SUPERUSER = "superuser"
 VAULT_OWNER = "vault_owner"
+CLIENTS_FILE = "api-clients.json"  # as shared.web.clients reads it
+
+# Channels of the demo and the tests that call intake's API, and what they may do there.
+CHANNELS = {"branch-terminal": "counter", "web-channel": "web"}
+_CHANNEL_MAY = ["application.create", "application.edit", "application.view", "material.receive"]
 
 
 def kafka_users() -> list[str]:
@@ -54,13 +59,38 @@ def make_secrets(folder: Path) -> list[str]:
         path = folder / name
         if path.exists() and path.stat().st_size > 0:
             continue
-        # written aside and renamed: a reader never sees half a secret
-        incoming = folder / f".{name}.{os.getpid()}"
-        with os.fdopen(os.open(incoming, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
-            f.write(content + "\n")
-        incoming.replace(path)
+        _write(path, content)
         made.append(name)
     return made
+
+
+def _write(path: Path, content: str) -> None:
+    """Written aside and renamed: a reader never sees half a secret."""
+    incoming = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(incoming, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(content + "\n")
+    incoming.replace(path)
+
+
+def make_channels(folder: Path) -> None:
+    """Let the demo's channels call the API: `token-<channel>` for each and the list of all in
+    `api-clients.json`. For demo and tests; in production that list is the operators'."""
+    if (folder / CLIENTS_FILE).exists():
+        return
+    entries = []
+    for client, channel in CHANNELS.items():
+        token = _random(32)
+        _write(folder / f"token-{client}", token)
+        entries.append(
+            {
+                "id": client,
+                "token": token,
+                "channel": channel,
+                "permissions": _CHANNEL_MAY,
+                "branches": None,
+            }
+        )
+    _write(folder / CLIENTS_FILE, json.dumps(entries, indent=1))
 
 
 def read_secret(folder: Path, name: str) -> str:

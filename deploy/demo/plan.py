@@ -637,7 +637,7 @@ STORIES: tuple[_Story, ...] = (
     _Story(_Writer.missing, 50),
     _Story(_Writer.late, 22, ALL_ROUTES, 0.8),
     _Story(_Writer.never, 18),
-    _Story(_Writer.stale, 16, NO_BATCH),
+    _Story(_Writer.stale, 16, IN_PERSON),  # events of the app carry no date of a paper
     _Story(_Writer.sent_twice, 8, NO_BATCH),
     _Story(_Writer.expired_id, 7, IN_PERSON),
     _Story(_Writer.mistyped, 12, IN_PERSON),
@@ -745,10 +745,9 @@ def staff_rounds(day: date) -> list[tuple[datetime, str]]:
     return sorted([*rounds, (at(day, COMPLIANCE), "compliance")])
 
 
-def next_tick(moment: datetime) -> datetime:
+def next_tick(moment: datetime, every: timedelta = TICK) -> datetime:
     """The tick at or after a moment; a term that ends with the day is not carried into the next."""
-    ticks = -((moment - _EPOCH) // -TICK)
-    tick = _EPOCH + ticks * TICK
+    tick = _EPOCH - ((_EPOCH - moment) // every) * every
     local = moment.astimezone(BUSINESS_ZONE)
     last_second = datetime.combine(local.date(), time(23, 59, 59), BUSINESS_ZONE).astimezone(UTC)
     return min(tick, last_second) if moment <= last_second < tick else tick

@@ -1,0 +1,326 @@
+"""The reconciliation: whether what the run left behind agrees with itself and with the plan.
+
+Pure: takes records, plan and receipts, returns lines that hold or do not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from deploy.demo.customers import Ledger
+from deploy.demo.plan import Final, Plan
+from deploy.demo.records import Records
+from shared.events import catalog, lifecycle
+from shared.events.lifecycle import TERMINAL, State
+
+APPLICATIONS = "banka.applications"
+_MOST = 20  # differences that a line lists
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One statement, whether it holds, and what speaks against it."""
+
+    statement: str
+    holds: bool
+    found: str
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of every planned application, read from the topic alone.
+
+    `ends`: {key of the plan: state}; `categories`: of declines; `stages`: {state: seconds that
+    each application spent there}; `replayed`: {application id: state}.
+    """
+
+    ends: dict[str, str] = field(default_factory=dict)
+    categories: dict[str, str] = field(default_factory=dict)
+    stages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    replayed: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+    impossible: list[str] = field(default_factory=list)
+
+
+def replay(records: Records, ledger: Ledger) -> Outcome:
+    """Walk every application through the lifecycle by the events on the topic."""
+    outcome = Outcome()
+    since: dict[str, Any] = {}
+    for record in records.of(APPLICATIONS):
+        subject, kind = record.envelope.subject, record.envelope.type
+        state = outcome.replayed.get(subject)
+        try:
+            step = lifecycle.advance(state, kind, into=record.data.get("state"))
+        except (lifecycle.IllegalTransition, KeyError) as problem:
+            outcome.impossible.append(f"{subject}: {problem}")
+            continue
+        if step.moves:
+            if state is not None and subject in since:
+                spent = (record.envelope.time - since[subject]).total_seconds()
+                outcome.stages[state].append(spent)
+            since[subject] = record.envelope.time
+            outcome.replayed[subject] = step.state.value
+            outcome.versions[subject] = outcome.versions.get(subject, 0) + 1
+        if "category" in record.data:
+            outcome.categories[subject] = str(record.data["category"])
+    for key, taken in ledger.taken.items():
+        outcome.ends[key] = outcome.replayed.get(taken.application_id, "unknown")
+    for key in ledger.refused:
+        outcome.ends.setdefault(key, Final.REFUSED.value)
+    return outcome
+
+
+def reconcile(
+    plan: Plan,
+    ledger: Ledger,
+    imported: Sequence[str],
+    records: Records,
+    outcome: Outcome,
+    gateways: Mapping[str, Any],
+    bureau: Mapping[str, Any],
+) -> list[Line]:
+    """Every line of the reconciliation. `gateways`, `bureau`: receipts of the played systems."""
+    return [
+        _answers(ledger),
+        _one_state(outcome, records),
+        _everything_taken(ledger, imported, records),
+        _as_planned(plan, outcome, ledger),
+        _nothing_open(outcome),
+        _logs(records),
+        _once_on_topics(records),
+        _versions(records, outcome),
+        _declines(records, outcome),
+        _messages(records, gateways),
+        _unknown_messages(records),
+        _nothing_parked(records),
+        _partners_answered(plan, records),
+        _stalled(plan, ledger, records),
+        _outages(plan, bureau),
+    ]
+
+
+def _line(statement: str, found: str, differences: Iterable[str]) -> Line:
+    against = sorted(differences)
+    shown = against[:_MOST]
+    if len(against) > _MOST:
+        shown.append(f"… and {len(against) - _MOST} more")
+    return Line(statement, not against, found, tuple(shown))
+
+
+def _answers(ledger: Ledger) -> Line:
+    asked = ", ".join(f"{count} {what}" for what, count in sorted(ledger.requests.items()))
+    return _line("every answer was the one that the plan expects", asked, ledger.surprises)
+
+
+def _one_state(outcome: Outcome, records: Records) -> Line:
+    against = [*outcome.impossible]
+    views: dict[str, Mapping[str, str | None]] = {"topic": outcome.replayed, **records.states}
+    everybody = {one for view in views.values() for one in view}
+    for application in everybody:
+        seen = {name: view.get(application) for name, view in views.items()}
+        if len(set(seen.values())) != 1 or None in seen.values():
+            against.append(
+                f"{application}: " + ", ".join(f"{name} {state}" for name, state in seen.items())
+            )
+    return _line(
+        "one state for each application, the same in all four services and on the topic",
+        f"{len(everybody)} applications",
+        against,
+    )
+
+
+def _everything_taken(ledger: Ledger, imported: Sequence[str], records: Records) -> Line:
+    known = {taken.application_id for taken in ledger.taken.values()} | set(imported)
+    there = set(records.states.get("intake", {}))
+    against = [f"{one}: nobody handed it in" for one in there - known]
+    against += [f"{one}: was lost" for one in known - there]
+    twice = Counter(taken.application_id for taken in ledger.taken.values())
+    against += [f"{one}: stands for {count} cases" for one, count in twice.items() if count > 1]
+    return _line(
+        "every application that was accepted is there, and no other",
+        f"{len(ledger.taken)} accepted, {len(imported)} brought over",
+        against,
+    )
+
+
+def _as_planned(plan: Plan, outcome: Outcome, ledger: Ledger) -> Line:
+    against = []
+    for one in plan.applications:
+        end = outcome.ends.get(one.key, "nothing")
+        if end != one.final.value:
+            against.append(f"{one.key} ({one.story}, {one.route}): {one.final} planned, is {end}")
+            continue
+        taken = ledger.taken.get(one.key)
+        category = outcome.categories.get(taken.application_id) if taken else None
+        if category != one.category:
+            against.append(f"{one.key} ({one.story}): declined for {category}, not {one.category}")
+    return _line("every case ended as planned", f"{len(plan.applications)} planned cases", against)
+
+
+def _nothing_open(outcome: Outcome) -> Line:
+    against = [
+        f"{application}: {state}"
+        for application, state in outcome.replayed.items()
+        if State(state) not in TERMINAL
+    ]
+    return _line("every case is closed, or its card is in use", "", against)
+
+
+def _logs(records: Records) -> Line:
+    inbound = "banka.inbound."
+    on_topics = Counter(
+        (record.topic, record.envelope.type)
+        for record in records.events
+        if not record.topic.startswith(inbound)
+    )
+    against = [
+        f"{topic} {kind}: {on_topics[(topic, kind)]} on the topic,"
+        f" {records.logs[(topic, kind)]} in the logs"
+        for topic, kind in {*on_topics, *records.logs}
+        if on_topics[(topic, kind)] != records.logs[(topic, kind)]
+    ]
+    return _line(
+        "topics and event logs hold the same events",
+        f"{sum(on_topics.values())} events of {len(on_topics)} kinds",
+        against,
+    )
+
+
+def _once_on_topics(records: Records) -> Line:
+    against = [
+        f"{topic}: {count} again"
+        for topic, count in records.repeated.items()
+        if not topic.startswith(("banka.inbound.", "banka.outbound."))
+    ]
+    return _line("no event lies on our topics twice", "", against)
+
+
+def _versions(records: Records, outcome: Outcome) -> Line:
+    highest: dict[str, int] = {}
+    for record in records.of(APPLICATIONS):
+        version = record.envelope.state_version
+        if version is not None:
+            subject = record.envelope.subject
+            highest[subject] = max(version, highest.get(subject, 0))
+    against = [
+        f"{subject}: version {highest.get(subject)} after {moves} transitions"
+        for subject, moves in outcome.versions.items()
+        if highest.get(subject) != moves
+    ]
+    return _line(
+        "transitions are counted without a gap",
+        f"{sum(outcome.versions.values())} transitions",
+        against,
+    )
+
+
+def _declines(records: Records, outcome: Outcome) -> Line:
+    declined = {one for one, state in outcome.replayed.items() if state == "declined"}
+    reasons = Counter(outcome.categories[one] for one in declined if one in outcome.categories)
+    against = []
+    if sum(reasons.values()) != len(declined):
+        against.append(f"{sum(reasons.values())} reasons for {len(declined)} declines")
+    for service, view in records.declined.items():
+        counted = Counter(view.values())
+        if counted != reasons:
+            against.append(f"{service} counts {dict(counted)}, the topic {dict(reasons)}")
+    return _line("the reasons add up to the declines", f"{len(declined)} declines", against)
+
+
+def _messages(records: Records, gateways: Mapping[str, Any]) -> Line:
+    requested = {
+        record.data.get("message_id")
+        for record in records.of("banka.contacts")
+        if record.envelope.type == "banka.message.requested.v1"
+    }
+    held = {row["message_id"] for row in records.messages}
+    against = [f"{key} went out more than once" for key in gateways["repeated"]]
+    if requested != held:
+        against.append(f"{len(requested)} asked for on the topic, {len(held)} in notify")
+    sent = sum(row["sent_at"] is not None for row in records.messages)
+    unsure = sum(row["state"] == "unresolved" for row in records.messages)
+    out = sum(channel["taken"] for channel in gateways["channels"].values())
+    if not sent <= out <= sent + unsure:
+        against.append(f"{out} went out, notify knows of {sent} and is unsure of {unsure}")
+    waiting = [row for row in records.messages if row["state"] == "requested"]
+    against += [f"{row['number']} {row['template']}: never sent" for row in waiting]
+    return _line("every message went out at most once", f"{len(held)} messages", against)
+
+
+def _unknown_messages(records: Records) -> Line:
+    """Not a fault: where nobody can tell whether a mail arrived, a person has to ask."""
+    unsure = [row for row in records.messages if row["state"] == "unresolved"]
+    return Line(
+        "messages whose fate is unknown are known by name",
+        True,
+        f"{len(unsure)} to be settled by a person",
+        tuple(f"{row['number']} {row['template']} {row['channel']}" for row in unsure),
+    )
+
+
+def _nothing_parked(records: Records) -> Line:
+    against = [f"{service}: {count}" for service, count in records.parked.items() if count]
+    against += [f"{topic}: {count}" for topic, count in records.dead_letters.items() if count]
+    return _line("nothing is parked", "none was planted", against)
+
+
+def _partners_answered(plan: Plan, records: Records) -> Line:
+    """Every event of a partner has one answer; of the app's, only what was planted is refused."""
+    against = []
+    accepted = rejected = 0
+    for partner in catalog.PARTNERS:
+        topic = f"banka.inbound.{partner.name}"
+        asked = {record.envelope.id for record in records.of(topic)}
+        answers = Counter(
+            record.envelope.type for record in records.of(f"banka.outbound.{partner.name}")
+        )
+        yes = answers["banka.inbound.accepted.v1"]
+        no = answers["banka.inbound.rejected.v1"]
+        accepted, rejected = accepted + yes, rejected + no
+        answered = {
+            record.data.get("partner_event_id")
+            for record in records.of(f"banka.outbound.{partner.name}")
+        }
+        against += [f"{partner.name}: {one} was never answered" for one in asked - answered]
+        if partner.name == "mobile-app":
+            planned = len(plan.malformed) + sum(
+                bool(action.refused)
+                for one in plan.applications
+                if one.route == "mobile"
+                for action in one.actions
+            )
+            if no != planned:
+                against.append(f"{partner.name}: {no} refused, {planned} planned")
+    return _line(
+        "every event of a partner was answered, and only what was planted refused",
+        f"{accepted} accepted, {rejected} rejected",
+        against,
+    )
+
+
+def _stalled(plan: Plan, ledger: Ledger, records: Records) -> Line:
+    keys = ledger.keys()
+    alarms = {
+        keys.get(record.envelope.subject, record.envelope.subject)
+        for record in records.of("banka.cases")
+        if record.envelope.type == "banka.case.stalled.v1"
+    }
+    planned = {one.key for one in plan.applications if one.stalls}
+    against = [f"{key} raised an alarm" for key in alarms - planned]
+    against += [f"{key} raised no alarm" for key in planned - alarms]
+    return _line("exactly the stuck cases raised an alarm", f"{len(alarms)} alarms", against)
+
+
+def _outages(plan: Plan, bureau: Mapping[str, Any]) -> Line:
+    against = []
+    for system in {outage.system for outage in plan.outages}:
+        planned = sum(outage.calls for outage in plan.outages if outage.system == system)
+        refused = bureau[system]["refused"]
+        if refused != planned:
+            against.append(f"{system}: {refused} calls met the outage, {planned} planned")
+    calls = sum(outage.calls for outage in plan.outages)
+    return _line("the outages were met, and survived", f"{calls} calls unanswered", against)

@@ -1,0 +1,104 @@
+"""Where the demo's office is to be found, and the one who moves its business clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deploy.local import Stack
+from shared.clock import parse_instant, step_clock
+
+POLL_SECONDS = 0.025
+STUCK_SECONDS = 90.0  # nothing gets done for so long although something is due
+_COUNTS = ("outbox", "unapplied", "open_calls", "due_deadlines")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A running deployment. `gateway`: what people and channels call; `machines`: {process: where
+    it answers `/internal/quiet`}, services and partners alike."""
+
+    stack: Stack
+    gateway: str
+    machines: Mapping[str, str]
+    credit_systems: str
+    message_gateways: str
+    clock_file: Path
+
+
+class NeverQuietError(RuntimeError):
+    """Something that is due does not get done; the text says what."""
+
+
+@dataclass(slots=True)
+class Clockwork:
+    """Moves the business clock, and only when nothing is on its way any more."""
+
+    site: Site
+    client: httpx.AsyncClient
+    now: datetime
+    next_due: datetime | None = None
+    steps: int = 0
+    polls: int = 0
+    parked: dict[str, int] = field(default_factory=dict)
+
+    def step(self, to: datetime) -> None:
+        """Make it `to` for everybody."""
+        assert to >= self.now
+        self.now = to
+        self.steps += 1
+        step_clock(self.site.clock_file, to)
+
+    async def settle(self) -> None:
+        """Wait until every service and partner has nothing left to do at this moment.
+
+        Two rounds have to agree: between the questions of one round an event may pass from a
+        service that was asked later to one that was asked before. Raises NeverQuietError.
+        """
+        loop = asyncio.get_running_loop()
+        changed, agreed = loop.time(), 0
+        before: dict[str, int] = {}
+        while agreed < 2:
+            found = await self._ask()
+            busy = {
+                f"{name}.{what}": count
+                for name, answer in found.items()
+                for what in _COUNTS
+                if (count := answer.get(what, 0))
+            }
+            agreed = 0 if busy else agreed + 1
+            if busy != before:
+                changed, before = loop.time(), busy
+            elif busy and loop.time() - changed > STUCK_SECONDS:
+                raise NeverQuietError(
+                    f"at {self.now:%Y-%m-%d %H:%M} UTC nothing moves any more: "
+                    + ", ".join(f"{what} {count}" for what, count in sorted(busy.items()))
+                )
+            if busy:
+                await asyncio.sleep(POLL_SECONDS)
+        self.parked = {name: answer.get("parked", 0) for name, answer in found.items()}
+        due = [
+            parse_instant(answer["next_due"]) for answer in found.values() if answer.get("next_due")
+        ]
+        self.next_due = min(due, default=None)
+
+    async def _ask(self) -> dict[str, dict[str, Any]]:
+        self.polls += 1
+
+        async def one(url: str) -> dict[str, Any]:
+            # a service that is being restarted is not quiet
+            with suppress(httpx.TransportError):
+                answer = await self.client.get(f"{url}/internal/quiet")
+                if answer.status_code == httpx.codes.OK:
+                    return dict(answer.json())
+            return {"outbox": -1}
+
+        answers = await asyncio.gather(*(one(url) for url in self.site.machines.values()))
+        return dict(zip(self.site.machines, answers, strict=True))

@@ -1,0 +1,285 @@
+"""The office's staff at their screens: signed in, they take cases, propose, sign and release."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Coroutine, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from deploy.demo.customers import Ledger
+from deploy.demo.handed_in import PURPOSE, personal_form
+from deploy.demo.plan import Application, Earlier, Handling
+from shared.clock import format_instant
+from shared.identifiers import new_id
+
+PASSWORD = "banka-demo"  # noqa: S105 - of the made-up staff; it opens nothing outside the demo
+REVIEWERS = ("reviewer", "reviewer2")
+SIGNER = "risk"
+COMPLIANCE = "compliance"
+OPERATIONS = "ops"
+REVIEW = "/review/api/v1"
+AT_ONCE = 6
+_CSRF = re.compile(r'name="csrf-token" content="([^"]+)"')
+_FORM_TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
+
+
+class SignInFailedError(RuntimeError):
+    """One of the demo's people could not sign in."""
+
+
+class Desk:
+    """One signed-in member of staff."""
+
+    def __init__(self, client: httpx.AsyncClient, username: str, csrf: str) -> None:
+        self.username = username
+        self._client = client
+        self._headers = {"X-CSRF-Token": csrf, "Accept": "application/json"}
+
+    @classmethod
+    async def sign_in(cls, gateway: str, username: str) -> Desk:
+        """As a person does: the page, the form, then any page that shows the session's token."""
+        client = httpx.AsyncClient(base_url=gateway, timeout=60, trust_env=False)
+        page = await client.get("/sign-in")
+        token = _FORM_TOKEN.search(page.text)
+        fields = {
+            "username": username,
+            "password": PASSWORD,
+            "csrf_token": token.group(1) if token else "",
+            "next": "/reporting/board",
+        }
+        answer = await client.post("/sign-in", data=fields)
+        if answer.status_code != httpx.codes.SEE_OTHER:
+            await client.aclose()
+            raise SignInFailedError(f"{username} cannot sign in: status {answer.status_code}")
+        inside = await client.get("/reporting/board")
+        csrf = _CSRF.search(inside.text)
+        if csrf is None:
+            await client.aclose()
+            raise SignInFailedError(
+                f"{username} is signed in but gets no page: {inside.status_code}"
+            )
+        return cls(client, username, csrf.group(1))
+
+    async def get(self, path: str, **query: Any) -> Any:
+        answer = await self._client.get(path, params=query, headers=self._headers)
+        answer.raise_for_status()
+        return answer.json()
+
+    async def post(self, path: str, body: Any = None) -> httpx.Response:
+        return await self._client.post(path, json=body, headers=self._headers)
+
+    async def cases(self, section: str) -> list[dict[str, Any]]:
+        """Everything that lies in a section of review's queue."""
+        found: list[dict[str, Any]] = []
+        page = 1
+        while True:
+            answer = await self.get(f"{REVIEW}/queue", section=section, page=page, page_size=200)
+            found += answer["cases"]
+            if len(found) >= answer["total"] or not answer["cases"]:
+                return found
+            page += 1
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+class Staff:
+    """Who works in the office, and what they have been told to do with the planned cases."""
+
+    def __init__(
+        self, desks: Mapping[str, Desk], cases: Mapping[str, Application], ledger: Ledger
+    ) -> None:
+        """`cases`: {key of the plan: application}."""
+        self._desks = desks
+        self._planned = cases
+        self._ledger = ledger
+        self._wanted: set[str] = set()  # already asked for more papers
+        self._sent_back: set[str] = set()
+        self._ranks: list[str] = []
+
+    @classmethod
+    async def sign_in(cls, gateway: str, cases: Mapping[str, Application], ledger: Ledger) -> Staff:
+        names = (*REVIEWERS, SIGNER, COMPLIANCE, OPERATIONS)
+        desks = [await Desk.sign_in(gateway, name) for name in names]
+        staff = cls({desk.username: desk for desk in desks}, cases, ledger)
+        reasons = await desks[0].get(f"{REVIEW}/decline-reasons")
+        staff._ranks = [reason["code"] for reason in reasons]
+        return staff
+
+    async def close(self) -> None:
+        for desk in self._desks.values():
+            await desk.close()
+
+    async def bring_over(self, earlier: list[Earlier]) -> list[str]:
+        """Customers of long standing come over from another system; their application ids."""
+        entries = [
+            {
+                "branch": one.branch.code,
+                "product": "standard",
+                "applicant_type": "salaried",
+                "channel": "counter",
+                "parties": [personal_form("applicant", one.person)],
+                "consent": {
+                    "signed_at": format_instant(one.submitted_at),
+                    "purpose": PURPOSE,
+                },
+                "state": "in_use",
+                "submitted_at": format_instant(one.submitted_at),
+                "state_since": format_instant(one.in_use_since),
+                "limit": {"minor": one.limit, "currency": "CNY"},
+                "card_id": new_id(),
+            }
+            for one in earlier
+        ]
+        answer = await self._desks[OPERATIONS].post(
+            "/intake/api/v1/imports", {"applications": entries}
+        )
+        if not answer.is_success:
+            self._ledger.surprises.append(f"import was answered {answer.status_code}")
+            return []
+        return [str(one.get("application_id")) for one in answer.json()["applications"]]
+
+    async def states(self) -> dict[str, int]:
+        """How many applications are in each state, as the board counts them."""
+        found = await self._desks[SIGNER].get("/reporting/api/v1/reconciliation")
+        return dict(found["states"])
+
+    async def open_cases(self) -> int:
+        """How many applications lie with review."""
+        states = (await self._desks[SIGNER].get(f"{REVIEW}/reconciliation"))["states"]
+        return sum(
+            states.get(state, 0) for state in ("checking", "scoring", "manual_review", "on_hold")
+        )
+
+    async def sit_down(self, what: str, now: datetime) -> None:
+        """One round of work: propose, sign or compliance."""
+        keys = self._ledger.keys()
+        if what == "propose":
+            await self._propose(keys, now)
+        elif what == "sign":
+            await self._sign(keys)
+        else:
+            await self._look_into(keys, now)
+
+    # the first reviewer
+
+    async def _propose(self, keys: Mapping[str, str], now: datetime) -> None:
+        work: list[tuple[Desk, dict[str, Any], bool]] = []
+        for name in REVIEWERS:
+            desk = self._desks[name]
+            work += [
+                (desk, case, True)
+                for case in await desk.cases("mine")
+                if case["proposed_by"] is None
+            ]
+        waiting = [
+            case
+            for case in await self._desks[REVIEWERS[0]].cases("open")
+            if case["claimed_by"] is None and case["proposed_by"] is None
+        ]
+        for number, case in enumerate(waiting):
+            desk = self._desks[REVIEWERS[number % len(REVIEWERS)]]
+            work.append((desk, case, False))
+
+        async def one(desk: Desk, case: dict[str, Any], mine: bool) -> None:
+            key = keys.get(case["application_id"])
+            if key is None:
+                return
+            planned = self._planned[key]
+            not_before = planned.handling.not_before
+            if not_before is not None and now < not_before:
+                return
+            path = f"{REVIEW}/cases/{case['application_id']}"
+            if not mine:
+                claimed = await desk.post(f"{path}/claim")
+                if not claimed.is_success:
+                    self._surprise(key, "claim", claimed)
+                    return
+            await self._decide(desk, key, path, planned.handling)
+
+        await _side_by_side(one(*item) for item in work)
+
+    async def _decide(self, desk: Desk, key: str, path: str, handling: Handling) -> None:
+        case = await desk.get(path)
+        if handling.checks_again and "BUREAU_UNAVAILABLE" in case["findings"]:
+            answer = await desk.post(f"{path}/checks")
+        elif handling.wanted and key not in self._wanted:
+            self._wanted.add(key)
+            item = {"item": handling.wanted, "code": "DOC_MISSING"}
+            answer = await desk.post(f"{path}/material", {"items": [item]})
+        else:
+            answer = await desk.post(f"{path}/decision", self._opinion(case, handling))
+        if not answer.is_success:
+            self._surprise(key, "decision", answer)
+
+    def _opinion(self, case: Mapping[str, Any], handling: Handling) -> dict[str, Any]:
+        limit = case["recommended_limit"]
+        reason = handling.decline_for or next(
+            (code for code in self._ranks if code in case["findings"]), ""
+        )
+        if handling.decline_for or case["advice"] == "decline" or not limit or not limit["minor"]:
+            note = "依据材料与征信情况，建议不予核发。"
+            return {"outcome": "decline", "reason": reason or "MATERIAL_UNSOUND", "note": note}
+        return {"outcome": "approve", "limit": limit, "note": "材料齐全，同意核发。"}
+
+    # the second signature
+
+    async def _sign(self, keys: Mapping[str, str]) -> None:
+        desk = self._desks[SIGNER]
+
+        async def one(case: dict[str, Any]) -> None:
+            key = keys.get(case["application_id"])
+            if key is None:
+                return
+            body = {"outcome": "confirmed"}
+            if self._planned[key].handling.sent_back and key not in self._sent_back:
+                self._sent_back.add(key)
+                body = {"outcome": "returned", "note": "请补充说明收入来源。"}
+            path = f"{REVIEW}/cases/{case['application_id']}/signature"
+            answer = await desk.post(path, body)
+            if not answer.is_success:
+                self._surprise(key, "signature", answer)
+
+        await _side_by_side([one(case) for case in await desk.cases("to_sign")])
+
+    # compliance
+
+    async def _look_into(self, keys: Mapping[str, str], now: datetime) -> None:
+        desk = self._desks[COMPLIANCE]
+        for case in await desk.cases("held"):
+            key = keys.get(case["application_id"])
+            if key is None:
+                continue
+            handling = self._planned[key].handling
+            if handling.not_before is not None and now < handling.not_before:
+                continue
+            path = f"{REVIEW}/cases/{case['application_id']}/release"
+            body = {"finding": handling.finding, "note": "已核查，结论见附件。"}
+            answer = await desk.post(path, body)
+            if not answer.is_success:
+                self._surprise(key, "release", answer)
+
+    def _surprise(self, key: str, what: str, answer: httpx.Response) -> None:
+        planned = self._planned[key]
+        code = ""
+        if "json" in answer.headers.get("content-type", ""):
+            code = str(answer.json().get("code", ""))
+        self._ledger.surprises.append(
+            f"{key} ({planned.story}): {what} was answered {answer.status_code} {code}"
+        )
+
+
+async def _side_by_side(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(step: Coroutine[Any, Any, None]) -> None:
+        async with places:
+            await step
+
+    async with asyncio.TaskGroup() as together:
+        for step in work:
+            together.create_task(one(step))
