@@ -1,0 +1,359 @@
+"""The pre-check (初审): everything that is wrong with an application, found at once.
+
+Pure: form, papers, product and the business day in, findings out. Reads clear personal fields and
+returns none of them: a finding is a checklist item, a return code and, where the form is wrong, the
+field's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from typing import assert_never
+
+from services.intake.form import ApplicationForm, PartyForm
+from shared.calendar import business_day
+from shared.events.payload import ApplicantType, CreditConsent, PartyRole
+from shared.formats import (
+    PROVINCES,
+    Finding,
+    FormatCode,
+    Severity,
+    age_on,
+    check_address,
+    check_email,
+    check_employer,
+    check_id_term,
+    check_mobile,
+    check_name,
+    check_office_phone,
+    check_resident_id,
+    read_resident_id,
+)
+from shared.parameters import Product
+from shared.parameters.models import Condition, Requirement
+
+CREDIT_PURPOSE = "信用卡审批"
+"""The one purpose for which the bank asks the bureau (征信业管理条例 18)."""
+
+CONSENT_ITEM = "credit_authorization"
+FORM_ITEM = "application_form_signed"
+
+# Which paper shows a field, and so is looked at again when the field is mended.
+_ITEM_OF_FIELD = {
+    "name": "id_front",
+    "id_number": "id_front",
+    "id_issued": "id_back",
+    "id_expires": "id_back",
+}
+
+_PERSON = ("name", "id_number", "id_issued", "mobile", "home_address")
+_EARNING = ("employer", "occupation", "work_address", "office_phone", "monthly_income")
+_NEEDED_OF_APPLICANT: dict[ApplicantType, tuple[str, ...]] = {
+    ApplicantType.SALARIED: (*_PERSON, *_EARNING),
+    ApplicantType.SELF_EMPLOYED: (
+        *_PERSON,
+        "employer",
+        "occupation",
+        "work_address",
+        "monthly_income",
+    ),
+    ApplicantType.ASSET_OWNER: (*_PERSON, "monthly_income"),
+    ApplicantType.STUDENT: _PERSON,
+    ApplicantType.EXISTING_CUSTOMER: (*_PERSON, "monthly_income"),
+    # the main cardholder is known to the bank; the holder is asked for below
+    ApplicantType.SUPPLEMENTARY: ("name", "id_number", "mobile"),
+}
+_NEEDED_OF_ROLE = {
+    PartyRole.SUPPLEMENTARY_HOLDER: _PERSON,
+    PartyRole.GUARDIAN: ("name", "id_number", "mobile"),
+    PartyRole.CONTACT: ("name", "mobile"),
+}
+
+_AGES = (18, 26, 36, 46, 56, 66)
+_INCOMES = (0, 3_000, 5_000, 10_000, 20_000, 50_000)  # yuan a month
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A paper that the office has. `issued_on`: the date it bears, where it is known."""
+
+    item: str
+    received_on: date
+    issued_on: date | None
+    document_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Something that the customer has to bring or mend; `field` where the form is wrong."""
+
+    item: str
+    code: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What the pre-check found. `wanted` stops the application until it is mended, `warnings` are
+    codes for a person to look at, `refusals` codes that no paper mends. `age_band` and
+    `income_band` are what reports may know of age (years) and income (yuan a month)."""
+
+    wanted: tuple[Wanted, ...]
+    warnings: tuple[str, ...]
+    refusals: tuple[str, ...]
+    age_band: str
+    income_band: str
+
+
+def examine(
+    form: ApplicationForm,
+    papers: Sequence[Paper],
+    product: Product,
+    *,
+    today: date,
+    region: str,
+    on_file: frozenset[str] = frozenset(),
+) -> Examination:
+    """Everything that the rules find, in the order in which the form is read.
+
+    today: business day. region: province of the branch, 2 digits. on_file: items that the bank
+    holds from before and that are still valid.
+    """
+    faults, warnings = field_faults(form, today)
+    refusals = []
+    if form.applicant_type.value not in product.applicants or (
+        form.channel.value not in product.channels
+    ):
+        refusals.append("PRODUCT_NOT_FOR_APPLICANT")
+    elif (age := age_of(form.holder, today)) is not None:
+        ages = product.applicants[form.applicant_type.value]
+        if not ages.youngest <= age <= ages.oldest:
+            refusals.append("AGE_OUT_OF_RANGE")
+    wanted = list(faults)
+    for requirement in applicable(form, product, today=today, region=region, on_file=on_file):
+        wanted += _lacking(requirement, form, papers, product, today)
+        warnings += _ageing(requirement, papers, product)
+    return Examination(
+        wanted=tuple(dict.fromkeys(wanted)),
+        warnings=tuple(dict.fromkeys(warnings)),
+        refusals=tuple(refusals),
+        age_band=_band_of(_AGES, age_of(form.holder, today)),
+        income_band=_band_of(_INCOMES, _yuan(form.applicant.monthly_income)),
+    )
+
+
+# -- fields ----------------------------------------------------------------------------------------
+
+
+def field_faults(form: ApplicationForm, today: date) -> tuple[list[Wanted], list[str]]:
+    """What is wrong with the form's fields, and codes of what is only worth a look."""
+    wanted: list[Wanted] = []
+    warnings: list[str] = []
+    for party in form.parties:
+        for name, finding in _party_findings(party, form.applicant_type, today):
+            if finding.severity is Severity.WARNING:
+                warnings.append(finding.code.value)
+            else:
+                wanted.append(Wanted(item_of_field(name), finding.code.value, name))
+    return list(dict.fromkeys(wanted)), warnings
+
+
+def item_of_field(name: str) -> str:
+    """The paper on which a field stands."""
+    return _ITEM_OF_FIELD.get(name, FORM_ITEM)
+
+
+def _party_findings(
+    party: PartyForm, applicant_type: ApplicantType, today: date
+) -> Iterable[tuple[str, Finding]]:
+    needed = (
+        _NEEDED_OF_APPLICANT[applicant_type]
+        if party.role is PartyRole.APPLICANT
+        else _NEEDED_OF_ROLE[party.role]
+    )
+    for name in dict.fromkeys((*needed, *party.fields())):
+        text = getattr(party, name)
+        # a checker says itself that a value is missing
+        if name in needed or text not in (None, ""):
+            for finding in _field_findings(party, name, "" if text is None else str(text), today):
+                yield name, finding
+    if "id_issued" in needed and party.id_expires is None and not party.id_long_term:
+        yield "id_expires", Finding(FormatCode.EMPTY)
+
+
+def _field_findings(party: PartyForm, name: str, text: str, today: date) -> list[Finding]:
+    match name:
+        case "name":
+            return check_name(text)
+        case "id_number":
+            return check_resident_id(text, today)
+        case "id_issued":
+            return [Finding(FormatCode.EMPTY)] if not text else _term(party, today)
+        case "mobile":
+            return check_mobile(text)
+        case "email":
+            return check_email(text)
+        case "home_address" | "work_address":
+            return check_address(text)
+        case "employer":
+            return check_employer(text)
+        case "office_phone":
+            return check_office_phone(text, party.mobile or "")
+        case _:
+            return [] if text.strip() else [Finding(FormatCode.EMPTY)]
+
+
+def _term(party: PartyForm, today: date) -> list[Finding]:
+    born = _birth_date(party)
+    if born is None or party.id_issued is None:
+        return []  # the number's own fault says enough
+    if party.id_expires is None and not party.id_long_term:
+        return []
+    return check_id_term(born, party.id_issued, party.id_expires, today)
+
+
+def age_of(party: PartyForm, today: date) -> int | None:
+    """Full years by the ID number; None where it tells none."""
+    born = _birth_date(party)
+    return None if born is None or born > today else age_on(born, today)
+
+
+def _birth_date(party: PartyForm) -> date | None:
+    try:
+        return read_resident_id(party.id_number or "").birth_date
+    except ValueError:
+        return None
+
+
+# -- papers ----------------------------------------------------------------------------------------
+
+
+def applicable(
+    form: ApplicationForm,
+    product: Product,
+    *,
+    today: date,
+    region: str,
+    on_file: frozenset[str] = frozenset(),
+) -> list[Requirement]:
+    """The lines of the product's material matrix that apply to this applicant."""
+    return [
+        requirement
+        for requirement in product.materials.get(form.applicant_type.value, [])
+        if _applies(requirement, form, today, region, on_file)
+    ]
+
+
+def _applies(
+    requirement: Requirement,
+    form: ApplicationForm,
+    today: date,
+    region: str,
+    on_file: frozenset[str],
+) -> bool:
+    match requirement.when:
+        case Condition.ALWAYS:
+            return True
+        case Condition.ID_PROVINCE_NOT_WORK_PROVINCE:
+            of_id = (form.holder.id_number or "").strip()[:2]
+            return of_id in PROVINCES and of_id != work_province(form, region)
+        case Condition.HOLDER_UNDER_18:
+            age = age_of(form.holder, today)
+            return age is not None and age < 18
+        case Condition.NOT_ON_FILE:
+            return not on_file.issuperset(requirement.items)
+    assert_never(requirement.when)
+
+
+def work_province(form: ApplicationForm, region: str) -> str:
+    """The province that the work address begins with, else the branch's; 2 digits."""
+    address = (form.applicant.work_address or "").strip()
+    return next((code for code, name in PROVINCES.items() if address.startswith(name)), region)
+
+
+def stale(paper: Paper, product: Product) -> bool:
+    """Whether the paper was too old when it was handed in; one without a date is not."""
+    longest = product.validity.longest_days.get(paper.item)
+    return (
+        longest is not None
+        and paper.issued_on is not None
+        and (paper.received_on - paper.issued_on).days > longest
+    )
+
+
+def sound(item: str, papers: Sequence[Paper], product: Product) -> list[Paper]:
+    """The papers of an item that count."""
+    return [paper for paper in papers if paper.item == item and not stale(paper, product)]
+
+
+def consented(consent: CreditConsent | None, today: date) -> bool:
+    """Whether the bureau may be asked: consent in writing, for this purpose, not dated ahead."""
+    return (
+        consent is not None
+        and consent.purpose == CREDIT_PURPOSE
+        and business_day(consent.signed_at) <= today
+    )
+
+
+def _lacking(
+    requirement: Requirement,
+    form: ApplicationForm,
+    papers: Sequence[Paper],
+    product: Product,
+    today: date,
+) -> list[Wanted]:
+    if requirement.need == "optional":
+        return []
+    for item in requirement.items:
+        if item == CONSENT_ITEM:
+            if consented(form.consent, today):
+                return []
+        elif sound(item, papers, product):
+            return []
+    return [_want(requirement.items, papers)]
+
+
+def _want(items: Sequence[str], papers: Sequence[Paper]) -> Wanted:
+    """Of a group, the paper that came but is too old; else the first."""
+    if items[0] == CONSENT_ITEM:
+        return Wanted(CONSENT_ITEM, "NO_CREDIT_AUTH")
+    came = {paper.item for paper in papers}
+    for item in items:
+        if item in came:
+            return Wanted(item, "DOC_STALE")
+    return Wanted(items[0], "DOC_MISSING")
+
+
+def _ageing(requirement: Requirement, papers: Sequence[Paper], product: Product) -> list[str]:
+    """DOC_STALE as a warning where the best paper is old but still counts."""
+    for item in requirement.items:
+        limit = product.validity.warn_days.get(item)
+        ages = [
+            (paper.received_on - paper.issued_on).days
+            for paper in sound(item, papers, product)
+            if paper.issued_on is not None
+        ]
+        if limit is not None and ages and min(ages) > limit:
+            return ["DOC_STALE"]
+    return []
+
+
+# -- bands -----------------------------------------------------------------------------------------
+
+
+def _yuan(fen: str | None) -> int | None:
+    return None if fen is None else int(fen) // 100
+
+
+def _band_of(starts: Sequence[int], value: int | None) -> str:
+    if value is None:
+        return "unknown"
+    if value < starts[0]:
+        return f"<{starts[0]}"
+    for start, following in pairwise(starts):
+        if value < following:
+            return f"{start}-{following - 1}"
+    return f"{starts[-1]}+"
