@@ -27,7 +27,7 @@ from deploy.local import HOST, Stack, StackProblem, free_port, is_free, spawn, s
 from deploy.runtime import CHECKOUT
 from shared.events.catalog import SERVICES
 
-SIMULATORS = ("credit-systems", "message-gateways")
+SIMULATORS = ("credit-systems", "message-gateways", "partners")
 GATEWAY = "gateway"
 ALL = (*SIMULATORS, *SERVICES, GATEWAY)
 READY_SECONDS = 60.0
@@ -95,6 +95,7 @@ class Office:
                 "--smtp-port",
                 str(self.smtp_port),
             ],
+            "partners": ["deploy.demo.partners", "--port", str(self._ports[name])],
             GATEWAY: ["deploy.gateway"],
         }
         return [sys.executable, "-m", *arguments.get(name, [f"services.{name}"])]
