@@ -41,6 +41,7 @@ class Office:
 
     stack: Stack
     extra_env: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0  # of what the played systems get wrong
     _ports: dict[str, int] = field(default_factory=dict)
     _started: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -94,6 +95,15 @@ class Office:
                 str(self._ports[name]),
                 "--smtp-port",
                 str(self.smtp_port),
+                "--seed",
+                str(self.seed),
+            ],
+            "partners": [
+                "deploy.demo.partners",
+                "--port",
+                str(self._ports[name]),
+                "--seed",
+                str(self.seed),
             ],
             "partners": ["deploy.demo.partners", "--port", str(self._ports[name])],
             GATEWAY: ["deploy.gateway"],
@@ -196,12 +206,14 @@ async def running(
     names: Iterable[str] = ALL,
     extra_env: Mapping[str, str] | None = None,
     migrate: bool = True,
+    seed: int = 0,
 ) -> AsyncIterator[Office]:
     """Processes of `names` on a provisioned stack, ready; stopped in order at the end.
 
-    `extra_env` wins over everything else (`BANKA_CLOCK_FILE`, `BANKA_ENVIRONMENT`).
+    `extra_env` wins over everything else (`BANKA_CLOCK_FILE`, `BANKA_ENVIRONMENT`). `seed` decides
+    what the played systems get wrong.
     """
-    office = Office(stack, dict(extra_env or {}))
+    office = Office(stack, dict(extra_env or {}), seed)
     wanted = [name for name in ALL if name in set(names)]
     try:
         if migrate:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -16,7 +16,6 @@ import httpx
 
 from deploy.demo.handed_in import batch_file, content, form, personal_form
 from deploy.demo.plan import BATCH, Action, Application, Final, Malformed
-from shared.clock import format_instant
 
 INTAKE = "/intake/api/v1"
 AT_ONCE = 10  # requests under way; the machine has two cores
@@ -61,8 +60,6 @@ class App(Protocol):
 
     async def send_malformed(self, malformed: Malformed, now: datetime) -> None: ...
 
-    async def gather_answers(self) -> None: ...
-
 
 class Customers:
     """Everybody who comes to the bank."""
@@ -85,7 +82,6 @@ class Customers:
         self._app = app
         self._ledger = ledger
         self._run = run
-        self._places = asyncio.Semaphore(AT_ONCE)
 
     async def close(self) -> None:
         for client in self._clients.values():
@@ -93,35 +89,41 @@ class Customers:
 
     async def act(self, due: Iterable[tuple[Application, Action]], now: datetime) -> None:
         """Everything that happens at one moment, side by side; what one customer does stays in
-        order."""
+        order.
+
+        A branch takes its new applications one after the other: their running numbers, on which
+        the fate of a card depends, are then the same in every run.
+        """
         lists: dict[tuple[str, str], list[Application]] = {}
-        rest: dict[str, list[tuple[Application, Action]]] = {}
+        others: dict[str, list[tuple[Application, Action]]] = {}
         for application, action in due:
             if action.kind == "apply" and application.route in BATCH:
                 place = (application.branch.code, application.route)
                 lists.setdefault(place, []).append(application)
             else:
-                rest.setdefault(application.key, []).append((application, action))
-        async with asyncio.TaskGroup() as together:
-            for (branch, kind), rows in lists.items():
-                together.create_task(self._load_list(branch, kind, rows, now))
-            for steps in rest.values():
-                together.create_task(self._in_order(steps, now))
-        await self._app.gather_answers()
+                others.setdefault(application.key, []).append((application, action))
+        queues: dict[str, list[Coroutine[Any, Any, None]]] = {}
+        for (branch, kind), rows in sorted(lists.items()):
+            queues.setdefault(branch, []).append(self._load_list(branch, kind, rows))
+        for key, steps in sorted(others.items()):
+            first, action = steps[0]
+            queue = first.branch.code if action.kind == "apply" else key
+            queues.setdefault(queue, []).append(self._in_order(steps, now))
+        await side_by_side(
+            [one_after_the_other(queue) for queue in queues.values()], at_once=AT_ONCE
+        )
 
     async def _in_order(self, steps: list[tuple[Application, Action]], now: datetime) -> None:
-        async with self._places:
-            for application, action in steps:
-                try:
-                    if application.route == "mobile":
-                        await self._by_app(application, action, now)
-                    else:
-                        await self._by_http(application, action, now)
-                except UnexpectedAnswerError as surprise:
-                    self._ledger.surprises.append(str(surprise))
+        for application, action in steps:
+            try:
+                if application.route == "mobile":
+                    await self._by_app(application, action, now)
+                else:
+                    await self._by_http(application, action, now)
+            except UnexpectedAnswerError as surprise:
+                self._ledger.surprises.append(str(surprise))
 
     async def _by_app(self, application: Application, action: Action, now: datetime) -> None:
-        self._ledger.requests["partner events"] += 1
         match action.kind:
             case "apply":
                 await self._app.apply(application, now)
@@ -212,19 +214,15 @@ class Customers:
             elif answer.status_code != httpx.codes.CREATED:
                 raise self._surprise(application, f"upload {paper.item}", answer)
 
-    async def _load_list(
-        self, branch: str, kind: str, rows: list[Application], now: datetime
-    ) -> None:
+    async def _load_list(self, branch: str, kind: str, rows: list[Application]) -> None:
         """A branch's list; its rows come back by number, from 2 on where the header is row 1."""
-        async with self._places:
-            answer = await self._send(
-                rows[0],
-                "POST",
-                "/batches",
-                key=f"{self._run}-{branch}-{kind}-{format_instant(now)}",
-                data={"branch": branch},
-                files={"file": (f"list.{kind}", batch_file(rows, kind), "text/csv")},
-            )
+        answer = await self._send(
+            rows[0],
+            "POST",
+            "/batches",
+            data={"branch": branch},
+            files={"file": (f"list.{kind}", batch_file(rows, kind), "text/csv")},
+        )
         if answer.status_code != httpx.codes.OK:
             self._ledger.surprises.append(str(self._surprise(rows[0], "list", answer)))
             return
@@ -289,3 +287,21 @@ def _codes(answer: httpx.Response) -> str:
             *(f"{one.get('pointer', '')}:{one['code']}" for one in inner),
         ]
     )
+
+
+async def one_after_the_other(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    for step in work:
+        await step
+
+
+async def side_by_side(work: Iterable[Coroutine[Any, Any, None]], *, at_once: int) -> None:
+    """All of it, so many at a time; the first failure ends the rest."""
+    places = asyncio.Semaphore(at_once)
+
+    async def one(step: Coroutine[Any, Any, None]) -> None:
+        async with places:
+            await step
+
+    async with asyncio.TaskGroup() as together:
+        for step in work:
+            together.create_task(one(step))

@@ -1,8 +1,4 @@
-"""The plan's customers who use the bank's app: what they do becomes events, answers come back.
-
-`MobileApp` speaks with the broker; here the plan is put into its words, and its answers are held
-against the plan.
-"""
+"""The plan's customers who use the bank's app: what they do becomes events, answers come back."""
 
 from __future__ import annotations
 
@@ -14,38 +10,33 @@ from datetime import datetime
 from typing import Any
 
 import httpx
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
-from deploy.demo.customers import Ledger, Taken
+from deploy.demo.customers import Ledger, Taken, UnexpectedAnswerError
 from deploy.demo.handed_in import PURPOSE, content, personal
 from deploy.demo.people import Person
 from deploy.demo.plan import Action, Application, Malformed, Paper
 from deploy.demo.site import Site
+from deploy.partner_link import Heard, PartnerLink, open_link, settings_for
 from shared.clock import format_instant
 from shared.events import intake, partners
 from shared.events.catalog import partner_source
-from shared.events.envelope import Envelope, decode, encode
+from shared.events.envelope import Envelope, encode
 from shared.identifiers import new_id
 from shared.privacy import jwe
 
 NAME = "mobile-app"
-INBOUND, OUTBOUND = f"banka.inbound.{NAME}", f"banka.outbound.{NAME}"
 _ANSWER_SECONDS = 30.0
 
 
 class MobileChannel:
-    """The app: sends events under its own user and remembers what it asked."""
+    """The app: writes events under its own name, and waits for the answer to each."""
 
-    def __init__(self, site: Site, ledger: Ledger, keys: dict[str, Any]) -> None:
-        own = site.stack.kafka_admin(NAME)
-        self._producer = Producer({**own, "linger.ms": 5, "acks": "all"})
-        self._consumer = Consumer({**own, "group.id": f"{NAME}.demo", "enable.auto.commit": False})
-        self._partitions = site.stack.partitions
+    def __init__(self, link: PartnerLink, ledger: Ledger, keys: dict[str, Any]) -> None:
+        self._link = link
         self._ledger = ledger
         self._keys = keys
-        # by event id: (application's key, what was asked, code of a planned refusal)
-        self._asked: dict[str, tuple[str, str, str]] = {}
-        self._sent: dict[str, bytes] = {}
+        self._asked: dict[str, asyncio.Future[Heard]] = {}
+        self._first: str | None = None  # id of an event that was taken
 
     @classmethod
     @asynccontextmanager
@@ -53,40 +44,33 @@ class MobileChannel:
         """Connected to the broker, with the office's public keys."""
         async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
             keys = (await client.get(f"{site.gateway}/intake/api/v1/keys")).json()
-        app = cls(site, ledger, keys)
-        app._consumer.assign(
-            [TopicPartition(OUTBOUND, part, OFFSET_BEGINNING) for part in range(app._partitions)]
-        )
-        try:
-            yield app
-        finally:
-            await asyncio.to_thread(app._consumer.close)
+        async with open_link(settings_for(site.stack, NAME), NAME) as link:
+            app = cls(link, ledger, keys)
+            listening = asyncio.create_task(app._listen())
+            try:
+                yield app
+            finally:
+                listening.cancel()
 
     # what customers do
 
     async def apply(self, application: Application, now: datetime) -> None:
         action = application.actions[0]
-        body = self._application(application, now)
-        event_id = self._send(
-            application.key, partners.PartnerApplicationSubmitted.type, body, now, action
-        )
-        if action.twice:
-            self._produce(
-                event_id, partners.PartnerApplicationSubmitted.type, body["reference"], now,
-                self._sent[event_id],
-            )  # fmt: skip
+        kind = partners.PartnerApplicationSubmitted.type
+        await self._ask(application, action, kind, self._application(application, now), now)
 
     async def supply(self, application: Application, action: Action) -> None:
         body = {
             "reference": _reference(application.key),
             "documents": [self._paper(paper, application.key) for paper in action.papers],
         }
-        self._send(application.key, partners.PartnerDocumentSupplied.type, body, action.at, action)
+        kind = partners.PartnerDocumentSupplied.type
+        await self._ask(application, action, kind, body, action.at)
 
     async def withdraw(self, application: Application, action: Action) -> None:
         body = {"reference": _reference(application.key)}
         kind = partners.PartnerWithdrawalRequested.type
-        self._send(application.key, kind, body, action.at, action)
+        await self._ask(application, action, kind, body, action.at)
 
     async def send_malformed(self, malformed: Malformed, now: datetime) -> None:
         """An event that is wrong in one way; it has to be answered and nothing more."""
@@ -100,7 +84,7 @@ class MobileChannel:
             "parties": [{"role": "applicant", "personal": self._personal(malformed.person)}],
             "consent": {"signed_at": format_instant(now), "purpose": PURPOSE},
         }
-        source = partner_source(NAME)
+        source, event_id = partner_source(NAME), new_id()
         raw: bytes | None = None
         match malformed.kind:
             case "not-json":
@@ -120,17 +104,12 @@ class MobileChannel:
                 paper = Paper("work_proof")
                 body = {"reference": _reference(key), "documents": [self._paper(paper, key)]}
             case "same-id-other-content":
-                event_id = next(iter(self._sent), "")
-                if event_id:
-                    self._produce(event_id, kind, body["reference"], now, json.dumps(body).encode())
-                    return
-                raw = b"[]"
+                if self._first is None:
+                    raw = b"[]"
+                else:
+                    event_id = self._first
         value = raw if raw is not None else json.dumps(body).encode()
-        self._produce(new_id(), kind, body["reference"], now, value, source=source)
-
-    async def gather_answers(self) -> None:
-        """Wait for the answer to everything that was asked, and compare it with the plan."""
-        await asyncio.to_thread(self._gather)
+        await self._write(event_id, kind, body["reference"], now, value, source=source)
 
     # in events
 
@@ -163,58 +142,64 @@ class MobileChannel:
     def _paper(self, paper: Paper, owner: str) -> dict[str, str]:
         return {"item": paper.item, "content": jwe.encrypt(content(paper, owner), self._keys)}
 
-    def _send(
-        self, key: str, kind: str, body: dict[str, Any], now: datetime, action: Action
-    ) -> str:
-        event_id = new_id()
-        value = json.dumps(body).encode()
-        self._asked[event_id] = (key, action.kind, action.refused)
-        self._sent[event_id] = value
-        self._produce(event_id, kind, str(body["reference"]), now, value)
-        return event_id
-
-    def _produce(
-        self, event_id: str, kind: str, reference: str, now: datetime, value: bytes,
-        *, source: str = partner_source(NAME),
-    ) -> None:  # fmt: skip
-        envelope = Envelope(id=event_id, type=kind, source=source, subject=reference, time=now)
-        self._producer.produce(INBOUND, key=reference, value=value, headers=encode(envelope))
-        self._producer.poll(0)
-
-    def _gather(self) -> None:
-        self._producer.flush(_ANSWER_SECONDS)
-        waited = 0.0
-        while True:
-            messages = self._consumer.consume(500, timeout=0.05 if self._asked else 0.0)
-            for message in messages:
-                if message.error() is None:
-                    envelope, body = decode(message.headers() or (), message.value())
-                    self._answered(envelope.type, json.loads(body))
-            if not self._asked:
-                return
-            waited = 0.0 if messages else waited + 0.05
-            if waited > _ANSWER_SECONDS:
-                for key, what, _refused in self._asked.values():
-                    self._ledger.surprises.append(f"{key} (mobile): {what} was never answered")
-                self._asked.clear()
-
-    def _answered(self, kind: str, body: dict[str, Any]) -> None:
-        asked = self._asked.pop(str(body.get("partner_event_id")), None)
-        if asked is None:
-            return
-        key, what, refused = asked
-        if kind == intake.InboundAccepted.type:
-            if refused:
-                self._ledger.surprises.append(f"{key} (mobile): {what} was taken, not {refused}")
+    async def _ask(
+        self,
+        application: Application,
+        action: Action,
+        kind: str,
+        body: dict[str, Any],
+        now: datetime,
+    ) -> None:
+        """Write an event and hold its answer against the plan."""
+        event_id, value = new_id(), json.dumps(body).encode()
+        answer: asyncio.Future[Heard] = asyncio.get_running_loop().create_future()
+        self._asked[event_id] = answer
+        await self._write(event_id, kind, body["reference"], now, value)
+        if action.twice:
+            await self._write(event_id, kind, body["reference"], now, value)
+        what = f"{application.key} ({application.story}, mobile): {action.kind}"
+        try:
+            heard = await asyncio.wait_for(answer, _ANSWER_SECONDS)
+        except TimeoutError:
+            raise UnexpectedAnswerError(f"{what} was never answered") from None
+        finally:
+            self._asked.pop(event_id, None)
+        if heard.envelope.type == intake.InboundAccepted.type:
+            taken = intake.InboundAccepted.model_validate(heard.data)
+            self._first = self._first or event_id
             self._ledger.taken.setdefault(
-                key, Taken(body["application_id"], body["application_number"])
+                application.key, Taken(taken.application_id, taken.application_number)
             )
+            if action.refused:
+                raise UnexpectedAnswerError(f"{what} was taken, not {action.refused}")
             return
-        codes = [body["code"], *(problem["code"] for problem in body.get("problems", []))]
-        if what == "apply":
-            self._ledger.refused.add(key)
-        if not refused or not {refused, refused.upper().replace("-", "_")} & set(codes):
-            self._ledger.surprises.append(f"{key} (mobile): {what} was refused: {' '.join(codes)}")
+        refusal = intake.InboundRejected.model_validate(heard.data)
+        if action.kind == "apply":
+            self._ledger.refused.add(application.key)
+        codes = {refusal.code, *(problem.code for problem in refusal.problems)}
+        if action.refused.upper().replace("-", "_") not in codes:
+            raise UnexpectedAnswerError(f"{what} was refused: {' '.join(sorted(codes))}")
+
+    async def _write(
+        self,
+        event_id: str,
+        kind: str,
+        reference: str,
+        now: datetime,
+        value: bytes,
+        *,
+        source: str = partner_source(NAME),
+    ) -> None:
+        self._ledger.requests["events of the app"] += 1
+        envelope = Envelope(id=event_id, type=kind, source=source, subject=reference, time=now)
+        await self._link.send(value, key=reference, headers=encode(envelope))
+
+    async def _listen(self) -> None:
+        while True:
+            for heard in await self._link.hear():
+                waiting = self._asked.get(str(heard.data.get("partner_event_id")))
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(heard)
 
 
 def _reference(key: str) -> str:

@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.demo.customers import Ledger
+from deploy.demo.fates import Trouble, fate_of
 from deploy.demo.plan import Final, Plan
 from deploy.demo.records import Records
 from shared.events import catalog, lifecycle
+from shared.events.intake import CardOrdered, InboundAccepted, InboundRejected
 from shared.events.lifecycle import TERMINAL, State
 
 APPLICATIONS = "banka.applications"
 _MOST = 20  # differences that a line lists
+_REFUSED_TROUBLES = (Trouble.UNKNOWN_CARD, Trouble.OTHER_BODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Outcome:
     """What became of every planned application, read from the topic alone.
 
     `ends`: {key of the plan: state}; `categories`: of declines; `stages`: {state: seconds that
-    each application spent there}; `replayed`: {application id: state}.
+    each application spent there}; `replayed`: {application id: state};
+    `never_activated`: whose card, by its fate, is never activated.
     """
 
     ends: dict[str, str] = field(default_factory=dict)
@@ -43,11 +47,22 @@ class Outcome:
     stages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     replayed: dict[str, str] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
+    never_activated: set[str] = field(default_factory=set)
     impossible: list[str] = field(default_factory=list)
 
 
-def replay(records: Records, ledger: Ledger) -> Outcome:
-    """Walk every application through the lifecycle by the events on the topic."""
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """What the played systems around the office say that they saw."""
+
+    gateways: Mapping[str, Any]
+    credit_systems: Mapping[str, Any]
+    partners: Mapping[str, Any]
+
+
+def replay(records: Records, ledger: Ledger, seed: int) -> Outcome:
+    """Walk every application through the lifecycle by the events on the topic. `seed`: of the
+    cards' fates."""
     outcome = Outcome()
     since: dict[str, Any] = {}
     for record in records.of(APPLICATIONS):
@@ -65,6 +80,10 @@ def replay(records: Records, ledger: Ledger) -> Outcome:
             since[subject] = record.envelope.time
             outcome.replayed[subject] = step.state.value
             outcome.versions[subject] = outcome.versions.get(subject, 0) + 1
+        if kind == CardOrdered.type:
+            fate = fate_of(seed, record.data["application_number"], record.envelope.time)
+            if not fate.activated:
+                outcome.never_activated.add(subject)
         if "category" in record.data:
             outcome.categories[subject] = str(record.data["category"])
     for key, taken in ledger.taken.items():
@@ -80,10 +99,9 @@ def reconcile(
     imported: Sequence[str],
     records: Records,
     outcome: Outcome,
-    gateways: Mapping[str, Any],
-    bureau: Mapping[str, Any],
+    receipts: Receipts,
 ) -> list[Line]:
-    """Every line of the reconciliation. `gateways`, `bureau`: receipts of the played systems."""
+    """Every line of the reconciliation."""
     return [
         _answers(ledger),
         _one_state(outcome, records),
@@ -94,12 +112,12 @@ def reconcile(
         _once_on_topics(records),
         _versions(records, outcome),
         _declines(records, outcome),
-        _messages(records, gateways),
+        _messages(records, receipts.gateways),
         _unknown_messages(records),
         _nothing_parked(records),
-        _partners_answered(plan, records),
+        _partners_answered(plan, records, receipts.partners),
         _stalled(plan, ledger, records),
-        _outages(plan, bureau),
+        _outages(plan, receipts.credit_systems),
     ]
 
 
@@ -148,15 +166,19 @@ def _everything_taken(ledger: Ledger, imported: Sequence[str], records: Records)
 
 
 def _as_planned(plan: Plan, outcome: Outcome, ledger: Ledger) -> Line:
+    """Who is granted a card uses it in the end, but for the few who never activate it."""
     against = []
     for one in plan.applications:
-        end = outcome.ends.get(one.key, "nothing")
-        if end != one.final.value:
-            against.append(f"{one.key} ({one.story}, {one.route}): {one.final} planned, is {end}")
-            continue
         taken = ledger.taken.get(one.key)
-        category = outcome.categories.get(taken.application_id) if taken else None
-        if category != one.category:
+        application = taken.application_id if taken else ""
+        planned = one.final
+        if planned is Final.IN_USE and application in outcome.never_activated:
+            planned = Final.EXPIRED
+        end = outcome.ends.get(one.key, "nothing")
+        category = outcome.categories.get(application)
+        if end != planned.value:
+            against.append(f"{one.key} ({one.story}, {one.route}): {planned} planned, is {end}")
+        elif category != one.category:
             against.append(f"{one.key} ({one.story}): declined for {category}, not {one.category}")
     return _line("every case ended as planned", f"{len(plan.applications)} planned cases", against)
 
@@ -268,33 +290,30 @@ def _nothing_parked(records: Records) -> Line:
     return _line("nothing is parked", "none was planted", against)
 
 
-def _partners_answered(plan: Plan, records: Records) -> Line:
-    """Every event of a partner has one answer; of the app's, only what was planted is refused."""
+def _partners_answered(plan: Plan, records: Records, partners: Mapping[str, Any]) -> Line:
+    """Every event of a partner has an answer, and only what was planted is refused."""
     against = []
     accepted = rejected = 0
     for partner in catalog.PARTNERS:
-        topic = f"banka.inbound.{partner.name}"
-        asked = {record.envelope.id for record in records.of(topic)}
-        answers = Counter(
-            record.envelope.type for record in records.of(f"banka.outbound.{partner.name}")
-        )
-        yes = answers["banka.inbound.accepted.v1"]
-        no = answers["banka.inbound.rejected.v1"]
+        asked = {record.envelope.id for record in records.of(f"banka.inbound.{partner.name}")}
+        answers = list(records.of(f"banka.outbound.{partner.name}"))
+        yes = sum(one.envelope.type == InboundAccepted.type for one in answers)
+        no = sum(one.envelope.type == InboundRejected.type for one in answers)
         accepted, rejected = accepted + yes, rejected + no
-        answered = {
-            record.data.get("partner_event_id")
-            for record in records.of(f"banka.outbound.{partner.name}")
-        }
+        answered = {one.data.get("partner_event_id") for one in answers}
         against += [f"{partner.name}: {one} was never answered" for one in asked - answered]
-        if partner.name == "mobile-app":
+        if partner.name in partners:
+            troubles = partners[partner.name]["troubles"]
+            planned = sum(troubles.get(trouble, 0) for trouble in _REFUSED_TROUBLES)
+        else:
             planned = len(plan.malformed) + sum(
                 bool(action.refused)
                 for one in plan.applications
                 if one.route == "mobile"
                 for action in one.actions
             )
-            if no != planned:
-                against.append(f"{partner.name}: {no} refused, {planned} planned")
+        if no != planned:
+            against.append(f"{partner.name}: {no} refused, {planned} planned")
     return _line(
         "every event of a partner was answered, and only what was planted refused",
         f"{accepted} accepted, {rejected} rejected",

@@ -36,7 +36,7 @@ from deploy.demo.plan import (
     next_tick,
     staff_rounds,
 )
-from deploy.demo.reconcile import Line, Outcome, reconcile, replay
+from deploy.demo.reconcile import Line, Outcome, Receipts, reconcile, replay
 from deploy.demo.records import read_records
 from deploy.demo.results import reconciliation, results, say_differences
 from deploy.demo.site import Clockwork, Site
@@ -269,16 +269,17 @@ async def _play(
             await customers.close()
             await staff.close()
         timing.part("business days")
-        gateways = (await client.get(f"{site.message_gateways}/receipts")).json()
-        credit = (await client.get(f"{site.credit_systems}/receipts")).json()
+        played = (site.message_gateways, site.credit_systems, site.machines[PARTNERS])
+        receipts = Receipts(*[(await client.get(f"{url}/receipts")).json() for url in played])
     records = await read_records(site.stack)
-    outcome = replay(records, ledger)
-    lines = reconcile(plan, ledger, imported, records, outcome, gateways, credit)
+    outcome = replay(records, ledger, plan.seed)
+    lines = reconcile(plan, ledger, imported, records, outcome, receipts)
     messages: dict[str, int] = {}
     for row in records.messages:
         messages[row["state"]] = messages.get(row["state"], 0) + 1
+    troubles = _counts(receipts.gateways["troubles"])
     console.print(
-        f"messages: {_counts(messages)}; troubles of the gateways: {_counts(gateways['troubles'])}",
+        f"messages: {_counts(messages)}; troubles of the gateways: {troubles}",
         highlight=False,
         soft_wrap=True,
     )
@@ -329,7 +330,7 @@ async def _site(
         clock_file = stack.folder / "clock"
         step_clock(clock_file, plan.opens)
         environment = {"BANKA_ENVIRONMENT": "demo", "BANKA_CLOCK_FILE": str(clock_file)}
-        async with running(stack, extra_env=environment) as office:
+        async with running(stack, extra_env=environment, seed=plan.seed) as office:
             timing.part("services")
             await _load_organisation(office)
             console.print(f"the office is open at {office.url(GATEWAY)}", highlight=False)

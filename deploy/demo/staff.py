@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import httpx
 
-from deploy.demo.customers import Ledger
+from deploy.demo.customers import Ledger, side_by_side
 from deploy.demo.handed_in import PURPOSE, personal_form
 from deploy.demo.plan import Application, Earlier, Handling
 from shared.clock import format_instant
@@ -135,13 +134,22 @@ class Staff:
             }
             for one in earlier
         ]
+        if not entries:
+            return []
         answer = await self._desks[OPERATIONS].post(
             "/intake/api/v1/imports", {"applications": entries}
         )
         if not answer.is_success:
             self._ledger.surprises.append(f"import was answered {answer.status_code}")
             return []
-        return [str(one.get("application_id")) for one in answer.json()["applications"]]
+        taken = []
+        for result in answer.json()["results"]:
+            if result["application_id"] is None:
+                codes = " ".join(f"{one['pointer']}:{one['code']}" for one in result["problems"])
+                self._ledger.surprises.append(f"import of {result['index']} was refused: {codes}")
+            else:
+                taken.append(str(result["application_id"]))
+        return taken
 
     async def states(self) -> dict[str, int]:
         """How many applications are in each state, as the board counts them."""
@@ -201,7 +209,7 @@ class Staff:
                     return
             await self._decide(desk, key, path, planned.handling)
 
-        await _side_by_side(one(*item) for item in work)
+        await side_by_side([one(*item) for item in work], at_once=AT_ONCE)
 
     async def _decide(self, desk: Desk, key: str, path: str, handling: Handling) -> None:
         case = await desk.get(path)
@@ -244,7 +252,8 @@ class Staff:
             if not answer.is_success:
                 self._surprise(key, "signature", answer)
 
-        await _side_by_side([one(case) for case in await desk.cases("to_sign")])
+        work = [one(case) for case in await desk.cases("to_sign")]
+        await side_by_side(work, at_once=AT_ONCE)
 
     # compliance
 
@@ -271,15 +280,3 @@ class Staff:
         self._ledger.surprises.append(
             f"{key} ({planned.story}): {what} was answered {answer.status_code} {code}"
         )
-
-
-async def _side_by_side(work: Iterable[Coroutine[Any, Any, None]]) -> None:
-    places = asyncio.Semaphore(AT_ONCE)
-
-    async def one(step: Coroutine[Any, Any, None]) -> None:
-        async with places:
-            await step
-
-    async with asyncio.TaskGroup() as together:
-        for step in work:
-            together.create_task(one(step))

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from deploy.demo.customers import Ledger, Taken
 from deploy.demo.plan import Branch, Final, Plan, make_plan
-from deploy.demo.reconcile import Line, reconcile, replay
+from deploy.demo.reconcile import Line, Receipts, reconcile, replay
 from deploy.demo.records import Record, Records
 from deploy.demo.results import reconciliation, results
 from shared.events import catalog
@@ -37,12 +37,12 @@ class Run:
     records: Records
     gateways: dict[str, Any]
     bureau: dict[str, Any]
+    partners: dict[str, Any]
 
     def lines(self) -> dict[str, Line]:
-        outcome = replay(self.records, self.ledger)
-        lines = reconcile(
-            self.plan, self.ledger, [], self.records, outcome, self.gateways, self.bureau
-        )
+        outcome = replay(self.records, self.ledger, 0)
+        receipts = Receipts(self.gateways, self.bureau, self.partners)
+        lines = reconcile(self.plan, self.ledger, [], self.records, outcome, receipts)
         return {line.statement: line for line in lines}
 
     def broken(self) -> list[str]:
@@ -87,6 +87,7 @@ def run() -> Run:
         records=records,
         gateways={"repeated": [], "channels": {"sms": {"taken": 1}}, "troubles": {}},
         bureau={"bureau": {"refused": 0}},
+        partners={"card-factory": {"troubles": {}}, "core-banking": {"troubles": {}}},
     )
 
 
@@ -96,7 +97,7 @@ def test_a_run_that_agrees_holds_line_by_line(run: Run) -> None:
 
 def test_the_tables_can_be_shown(run: Run) -> None:
     console = Console(record=True, width=120)
-    for table in results(run.plan, replay(run.records, run.ledger), 0):
+    for table in results(run.plan, replay(run.records, run.ledger, 0), 0):
         console.print(table)
     console.print(reconciliation(list(run.lines().values())))
     text = console.export_text()
