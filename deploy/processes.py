@@ -105,7 +105,6 @@ class Office:
                 "--seed",
                 str(self.seed),
             ],
-            "partners": ["deploy.demo.partners", "--port", str(self._ports[name])],
             GATEWAY: ["deploy.gateway"],
         }
         return [sys.executable, "-m", *arguments.get(name, [f"services.{name}"])]
