@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from fastapi.routing import iter_route_contexts
 
 from shared.web.directory import StaffMember
 from shared.web.i18n import current_language
@@ -191,24 +191,40 @@ def _declarations(dependant: Dependant) -> Iterator[_Gate | _Open]:
 
 
 def routes_without_permission(app: FastAPI) -> list[str]:
-    """Routes that declare neither a permission nor that they are public; must be empty."""
+    """Routes that declare neither a permission nor that they are public; must be empty.
+
+    Our styles and scripts and the description of the API are for everybody. Anything else that is
+    not a FastAPI route (a mount, a bare Starlette route) cannot declare and is therefore listed.
+    """
     return [
-        f"{','.join(sorted(route.methods or ()))} {route.path}"
-        for route in app.routes
-        if isinstance(route, APIRoute) and not any(_declarations(route.dependant))
+        route for route, declared in _declared(app) if not declared and not _for_everybody(route)
     ]
 
 
 def declared_access(app: FastAPI) -> dict[str, str]:
     """What each route demands, for documentation and tests: {"GET /x": "board.view@branch"}."""
-    table = {}
-    for route in app.routes:
-        if isinstance(route, APIRoute):
-            demands = [
-                f"{one.permission.value}@{one.scope.name.lower()}"
-                if isinstance(one, _Gate)
-                else f"public: {one.why}"
-                for one in _declarations(route.dependant)
-            ]
-            table[f"{','.join(sorted(route.methods or ()))} {route.path}"] = " + ".join(demands)
-    return table
+    return {
+        route: " + ".join(
+            f"{one.permission.value}@{one.scope.name.lower()}"
+            if isinstance(one, _Gate)
+            else f"public: {one.why}"
+            for one in declared
+        )
+        for route, declared in _declared(app)
+    }
+
+
+def _declared(app: FastAPI) -> Iterator[tuple[str, list[_Gate | _Open]]]:
+    # an included router is one entry of app.routes: its routes are only seen through this
+    for route in iter_route_contexts(app.routes):
+        dependant = getattr(route, "dependant", None)
+        methods = ",".join(sorted(route.methods or ())) or "*"
+        declared = list(_declarations(dependant)) if isinstance(dependant, Dependant) else []
+        yield f"{methods} {route.path}", declared
+
+
+def _for_everybody(route: str) -> bool:
+    methods, path = route.split(" ", 1)
+    return methods == "GET,HEAD" and (
+        path == "/static/{path:path}" or path.endswith("/api/v1/openapi.json")
+    )

@@ -126,6 +126,10 @@ def npgettext(context: str, singular: str, plural: str, n: int) -> str:
 
 _ = gettext
 
+# What templates are parsed with, where they are rendered and where their texts are looked for:
+# a tag that the search did not know would hide the rest of its template.
+TEMPLATE_EXTENSIONS = ("jinja2.ext.i18n", "jinja2.ext.do")
+
 
 def _locale() -> str:
     return _LOCALES[_language.get()]
@@ -272,6 +276,7 @@ def untranslated(package: Path, known: Iterable[Path] = ()) -> list[Untranslated
     """Every text in the package's Python files and templates that a Chinese reader sees in English.
 
     `known` are locale directories of other packages whose texts may be used (shared/web/locale).
+    Raises TemplateSyntaxError for a template that cannot be read: what is not read is not checked.
     """
     messages: dict[tuple[str | None, str], str] = {}
     for directory in (*known, package / "locale"):
@@ -280,6 +285,9 @@ def untranslated(package: Path, known: Iterable[Path] = ()) -> list[Untranslated
     for path, line, extracted, _comments, context in extract_from_dir(
         package,
         method_map=[("**.py", "python"), ("**/templates/**.*", "jinja2.ext:babel_extract")],
+        options_map={
+            "**/templates/**.*": {"extensions": ",".join(TEMPLATE_EXTENSIONS), "silent": "false"}
+        },
         keywords=_EXTRACTED_CALLS,
     ):
         message = extracted[0] if isinstance(extracted, tuple) else extracted

@@ -41,7 +41,7 @@ def make_environment(templates: Path | None) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
+        extensions=i18n.TEMPLATE_EXTENSIONS,
     )
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         i18n.gettext,

@@ -20,6 +20,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from shared.clock import Clock, format_instant
 from shared.messaging import Quiet, Readiness
@@ -86,7 +87,7 @@ def create_app(
         finally:
             await service.stop()
 
-    app = FastAPI(
+    app = _Framed(
         title=f"banka {service.name}",
         lifespan=lifespan,
         docs_url=None,  # their pages load scripts from other hosts
@@ -109,12 +110,20 @@ def create_app(
     for router in routers:
         app.include_router(router)
     _add_error_handlers(app)
-    app.add_middleware(
-        RequestFrame,
-        service=service.name,
-        secure=settings.environment is Environment.PRODUCTION,
-    )
     return app
+
+
+class _Framed(FastAPI):
+    """With the frame around everything: middleware that is added as usual lies within the handler
+    of crashes, whose pages would then go out without policy, reference and language."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        state: WebState = self.state.web
+        return RequestFrame(
+            super().build_middleware_stack(),
+            service=state.service_name,
+            secure=state.secure_cookies,
+        )
 
 
 def _add_probes(app: FastAPI, service: Running, settings: Settings) -> None:

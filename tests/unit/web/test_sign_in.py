@@ -1,0 +1,118 @@
+"""Signing in and out: the right password, the right way back, and nowhere else."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from shared.web.session import COOKIE
+from tests.unit.web.conftest import Visit, Visitor, hidden
+
+
+async def sign_in(
+    visitor: Visitor, username: str, password: str, back_to: str = "/"
+) -> httpx.Response:
+    form = await visitor.get(f"/sign-in?next={back_to}")
+    fields = {
+        "username": username,
+        "password": password,
+        "csrf_token": hidden(form.text, "csrf_token"),
+        "next": back_to,
+    }
+    return await visitor.post("/sign-in", fields)
+
+
+async def test_the_right_password_opens_the_page_that_was_wanted(visit: Visit) -> None:
+    visitor = visit()
+    answer = await sign_in(visitor, " A0101 ", "A0101", "/sample/components")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sample/components")
+    cookie = next(one for one in answer.headers.get_list("set-cookie") if COOKIE in one)
+    assert {"HttpOnly", "Path=/", "SameSite=lax"} <= set(cookie.split("; "))
+    assert (await visitor.get("/sample/components")).status_code == 200
+
+
+async def test_a_wrong_password_and_an_unknown_name_look_the_same(visit: Visit) -> None:
+    wrong = await sign_in(visit(), "A0101", "no")
+    unknown = await sign_in(visit(), "A0199", "no")
+    assert wrong.status_code == unknown.status_code == 401
+    for answer in (wrong, unknown):
+        assert "用户名或密码不正确" in answer.text
+        assert COOKIE not in str(answer.headers.get_list("set-cookie"))
+        assert 'value="no"' not in answer.text
+    assert 'value="A0101"' in wrong.text
+
+
+async def test_after_too_many_tries_one_waits(visit: Visit) -> None:
+    answer = await sign_in(visit(), "locked", "locked")
+    assert answer.status_code == 429
+    assert " 5 " in answer.text or "5分钟" in answer.text or "5 分钟" in answer.text
+
+
+async def test_a_sign_in_that_another_site_prepared_is_refused(visit: Visit) -> None:
+    visitor, attacker = visit(), visit()
+    theirs = hidden((await attacker.get("/sign-in")).text, "csrf_token")
+    await visitor.get("/sign-in")
+    for token in ("", "x", theirs):
+        fields = {"username": "A0101", "password": "A0101", "csrf_token": token}
+        answer = await visitor.post("/sign-in", fields)
+        assert answer.status_code == 200
+        assert "过期" in answer.text
+        assert COOKIE not in visitor.client.cookies
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "https://evil.example/",
+        "http:evil.example",
+        "//evil.example/",
+        "///evil.example/",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        "\t//evil.example",
+        "javascript:alert(1)",
+        "evil.example",
+        "",
+        "/sign-in",
+        "/sign-out",
+    ],
+)
+async def test_signing_in_never_leads_out_of_the_house(visit: Visit, elsewhere: str) -> None:
+    visitor = visit()
+    form = await visitor.client.get("/sign-in", params={"next": elsewhere})
+    assert hidden(form.text, "next") == "/"
+    fields = {
+        "username": "A0101",
+        "password": "A0101",
+        "csrf_token": hidden(form.text, "csrf_token"),
+        "next": elsewhere,
+    }
+    answer = await visitor.post("/sign-in", fields)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    signed_in = await visitor.client.get("/sign-in", params={"next": elsewhere})
+    assert (signed_in.status_code, signed_in.headers["location"]) == (303, "/")
+
+
+async def test_the_way_back_keeps_its_filters(visit: Visit) -> None:
+    back_to = "/reporting/applications?q=0101&sort=-submitted"
+    visitor = visit()
+    form = await visitor.client.get("/sign-in", params={"next": back_to})
+    assert hidden(form.text, "next") == back_to.replace("&", "&amp;")
+
+
+async def test_signing_out_ends_the_session_and_needs_the_form_token(visit: Visit) -> None:
+    visitor = visit("A0101")
+    assert (await visitor.post("/sign-out", {})).status_code == 403
+    answer = await visitor.post("/sign-out", {"csrf_token": visitor.form_token})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+    assert (await visitor.get("/sample/components")).status_code == 303
+    assert "已退出" in (await visitor.get("/sign-in")).text
+    assert (await visit().post("/sign-out", {})).status_code == 303  # of nobody: nothing to end
+
+
+async def test_the_page_names_the_demos_users_and_no_password(visit: Visit) -> None:
+    page = (await visit().get("/sign-in")).text
+    assert "<code>R0001</code>" in page
+    assert 'autocomplete="current-password"' in page
