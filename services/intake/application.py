@@ -281,14 +281,19 @@ def follow(app: Application, event: Any) -> None:
 # --- from draft to hand-over -------------------------------------------------------------------
 
 
-def begin(app: Application, start: Beginning, actor: str, now: datetime) -> list[Effect]:
-    """An application is begun; it waits for its papers and to be handed in."""
+def fill(app: Application, start: Beginning) -> None:
+    """What is known from the beginning."""
     app.scope = start.scope
     app.parties = start.parties
     app.consent = start.consent
     app.requested_limit = start.requested_limit
     app.reopens = start.reopens
     app.partner, app.partner_reference = start.partner, start.partner_reference
+
+
+def begin(app: Application, start: Beginning, actor: str, now: datetime) -> list[Effect]:
+    """An application is begun; it waits for its papers and to be handed in."""
+    fill(app, start)
     app.created_at = now
     app.note(now, actor, "begun")
     return [
@@ -327,6 +332,14 @@ def document_number(app: Application) -> str:
     return f"{app.need_scope().application_number}-{len(app.documents) + 1:02d}"
 
 
+def require_correctable(app: Application) -> None:
+    """Raises ApplicationError where the form is out of the customer's hands."""
+    if app.state not in (State.DRAFT, State.AWAITING_MATERIAL):
+        raise ApplicationError(
+            "not-open", "Fields can be corrected in a draft or while material is awaited"
+        )
+
+
 def correct(
     app: Application,
     parties: Sequence[Party],
@@ -336,10 +349,7 @@ def correct(
     now: datetime,
 ) -> None:
     """Fields were mended; `parties` are all of the application as they are now."""
-    if app.state not in (State.DRAFT, State.AWAITING_MATERIAL):
-        raise ApplicationError(
-            "not-open", "Fields can be corrected in a draft or while material is awaited"
-        )
+    require_correctable(app)
     names = sorted(corrected)
     app.parties = list(parties)
     app.answered.update(answer_key("", name) for name in names)
@@ -372,7 +382,7 @@ def submit(
         )
     app.submitted_at = now
     app.new_to_bank = new_to_bank
-    _note_findings(app, found)
+    note_findings(app, found)
     app.note(now, actor, "submitted")
     submitted = intake.ApplicationSubmitted(
         **app.fields(),
@@ -392,7 +402,8 @@ def submit(
     ]
 
 
-def _note_findings(app: Application, found: Examination) -> None:
+def note_findings(app: Application, found: Examination) -> None:
+    """Keep of an examination what later events carry."""
     app.age_band, app.income_band = found.age_band, found.income_band
     app.warnings = list(found.warnings)
 
@@ -457,9 +468,7 @@ def handed_documents(app: Application) -> list[HandedDocument]:
     ]
 
 
-def request_material(
-    app: Application, items: Sequence[WantedItem], now: datetime
-) -> list[Effect]:
+def request_material(app: Application, items: Sequence[WantedItem], now: datetime) -> list[Effect]:
     """Ask the customer for everything in one list, with a term and a reminder before it ends."""
     term = load_clocks().material
     today = business_day(now)
@@ -493,7 +502,7 @@ def recheck(
     then the office checks again, and asks a further time or hands over."""
     if app.state is not State.AWAITING_MATERIAL or outstanding(app, found):
         return []
-    _note_findings(app, found)
+    note_findings(app, found)
     app.note(now, OWN_SOURCE, "material_completed")
     return [
         publish(app, intake.MaterialCompleted(**app.fields()), now),
@@ -531,9 +540,7 @@ def let_go(app: Application, now: datetime) -> list[Effect]:
     assert app.withdrawal is not None
     app.withdrawal.outcome = "withdrawn"
     app.note(now, OWN_SOURCE, "withdrawn")
-    withdrawn = intake.ApplicationWithdrawn(
-        **app.fields(), request_id=app.withdrawal.request_id
-    )
+    withdrawn = intake.ApplicationWithdrawn(**app.fields(), request_id=app.withdrawal.request_id)
     return [publish(app, withdrawn, now), *no_more_terms(app)]
 
 
@@ -657,9 +664,7 @@ def partner_news(app: Application) -> list[Effect]:
         deadline=app.material_deadline if waiting else None,
         reapply_from=app.reapply_from if status == "declined" else None,
     )
-    return [
-        Fact(news, subject=app.partner_reference, topic=f"banka.outbound.{app.partner}")
-    ]
+    return [Fact(news, subject=app.partner_reference, topic=f"banka.outbound.{app.partner}")]
 
 
 def as_wanted(items: Iterable[WantedItem]) -> list[Wanted]:

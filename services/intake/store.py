@@ -384,9 +384,7 @@ async def answer_to(conn: Any, client: str, key: str) -> Answer | None:
     return Answer(row["digest"], row["status"], json.loads(row["body"])) if row else None
 
 
-async def remember_answer(
-    conn: Any, client: str, key: str, answer: Answer, now: datetime
-) -> bool:
+async def remember_answer(conn: Any, client: str, key: str, answer: Answer, now: datetime) -> bool:
     """Keep the answer in the transaction that did what was asked; False where another request
     under the same key was first, and this one must be undone."""
     done = await conn.fetchval(

@@ -1,0 +1,130 @@
+"""The composition root of intake: what it hears, from whom it takes applications, what it shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asyncpg import Record
+from asyncpg.pool import Pool
+from fastapi import FastAPI
+
+from services.intake import api
+from services.intake.desk import Desk
+from services.intake.handlers import DEADLINES, HANDLERS
+from services.intake.inbound import Reception, number_drawer
+from services.intake.store import ApplicationStore
+from shared.clock import open_clock
+from shared.documents import DocumentStore
+from shared.events.catalog import group
+from shared.messaging import Consumer, Deadlines, Service
+from shared.privacy.jwe import OfficeKeys
+from shared.privacy.vault import VAULT_DATABASE, Vault
+from shared.privacy.vault_database import open_vault, read_bank_key
+from shared.settings import Settings, SettingsError
+from shared.web.directory import directory_consumer
+from shared.web.service import create_app
+
+NAME = "intake"
+TOPIC = "banka.applications"
+_VAULT_CONNECTIONS = 8
+
+
+class Archive:
+    """The vault and the papers as intake's role sees them; opened when the service starts."""
+
+    def __init__(self, settings: Settings, database: str = VAULT_DATABASE) -> None:
+        self._settings = settings
+        self._database = database
+        self._opened: tuple[Vault, Pool[Record]] | None = None
+        self._documents: DocumentStore | None = None
+        settings.required("documents_url")
+
+    async def start(self) -> None:
+        """Log in; nothing may be opened before."""
+        self._opened = await open_vault(
+            self._settings, NAME, database=self._database, max_size=_VAULT_CONNECTIONS
+        )
+        self._documents = DocumentStore(self._settings.documents_url, self._opened[0])
+
+    async def stop(self) -> None:
+        """Log out."""
+        if self._opened is not None:
+            await self._opened[1].close()
+            self._opened = self._documents = None
+
+    async def vault(self) -> Vault:
+        """Where persons' keys are."""
+        assert self._opened is not None
+        return self._opened[0]
+
+    async def documents(self) -> DocumentStore:
+        """Where papers are."""
+        assert self._documents is not None
+        return self._documents
+
+
+@dataclass(kw_only=True)
+class Intake(Service):
+    """The service with what its desk holds open besides: the vault and the papers."""
+
+    archive: Archive = field(repr=False)
+
+    async def start(self) -> None:
+        """Opens the vault before anything is taken."""
+        await self._patiently(self.archive.start)
+        await super().start()
+
+    async def stop(self) -> None:
+        """Closes the vault when the last that needed it has finished."""
+        await super().stop()
+        await self.archive.stop()
+
+
+def build_service(
+    settings: Settings, *, database: str | None = None, vault_database: str = VAULT_DATABASE
+) -> tuple[Intake, Desk, OfficeKeys]:
+    """Intake without its web pages, its desk, and the keys to which partners encrypt; the database
+    names are for tests."""
+    service: Intake
+    store, archive, keys = (
+        ApplicationStore(),
+        Archive(settings, vault_database),
+        office_keys(settings),
+    )
+    blind = read_bank_key(settings).blind
+    desk = Desk(lambda: service, archive.vault, archive.documents, blind)
+    reception = Reception(desk, keys, number_drawer(lambda: service.pool))
+    service = Intake(
+        name=NAME,
+        settings=settings,
+        clock=open_clock(settings),
+        consumers=[
+            Consumer(name=group(NAME, TOPIC), topic=TOPIC, store=store, handlers=HANDLERS),
+            directory_consumer(NAME),
+        ],
+        inbound=reception.inbound(),
+        deadlines=[Deadlines(store=store, handlers=DEADLINES)],
+        database=database,
+        archive=archive,
+    )
+    return service, desk, keys
+
+
+def office_keys(settings: Settings) -> OfficeKeys:
+    """The keys to which partners encrypt; raises SettingsError."""
+    try:
+        return OfficeKeys.from_secret(settings.secret("office-key.json"))
+    except ValueError as problem:
+        raise SettingsError(str(problem)) from None
+
+
+def build(settings: Settings) -> FastAPI:
+    """Intake as it is served: consumers, partners' topics, deadlines, JSON API and pages."""
+    service, desk, keys = build_service(settings)
+    return create_app(
+        service,
+        routers=[api.router(service, desk, keys.public_jwks)],
+        settings=settings,
+        package=Path(__file__).parent,
+    )

@@ -1,0 +1,111 @@
+"""A branch's table of applications: each row is an application of its own, taken or refused."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from pydantic import BaseModel
+
+from services.intake.batch import BatchRefused, Row, read_batch
+from services.intake.desk import Begun, Desk, Remember, Repeated
+from shared.parameters import load_return_codes
+from shared.web import Problem, Viewer
+
+
+class AcceptedRow(BaseModel):
+    """A row that became an application."""
+
+    row: int
+    application_id: str
+    application_number: str
+    state: str
+
+
+class RowProblemOut(BaseModel):
+    """One thing that is wrong with a row."""
+
+    field: str
+    code: str
+    detail: str
+
+
+class RejectedRow(BaseModel):
+    """A row that was not taken."""
+
+    row: int
+    problems: list[RowProblemOut]
+
+
+class BatchOut(BaseModel):
+    """What became of each row."""
+
+    batch_id: str
+    accepted: list[AcceptedRow]
+    rejected: list[RejectedRow]
+
+
+async def take(desk: Desk, viewer: Viewer, content: bytes, branch: str) -> BatchOut:
+    """Take a table row by row, each in a transaction of its own under a key of the file's content
+    and the row's number: a repetition finishes what was interrupted, and makes nothing twice.
+
+    Raises Problem 422 where the file is no table.
+    """
+    if not viewer.sees(branch):
+        raise Problem(422, "unknown-branch", "There is no such branch, or it is closed")
+    try:
+        rows = read_batch(content, branch=branch)
+    except BatchRefused as error:
+        raise Problem(422, error.code, "The file cannot be read as a table", error.detail) from None
+    digest = desk.digest("batch", branch, content)
+    batch_id = f"{branch}-{hashlib.sha256(digest).hexdigest()[:24]}"
+    found = BatchOut(batch_id=batch_id, accepted=[], rejected=[])
+    for row in rows:
+        outcome = await _take_row(desk, viewer, row, batch_id, digest)
+        if isinstance(outcome, AcceptedRow):
+            found.accepted.append(outcome)
+        else:
+            found.rejected.append(outcome)
+    return found
+
+
+async def _take_row(
+    desk: Desk, viewer: Viewer, row: Row, batch_id: str, digest: bytes
+) -> AcceptedRow | RejectedRow:
+    if row.form is None:
+        problems = [
+            RowProblemOut(field=one.field, code=one.code, detail=one.detail) for one in row.problems
+        ]
+        return RejectedRow(row=row.number, problems=problems)
+
+    def answer(begun: Begun) -> tuple[int, Any]:
+        return 200, _outcome(row, begun).model_dump(mode="json")
+
+    remember = Remember("batch", f"{batch_id}:{row.number}", digest, answer)
+    try:
+        return _outcome(row, await desk.create(viewer, row.form, submit=True, remember=remember))
+    except Repeated as before:
+        body = before.answer.body
+        kind = RejectedRow if "problems" in body else AcceptedRow
+        return kind.model_validate(body)
+    except Problem as problem:
+        words = problem.detail or problem.title
+        return RejectedRow(
+            row=row.number, problems=[RowProblemOut(field="", code=problem.code, detail=words)]
+        )
+
+
+def _outcome(row: Row, begun: Begun) -> AcceptedRow | RejectedRow:
+    if begun.refused:
+        return RejectedRow(row=row.number, problems=[_refusal(code) for code in begun.refused])
+    return AcceptedRow(
+        row=row.number,
+        application_id=begun.application.application_id,
+        application_number=begun.application.need_scope().application_number,
+        state=str(begun.application.state),
+    )
+
+
+def _refusal(code: str) -> RowProblemOut:
+    known = load_return_codes().codes.get(code)
+    return RowProblemOut(field="", code=code, detail=known.mend.en if known else code)

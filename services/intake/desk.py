@@ -1,0 +1,743 @@
+"""The intake desk: the commands of many steps, for API, pages, batches and partners alike.
+
+The order is always the same: keys of new persons are committed in the vault, fields are sealed,
+papers are stored; then one transaction locks the application, decides, saves, and appends what
+follows. Whatever fails before it leaves an unused key or paper behind, which does no harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+from services.intake import application as applications
+from services.intake import store
+from services.intake.application import (
+    Application,
+    ApplicationError,
+    Beginning,
+    Document,
+    Scope,
+)
+from services.intake.checklist import Line, checklist
+from services.intake.form import ApplicationForm, FormCorrection, PartyForm
+from services.intake.rules import Examination, examine
+from services.intake.store import Answer, ApplicationStore, Standing
+from shared.calendar import CalendarEndsError, business_day
+from shared.documents import DocumentMissingError, DocumentRefusedError, DocumentStore
+from shared.events.lifecycle import State
+from shared.events.payload import FIELD_CLASSES, Party, PartyRole
+from shared.identifiers import new_id
+from shared.messaging import Effect, Service, Transaction
+from shared.parameters import Product, load_checklist_items, load_return_codes, product_of
+from shared.privacy import masking
+from shared.privacy.vault import KeyUnavailableError, PartyKeys, Vault
+from shared.web import FieldError, Problem, Viewer
+
+NOTE_FIELD = "note"
+NOTE_CLASS = "financial"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """An idempotency key: the answer to what is done now is kept in the same transaction, so that a
+    repetition gets it again. `answer` makes (status, body) of the result; no personal data."""
+
+    client: str
+    key: str
+    digest: bytes
+    answer: Callable[[Any], tuple[int, Any]]
+
+
+class Repeated(Exception):
+    """The request was answered before; here is the answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("answered before")
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The persons of a new application: their keys are committed, their fields sealed."""
+
+    application_id: str
+    parties: list[Party]
+    keys: dict[PartyRole, PartyKeys] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A new application. `refused`: return codes that kept it a draft when it was to be submitted
+    at once."""
+
+    application: Application
+    lines: list[Line]
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A paper that arrived, and what the checklist says now."""
+
+    document: Document
+    application: Application
+    lines: list[Line]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the rules say of an application now."""
+
+    examination: Examination
+    standing: Standing
+    refusals: tuple[str, ...]
+    new_to_bank: bool
+
+
+class Desk:
+    """Commands on applications. Each raises Problem: 404 for an application that the viewer may not
+    see, 409 or 422 with a code and plain words where the application does not allow it."""
+
+    def __init__(
+        self,
+        service: Callable[[], Service],
+        open_vault: Callable[[], Awaitable[Vault]],
+        open_documents: Callable[[], Awaitable[DocumentStore]],
+        blind: Callable[[str, str], bytes],
+    ) -> None:
+        self._find_service = service
+        self._store = ApplicationStore()
+        self._open_vault = open_vault
+        self._open_documents = open_documents
+        self._blind = blind
+
+    @property
+    def _service(self) -> Service:
+        # asked for late: the service's own gates for partners are built on this desk
+        return self._find_service()
+
+    # -- what people and channels do --------------------------------------------------------------
+
+    async def create(
+        self,
+        viewer: Viewer,
+        form: ApplicationForm,
+        *,
+        submit: bool = False,
+        remember: Remember | None = None,
+    ) -> Begun:
+        """Begin an application, and hand it in at once where asked. One that the office cannot take
+        stays a draft (`refused` says why). Raises Problem 422 for a branch that is not there, and
+        Repeated."""
+        await self._not_before(remember)
+        region = await self._region(viewer, form)
+        await self._check_reopened(viewer, form.reopens)
+        async with self._plainly():
+            sealed = await self.seal(form)
+            async with self._transaction(viewer.actor, remember) as tx:
+                number = await store.draw_number(tx.conn, form.branch, business_day(tx.now))
+                app = Application(sealed.application_id)
+                start = self.beginning(form, sealed, number, region)
+                effects = applications.begin(app, start, viewer.actor, tx.now)
+                refused: tuple[str, ...] = ()
+                if submit:
+                    try:
+                        effects += await self.submit_in(tx.conn, app, viewer.actor, tx.now)
+                    except ApplicationError as error:
+                        refused = error.codes
+                await self._write(tx, app, effects)
+                begun = Begun(app, await self.lines(tx.conn, app, tx.now), refused)
+                await self._keep(tx, remember, begun)
+        return begun
+
+    async def bring_in(
+        self,
+        viewer: Viewer,
+        form: ApplicationForm,
+        day: date,
+        decide: Callable[[Application, Found, datetime], list[Effect]],
+        *,
+        remember: Remember | None = None,
+    ) -> Application:
+        """Begin an application otherwise than as a draft: `decide` says as what. `day` is the
+        business day of its number. Raises Problem, Repeated."""
+        await self._not_before(remember)
+        region = await self._region(viewer, form)
+        async with self._plainly():
+            sealed = await self.seal(form)
+            async with self._transaction(viewer.actor, remember) as tx:
+                number = await store.draw_number(tx.conn, form.branch, day)
+                app = Application(sealed.application_id)
+                applications.fill(app, self.beginning(form, sealed, number, region))
+                found = await self.examine(tx.conn, app, tx.now)
+                await self._write(tx, app, decide(app, found, tx.now))
+                await self._keep(tx, remember, app)
+        return app
+
+    async def correct(
+        self,
+        viewer: Viewer,
+        application_id: str,
+        correction: FormCorrection,
+        *,
+        remember: Remember | None = None,
+    ) -> Begun:
+        """Mend fields of a draft, or of an application for which material is awaited; what was
+        wanted is checked again."""
+        await self._not_before(remember)
+        app = await self.look(viewer, application_id)
+        async with self._plainly():
+            applications.require_correctable(app)
+            mended = [
+                await self._mend(app, party.role, party.fields()) for party in correction.parties
+            ]
+            corrected = {name for party in correction.parties for name in party.fields()}
+            async with self._transaction(viewer.actor, remember) as tx:
+                app = await self._load(tx, viewer, application_id)
+                applications.correct(
+                    app,
+                    merged(app.parties, mended),
+                    correction.consent,
+                    corrected,
+                    viewer.actor,
+                    tx.now,
+                )
+                await self._write(tx, app, await self.recheck(tx.conn, app, tx.now))
+                begun = Begun(app, await self.lines(tx.conn, app, tx.now))
+                await self._keep(tx, remember, begun)
+        return begun
+
+    async def receive(
+        self,
+        viewer: Viewer,
+        application_id: str,
+        item: str,
+        content: bytes,
+        issued_on: date | None = None,
+        *,
+        remember: Remember | None = None,
+    ) -> Filed:
+        """File a paper. Raises Problem 413, 415 or 422 for bytes that are none."""
+        await self._not_before(remember)
+        known = load_checklist_items().items.get(item)
+        if known is None or not known.upload:
+            raise Problem(422, "unknown-item", "There is no such paper on the checklist")
+        app = await self.look(viewer, application_id)
+        if issued_on is not None and issued_on > business_day(self._service.clock.now()):
+            raise Problem(422, "issued-in-future", "A paper cannot be issued in the future")
+        async with self._plainly():
+            stored = await self.store_document(app, content)
+            async with self._transaction(viewer.actor, remember) as tx:
+                app = await self._load(tx, viewer, application_id)
+                document, effects = applications.receive(
+                    app,
+                    new_document(app, item, stored, issued_on, tx.now),
+                    viewer.actor,
+                    tx.now,
+                )
+                effects += await self.recheck(tx.conn, app, tx.now)
+                await self._write(tx, app, effects)
+                filed = Filed(document, app, await self.lines(tx.conn, app, tx.now))
+                await self._keep(tx, remember, filed)
+        return filed
+
+    async def submit(
+        self, viewer: Viewer, application_id: str, *, remember: Remember | None = None
+    ) -> Begun:
+        """Hand the application in. Raises Problem 422 `not-acceptable` with every return code that
+        no paper mends, 409 `already-submitted`."""
+        await self._not_before(remember)
+        async with self._plainly(), self._transaction(viewer.actor, remember) as tx:
+            app = await self._load(tx, viewer, application_id)
+            effects = await self.submit_in(tx.conn, app, viewer.actor, tx.now)
+            await self._write(tx, app, effects)
+            begun = Begun(app, await self.lines(tx.conn, app, tx.now))
+            await self._keep(tx, remember, begun)
+        return begun
+
+    async def withdraw(
+        self,
+        viewer: Viewer,
+        application_id: str,
+        reason: str = "",
+        *,
+        remember: Remember | None = None,
+    ) -> Application:
+        """The customer wants out. Raises Problem 409 `card-ordered` or `already-ended`."""
+        await self._not_before(remember)
+        app = await self.look(viewer, application_id)
+        async with self._plainly():
+            sealed = await self._seal_note(app, reason)
+            async with self._transaction(viewer.actor, remember) as tx:
+                app = await self._load(tx, viewer, application_id)
+                effects = applications.withdraw(app, viewer.actor, tx.now)
+                if sealed:
+                    app.note(tx.now, viewer.actor, "withdrawal_reason", text=sealed)
+                await self._write(tx, app, effects)
+                await self._keep(tx, remember, app)
+        return app
+
+    async def look(self, viewer: Viewer, application_id: str) -> Application:
+        """The application, if the viewer may see it."""
+        async with self._service.pool.acquire() as conn:
+            found = await store.find_application(conn, application_id)
+        return visible(found, viewer)
+
+    async def checklist(self, app: Application) -> list[Line]:
+        """The checklist as it stands; empty where the persons' data was erased."""
+        async with self._service.pool.acquire() as conn:
+            try:
+                return await self.lines(conn, app, self._service.clock.now())
+            except KeyUnavailableError:
+                return []
+
+    async def search(
+        self, viewer: Viewer, *, mobile: str | None = None, id_number: str | None = None
+    ) -> list[store.Row]:
+        """Applications of the viewer's branches with exactly this mobile or ID number; that
+        somebody searched is recorded, what for is not."""
+        vault = await self._open_vault()
+        found = await vault.find(id_number=id_number, mobile=mobile)
+        ids = sorted({party.application_id for party in found})
+        async with self._service.transaction(actor=viewer.actor) as tx:
+            await store.record_view(tx.conn, None, viewer.staff_id, "search", tx.now)
+            wanted = store.Filter(branches=viewer.branch_list, ids=ids)
+            rows, _ = await store.list_applications(tx.conn, wanted, page=1, page_size=200)
+        return rows
+
+    async def masked(self, app: Application) -> dict[str, dict[str, str]]:
+        """{party id: {field: masked text}}; fields whose key is gone are missing."""
+        opened = await self._open(app, leave_out_unavailable=True)
+        return {
+            party_id: {name: masked_field(name, text) for name, text in fields.items()}
+            for party_id, fields in opened.items()
+        }
+
+    async def reveal(
+        self, viewer: Viewer, application_id: str, reason: str
+    ) -> tuple[Application, dict[str, dict[str, str]]]:
+        """{party id: {field: clear text}} for a viewer who may see it, recorded with the reason
+        before anything is shown. Raises Problem 422 without a reason."""
+        if not reason.strip():
+            raise Problem(422, "no-reason", "Say why you need to see it")
+        app = await self.look(viewer, application_id)
+        async with self._plainly():
+            sealed = await self._seal_note(app, reason)
+            async with self._service.transaction(actor=viewer.actor) as tx:
+                await store.record_view(
+                    tx.conn, application_id, viewer.staff_id, "fields", tx.now, reason=sealed
+                )
+            return app, await self._open(app, leave_out_unavailable=True)
+
+    async def open_document(
+        self, viewer: Viewer, application_id: str, document_id: str
+    ) -> tuple[Document, bytes]:
+        """A paper with its bytes, recorded before it is shown. Raises Problem 404, 409."""
+        app = await self.look(viewer, application_id)
+        found = next((d for d in app.documents if d.document_id == document_id), None)
+        if found is None:
+            raise Problem(404, "not-found", "There is no such paper")
+        async with self._service.transaction(actor=viewer.actor) as tx:
+            await store.record_view(
+                tx.conn, application_id, viewer.staff_id, f"document {found.item}", tx.now
+            )
+        async with self._plainly():
+            documents = await self._open_documents()
+            try:
+                return found, await documents.get(application_id, found.sha256)
+            except DocumentMissingError:
+                raise Problem(404, "not-found", "The paper is no longer kept") from None
+
+    # -- steps that partners' events share --------------------------------------------------------
+
+    async def seal(self, form: ApplicationForm, application_id: str | None = None) -> Sealed:
+        """Keys for every person of the form, committed, and the fields sealed under them."""
+        subject = application_id or new_id()
+        vault = await self._open_vault()
+        parties, keys = [], {}
+        for person in form.parties:
+            clear = person.fields()
+            own = await vault.new_party(
+                subject, id_number=clear.get("id_number"), mobile=clear.get("mobile")
+            )
+            keys[person.role] = own
+            parties.append(
+                Party(
+                    party_id=own.party_id,
+                    person=own.person,
+                    role=person.role,
+                    fields=own.seal_fields(clear, FIELD_CLASSES),
+                )
+            )
+        return Sealed(subject, parties, keys)
+
+    def beginning(
+        self,
+        form: ApplicationForm,
+        sealed: Sealed,
+        number: str,
+        region: str,
+        *,
+        partner: str | None = None,
+        reference: str | None = None,
+    ) -> Beginning:
+        """What a new application starts from."""
+        return Beginning(
+            scope=Scope(
+                application_number=number,
+                branch=form.branch,
+                region=region,
+                channel=str(form.channel),
+                product=form.product,
+                product_version=product_of(form.product).version,
+                applicant_type=str(form.applicant_type),
+            ),
+            parties=sealed.parties,
+            consent=form.consent,
+            requested_limit=form.requested_limit,
+            reopens=form.reopens,
+            partner=partner,
+            partner_reference=reference,
+        )
+
+    async def store_document(self, app: Application, content: bytes) -> StoredPaper:
+        """Keep a paper's bytes under the keys of who will hold the card. Raises
+        DocumentRefusedError, KeyUnavailableError."""
+        vault = await self._open_vault()
+        keys = await vault.party_keys(app.holder.party_id, app.application_id)
+        return await self.store_under(keys, content)
+
+    async def store_under(self, keys: PartyKeys, content: bytes) -> StoredPaper:
+        """Keep a paper's bytes under these keys."""
+        documents = await self._open_documents()
+        stored = await documents.put(keys, content)
+        return StoredPaper(stored.sha256, stored.media_type, stored.size)
+
+    async def submit_in(
+        self, conn: Any, app: Application, actor: str, now: datetime
+    ) -> list[Effect]:
+        """Hand a locked application in, within the caller's transaction."""
+        found = await self.examine(conn, app, now)
+        return applications.submit(
+            app,
+            found.examination,
+            found.refusals,
+            new_to_bank=found.new_to_bank,
+            actor=actor,
+            now=now,
+        )
+
+    async def examine(self, conn: Any, app: Application, now: datetime) -> Found:
+        """What the rules say of the application, other applications of the person included; the
+        person is locked until the transaction ends."""
+        scope = app.need_scope()
+        await store.lock_person(conn, app.holder.person)
+        standing, examination = await self._look_over(conn, app, now)
+        return Found(
+            examination=examination,
+            standing=standing,
+            refusals=tuple(standing.refusals(scope.product, business_day(now))),
+            # whoever says that they are a customer is known to the bank beyond this office
+            new_to_bank=not standing.has_card and scope.applicant_type != "existing_customer",
+        )
+
+    async def _look_over(
+        self, conn: Any, app: Application, now: datetime
+    ) -> tuple[Standing, Examination]:
+        scope, today = app.need_scope(), business_day(now)
+        product = product_for(app)
+        standing = await store.standing_of(
+            conn, app.holder.person, app.application_id, product, today
+        )
+        examination = examine(
+            await self.open_form(app),
+            app.papers,
+            product,
+            today=today,
+            region=scope.region,
+            on_file=standing.on_file,
+        )
+        return standing, examination
+
+    async def recheck(self, conn: Any, app: Application, now: datetime) -> list[Effect]:
+        """Check a locked application again after something came; nothing while more is missing."""
+        if app.state is not State.AWAITING_MATERIAL:
+            return []
+        found = await self.examine(conn, app, now)
+        return applications.recheck(app, found.examination, found.refusals, now)
+
+    async def lines(self, conn: Any, app: Application, now: datetime) -> list[Line]:
+        """The checklist of an application."""
+        today, product = business_day(now), product_for(app)
+        standing = await store.standing_of(
+            conn, app.holder.person, app.application_id, product, today
+        )
+        return checklist(
+            await self.open_form(app),
+            app.papers,
+            product,
+            today=today,
+            region=app.need_scope().region,
+            on_file=standing.on_file,
+            asked=applications.as_wanted(app.unanswered(app.asked)),
+        )
+
+    async def open_form(self, app: Application) -> ApplicationForm:
+        """The form as it was filled in, in clear: for rules, never to be kept. Raises
+        KeyUnavailableError."""
+        scope = app.need_scope()
+        opened = await self._open(app)
+        return ApplicationForm(
+            branch=scope.branch,
+            product=scope.product,
+            applicant_type=scope.applicant_type,
+            channel=scope.channel,
+            parties=[
+                PartyForm.from_fields(party.role, opened[party.party_id]) for party in app.parties
+            ],
+            consent=app.consent,
+            requested_limit=app.requested_limit,
+            reopens=app.reopens,
+        )
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    async def _open(
+        self, app: Application, *, leave_out_unavailable: bool = False
+    ) -> dict[str, dict[str, str]]:
+        vault = await self._open_vault()
+        return await vault.open_parties(
+            {party.party_id: party.fields for party in app.parties},
+            leave_out_unavailable=leave_out_unavailable,
+        )
+
+    async def _mend(self, app: Application, role: PartyRole, clear: Mapping[str, str]) -> Party:
+        """The party with only its corrected fields, sealed; another person where the ID number
+        says so."""
+        vault = await self._open_vault()
+        party = next((one for one in app.parties if one.role == role), None)
+        if party is None:
+            keys = await vault.new_party(
+                app.application_id,
+                id_number=clear.get("id_number"),
+                mobile=clear.get("mobile"),
+            )
+        else:
+            keys = await vault.party_keys(party.party_id, app.application_id)
+            if "id_number" in clear:
+                # whoever has that number, known or new; their keys here serve to name them
+                named = await vault.new_party(app.application_id, id_number=clear["id_number"])
+                if named.person != keys.person:
+                    await vault.relink(party.party_id, named.person)
+                    keys = await vault.party_keys(party.party_id, app.application_id)
+            await vault.reindex(keys, id_number=clear.get("id_number"), mobile=clear.get("mobile"))
+        return Party(
+            party_id=keys.party_id,
+            person=keys.person,
+            role=role,
+            fields=keys.seal_fields(clear, FIELD_CLASSES),
+        )
+
+    async def _seal_note(self, app: Application, text: str) -> str:
+        """A remark about somebody is personal data too."""
+        if not text.strip():
+            return ""
+        vault = await self._open_vault()
+        keys = await vault.party_keys(app.holder.party_id, app.application_id)
+        return str(keys.seal(NOTE_CLASS, NOTE_FIELD, text.strip()[:2000]))
+
+    async def _region(self, viewer: Viewer, form: ApplicationForm) -> str:
+        async with self._service.pool.acquire() as conn:
+            region = await store.region_of(conn, form.branch)
+        if region is None or not viewer.sees(form.branch):
+            raise Problem(
+                422,
+                "unknown-branch",
+                "There is no such branch, or it is closed",
+                errors=[FieldError("/branch", "unknown-branch")],
+            )
+        return region
+
+    async def _check_reopened(self, viewer: Viewer, reopens: str | None) -> None:
+        if reopens is None:
+            return
+        async with self._service.pool.acquire() as conn:
+            old = await store.find_application(conn, reopens)
+        if old is None or old.open or not viewer.sees(old.need_scope().branch):
+            raise Problem(
+                422,
+                "unknown-application",
+                "Only an application that has ended can be taken up again",
+                errors=[FieldError("/reopens", "unknown-application")],
+            )
+
+    async def _load(self, tx: Transaction, viewer: Viewer, application_id: str) -> Application:
+        loaded = await self._store.load(tx.conn, [application_id])
+        return visible(loaded[application_id], viewer)
+
+    async def _write(self, tx: Transaction, app: Application, effects: Iterable[Effect]) -> None:
+        facts = [*effects, *applications.partner_news(app)]
+        await self._store.save(tx.conn, [app])
+        await tx.append(facts, subject=app.application_id)
+
+    def digest(self, *parts: str | bytes) -> bytes:
+        """What was asked, as a keyed digest: what a body says cannot be guessed from it."""
+        plain = hashlib.sha256()
+        for part in parts:
+            data = part.encode() if isinstance(part, str) else part
+            plain.update(len(data).to_bytes(8, "big") + data)
+        return self._blind("request", plain.hexdigest())
+
+    async def _not_before(self, remember: Remember | None) -> None:
+        """Raises Repeated, or Problem 409 where the key was used for something else."""
+        if remember is None:
+            return
+        async with self._service.pool.acquire() as conn:
+            known = await store.answer_to(conn, remember.client, remember.key)
+        if known is None:
+            return
+        if known.digest != remember.digest:
+            raise Problem(
+                409, "key-reused", "The idempotency key was used for another request before"
+            )
+        raise Repeated(known)
+
+    async def _keep(self, tx: Transaction, remember: Remember | None, result: object) -> None:
+        if remember is None:
+            return
+        status, body = remember.answer(result)
+        answer = Answer(remember.digest, status, body)
+        if not await store.remember_answer(tx.conn, remember.client, remember.key, answer, tx.now):
+            raise _Raced
+
+    @asynccontextmanager
+    async def _transaction(
+        self, actor: str, remember: Remember | None
+    ) -> AsyncIterator[Transaction]:
+        """A transaction that is undone where the same request was answered meanwhile."""
+        try:
+            async with self._service.transaction(actor=actor) as tx:
+                yield tx
+        except _Raced:
+            await self._not_before(remember)
+            raise
+
+    @asynccontextmanager
+    async def _plainly(self) -> AsyncIterator[None]:
+        """What the rules refuse, as a problem for people."""
+        try:
+            yield
+        except ApplicationError as error:
+            raise problem_of(error) from error
+        except KeyUnavailableError:
+            raise Problem(
+                409, "erased", "The customer's data was erased or restricted: nothing is added"
+            ) from None
+        except DocumentRefusedError as error:
+            raise document_problem(error) from None
+        except CalendarEndsError as error:
+            raise Problem(503, "calendar-ends", str(error)) from None
+
+
+class _Raced(Exception):
+    """The same request was faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPaper:
+    """What is known of a paper's bytes."""
+
+    sha256: str
+    media_type: Any
+    size: int
+
+
+def new_document(
+    app: Application, item: str, stored: StoredPaper, issued_on: date | None, now: datetime
+) -> Document:
+    """A paper with the office's running number."""
+    return Document(
+        document_id=new_id(),
+        document_number=applications.document_number(app),
+        item=item,
+        sha256=stored.sha256,
+        media_type=stored.media_type,
+        size=stored.size,
+        received_at=now,
+        issued_on=issued_on,
+    )
+
+
+def product_for(app: Application) -> Product:
+    """The product in the version that the application began with."""
+    scope = app.need_scope()
+    return product_of(scope.product, scope.product_version)
+
+
+def merged(parties: Sequence[Party], mended: Sequence[Party]) -> list[Party]:
+    """The parties with their corrected fields; roles that were not there are added."""
+    by_role = {party.role: party for party in parties}
+    for party in mended:
+        before = by_role.get(party.role)
+        fields = {**before.fields, **party.fields} if before else party.fields
+        by_role[party.role] = party.model_copy(update={"fields": fields})
+    return list(by_role.values())
+
+
+def visible(app: Application | None, viewer: Viewer) -> Application:
+    """The application itself. Raises Problem 404 where the viewer may not see it, so that nobody
+    learns what exists elsewhere."""
+    if app is None or app.scope is None or not viewer.sees(app.scope.branch):
+        raise Problem(404, "not-found", "There is no such application")
+    return app
+
+
+def problem_of(error: ApplicationError) -> Problem:
+    """A refusal of the rules as a problem, with how each return code is mended."""
+    codes = load_return_codes().codes
+    status = 422 if error.code == "not-acceptable" else 409
+    return Problem(
+        status,
+        error.code,
+        error.words,
+        errors=[
+            FieldError("", code, codes[code].mend.en if code in codes else None)
+            for code in error.codes
+        ],
+    )
+
+
+_DOCUMENT_STATUS = {"too_large": 413, "unknown_type": 415}
+
+
+def document_problem(error: DocumentRefusedError) -> Problem:
+    """Why the bytes are no paper."""
+    return Problem(
+        _DOCUMENT_STATUS.get(error.code, 422),
+        f"document-{error.code.replace('_', '-')}",
+        "The file is not a complete PDF, JPEG or PNG of at most 10 MB",
+    )
+
+
+_MASKS: Mapping[str, Callable[[str], str]] = {
+    "name": masking.mask_name,
+    "id_number": masking.mask_resident_id,
+    "mobile": masking.mask_mobile,
+    "email": masking.mask_email,
+    "home_address": masking.mask_address,
+    "work_address": masking.mask_address,
+    "salutation": str,
+    "nationality": str,
+}
+
+
+def masked_field(name: str, text: str) -> str:
+    """A personal field as people see it without a reason to see more."""
+    return _MASKS.get(name, lambda _: masking.HIDDEN)(text)
