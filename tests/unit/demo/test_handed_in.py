@@ -1,4 +1,4 @@
-"""What the demo hands in is what the office takes: papers by their content, forms, a branch's list."""
+"""What the demo hands in is what the office takes: papers by content, forms, lists of a branch."""
 
 from __future__ import annotations
 
