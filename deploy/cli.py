@@ -10,11 +10,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deploy.partner_cli import partner
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The card office, on events.")
 stack = typer.Typer(no_args_is_help=True, help="A broker and a database of your own.")
 events = typer.Typer(no_args_is_help=True, help="The contracts between the services.")
 app.add_typer(stack, name="stack")
 app.add_typer(events, name="events")
+app.add_typer(partner, name="partner")
 
 Name = Annotated[str | None, typer.Option(help="BANKA_STACK, else `default`")]
 
