@@ -20,6 +20,7 @@ from shared.formats import (
     PROVINCES,
     Finding,
     FormatCode,
+    ResidentId,
     Severity,
     age_on,
     check_address,
@@ -222,8 +223,13 @@ def age_of(party: PartyForm, today: date) -> int | None:
 
 
 def _birth_date(party: PartyForm) -> date | None:
+    resident = _resident(party)
+    return None if resident is None else resident.birth_date
+
+
+def _resident(party: PartyForm) -> ResidentId | None:
     try:
-        return read_resident_id(party.id_number or "").birth_date
+        return read_resident_id(party.id_number or "")
     except ValueError:
         return None
 
@@ -258,8 +264,8 @@ def _applies(
         case Condition.ALWAYS:
             return True
         case Condition.ID_PROVINCE_NOT_WORK_PROVINCE:
-            of_id = (form.holder.id_number or "").strip()[:2]
-            return of_id in PROVINCES and of_id != work_province(form, region)
+            holder = _resident(form.holder)
+            return holder is not None and holder.province != work_province(form, region)
         case Condition.HOLDER_UNDER_18:
             age = age_of(form.holder, today)
             return age is not None and age < 18

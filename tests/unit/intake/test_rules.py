@@ -1,0 +1,257 @@
+"""The pre-check: every code appears where it should, and nowhere else."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.intake.rules import Wanted
+from shared.formats import make_synthetic_resident_id
+from shared.parameters import load_checklist_items, load_return_codes
+from tests.unit.intake.builders import ID_NUMBER, SALARIED_PAPERS, TODAY, form, look, papers, person
+
+
+def test_a_sound_application_wants_nothing() -> None:
+    found = look()
+    assert found.wanted == ()
+    assert found.warnings == ()
+    assert found.refusals == ()
+    assert (found.age_band, found.income_band) == ("36-45", "10000-19999")
+
+
+def _wrong_check_digit(number: str) -> str:
+    return number[:17] + ("1" if number[17] != "1" else "2")
+
+
+@pytest.mark.parametrize(
+    ("changed", "wanted"),
+    [
+        ({"name": None}, Wanted("id_front", "EMPTY", "name")),
+        ({"name": "?"}, Wanted("id_front", "NAME_FORM", "name")),
+        (
+            {"id_number": _wrong_check_digit(ID_NUMBER)},
+            Wanted("id_front", "ID_CHECK_DIGIT", "id_number"),
+        ),
+        ({"id_number": "12"}, Wanted("id_front", "ID_FORM", "id_number")),
+        ({"id_issued": None}, Wanted("id_back", "EMPTY", "id_issued")),
+        ({"id_expires": None}, Wanted("id_back", "EMPTY", "id_expires")),
+        (
+            {"id_issued": date(2014, 5, 1), "id_expires": date(2024, 5, 1)},
+            Wanted("id_back", "ID_EXPIRED", "id_issued"),
+        ),
+        ({"id_expires": date(2030, 3, 1)}, Wanted("id_back", "ID_TERM", "id_issued")),
+        (
+            {"id_issued": date(2026, 11, 1), "id_expires": date(2046, 11, 1)},
+            Wanted("id_back", "ID_NOT_YET_VALID", "id_issued"),
+        ),
+        ({"mobile": "12345"}, Wanted("application_form_signed", "MOBILE_FORM", "mobile")),
+        ({"mobile": None}, Wanted("application_form_signed", "EMPTY", "mobile")),
+        ({"email": "at"}, Wanted("application_form_signed", "EMAIL_FORM", "email")),
+        (
+            {"home_address": "近"},
+            Wanted("application_form_signed", "ADDRESS_LENGTH", "home_address"),
+        ),
+        (
+            {"employer": "待业"},
+            Wanted("application_form_signed", "EMPLOYER_PLACEHOLDER", "employer"),
+        ),
+        (
+            {"employer": " 恒远科技"},
+            Wanted("application_form_signed", "EMPLOYER_EDGE_SPACE", "employer"),
+        ),
+        (
+            {"office_phone": "13900001234"},
+            Wanted("application_form_signed", "OFFICE_PHONE_IS_MOBILE", "office_phone"),
+        ),
+        (
+            {"office_phone": "12"},
+            Wanted("application_form_signed", "OFFICE_PHONE_FORM", "office_phone"),
+        ),
+        ({"monthly_income": None}, Wanted("application_form_signed", "EMPTY", "monthly_income")),
+        ({"occupation": "  "}, Wanted("application_form_signed", "EMPTY", "occupation")),
+    ],
+)
+def test_a_wrong_field_is_wanted_with_its_code(changed: dict[str, Any], wanted: Wanted) -> None:
+    assert look(form(parties=[person(**changed)])).wanted == (wanted,)
+
+
+def test_everything_wrong_is_told_at_once() -> None:
+    bad = form(parties=[person(name=None, mobile="1", employer="")], consent=None)
+    found = look(bad, papers(["application_form_signed"]))
+    assert {(one.item, one.code) for one in found.wanted} == {
+        ("id_front", "EMPTY"),
+        ("application_form_signed", "MOBILE_FORM"),
+        ("application_form_signed", "EMPTY"),
+        ("credit_authorization", "NO_CREDIT_AUTH"),
+        ("id_front", "DOC_MISSING"),
+        ("id_back", "DOC_MISSING"),
+        ("work_proof", "DOC_MISSING"),
+        ("income_proof", "DOC_MISSING"),
+    }
+
+
+def test_a_virtual_operators_number_is_a_warning() -> None:
+    found = look(form(parties=[person(mobile="17000001234")]))
+    assert found.wanted == ()
+    assert found.warnings == ("MOBILE_VIRTUAL_OPERATOR",)
+
+
+@pytest.mark.parametrize(
+    "consent",
+    [
+        None,
+        {"signed_at": datetime(2026, 10, 12, tzinfo=UTC), "purpose": "贷后管理"},
+        {"signed_at": datetime(2026, 10, 14, tzinfo=UTC), "purpose": "信用卡审批"},
+    ],
+)
+def test_no_bureau_query_without_consent_for_this_purpose(consent: Any) -> None:
+    assert look(form(consent=consent)).wanted == (Wanted("credit_authorization", "NO_CREDIT_AUTH"),)
+
+
+@pytest.mark.parametrize("missing", [item for item in SALARIED_PAPERS if item != "income_proof"])
+def test_a_missing_paper_is_wanted(missing: str) -> None:
+    rest = papers(item for item in SALARIED_PAPERS if item != missing)
+    assert look(handed_in=rest).wanted == (Wanted(missing, "DOC_MISSING"),)
+
+
+@pytest.mark.parametrize("proof", ["income_proof", "tax_proof", "social_security_proof"])
+def test_one_paper_of_a_group_is_enough(proof: str) -> None:
+    assert look(handed_in=papers([*SALARIED_PAPERS[:-1], proof])).wanted == ()
+
+
+@pytest.mark.parametrize(("age", "stale"), [(93, False), (94, True)])
+def test_a_proof_is_stale_after_its_longest_days(age: int, stale: bool) -> None:
+    old = papers(["work_proof"], issued_on=TODAY - timedelta(days=age))
+    rest = papers(item for item in SALARIED_PAPERS if item != "work_proof")
+    wanted = (Wanted("work_proof", "DOC_STALE"),) if stale else ()
+    assert look(handed_in=[*rest, *old]).wanted == wanted
+
+
+def test_a_fresh_paper_beside_a_stale_one_counts() -> None:
+    old = papers(["work_proof"], issued_on=TODAY - timedelta(days=200))
+    assert look(handed_in=[*old, *papers()]).wanted == ()
+
+
+def test_a_stale_proof_of_a_group_is_the_one_asked_for() -> None:
+    old = papers(["tax_proof"], issued_on=TODAY - timedelta(days=400))
+    found = look(handed_in=[*papers(SALARIED_PAPERS[:-1]), *old])
+    assert found.wanted == (Wanted("tax_proof", "DOC_STALE"),)
+
+
+def test_an_old_tax_record_is_a_warning() -> None:
+    old = papers(["tax_proof"], issued_on=TODAY - timedelta(days=200))
+    found = look(handed_in=[*papers(SALARIED_PAPERS[:-1]), *old])
+    assert found.wanted == ()
+    assert found.warnings == ("DOC_STALE",)
+
+
+@pytest.mark.parametrize(
+    ("work_address", "region", "asked"),
+    [
+        ("北京市城东区人民路2号", "31", False),
+        ("上海市城东区人民路2号", "11", True),
+        ("城东区人民路2号院", "31", True),
+        ("城东区人民路2号院", "11", False),
+    ],
+)
+def test_who_works_in_another_province_proves_the_address(
+    work_address: str, region: str, asked: bool
+) -> None:
+    found = look(form(parties=[person(work_address=work_address)]), region=region)
+    assert found.wanted == ((Wanted("address_proof", "DOC_MISSING"),) if asked else ())
+
+
+def test_what_the_bank_holds_is_not_asked_again() -> None:
+    known = form(applicant_type="existing_customer")
+    held = frozenset({"id_front", "id_back", "work_proof"})
+    handed_in = papers(["application_form_signed"])
+    assert look(known, handed_in, on_file=held).wanted == ()
+    assert {one.item for one in look(known, handed_in).wanted} == held
+
+
+@pytest.mark.parametrize(
+    ("born", "refused"),
+    [
+        (date(2008, 10, 12), False),
+        (date(2008, 10, 13), True),
+        (date(1960, 10, 13), False),
+        (date(1960, 10, 12), True),
+    ],
+)
+def test_age_is_counted_to_the_day(born: date, refused: bool) -> None:
+    number = make_synthetic_resident_id("11", born, 7)
+    old = born.year < 2000
+    term = (
+        {"id_issued": date(2022, 1, 5), "id_expires": None, "id_long_term": True}
+        if old
+        else {"id_issued": date(2025, 1, 5), "id_expires": date(2035, 1, 5)}
+    )
+    found = look(form(parties=[person(id_number=number, **term)]))
+    assert found.wanted == ()
+    assert found.refusals == (("AGE_OUT_OF_RANGE",) if refused else ())
+
+
+def test_a_product_is_for_its_applicants_and_channels() -> None:
+    assert look(form(product="student")).refusals == ("PRODUCT_NOT_FOR_APPLICANT",)
+    by_batch = form(product="supplementary", applicant_type="supplementary", channel="batch")
+    assert look(by_batch).refusals == ("PRODUCT_NOT_FOR_APPLICANT",)
+
+
+def test_a_minor_holder_needs_the_guardians_consent() -> None:
+    number = make_synthetic_resident_id("11", date(2010, 1, 2), 8)
+    minor = person(
+        role="supplementary_holder",
+        id_number=number,
+        id_issued=date(2026, 2, 1),
+        id_expires=date(2036, 2, 1),
+    )
+    card = {"product": "supplementary", "applicant_type": "supplementary"}
+    handed_in = papers(["application_form_signed", "id_front", "id_back", "main_card_confirmation"])
+    assert look(form(parties=[person(), minor], **card), handed_in).wanted == (
+        Wanted("guardian_consent", "DOC_MISSING"),
+    )
+    grown = person(role="supplementary_holder")
+    assert look(form(parties=[person(), grown], **card), handed_in).wanted == ()
+
+
+@pytest.mark.parametrize(
+    ("income", "band"),
+    [
+        ("0", "0-2999"),
+        ("299999", "0-2999"),
+        ("300000", "3000-4999"),
+        ("999999", "5000-9999"),
+        ("5000000", "50000+"),
+        (None, "unknown"),
+    ],
+)
+def test_income_is_told_in_bands(income: str | None, band: str) -> None:
+    assert look(form(parties=[person(monthly_income=income)])).income_band == band
+
+
+def test_an_unreadable_id_tells_no_age() -> None:
+    found = look(form(parties=[person(id_number="x")]))
+    assert found.age_band == "unknown"
+    assert found.refusals == ()
+
+
+fields = st.sampled_from(
+    ["name", "id_number", "mobile", "email", "home_address", "employer", "office_phone"]
+)
+
+
+@given(st.dictionaries(fields, st.one_of(st.none(), st.text(max_size=30))), st.booleans())
+def test_whatever_is_typed_finds_known_codes_and_never_a_value(
+    typed: dict[str, str | None], with_papers: bool
+) -> None:
+    found = look(form(parties=[person(**typed)]), papers() if with_papers else [])
+    codes, items = load_return_codes().codes, load_checklist_items().items
+    for wanted in found.wanted:
+        assert wanted.code in codes
+        assert wanted.item in items
+    assert set(found.warnings) <= set(codes)
+    assert set(found.refusals) <= set(codes)
