@@ -119,12 +119,16 @@ def office_keys(settings: Settings) -> OfficeKeys:
         raise SettingsError(str(problem)) from None
 
 
-def build(settings: Settings) -> FastAPI:
-    """Intake as it is served: consumers, partners' topics, deadlines, JSON API and pages."""
-    service, desk, keys = build_service(settings)
+def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
+    """API and pages over a service."""
     return create_app(
         service,
         routers=[api.router(service, desk, keys.public_jwks)],
-        settings=settings,
+        settings=service.settings,
         package=Path(__file__).parent,
     )
+
+
+def build(settings: Settings) -> FastAPI:
+    """Intake as it is served: consumers, partners' topics, deadlines, JSON API and pages."""
+    return build_app(*build_service(settings))

@@ -647,9 +647,9 @@ def outside_state(state: State) -> State:
 def partner_news(app: Application) -> list[Effect]:
     """Tell the partner who sent the application how it stands, once per change. Called after
     whatever happened; the last status counts, not each on the way."""
-    if app.partner is None or app.partner_reference is None or app.state not in STATUS:
+    status = STATUS.get(app.state) if app.state is not None else None
+    if app.partner is None or app.partner_reference is None or status is None:
         return []
-    status = STATUS[app.state]
     waiting = status == "material-wanted"
     told = f"{status} {app.round}" if waiting else status
     if told == app.told:

@@ -30,7 +30,7 @@ from services.intake.store import Answer, ApplicationStore, Standing
 from shared.calendar import CalendarEndsError, business_day
 from shared.documents import DocumentMissingError, DocumentRefusedError, DocumentStore
 from shared.events.lifecycle import State
-from shared.events.payload import FIELD_CLASSES, Party, PartyRole
+from shared.events.payload import FIELD_CLASSES, ApplicantType, Channel, Party, PartyRole
 from shared.identifiers import new_id
 from shared.messaging import Effect, Service, Transaction
 from shared.parameters import Product, load_checklist_items, load_return_codes, product_of
@@ -497,8 +497,8 @@ class Desk:
         return ApplicationForm(
             branch=scope.branch,
             product=scope.product,
-            applicant_type=scope.applicant_type,
-            channel=scope.channel,
+            applicant_type=ApplicantType(scope.applicant_type),
+            channel=Channel(scope.channel),
             parties=[
                 PartyForm.from_fields(party.role, opened[party.party_id]) for party in app.parties
             ],
@@ -740,4 +740,5 @@ _MASKS: Mapping[str, Callable[[str], str]] = {
 
 def masked_field(name: str, text: str) -> str:
     """A personal field as people see it without a reason to see more."""
-    return _MASKS.get(name, lambda _: masking.HIDDEN)(text)
+    mask = _MASKS.get(name)
+    return mask(text) if mask is not None else masking.HIDDEN

@@ -1,0 +1,431 @@
+"""Intake end to end: from the form to the hand-over, and from the approval to the card in use."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from shared.clock import parse_instant
+from shared.events import review
+from shared.identifiers import new_id, parse_application_number
+from shared.web import routes_without_permission
+from tests.eventually import eventually
+from tests.integration.intake.office import (
+    API,
+    BRANCH,
+    EMAIL,
+    EMPLOYER,
+    HOME,
+    MOBILE,
+    NAME,
+    OFFICE_PHONE,
+    SALARIED_PAPERS,
+    WORK,
+    Customer,
+    Office,
+    decision,
+    picture,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PASSED = [
+    "application.drafted",
+    *["document.received"] * len(SALARIED_PAPERS),
+    "application.submitted",
+    "application.pre-check-started",
+    "application.pre-check-passed",
+]
+
+
+async def test_every_route_says_who_may_enter(office: Office) -> None:
+    assert routes_without_permission(office.app) == []
+
+
+async def test_a_complete_application_is_handed_to_review(office: Office) -> None:
+    customer = await office.handed_over()
+    told = await office.said(customer.application_id)
+    assert [kind for kind, _, _ in told] == PASSED
+    assert [version for _, version, _ in told] == [1, 1, 1, 1, 1, 1, 2, 3, 4]
+    passed = told[-1][2]
+    assert passed["new_to_bank"] is True
+    assert passed["region"] == "31"
+    assert {paper["item"] for paper in passed["documents"]} == set(SALARIED_PAPERS)
+    assert set(passed["parties"][0]["fields"]) >= {"name", "id_number", "mobile", "employer"}
+    number = parse_application_number(passed["application_number"])
+    assert (number.branch, number.day) == (BRANCH, date(2026, 10, 12))
+    shown = await office.shown(customer)
+    assert all(line["done"] for line in shown["checklist"] if line["need"] == "mandatory")
+    assert shown["parties"][0]["fields"]["mobile"] == "139****7788"
+
+
+async def test_numbers_run_without_repetition_when_many_come_at_once(office: Office) -> None:
+    customers = await asyncio.gather(*(office.begun() for _ in range(20)))
+    running = sorted(parse_application_number(one.number).running for one in customers)
+    assert running == list(range(running[0], running[0] + 20))
+
+
+async def test_what_is_missing_or_wrong_is_asked_for_in_one_list(office: Office) -> None:
+    customer = await office.begun(office.customer(party={"mobile": "12345", "employer": None}))
+    await office.upload(customer, "id_front")
+    stale = office.now.date() - timedelta(days=200)
+    await office.upload(customer, "income_proof", issued_on=stale)
+    answer = await office.submit(customer)
+    assert answer.json()["state"] == "awaiting_material"
+    wanted = await office.last(customer, "application.material-requested")
+    found = {(item["item"], item["code"], item["field"]) for item in wanted["items"]}
+    assert ("id_back", "DOC_MISSING", None) in found
+    assert ("application_form_signed", "EMPTY", "employer") in found
+    assert any(field == "mobile" for _, _, field in found)
+    assert any(code == "DOC_STALE" for _, code, _ in found)
+    assert (wanted["round"], wanted["deadline"]) == (1, "2026-10-26T15:59:59Z")
+
+    for item in ("application_form_signed", "id_back", "work_proof", "income_proof"):
+        assert await office.state(customer) == "awaiting_material"
+        await office.upload(customer, item, issued_on=office.now.date())
+    assert await office.state(customer) == "awaiting_material"  # fields are still wrong
+    path = f"{API}/applications/{customer.application_id}"
+    mended = {"parties": [{"role": "applicant", "mobile": "13900001111", "employer": EMPLOYER}]}
+    answer = await office.client().patch(path, json=mended)
+    assert (answer.status_code, answer.json()["state"]) == (200, "checking")
+    assert (await office.types(customer))[-2:] == [
+        "application.material-completed",
+        "application.pre-check-passed",
+    ]
+    found_again = await office.client().post(f"{API}/searches", json={"mobile": "13900001111"})
+    assert customer.application_id in {row["application_id"] for row in found_again.json()}
+
+
+async def test_a_paper_that_is_no_better_is_asked_for_again(office: Office) -> None:
+    customer = await office.begun()
+    for item in SALARIED_PAPERS[:-1]:
+        await office.upload(customer, item)
+    await office.submit(customer)
+    stale = office.now.date() - timedelta(days=200)
+    await office.upload(customer, "income_proof", issued_on=stale)
+    again = await office.last(customer, "application.material-requested")
+    assert (again["round"], {item["code"] for item in again["items"]}) == (2, {"DOC_STALE"})
+    await office.upload(customer, "income_proof", issued_on=office.now.date())
+    assert await office.state(customer) == "checking"
+
+
+async def test_one_upload_too_many_makes_one_paper(office: Office) -> None:
+    customer = await office.begun()
+    content = picture(new_id())
+    first = await office.upload(customer, "id_front", content=content)
+    second = await office.upload(customer, "id_front", content=content)
+    assert first.json()["document_id"] == second.json()["document_id"]
+    assert (await office.types(customer)).count("document.received") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [(b"GIF89a nothing", 415), (picture("x")[:-8], 422), (b"%PDF-1.7 cut off", 422)],
+)
+async def test_what_is_no_paper_is_refused(office: Office, content: bytes, status: int) -> None:
+    customer = await office.begun()
+    answer = await office.upload(customer, "id_front", content=content)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_the_same_request_twice_is_one_application(office: Office) -> None:
+    customer, key = office.customer(), new_id()
+    client, headers = office.client(), {"Idempotency-Key": key}
+    answers = await asyncio.gather(
+        *(client.post(f"{API}/applications", json=customer.form, headers=headers) for _ in "1234")
+    )
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["application_id"] for answer in answers}) == 1
+    other = {**customer.form, "product": "gold"}
+    answer = await client.post(f"{API}/applications", json=other, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (409, "key-reused")
+    other_client = office.client("web-channel")
+    answer = await other_client.post(f"{API}/applications", json=other, headers=headers)
+    assert answer.status_code == 201
+
+
+async def test_what_cannot_be_stored_is_refused_with_every_problem(office: Office) -> None:
+    form = office.customer(applicant_type="wizard", surprise=1).form
+    answer = await office.client().post(f"{API}/applications", json=form)
+    assert answer.status_code == 422
+    assert {e["pointer"] for e in answer.json()["errors"]} == {"/applicant_type", "/surprise"}
+    form = office.customer(branch="7777").form
+    answer = await office.client().post(f"{API}/applications", json=form)
+    assert answer.json()["code"] == "unknown-branch"
+    assert NAME not in answer.text
+
+
+async def test_a_branch_sees_its_own_applications_only(office: Office) -> None:
+    customer = await office.begun()
+    stranger = office.client("one-branch")
+    path = f"{API}/applications/{customer.application_id}"
+    assert (await stranger.get(path)).status_code == 404
+    assert (await stranger.post(f"{path}/submit")).status_code == 404
+    listed = (await stranger.get(f"{API}/applications")).json()
+    assert all(row["branch"] != BRANCH for row in listed["applications"])
+    found = await stranger.post(f"{API}/searches", json={"id_number": customer.id_number})
+    assert found.json() == []
+    answer = await stranger.post(f"{API}/applications", json=customer.form)
+    assert answer.status_code == 422
+
+
+async def test_two_applications_for_one_product_are_one_too_many(office: Office) -> None:
+    first = await office.begun()
+    second = await office.begun(Customer(first.id_number, form=first.form))
+    answers = await asyncio.gather(office.submit(first), office.submit(second))
+    assert sorted(answer.status_code for answer in answers) == [200, 422]
+    refused = next(answer for answer in answers if answer.status_code == 422)
+    assert [error["code"] for error in refused.json()["errors"]] == ["DUPLICATE_APPLICATION"]
+    states = {await office.state(first), await office.state(second)}
+    assert states == {"draft", "awaiting_material"}
+
+
+async def test_who_was_declined_waits(office: Office) -> None:
+    customer = await office.handed_over()
+    await office.review_says(
+        customer,
+        review.ChecksCompleted,
+        review.ApplicationDeclined,
+        **decision(),
+        category="credit_history",
+        reapply_from=office.now.date() + timedelta(days=90),
+    )
+    await office.until(customer, "declined")
+    form = {**customer.form, "product": "gold", "submit": True}
+    answer = await office.client().post(f"{API}/applications", json=form)
+    assert (answer.status_code, answer.json()["state"]) == (422, "draft")
+    assert [error["code"] for error in answer.json()["errors"]] == ["COOL_DOWN"]
+
+
+async def test_the_customer_is_reminded_once_and_then_the_term_ends(office: Office) -> None:
+    customer = await office.begun()
+    await office.upload(customer, "id_front")
+    await office.submit(customer)
+    wanted = await office.last(customer, "application.material-requested")
+    deadline = parse_instant(wanted["deadline"])
+    office.step(office.now + timedelta(days=9))  # the seventh working day, 10:00
+    reminded = await office.last(customer, "application.material-reminded")
+    assert reminded["deadline"] == wanted["deadline"]
+    await office.upload(customer, "id_back")
+    office.step(deadline - timedelta(seconds=1))
+    office.step(deadline + timedelta(minutes=1))
+    expired = await office.last(customer, "application.expired")
+    assert expired["reason"] == "material-not-supplied"
+    assert (await office.types(customer)).count("application.material-reminded") == 1
+    answer = await office.upload(customer, "work_proof")
+    assert (answer.status_code, answer.json()["code"]) == (409, "already-ended")
+
+
+async def test_an_abandoned_draft_is_closed(office: Office) -> None:
+    customer = await office.begun()
+    office.step(office.now + timedelta(days=30, minutes=1))
+    expired = await office.last(customer, "application.expired")
+    assert expired["reason"] == "draft-abandoned"
+
+
+async def test_a_reviewer_may_want_more(office: Office) -> None:
+    customer = await office.handed_over()
+    await office.review_says(
+        customer,
+        review.ChecksCompleted,
+        review.ApplicationReferred,
+        reason_codes=[],
+        policy_version="2026.1",
+    )
+    await office.until(customer, "manual_review")
+    await office.review_says(
+        customer,
+        review.MaterialWanted,
+        items=[{"item": "tax_proof", "code": "DOC_MISSING"}],
+        staff_id=new_id(),
+    )
+    await office.until(customer, "awaiting_material")
+    wanted = await office.last(customer, "application.material-requested")
+    assert [item["item"] for item in wanted["items"]] == ["tax_proof"]
+    shown = await office.shown(customer)
+    assert any(line["item"] == "tax_proof" and not line["done"] for line in shown["checklist"])
+    await office.upload(customer, "work_proof")  # welcome, but not what was wanted
+    assert await office.state(customer) == "awaiting_material"
+    await office.upload(customer, "tax_proof", issued_on=office.now.date())
+    assert await office.state(customer) == "checking"
+    versions = [
+        v for kind, v, _ in await office.said(customer.application_id) if "pre-check" in kind
+    ]
+    assert versions == [3, 4, 9]
+
+
+# --- withdrawing -------------------------------------------------------------------------------
+
+
+async def test_a_draft_is_withdrawn_at_once(office: Office) -> None:
+    customer = await office.begun()
+    path = f"{API}/applications/{customer.application_id}/withdraw"
+    answer = await office.client().post(path, json={"reason": f"{NAME}改变主意"})
+    assert (answer.status_code, answer.json()["state"]) == (200, "withdrawn")
+    answer = await office.withdraw(customer)
+    assert answer.status_code == 200  # said twice, done once
+    assert (await office.types(customer)).count("application.withdrawn") == 1
+
+
+async def test_review_is_asked_while_it_decides(office: Office) -> None:
+    customer = await office.handed_over()
+    answer = await office.withdraw(customer)
+    assert (answer.status_code, answer.json()["withdrawal"]) == (202, "asked")
+    request = await office.last(customer, "application.withdrawal-requested")
+    await office.review_says(customer, review.WithdrawalGranted, request_id=request["request_id"])
+    await office.until(customer, "withdrawn")
+    answer = await office.upload(customer, "tax_proof")
+    assert answer.status_code == 409
+
+
+async def test_an_approval_finds_the_customer_gone(office: Office) -> None:
+    customer = await office.handed_over()
+    await office.withdraw(customer)
+    await office.review_says(
+        customer,
+        review.ChecksCompleted,
+        review.ApplicationApproved,
+        **decision(),
+        limit={"minor": 1_000_000},
+    )
+    await office.until(customer, "withdrawn")
+    types = await office.types(customer)
+    assert types[-1] == "application.withdrawn"
+    assert "card.ordered" not in types
+
+
+async def test_it_is_too_late_once_the_card_is_ordered(office: Office) -> None:
+    customer = await office.approved()
+    await office.until(customer, "card_producing")
+    answer = await office.withdraw(customer)
+    assert (answer.status_code, answer.json()["code"]) == (409, "card-ordered")
+
+
+# --- the card ----------------------------------------------------------------------------------
+
+
+async def ordered(office: Office) -> tuple[Customer, str]:
+    customer = await office.approved()
+    order = await office.last(customer, "card.ordered")
+    return customer, order["card_id"]
+
+
+async def fact(
+    office: Office, partner: str, kind: str, card_id: str, **more: Any
+) -> dict[str, Any]:
+    data = {"reference": card_id}
+    event_id = await office.partner_says(partner, f"card.{kind}", card_id, data, **more)
+    return (await office.answers(partner, event_id))[0]
+
+
+async def test_a_card_comes_into_use(office: Office) -> None:
+    customer, card_id = await ordered(office)
+    for partner in ("card-factory", "core-banking"):
+        orders = await office.said(card_id, f"banka.outbound.{partner}")
+        assert [kind for kind, _, _ in orders] == ["card-order.requested"]
+    for partner, kind, state in (
+        ("card-factory", "produced", "card_producing"),
+        ("card-factory", "posted", "posted"),
+        ("card-factory", "delivered", "delivered"),
+        ("core-banking", "activated", "activated"),
+        ("core-banking", "first-used", "in_use"),
+    ):
+        answer = await fact(office, partner, kind, card_id)
+        assert (answer["kind"], answer["state"]) == ("accepted", state)
+        assert answer["applied"] is (kind != "produced")
+    assert await office.state(customer) == "in_use"
+
+
+async def test_facts_out_of_order_fill_the_timeline(office: Office) -> None:
+    customer, card_id = await ordered(office)
+    at = office.now - timedelta(hours=2)
+    assert (await fact(office, "card-factory", "delivered", card_id))["applied"] is True
+    late = await fact(office, "card-factory", "posted", card_id, at=at)
+    assert (late["applied"], late["state"]) == (False, "delivered")
+    again = await fact(office, "card-factory", "posted", card_id)
+    assert (again["kind"], again["applied"]) == ("accepted", False)
+    told = [
+        (kind, version, data["_time"])
+        for kind, version, data in await office.said(customer.application_id)
+        if kind == "card.posted"
+    ]
+    assert [(kind, version) for kind, version, _ in told] == [("card.posted", 8)]
+    assert parse_instant(told[0][2]) == at
+    assert (await fact(office, "core-banking", "first-used", card_id))["state"] == "in_use"
+    assert (await fact(office, "core-banking", "activated", card_id))["applied"] is False
+
+
+async def test_a_card_that_nobody_activates_expires(office: Office) -> None:
+    customer, card_id = await ordered(office)
+    await fact(office, "card-factory", "delivered", card_id)
+    office.step(office.now + timedelta(days=60, minutes=1))
+    expired = await office.last(customer, "application.expired")
+    assert expired["reason"] == "card-not-activated"
+    answer = await fact(office, "core-banking", "activated", card_id)
+    assert (answer["kind"], answer["code"]) == ("rejected", "NOT_POSSIBLE")
+    refused = await office.last(customer, "card.fact-refused")
+    assert refused["partner"] == "core-banking"
+
+
+async def test_a_card_that_nobody_ordered_is_refused(office: Office) -> None:
+    answer = await fact(office, "core-banking", "activated", new_id())
+    assert (answer["kind"], answer["code"]) == ("rejected", "UNKNOWN_CARD")
+    customer, card_id = await ordered(office)
+    answer = await fact(office, "card-factory", "activated", card_id)
+    assert answer["code"] == "UNKNOWN_TYPE"
+    assert await office.state(customer) == "card_producing"
+
+
+# --- personal data -----------------------------------------------------------------------------
+
+
+async def test_nothing_personal_lies_anywhere_in_clear(office: Office) -> None:
+    customer = await office.begun(office.customer(party={"mobile": "1390000"}))
+    await office.submit(customer)
+    path = f"{API}/applications/{customer.application_id}"
+    mended = {"role": "applicant", "mobile": MOBILE, "email": EMAIL}
+    await office.client().patch(path, json={"parties": [mended]})
+    await office.client().post(f"{path}/withdraw", json={"reason": f"{NAME}不想要了"})
+    await office.client().post(f"{API}/searches", json={"id_number": customer.id_number})
+    secrets = (
+        NAME,
+        customer.id_number,
+        MOBILE,
+        EMAIL,
+        EMPLOYER,
+        HOME,
+        WORK,
+        OFFICE_PHONE,
+        "工程师",
+    )
+    for url in (office.superuser_url, office.vault_url):
+        conn = await asyncpg.connect(url)
+        try:
+            tables = await conn.fetch(
+                "SELECT schemaname, tablename FROM pg_tables"
+                " WHERE schemaname IN ('public', 'messaging', 'vault')"
+            )
+            for table in tables:
+                name = f'{table["schemaname"]}."{table["tablename"]}"'
+                for row in await conn.fetch(f"SELECT row_to_json(t)::text AS row FROM {name} t"):
+                    assert not any(secret in row["row"] for secret in secrets), name
+        finally:
+            await conn.close()
+    rows = await office.fetch("SELECT convert_from(body, 'UTF8') AS b FROM messaging.event_log")
+    assert rows
+    assert not any(secret in row["b"] for row in rows for secret in secrets)
+
+
+async def test_quiet_again(office: Office) -> None:
+    """Nothing is parked and nothing is left behind after all that."""
+
+    async def quiet() -> bool:
+        found = await office.service.quiet()
+        return (found.outbox, found.unapplied, found.parked) == (0, 0, 0)
+
+    await eventually(quiet)
