@@ -215,7 +215,7 @@ class Office:
 
     def customer(self, **changes: Any) -> Customer:
         """Somebody new with a form in good order; `party` in changes alters the person."""
-        born = date(1980, 1, 1) + timedelta(days=random.randint(0, 6000))
+        born = date(1980, 1, 1) + timedelta(days=random.randint(0, 4000))
         id_number = make_synthetic_resident_id("31", born, random.randint(100, 899))
         person = {
             "role": "applicant",
@@ -325,14 +325,8 @@ class Office:
             "SELECT * FROM application WHERE application_id = $1", customer.application_id
         )
         names = [
-            "application_id",
-            "application_number",
-            "branch",
-            "region",
-            "channel",
-            "product",
-            "product_version",
-            "applicant_type",
+            *("application_id", "application_number", "branch", "region", "channel"),
+            *("product", "product_version", "applicant_type"),
         ]
         version = row["state_version"]
         for kind in kinds:
@@ -402,8 +396,8 @@ class Office:
         )
         return event_id
 
-    async def answers(self, partner: str, event_id: str) -> list[dict[str, Any]]:
-        """What the partner was answered to an event, once it was."""
+    async def answers(self, partner: str, event_id: str, least: int = 1) -> list[dict[str, Any]]:
+        """What the partner was answered to an event, once there are so many answers."""
         kinds = ("banka.inbound.accepted.v1", "banka.inbound.rejected.v1")
 
         async def told() -> list[dict[str, Any]]:
@@ -413,11 +407,12 @@ class Office:
                 f"banka.outbound.{partner}",
                 list(kinds),
             )
-            return [
+            found = [
                 {**json.loads(row["body"]), "kind": row["type"].split(".")[2]}
                 for row in rows
                 if json.loads(row["body"])["partner_event_id"] == event_id
             ]
+            return found if len(found) >= least else []
 
         return await eventually(told)
 

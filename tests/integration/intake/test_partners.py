@@ -1,0 +1,234 @@
+"""What the bank's app may do by events, and what becomes of events that are wrong."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.events import review
+from shared.identifiers import new_id
+from shared.privacy.jwe import encrypt
+from tests.eventually import eventually
+from tests.integration.intake.office import (
+    BRANCH,
+    NAME,
+    SALARIED_PAPERS,
+    Customer,
+    Office,
+    decision,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+APP = "mobile-app"
+OUTBOUND = f"banka.outbound.{APP}"
+
+
+async def app_customer(office: Office, **changes: Any) -> Customer:
+    customer = office.customer(**changes)
+    customer.reference = f"app-{new_id()}"
+    return customer
+
+
+async def send(office: Office, customer: Customer, kind: str, data: Any, **more: Any) -> Any:
+    """The answer to an event of the app."""
+    event_id = await office.partner_says(APP, kind, customer.reference, data, **more)
+    return (await office.answers(APP, event_id))[-1]
+
+
+async def applied(
+    office: Office, papers: tuple[str, ...] = SALARIED_PAPERS, **changes: Any
+) -> Customer:
+    """An application that came from the app and was taken."""
+    customer = await app_customer(office, **changes)
+    answer = await send(
+        office, customer, "application.submitted", office.app_form(customer, papers)
+    )
+    assert answer["kind"] == "accepted", answer
+    customer.application_id = answer["application_id"]
+    customer.number = answer["application_number"]
+    return customer
+
+
+async def statuses(office: Office, customer: Customer) -> list[str]:
+    """How the app was told that the application stands, in order."""
+    return [
+        data["status"]
+        for kind, _, data in await office.said(customer.reference, OUTBOUND)
+        if kind == "application-status.changed"
+    ]
+
+
+async def test_an_application_of_the_app_is_taken_and_its_progress_told(office: Office) -> None:
+    customer = await applied(office)
+    assert await office.state(customer) == "checking"
+    assert await statuses(office, customer) == ["in-review"]
+    told = await office.said(customer.application_id)
+    assert told[0][2]["channel"] == "mobile_app"
+    assert [kind for kind, _, _ in told][-1] == "application.pre-check-passed"
+    await office.review_says(customer, review.ChecksCompleted, review.ApplicationHeld)
+    await office.until(customer, "on_hold")
+    path = f"/intake/api/v1/applications/{customer.application_id}"
+    # a channel speaks to customers: it learns nothing of a case that rests
+    assert (await office.client("web-channel").get(path)).json()["state"] == "checking"
+    await office.review_says(
+        customer,
+        review.ApplicationReleased,
+        review.ApplicationApproved,
+        **decision(),
+        limit={"minor": 1_500_000},
+    )
+    await office.until(customer, "card_producing")
+    card_id = (await office.last(customer, "card.ordered"))["card_id"]
+    for partner, kind in (
+        ("card-factory", "produced"),
+        ("card-factory", "posted"),
+        ("card-factory", "delivered"),
+        ("core-banking", "activated"),
+        ("core-banking", "first-used"),
+    ):
+        data = {"reference": card_id}
+        event_id = await office.partner_says(partner, f"card.{kind}", card_id, data)
+        await office.answers(partner, event_id)
+    assert await statuses(office, customer) == [
+        "in-review",
+        "approved",
+        "card-on-its-way",
+        "in-use",
+    ]
+
+
+async def test_missing_papers_follow_by_event(office: Office) -> None:
+    customer = await applied(office, SALARIED_PAPERS[:3])
+    assert await office.state(customer) == "awaiting_material"
+    told = await office.said(customer.reference, OUTBOUND)
+    status = told[-1][2]
+    assert status["status"] == "material-wanted"
+    assert {item["item"] for item in status["wanted"]} >= {"work_proof"}
+    data = {"reference": customer.reference, "documents": office.app_papers(SALARIED_PAPERS[3:])}
+    answer = await send(office, customer, "document.supplied", data)
+    assert (answer["kind"], answer["applied"], answer["state"]) == ("accepted", True, "checking")
+    assert await statuses(office, customer) == ["material-wanted", "in-review"]
+
+
+async def test_the_customer_withdraws_in_the_app(office: Office) -> None:
+    customer = await applied(office, SALARIED_PAPERS[:3])
+    wish = {"reference": customer.reference}
+    answer = await send(office, customer, "withdrawal.requested", wish)
+    assert (answer["kind"], answer["state"]) == ("accepted", "withdrawn")
+    again = await send(office, customer, "withdrawal.requested", wish)
+    assert (again["kind"], again["applied"]) == ("accepted", False)
+    assert (await statuses(office, customer))[-1] == "closed"
+    nobody = await app_customer(office)
+    answer = await send(office, nobody, "withdrawal.requested", {"reference": nobody.reference})
+    assert answer["code"] == "UNKNOWN_REFERENCE"
+
+
+async def test_the_same_event_again_gets_the_same_answer(office: Office) -> None:
+    customer = await app_customer(office)
+    data, event_id = office.app_form(customer, SALARIED_PAPERS), new_id()
+    first = await send(office, customer, "application.submitted", data, event_id=event_id)
+    await office.partner_says(
+        APP, "application.submitted", customer.reference, data, event_id=event_id
+    )
+    other = office.app_form(customer, ())
+    await office.partner_says(
+        APP, "application.submitted", customer.reference, other, event_id=event_id
+    )
+    answers = await office.answers(APP, event_id, least=2)
+    assert answers[-1]["code"] == "SAME_ID_OTHER_BODY"
+    assert [answer["kind"] for answer in answers] == ["accepted", "rejected"]
+    known = await send(office, customer, "application.submitted", other)
+    assert known["code"] == "KNOWN_REFERENCE"
+    rows = await office.fetch(
+        "SELECT 1 FROM application WHERE partner_reference = $1", customer.reference
+    )
+    assert len(rows) == 1
+    assert first["application_id"]
+
+
+async def test_a_wrong_event_is_answered_with_all_its_problems(office: Office) -> None:
+    customer = await app_customer(office)
+    data = office.app_form(customer)
+    data["name"] = NAME
+    data["branch"] = "31"
+    answer = await send(office, customer, "application.submitted", data)
+    assert answer["kind"] == "rejected"
+    found = {(one["pointer"], one["code"]) for one in answer["problems"]}
+    assert found == {("/name", "extra_forbidden"), ("/branch", "string_pattern_mismatch")}
+
+    data = office.app_form(customer)
+    data["branch"] = "7777"
+    data["parties"][0]["personal"] = ".".join(["eyJhbGciOiJub25lIn0"] * 5)
+    data["documents"] = [
+        {"item": "crystal_ball", "content": encrypt(b"GIF89a", office.jwks)},
+    ]
+    answer = await send(office, customer, "application.submitted", data)
+    assert {one["code"] for one in answer["problems"]} == {
+        "UNKNOWN_BRANCH",
+        "JWE_ALGORITHM",
+        "UNKNOWN_ITEM",
+        "DOCUMENT_UNKNOWN_TYPE",
+    }
+    assert all(one["detail"] for one in answer["problems"])
+    assert NAME not in str(answer)
+
+
+@pytest.mark.parametrize("body", [b"not json", b"[1, 2]", b'{"reference": 5}', b"\xff\xfe\x00"])
+async def test_a_broken_event_is_answered_and_stops_nobody(office: Office, body: bytes) -> None:
+    customer = await app_customer(office)
+    answer = await send(office, customer, "application.submitted", body)
+    assert answer["kind"] == "rejected"
+    after = await applied(office)
+    assert await office.state(after) == "checking"
+    assert (await office.service.quiet()).parked == 0
+
+
+async def test_a_partner_speaks_for_itself_only(office: Office) -> None:
+    customer = await app_customer(office)
+    data = office.app_form(customer)
+    answer = await send(office, customer, "application.submitted", data, source_of="card-factory")
+    assert answer["code"] == "WRONG_SOURCE"
+    answer = await send(office, customer, "card.activated", {"reference": customer.reference})
+    assert answer["code"] == "UNKNOWN_TYPE"
+    data["reference"] = "another"
+    answer = await send(office, customer, "application.submitted", data)
+    assert answer["code"] == "NOT_THE_KEY"
+
+
+async def test_what_no_paper_mends_is_not_kept(office: Office) -> None:
+    first = await applied(office)
+    again = Customer(first.id_number, form=first.form, reference=f"app-{new_id()}")
+    answer = await send(
+        office, again, "application.submitted", office.app_form(again, SALARIED_PAPERS)
+    )
+    assert answer["code"] == "DUPLICATE_APPLICATION"
+    rows = await office.fetch(
+        "SELECT 1 FROM application WHERE partner_reference = $1", again.reference
+    )
+    assert rows == []
+    assert await statuses(office, again) == []
+
+
+async def test_a_declined_application_says_when_to_come_back(office: Office) -> None:
+    customer = await applied(office)
+    day = office.now.date() + timedelta(days=90)
+    await office.review_says(
+        customer,
+        review.ChecksCompleted,
+        review.ApplicationDeclined,
+        **decision(),
+        category="internal",
+        reapply_from=day,
+    )
+
+    async def told() -> bool:
+        return (await statuses(office, customer))[-1] == "declined"
+
+    await eventually(told)
+    last = (await office.said(customer.reference, OUTBOUND))[-1][2]
+    assert last["reapply_from"] == day.isoformat()
+    assert "internal" not in str(last)
+    assert BRANCH not in str(last["status"])
