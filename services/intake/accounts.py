@@ -1,0 +1,221 @@
+"""Branches, staff and their passwords in PostgreSQL; changes are told to the other services.
+
+Loading works while intake runs and while it does not: the facts lie in the outbox, whichever
+process publishes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import asyncpg
+from pwdlib import PasswordHash
+
+from services.intake.organisation import (
+    Branch,
+    Organisation,
+    Staff,
+    changed_branches,
+    changed_staff,
+)
+from shared.clock import Clock
+from shared.messaging import Fact
+from shared.messaging.broker import fetch_cluster
+from shared.messaging.outbox import Outbox, Wanted, new_cause
+from shared.postgres.pool import connect
+from shared.settings import Environment, Settings
+from shared.web.sign_in import LockedOut, Verified
+
+DEMO_PASSWORD = "banka-demo"  # noqa: S105 - of made-up staff; production never sets it
+SHORTEST_PASSWORD = 10
+FAILURES_ALLOWED = 5
+LOCKED_SECONDS = 15 * 60
+
+_SOURCE = "/banka/intake"
+_hasher = PasswordHash.recommended()
+# what an unknown name is compared with, so that it takes as long as a known one
+_NOBODY = _hasher.hash("nobody has this password")
+
+Outcome = Literal["signed-in", "wrong", "locked", "signed-out"]
+
+
+class AccountError(ValueError):
+    """An account cannot be changed so; the message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """How many entries of an organisation were new or other than before."""
+
+    branches: int
+    staff: int
+
+
+async def load(settings: Settings, clock: Clock, wanted: Organisation) -> Loaded:
+    """Make the organisation what the file says, and tell the others what changed. Doing it again
+    changes nothing."""
+    cluster = await fetch_cluster(settings)
+    conn = await connect(settings, "intake")
+    try:
+        async with conn.transaction():
+            # one at a time: two loads would both find the same differences
+            await conn.execute("LOCK TABLE branch, staff IN SHARE ROW EXCLUSIVE MODE")
+            branches = changed_branches(await _branches(conn), wanted)
+            staff = changed_staff(await _staff(conn), wanted)
+            epochs = await _save(conn, branches, staff)
+            if settings.environment is not Environment.PRODUCTION:
+                await _give_demo_passwords(conn)
+            cause = new_cause("organisation-file")
+            facts = [
+                *(Wanted(Fact(one.event()), one.branch, cause) for one in branches),
+                *(
+                    Wanted(Fact(one.event(epochs[one.staff_id])), one.staff_id, cause)
+                    for one in staff
+                ),
+            ]
+            await Outbox(_SOURCE, cluster.topics).write(conn, facts, clock.now())  # type: ignore[arg-type]
+    finally:
+        await conn.close()
+    return Loaded(len(branches), len(staff))
+
+
+async def set_password(settings: Settings, clock: Clock, username: str, password: str) -> None:
+    """Give an account a password; open sessions end. Raises AccountError."""
+    if len(password) < SHORTEST_PASSWORD:
+        raise AccountError(f"a password has at least {SHORTEST_PASSWORD} characters")
+    cluster = await fetch_cluster(settings)
+    conn = await connect(settings, "intake")
+    try:
+        async with conn.transaction():
+            row = await conn.fetchrow(
+                "UPDATE staff SET session_epoch = session_epoch + 1"
+                " WHERE username = $1 AND active RETURNING *",
+                username,
+            )
+            if row is None:
+                raise AccountError("there is no such user in the organisation")
+            await conn.execute(
+                "INSERT INTO account (staff_id, password_hash) VALUES ($1, $2)"
+                " ON CONFLICT (staff_id) DO UPDATE SET password_hash = excluded.password_hash,"
+                " failures = 0, locked_until = NULL",
+                row["staff_id"],
+                _hasher.hash(password),
+            )
+            fact = Fact(_member(row).event(row["session_epoch"]))
+            await Outbox(_SOURCE, cluster.topics).write(
+                conn,  # type: ignore[arg-type]
+                [Wanted(fact, row["staff_id"], new_cause("password"))],
+                clock.now(),
+            )
+    finally:
+        await conn.close()
+
+
+class Accounts:
+    """Who may sign in; one per process."""
+
+    def __init__(self, pool: Callable[[], Any]) -> None:
+        """`pool`: gives the service's pool once it is open."""
+        self._pool = pool
+
+    async def verify(self, username: str, password: str) -> Verified | LockedOut | None:
+        """Compare, count failures, lock the account after too many. Takes equally long for a name
+        that nobody has."""
+        row = await self._pool().fetchrow(
+            "SELECT s.staff_id, s.session_epoch, a.password_hash,"
+            " greatest(0, ceil(extract(epoch FROM a.locked_until - now())))::int AS locked"
+            " FROM staff s JOIN account a USING (staff_id)"
+            " WHERE s.username = $1 AND s.active",
+            username.lower(),
+        )
+        digest = _NOBODY if row is None else row["password_hash"]
+        right = await asyncio.to_thread(_hasher.verify, password, digest)
+        if row is None:
+            return None
+        if row["locked"]:
+            await self.note(row["staff_id"], "locked")
+            return LockedOut(row["locked"])
+        if right:
+            await self._pool().execute(
+                "UPDATE account SET failures = 0, locked_until = NULL WHERE staff_id = $1",
+                row["staff_id"],
+            )
+            await self.note(row["staff_id"], "signed-in")
+            return Verified(row["staff_id"], row["session_epoch"])
+        await self.note(row["staff_id"], "wrong")
+        locked = await self._pool().fetchval(
+            "UPDATE account SET"
+            " failures = CASE WHEN failures + 1 >= $2 THEN 0 ELSE failures + 1 END,"
+            " locked_until = CASE WHEN failures + 1 >= $2"
+            "  THEN now() + make_interval(secs => $3) END"
+            " WHERE staff_id = $1 RETURNING locked_until IS NOT NULL",
+            row["staff_id"],
+            FAILURES_ALLOWED,
+            float(LOCKED_SECONDS),
+        )
+        return LockedOut(LOCKED_SECONDS) if locked else None
+
+    async def signed_out(self, staff_id: str) -> None:
+        """Keep that somebody left."""
+        await self.note(staff_id, "signed-out")
+
+    async def note(self, staff_id: str, outcome: Outcome) -> None:
+        """One line of the record of sign-ins."""
+        await self._pool().execute(
+            "INSERT INTO sign_in (staff_id, outcome) VALUES ($1, $2)", staff_id, outcome
+        )
+
+
+async def _branches(conn: asyncpg.Connection[Any]) -> dict[str, Branch]:
+    return {row["branch"]: Branch(**row) for row in await conn.fetch("SELECT * FROM branch")}
+
+
+async def _staff(conn: asyncpg.Connection[Any]) -> dict[str, Staff]:
+    return {row["staff_id"]: _member(row) for row in await conn.fetch("SELECT * FROM staff")}
+
+
+def _member(row: asyncpg.Record) -> Staff:
+    return Staff.model_validate({name: row[name] for name in Staff.model_fields})
+
+
+async def _save(
+    conn: asyncpg.Connection[Any], branches: list[Branch], staff: list[Staff]
+) -> dict[str, int]:
+    """Writes both; {staff id: session epoch}. Sessions of whoever has left end."""
+    await conn.executemany(
+        "INSERT INTO branch (branch, name_zh, name_en, region, open) VALUES ($1, $2, $3, $4, $5)"
+        " ON CONFLICT (branch) DO UPDATE SET name_zh = excluded.name_zh,"
+        " name_en = excluded.name_en, region = excluded.region, open = excluded.open",
+        [(b.branch, b.name_zh, b.name_en, b.region, b.open) for b in branches],
+    )
+    epochs = {}
+    for one in staff:
+        epochs[one.staff_id] = await conn.fetchval(
+            "INSERT INTO staff AS s (staff_id, username, display_name, roles, branches, desk,"
+            " active) VALUES ($1, $2, $3, $4, $5, $6, $7)"
+            " ON CONFLICT (staff_id) DO UPDATE SET username = excluded.username,"
+            " display_name = excluded.display_name, roles = excluded.roles,"
+            " branches = excluded.branches, desk = excluded.desk, active = excluded.active,"
+            " session_epoch = s.session_epoch"
+            "  + CASE WHEN s.active AND NOT excluded.active THEN 1 ELSE 0 END"
+            " RETURNING session_epoch",
+            one.staff_id,
+            one.username,
+            one.display_name,
+            [role.value for role in one.roles],
+            one.branches,
+            one.desk,
+            one.active,
+        )
+    return epochs
+
+
+async def _give_demo_passwords(conn: asyncpg.Connection[Any]) -> None:
+    await conn.execute(
+        "INSERT INTO account (staff_id, password_hash) SELECT staff_id, $1 FROM staff"
+        " ON CONFLICT (staff_id) DO NOTHING",
+        _hasher.hash(DEMO_PASSWORD),
+    )

@@ -1,0 +1,87 @@
+"""Loading the organisation and signing in, on the real stack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.intake.accounts import (
+    DEMO_PASSWORD,
+    FAILURES_ALLOWED,
+    AccountError,
+    Accounts,
+    load,
+    set_password,
+)
+from services.intake.organisation import read_organisation
+from shared.web.sign_in import LockedOut, Verified
+from tests.eventually import eventually
+from tests.integration.intake.office import Office
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+
+FILE = """
+branches:
+  - {branch: "6101", name_zh: 长安支行, name_en: Changan, region: "61"}
+staff:
+  - {staff_id: T0001, username: tester, display_name: 测试员, roles: [assistant],
+     branches: ["6101"], desk: assistant}
+  - {staff_id: T0002, username: other, display_name: 另一位, roles: [reviewer],
+     branches: ["*"], desk: credit_review}
+"""
+
+
+async def _told(office: Office, staff_id: str) -> Any:
+    async with office.service.pool.acquire() as conn:
+        return await conn.fetchrow("SELECT * FROM directory_staff WHERE staff_id = $1", staff_id)
+
+
+async def test_the_organisation_is_loaded_told_and_signed_in_to(office: Office) -> None:
+    settings, clock = office.service.settings, office.service.clock
+    accounts = Accounts(lambda: office.service.pool)
+
+    first = await load(settings, clock, read_organisation(FILE))
+    assert first.staff >= 2
+    # the running service hears of it on the topic, like all others
+    member = await eventually(lambda: _told(office, "T0001"))
+    assert member["name"] == "测试员"
+    assert member["branches"] == ["6101"]
+    again = await load(settings, clock, read_organisation(FILE))
+    assert (again.branches, again.staff) == (0, 0)
+
+    assert await accounts.verify("tester", DEMO_PASSWORD) == Verified("T0001", 0)
+    assert await accounts.verify("Tester", DEMO_PASSWORD) == Verified("T0001", 0)
+    assert await accounts.verify("nobody", DEMO_PASSWORD) is None
+
+    for _ in range(FAILURES_ALLOWED - 1):
+        assert await accounts.verify("tester", "wrong") is None
+    assert isinstance(await accounts.verify("tester", "wrong"), LockedOut)
+    # the right password does not help as long as it lasts
+    assert isinstance(await accounts.verify("tester", DEMO_PASSWORD), LockedOut)
+    assert await accounts.verify("other", DEMO_PASSWORD) == Verified("T0002", 0)
+
+    await set_password(settings, clock, "tester", "another password")
+    assert await accounts.verify("tester", "another password") == Verified("T0001", 1)
+
+    async def ended() -> bool:
+        return bool((await _told(office, "T0001"))["session_epoch"] == 1)
+
+    await eventually(ended)  # sessions of before are over everywhere
+    with pytest.raises(AccountError):
+        await set_password(settings, clock, "tester", "short")
+    with pytest.raises(AccountError):
+        await set_password(settings, clock, "nobody", "long enough a password")
+
+    left_out = FILE.replace("T0002, username: other", "T0003, username: third")
+    await load(settings, clock, read_organisation(left_out))
+    assert await accounts.verify("other", DEMO_PASSWORD) is None
+    async with office.service.pool.acquire() as conn:
+        outcomes = await conn.fetch(
+            "SELECT outcome, count(*) AS n FROM sign_in WHERE staff_id = 'T0001' GROUP BY outcome"
+        )
+    assert {row["outcome"]: row["n"] for row in outcomes} == {
+        "signed-in": 3,
+        "wrong": FAILURES_ALLOWED,
+        "locked": 1,
+    }
