@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import httpx
 
-from deploy.demo.handed_in import batch_file, content, form, personal_form
-from deploy.demo.plan import BATCH, Action, Application, Final, Malformed
+from deploy.demo.handed_in import batch_file, content, form, party_form
+from deploy.demo.plan import BATCH, Action, Application, Final
 
 INTAKE = "/intake/api/v1"
 AT_ONCE = 10  # requests under way; the machine has two cores
@@ -57,8 +57,6 @@ class App(Protocol):
     async def supply(self, application: Application, action: Action) -> None: ...
 
     async def withdraw(self, application: Application, action: Action) -> None: ...
-
-    async def send_malformed(self, malformed: Malformed, now: datetime) -> None: ...
 
 
 class Customers:
@@ -148,7 +146,7 @@ class Customers:
                 await self._upload(application, action)
             case "correct":
                 assert action.person is not None
-                party = personal_form("applicant", action.person)
+                party = party_form("applicant", action.person)
                 party.pop("nationality")
                 answer = await self._send(
                     application,

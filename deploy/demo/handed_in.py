@@ -23,9 +23,9 @@ PURPOSE = "信用卡审批"
 
 def form(application: Application, now: datetime) -> dict[str, Any]:
     """The application as the API takes it."""
-    parties = [personal_form("applicant", application.person)]
+    parties = [party_form("applicant", application.person)]
     if application.holder is not None:
-        parties.append(personal_form("supplementary_holder", application.holder))
+        parties.append(party_form("supplementary_holder", application.holder))
     body: dict[str, Any] = {
         "branch": application.branch.code,
         "product": application.product,
@@ -45,7 +45,7 @@ def personal(person: Person) -> dict[str, str]:
     return {**fields, "nationality": "CHN"}
 
 
-def personal_form(role: str, person: Person) -> dict[str, Any]:
+def party_form(role: str, person: Person) -> dict[str, Any]:
     """A party of the form."""
     fields: dict[str, Any] = {"role": role, **personal(person)}
     if person.id_expires is None:

@@ -148,13 +148,18 @@ class Outage:
 
 MALFORMED = (
     "not-json",
-    "unknown-type",
+    "missing-fields",
     "clear-personal-data",
+    "clear-in-place-of-jwe",
     "unknown-field",
-    "wrong-source",
     "unknown-branch",
+    "unknown-type",
+    "wrong-source",
     "unknown-application",
     "same-id-other-content",
+    "no-headers",
+    "empty-header",
+    "no-content",
 )
 """Events of a partner that have to be answered and must stop nothing."""
 

@@ -138,7 +138,7 @@ class Day:
                 await self._outage(outage.system, outage.calls)
         for malformed in self._plan.malformed:
             if malformed.at == moment:
-                await self._app.send_malformed(malformed, moment)
+                await self._app.send_malformed(malformed)
         due = self._due.pop(moment, [])
         self._others.discard(moment)
         if due:
@@ -208,13 +208,7 @@ def _next_round(now: datetime) -> datetime:
 def branches_of(path: Path) -> list[Branch]:
     """The branches of an organisation file."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    found = content["branches"]
-    rows = (
-        [{"branch": code, **rest} for code, rest in found.items()]
-        if isinstance(found, dict)
-        else found
-    )
-    return [Branch(str(row.get("branch") or row["code"]), str(row["region"])) for row in rows]
+    return [Branch(row["branch"], row["region"]) for row in content["branches"]]
 
 
 async def demo(wishes: Wishes) -> int:
@@ -300,9 +294,8 @@ async def _stay(site: Site, console: Console) -> None:
 
 def users_of(path: Path) -> list[str]:
     """The names by which the made-up staff sign in."""
-    staff = yaml.safe_load(path.read_text(encoding="utf-8"))["staff"]
-    rows = staff.values() if isinstance(staff, dict) else staff
-    return [str(row["username"]) for row in rows]
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return [row["username"] for row in content["staff"]]
 
 
 # --- the office to play in -----------------------------------------------------------------------

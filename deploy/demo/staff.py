@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from deploy.demo.customers import Ledger, side_by_side
-from deploy.demo.handed_in import PURPOSE, personal_form
+from deploy.demo.handed_in import PURPOSE, party_form
 from deploy.demo.plan import Application, Earlier, Handling
 from shared.clock import format_instant
 from shared.identifiers import new_id
@@ -121,7 +121,7 @@ class Staff:
                 "product": "standard",
                 "applicant_type": "salaried",
                 "channel": "counter",
-                "parties": [personal_form("applicant", one.person)],
+                "parties": [party_form("applicant", one.person)],
                 "consent": {
                     "signed_at": format_instant(one.submitted_at),
                     "purpose": PURPOSE,
