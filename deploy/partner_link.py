@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from deploy.local import Stack
 
 Headers = Sequence[tuple[str, bytes | None]]
+# The broker answers one connection's requests in turn: who asks for the lag waits for the fetch
+# before it, which waits so long for something to come.
+_FETCH_WAIT_MS = 20
 _MAX_REQUEST_BYTES = 8 * 1024 * 1024  # as large as a topic takes; ten papers are larger than 1 MiB
 
 
@@ -105,6 +108,7 @@ async def open_link(
         client_id=f"partner-{partner}",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
         max_partition_fetch_bytes=_MAX_REQUEST_BYTES,
     )
     parts = [TopicPartition(outbound, number) for number in range(topic.partitions)]

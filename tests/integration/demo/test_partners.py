@@ -364,7 +364,7 @@ async def test_a_killed_partner_loses_nothing_and_tells_nothing_under_another_id
 @pytest.fixture
 async def app(
     partners_stack: local.Stack,
-    intake: Intake,  # noqa: ARG001 - somebody has to answer
+    intake: Intake,  # somebody has to answer
     tmp_path: Path,
 ) -> AsyncIterator[MobileApp]:
     clock_file = tmp_path / "app-clock"
