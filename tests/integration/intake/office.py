@@ -324,6 +324,7 @@ class Office:
         row = await self.service.pool.fetchrow(
             "SELECT * FROM application WHERE application_id = $1", customer.application_id
         )
+        assert row is not None
         names = [
             *("application_id", "application_number", "branch", "region", "channel"),
             *("product", "product_version", "applicant_type"),
