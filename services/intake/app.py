@@ -9,7 +9,7 @@ from asyncpg import Record
 from asyncpg.pool import Pool
 from fastapi import FastAPI
 
-from services.intake import api, signin
+from services.intake import api, pages, signin
 from services.intake.desk import Desk
 from services.intake.handlers import DEADLINES, HANDLERS
 from services.intake.inbound import Reception, number_drawer
@@ -123,7 +123,11 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
     """API and pages over a service."""
     return create_app(
         service,
-        routers=[api.router(service, desk, keys.public_jwks), signin.router(service)],
+        routers=[
+            api.router(service, desk, keys.public_jwks),
+            pages.router(service, desk),
+            signin.router(service),
+        ],
         settings=service.settings,
         package=Path(__file__).parent,
     )

@@ -1,0 +1,587 @@
+"""The pages of intake: applications, the checklist, the form, a branch's table."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi.responses import Response
+from pydantic import ValidationError
+
+from services.intake import batches, store, words
+from services.intake.application import Application
+from services.intake.desk import Begun, Desk
+from services.intake.form import ApplicationForm, FormCorrection
+from services.intake.rules import CREDIT_PURPOSE
+from shared.calendar import business_day
+from shared.documents import LARGEST_DOCUMENT
+from shared.events.lifecycle import State
+from shared.events.payload import FIELD_CLASSES
+from shared.formats import check_mobile, check_resident_id
+from shared.messaging import Service
+from shared.money import Money
+from shared.parameters import load_products
+from shared.web import Permission, Problem, Viewer, page, redirect, requires
+from shared.web.directory import branch_names, staff_names
+from shared.web.i18n import _, current_language
+
+PAGE_SIZE = 30
+_LARGEST_TABLE = 5 * 1024 * 1024  # bytes
+_MONEY_FIELDS = ("monthly_income", "other_bank_limits")
+_CORRECTABLE = frozenset({State.DRAFT, State.AWAITING_MATERIAL})
+_BEFORE_CARD = frozenset(
+    {
+        State.DRAFT,
+        State.SUBMITTED,
+        State.PRE_CHECK,
+        State.AWAITING_MATERIAL,
+        State.CHECKING,
+        State.SCORING,
+        State.MANUAL_REVIEW,
+        State.ON_HOLD,
+        State.APPROVED,
+    }
+)
+
+
+_MAY_VIEW = requires(Permission.APPLICATION_VIEW)
+_MAY_CREATE = requires(Permission.APPLICATION_CREATE)
+_MAY_EDIT = requires(Permission.APPLICATION_EDIT)
+_MAY_RECEIVE = requires(Permission.MATERIAL_RECEIVE)
+_MAY_LOOK = requires(Permission.MATERIAL_VIEW)
+_MAY_REVEAL = requires(Permission.PERSONAL_REVEAL)
+
+
+def router(service: Service, desk: Desk) -> APIRouter:
+    """The pages of one service instance; everything is narrowed to the viewer's branches."""
+    routes = APIRouter(prefix="/intake", include_in_schema=False)
+    # the form's address is not an application's: it comes first
+    for part in (_lists, _forms, _case, _steps, _tables):
+        part(routes, service, desk)
+    return routes
+
+
+def _lists(routes: APIRouter, service: Service, desk: Desk) -> None:
+    """Applications as a list, and by person."""
+
+    @routes.get("/applications")
+    async def page_applications(
+        request: Request,
+        viewer: Annotated[Viewer, _MAY_VIEW],
+        state: str = "",
+        branch: str = "",
+        product: str = "",
+        q: str = "",
+    ) -> Response:
+        """Applications, the newest first."""
+        digits = "".join(character for character in q if character.isdigit())
+        wanted = store.Filter(
+            branches=viewer.branch_list,
+            branch=branch or None,
+            state=state or None,
+            product=product or None,
+            # letters cannot be part of a number: nothing fits
+            number=(digits or "-") if q.strip() else None,
+        )
+        number = _page(request.query_params.get("page"))
+        async with service.pool.acquire() as conn:
+            rows, total = await store.list_applications(
+                conn, wanted, page=number, page_size=PAGE_SIZE
+            )
+            counts = await store.count_by_state(conn, viewer.branch_list)
+            branches = await branch_names(conn)
+        return page(
+            request,
+            "applications.html",
+            rows=rows,
+            total=total,
+            page_number=number,
+            page_size=PAGE_SIZE,
+            counts=counts,
+            state=state,
+            branches=branches,
+            filters=_filters({code: branches[code] for code in branches if viewer.sees(code)}),
+            found_by="",
+            search_error="",
+        )
+
+    @routes.post("/applications/search")
+    async def page_search(
+        request: Request,
+        viewer: Annotated[Viewer, _MAY_VIEW],
+        value: Annotated[str, Form(max_length=40)] = "",
+    ) -> Response:
+        """Applications of a person, by mobile or ID number; the number stays out of the address."""
+        text = value.strip()
+        is_mobile = not any(one.severity == "error" for one in check_mobile(text))
+        today = business_day(service.clock.now())
+        if is_mobile:
+            rows = await desk.search(viewer, mobile=text)
+        elif not check_resident_id(text, today):
+            rows = await desk.search(viewer, id_number=text)
+        else:
+            rows = []
+        async with service.pool.acquire() as conn:
+            branches = await branch_names(conn)
+            counts = await store.count_by_state(conn, viewer.branch_list)
+        known = is_mobile or not check_resident_id(text, today)
+        return page(
+            request,
+            "applications.html",
+            rows=rows,
+            total=len(rows),
+            page_number=1,
+            page_size=max(len(rows), 1),
+            counts=counts,
+            state="",
+            branches=branches,
+            filters=_filters({code: branches[code] for code in branches if viewer.sees(code)}),
+            found_by=_("by mobile") if is_mobile else _("by ID number"),
+            search_error="" if known else _("That is neither a mobile nor an ID number."),
+        )
+
+
+def _forms(routes: APIRouter, service: Service, desk: Desk) -> None:
+    """A new application."""
+
+    @routes.get("/applications/new")
+    async def page_new(request: Request, viewer: Annotated[Viewer, _MAY_CREATE]) -> Response:
+        """An empty form."""
+        return await _form_page(request, viewer, {}, {})
+
+    @routes.post("/applications")
+    async def create(request: Request, viewer: Annotated[Viewer, _MAY_CREATE]) -> Response:
+        """Keep the form as a draft, or hand it in at once."""
+        sent = await _sent(request)
+        try:
+            form = _read_form(sent, service.clock.now())
+        except ValidationError as error:
+            return await _form_page(request, viewer, sent, _field_errors(error), status_code=422)
+        try:
+            begun = await desk.create(viewer, form, submit=sent.get("then") == "submit")
+        except Problem as problem:
+            errors = {"branch": _("There is no such branch, or it is closed")}
+            if problem.code != "unknown-branch":
+                raise
+            return await _form_page(request, viewer, sent, errors, status_code=422)
+        return _after(request, begun)
+
+    async def _form_page(
+        request: Request,
+        viewer: Viewer,
+        values: Mapping[str, str],
+        errors: Mapping[str, str],
+        *,
+        status_code: int = 200,
+    ) -> Response:
+        async with service.pool.acquire() as conn:
+            branches = await branch_names(conn)
+        return page(
+            request,
+            "new.html",
+            status_code=status_code,
+            values=values,
+            errors=errors,
+            branches=[(code, name) for code, name in branches.items() if viewer.sees(code)],
+            products=[
+                (code, one.names.in_language(current_language()))
+                for code, one in load_products().items()
+            ],
+            today=business_day(service.clock.now()),
+        )
+
+
+def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
+    """One application as it stands."""
+
+    @routes.get("/applications/{application_id}")
+    async def page_application(
+        request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_VIEW]
+    ) -> Response:
+        """One application: checklist, papers, persons (masked), card, history."""
+        app = await desk.look(viewer, application_id)
+        return await _application_page(request, viewer, app, await desk.masked(app), clear=False)
+
+    @routes.post("/applications/{application_id}/reveal")
+    async def reveal(
+        request: Request,
+        application_id: str,
+        reason: Annotated[str, Form(min_length=4, max_length=300)],
+        viewer: Annotated[Viewer, _MAY_REVEAL],
+    ) -> Response:
+        """The personal fields in clear, on this one answer; recorded with the reason."""
+        app, opened = await desk.reveal(viewer, application_id, reason)
+        response = await _application_page(request, viewer, app, opened, clear=True)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    async def _application_page(
+        request: Request,
+        viewer: Viewer,
+        app: Application,
+        fields: Mapping[str, Mapping[str, str]],
+        *,
+        clear: bool,
+    ) -> Response:
+        lines = await desk.checklist(app)
+        async with service.pool.acquire() as conn:
+            branches = await branch_names(conn)
+            history = await store.history_of(conn, app.application_id)
+            staff = await staff_names(
+                conn,
+                [one.actor.removeprefix("staff:") for one in history if "staff:" in one.actor],
+            )
+        scope = app.need_scope()
+        correctable = app.state in _CORRECTABLE and viewer.may(Permission.APPLICATION_EDIT)
+        needed = [line for line in lines if line.need != "optional" or line.reasons]
+        groups = {line.group for line in lines if line.group}
+        settled = {line.group for line in lines if line.group and line.done}
+        return page(
+            request,
+            "application.html",
+            app=app,
+            scope=scope,
+            branch_name=branches.get(scope.branch, scope.branch),
+            product_name=load_products()[scope.product].names.in_language(current_language()),
+            needed=needed,
+            welcome=[line for line in lines if line not in needed],
+            settled_groups=settled,
+            done=sum(line.done for line in needed if not line.group) + len(settled),
+            to_do=sum(not line.group for line in needed) + len(groups),
+            papers={one.document_id: one for one in app.documents},
+            persons=[
+                (party.role.value, _shown(fields.get(party.party_id, {}), clear=clear))
+                for party in app.parties
+            ],
+            clear=clear,
+            wrong_fields=sorted(
+                {name for line in lines for _code, name in line.reasons if name is not None},
+                key=list(FIELD_CLASSES).index,
+            ),
+            can={
+                "submit": app.state is State.DRAFT and viewer.may(Permission.APPLICATION_EDIT),
+                "correct": correctable,
+                "receive": app.open and viewer.may(Permission.MATERIAL_RECEIVE),
+                "withdraw": app.state in _BEFORE_CARD
+                and (app.withdrawal is None or app.withdrawal.outcome == "refused")
+                and viewer.may(Permission.APPLICATION_EDIT),
+                "reveal": viewer.may(Permission.PERSONAL_REVEAL) and not clear,
+                "look": viewer.may(Permission.MATERIAL_VIEW),
+            },
+            history=[words.happening(one, staff) for one in reversed(history)],
+            today=business_day(service.clock.now()),
+            words=words,
+        )
+
+    @routes.get("/applications/{application_id}/documents/{document_id}")
+    async def look(
+        application_id: str, document_id: str, viewer: Annotated[Viewer, _MAY_LOOK]
+    ) -> Response:
+        """A paper itself; whoever looks is recorded."""
+        document, content = await desk.open_document(viewer, application_id, document_id)
+        ending = {"application/pdf": "pdf", "image/jpeg": "jpg", "image/png": "png"}
+        name = f"{document.document_number}.{ending[document.media_type]}"
+        return Response(
+            content,
+            media_type=document.media_type,
+            headers={
+                "Content-Disposition": f'inline; filename="{name}"',
+                "Cache-Control": "no-store",
+                # what a customer uploaded runs nothing, whatever it holds
+                "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
+            },
+        )
+
+
+def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
+    """What is done with one application."""
+
+    @routes.post("/applications/{application_id}/submit")
+    async def submit(
+        request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_EDIT]
+    ) -> Response:
+        """Hand the application in."""
+        try:
+            return _after(request, await desk.submit(viewer, application_id))
+        except Problem as problem:
+            if problem.code != "not-acceptable":
+                raise
+            return redirect(
+                request,
+                f"/intake/applications/{application_id}",
+                flash=_refused([one.code for one in problem.errors]),
+                tone="danger",
+            )
+
+    @routes.post("/applications/{application_id}/documents")
+    async def receive(
+        request: Request,
+        application_id: str,
+        viewer: Annotated[Viewer, _MAY_RECEIVE],
+        item: Annotated[str, Form(max_length=60)],
+        file: Annotated[UploadFile, File()],
+        issued_on: Annotated[str, Form(max_length=10)] = "",
+    ) -> Response:
+        """File a paper under an item of the checklist."""
+        here = f"/intake/applications/{application_id}"
+        content = await file.read(LARGEST_DOCUMENT + 1)
+        try:
+            filed = await desk.receive(viewer, application_id, item, content, _day(issued_on))
+        except Problem as problem:
+            if problem.status == 404 or problem.status >= 500:
+                raise
+            return redirect(request, here, flash=_unfiled(problem.code), tone="danger")
+        flash = _("%(item)s is filed.") % {"item": words.item_name(item)}
+        if filed.application.state is State.CHECKING:
+            flash += " " + _("Everything is in: the application is with review.")
+        return redirect(request, here, flash=flash)
+
+    @routes.post("/applications/{application_id}/corrections")
+    async def correct(
+        request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_EDIT]
+    ) -> Response:
+        """Mend fields of the form; fields left empty stay as they are."""
+        here = f"/intake/applications/{application_id}"
+        sent = await _sent(request)
+        try:
+            correction = _read_correction(sent, service.clock.now())
+        except ValidationError:
+            return redirect(
+                request,
+                here,
+                flash=_("Nothing was changed: fill in at least one field, days as 2026-10-12."),
+                tone="danger",
+            )
+        begun = await desk.correct(viewer, application_id, correction)
+        flash = _("The form is corrected.")
+        if begun.application.state is State.CHECKING:
+            flash += " " + _("Everything is in: the application is with review.")
+        return redirect(request, here, flash=flash)
+
+    @routes.post("/applications/{application_id}/withdraw")
+    async def withdraw(
+        request: Request,
+        application_id: str,
+        viewer: Annotated[Viewer, _MAY_EDIT],
+        reason: Annotated[str, Form(max_length=300)] = "",
+    ) -> Response:
+        """The customer wants out."""
+        app = await desk.withdraw(viewer, application_id, reason)
+        done = app.state is State.WITHDRAWN
+        return redirect(
+            request,
+            f"/intake/applications/{application_id}",
+            flash=_("The application is withdrawn.") if done else _("Review is asked; see below."),
+            tone="success" if done else "info",
+        )
+
+
+def _tables(routes: APIRouter, service: Service, desk: Desk) -> None:
+    """A branch's table."""
+
+    @routes.get("/batches/new")
+    async def page_batch(request: Request, viewer: Annotated[Viewer, _MAY_CREATE]) -> Response:
+        """Where a branch hands in its table."""
+        return await _batch_page(request, viewer, None, "")
+
+    @routes.post("/batches")
+    async def take_batch(
+        request: Request,
+        viewer: Annotated[Viewer, _MAY_CREATE],
+        branch: Annotated[str, Form(max_length=4)],
+        file: Annotated[UploadFile, File()],
+    ) -> Response:
+        """Take the table; the answer says of each row what became of it."""
+        content = await file.read(_LARGEST_TABLE + 1)
+        if len(content) > _LARGEST_TABLE:
+            return await _batch_page(request, viewer, None, _("The file is larger than 5 MB."))
+        try:
+            taken = await batches.take(desk, viewer, content, branch)
+        except Problem as problem:
+            if problem.status != 422:
+                raise
+            return await _batch_page(request, viewer, None, problem.detail or problem.title)
+        return await _batch_page(request, viewer, taken, "")
+
+    async def _batch_page(
+        request: Request, viewer: Viewer, taken: batches.BatchOut | None, error: str
+    ) -> Response:
+        async with service.pool.acquire() as conn:
+            branches = await branch_names(conn)
+        return page(
+            request,
+            "batch.html",
+            status_code=422 if error else 200,
+            taken=taken,
+            error=error,
+            branches=[(code, name) for code, name in branches.items() if viewer.sees(code)],
+            words=words,
+        )
+
+
+# -- reading forms ---------------------------------------------------------------------------------
+
+
+async def _sent(request: Request) -> dict[str, str]:
+    """The fields of a form as text, those left empty left out."""
+    form = await request.form()
+    return {
+        name: value.strip()
+        for name, value in form.items()
+        if isinstance(value, str) and value.strip() and name != "csrf_token"
+    }
+
+
+def _read_party(sent: Mapping[str, str]) -> dict[str, Any]:
+    party: dict[str, Any] = {"role": sent.get("role", "applicant")}
+    for name in FIELD_CLASSES:
+        if name in sent:
+            party[name] = _fen(sent[name]) if name in _MONEY_FIELDS else sent[name]
+    if sent.get("id_long_term"):
+        party["id_long_term"] = True
+        party.pop("id_expires", None)
+    return party
+
+
+def _consent(day: date | None, now: datetime) -> dict[str, Any] | None:
+    if day is None:
+        return None
+    # a day ahead is kept as it is: the rules say what is wrong with it
+    signed_at = now if day == business_day(now) else f"{day.isoformat()}T00:00:00+08:00"
+    return {"signed_at": signed_at, "purpose": CREDIT_PURPOSE}
+
+
+def _read_form(sent: Mapping[str, str], now: datetime) -> ApplicationForm:
+    """Raises ValidationError."""
+    content: dict[str, Any] = {
+        "branch": sent.get("branch", ""),
+        "product": sent.get("product", ""),
+        "applicant_type": sent.get("applicant_type", ""),
+        "channel": "counter",
+        "parties": [_read_party(sent)],
+        "consent": _consent(_day(sent.get("consent_day", "")), now),
+    }
+    holder = {
+        name.removeprefix("holder_"): text
+        for name, text in sent.items()
+        if name.startswith("holder_")
+    }
+    if holder:
+        content["parties"].append(_read_party({**holder, "role": "supplementary_holder"}))
+    if "requested_limit" in sent:
+        limit = _fen(sent["requested_limit"])
+        content["requested_limit"] = {"minor": int(limit) if limit.isdigit() else limit}
+    return ApplicationForm.model_validate(content)
+
+
+def _read_correction(sent: Mapping[str, str], now: datetime) -> FormCorrection:
+    """Raises ValidationError."""
+    consent = _consent(_day(sent.get("consent_day", "")), now)
+    party = _read_party(sent)
+    # a role alone corrects nothing
+    parties = [party] if len(party) > 1 else []
+    return FormCorrection.model_validate({"parties": parties, "consent": consent})
+
+
+def _fen(yuan: str) -> str:
+    """Whole fen as digits of an amount in yuan; what is none stays for the form to refuse."""
+    try:
+        return str(Money.of(yuan.replace(",", "").replace("，", "")).minor)
+    except (ValueError, ArithmeticError):
+        return yuan
+
+
+def _field_errors(error: ValidationError) -> dict[str, str]:
+    """{field: what is wrong with it} by the last name of its place, without the value."""
+    found: dict[str, str] = {}
+    for fault in error.errors(include_input=False, include_url=False):
+        names = [part for part in fault["loc"] if isinstance(part, str)]
+        of_holder = 1 in fault["loc"] and "parties" in names
+        name = names[-1] if names else ""
+        name = {"minor": "requested_limit", "parties": ""}.get(name, name)
+        found[f"holder_{name}" if of_holder and name else name] = _words_for(fault["type"])
+    return found
+
+
+def _words_for(kind: str) -> str:
+    if kind.startswith("date"):
+        return _("Write the day as 2026-10-12.")
+    if kind in {"enum", "literal_error", "string_too_short", "string_pattern_mismatch", "int_type"}:
+        return _("Choose or write a value that is possible here.")
+    return _("This cannot be kept as it is.")
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _page(text: str | None) -> int:
+    return max(1, int(text)) if text and text.isdigit() and len(text) < 7 else 1
+
+
+# -- what is shown ---------------------------------------------------------------------------------
+
+
+def _after(request: Request, begun: Begun) -> Response:
+    """To the application's page, with what became of it."""
+    app = begun.application
+    here = f"/intake/applications/{app.application_id}"
+    if begun.refused:
+        return redirect(request, here, flash=_refused(list(begun.refused)), tone="danger")
+    if app.state is State.AWAITING_MATERIAL:
+        return redirect(
+            request,
+            here,
+            flash=_("Handed in. Something is missing: the customer gets one list."),
+            tone="warning",
+        )
+    if app.state is State.DRAFT:
+        return redirect(request, here, flash=_("Kept as a draft."))
+    return redirect(request, here, flash=_("Handed in, complete, and with review."))
+
+
+def _refused(codes: list[str]) -> str:
+    why = " ".join(words.reason(code, None) for code in dict.fromkeys(codes))
+    return _("The office cannot take this application; it stays a draft.") + " " + why
+
+
+def _unfiled(code: str) -> str:
+    known = {
+        "document-too-large": _("The file is larger than 10 MB."),
+        "document-unknown-type": _("Only PDF, JPEG and PNG are taken."),
+        "document-damaged": _("The file is incomplete; save it again."),
+        "document-empty": _("The file is empty."),
+        "issued-in-future": _("A paper cannot be issued in the future."),
+        "closed": _("The application has ended; nothing is added."),
+    }
+    return known.get(code, _("The paper could not be filed."))
+
+
+def _shown(fields: Mapping[str, str], *, clear: bool) -> list[tuple[str, str | None]]:
+    """[(label, value)] of a person's fields; money in yuan once it is clear."""
+    rows: list[tuple[str, str | None]] = []
+    for name in FIELD_CLASSES:
+        text = fields.get(name)
+        if text is None:
+            continue
+        if name in _MONEY_FIELDS and clear and text.isdigit():
+            text = f"¥{int(text) / 100:,.2f}"
+        if name == "salutation":
+            text = {"mr": _("Mr"), "ms": _("Ms")}.get(text, text)
+        if name == "id_expires" and text.startswith("9999"):
+            text = _("without end")
+        rows.append((_(words.FIELDS[name]), text))
+    return rows
+
+
+def _filters(branches: Mapping[str, str]) -> list[dict[str, Any]]:
+    language = current_language()
+    products = [(code, one.names.in_language(language)) for code, one in load_products().items()]
+    return [
+        {"name": "q", "label": _("Application number"), "type": "search"},
+        {"name": "branch", "label": _("Branch"), "type": "select", "options": branches.items()},
+        {"name": "product", "label": _("Product"), "type": "select", "options": products},
+    ]

@@ -1,0 +1,167 @@
+"""How intake's codes are called on its pages, and a line of an application's history in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.intake.application import Entry
+from shared.parameters import load_checklist_items, load_return_codes
+from shared.web.i18n import _, current_language, mark
+from shared.web.states import named
+
+FIELDS: Mapping[str, str] = {
+    "name": mark("Name"),
+    "salutation": mark("Salutation"),
+    "id_number": mark("ID number"),
+    "id_issued": mark("ID issued on"),
+    "id_expires": mark("ID valid until"),
+    "nationality": mark("Nationality"),
+    "mobile": mark("Mobile"),
+    "email": mark("E-mail"),
+    "home_address": mark("Home address"),
+    "employer": mark("Employer"),
+    "occupation": mark("Occupation"),
+    "work_address": mark("Work address"),
+    "office_phone": mark("Office phone"),
+    "monthly_income": mark("Monthly income"),
+    "other_bank_limits": mark("Limits at other banks"),
+}
+
+ROLES: Mapping[str, str] = {
+    "applicant": mark("Applicant"),
+    "supplementary_holder": mark("Supplementary holder"),
+    "guardian": mark("Guardian"),
+    "contact": mark("Contact person"),
+}
+
+GROUPS: Mapping[str, str] = {"income": mark("one proof of income")}
+
+CARD_FACTS: Mapping[str, str] = {
+    "produced": mark("Card made"),
+    "posted": mark("Card posted"),
+    "delivered": mark("Card delivered"),
+    "activated": mark("Card activated"),
+    "first_used": mark("Card used for the first time"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Happening:
+    words: str
+    icon: str
+    tone: str = "neutral"
+
+
+_HISTORY: Mapping[str, _Happening] = {
+    "begun": _Happening(mark("Application begun"), "file-plus"),
+    "imported": _Happening(mark("Taken over from another system"), "database"),
+    "corrected": _Happening(mark("Form corrected"), "pencil"),
+    "paper_received": _Happening(mark("Paper received"), "file-check", "info"),
+    "submitted": _Happening(mark("Handed in"), "inbox", "info"),
+    "material_requested": _Happening(mark("Material requested"), "paperclip", "waiting"),
+    "material_wanted": _Happening(mark("Review wants material"), "paperclip", "waiting"),
+    "material_completed": _Happening(mark("Material complete"), "checklist", "good"),
+    "reminded": _Happening(mark("Customer reminded"), "bell", "waiting"),
+    "handed_over": _Happening(mark("Passed the pre-check, handed to review"), "send", "good"),
+    "moved": _Happening(mark("Review moved it on"), "gavel", "progress"),
+    "approved": _Happening(mark("Approved"), "circle-check", "good"),
+    "declined": _Happening(mark("Declined"), "circle-x", "bad"),
+    "withdrawal_asked": _Happening(mark("Withdrawal asked of review"), "arrow-left"),
+    "withdrawal_refused": _Happening(mark("Withdrawal refused"), "x", "bad"),
+    "withdrawal_reason": _Happening(mark("Reason of the withdrawal kept"), "note"),
+    "withdrawn": _Happening(mark("Withdrawn"), "arrow-left"),
+    "expired": _Happening(mark("Closed: the term has passed"), "clock-exclamation"),
+    "card_ordered": _Happening(mark("Card ordered"), "credit-card", "good"),
+    "card_produced": _Happening(mark("Card made"), "credit-card", "good"),
+    "card_posted": _Happening(mark("Card posted"), "truck-delivery", "good"),
+    "card_delivered": _Happening(mark("Card delivered"), "mailbox", "good"),
+    "card_activated": _Happening(mark("Card activated"), "lock-open", "good"),
+    "card_first_used": _Happening(
+        mark("Card used for the first time"), "rosette-discount-check", "good"
+    ),
+    "card_fact_refused": _Happening(mark("A partner's report was refused"), "ban", "bad"),
+}
+
+_ACTORS: Mapping[str, str] = {
+    "intake": mark("automatic"),
+    "review": mark("Review"),
+    "organisation-file": mark("automatic"),
+}
+
+
+def item_name(code: str) -> str:
+    """A checklist item in the reader's language."""
+    known = load_checklist_items().items.get(code)
+    return known.names.in_language(current_language()) if known else code
+
+
+def item_how(code: str) -> str:
+    """What the item must show to be accepted."""
+    known = load_checklist_items().items.get(code)
+    return known.how.in_language(current_language()) if known else ""
+
+
+def is_upload(code: str) -> bool:
+    """Whether the item is a paper that can be handed in as a file."""
+    known = load_checklist_items().items.get(code)
+    return known is not None and known.upload
+
+
+def is_known(code: str) -> bool:
+    """Whether there are words for a return code."""
+    return code in load_return_codes().codes
+
+
+def reason(code: str, field: str | None) -> str:
+    """Why an item is open, and how it is mended."""
+    known = load_return_codes().codes.get(code)
+    if known is None:
+        return code
+    words = known.names.in_language(current_language())
+    mend = known.mend.in_language(current_language())
+    where = (
+        _("%(field)s: ") % {"field": _(FIELDS[field])}
+        if field is not None and field in FIELDS
+        else ""
+    )
+    return f"{where}{words} · {mend}"
+
+
+def happening(entry: Entry, staff: Mapping[str, str]) -> dict[str, Any]:
+    """A line of the history for the timeline; actors by name where they are staff."""
+    known = _HISTORY.get(entry.action, _Happening(entry.action, "point"))
+    return {
+        "at": entry.at,
+        "title": _(known.words),
+        "detail": _detail(entry),
+        "actor": _actor(entry.actor, staff),
+        "icon": known.icon,
+        "tone": known.tone,
+    }
+
+
+def _detail(entry: Entry) -> str:
+    details = entry.details
+    if "items" in details:
+        names = {item_name(one["item"]) for one in details["items"]}
+        return "、".join(sorted(names)) if current_language() != "en" else ", ".join(sorted(names))
+    if "item" in details:
+        return f"{item_name(details['item'])} · {details.get('number', '')}"
+    if "fields" in details:
+        return ", ".join(_(FIELDS.get(name, name)) for name in details["fields"])
+    if "state" in details:
+        return named(details["state"], "state")
+    return ""
+
+
+def _actor(actor: str, staff: Mapping[str, str]) -> str:
+    kind, _colon, name = actor.partition(":")
+    match kind:
+        case "staff":
+            return staff.get(name, name)
+        case "partner" | "client":
+            return name
+        case _:
+            return _(_ACTORS[actor]) if actor in _ACTORS else actor
