@@ -171,7 +171,8 @@ class Subscription:
             auto_offset_reset="earliest",
             max_records=reader.max_records,
             batch_timeout_ms=BATCH_TIMEOUT_MS,
-            fetch_max_wait_ms=500,
+            # a question for the end of the topic waits behind the fetch on the same connection
+            fetch_max_wait_ms=50 if settings.stepped else 500,
             fetch_min_bytes=1,
             max_partition_fetch_bytes=1 << 20,
             session_timeout_ms=SESSION_MS,
