@@ -1,0 +1,381 @@
+"""What may happen to an application at intake, and in which order."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.intake import application as applications
+from services.intake import cards, handlers
+from services.intake.application import Application, ApplicationError, outside_state
+from shared.clock import format_instant
+from shared.events import lifecycle, review
+from shared.events.intake import WantedItem
+from shared.events.lifecycle import TERMINAL, State
+from shared.messaging import ClearDeadline, Deadline, Fact
+from shared.messaging.errors import Permanent
+from tests.unit.intake.drawers import (
+    ACTOR,
+    GRANTED,
+    LIMIT,
+    NOW,
+    SOUND,
+    draft,
+    fact,
+    found,
+    hand_in,
+    hear,
+    names,
+    ordered,
+    paper,
+    payloads,
+    submitted,
+)
+
+MISSING = ("work_proof", "DOC_MISSING")
+
+
+def bring(app: Application, item: str, now: Any = NOW) -> list[Any]:
+    return applications.receive(app, paper(app, item), ACTOR, now)[1]
+
+
+def mend(app: Application, *fields: str) -> None:
+    applications.correct(app, app.parties, None, fields, ACTOR, NOW)
+
+
+# --- handing in --------------------------------------------------------------------------------
+
+
+def test_a_sound_application_goes_straight_to_review() -> None:
+    app = draft()
+    bring(app, "id_front")
+    effects = hand_in(app)
+    assert names(effects) == ["ApplicationSubmitted", "PreCheckStarted", "PreCheckPassed"]
+    versions = [effect.state_version for effect in effects if isinstance(effect, Fact)]
+    assert versions == [2, 3, 4]
+    assert app.state is State.CHECKING
+    assert [one.item for one in payloads(effects)[-1].documents] == ["id_front"]
+    assert ClearDeadline("draft") in effects
+
+
+def test_everything_that_is_wanted_stands_in_one_list() -> None:
+    app = draft()
+    effects = hand_in(app, found(MISSING, ("id_front", "ID_FORM", "id_number"), MISSING))
+    requested = payloads(effects)[-1]
+    assert [(item.item, item.code, item.field) for item in requested.items] == [
+        ("work_proof", "DOC_MISSING", None),
+        ("id_front", "ID_FORM", "id_number"),
+    ]
+    assert app.state is State.AWAITING_MATERIAL
+    assert format_instant(requested.deadline) == "2026-10-26T15:59:59Z"  # 10 working days
+    reminder = next(e for e in effects if isinstance(e, Deadline) and "reminder" in e.name)
+    assert format_instant(reminder.at) == "2026-10-21T01:00:00Z"  # 3 before, at nine
+
+
+def test_what_no_paper_mends_leaves_a_draft_as_it_was() -> None:
+    app = draft()
+    with pytest.raises(ApplicationError) as refused:
+        applications.submit(
+            app,
+            found(refusals=["AGE_OUT_OF_RANGE"]),
+            ["COOL_DOWN"],
+            new_to_bank=True,
+            actor=ACTOR,
+            now=NOW,
+        )
+    assert refused.value.codes == ("AGE_OUT_OF_RANGE", "COOL_DOWN")
+    assert (app.state, app.state_version, app.submitted_at) == (State.DRAFT, 1, None)
+
+
+def test_handing_in_twice_is_refused() -> None:
+    app = submitted()
+    with pytest.raises(ApplicationError, match="before"):
+        hand_in(app)
+
+
+def test_nothing_is_handed_over_without_the_consent() -> None:
+    app = draft(consent=False)
+    with pytest.raises(Permanent):
+        hand_in(app)
+
+
+# --- material ----------------------------------------------------------------------------------
+
+
+def test_the_last_of_the_list_completes_it() -> None:
+    app = submitted(MISSING, ("id_front", "ID_FORM", "id_number"))
+    bring(app, "work_proof")
+    assert applications.recheck(app, found(("id_front", "ID_FORM", "id_number")), (), NOW) == []
+    mend(app, "id_number")
+    effects = applications.recheck(app, SOUND, (), NOW)
+    assert names(effects) == ["MaterialCompleted", "PreCheckPassed"]
+    assert all(ClearDeadline(name) in effects for name in ("material", "material-reminder"))
+    assert (app.wanted, app.material_deadline) == ([], None)
+
+
+def test_another_paper_of_the_group_will_do() -> None:
+    app = submitted(("income_proof", "DOC_MISSING"))
+    bring(app, "tax_proof")
+    assert names(applications.recheck(app, SOUND, (), NOW))[-1] == "PreCheckPassed"
+
+
+def test_a_paper_that_came_before_the_list_does_not_answer_it() -> None:
+    app = draft()
+    bring(app, "income_proof")  # at the same instant as the list, but before it
+    hand_in(app, found(("income_proof", "DOC_STALE"), MISSING))
+    bring(app, "work_proof")
+    assert applications.recheck(app, found(("income_proof", "DOC_STALE")), (), NOW) == []
+
+
+def test_a_paper_no_better_than_before_is_asked_for_in_a_further_round() -> None:
+    app = submitted(("income_proof", "DOC_MISSING"))
+    bring(app, "income_proof")
+    later = NOW + timedelta(days=1)
+    effects = applications.recheck(app, found(("income_proof", "DOC_STALE")), (), later)
+    assert names(effects) == ["MaterialCompleted", "MaterialRequested"]
+    requested = payloads(effects)[-1]
+    assert (requested.round, requested.items[0].code) == (2, "DOC_STALE")
+    assert format_instant(requested.deadline) == "2026-10-27T15:59:59Z"
+
+
+def test_a_refusal_that_shows_late_keeps_the_application_waiting() -> None:
+    app = submitted(("id_front", "ID_CHECK_DIGIT", "id_number"))
+    mend(app, "id_number")
+    effects = applications.recheck(app, SOUND, ["DUPLICATE_APPLICATION"], NOW)
+    assert names(effects) == ["MaterialCompleted", "MaterialRequested"]
+    assert [item.code for item in app.wanted] == ["DUPLICATE_APPLICATION"]
+
+
+def test_what_a_reviewer_wants_is_open_until_it_comes() -> None:
+    app = submitted()
+    hear(app, review.ChecksCompleted)
+    hear(app, review.ApplicationReferred, reason_codes=[], policy_version="1")
+    wanted = [WantedItem(item="tax_proof", code="DOC_MISSING")]
+    effects = hear(app, review.MaterialWanted, items=wanted, staff_id="s")
+    requested = next(e for e in effects if isinstance(e, Fact))
+    assert requested.state_version == app.state_version == 7
+    bring(app, "work_proof")
+    assert applications.recheck(app, SOUND, (), NOW) == []
+    bring(app, "tax_proof")
+    assert names(applications.recheck(app, SOUND, (), NOW))[-1] == "PreCheckPassed"
+
+
+def test_an_answered_wish_is_not_open_again_in_a_further_round() -> None:
+    app = submitted()
+    hear(app, review.ChecksCompleted)
+    hear(app, review.ApplicationReferred, reason_codes=[], policy_version="1")
+    wanted = [WantedItem(item="tax_proof", code="DOC_MISSING")]
+    hear(app, review.MaterialWanted, items=wanted, staff_id="s")
+    bring(app, "tax_proof")
+    applications.recheck(app, found(("tax_proof", "DOC_STALE")), (), NOW)
+    assert (app.state, app.asked) == (State.AWAITING_MATERIAL, [])
+
+
+def test_the_same_bytes_are_one_paper() -> None:
+    app = draft()
+    first, told = applications.receive(app, paper(app, "id_front", "same"), ACTOR, NOW)
+    second, again = applications.receive(app, paper(app, "id_front", "same"), ACTOR, NOW)
+    assert (first.document_id, len(told), again) == (second.document_id, 1, [])
+    applications.receive(app, paper(app, "id_back", "same"), ACTOR, NOW)
+    assert [one.document_number[-2:] for one in app.documents] == ["01", "02"]
+
+
+# --- terms -------------------------------------------------------------------------------------
+
+
+def test_a_deadline_that_was_moved_meanwhile_closes_nothing() -> None:
+    app = submitted(MISSING)
+    assert app.material_deadline is not None
+    before = app.material_deadline - timedelta(seconds=1)
+    assert applications.on_material_deadline(app, before) == [
+        Deadline("material", app.material_deadline)
+    ]
+    expired = applications.on_material_deadline(app, app.material_deadline)
+    assert payloads(expired)[0].reason == "material-not-supplied"
+
+
+def test_a_reminder_names_what_has_not_come() -> None:
+    app = submitted(MISSING, ("id_back", "DOC_MISSING"))
+    bring(app, "id_back")
+    reminded = payloads(applications.on_material_reminder(app, NOW))[0]
+    assert [item.item for item in reminded.items] == ["work_proof"]
+
+
+@pytest.mark.parametrize("name", sorted(handlers.DEADLINES))
+def test_a_deadline_of_an_ended_application_does_nothing(name: str) -> None:
+    app = draft()
+    applications.withdraw(app, ACTOR, NOW)
+    assert list(handlers.DEADLINES[name](app, NOW + timedelta(days=400))) == []
+
+
+# --- withdrawing -------------------------------------------------------------------------------
+
+
+def test_withdrawing_ends_what_lies_with_intake() -> None:
+    for app in (draft(), submitted(MISSING)):
+        assert names(applications.withdraw(app, ACTOR, NOW)) == ["ApplicationWithdrawn"]
+        assert app.state is State.WITHDRAWN
+        assert applications.withdraw(app, ACTOR, NOW) == []
+
+
+def test_review_is_asked_once() -> None:
+    app = submitted()
+    assert names(applications.withdraw(app, ACTOR, NOW)) == ["WithdrawalRequested"]
+    assert applications.withdraw(app, ACTOR, NOW) == []
+    assert app.withdrawal is not None
+    hear(app, review.WithdrawalGranted, request_id=app.withdrawal.request_id)
+    assert (app.state, app.withdrawal.outcome) == (State.WITHDRAWN, "withdrawn")
+
+
+def test_a_pending_wish_comes_before_the_card_and_before_more_papers() -> None:
+    for kind, more in (
+        (review.ApplicationApproved, {**GRANTED, "limit": LIMIT}),
+        (
+            review.MaterialWanted,
+            {"items": [{"item": "tax_proof", "code": "DOC_MISSING"}], "staff_id": "s"},
+        ),
+    ):
+        app = submitted()
+        hear(app, review.ChecksCompleted)
+        hear(app, review.ApplicationReferred, reason_codes=[], policy_version="1")
+        applications.withdraw(app, ACTOR, NOW)
+        assert names(hear(app, kind, **more)) == ["ApplicationWithdrawn"]
+        assert app.state is State.WITHDRAWN
+
+
+def test_a_refused_wish_after_a_decline_stays_refused() -> None:
+    app = submitted()
+    hear(app, review.ChecksCompleted)
+    applications.withdraw(app, ACTOR, NOW)
+    assert app.withdrawal is not None
+    wish = app.withdrawal.request_id
+    hear(
+        app,
+        review.ApplicationDeclined,
+        **GRANTED,
+        category="internal",
+        reapply_from=NOW.date(),
+    )
+    assert hear(app, review.WithdrawalRefused, request_id=wish, reason="already-decided") == []
+    assert (app.state, app.withdrawal.outcome) == (State.DECLINED, "refused")
+
+
+def test_it_is_too_late_for_an_ordered_card() -> None:
+    with pytest.raises(ApplicationError) as refused:
+        applications.withdraw(ordered(), ACTOR, NOW)
+    assert refused.value.code == "card-ordered"
+
+
+# --- following review --------------------------------------------------------------------------
+
+
+def test_a_jump_in_the_count_of_transitions_is_refused() -> None:
+    app = submitted()
+    with pytest.raises(Permanent, match="transition 6, but 4"):
+        hear(app, review.ChecksCompleted, 6)
+
+
+def test_what_cannot_happen_is_refused() -> None:
+    with pytest.raises(Permanent):
+        hear(draft(), review.ChecksCompleted, 2)
+
+
+# --- what partners hear ------------------------------------------------------------------------
+
+
+def test_a_partner_hears_each_status_once() -> None:
+    app = submitted(MISSING, partner="mobile-app")
+    news = applications.partner_news(app)
+    assert [(n.topic, n.subject) for n in news if isinstance(n, Fact)] == [
+        ("banka.outbound.mobile-app", "ref-1")
+    ]
+    assert payloads(news)[0].wanted == app.wanted
+    assert applications.partner_news(app) == []
+    bring(app, "work_proof")
+    applications.recheck(app, SOUND, (), NOW)
+    assert payloads(applications.partner_news(app))[0].status == "in-review"
+    held = hear(app, review.ApplicationHeld)
+    assert held == []  # nobody outside learns that a case rests
+
+
+def test_nobody_outside_sees_how_review_works() -> None:
+    shown = {outside_state(state) for state in State}
+    assert not shown & {State.ON_HOLD, State.MANUAL_REVIEW, State.SCORING}
+
+
+# --- any order ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_order_of_commands_keeps_to_the_lifecycle(seed: int) -> None:
+    """Whatever people, review and partners do: each published move is the lifecycle's, versions
+    run without a gap, and what has ended stays so."""
+    chance = random.Random(seed)
+    app = draft()
+    state: str | None = "draft"
+    version = 1
+    for _ in range(60):
+        effects = _something(app, chance)
+        for effect in effects:
+            if not isinstance(effect, Fact) or effect.data.topic != "banka.applications":
+                continue
+            moved = lifecycle.advance(state, effect.data.type)
+            version += moved.moves
+            state = moved.state
+            assert effect.state_version == version
+        if effects and effects[0] == "review":
+            state, version = str(app.state), app.state_version
+        assert (app.state, app.state_version) == (state, version)
+        if app.state in TERMINAL and app.state is not State.IN_USE:
+            assert not payloads(e for e in applications.partner_news(app))
+
+
+def _something(app: Application, chance: random.Random) -> list[Any]:
+    wanted = chance.choice([SOUND, found(MISSING), found(("id_back", "DOC_STALE"), MISSING)])
+    act = chance.randrange(9)
+    try:
+        match act:
+            case 0:
+                return hand_in(app, wanted)
+            case 1 | 2:
+                effects = bring(app, chance.choice(["work_proof", "id_back", "tax_proof"]))
+                return [*effects, *applications.recheck(app, wanted, (), NOW)]
+            case 3 if chance.random() < 0.1:
+                return applications.withdraw(app, ACTOR, NOW)
+            case 4 | 5:
+                return _review(app, chance)
+            case 6 | 7:
+                kinds = ["produced", "posted", "delivered", "activated", "first-used"]
+                return fact(app, chance.choice(kinds))[0]
+            case 8 if chance.random() < 0.1:
+                name = chance.choice(sorted(handlers.DEADLINES))
+                return list(handlers.DEADLINES[name](app, NOW + timedelta(days=100)))
+    except ApplicationError:
+        return []
+    except cards.NotPossible as refusal:
+        return refusal.effects
+    return []
+
+
+def _review(app: Application, chance: random.Random) -> list[Any]:
+    """One of the moves that review may make; marks that the state moved by it first."""
+    possible: list[tuple[type[Any], dict[str, Any]]] = [
+        (review.ChecksCompleted, {}),
+        (review.ApplicationReferred, {"reason_codes": [], "policy_version": "1"}),
+        (review.ApplicationHeld, {}),
+        (review.ApplicationReleased, {}),
+        (review.ApplicationApproved, {**GRANTED, "limit": LIMIT}),
+        (
+            review.MaterialWanted,
+            {"items": [{"item": "tax_proof", "code": "DOC_MISSING"}], "staff_id": "s"},
+        ),
+    ]
+    able = [(kind, more) for kind, more in possible if app.state in lifecycle.MOVES[kind]]
+    if not able:
+        return []
+    kind, more = chance.choice(able)
+    hear(app, kind, **more)
+    return ["review"]
