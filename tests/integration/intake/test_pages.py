@@ -1,0 +1,182 @@
+"""Intake's pages as an assistant uses them, in both languages, on the real stack."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from services.intake.batch import COLUMNS
+from tests.integration.intake.office import (
+    BRANCH,
+    EMPLOYER,
+    HOME,
+    MOBILE,
+    NAME,
+    SALARIED_PAPERS,
+    Office,
+    picture,
+)
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+
+LANGUAGES = {"zh-CN": "资料清单", "en": "Checklist"}
+
+
+def filled_in(office: Office, **changed: Any) -> dict[str, str]:
+    """What an assistant types for a salaried customer, amounts in yuan."""
+    person = office.customer().form["parties"][0]
+    typed = {name: str(value) for name, value in person.items() if name != "role"}
+    typed["monthly_income"] = "12,000"
+    typed.pop("other_bank_limits", None)
+    return {
+        **typed,
+        "branch": BRANCH,
+        "product": "standard",
+        "applicant_type": "salaried",
+        "consent_day": "2026-10-12",
+        "then": "keep",
+        **changed,
+    }
+
+
+def here_of(answer: httpx.Response) -> str:
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"]
+
+
+async def test_an_application_goes_through_the_pages(office: Office) -> None:
+    client = await office.colleague("assistant")
+
+    for language, word in (("zh-CN", "新建申请"), ("en", "New application")):
+        for path in ("/intake/applications", "/intake/applications/new", "/intake/batches/new"):
+            page = await client.get(path, params={"lang": language})
+            assert page.status_code == 200
+            assert f'lang="{language}"' in page.text
+        assert word in (await client.get("/intake/applications?lang=" + language)).text
+
+    here = here_of(await client.post("/intake/applications", data=filled_in(office)))
+    for language, word in LANGUAGES.items():
+        page = await client.get(here, params={"lang": language})
+        assert word in page.text
+        assert NAME not in page.text
+        assert MOBILE not in page.text
+        assert EMPLOYER not in page.text
+
+    for item in SALARIED_PAPERS:
+        answer = await client.post(
+            here + "/documents",
+            data={"item": item, "issued_on": "2026-10-01"},
+            files={"file": ("paper.png", picture(f"{item} of the pages"), "image/png")},
+        )
+        assert here_of(answer) == here
+    page = await client.get(here, params={"lang": "zh-CN"})
+    assert page.text.count("已完成") >= len(SALARIED_PAPERS)
+    assert "待补充" not in re.sub(r"<option.*?</option>", "", page.text)
+
+    link = re.search(rf"{here}/documents/[0-9a-f-]+", page.text)
+    assert link is not None
+    paper = await client.get(link.group())
+    assert paper.headers["content-type"] == "image/png"
+    assert "sandbox" in paper.headers["content-security-policy"]
+    assert b"of the pages" in paper.content
+
+    clear = await client.post(here + "/reveal", data={"reason": "客户来电核对"})
+    assert NAME in clear.text
+    assert HOME in clear.text
+    assert clear.headers["cache-control"] == "no-store"
+
+    assert here_of(await client.post(here + "/submit")) == here
+    page = await client.get(here, params={"lang": "en"})
+    assert "Passed the pre-check, handed to review" in page.text
+
+
+async def test_what_is_missing_is_shown_and_mended(office: Office) -> None:
+    client = await office.colleague("assistant")
+    typed = filled_in(office, mobile="12345", then="submit")
+    here = here_of(await client.post("/intake/applications", data=typed))
+    page = await client.get(here, params={"lang": "en"})
+    assert "Material is wanted" in page.text
+    assert "Mobile: Mobile number has the wrong form" in page.text
+    assert "DOC_MISSING" in page.text
+
+    nothing = await client.post(here + "/corrections", data={})
+    assert here_of(nothing) == here
+    assert here_of(await client.post(here + "/corrections", data={"mobile": "13900006666"})) == here
+    page = await client.get(here, params={"lang": "en"})
+    assert "Mobile number has the wrong form" not in page.text
+    assert "Form corrected" in page.text
+
+    wrong = await client.post(
+        here + "/documents",
+        data={"item": "id_front"},
+        files={"file": ("paper.png", b"no picture at all", "image/png")},
+    )
+    assert here_of(wrong) == here
+    page = await client.get(here, params={"lang": "en"})
+    assert "Only PDF, JPEG and PNG are taken." in page.text
+
+    assert here_of(await client.post(here + "/withdraw", data={"reason": "不想办了"})) == here
+    page = await client.get(here, params={"lang": "zh-CN"})
+    assert "已撤回" in page.text or "撤回" in page.text
+    assert "不想办了" not in page.text
+
+
+async def test_a_form_that_cannot_be_kept_comes_back_as_it_was_typed(office: Office) -> None:
+    client = await office.colleague("assistant")
+    typed = filled_in(office, id_issued="yesterday", monthly_income="a lot")
+    answer = await client.post("/intake/applications", data=typed, params={"lang": "en"})
+    assert answer.status_code == 422
+    assert "Write the day as 2026-10-12." in answer.text
+    assert 'value="yesterday"' in answer.text
+    elsewhere = await client.post("/intake/applications", data=filled_in(office, branch="9999"))
+    assert elsewhere.status_code == 422
+
+
+async def test_a_person_is_found_without_a_number_in_the_address(office: Office) -> None:
+    client = await office.colleague("assistant")
+    customer = await office.begun()
+    number = customer.form["parties"][0]["id_number"]
+    found = await client.post("/intake/applications/search", data={"value": number})
+    assert customer.application_id in found.text
+    assert number not in found.text
+    nothing = await client.post(
+        "/intake/applications/search", data={"value": "neither"}, params={"lang": "en"}
+    )
+    assert "neither a mobile nor an ID number" in nothing.text
+
+
+async def test_a_branchs_table_says_what_became_of_each_row(office: Office) -> None:
+    client = await office.colleague("assistant")
+    person = office.customer().form["parties"][0]
+    good = {
+        **{name: str(person.get(name) or "") for name in COLUMNS},
+        "salutation": "",
+        "monthly_income_yuan": "12000",
+        "applicant_type": "salaried",
+        "product": "standard",
+        "consent_date": "2026-10-12",
+    }
+    lines = [
+        ",".join(COLUMNS),
+        ",".join(good[name] for name in COLUMNS),
+        ",".join({**good, "product": ""}[name] for name in COLUMNS),
+    ]
+    answer = await client.post(
+        "/intake/batches",
+        data={"branch": BRANCH},
+        files={"file": ("list.csv", "\n".join(lines).encode(), "text/csv")},
+        params={"lang": "en"},
+    )
+    assert answer.status_code == 200
+    assert "Rows refused" in answer.text
+    assert "/intake/applications/" in answer.text
+    assert NAME not in answer.text
+    broken = await client.post(
+        "/intake/batches",
+        data={"branch": BRANCH},
+        files={"file": ("list.xlsx", b"PK\x03\x04", "application/octet-stream")},
+    )
+    assert broken.status_code == 422

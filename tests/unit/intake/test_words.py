@@ -1,0 +1,52 @@
+"""The pages' words: everything has a Chinese text, every code a name."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from services.intake import words
+from services.intake.application import Entry
+from shared.events.payload import FIELD_CLASSES, PartyRole
+from shared.parameters import load_checklist_items, load_return_codes
+from shared.web import i18n
+
+PACKAGE = Path(__file__).parents[3] / "services" / "intake"
+SHARED = Path(i18n.__file__).parent / "locale"
+
+
+def test_every_text_has_a_chinese_one() -> None:
+    assert [str(found) for found in i18n.untranslated(PACKAGE, [SHARED])] == []
+
+
+def test_everything_that_is_shown_has_a_name() -> None:
+    assert set(words.FIELDS) == set(FIELD_CLASSES)
+    assert set(words.ROLES) == {role.value for role in PartyRole}
+
+
+def test_items_and_reasons_are_told_in_the_readers_language() -> None:
+    i18n.load([SHARED, PACKAGE / "locale"])
+    for language, name, why in (
+        ("zh-CN", "身份证人像面", "手机：手机号码格式有误 · 请填写 11 位手机号码"),
+        ("en", "ID card, portrait side", "Mobile: Mobile number has the wrong form"),
+    ):
+        with i18n.in_language(language):
+            assert words.item_name("id_front") == name
+            assert words.reason("MOBILE_FORM", "mobile").startswith(why)
+            assert all(words.item_name(code) != code for code in load_checklist_items().items)
+            assert all(words.reason(code, None) != code for code in load_return_codes().codes)
+
+
+def test_a_line_of_the_history_names_who_and_what() -> None:
+    i18n.load([SHARED, PACKAGE / "locale"])
+    at = datetime(2026, 10, 12, tzinfo=UTC)
+    entry = Entry(at, "staff:A1", "paper_received", {"item": "id_front", "number": "7"})
+    with i18n.in_language("en"):
+        told = words.happening(entry, {"A1": "Lin"})
+    assert (told["title"], told["actor"]) == ("Paper received", "Lin")
+    assert told["detail"] == "ID card, portrait side · 7"
+    wanted = Entry(at, "intake", "material_requested", {"items": [{"item": "id_back"}]})
+    with i18n.in_language("zh-CN"):
+        told = words.happening(wanted, {})
+    assert (told["title"], told["actor"]) == ("要求补件", "系统自动")
+    assert told["detail"] == "身份证国徽面"
