@@ -1,0 +1,96 @@
+"""Every route of every service says who may enter; nothing is open because somebody forgot."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from deploy.secret_files import make_secrets
+from shared.events.catalog import SERVICES
+from shared.settings import Environment, Settings
+from shared.web import Permission, Scope, routes_without_permission
+from shared.web.access import declared_access
+from shared.web.navigation import SECTIONS
+from shared.web.permissions import GRANTS
+
+# Looking for a person is a POST so that what is looked for stands in no address and no log.
+SEARCHES = {"POST /intake/api/v1/searches", "POST /intake/applications/search"}
+PUBLIC = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /internal/quiet"}
+
+
+def build(service: str, folder: Path) -> FastAPI:
+    """The service as it is deployed; nothing is connected before it is started."""
+    secrets = folder / "secrets"
+    make_secrets(secrets)
+    settings = Settings(
+        service=service,
+        environment=Environment.TEST,
+        kafka_bootstrap="127.0.0.1:1",
+        postgres_dsn="postgresql://127.0.0.1:1",
+        secrets_dir=secrets,
+        documents_url=folder.as_uri(),
+        clock_file=folder / "clock",
+        identity_url="http://127.0.0.1:1",
+        bureau_url="http://127.0.0.1:1",
+        watchlist_url="http://127.0.0.1:1",
+        sms_url="http://127.0.0.1:1",
+        app_message_url="http://127.0.0.1:1",
+        smtp_host="127.0.0.1",
+    )
+    app: FastAPI = importlib.import_module(f"services.{service}.app").build(settings)
+    return app
+
+
+@pytest.fixture(params=SERVICES)
+def service(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def test_every_route_declares_a_permission_or_that_it_is_public(
+    service: str, tmp_path: Path
+) -> None:
+    app = build(service, tmp_path)
+    assert routes_without_permission(app) == []
+    declared = declared_access(app)
+    pages = [route for route in declared if f" /{service}" in route]
+    assert len(pages) > 5, "the test sees the service's routes"
+
+
+def test_what_is_public_is_known_by_name(service: str, tmp_path: Path) -> None:
+    app = build(service, tmp_path)
+    public = {route for route, demand in declared_access(app).items() if "public:" in demand}
+    own = {
+        "intake": {
+            "GET /sign-in",
+            "POST /sign-in",
+            "POST /sign-out",
+            "GET /intake/api/v1/keys",  # the office's public key, to which partners seal
+        }
+    }
+    assert public == PUBLIC | own.get(service, set())
+
+
+def test_every_change_needs_more_than_to_look(service: str, tmp_path: Path) -> None:
+    looks = {one.value for one in Permission if one.value.split(".")[1] in {"view", "export"}}
+    for route, demand in declared_access(build(service, tmp_path)).items():
+        methods = route.split()[0].split(",")
+        if {"GET", "HEAD"} & set(methods) or route in SEARCHES:
+            continue
+        if not demand.startswith("public:"):
+            assert demand.split("@")[0] not in looks, route
+
+
+def test_whoever_sees_a_link_of_the_side_bar_may_follow_it(service: str, tmp_path: Path) -> None:
+    declared = declared_access(build(service, tmp_path))
+    for entry in [entry for section in SECTIONS for entry in section.entries]:
+        if not entry.href.startswith(f"/{service}/"):
+            continue
+        permission, scope = declared[f"GET {entry.href}"].split("@")
+        for role, granted in GRANTS.items():
+            if entry.permission in granted:
+                reach = granted.get(Permission(permission), 0)
+                assert reach >= Scope[scope.upper()], f"{role} on {entry.href}"
