@@ -20,6 +20,7 @@ demo: $(STAMP) ## Run ten working days of the office, then the clock to the end
 	@.venv/bin/banka demo
 
 test: $(STAMP) ## Unit, contract, integration, end to end, small faults, pages
+	@sh deploy/browser.sh
 	@$(PYTHON_BIN) -m pytest
 
 test-compose: $(STAMP) ## Bring up the deployment in Docker, run the demo's day against it

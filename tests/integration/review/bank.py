@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -239,7 +239,7 @@ class Bank:
             source=source("intake"),
             subject=subject,
             time=self.now,
-            recorded_time=self.now,
+            recorded_time=datetime.now(UTC),
             sequence=self.sequences[(payload.topic, subject)],
             state_version=version,
             correlation_id=new_id(),

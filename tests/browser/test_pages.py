@@ -1,0 +1,57 @@
+"""Every page in both languages: for people without a mouse or good eyes, on narrow screens, and
+without a word to anybody outside."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.conftest import Enter, screenshots
+from tests.browser.town import TUESDAY, Town
+from tests.browser.watching import NARROW, Watched
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+# page -> (who looks, address); what is in braces is an application of the town
+PAGES = {
+    "board": ("manager", "/reporting/board"),
+    "applications": ("manager", "/reporting/applications"),
+    "timeline": ("manager", "/reporting/applications/{posted}"),
+    "timeline-owing": ("assistant", "/reporting/applications/{owing}"),
+    "daily": ("manager", f"/reporting/reports/daily/{TUESDAY.date()}"),
+    "figure": ("manager", f"/reporting/reports/daily/{TUESDAY.date()}/figures/submitted"),
+    "archive": ("manager", "/reporting/reports"),
+    "queue": ("reviewer", "/review/queue"),
+    "case": ("reviewer", "/review/cases/{middling}"),
+    "held": ("compliance", "/review/cases/{watched}"),
+    "messages": ("manager", "/notify/messages"),
+    "nowhere": ("manager", "/reporting/applications/nobody"),
+}
+LANGUAGES = ("zh-CN", "en")
+
+
+def address(town: Town, page: str) -> str:
+    ids = {name: one.application_id for name, one in town.applicants.items()}
+    return PAGES[page][1].format(**ids)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("page", PAGES)
+async def test_a_page_is_sound(town: Town, enter: Enter, page: str, language: str) -> None:
+    watched = await enter(PAGES[page][0], language)
+    await watched.show(address(town, page), status=404 if page == "nowhere" else 200)
+    await picture(watched, f"{page}-{language}")
+    assert await watched.faults(language, town.names) == []
+    await watched.page.evaluate("document.documentElement.dataset.bsTheme = 'dark'")
+    assert await watched.faults(language, town.names) == [], "in the dark"
+    await watched.page.set_viewport_size(NARROW)
+    await picture(watched, f"{page}-{language}-narrow")
+    wide = await watched.page.evaluate("document.scrollingElement.scrollWidth")
+    assert wide <= NARROW["width"], "scrolls sideways"
+    assert await watched.faults(language, town.names) == [], "on a narrow screen"
+
+
+async def picture(watched: Watched, name: str) -> None:
+    """A picture of the whole page, where somebody wants to look at it."""
+    folder = screenshots()
+    if folder:
+        await watched.page.screenshot(path=folder / f"{name}.png", full_page=True)

@@ -1,0 +1,89 @@
+"""The sign-in page and the shared components, in a browser before the sample app."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import uvicorn
+from playwright.async_api import Browser, expect
+
+from tests.browser.sample import make_app
+from tests.browser.test_pages import picture
+from tests.browser.watching import NARROW, Watched
+from tests.eventually import eventually
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+PEOPLE = {"林晓岚", "周启明", "沈佩", "丁一"}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visitor(browser: Browser, tmp_path: Path) -> AsyncIterator[Watched]:
+    """Somebody who has not signed in, before the sample app on a free port."""
+    config = uvicorn.Config(make_app(tmp_path), port=0, log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+
+    async def started() -> bool:
+        return server.started
+
+    await eventually(started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    watched = await Watched.open(browser, f"http://127.0.0.1:{port}")
+    yield watched
+    await watched.context.close()
+    server.should_exit = True
+    await serving
+
+
+async def test_signing_in_leads_to_what_was_wanted_and_out_again(visitor: Watched) -> None:
+    page = await visitor.show("/sample/components?sort=-number")
+    await expect(page).to_have_title("登录 · 办卡")
+    await picture(visitor, "sign-in-zh-CN")
+    assert await visitor.faults("zh-CN", PEOPLE) == []
+    await expect(page.locator("#username")).to_be_focused()
+    await page.keyboard.type("A0101")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type("wrong")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("不正确")
+    visitor.complaints.clear()  # of the status 401
+    await page.get_by_label("密码").fill("A0101")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(f"{visitor.origin}/sample/components?sort=-number")
+    await page.locator("details.menu summary").click()
+    await page.get_by_role("button", name="退出").click()
+    await expect(page.locator("#username")).to_be_visible()
+    await page.goto(visitor.origin + "/sample/components")
+    await expect(page).to_have_url(f"{visitor.origin}/sign-in?next=/sample/components")
+    visitor.assert_clean()
+
+
+async def test_signing_in_never_leads_to_another_host(visitor: Watched) -> None:
+    page = await visitor.show("/sign-in?next=//elsewhere.example/sample")
+    await page.get_by_label("用户名").fill("A0101")
+    await page.get_by_label("密码").fill("A0101")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(lambda url: "sign-in" not in url)
+    assert page.url.startswith(visitor.origin + "/")
+    assert visitor.foreign == []
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+async def test_every_component_is_sound(visitor: Watched, language: str) -> None:
+    page = await visitor.show(f"/sign-in?lang={language}&next=/sample/components")
+    await page.locator("#username").fill("A0101")
+    await page.locator("#password").fill("A0101")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("[data-chart]").first).to_have_attribute("data-drawn", "1")
+    await picture(visitor, f"components-{language}")
+    faults = await visitor.faults(language, PEOPLE)
+    # the sample's own words are Chinese in every language
+    assert [one for one in faults if not one.startswith("Chinese in English")] == []
+    await page.set_viewport_size(NARROW)
+    assert await page.evaluate("document.scrollingElement.scrollWidth") <= NARROW["width"]
+    visitor.assert_clean()

@@ -1,0 +1,120 @@
+"""A browser that is watched: whom it asks, what it complains of, and how its pages are made.
+
+async with Watched.open(browser, town.url) as watched:
+    await watched.page.goto(...)
+    watched.assert_clean()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    Request,
+    ViewportSize,
+)
+
+WIDE: ViewportSize = {"width": 1360, "height": 900}
+NARROW: ViewportSize = {"width": 390, "height": 844}
+# A name of any other host is refused before it is looked up, also what the browser asks for itself.
+ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+_AUDIT = (Path(__file__).parent / "audit.js").read_text(encoding="utf-8")
+# A page that breaks its own policy says so in an event; it is turned into a complaint.
+_POLICY = """
+addEventListener("securitypolicyviolation", (event) => {
+  console.error(`policy: ${event.violatedDirective} forbids ${event.blockedURI || "inline"}`);
+});
+"""
+
+
+@dataclass
+class Watched:
+    """One browser window, as one member of staff has it."""
+
+    context: BrowserContext
+    page: Page
+    origin: str
+    foreign: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    @classmethod
+    async def open(
+        cls, browser: Browser, origin: str, *cookies: dict[str, str], language: str = "zh-CN"
+    ) -> Watched:
+        """A window that has not been anywhere; whoever opens it closes its context."""
+        context = await browser.new_context(
+            viewport=WIDE, reduced_motion="reduce", locale=language, accept_downloads=True
+        )
+        await context.add_cookies(cookies)  # type: ignore[arg-type]
+        await context.add_init_script(_POLICY)
+        watched = cls(context, await context.new_page(), origin)
+        context.on("request", watched._note)
+        watched.page.on("console", watched._hear)
+        watched.page.on("pageerror", watched._break)
+        return watched
+
+    def _note(self, request: Request) -> None:
+        asked, ours = urlsplit(request.url), urlsplit(self.origin)
+        if (asked.scheme, asked.netloc) != (ours.scheme, ours.netloc) and asked.scheme != "data":
+            self.foreign.append(request.url)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.text} at {self.page.url}")
+
+    def _break(self, error: Error) -> None:
+        self.complaints.append(f"{error.message} at {self.page.url}")
+
+    def assert_clean(self) -> None:
+        """Nothing was asked of another host and nothing broke, since the last time."""
+        foreign, complaints = self.foreign[:], self.complaints[:]
+        self.foreign.clear()
+        self.complaints.clear()
+        assert not foreign, f"asked of another host: {foreign}"
+        assert not complaints, f"complained: {complaints}"
+
+    async def show(self, path: str, *, status: int = 200) -> Page:
+        """Open a page of ours and wait until its scripts have run."""
+        answer = await self.page.goto(self.origin + path, wait_until="load")
+        assert answer is not None
+        assert answer.status == status, f"{path}: {answer.status}"
+        if status != 200:
+            self.complaints.clear()  # the browser complains of the status itself
+        return self.page
+
+    async def faults(self, language: str, names: Iterable[str] = ()) -> list[str]:
+        """What is wrong with the page for people who do not see it, or do not use a mouse."""
+        found: list[str] = await self.page.evaluate(
+            f"(asked) => ({_AUDIT})(asked.language, asked.names)",
+            {"language": language, "names": sorted(names)},
+        )
+        return found
+
+    async def tab_to(self, selector: str, *, most: int = 120) -> None:
+        """Press Tab until this element has the focus, as somebody without a mouse does. Each stop
+        on the way must be seen."""
+        page = self.page
+        for _ in range(most):
+            await page.keyboard.press("Tab")
+            stop = await page.evaluate(
+                """(selector) => {
+                  const it = document.activeElement;
+                  const look = getComputedStyle(it);
+                  const ring = look.outlineStyle !== "none" && parseFloat(look.outlineWidth) > 0;
+                  const seen = ring || look.boxShadow !== "none";
+                  return { there: it.matches(selector), seen, is: it.outerHTML.slice(0, 120) };
+                }""",
+                selector,
+            )
+            assert stop["seen"] or stop["is"].startswith("<body"), f"focus unseen: {stop['is']}"
+            if stop["there"]:
+                return
+        raise AssertionError(f"{selector} is not reached by the keyboard on {page.url}")
