@@ -28,7 +28,12 @@ from services.intake.form import ApplicationForm, FormCorrection, PartyForm
 from services.intake.rules import Examination, examine
 from services.intake.store import Answer, ApplicationStore, Standing
 from shared.calendar import CalendarEndsError, business_day
-from shared.documents import DocumentMissingError, DocumentRefusedError, DocumentStore
+from shared.documents import (
+    DocumentMissingError,
+    DocumentRefusedError,
+    DocumentStore,
+    StoredDocument,
+)
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, ApplicantType, Channel, Party, PartyRole
 from shared.identifiers import new_id
@@ -233,7 +238,7 @@ class Desk:
         if issued_on is not None and issued_on > business_day(self._service.clock.now()):
             raise Problem(422, "issued-in-future", "A paper cannot be issued in the future")
         async with self._plainly():
-            stored = await self.store_document(app, content)
+            stored = await self.store_document(await self.keys_of(app), content)
             async with self._transaction(viewer.actor, remember) as tx:
                 app = await self._load(tx, viewer, application_id)
                 document, effects = applications.receive(
@@ -407,18 +412,15 @@ class Desk:
             partner_reference=reference,
         )
 
-    async def store_document(self, app: Application, content: bytes) -> StoredPaper:
-        """Keep a paper's bytes under the keys of who will hold the card. Raises
-        DocumentRefusedError, KeyUnavailableError."""
+    async def keys_of(self, app: Application) -> PartyKeys:
+        """The keys of who will hold the card. Raises KeyUnavailableError."""
         vault = await self._open_vault()
-        keys = await vault.party_keys(app.holder.party_id, app.application_id)
-        return await self.store_under(keys, content)
+        return await vault.party_keys(app.holder.party_id, app.application_id)
 
-    async def store_under(self, keys: PartyKeys, content: bytes) -> StoredPaper:
-        """Keep a paper's bytes under these keys."""
+    async def store_document(self, keys: PartyKeys, content: bytes) -> StoredDocument:
+        """Keep a paper's bytes under these keys. Raises DocumentRefusedError."""
         documents = await self._open_documents()
-        stored = await documents.put(keys, content)
-        return StoredPaper(stored.sha256, stored.media_type, stored.size)
+        return await documents.put(keys, content)
 
     async def submit_in(
         self, conn: Any, app: Application, actor: str, now: datetime
@@ -549,8 +551,7 @@ class Desk:
         """A remark about somebody is personal data too."""
         if not text.strip():
             return ""
-        vault = await self._open_vault()
-        keys = await vault.party_keys(app.holder.party_id, app.application_id)
+        keys = await self.keys_of(app)
         return str(keys.seal(NOTE_CLASS, NOTE_FIELD, text.strip()[:2000]))
 
     async def _region(self, viewer: Viewer, form: ApplicationForm) -> str:
@@ -650,17 +651,8 @@ class _Raced(Exception):
     """The same request was faster."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredPaper:
-    """What is known of a paper's bytes."""
-
-    sha256: str
-    media_type: Any
-    size: int
-
-
 def new_document(
-    app: Application, item: str, stored: StoredPaper, issued_on: date | None, now: datetime
+    app: Application, item: str, stored: StoredDocument, issued_on: date | None, now: datetime
 ) -> Document:
     """A paper with the office's running number."""
     return Document(

@@ -26,7 +26,7 @@ from shared.messaging import Effect, Fact, Inbound, InboundEvent, InboundProblem
 from shared.messaging.errors import Rejected
 from shared.parameters import load_checklist_items, load_return_codes
 from shared.privacy.jwe import JweError, OfficeKeys
-from shared.privacy.vault import KeyUnavailableError
+from shared.privacy.vault import KeyUnavailableError, PartyKeys
 from shared.web.problems import pointer_of
 
 APP = "mobile-app"
@@ -148,7 +148,7 @@ class Reception:
         )
         actor = f"partner:{event.partner}"
         effects = applications.begin(app, start, actor, now)
-        effects += await self._file(app, papers, actor, now)
+        effects += await self._file(app, sealed.keys[app.holder.role], papers, actor, now)
         effects += await self._desk.submit_in(conn, app, actor, now)
         return await self._answer(conn, app, event, effects, applied=True)
 
@@ -160,7 +160,8 @@ class Reception:
         app = await self._known(conn, event.partner, data.reference)
         if problems:
             raise Rejected(*problems)
-        effects = await self._file(app, papers, f"partner:{event.partner}", now)
+        keys = await self._desk.keys_of(app)
+        effects = await self._file(app, keys, papers, f"partner:{event.partner}", now)
         applied = bool(effects)
         effects += await self._desk.recheck(conn, app, now)
         return await self._answer(conn, app, event, effects, applied=applied)
@@ -247,11 +248,16 @@ class Reception:
         return papers
 
     async def _file(
-        self, app: Application, papers: Sequence[tuple[str, bytes]], actor: str, now: datetime
+        self,
+        app: Application,
+        keys: PartyKeys,
+        papers: Sequence[tuple[str, bytes]],
+        actor: str,
+        now: datetime,
     ) -> list[Effect]:
         effects: list[Effect] = []
         for item, content in papers:
-            stored = await self._desk.store_document(app, content)
+            stored = await self._desk.store_document(keys, content)
             _, more = applications.receive(
                 app, new_document(app, item, stored, None, now), actor, now
             )

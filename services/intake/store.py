@@ -338,6 +338,8 @@ async def standing_of(
         person,
         application_id,
     )
+    if not rows:  # a newcomer
+        return Standing()
     papers = await conn.fetch(
         "SELECT item, coalesce(issued_on, received_at::date) AS day FROM document"
         " WHERE application_id = ANY ($1)",

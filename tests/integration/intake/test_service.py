@@ -299,6 +299,32 @@ async def test_an_approval_finds_the_customer_gone(office: Office) -> None:
     assert "card.ordered" not in types
 
 
+async def test_withdrawing_and_deciding_at_once_ends_in_one_state(office: Office) -> None:
+    customers = [await office.handed_over() for _ in range(12)]
+    limit = {"minor": 1_000_000}
+
+    async def decide(customer: Customer) -> None:
+        kinds = (review.ChecksCompleted, review.ApplicationApproved)
+        await office.review_says(customer, *kinds, **decision(), limit=limit)
+
+    await asyncio.gather(
+        *(decide(customer) for customer in customers),
+        *(office.withdraw(customer) for customer in customers),
+    )
+
+    async def ended() -> bool:
+        states = [await office.state(customer) for customer in customers]
+        return set(states) <= {"withdrawn", "card_producing"}
+
+    await eventually(ended)
+    for customer in customers:
+        types = await office.types(customer)
+        asked = "application.withdrawal-requested" in types
+        assert ("card.ordered" in types) is (await office.state(customer) == "card_producing")
+        assert ("application.withdrawn" in types) is asked
+        assert ("card.ordered" in types) is not asked
+
+
 async def test_it_is_too_late_once_the_card_is_ordered(office: Office) -> None:
     customer = await office.approved()
     await office.until(customer, "card_producing")
