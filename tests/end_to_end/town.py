@@ -1,0 +1,204 @@
+"""All of banka as processes on a real broker and database, with a stepped clock and made-up people:
+what the end-to-end and the fault tests play with."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import asyncpg
+import httpx
+
+from deploy.demo.handed_in import PURPOSE, party_form
+from deploy.demo.mobile_app import PARTNER, MobileApp, fetch_keys
+from deploy.demo.people import Crowd, Person
+from deploy.demo.records import read_records
+from deploy.demo.run import ORGANISATION, PARTNERS
+from deploy.demo.site import Clockwork, Site
+from deploy.local import Stack
+from deploy.partner_link import settings_for
+from deploy.processes import GATEWAY, Office, running
+from deploy.provision import database_of, provision
+from deploy.runtime import CHECKOUT
+from deploy.secret_files import make_channels
+from shared.clock import SteppedClock, format_instant, step_clock
+from shared.events import catalog, lifecycle
+
+MORNING = datetime(2026, 10, 12, 1, 30, tzinfo=UTC)  # a Monday, 9:30 in Shanghai
+BRANCHES = {"1101": "11", "3101": "31", "4401": "44", "3201": "32", "3301": "33", "5101": "51"}
+PAPERS = ("application_form_signed", "id_front", "id_back", "work_proof", "income_proof")
+APPLICATIONS = "banka.applications"
+
+# What must stay as it is when everything is delivered a second time.
+_CONTENT = {
+    "intake": ("application", "document", "application_history", "messaging.event_log"),
+    "review": ("review_case", "decision", "messaging.event_log", "messaging.call"),
+    "notify": ("application", "message", "messaging.event_log", "messaging.call"),
+    "reporting": ("projection.application", "projection.event", "messaging.event_log"),
+}
+
+
+@dataclass(slots=True)
+class Town:
+    """The running office and everybody around it."""
+
+    stack: Stack
+    office: Office
+    site: Site
+    clockwork: Clockwork
+    app: MobileApp
+    crowd: Crowd
+    chance: Random
+
+    @property
+    def gateway(self) -> str:
+        return self.site.gateway
+
+    def person(self, branch: str, **wishes: Any) -> Person:
+        """Somebody who lives and works where the branch is, so that no paper is missing."""
+        region = BRANCHES[branch]
+        return self.crowd.make(region, work_region=region, **wishes)
+
+    def form(self, branch: str, person: Person) -> dict[str, Any]:
+        """A salaried applicant's form for the standard card."""
+        return {
+            "branch": branch,
+            "product": "standard",
+            "applicant_type": "salaried",
+            "channel": "counter",
+            "parties": [party_form("applicant", person)],
+            "consent": {"signed_at": format_instant(self.clockwork.now), "purpose": PURPOSE},
+        }
+
+    async def apply(self, reference: str, person: Person, branch: str) -> str:
+        """Hand in a complete application through the app; gives the event's id."""
+        papers = [(item, picture(f"{item} {reference}")) for item in PAPERS]
+        return await self.app.submit(reference, self.form(branch, person), papers)
+
+    async def settle(self) -> None:
+        """Wait until nothing is on its way at this business time."""
+        await self.clockwork.settle()
+
+    async def contents(self) -> dict[str, str]:
+        """{service.table: rows and a digest of them}, to compare before and after."""
+        found = {}
+        for service, tables in _CONTENT.items():
+            conn = await asyncpg.connect(self.stack.superuser_url(database_of(service)))
+            try:
+                for table in tables:
+                    found[f"{service}.{table}"] = await conn.fetchval(
+                        "SELECT count(*) || ' ' ||"
+                        " coalesce(md5(string_agg(line, '' ORDER BY line)), '')"
+                        f" FROM (SELECT t::text AS line FROM {table} t) rows"
+                    )
+            finally:
+                await conn.close()
+        return found
+
+
+def picture(text: str) -> bytes:
+    """A small PNG that no other paper equals."""
+    return b"\x89PNG\r\n\x1a\n" + text.encode() + b"\x00\x00\x00\x00IEND\xaeB`\x82"
+
+
+@asynccontextmanager
+async def open_town(stack: Stack, *, opens: datetime = MORNING) -> AsyncIterator[Town]:
+    """Everything, running and ready; the organisation is loaded."""
+    make_channels(stack.secrets_dir)
+    await provision(stack)
+    clock_file = stack.folder / "clock"
+    step_clock(clock_file, opens)
+    environment = {"BANKA_ENVIRONMENT": "test", "BANKA_CLOCK_FILE": str(clock_file)}
+    async with (
+        running(stack, extra_env=environment) as office,
+        httpx.AsyncClient(trust_env=False, timeout=30) as client,
+    ):
+        await load_organisation(office)
+        site = Site(
+            stack=stack,
+            gateway=office.url(GATEWAY),
+            machines={name: office.url(name) for name in (*catalog.SERVICES, PARTNERS)},
+            credit_systems=office.url("credit-systems"),
+            message_gateways=office.url("message-gateways"),
+            clock_file=clock_file,
+        )
+        clockwork = Clockwork(site, client, opens)
+        await clockwork.settle()
+        keys = await fetch_keys(site.gateway)
+        chance = Random(7)
+        settings, clock = settings_for(stack, PARTNER), SteppedClock(clock_file)
+        async with MobileApp.open(settings, keys, clock) as app:
+            crowd = Crowd(chance, opens.date())
+            yield Town(stack, office, site, clockwork, app, crowd, chance)
+
+
+async def load_organisation(office: Office) -> None:
+    """Branches and staff of the demo."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.intake",
+        "organisation",
+        str(ORGANISATION),
+        cwd=CHECKOUT,
+        env=office.environment("intake"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+
+
+async def check_agreement(town: Town, expected: int) -> None:
+    """Every application has one state, the same in all four services and by the topic itself;
+    what lies in the logs lies on the topics; nothing is parked; no message went out twice."""
+    records = await read_records(town.stack)
+    states: dict[str, str] = {}
+    versions: dict[str, int] = {}
+    for record in records.of(APPLICATIONS):
+        subject = record.envelope.subject
+        step = lifecycle.advance(
+            states.get(subject), record.envelope.type, into=record.data.get("state")
+        )
+        states[subject] = step.state.value
+        if step.moves:
+            versions[subject] = versions.get(subject, 0) + 1
+            assert record.envelope.state_version == versions[subject]
+    assert len(states) == expected
+    for service in catalog.SERVICES:
+        assert records.states[service] == states, service
+    on_topics: dict[tuple[str, str], int] = {}
+    for record in records.events:
+        if record.envelope.source.startswith("/banka/"):
+            place = (record.topic, record.envelope.type)
+            on_topics[place] = on_topics.get(place, 0) + 1
+    assert on_topics == dict(records.logs)
+    assert not any(records.parked.values()), records.parked
+    assert not records.dead_letters
+    assert not records.unreadable
+    receipts = (await town.clockwork.client.get(f"{town.site.message_gateways}/receipts")).json()
+    assert sum(channel["taken"] for channel in receipts["channels"].values()) > 0
+    assert receipts["repeated"] == []  # no message went out twice
+
+
+async def raw_rows(stack: Stack, database: str) -> AsyncIterator[tuple[str, str]]:
+    """(table, row as text) of everything in a database but the servers' own tables."""
+    conn = await asyncpg.connect(stack.superuser_url(database))
+    try:
+        tables = await conn.fetch(
+            "SELECT format('%I.%I', table_schema, table_name) AS name"
+            " FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
+            " AND table_schema NOT IN ('pg_catalog', 'information_schema')"
+        )
+        for table in tables:
+            rows = await conn.fetch(f"SELECT t::text AS line FROM {table['name']} t")
+            for row in rows:
+                yield f"{database}.{table['name']}", row["line"]
+    finally:
+        await conn.close()
