@@ -142,12 +142,13 @@ class CardOut(BaseModel):
 
 
 class ApplicationOut(BaseModel):
-    """An application as this caller may see it."""
+    """An application as this caller may see it. state_version, state_since: not for channels, which
+    would see review at work by them."""
 
     application_id: str
     application_number: str
     state: str
-    state_version: int
+    state_version: int | None
     state_since: datetime | None
     branch: str
     region: str
@@ -174,12 +175,12 @@ class ApplicationOut(BaseModel):
 
 
 class RowOut(BaseModel):
-    """One application of a list."""
+    """One application of a list. state_since: not for channels."""
 
     application_id: str
     application_number: str
     state: str
-    state_since: datetime
+    state_since: datetime | None
     branch: str
     region: str
     channel: str
@@ -354,7 +355,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
         wanted = store.Filter(
             branches=viewer.branch_list,
             branch=branch or None,
-            state=state or None,
+            states=_states_shown_as(state, viewer) if state else None,
             product=product or None,
             number=number or None,
         )
@@ -486,6 +487,13 @@ def shown_state(app: Application, viewer: Viewer) -> str:
     return str(outside_state(app.state) if viewer.client else app.state)
 
 
+def _states_shown_as(state: str, viewer: Viewer) -> list[str]:
+    """The states that this caller knows by that name: filtering by a hidden one would tell it."""
+    if not viewer.client:
+        return [state]
+    return [one.value for one in State if outside_state(one).value == state]
+
+
 def line_out(line: Line) -> LineOut:
     """A line of the checklist."""
     return LineOut(
@@ -533,7 +541,7 @@ def row_out(row: store.Row, viewer: Viewer) -> RowOut:
         application_id=row.application_id,
         application_number=row.application_number,
         state=str(state),
-        state_since=row.state_since,
+        state_since=None if viewer.client else row.state_since,
         branch=row.branch,
         region=row.region,
         channel=row.channel,
@@ -555,8 +563,8 @@ def application_out(
         application_id=app.application_id,
         application_number=scope.application_number,
         state=shown_state(app, viewer),
-        state_version=app.state_version,
-        state_since=app.state_since,
+        state_version=None if viewer.client else app.state_version,
+        state_since=None if viewer.client else app.state_since,
         branch=scope.branch,
         region=scope.region,
         channel=scope.channel,

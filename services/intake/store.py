@@ -426,7 +426,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a list shall hold. `branches` None: all. `ids`: only these."""
+    """What a list shall hold. `branches` None: all. `ids`: only these. `states`: any of these."""
 
     branches: list[str] | None
     branch: str | None = None
@@ -434,6 +434,7 @@ class Filter:
     product: str | None = None
     number: str | None = None
     ids: list[str] | None = None
+    states: list[str] | None = None
 
 
 _COLUMNS = (
@@ -445,6 +446,7 @@ _NARROWED = (
     " AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR product = $4)"
     " AND ($5::text IS NULL OR application_number = $5)"
     " AND ($6::text[] IS NULL OR application_id = ANY ($6))"
+    " AND ($7::text[] IS NULL OR state = ANY ($7))"
 )
 
 
@@ -459,6 +461,7 @@ async def list_applications(
         wanted.product,
         wanted.number,
         wanted.ids,
+        wanted.states,
     )
     total = await conn.fetchval(
         f"SELECT count(*) FROM application WHERE {_NARROWED}",  # noqa: S608 - our own text
@@ -466,7 +469,7 @@ async def list_applications(
     )
     rows = await conn.fetch(
         f"SELECT {_COLUMNS} FROM application WHERE {_NARROWED}"  # noqa: S608 - our own text
-        " ORDER BY created_at DESC, application_id DESC LIMIT $7 OFFSET $8",
+        " ORDER BY created_at DESC, application_id DESC LIMIT $8 OFFSET $9",
         *arguments,
         page_size,
         (page - 1) * page_size,

@@ -72,7 +72,13 @@ async def test_an_application_of_the_app_is_taken_and_its_progress_told(office: 
     await office.until(customer, "on_hold")
     path = f"/intake/api/v1/applications/{customer.application_id}"
     # a channel speaks to customers: it learns nothing of a case that rests
-    assert (await office.client("web-channel").get(path)).json()["state"] == "checking"
+    channel = office.client("web-channel")
+    seen = (await channel.get(path)).json()
+    assert (seen["state"], seen["state_version"], seen["state_since"]) == ("checking", None, None)
+    listing = path.removesuffix(f"/{customer.application_id}")
+    for state, count in (("checking", 1), ("on_hold", 0)):
+        wanted = {"state": state, "number": customer.number}
+        assert (await channel.get(listing, params=wanted)).json()["total"] == count
     await office.review_says(
         customer,
         review.ApplicationReleased,
