@@ -17,8 +17,10 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
+from typer.testing import CliRunner, Result
 
 from deploy import local, processes
+from deploy.cli import app as cli
 from deploy.demo.fates import TROUBLES, Message, Trouble, fate_of, messages
 from deploy.demo.mobile_app import MALFORMED, MobileApp, NoAnswerError
 from deploy.demo.partners import PARTNERS
@@ -26,6 +28,7 @@ from deploy.partner_cli import sealed
 from deploy.partner_link import settings_for
 from deploy.processes import Office
 from deploy.provision import provision
+from deploy.runtime import CHECKOUT
 from shared.clock import SteppedClock, parse_instant, step_clock
 from shared.events.catalog import source
 from shared.events.envelope import Envelope, EnvelopeError, decode, encode
@@ -214,6 +217,20 @@ class Bank:
 
         return await eventually(look)
 
+    async def heard(self, plan: list[Message]) -> None:
+        """Once intake has read all of the plan; the broker has it a little earlier."""
+        wanted = {(one.event_id, one.reference) for one in plan}
+
+        async def look() -> bool:
+            read = [
+                (one.envelope.id, json.loads(one.body)["reference"])
+                for one in self.intake.told
+                if one.envelope
+            ]
+            return wanted <= set(read) and sum(one in wanted for one in read) >= len(plan)
+
+        await eventually(look)
+
     async def live_until(self, end: datetime) -> list[datetime]:
         """Step from due moment to due moment as the demo does; gives the moments."""
         moments = []
@@ -291,6 +308,8 @@ async def test_partners_tell_each_cards_life_in_order_when_it_is_due(bank: Bank)
     cards = {number: await bank.intake.order(number, MORNING) for number in numbers.values()}
     moments = await bank.live_until(MORNING + timedelta(days=60))
     assert moments == sorted(moments)
+    for number, card_id in cards.items():
+        await bank.heard(planned(number, card_id))
     receipts = await bank.answered()
     for number, card_id in cards.items():
         plan = planned(number, card_id)
@@ -348,6 +367,7 @@ async def test_a_killed_partner_loses_nothing_and_tells_nothing_under_another_id
     assert number
     for number, card_id in cards.items():
         plan = planned(number, card_id)
+        await bank.heard(plan)
         told = as_planned(intake.of(card_id))
         expected = as_told(plan, card_id)
         assert sorted(set(told)) == sorted(set(expected))
@@ -456,3 +476,44 @@ def test_a_file_for_the_terminal_leaves_with_nothing_personal_in_clear(
     assert json.loads(keys.decrypt(done["parties"][0]["personal"])) == {"name": NAME}
     assert keys.decrypt_bytes(done["documents"][0]["content"]) == b"picture"
     assert (done["reference"], done["documents"][0]["item"]) == ("R-1", "id_front")
+
+
+async def test_from_the_terminal_the_example_is_sent_and_answered(
+    partners_stack: local.Stack, intake: Intake, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys.json"
+    office = OfficeKeys.from_secret(partners_stack.secret("office-key.json"))
+    keys.write_text(json.dumps(office.public_jwks()))
+    example = CHECKOUT / "docs/partner/application.json"
+
+    async def banka(*words: str) -> Result:
+        def run() -> Result:
+            return CliRunner().invoke(cli, ["partner", *words, "--name", partners_stack.name])
+
+        return await asyncio.to_thread(run)
+
+    said = await banka("send", str(example), "--keys", str(keys))
+    assert said.exit_code == 0, said.output
+    answer = json.loads(said.stdout)
+    assert answer["type"] == InboundAccepted.type
+    event_id = answer["data"]["partner_event_id"]
+    (told,) = [one for one in intake.told if one.envelope and one.envelope.id == event_id]
+    payload = PartnerApplicationSubmitted.model_validate_json(told.body)
+    sent = json.loads(example.read_text())["data"]["parties"][0]["personal"]
+    assert json.loads(office.decrypt(payload.parties[0].personal)) == sent
+
+    event = json.loads((example.parent / "withdrawal.json").read_text()) | {"id": event_id}
+    (tmp_path / "again.json").write_text(json.dumps(event))
+    said = await banka("send", str(tmp_path / "again.json"), "--keys", str(keys))
+    assert said.exit_code == 1
+    assert json.loads(said.stdout)["data"]["code"] == "SAME_ID_OTHER_BODY"
+
+    said = await banka("listen", "--no-follow")
+    lines = [json.loads(line) for line in said.stdout.splitlines()]
+    assert [line["type"] for line in lines if line["data"].get("partner_event_id") == event_id] == [
+        InboundAccepted.type,
+        InboundRejected.type,
+    ]
+    (tmp_path / "wrong.json").write_text("[]")
+    said = await banka("send", str(tmp_path / "wrong.json"), "--keys", str(keys))
+    assert isinstance(said.exception, local.StackProblem)
