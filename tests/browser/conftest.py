@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from deploy import local
 from shared.web.middleware import LANGUAGE_COOKIE
@@ -16,6 +16,8 @@ from tests.browser.chromium import find_chromium
 from tests.browser.town import Town, opened
 from tests.browser.watching import ONLY_HERE, WIDE, Watched
 from tests.stack import running
+
+expect.set_options(timeout=15_000)  # a busy machine is slow, not wrong
 
 Enter = Callable[..., Awaitable[Watched]]
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import openpyxl
 import pytest
-from playwright.async_api import Error, expect
+from playwright.async_api import Browser, Error, expect
 
-from services.reporting.words import category_name, event_words
+from services.reporting import words
 from shared.events import intake, review
 from shared.events.payload import Payload
-from shared.web.i18n import in_language
+from shared.web import i18n
+from shared.web.pages import LOCALE
 from tests.browser.conftest import Enter
 from tests.browser.test_pages import picture
 from tests.browser.town import TUESDAY, Town
@@ -109,8 +110,9 @@ async def test_a_timeline_tells_the_life_of_an_application(town: Town, enter: En
     )
     await expect(page.locator(".steps-track [aria-current=step]")).to_contain_text("已寄出")
     told = await page.locator(".timeline-title strong").all_inner_texts()
-    with in_language("zh-CN"):
-        newest_first = [event_words(kind.type)[0] for kind in _LIFE]
+    i18n.load([LOCALE, Path(words.__file__).parent / "locale"])
+    with i18n.in_language("zh-CN"):
+        newest_first = [words.event_words(kind.type)[0] for kind in _LIFE]
     assert [one for one in told if one in newest_first] == newest_first
     text = await page.locator("main").inner_text()
     assert NAME not in text
@@ -146,6 +148,7 @@ async def test_a_case_is_claimed_decided_and_signed_with_the_keyboard_alone(
     second = await enter("risk")
     await second.show("/review/queue?section=to_sign")
     await post_by_keyboard(second, f"a[href='{case}']")
+    await expect(second.page.locator("h1")).to_have_text(town.number("second"))
     await post_by_keyboard(second, "button[data-dialog-open=sign]")
     dialog = second.page.locator("dialog#sign")
     await expect(dialog).to_be_visible()
@@ -240,8 +243,8 @@ async def test_the_report_is_taken_home_as_a_workbook(
 
 
 async def test_an_assistant_reads_nothing_of_fraud_in_a_reason(town: Town, enter: Enter) -> None:
-    with in_language("zh-CN"):
-        neutral = category_name("internal")
+    with i18n.in_language("zh-CN"):
+        neutral = words.category_name("internal")
     assert neutral == "综合评估"
     page = await (await enter("assistant")).show(DAILY)
     text = await page.locator("main").text_content() or ""
@@ -279,17 +282,20 @@ async def test_the_side_bar_opens_on_a_narrow_screen(enter: Enter) -> None:
     await expect(page.locator("h1")).to_have_text("Review queue")
 
 
-async def test_the_watch_itself_sees_what_would_leave_the_machine(enter: Enter) -> None:
-    watched = await enter("ops")
-    page = await watched.show("/reporting/board")
-    refused = await page.evaluate(
-        "fetch('https://elsewhere.example/x').then(() => false, () => true)"
-    )
-    assert refused
-    with pytest.raises(Error, match="ERR_"):
-        await page.goto("https://elsewhere.example/")
-    with pytest.raises(AssertionError, match="elsewhere"):
+async def test_the_watch_itself_sees_what_would_leave_the_machine(
+    town: Town, browser: Browser
+) -> None:
+    watched = await Watched.open(browser, town.url, town.browser_cookie("ops"))
+    try:
+        page = await watched.show("/reporting/board")
         watched.assert_clean()
-    await page.goto("about:blank")
-    watched.foreign.clear()
-    watched.complaints.clear()
+        asked = "fetch('https://elsewhere.example/x').then(() => 'answered', () => 'refused')"
+        assert await page.evaluate(asked) == "refused"
+        with pytest.raises(AssertionError, match=r"connect-src.*elsewhere"):
+            watched.assert_clean()
+        with pytest.raises(Error, match="ERR_"):
+            await page.goto("https://elsewhere.example/")
+        with pytest.raises(AssertionError, match=r"another host: .*elsewhere"):
+            watched.assert_clean()
+    finally:
+        await watched.context.close()
