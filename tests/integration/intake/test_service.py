@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -412,6 +413,7 @@ async def test_a_card_that_nobody_ordered_is_refused(office: Office) -> None:
 
 async def test_nothing_personal_lies_anywhere_in_clear(office: Office) -> None:
     customer = await office.begun(office.customer(party={"mobile": "1390000"}))
+    await office.upload(customer, "work_proof", content=picture(f"{customer.id_number} {NAME}"))
     await office.submit(customer)
     path = f"{API}/applications/{customer.application_id}"
     mended = {"role": "applicant", "mobile": MOBILE, "email": EMAIL}
@@ -442,6 +444,10 @@ async def test_nothing_personal_lies_anywhere_in_clear(office: Office) -> None:
                     assert not any(secret in row["row"] for secret in secrets), name
         finally:
             await conn.close()
+    store = Path(office.settings.documents_url.removeprefix("file://"))
+    papers = [path.read_bytes() for path in store.rglob("*") if path.is_file()]
+    assert papers
+    assert not any(secret.encode() in paper for paper in papers for secret in secrets)
     rows = await office.fetch("SELECT convert_from(body, 'UTF8') AS b FROM messaging.event_log")
     assert rows
     assert not any(secret in row["b"] for row in rows for secret in secrets)
