@@ -90,7 +90,8 @@
     const text = walker.currentNode.textContent.trim();
     if (!text || !shown(element) || element.closest("script, style, [aria-hidden=true], .visually-hidden, .skip-link")) continue;
     const its = element.closest("[lang]").lang.slice(0, 2);
-    const plain = names.reduce((rest, name) => rest.replaceAll(name, ""), text);
+    // people's data are in no language: by name, or masked
+    const plain = names.reduce((rest, name) => rest.replaceAll(name, ""), text.replace(/[\u4e00-\u9fff]+\*+/g, ""));
     if (its === "zh" && /[A-Za-z]{2,} [A-Za-z]{2,} [A-Za-z]{2,}/.test(plain)) say(`English in Chinese: "${text}"`);
     if (its === "en" && /[\u4e00-\u9fff]/.test(plain)) say(`Chinese in English: "${text}"`);
     if (element.closest("[aria-disabled=true], :disabled, option")) continue;

@@ -1,12 +1,15 @@
 """A few working days of an office for the pages: people, branches, applications in every corner.
 
-Intake is played here by its events; review, notify and reporting are the real ones, as processes,
-and do their work on them.
+All services are the real ones, as processes. What happened on the days before is told by events in
+intake's name, on which review, notify and reporting do their work; intake itself has an assistant
+with a password, and what is done on its pages.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,8 +24,11 @@ from deploy import processes
 from deploy.demo.credit_systems import PURPOSE
 from deploy.local import Stack
 from deploy.provision import provision
+from deploy.runtime import CHECKOUT
+from services.intake.accounts import DEMO_PASSWORD
 from shared.clock import step_clock
 from shared.events import intake
+from shared.events.catalog import SERVICES
 from shared.events.lifecycle import advance
 from shared.events.payload import Payload
 from shared.identifiers import new_id
@@ -33,7 +39,15 @@ from tests.integration.review.bank import EMPLOYER, GOOD, NAME, Applicant, Bank,
 
 FRIDAY, MONDAY, TUESDAY = (datetime(2026, 11, day, 2, 0, tzinfo=UTC) for day in (6, 9, 10))
 TODAY = datetime(2026, 11, 11, 1, 5, tzinfo=UTC)  # a Wednesday, 09:05 in Shanghai
-PROCESSES = ("credit-systems", "message-gateways", "review", "notify", "reporting", "gateway")
+PROCESSES = ("credit-systems", "message-gateways", *SERVICES, "gateway")
+USERNAME, PASSWORD = "counter", DEMO_PASSWORD
+_ORGANISATION = """
+branches:
+  - {branch: "3101", name_zh: 滨江支行, name_en: Riverside, region: "31"}
+staff:
+  - {staff_id: A3101, username: counter, display_name: 何静怡, roles: [assistant],
+     branches: ["3101"], desk: assistant}
+"""
 BRANCHES = {
     "3101": ("滨江支行", "Riverside", "31"),
     "3102": ("古塔支行", "Old Tower", "31"),
@@ -71,7 +85,12 @@ class Town:
     @property
     def names(self) -> set[str]:
         """What is Chinese in every language: names of people and firms, and what they signed."""
-        return {name for name, _, _ in STAFF.values()} | {PURPOSE, EMPLOYER, f"{NAME[0]}***"}
+        return {name for name, _, _ in STAFF.values()} | {
+            "何静怡",
+            PURPOSE,
+            EMPLOYER,
+            f"{NAME[0]}***",
+        }
 
     def cookie(self, who: str) -> str:
         """The session of somebody who has signed in."""
@@ -196,6 +215,18 @@ class Town:
                 ),
             )
 
+    async def employ(self, folder: Path) -> None:
+        """Give intake a member of staff who signs in with a password."""
+        path = folder / "organisation.yaml"
+        path.write_text(_ORGANISATION, encoding="utf-8")
+        loading = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "services.intake", "organisation", str(path)),
+            cwd=CHECKOUT,
+            env=self.office.environment("intake"),
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        assert await loading.wait() == 0
+
     async def days(self) -> None:
         """From Friday to Tuesday; then it is Wednesday morning."""
         await self.open_doors()
@@ -262,5 +293,6 @@ async def opened(stack: Stack, clock_file: Path) -> AsyncIterator[Town]:
         settings = settings_of(stack, clock_file, systems)
         async with Bank.open(stack, settings, clock_file, systems, FRIDAY) as bank:
             town = Town(bank, office)
+            await town.employ(clock_file.parent)
             await town.days()
             yield town

@@ -1,0 +1,105 @@
+"""Intake's pages and its sign-in, from the counter to the checklist."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from shared.formats import make_synthetic_resident_id
+from tests.browser.test_pages import picture
+from tests.browser.town import PASSWORD, USERNAME, Town
+from tests.browser.watching import NARROW, WIDE, Watched
+from tests.integration.intake.office import EMPLOYER, HOME, MOBILE, NAME, OFFICE_PHONE, WORK
+from tests.integration.intake.office import picture as paper
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def counter(town: Town, browser: Browser) -> AsyncIterator[Watched]:
+    """An assistant who came in by the sign-in page."""
+    watched = await Watched.open(browser, town.url)
+    page = await watched.show("/")
+    await expect(page).to_have_url(f"{town.url}/sign-in?next=/reporting/board")
+    await page.get_by_label("用户名").fill(USERNAME)
+    await page.get_by_label("密码").fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("h1")).to_have_text("晨会看板")
+    yield watched
+    watched.assert_clean()
+    await watched.context.close()
+
+
+async def sound(watched: Watched, town: Town, name: str) -> None:
+    """The page as it stands, in both languages, light and dark, wide and narrow."""
+    page = watched.page
+    for language in ("en", "zh-CN"):
+        await page.locator(f".languages a[lang={language}]").click()
+        await expect(page.locator("html")).to_have_attribute("lang", language)
+        await picture(watched, f"{name}-{language}")
+        assert await watched.faults(language, town.names) == []
+        await page.evaluate("document.documentElement.dataset.bsTheme = 'dark'")
+        await page.set_viewport_size(NARROW)
+        await picture(watched, f"{name}-{language}-narrow")
+        assert await watched.faults(language, town.names) == [], "dark and narrow"
+        wide = await page.evaluate("document.scrollingElement.scrollWidth")
+        assert wide <= NARROW["width"], "scrolls sideways"
+        await page.set_viewport_size(WIDE)
+
+
+async def fill_in(page: Page) -> None:
+    """What an assistant types for a salaried customer."""
+    born = date(1985, 1, 1) + timedelta(days=random.randint(0, 3000))
+    typed = {
+        "name": NAME,
+        "id_number": make_synthetic_resident_id("31", born, random.randint(100, 899)),
+        "mobile": MOBILE,
+        "id_issued": "2019-03-01",
+        "id_expires": "2039-03-01",
+        "nationality": "CHN",
+        "home_address": HOME,
+        "employer": EMPLOYER,
+        "occupation": "工程师",
+        "work_address": WORK,
+        "office_phone": OFFICE_PHONE,
+        "monthly_income": "12000",
+        "consent_day": "2026-11-10",
+    }
+    for name, value in typed.items():
+        await page.locator(f"#{name}").fill(value)
+    await page.locator("#branch").select_option("3101")
+    await page.locator("#salutation").select_option("ms")
+
+
+async def test_an_application_is_taken_at_the_counter_and_its_papers_filed(
+    town: Town, counter: Watched
+) -> None:
+    page = counter.page
+    await page.get_by_role("link", name="受理与资料清单").click()
+    await sound(counter, town, "intake-list")
+    await page.get_by_role("link", name="新建申请").click()
+    await sound(counter, town, "intake-new")
+    await fill_in(page)
+    await page.locator("button[name=then][value=keep]").click()
+    checklist = page.locator("#checklist")
+    await expect(checklist).to_contain_text("待补充")
+    await expect(checklist).to_contain_text("已完成")
+    done = checklist.locator("progress")
+    before = int(await done.get_attribute("value") or "0")
+    await page.locator("#item").select_option("id_front")
+    file = {"name": "front.png", "mimeType": "image/png", "buffer": paper("front")}
+    await page.locator("#file").set_input_files(file)  # type: ignore[arg-type]
+    await expect(page.locator("[data-drop-files]")).to_contain_text("front.png")
+    await page.locator("form[enctype] button[type=submit]").click()
+    await expect(done).to_have_attribute("value", str(before + 1))
+    await sound(counter, town, "intake-application")
+    whole = await page.locator("body").inner_text()
+    assert NAME not in whole
+    assert MOBILE not in whole
+    await page.goto(f"{town.url}/intake/batches/new")
+    await sound(counter, town, "intake-batch")
