@@ -27,7 +27,7 @@
   }
   for (const name of ["for", "aria-labelledby", "aria-describedby", "aria-controls"]) {
     for (const element of document.querySelectorAll(`[${name}]`)) {
-      for (const id of element.getAttribute(name).split(/\s+/)) {
+      for (const id of element.getAttribute(name).trim().split(/\s+/)) {
         if (!ids.has(id)) say(`${name} leads nowhere`, element);
       }
     }

@@ -54,7 +54,7 @@ async def sound(watched: Watched, town: Town, name: str) -> None:
 
 async def fill_in(page: Page) -> None:
     """What an assistant types for a salaried customer."""
-    born = date(1985, 1, 1) + timedelta(days=random.randint(0, 3000))
+    born = date(1980, 1, 1) + timedelta(days=random.randint(0, 4000))
     typed = {
         "name": NAME,
         "id_number": make_synthetic_resident_id("31", born, random.randint(100, 899)),
