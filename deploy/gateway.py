@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import unquote
 
 import httpx
@@ -58,7 +59,13 @@ def build(upstreams: Mapping[str, str]) -> Starlette:
         async with httpx.AsyncClient(
             timeout=_TIMEOUT,
             trust_env=False,
-            limits=httpx.Limits(max_connections=200, max_keepalive_connections=50),
+            # one client serves everybody: a cookie that it kept would let one in as another
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            # given up before the service does so (after 5 s): a request that goes out on a
+            # connection which is just being closed would come back as a failure
+            limits=httpx.Limits(
+                max_connections=200, max_keepalive_connections=50, keepalive_expiry=2.0
+            ),
         ) as client:
             app.state.client = client
             yield

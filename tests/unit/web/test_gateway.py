@@ -1,0 +1,102 @@
+"""One origin for all services: who answers what, what passes, what a visitor leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from deploy.gateway import build, service_of
+from tests.eventually import eventually
+
+
+async def _told(request: Request) -> Response:
+    answer = JSONResponse({"path": request.url.path, "headers": dict(request.headers)})
+    answer.set_cookie("banka_session", "somebody")
+    answer.headers["Content-Security-Policy"] = "default-src 'none'"
+    return answer
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[httpx.AsyncClient]:
+    """The gateway before review, which is up, and notify, which is not."""
+    upstream = Starlette(routes=[Route("/{path:path}", _told)])
+    server = uvicorn.Server(uvicorn.Config(upstream, port=0, log_config=None, access_log=False))
+    serving = asyncio.create_task(server.serve())
+
+    async def started() -> bool:
+        return server.started
+
+    await eventually(started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    app = build({"review": f"http://127.0.0.1:{port}", "notify": "http://127.0.0.1:1"})
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://banka.test"
+        ) as client,
+    ):
+        yield client
+    server.should_exit = True
+    await serving
+
+
+@pytest.mark.parametrize(
+    ("path", "service"),
+    [
+        ("/review/queue", "review"),
+        ("/reporting/board", "reporting"),
+        ("/static/banka.css", "reporting"),
+        ("/sign-in", "intake"),
+        ("/sign-out", "intake"),
+        ("/internal/quiet", None),
+        ("/metrics", None),
+        ("/reviews", None),
+        ("//review/queue", None),
+        ("", None),
+    ],
+)
+def test_who_answers_a_path(path: str, service: str | None) -> None:
+    assert service_of(path) == service
+
+
+async def test_what_one_visitor_was_given_never_goes_out_for_another(
+    origin: httpx.AsyncClient,
+) -> None:
+    first = await origin.get("/review/queue")
+    assert "banka_session" in first.headers["set-cookie"]
+    origin.cookies.clear()  # another visitor, the same gateway
+    second = await origin.get("/review/queue")
+    assert "cookie" not in second.json()["headers"]
+
+
+async def test_nobody_says_of_themselves_where_they_come_from(origin: httpx.AsyncClient) -> None:
+    lies = {"X-Forwarded-For": "10.0.0.1", "X-Forwarded-Proto": "https", "Forwarded": "for=x"}
+    told = (await origin.get("/review/queue", headers=lies)).json()["headers"]
+    assert told["x-forwarded-for"] == "127.0.0.1"
+    assert told["x-forwarded-proto"] == "http"
+    assert "forwarded" not in told
+
+
+async def test_headers_of_the_answer_pass_and_paths_stay_in_their_service(
+    origin: httpx.AsyncClient,
+) -> None:
+    answer = await origin.get("/review/cases/1?lang=en")
+    assert answer.json()["path"] == "/review/cases/1"
+    assert answer.headers["content-security-policy"] == "default-src 'none'"
+    for path in ("/review/%2e%2e/internal/quiet", "/review/..%2Fmetrics", "/internal/quiet"):
+        assert (await origin.get(path)).status_code == 404, path
+
+
+async def test_a_service_that_is_down_is_said_to_be(origin: httpx.AsyncClient) -> None:
+    answer = await origin.get("/notify/messages")
+    assert (answer.status_code, answer.text) == (503, "notify does not answer\n")
+    home = await origin.get("/")
+    assert (home.status_code, home.headers["location"]) == (303, "/reporting/board")
