@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, NodeNotReadyError
 from aiokafka.protocol.api import Request, RequestStruct, Response
@@ -74,6 +77,41 @@ async def fetch_cluster(settings: Settings) -> Cluster:
     if not found["cluster_id"]:
         raise KafkaError("the broker names no cluster id")
     return Cluster(found["cluster_id"], topics)
+
+
+class Observer:
+    """Asks where topics end, on a connection of its own: on a consumer's, the question would wait
+    behind the fetch that waits for events. Opened with the first question."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._consumer: AIOKafkaConsumer | None = None
+        self._opening = asyncio.Lock()
+
+    async def ends(self, topics: Mapping[str, int]) -> dict[tuple[str, int], int]:
+        """{(topic, partition): offset after its last event}, asked now, of `{topic: partitions}`.
+
+        Raises KafkaError.
+        """
+        async with self._opening:
+            if self._consumer is None:
+                consumer = AIOKafkaConsumer(
+                    **connection(self._settings),
+                    client_id="banka-observer",
+                    enable_auto_commit=False,
+                )
+                await consumer.start()
+                self._consumer = consumer
+        wanted = [
+            TopicPartition(topic, part) for topic, parts in topics.items() for part in range(parts)
+        ]
+        found = await self._consumer.end_offsets(wanted)
+        return {(place.topic, place.partition): end for place, end in found.items()}
+
+    async def stop(self) -> None:
+        """Close the connection, if there is one."""
+        if self._consumer is not None:
+            await self._consumer.stop()
 
 
 # aiokafka speaks Metadata up to version 5; topic ids came with 10. These few lines of the protocol

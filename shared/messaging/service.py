@@ -19,7 +19,7 @@ from faststream.kafka import KafkaBroker
 
 from shared.events.catalog import deployed_topics
 from shared.messaging import metrics
-from shared.messaging.broker import TopicIdentity, connection, fetch_cluster
+from shared.messaging.broker import Observer, TopicIdentity, connection, fetch_cluster
 from shared.messaging.calls import Worker, WorkerLoop
 from shared.messaging.deadlines import ATTEMPTS, DeadlineLoop, Deadlines
 from shared.messaging.effects import Connection, Effect, Received, Store
@@ -145,6 +145,7 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._broker: KafkaBroker | None = None
         self._copier: AIOKafkaProducer | None = None
+        self._observer = Observer(self.settings)
         self._state = "starting"
         self._accepts = False  # commands, once it is known which topics there are
 
@@ -212,9 +213,10 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self._relay.stop()
-        if self._copier is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(self._copier.stop(), 5.0)
+        for other in (self._copier, self._observer):
+            if other is not None:
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(other.stop(), 5.0)
         if hasattr(self, "pool"):
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self.pool.close(), 5.0)
@@ -344,12 +346,16 @@ class Service:
             (row["consumer"], row["topic"], row["part"]): row["next"]
             for row in await self.pool.fetch("SELECT * FROM messaging.consumer_offset")
         }
-        behind = 0
-        for subscription in self._subscriptions:
-            reader = subscription.reader
-            for part, end in (await subscription.ends(self._topics[reader.topic])).items():
-                behind += max(end - stored.get((reader.name, reader.topic, part), 0), 0)
-        return behind
+        read = [(s.reader.name, s.reader.topic) for s in self._subscriptions]
+        ends = await self._observer.ends(
+            {topic: self._topics[topic].partitions for _, topic in read}
+        )
+        return sum(
+            max(end - stored.get((consumer, topic, part), 0), 0)
+            for consumer, topic in read
+            for (name, part), end in ends.items()
+            if name == topic
+        )
 
 
 def _chain(cause: Cause | None, actor: str | None) -> Chain:

@@ -30,7 +30,7 @@ from faststream.kafka.message import KafkaMessage
 from faststream.security import SASLScram512
 
 from shared.messaging import metrics
-from shared.messaging.broker import Cluster, TopicIdentity, fetch_cluster
+from shared.messaging.broker import Cluster, fetch_cluster
 from shared.messaging.effects import Connection
 from shared.messaging.errors import Halted, OlderDatabase, is_infrastructure, one_line
 from shared.messaging.parking import STARTS, Arrived, arrived, backoff
@@ -509,12 +509,6 @@ class Subscription:
                 high = self._consumer.highwater(self._partition(part))
             behind += max((high or 0) - position.next, 0)
         return behind
-
-    async def ends(self, topic: TopicIdentity) -> dict[int, int]:
-        """{partition: offset after its last event} of the whole topic, asked now."""
-        partitions = [self._partition(part) for part in range(topic.partitions)]
-        found = await self._consumer.end_offsets(partitions)
-        return {partition.partition: end for partition, end in found.items()}
 
     def state(self, stuck_after: float = 30.0) -> str:
         """ "ok", or one line that says what is wrong."""

@@ -185,20 +185,3 @@ async def check_agreement(town: Town, expected: int) -> None:
     receipts = (await town.clockwork.client.get(f"{town.site.message_gateways}/receipts")).json()
     assert sum(channel["taken"] for channel in receipts["channels"].values()) > 0
     assert receipts["repeated"] == []  # no message went out twice
-
-
-async def raw_rows(stack: Stack, database: str) -> AsyncIterator[tuple[str, str]]:
-    """(table, row as text) of everything in a database but the servers' own tables."""
-    conn = await asyncpg.connect(stack.superuser_url(database))
-    try:
-        tables = await conn.fetch(
-            "SELECT format('%I.%I', table_schema, table_name) AS name"
-            " FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
-            " AND table_schema NOT IN ('pg_catalog', 'information_schema')"
-        )
-        for table in tables:
-            rows = await conn.fetch(f"SELECT t::text AS line FROM {table['name']} t")
-            for row in rows:
-                yield f"{database}.{table['name']}", row["line"]
-    finally:
-        await conn.close()
