@@ -18,14 +18,14 @@ from shared.calendar import BUSINESS_ZONE, add_working_days, is_working_day
 from shared.parameters import Condition, product_of
 
 OPENING = date(2026, 10, 12)
-TICK = timedelta(minutes=30)  # the business clock of the demo moves from tick to tick
+TICK = timedelta(hours=1)  # what is planned lies on these moments of the business clock
 
-ACCEPTING = (time(9), time(10), time(11), time(13, 30), time(14, 30), time(16))
+ACCEPTING = (time(9), time(10), time(11), time(14), time(16))
 EVENING = time(20)  # the app never closes
-PROPOSING = (time(9, 30), time(15, 30))  # reviewers take what lies in the queue
-SIGNING = (time(10, 30), time(16, 30))
-COMPLIANCE = time(11, 30)
-_CUSTOMERS_RETURN = (time(10), time(11), time(14, 30))
+PROPOSING = (time(10), time(16))  # reviewers take what lies in the queue
+SIGNING = (time(11), time(17))
+COMPLIANCE = time(12)
+_CUSTOMERS_RETURN = (time(10), time(11), time(14))
 _PLANNED_FOR = 600  # applications that the shares below were counted for
 
 Route = Literal["counter", "web", "csv", "xlsx", "mobile"]
@@ -326,7 +326,7 @@ class _Writer:
         start = at(day, clock)
         actions = [Action(start, "apply", papers)]
         if route in BATCH:  # the branch loads a list; the papers follow with the afternoon's post
-            actions = [Action(start, "apply"), Action(at(day, time(14, 30)), "supply", papers)]
+            actions = [Action(start, "apply"), Action(at(day, time(14)), "supply", papers)]
         written = Application(
             key=f"{len(self.applications) + 1:04d}",
             story=story,
@@ -449,7 +449,7 @@ class _Writer:
         kept = tuple(paper for paper in first.papers if paper.item != "work_proof")
         wrong = Action(first.at, "wrong-file", (_paper("work_proof", day),), refused="415")
         right = Action(
-            at(add_working_days(day, 1), time(14, 30)), "supply", (_paper("work_proof", day),)
+            at(add_working_days(day, 1), time(14)), "supply", (_paper("work_proof", day),)
         )
         actions = (replace(first, papers=kept), wrong, right)
         self.change(written, actions=actions)
@@ -466,9 +466,9 @@ class _Writer:
 
     def _again(self, story: str, first: Application, after: int, code: str) -> None:
         day = add_working_days(first.applied_at.astimezone(BUSINESS_ZONE).date(), after)
-        # at noon, when nobody else comes: the first one has been decided or lies in the queue
+        # the first one has been decided by now, or lies in the queue until the afternoon
         again = self.application(
-            story, first.route if first.route not in BATCH else "counter", day, clock=time(12),
+            story, first.route if first.route not in BATCH else "counter", day, clock=time(14),
             shape=(first.product, first.applicant_type), person=first.person, branch=first.branch,
         )  # fmt: skip
         refused = replace(again.actions[0], refused=code)
@@ -532,7 +532,7 @@ class _Writer:
         written = self.application(
             "withdrawal too late", route, day, clock=time(9), shape=("standard", "salaried")
         )
-        out = Action(at(day, time(14, 30)), "withdraw", refused="card-ordered")
+        out = Action(at(day, time(14)), "withdraw", refused="card-ordered")
         self.change(written, actions=(*written.actions, out))
 
     def _declined(
@@ -723,9 +723,9 @@ def _outages(writer: _Writer) -> tuple[Outage, ...]:
     """The bureau is away twice: for some calls in a busy half-hour, which trying again heals, and
     for all tries of the one application that comes at noon, which then goes to a person."""
     days = writer.days
-    busy = at(days[len(days) // 4], time(14, 30))
+    busy = at(days[len(days) // 4], time(14))
     alone = days[len(days) // 2]
-    noon = time(12, 30)
+    noon = time(13)
     written = writer.application(
         "bureau unavailable", "counter", alone, clock=noon, shape=("standard", "salaried")
     )
@@ -738,7 +738,7 @@ def _malformed(writer: _Writer) -> Iterator[Malformed]:
         branch = writer.chance.choice(writer.branches)
         person = writer.crowd.make(branch.region, work_region=branch.region)
         day = writer.days[number % len(writer.days)]
-        yield Malformed(at(day, time(13)), kind, person, branch)
+        yield Malformed(at(day, time(14)), kind, person, branch)
 
 
 def staff_rounds(day: date) -> list[tuple[datetime, str]]:

@@ -27,7 +27,6 @@ from deploy import local
 from deploy.demo.customers import Customers, Ledger
 from deploy.demo.mobile import MobileChannel
 from deploy.demo.plan import (
-    TICK,
     Action,
     Application,
     Branch,
@@ -54,7 +53,10 @@ from shared.events.lifecycle import TERMINAL
 ORGANISATION = CHECKOUT / "deploy" / "demo" / "organisation.yaml"
 STACK = "demo"
 LONGEST = datetime(2026, 12, 30, tzinfo=UTC)  # the working days of 2027 are not known yet
-AFTERWARDS_TICK = timedelta(hours=2)
+# What merely falls due waits for the next of these moments: every step of the clock costs a round
+# through all processes. Afterwards they are eight in the morning and in the evening.
+DUE_TICK = timedelta(hours=2)
+AFTERWARDS_TICK = timedelta(hours=12)
 PARTNERS = "partners"
 
 
@@ -136,14 +138,15 @@ class Day:
         for outage in self._plan.outages:
             if outage.at == moment:
                 await self._outage(outage.system, outage.calls)
-        for malformed in self._plan.malformed:
-            if malformed.at == moment:
-                await self._app.send_malformed(malformed)
+        malformed = [one for one in self._plan.malformed if one.at == moment]
+        for one in malformed:
+            await self._app.send_malformed(one)
         due = self._due.pop(moment, [])
-        self._others.discard(moment)
         if due:
             await self._customers.act(due, moment)
-        await self._clock.settle()
+        if moment in self._others:
+            self._others.discard(moment)
+            await self._clock.settle()
         local_time = moment.astimezone(BUSINESS_ZONE)
         for clock, what in staff_rounds(local_time.date()):
             if clock == moment:
@@ -154,7 +157,7 @@ class Day:
         """The next moment at which anything happens; None when nothing ever will again."""
         now = self._clock.now
         moments = [moment for moment in self._others if moment > now]
-        coarse = TICK if moments else AFTERWARDS_TICK
+        coarse = DUE_TICK if moments else AFTERWARDS_TICK
         if self._clock.next_due is not None:
             tick = next_tick(self._clock.next_due, coarse)
             moments.append(tick if tick > now else next_tick(now + coarse, coarse))

@@ -142,6 +142,6 @@ def test_a_term_that_ends_with_the_day_is_not_carried_into_the_next() -> None:
     last = at(date(2026, 10, 14), time(23, 59, 59))
     assert next_tick(last) == last
     assert next_tick(datetime(2026, 10, 14, 2, 2, tzinfo=UTC)) == datetime(
-        2026, 10, 14, 2, 30, tzinfo=UTC
+        2026, 10, 14, 3, tzinfo=UTC
     )
     assert next_tick(datetime(2026, 10, 14, 15, 50, tzinfo=UTC)) == last
