@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -103,7 +104,7 @@ class Staff:
     @classmethod
     async def sign_in(cls, gateway: str, cases: Mapping[str, Application], ledger: Ledger) -> Staff:
         names = (*REVIEWERS, SIGNER, COMPLIANCE, OPERATIONS)
-        desks = [await Desk.sign_in(gateway, name) for name in names]
+        desks = await asyncio.gather(*(Desk.sign_in(gateway, name) for name in names))
         staff = cls({desk.username: desk for desk in desks}, cases, ledger)
         reasons = await desks[0].get(f"{REVIEW}/decline-reasons")
         staff._ranks = [reason["code"] for reason in reasons]
