@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import os
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
@@ -12,9 +13,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deploy.local import attach
 from shared.messaging import redrive
 from shared.postgres.pool import connect
-from shared.settings import load_settings
+from shared.settings import SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Events that wait: look, try again, skip.")
 
@@ -30,6 +32,10 @@ _console = Console()
 
 
 def _with(service: str, database: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
+    if not os.environ.get("BANKA_POSTGRES_DSN"):
+        # without a deployment's variables, the local stack that runs
+        os.environ.update(attach().environment())
+
     async def run() -> T:
         conn = await connect(load_settings(service), service, database=database)
         try:
@@ -39,7 +45,7 @@ def _with(service: str, database: str | None, work: Callable[[Any], Awaitable[T]
 
     try:
         return asyncio.run(run())
-    except redrive.CannotRedrive as refusal:
+    except (redrive.CannotRedrive, SettingsError) as refusal:
         _console.print(str(refusal), style="red", markup=False)
         raise typer.Exit(1) from None
 
