@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deploy.parked import app as parked
 from deploy.partner_cli import partner
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The card office, on events.")
@@ -18,6 +19,7 @@ events = typer.Typer(no_args_is_help=True, help="The contracts between the servi
 app.add_typer(stack, name="stack")
 app.add_typer(events, name="events")
 app.add_typer(partner, name="partner")
+app.add_typer(parked, name="parked")
 
 Name = Annotated[str | None, typer.Option(help="BANKA_STACK, else `default`")]
 
@@ -181,3 +183,7 @@ def main() -> None:
     except (StackProblem, RuntimeProblem, BreakingChangeError) as problem:
         typer.echo(f"banka: {problem}", err=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
