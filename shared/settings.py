@@ -40,7 +40,11 @@ class Settings(BaseSettings):
     """The settings of one process; the same names locally, in tests and in compose."""
 
     model_config = SettingsConfigDict(
-        env_prefix="BANKA_", frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix="BANKA_",
+        env_ignore_empty=True,  # compose passes on what is not set as an empty text
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     service: str = ""  # intake | review | notify | reporting, or the name of a tool

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import socket
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
@@ -100,5 +102,34 @@ class Clockwork:
                     return dict(answer.json())
             return {"outbox": -1}
 
-        answers = await asyncio.gather(*(one(url) for url in self.site.machines.values()))
+        async def all_of(url: str) -> dict[str, Any]:
+            return _together(await asyncio.gather(*map(one, await _replicas(url))))
+
+        answers = await asyncio.gather(*(all_of(url) for url in self.site.machines.values()))
         return dict(zip(self.site.machines, answers, strict=True))
+
+
+async def _replicas(url: str) -> list[str]:
+    """Every process behind a service's address: in a deployment one name stands for all of them,
+    and each knows only of its own share."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            parts.hostname, parts.port, family=socket.AF_INET, type=socket.SOCK_STREAM
+        )
+    except OSError:
+        return [url]  # not there at the moment: asking it will say so
+    hosts = sorted({str(address[0]) for *_, address in found})
+    return [urlunsplit(parts._replace(netloc=f"{host}:{parts.port}")) for host in hosts]
+
+
+def _together(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What replicas say, as one: counts at their largest, for they share a database, and the
+    earliest of what is due."""
+    due = [answer["next_due"] for answer in answers if answer.get("next_due")]
+    whole: dict[str, Any] = {
+        what: max((answer.get(what, 0) for answer in answers), key=abs)
+        for what in (*_COUNTS, "parked")
+    }
+    return {**whole, "next_due": min(due, key=parse_instant, default=None)}
