@@ -681,7 +681,7 @@ class _Broker:
         if (self.data / "meta.properties").exists():
             return
         shutil.rmtree(self.data, ignore_errors=True)
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = cluster_id()
         arguments = self._arguments(
             "format",
             "kafka.tools.StorageTool",
@@ -727,6 +727,16 @@ class _Broker:
         ]
         path.write_text("".join(f'"{_escaped(word)}"\n' for word in words))
         return f"@{path}"
+
+
+def cluster_id() -> str:
+    """A new cluster's id as Kafka spells it: 22 characters of URL-safe base64. One in 64 would
+    begin with a hyphen, which the storage tool takes for an option; Kafka draws those again, too.
+    """
+    while True:
+        drawn = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not drawn.startswith("-"):
+            return drawn
 
 
 def _escaped(word: str) -> str:
