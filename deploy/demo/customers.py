@@ -18,6 +18,7 @@ from deploy.demo.handed_in import batch_file, content, form, party_form
 from deploy.demo.plan import BATCH, Action, Application, Final
 
 INTAKE = "/intake/api/v1"
+KEEP_ALIVE = 2.0  # seconds; the gateway closes idle connections after five
 AT_ONCE = 10  # requests under way; the machine has two cores
 _CLIENTS = {"web": "web-channel"}
 
@@ -66,7 +67,11 @@ class Customers:
         self, gateway: str, tokens: Mapping[str, str], app: App, ledger: Ledger, run: str
     ) -> None:
         """`tokens`: {client: bearer token}; `run` keeps idempotency keys of two runs apart."""
-        limits = httpx.Limits(max_connections=AT_ONCE * 2, max_keepalive_connections=AT_ONCE * 2)
+        limits = httpx.Limits(
+            max_connections=AT_ONCE * 2,
+            max_keepalive_connections=AT_ONCE * 2,
+            keepalive_expiry=KEEP_ALIVE,
+        )
         self._clients = {
             client: httpx.AsyncClient(
                 base_url=gateway,

@@ -54,8 +54,8 @@ def party_form(role: str, person: Person) -> dict[str, Any]:
 
 
 def content(paper: Paper, owner: str) -> bytes:
-    """A small file of the paper's type, another one for each application."""
-    words = f"{paper.item} {owner}".encode()
+    """A small file of the paper's type, another one for each application and date of issue."""
+    words = f"{paper.item} {owner} {paper.issued_on or ''}".strip().encode()
     if paper.media_type == "image/jpeg":
         return b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + words + b"\xff\xd9"
     if paper.media_type == "image/png":

@@ -35,9 +35,10 @@ class MobileChannel:
     async def apply(self, application: Application, now: datetime) -> None:
         action, reference = application.actions[0], _reference(application.key)
         body, papers = form(application, now), _papers(application, action)
-        event_id = await self._app.submit(reference, body, papers)
-        if action.twice:
-            await self._app.submit(reference, body, papers, event_id=event_id)
+        payload = self._app.application(reference, body, papers)
+        event_id = await self._app.send(payload)
+        if action.twice:  # the very same event; sealed anew it would be another one
+            await self._app.send(payload, event_id=event_id)
         await self._compare(application, action, event_id)
 
     async def supply(self, application: Application, action: Action) -> None:

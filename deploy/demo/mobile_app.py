@@ -107,21 +107,18 @@ class MobileApp:
         reference: str,
         form: Mapping[str, Any],
         documents: Documents = (),
-        *,
-        event_id: str = "",
     ) -> str:
-        """Hand in an application; gives the event's id. The same `event_id` again is the same
-        application, as after a broken connection."""
-        return await self._send(self.application(reference, form, documents), event_id)
+        """Hand in an application; gives the event's id."""
+        return await self.send(self.application(reference, form, documents))
 
-    async def supply(self, reference: str, documents: Documents, *, event_id: str = "") -> str:
+    async def supply(self, reference: str, documents: Documents) -> str:
         """Hand in papers that were missing."""
         payload = PartnerDocumentSupplied(reference=reference, documents=self._papers(documents))
-        return await self._send(payload, event_id)
+        return await self.send(payload)
 
-    async def withdraw(self, reference: str, *, event_id: str = "") -> str:
+    async def withdraw(self, reference: str) -> str:
         """Take the application back."""
-        return await self._send(PartnerWithdrawalRequested(reference=reference), event_id)
+        return await self.send(PartnerWithdrawalRequested(reference=reference))
 
     def application(
         self, reference: str, form: Mapping[str, Any], documents: Documents = ()
@@ -152,7 +149,9 @@ class MobileApp:
             for item, content in documents
         ]
 
-    async def _send(self, payload: PartnerEvent, event_id: str) -> str:
+    async def send(self, payload: PartnerEvent, *, event_id: str = "") -> str:
+        """Publish it; gives its id. The same payload under the same `event_id` is the same event,
+        as after a broken connection; encrypted anew it would be another one."""
         headers = self._headers(payload.type, payload.reference, event_id or new_id())
         body = payload.model_dump_json(exclude_none=True).encode()
         return await self._send_as(payload.reference, headers, body)

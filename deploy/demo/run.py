@@ -24,7 +24,7 @@ import yaml
 from rich.console import Console
 
 from deploy import local
-from deploy.demo.customers import Customers, Ledger
+from deploy.demo.customers import KEEP_ALIVE, Customers, Ledger
 from deploy.demo.mobile import MobileChannel
 from deploy.demo.plan import (
     Action,
@@ -249,7 +249,9 @@ async def _play(
     tokens = {client: site.stack.secret(f"token-{client}") for client in CHANNELS}
     run = f"{plan.seed}-{os.getpid()}"
     async with (
-        httpx.AsyncClient(timeout=30, trust_env=False) as client,
+        httpx.AsyncClient(
+            timeout=30, trust_env=False, limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE)
+        ) as client,
         MobileChannel.connected(site, ledger) as app,
     ):
         clockwork = Clockwork(site, client, plan.opens)

@@ -67,15 +67,22 @@ class Clockwork:
         loop = asyncio.get_running_loop()
         changed, agreed = loop.time(), 0
         before: dict[str, int] = {}
+        asked = tuple(self.site.machines)
         while agreed < 2:
-            found = await self._ask()
+            found = await self._ask(asked)
             busy = {
                 f"{name}.{what}": count
                 for name, answer in found.items()
                 for what in _COUNTS
                 if (count := answer.get(what, 0))
             }
-            agreed = 0 if busy else agreed + 1
+            # whoever is busy is asked alone until it no longer is: the questions cost time, too
+            agreed = agreed + 1 if not busy and len(asked) == len(self.site.machines) else 0
+            asked = tuple(
+                name
+                for name in self.site.machines
+                if not busy or any(what.startswith(f"{name}.") for what in busy)
+            )
             if busy != before:
                 changed, before = loop.time(), busy
             elif busy and loop.time() - changed > STUCK_SECONDS:
@@ -91,7 +98,7 @@ class Clockwork:
         ]
         self.next_due = min(due, default=None)
 
-    async def _ask(self) -> dict[str, dict[str, Any]]:
+    async def _ask(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         self.polls += 1
 
         async def one(url: str) -> dict[str, Any]:
@@ -105,8 +112,8 @@ class Clockwork:
         async def all_of(url: str) -> dict[str, Any]:
             return _together(await asyncio.gather(*map(one, await _replicas(url))))
 
-        answers = await asyncio.gather(*(all_of(url) for url in self.site.machines.values()))
-        return dict(zip(self.site.machines, answers, strict=True))
+        answers = await asyncio.gather(*(all_of(self.site.machines[name]) for name in names))
+        return dict(zip(names, answers, strict=True))
 
 
 async def _replicas(url: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from deploy.demo.customers import Ledger, side_by_side
+from deploy.demo.customers import KEEP_ALIVE, Ledger, side_by_side
 from deploy.demo.handed_in import PURPOSE, party_form
 from deploy.demo.plan import Application, Earlier, Handling
 from shared.clock import format_instant
@@ -42,7 +42,12 @@ class Desk:
     @classmethod
     async def sign_in(cls, gateway: str, username: str) -> Desk:
         """As a person does: the page, the form, then any page that shows the session's token."""
-        client = httpx.AsyncClient(base_url=gateway, timeout=60, trust_env=False)
+        client = httpx.AsyncClient(
+            base_url=gateway,
+            timeout=60,
+            trust_env=False,
+            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE),
+        )
         page = await client.get("/sign-in")
         token = _FORM_TOKEN.search(page.text)
         fields = {

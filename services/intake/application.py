@@ -305,10 +305,15 @@ def begin(app: Application, start: Beginning, actor: str, now: datetime) -> list
 def receive(
     app: Application, document: Document, actor: str, now: datetime
 ) -> tuple[Document, list[Effect]]:
-    """A paper arrived. The same bytes for the same item are the same paper, told once."""
-    for known in app.documents:
-        if (known.item, known.sha256) == (document.item, document.sha256):
+    """A paper arrived. The same bytes for the same item are the same paper, told once; with another
+    date of issue they are a new one, for the date that was stated first may have been the mistake.
+    """
+    for known in reversed(app.documents):
+        if known.item != document.item:
+            continue
+        if (known.sha256, known.issued_on) == (document.sha256, document.issued_on):
             return known, []
+        break  # only the latest counts: going back to an earlier one is a change too
     if not app.open or app.state in CARD_STATES:
         raise ApplicationError("already-ended", "No more papers are taken for this application")
     app.documents.append(document)

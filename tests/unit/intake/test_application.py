@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -181,6 +182,24 @@ def test_the_same_bytes_are_one_paper() -> None:
     assert (first.document_id, len(told), again) == (second.document_id, 1, [])
     applications.receive(app, paper(app, "id_back", "same"), ACTOR, NOW)
     assert [one.document_number[-2:] for one in app.documents] == ["01", "02"]
+
+
+def test_the_same_bytes_with_another_date_of_issue_are_another_paper() -> None:
+    """A date that was typed wrong can be put right; it used to be dropped without a word."""
+    app = draft()
+    wrong = replace(paper(app, "income_proof", "same"), issued_on=date(2026, 5, 8))
+    applications.receive(app, wrong, ACTOR, NOW)
+    right = replace(
+        paper(app, "income_proof", "same"),
+        issued_on=date(2026, 10, 8),
+        document_number=applications.document_number(app),
+    )
+
+    taken, told = applications.receive(app, right, ACTOR, NOW)
+    again, nothing = applications.receive(app, right, ACTOR, NOW)
+
+    assert (taken.issued_on, len(told)) == (date(2026, 10, 8), 1)
+    assert (again.document_number[-2:], nothing) == ("02", [])
 
 
 # --- terms -------------------------------------------------------------------------------------
