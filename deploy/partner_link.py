@@ -17,16 +17,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.events.envelope import Envelope, decode
-from shared.messaging.broker import connection, fetch_cluster
+from shared.messaging.broker import Observer, connection, fetch_cluster
 from shared.settings import Environment, Settings
 
 if TYPE_CHECKING:
     from deploy.local import Stack
 
 Headers = Sequence[tuple[str, bytes | None]]
-# The broker answers one connection's requests in turn: who asks for the lag waits for the fetch
-# before it, which waits so long for something to come.
-_FETCH_WAIT_MS = 20
+_FETCH_WAIT_MS = 200  # the most that a broker with nothing new lets us wait
 _MAX_REQUEST_BYTES = 8 * 1024 * 1024  # as large as a topic takes; ten papers are larger than 1 MiB
 
 
@@ -46,12 +44,14 @@ class PartnerLink:
         partner: str,
         producer: AIOKafkaProducer,
         consumer: AIOKafkaConsumer,
+        observer: Observer,
         parts: Sequence[TopicPartition],
     ) -> None:
         self.partner = partner
         self.inbound = f"banka.inbound.{partner}"
         self._producer = producer
         self._consumer = consumer
+        self._observer = observer
         self._parts = list(parts)
 
     async def send(self, value: bytes | None, *, key: str | None, headers: Headers) -> None:
@@ -78,8 +78,13 @@ class PartnerLink:
 
     async def lag(self) -> int:
         """Records on the outbound topic that `hear` has not given yet. Raises KafkaError."""
-        ends = await self._consumer.end_offsets(self._parts)
-        return sum([end - await self._consumer.position(part) for part, end in ends.items()])
+        ends = await self._observer.ends({f"banka.outbound.{self.partner}": len(self._parts)})
+        return sum(
+            [
+                end - await self._consumer.position(TopicPartition(*place))
+                for place, end in ends.items()
+            ]
+        )
 
 
 @asynccontextmanager
@@ -111,14 +116,16 @@ async def open_link(
         fetch_max_wait_ms=_FETCH_WAIT_MS,
         max_partition_fetch_bytes=_MAX_REQUEST_BYTES,
     )
+    observer = Observer(own)
     parts = [TopicPartition(outbound, number) for number in range(topic.partitions)]
     consumer.assign(parts)
     try:
         await producer.start()
         await consumer.start()
         await (consumer.seek_to_end if from_now else consumer.seek_to_beginning)(*parts)
-        yield PartnerLink(partner, producer, consumer, parts)
+        yield PartnerLink(partner, producer, consumer, observer, parts)
     finally:
+        await observer.stop()
         await consumer.stop()
         await producer.stop()
 

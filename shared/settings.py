@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0: any free port
 
+    # seconds before a call to another system is tried again, doubled each time; the demo hurries
+    call_backoff: Annotated[float, Field(gt=0, le=60)] = 0.5
+
     clock_file: Path | None = None  # the stepped business clock; demo and test only
     business_zone: str = "Asia/Shanghai"  # IANA name; decides which business day an instant is in
 

@@ -22,6 +22,7 @@ TICK = timedelta(hours=1)  # what is planned lies on these moments of the busine
 
 ACCEPTING = (time(9), time(10), time(11), time(14), time(16))
 EVENING = time(20)  # the app never closes
+ATTEMPTS = 6  # review asks so often before it goes on without an answer
 PROPOSING = (time(10), time(16))  # reviewers take what lies in the queue
 SIGNING = (time(11), time(17))
 COMPLIANCE = time(12)
@@ -730,7 +731,7 @@ def _outages(writer: _Writer) -> tuple[Outage, ...]:
         "bureau unavailable", "counter", alone, clock=noon, shape=("standard", "salaried")
     )
     writer.change(written, handling=Handling(checks_again=True))
-    return (Outage(busy, "bureau", 8), Outage(at(alone, noon), "bureau", 6))
+    return (Outage(busy, "bureau", ATTEMPTS - 1), Outage(at(alone, noon), "bureau", ATTEMPTS))
 
 
 def _malformed(writer: _Writer) -> Iterator[Malformed]:

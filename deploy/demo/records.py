@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from shared.events import catalog
 from shared.events.envelope import Envelope, EnvelopeError, decode
 
 _TIMEOUT = 20.0
+_PATIENCE = 0.2
 # where each service keeps the state of an application
 _STATES = {
     "intake": "SELECT application_id::text, state FROM application",
@@ -84,9 +86,13 @@ def read_topics(stack: Stack, found: Records) -> None:
                     ends[(name, part)] = high
         consumer.assign([TopicPartition(name, part, OFFSET_BEGINNING) for name, part in ends])
         seen: set[tuple[str, str]] = set()
+        heard = time.monotonic()
         while ends:
-            batch = consumer.consume(2000, timeout=_TIMEOUT)
-            if not batch:
+            # it waits for all of so many until the time is over: few, and a short time
+            batch = consumer.consume(500, timeout=_PATIENCE)
+            if batch:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > _TIMEOUT:
                 raise TimeoutError(f"the broker kept back {len(ends)} partitions")
             for message in batch:
                 place = (str(message.topic()), int(message.partition()))

@@ -58,6 +58,7 @@ LONGEST = datetime(2026, 12, 30, tzinfo=UTC)  # the working days of 2027 are not
 DUE_TICK = timedelta(hours=2)
 AFTERWARDS_TICK = timedelta(hours=12)
 PARTNERS = "partners"
+CALL_BACKOFF = "0.1"  # seconds: nobody wants to watch an outage in real time
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +328,11 @@ async def _site(
         timing.part("broker and database")
         clock_file = stack.folder / "clock"
         step_clock(clock_file, plan.opens)
-        environment = {"BANKA_ENVIRONMENT": "demo", "BANKA_CLOCK_FILE": str(clock_file)}
+        environment = {
+            "BANKA_ENVIRONMENT": "demo",
+            "BANKA_CLOCK_FILE": str(clock_file),
+            "BANKA_CALL_BACKOFF": CALL_BACKOFF,
+        }
         async with running(stack, extra_env=environment, seed=plan.seed) as office:
             timing.part("services")
             await _load_organisation(office)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -17,7 +18,7 @@ import httpx
 from deploy.local import Stack
 from shared.clock import parse_instant, step_clock
 
-POLL_SECONDS = 0.025
+POLL_SECONDS = (0.02, 0.1)  # from, to: the questions cost time, too
 STUCK_SECONDS = 90.0  # nothing gets done for so long although something is due
 _COUNTS = ("outbox", "unapplied", "open_calls", "due_deadlines")
 
@@ -68,6 +69,7 @@ class Clockwork:
         changed, agreed = loop.time(), 0
         before: dict[str, int] = {}
         asked = tuple(self.site.machines)
+        pause = POLL_SECONDS[0]
         while agreed < 2:
             found = await self._ask(asked)
             busy = {
@@ -91,7 +93,8 @@ class Clockwork:
                     + ", ".join(f"{what} {count}" for what, count in sorted(busy.items()))
                 )
             if busy:
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, POLL_SECONDS[1])
         self.parked = {name: answer.get("parked", 0) for name, answer in found.items()}
         due = [
             parse_instant(answer["next_due"]) for answer in found.values() if answer.get("next_due")
@@ -121,6 +124,9 @@ async def _replicas(url: str) -> list[str]:
     and each knows only of its own share."""
     parts = urlsplit(url)
     assert parts.hostname is not None
+    with suppress(ValueError):
+        ip_address(parts.hostname)
+        return [url]
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
             parts.hostname, parts.port, family=socket.AF_INET, type=socket.SOCK_STREAM

@@ -100,6 +100,7 @@ def build_service(
         "on_result": handlers.on_sent,
         "timeout": channels.CALL_SECONDS,
         "attempts": channels.ATTEMPTS,
+        "backoff": settings.call_backoff,
     }
     service = Notify(
         name=NAME,
@@ -123,6 +124,7 @@ def build_service(
                 store=store,
                 call=channels.SmsReports(client, sms_url).look,
                 on_result=handlers.on_report,
+                backoff=settings.call_backoff,
             ),
         ],
         database=database,

@@ -96,11 +96,17 @@ def build_service(
                 url=settings.required(f"{name}_url"),
                 open_vault=service.vault,
                 records=records,
+                backoff=settings.call_backoff,
             )
             for name in CHECKS
         ),
         policy_worker(
-            store=store, policy=rules, open_vault=service.vault, records=records, now=clock.now
+            store=store,
+            policy=rules,
+            open_vault=service.vault,
+            records=records,
+            now=clock.now,
+            backoff=settings.call_backoff,
         ),
     ]
     return service

@@ -26,8 +26,7 @@ from shared.messaging import ClaimedCall, Refused, Result, Store, Succeeded, Wor
 from shared.parameters import product_of
 from shared.privacy.vault import KeyUnavailableError, SealBrokenError, Vault
 
-ATTEMPTS = 6  # with the backoff below about 16 s and 6 tries before a check is unavailable
-BACKOFF = 0.5  # seconds before the second try, doubled each time
+ATTEMPTS = 6  # with the default backoff about 16 s before a check is unavailable
 CHECK_TIMEOUT = 5.0  # seconds: one question and, after its time-out, one "what became of it"
 INPUTS_FIELD = "policy_inputs"  # name under which frozen inputs are sealed
 VERDICT_FIELD = "policy_verdict"
@@ -73,6 +72,7 @@ def check_worker(
     url: str,
     open_vault: OpenVault,
     records: Records,
+    backoff: float,
 ) -> Worker:
     """Asks one of the bank's systems about an applicant."""
     rule = examination.RULES[name]
@@ -105,7 +105,7 @@ def check_worker(
         on_result=handlers.on_check_result,
         timeout=CHECK_TIMEOUT,
         attempts=ATTEMPTS,
-        backoff=BACKOFF,
+        backoff=backoff,
     )
 
 
@@ -116,6 +116,7 @@ def policy_worker(
     open_vault: OpenVault,
     records: Records,
     now: Callable[[], datetime],
+    backoff: float,
 ) -> Worker:
     """Opens the evidence of a case, applies the policy, and seals what it rested on."""
 
@@ -153,7 +154,7 @@ def policy_worker(
         on_result=handlers.on_scored,
         timeout=5.0,
         attempts=ATTEMPTS,
-        backoff=BACKOFF,
+        backoff=backoff,
     )
 
 

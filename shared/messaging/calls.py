@@ -28,7 +28,8 @@ from shared.messaging.parking import backoff
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 0.2  # for work that another process wrote, or that became due
+POLL_SECONDS = 0.5  # for work that another process wrote, or that became due
+GATHER_SECONDS = 0.01
 LEASE_GRACE = 10.0  # seconds beyond the time-out before another worker may take the call
 APPLY_ATTEMPTS = 5  # tries to write a result's effects before it waits for an operator
 
@@ -188,6 +189,8 @@ class WorkerLoop:
                 if not claimed:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), delay)
+                # every commit and every finished call wakes us: take up together what they left
+                await asyncio.sleep(GATHER_SECONDS)
         finally:
             if self._open:
                 await asyncio.wait(self._open, timeout=self.worker.timeout + 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,8 +19,8 @@ from shared.messaging.parking import backoff
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 0.2
-BATCH = 100  # deadlines in one transaction
+POLL_SECONDS = 0.5
+BATCH = 100  # deadlines in one round
 ATTEMPTS = 5  # tries before a failing deadline waits for an operator
 
 
@@ -37,9 +38,13 @@ class Deadlines:
 
 
 _DUE = """
-SELECT subject FROM messaging.deadline
-WHERE name = $1 AND at <= $2 AND retry_at <= clock_timestamp() AND attempts < $3
-ORDER BY at, subject LIMIT $4
+SELECT name, array_agg(subject ORDER BY subject) AS subjects
+FROM (
+    SELECT name, subject FROM messaging.deadline
+    WHERE name = ANY ($1::text[]) AND at <= $2 AND retry_at <= clock_timestamp() AND attempts < $3
+    ORDER BY at, subject LIMIT $4
+) due
+GROUP BY name ORDER BY min(name)
 """
 
 _TAKE = """
@@ -69,37 +74,41 @@ class DeadlineLoop:
         self._pool = pool
         self._outbox = outbox
         self._clock = clock
+        self._wake = asyncio.Event()
         self.state = ""
+
+    def wake(self) -> None:
+        """Something may have fallen due: called when a stepped clock was moved."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Until cancelled."""
         delay = POLL_SECONDS
         while True:
+            self._wake.clear()
             try:
-                now = self._clock.now()
-                worked = 0
-                for name in self._handlers:
-                    worked += await self._handle_due(name, now)
+                worked = await self._handle_due(self._clock.now())
                 self.state = ""
                 delay = 0.0 if worked else POLL_SECONDS
             except Exception as error:  # noqa: BLE001 - the database is away: try again later
                 self.state = one_line(error)
                 delay = min(max(delay, POLL_SECONDS) * 2, 5.0)
-            await asyncio.sleep(delay)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), delay)
 
-    async def _handle_due(self, name: str, now: datetime) -> int:
-        due = [row["subject"] for row in await self._pool.fetch(_DUE, name, now, ATTEMPTS, BATCH)]
-        if not due:
-            return 0
-        try:
-            await self._handle(name, due, now)
-        except Exception as error:
-            if is_infrastructure(error):
-                raise
-            for subject in sorted(due):
-                await self._handle_one(name, subject, now)
-        self._outbox.wake()
-        return len(due)
+    async def _handle_due(self, now: datetime) -> bool:
+        due = await self._pool.fetch(_DUE, list(self._handlers), now, ATTEMPTS, BATCH)
+        for row in due:
+            name, subjects = row["name"], row["subjects"]
+            try:
+                await self._handle(name, subjects, now)
+            except Exception as error:
+                if is_infrastructure(error):
+                    raise
+                for subject in subjects:
+                    await self._handle_one(name, subject, now)
+            self._outbox.wake()
+        return bool(due)
 
     async def _handle_one(self, name: str, subject: str, now: datetime) -> None:
         try:

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
+from shared.clock import ClockUnreadableError, SteppedClock
 from shared.events.catalog import deployed_topics
 from shared.messaging import metrics
 from shared.messaging.broker import Observer, TopicIdentity, connection, fetch_cluster
@@ -47,6 +48,7 @@ S = TypeVar("S")
 #: what made this happen: its id becomes `causationid`, its correlation id is passed on
 Cause = Received[Any] | InboundEvent
 
+CLOCK_SECONDS = 0.02  # how often a stepped clock is looked at
 STUCK_SECONDS = 30.0  # no progress for so long, with work waiting, is not ready
 
 
@@ -91,7 +93,8 @@ class Readiness:
 class Quiet:
     """What is still on its way; all zero means that the business clock may move.
 
-    outbox: facts not yet on Kafka. unapplied: events behind the end of consumed topics.
+    outbox: facts not yet on Kafka. unapplied: events behind the end of consumed topics; the broker
+    is asked only where nothing else is on its way.
     parked: events, results and deadlines that wait for an operator (or a retry).
     open_calls: due now or leased. due_deadlines: due now. next_due: earliest of the rest.
     """
@@ -192,6 +195,8 @@ class Service:
         }
         for name, loop in [*((x.worker.kind, x) for x in self._loops), *self._other.items()]:
             self._spawn(f"{self.name}-{name}", loop.run())
+        if isinstance(self.clock, SteppedClock):
+            self._spawn(f"{self.name}-clock", self._watch(self.clock))
         for subscription in self._subscriptions:
             self._spawn(f"{subscription.reader.name}-commit", subscription.tell_kafka())
         if self._subscriptions:
@@ -238,6 +243,18 @@ class Service:
                 metrics.BACKOFF.labels("start").inc()
                 log.warning("not there yet", service=self.name, error=one_line(error))
                 await asyncio.sleep(backoff(tries, first=0.2, most=3.0))
+
+    async def _watch(self, clock: SteppedClock) -> None:
+        """Wake whoever waits for business time when a demo or test moves it."""
+        before = None
+        while True:
+            with contextlib.suppress(ClockUnreadableError):  # the loops say so themselves
+                now = clock.now()
+                if now != before:
+                    before = now
+                    self._wake()
+                    self._other["deadlines"].wake()
+            await asyncio.sleep(CLOCK_SECONDS)
 
     def _wake(self) -> None:
         self._relay.wake()
@@ -330,7 +347,8 @@ class Service:
     async def quiet(self) -> Quiet:
         """What is still on its way in this service (demo and tests)."""
         row = (await self.pool.fetch(_QUIET, self.clock.now(), ATTEMPTS))[0]
-        unapplied = await self._unapplied()
+        busy = row["outbox"] or row["open_calls"] or row["due_deadlines"]
+        unapplied = 0 if busy else await self._unapplied()
         return Quiet(
             outbox=row["outbox"],
             unapplied=unapplied,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import time
 from collections import defaultdict
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-BATCH_TIMEOUT_MS = 10  # FastStream also sleeps this long after an empty poll
+POLL_MS = 200  # a poll returns as soon as there is something
+FETCH_WAIT_MS = 200  # the most that a broker with nothing new lets us wait
 SESSION_MS = 10_000  # after so long without a heartbeat another member takes over
 COMMIT_SECONDS = 0.5  # how often Kafka is told where we are
 HANDOVER_SECONDS = 20.0  # a revoked partition waits at most so long for the poll in hand
@@ -170,9 +172,10 @@ class Subscription:
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             max_records=reader.max_records,
-            batch_timeout_ms=BATCH_TIMEOUT_MS,
-            # a question for the end of the topic waits behind the fetch on the same connection
-            fetch_max_wait_ms=50 if settings.stepped else 500,
+            batch_timeout_ms=POLL_MS,
+            # an event that comes while its partition's last ones are being handled waits until the
+            # fetch under way returns, for that one was asked without the partition
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             fetch_min_bytes=1,
             max_partition_fetch_bytes=1 << 20,
             session_timeout_ms=SESSION_MS,
@@ -183,6 +186,8 @@ class Subscription:
             decoder=_decode,
         )
         self._subscriber(self._on_batch)
+        # its own would sleep as long again after an empty poll, deaf to what comes meanwhile
+        self._subscriber.get_msg = self._poll  # type: ignore[method-assign]
 
     @property
     def _consumer(self) -> Any:
@@ -322,6 +327,10 @@ class Subscription:
             )
 
     # -- polls --------------------------------------------------------------------------------
+
+    async def _poll(self, consumer: Any) -> tuple[Any, ...]:
+        found = await consumer.getmany(timeout_ms=POLL_MS, max_records=self.reader.max_records)
+        return tuple(itertools.chain.from_iterable(found.values()))
 
     async def _on_batch(self, records: Sequence[Any]) -> None:
         """Never raises: FastStream would go on behind the batch as if it had been handled."""

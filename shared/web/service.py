@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -309,6 +310,9 @@ def run(name: str, build: Callable[[Settings], FastAPI]) -> None:
     except SettingsError as problem:
         sys.stderr.write(f"{problem}\n")
         raise SystemExit(2) from None
+    # what was made so far stays for good: the collector need not look at it again and again
+    gc.collect()
+    gc.freeze()
     logging.getLogger("uvicorn.access").disabled = True  # addresses may hold what people typed
     uvicorn.run(
         app,

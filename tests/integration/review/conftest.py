@@ -13,7 +13,6 @@ from fastapi import FastAPI
 
 from deploy import local
 from deploy.provision import provision
-from services.review import workers
 from services.review.app import build
 from shared.postgres.migrate import migrate
 from tests.integration.review.bank import Bank, Colleague, listening, settings_of
@@ -57,9 +56,8 @@ class Desks:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def desks(bank: Bank) -> AsyncIterator[Desks]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "BACKOFF", 0.05)  # six tries without waiting for a quarter minute
-        app = build(bank.settings)
+    # six tries without waiting for a quarter minute
+    app = build(bank.settings.model_copy(update={"call_backoff": 0.05}))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         yield Desks(
