@@ -39,6 +39,7 @@ from shared.events import catalog
 
 ROOT = Path("/secrets")
 ALL = "all"
+CLIENT_LISTENER = "kafka:9092"
 ADMIN_LISTENER = "kafka:9094"
 ORGANISATION = CHECKOUT / "deploy" / "demo" / "organisation.yaml"
 # Containers of other images read theirs as users of their own, and the broker writes to the copy
@@ -76,7 +77,8 @@ def write_secrets(root: Path, *, demo: bool) -> list[str]:
             if (everything / name).exists():  # channels are the operators' to name
                 _hand_out(root / reader / name, (everything / name).read_text(), mode)
     password = read_secret(everything, f"kafka-{ADMIN}")
-    _hand_out(root / "kafka" / "server.properties", broker_properties(password), _FOR_OTHERS)
+    for name, content in broker_files(password).items():
+        _hand_out(root / "kafka" / name, content, _FOR_OTHERS)
     return made
 
 
@@ -91,7 +93,36 @@ def _hand_out(path: Path, content: str, mode: int) -> None:
     incoming.replace(path)
 
 
-def broker_properties(password: str) -> str:
+def broker_files(
+    password: str, *, client: str = CLIENT_LISTENER, admin: str = ADMIN_LISTENER
+) -> dict[str, str]:
+    """What lies in the broker's folder of configuration: `client` and `admin` are the addresses
+    under which its two listeners are reached. Its log goes to the console alone."""
+    return {
+        "server.properties": broker_properties(password, client=client, admin=admin),
+        "log4j2.yaml": _BROKER_LOG,
+        "tools-log4j2.yaml": _BROKER_LOG.replace("INFO", "WARN"),
+    }
+
+
+_BROKER_LOG = """\
+Configuration:
+  Appenders:
+    Console:
+      name: console
+      PatternLayout:
+        pattern: "%d{ISO8601} %p %m (%c)%n"
+  Loggers:
+    Root:
+      level: INFO
+      AppenderRef:
+        - ref: console
+"""
+
+
+def broker_properties(
+    password: str, *, client: str = CLIENT_LISTENER, admin: str = ADMIN_LISTENER
+) -> str:
     """The broker's whole configuration: in a file, because the image's other way, variables, shows
     the password to everyone who may inspect a container.
 
@@ -108,7 +139,7 @@ def broker_properties(password: str) -> str:
         "node.id": "1",
         "controller.quorum.voters": "1@localhost:9093",
         "listeners": "CLIENT://:9092,ADMIN://:9094,CONTROLLER://localhost:9093",
-        "advertised.listeners": f"CLIENT://kafka:9092,ADMIN://{ADMIN_LISTENER}",
+        "advertised.listeners": f"CLIENT://{client},ADMIN://{admin}",
         "listener.security.protocol.map": ",".join(
             f"{name}:SASL_PLAINTEXT" for name in ("CLIENT", "ADMIN", "CONTROLLER")
         ),

@@ -44,7 +44,7 @@ FROM (
     WHERE name = ANY ($1::text[]) AND at <= $2 AND retry_at <= clock_timestamp() AND attempts < $3
     ORDER BY at, subject LIMIT $4
 ) due
-GROUP BY name ORDER BY min(name)
+GROUP BY name ORDER BY name
 """
 
 _TAKE = """
