@@ -169,10 +169,15 @@ def up(name: str | None = None, *, partitions: int | None = None) -> Stack:
             _await_postgres(stack, database)
             _await_kafka(stack, broker)
         else:
-            _await_postgres(stack, None)
-            _await_kafka(stack, None)
+            await_servers(stack)
         _write_environment(stack)
     return stack
+
+
+def await_servers(stack: Stack) -> None:
+    """Wait until servers that somebody else started answer; raises StackProblem."""
+    _await_postgres(stack, None)
+    _await_kafka(stack, None)
 
 
 def attach(name: str | None = None) -> Stack:

@@ -97,7 +97,8 @@ def broker_files(
     password: str, *, client: str = CLIENT_LISTENER, admin: str = ADMIN_LISTENER
 ) -> dict[str, str]:
     """What lies in the broker's folder of configuration: `client` and `admin` are the addresses
-    under which its two listeners are reached. Its log goes to the console alone."""
+    under which its two listeners are reached, from itself too. Its log goes to the console alone.
+    """
     return {
         "server.properties": broker_properties(password, client=client, admin=admin),
         "log4j2.yaml": _BROKER_LOG,
@@ -138,7 +139,9 @@ def broker_properties(
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": "1@localhost:9093",
-        "listeners": "CLIENT://:9092,ADMIN://:9094,CONTROLLER://localhost:9093",
+        "listeners": (
+            f"CLIENT://:{_port(client)},ADMIN://:{_port(admin)},CONTROLLER://localhost:9093"
+        ),
         "advertised.listeners": f"CLIENT://{client},ADMIN://{admin}",
         "listener.security.protocol.map": ",".join(
             f"{name}:SASL_PLAINTEXT" for name in ("CLIENT", "ADMIN", "CONTROLLER")
@@ -171,6 +174,10 @@ def broker_properties(
         "log.cleaner.dedupe.buffer.size": "16777216",
     }
     return "".join(f"{key}={value}\n" for key, value in properties.items())
+
+
+def _port(address: str) -> str:
+    return address.rpartition(":")[2]
 
 
 def admit_administrator(password: str, listener: str = ADMIN_LISTENER) -> None:

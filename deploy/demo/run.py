@@ -46,7 +46,7 @@ from deploy.provision import provision
 from deploy.runtime import CHECKOUT
 from deploy.secret_files import CHANNELS, make_channels
 from shared.calendar import BUSINESS_ZONE, is_working_day
-from shared.clock import step_clock
+from shared.clock import SteppedClock, step_clock
 from shared.events.catalog import SERVICES
 from shared.events.lifecycle import TERMINAL
 
@@ -360,6 +360,12 @@ async def _given(url: str, plan: Plan) -> Site:
     missing = [name for name in (*wanted, *others) if not os.environ.get(name)]
     if missing or clock_file is None:
         raise StackProblem(f"--url needs the deployment's addresses too: {', '.join(missing)}")
+    now = SteppedClock(Path(clock_file)).now()
+    if now > plan.opens:
+        raise StackProblem(
+            f"this deployment has lived until {now:%Y-%m-%d} already; take it down with its"
+            " volumes and begin again"
+        )
     step_clock(Path(clock_file), plan.opens)
     machines = {name: os.environ[f"BANKA_{name.upper()}_URL"] for name in SERVICES}
     return Site(

@@ -120,6 +120,9 @@ class Accounts:
     def __init__(self, pool: Callable[[], Any]) -> None:
         """`pool`: gives the service's pool once it is open."""
         self._pool = pool
+        # A comparison takes 64 MiB and every processor: several at once are no quicker, and anybody
+        # could fill the memory by trying to sign in many times at once.
+        self._comparing = asyncio.Lock()
 
     async def verify(self, username: str, password: str) -> Verified | LockedOut | None:
         """Compare, count failures, lock the account after too many. Takes equally long for a name
@@ -132,7 +135,8 @@ class Accounts:
             username.lower(),
         )
         digest = _NOBODY if row is None else row["password_hash"]
-        right = await asyncio.to_thread(_hasher.verify, password, digest)
+        async with self._comparing:
+            right = await asyncio.to_thread(_hasher.verify, password, digest)
         if row is None:
             return None
         if row["locked"]:

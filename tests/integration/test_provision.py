@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import asyncpg
@@ -18,7 +19,7 @@ from shared.events import catalog
 from shared.messaging.broker import connection
 from shared.postgres.migrate import migrate
 from shared.settings import Environment, Settings
-from tests.stack import running
+from tests.stack import running, running_here
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +138,7 @@ async def test_what_was_said_cannot_be_rewritten(office: local.Stack) -> None:
 
 
 def test_a_stack_keeps_its_state_and_leaves_nothing_behind() -> None:
-    with running("restart-test") as stack:
+    with running_here("restart-test") as stack:
         local.down(stack.name)
         assert {line.state for line in local.status(stack.name)} == {"stopped"}
         again = local.up(stack.name)
@@ -147,5 +148,10 @@ def test_a_stack_keeps_its_state_and_leaves_nothing_behind() -> None:
         for line in local.status(stack.name):
             assert line.pid is not None
             os.kill(line.pid, signal.SIGKILL)
+        # a signal takes its time to arrive; `up` in between finds them running
+        end = time.monotonic() + 10
+        while {line.state for line in local.status(stack.name)} != {"died"}:
+            assert time.monotonic() < end
+            time.sleep(0.01)
         local.up(stack.name)
         assert {line.state for line in local.status(stack.name)} == {"running"}

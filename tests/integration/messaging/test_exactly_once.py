@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import subprocess
 import sys
@@ -124,7 +125,7 @@ def _start_process(
     return subprocess.Popen(
         [sys.executable, "-m", "tests.integration.messaging.process", world.stack.name,
          world.tag, topic, echo, database, group],
-        stdout=subprocess.PIPE,
+        stdout=subprocess.PIPE, env={**os.environ, **world.stack.environment()},
     )  # fmt: skip
 
 

@@ -327,7 +327,7 @@ async def test_an_event_that_kills_the_process_is_parked_after_three_starts(worl
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.messaging.process", world.stack.name,
              world.tag, topic, topic, database, group],
-            stdout=subprocess.DEVNULL, env={**os.environ},
+            stdout=subprocess.DEVNULL, env={**os.environ, **world.stack.environment()},
         )  # fmt: skip
 
         async def over(process: subprocess.Popen[bytes] = process) -> bool:

@@ -1,0 +1,320 @@
+"""`make test-compose`: the deployment brought up, played in, scaled while it works, looked at as an
+auditor would, and taken down again. A project of its own: what runs under another name stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from deploy.local import free_port
+from deploy.runtime import CHECKOUT
+
+PROJECT = "banka-check"
+DEPLOY = CHECKOUT / "deploy"
+SERVICES = ("intake", "review", "notify", "reporting")
+REPLICAS = 3
+UP_SECONDS, PLAY_SECONDS, DOWN_SECONDS = 600, 900, 180
+PLAY = ("--no-keep", "--url", "http://gateway:8080", "--days", "2", "--per-day", "30")
+
+
+class CheckFailed(RuntimeError):
+    """The deployment is not what it has to be; the message is one line that says where."""
+
+
+class Deployment:
+    """One project of `docker compose`, with the played systems and without the one-shot load."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._compose = (
+            *("docker", "compose", "--project-name", PROJECT),
+            *("--file", str(DEPLOY / "compose.yaml"), "--env-file", str(DEPLOY / "demo.env")),
+        )
+        # an operator's BANKA_… settings are for another deployment
+        self._environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("BANKA_")
+        } | {"BANKA_PORT": str(port)}
+
+    def run(self, *arguments: str, seconds: float = 120) -> str:
+        """A command of compose; its output. Raises CheckFailed with what it said last."""
+        done = subprocess.run(
+            [*self._compose, *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+        )
+        if done.returncode:
+            last = " | ".join((done.stderr or done.stdout).strip().splitlines()[-5:])
+            raise CheckFailed(f"docker compose {' '.join(arguments)}: {last}")
+        return done.stdout
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """A command of compose that goes on; its output can be read line by line."""
+        return subprocess.Popen(
+            [*self._compose, *arguments],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def containers(self) -> list[dict[str, Any]]:
+        """What `docker inspect` tells of every container of the project."""
+        found = _docker(
+            "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}"
+        ).split()
+        return list(json.loads(_docker("inspect", *found))) if found else []
+
+    def replicas(self, service: str) -> list[dict[str, Any]]:
+        return [one for one in self.containers() if _service(one) == service]
+
+
+def _docker(*arguments: str) -> str:
+    done = subprocess.run(
+        ["docker", *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+    if done.returncode:
+        raise CheckFailed(f"docker {arguments[0]}: {done.stderr.strip()[-300:]}")
+    return done.stdout
+
+
+def _service(container: dict[str, Any]) -> str:
+    return str(container["Config"]["Labels"]["com.docker.compose.service"])
+
+
+def check(deployment: Deployment) -> None:
+    """All of it, a line for each part. Raises CheckFailed."""
+    _part("build", lambda: deployment.run("build", "--quiet", seconds=UP_SECONDS))
+    _part("every container healthy", lambda: _up(deployment))
+    _part("contained", lambda: _look_contained(deployment))
+    _part("one way in", lambda: _look_from_outside(deployment.port))
+    _part(f"two days played, review scaled to {REPLICAS} on the way", lambda: _play(deployment))
+    _part("every review had its share", lambda: _look_shared(deployment))
+    _part("everything stops when told", lambda: _stop(deployment))
+
+
+def _part(name: str, do: Callable[[], object]) -> None:
+    began = time.monotonic()
+    do()
+    print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+
+
+def _up(deployment: Deployment, *services: str, scale: Sequence[str] = ("demo=0",)) -> None:
+    wanted = [word for one in scale for word in ("--scale", one)]
+    deployment.run("up", "--detach", "--no-build", "--wait", *wanted, *services, seconds=UP_SECONDS)
+
+
+def _look_contained(deployment: Deployment) -> None:
+    """No root, nothing to write to, no rights, limits, no secret in what may be inspected."""
+    secrets = _secrets(deployment)
+    containers = deployment.containers()
+    if len(containers) < len(SERVICES) + 3:
+        raise CheckFailed(f"only {len(containers)} containers")
+    for one in containers:
+        name, host = _service(one), one["HostConfig"]
+        ports = [
+            binding["HostIp"]
+            for bound in (host["PortBindings"] or {}).values()
+            for binding in bound
+        ]
+        faults = {
+            "runs as root": one["Config"]["User"] in ("", "0", "root"),
+            "may write to its file system": not host["ReadonlyRootfs"],
+            "keeps capabilities": host["CapDrop"] != ["ALL"],
+            "may gain rights": "no-new-privileges:true" not in (host["SecurityOpt"] or []),
+            "has no limit of memory": not host["Memory"],
+            "has no limit of processes": not host["PidsLimit"],
+            "has no limit of processors": not host["NanoCpus"],
+            "is reached from outside": any(address != "127.0.0.1" for address in ports),
+            "publishes a port": bool(ports) and name != "gateway",
+            "shows a secret": any(secret in json.dumps(one) for secret in secrets),
+            "has no health check": one["State"]["Status"] == "running"
+            and "Health" not in one["State"],
+        }
+        found = [fault for fault, is_so in faults.items() if is_so]
+        if found:
+            raise CheckFailed(f"{name} {', '.join(found)}")
+
+
+def _secrets(deployment: Deployment) -> list[str]:
+    """Every secret of the deployment, from the volume on which they lie."""
+    text = deployment.run(
+        *("run", "--rm", "--no-deps", "-T", "demo", "python", "-c"),
+        "import json, pathlib; print(json.dumps([f.read_text().strip()"
+        " for f in pathlib.Path('/run/secrets').iterdir() if f.is_file()]))",
+    )
+    found = [secret for secret in json.loads(text) if secret]
+    if len(found) < 10:
+        raise CheckFailed(f"only {len(found)} secrets were made")
+    return found
+
+
+def _look_from_outside(port: int) -> None:
+    wanted = {
+        "/healthz": 200,
+        "/sign-in": 200,
+        "/static/banka.css": 200,
+        "/intake/healthz": 404,
+        "/review/metrics": 404,
+        "/internal/quiet": 404,
+        "/reporting/internal/quiet": 404,
+        "/metrics": 404,
+    }
+    for path, status in wanted.items():
+        found = _status(f"http://127.0.0.1:{port}{path}")
+        if found != status:
+            raise CheckFailed(f"the gateway answers {path} with {found}, not {status}")
+
+
+def _status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - ours, by HTTP
+            return int(answer.status)
+    except urllib.error.HTTPError as problem:
+        return problem.code
+
+
+def _play(deployment: Deployment) -> None:
+    """The day, in a container; its own reconciliation decides. Scaled after the first day."""
+    command = ("run", "--rm", "--no-deps", "-T", "demo", "python", "-m", "deploy.cli", "demo")
+    said: list[str] = []
+    scaled = False
+    process = deployment.start(*command, *PLAY)
+    watch = threading.Timer(PLAY_SECONDS, process.kill)
+    watch.start()
+    try:
+        for line in _lines(process):
+            said.append(line)
+            if " applications  | " in line and not scaled:
+                scaled = True
+                _up(deployment, "review", scale=(f"review={REPLICAS}",))
+    finally:
+        watch.cancel()
+        process.kill()
+        process.wait()
+    if process.returncode or not any("The books agree." in line for line in said):
+        raise CheckFailed("the played days: " + "\n".join(said[-40:]))
+    if not scaled:
+        raise CheckFailed("no day was told of, and review was not scaled")
+
+
+def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
+    assert process.stdout is not None
+    for line in process.stdout:
+        yield line.rstrip()
+    process.wait()
+
+
+_METRICS = (
+    "import urllib.request as r; print(r.urlopen('http://localhost:8000/metrics').read().decode())"
+)
+
+
+def _look_shared(deployment: Deployment) -> None:
+    """Replicas run, and each has applied events of applications: partitions were handed over."""
+    replicas = deployment.replicas("review")
+    if len(replicas) != REPLICAS:
+        raise CheckFailed(f"{len(replicas)} review containers, not {REPLICAS}")
+    for number in range(1, REPLICAS + 1):
+        text = deployment.run(
+            "exec", "-T", "--index", str(number), "review", "python", "-c", _METRICS
+        )
+        applied = _applied(text.splitlines())
+        if not applied:
+            raise CheckFailed(f"review {number} has applied no event")
+
+
+def _applied(lines: Iterable[str]) -> int:
+    return sum(
+        int(float(line.rsplit(" ", 1)[1]))
+        for line in lines
+        if line.startswith("banka_events_total{")
+        and 'outcome="applied"' in line
+        and 'consumer="review.applications"' in line
+    )
+
+
+def _stop(deployment: Deployment) -> None:
+    deployment.run("stop", seconds=DOWN_SECONDS)
+    for one in deployment.containers():
+        code = one["State"]["ExitCode"]
+        # 143 is SIGTERM's own; 137 would be a process that had to be killed
+        if code not in (0, 143) or one["State"]["OOMKilled"]:
+            raise CheckFailed(f"{_service(one)} ended with {code}")
+
+
+@contextmanager
+def _taken_down(deployment: Deployment) -> Iterator[None]:
+    """Nothing of the project before, and nothing afterwards."""
+    down = ("down", "--volumes", "--remove-orphans", "--timeout", "20")
+    deployment.run(*down, seconds=DOWN_SECONDS)
+    try:
+        yield
+    finally:
+        deployment.run(*down, seconds=DOWN_SECONDS)
+    kinds = (("ps", "--all"), ("volume", "ls"), ("network", "ls"))
+    for kind in kinds:
+        left = _docker(
+            *kind, "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}"
+        ).split()
+        if left:
+            raise CheckFailed(f"docker {kind[0]} still has {len(left)} of the project")
+
+
+def _no_engine() -> str:
+    """Why there is no Docker to try it with; empty when there is."""
+    if shutil.which("docker") is None:
+        return "docker is not installed; install Docker Engine with Compose 2 and try again"
+    for arguments in (["info"], ["compose", "version"]):
+        done = subprocess.run(
+            ["docker", *arguments], capture_output=True, text=True, check=False, timeout=60
+        )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no answer"])[-1]
+            return f"docker {' '.join(arguments)} fails ({last}); start the engine and try again"
+    return ""
+
+
+def _interrupted(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Exit code 0 when all of it held, 1 with one line otherwise."""
+    signal.signal(signal.SIGTERM, _interrupted)
+    missing = _no_engine()
+    if missing:
+        sys.stderr.write(f"test-compose: {missing}\n")
+        return 1
+    deployment = Deployment(free_port())
+    try:
+        with _taken_down(deployment):
+            try:
+                check(deployment)
+            except (CheckFailed, subprocess.TimeoutExpired):
+                sys.stderr.write(deployment.run("logs", "--no-color", "--tail", "20"))
+                raise
+    except (CheckFailed, subprocess.TimeoutExpired) as problem:
+        sys.stderr.write(f"test-compose: {problem}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print("the deployment holds, and is gone again")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
