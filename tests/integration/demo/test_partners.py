@@ -488,7 +488,11 @@ async def test_from_the_terminal_the_example_is_sent_and_answered(
 
     async def banka(*words: str) -> Result:
         def run() -> Result:
-            return CliRunner().invoke(cli, ["partner", *words, "--name", partners_stack.name])
+            return CliRunner().invoke(
+                cli,
+                ["partner", *words, "--name", partners_stack.name],
+                env=partners_stack.environment(),
+            )
 
         return await asyncio.to_thread(run)
 
