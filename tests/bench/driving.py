@@ -18,6 +18,10 @@ class Pipeline(Protocol):
 
     name: str
 
+    async def prepare(self, first: int, lifecycles: int) -> None:
+        """Whatever is the sender's own work, before the clock runs."""
+        ...
+
     async def submit(self, nth: int) -> str:
         """Publish the nth application; returns the key that `finished` will report."""
         ...
@@ -50,6 +54,7 @@ async def drive(
 
     Raises Stalled.
     """
+    await pipeline.prepare(first, lifecycles)
     sent: dict[str, float] = {}
     done: dict[str, float] = {}
     began = time.monotonic()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -139,7 +140,11 @@ class Plain:
             await (await open_stage(self._stack, stage)).close()
         self._reporting = await open_stage(self._stack, "reporting")
         self._processes = [
-            subprocess.Popen([sys.executable, "-m", "tests.bench.plain", stage]) for stage in STAGES
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.bench.plain", stage],
+                env={**os.environ, **self._stack.environment()},
+            )
+            for stage in STAGES
         ]
 
         @self._broker.subscriber(
@@ -165,6 +170,9 @@ class Plain:
             await asyncio.to_thread(process.wait)
         await self._broker.stop()
         await self._reporting.close()
+
+    async def prepare(self, first: int, lifecycles: int) -> None:
+        """Nothing: its events are made as they are sent."""
 
     async def submit(self, nth: int) -> str:
         """Publish one application and do not wait for the broker, as a partner under load would."""
