@@ -92,6 +92,23 @@ class Desk:
         await self._client.aclose()
 
 
+def imported_form(one: Earlier) -> dict[str, Any]:
+    """A customer whose card came over from another system, as intake's import takes it."""
+    return {
+        "branch": one.branch.code,
+        "product": "standard",
+        "applicant_type": "salaried",
+        "channel": "counter",
+        "parties": [party_form("applicant", one.person)],
+        "consent": {"signed_at": format_instant(one.submitted_at), "purpose": PURPOSE},
+        "state": "in_use",
+        "submitted_at": format_instant(one.submitted_at),
+        "state_since": format_instant(one.in_use_since),
+        "limit": {"minor": one.limit, "currency": "CNY"},
+        "card_id": new_id(),
+    }
+
+
 class Staff:
     """Who works in the office, and what they have been told to do with the planned cases."""
 
@@ -121,25 +138,7 @@ class Staff:
 
     async def bring_over(self, earlier: list[Earlier]) -> list[str]:
         """Customers of long standing come over from another system; their application ids."""
-        entries = [
-            {
-                "branch": one.branch.code,
-                "product": "standard",
-                "applicant_type": "salaried",
-                "channel": "counter",
-                "parties": [party_form("applicant", one.person)],
-                "consent": {
-                    "signed_at": format_instant(one.submitted_at),
-                    "purpose": PURPOSE,
-                },
-                "state": "in_use",
-                "submitted_at": format_instant(one.submitted_at),
-                "state_since": format_instant(one.in_use_since),
-                "limit": {"minor": one.limit, "currency": "CNY"},
-                "card_id": new_id(),
-            }
-            for one in earlier
-        ]
+        entries = [imported_form(one) for one in earlier]
         if not entries:
             return []
         answer = await self._desks[OPERATIONS].post(

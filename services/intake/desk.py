@@ -446,8 +446,8 @@ class Desk:
             examination=examination,
             standing=standing,
             refusals=tuple(standing.refusals(scope.product, business_day(now))),
-            # whoever says that they are a customer is known to the bank beyond this office
-            new_to_bank=not standing.has_card and scope.applicant_type != "existing_customer",
+            # saying that one is a customer is not enough: a person looks at whoever has no card
+            new_to_bank=not standing.has_card,
         )
 
     async def _look_over(

@@ -1,10 +1,11 @@
 """banka itself as the driver sees it: four services as processes, the bank's systems around them.
 
 A lifecycle goes from the app's event (sealed form, six papers) through pre-check, three checks,
-the policy's approval, limit and card order to a card in use. The customer is one of long standing:
-everybody else waits for a person, and persons are not what is measured. What the app would seal on
-the customer's phone is sealed before the measurement begins; the driver also plays card factory and
-core banking, as it does for the baseline.
+the policy's approval, limit and card order to a card in use. The customer is one of long standing,
+whose first card came over from another system: everybody else waits for a person, and persons are
+not what is measured. What the app would seal on the customer's phone is sealed before the
+measurement begins; the driver also plays card factory and core banking, as it does for the
+baseline.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from deploy.demo.credit_systems import bureau_answer
 from deploy.demo.handed_in import PURPOSE, party_form
 from deploy.demo.mobile_app import PARTNER, MobileApp, fetch_keys
 from deploy.demo.people import Crowd, Person
+from deploy.demo.staff import OPERATIONS, Desk
 from deploy.local import Stack
 from deploy.partner_link import PartnerLink, open_link, settings_for
 from deploy.processes import GATEWAY, running
@@ -43,7 +45,7 @@ from shared.events.partners import (
 )
 from shared.identifiers import new_id
 from shared.settings import Settings
-from tests.end_to_end.town import load_organisation, picture
+from tests.end_to_end.town import import_customers, load_organisation, picture
 
 MORNING = datetime(2026, 10, 12, 1, 30, tzinfo=UTC)  # a Monday, 9:30 in Shanghai: messages may go
 BRANCH, REGION = "1101", "11"
@@ -83,6 +85,8 @@ class Whole:
         await load_organisation(office)
         keys = await fetch_keys(office.url(GATEWAY))
         self._clock = SteppedClock(clock_file)
+        self._operations = await Desk.sign_in(office.url(GATEWAY), OPERATIONS)
+        self._open.push_async_callback(self._operations.close)
         self._app = await enter(MobileApp.open(self._settings(PARTNER), keys, self._clock))
         self._factory = await enter(open_link(self._settings(FACTORY), FACTORY, from_now=True))
         self._core = await enter(open_link(self._settings(CORE), CORE, from_now=True))
@@ -101,17 +105,19 @@ class Whole:
         return settings_for(self._stack, partner)
 
     async def prepare(self, first: int, lifecycles: int) -> None:
-        """Seal what will be handed in."""
-        for nth in range(first, first + lifecycles):
+        """Make customers of long standing, and seal what they will hand in."""
+        people = [self._creditworthy() for _ in range(lifecycles)]
+        await import_customers(self._operations, people, BRANCH, MORNING)
+        for nth, person in enumerate(people, start=first):
             papers = [(item, picture(f"{item} {nth}")) for item in PAPERS]
-            self._prepared[nth] = self._app.application(_reference(nth), self._form(), papers)
+            self._prepared[nth] = self._app.application(_reference(nth), self._form(person), papers)
 
-    def _form(self) -> dict[str, object]:
+    def _form(self, person: Person) -> dict[str, object]:
         return {
             "branch": BRANCH,
             "product": "gold",
             "applicant_type": "existing_customer",
-            "parties": [party_form("applicant", self._creditworthy())],
+            "parties": [party_form("applicant", person)],
             "consent": {"signed_at": format_instant(MORNING), "purpose": PURPOSE},
         }
 
@@ -134,7 +140,8 @@ class Whole:
             "SELECT application_id FROM projection.application WHERE state = 'in_use'"
         )
         found = await self._intake.fetch(
-            "SELECT partner_reference FROM application WHERE application_id = ANY ($1)",
+            "SELECT partner_reference FROM application"
+            " WHERE application_id = ANY ($1) AND partner_reference IS NOT NULL",
             [row["application_id"] for row in rows],
         )
         return [row["partner_reference"] for row in found]

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -18,9 +18,11 @@ import httpx
 from deploy.demo.handed_in import PURPOSE, party_form
 from deploy.demo.mobile_app import PARTNER, MobileApp, fetch_keys
 from deploy.demo.people import Crowd, Person
+from deploy.demo.plan import Branch, Earlier
 from deploy.demo.records import read_records
 from deploy.demo.run import ORGANISATION, PARTNERS
 from deploy.demo.site import Clockwork, Site
+from deploy.demo.staff import Desk, imported_form
 from deploy.local import Stack
 from deploy.partner_link import settings_for
 from deploy.processes import GATEWAY, Office, running
@@ -34,6 +36,8 @@ MORNING = datetime(2026, 10, 12, 1, 30, tzinfo=UTC)  # a Monday, 9:30 in Shangha
 BRANCHES = {"1101": "11", "3101": "31", "4401": "44", "3201": "32", "3301": "33", "5101": "51"}
 PAPERS = ("application_form_signed", "id_front", "id_back", "work_proof", "income_proof")
 APPLICATIONS = "banka.applications"
+
+_MOST_IMPORTS = 100  # in one request, which has to end in the client's time
 
 # What must stay as it is when everything is delivered a second time.
 _CONTENT = {
@@ -153,6 +157,30 @@ async def load_organisation(office: Office) -> None:
     )
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
+
+
+async def import_customers(
+    operations: Desk, people: Sequence[Person], branch: str, now: datetime
+) -> None:
+    """Give everybody a card in use, come over from another system more than a year ago."""
+    since = now - timedelta(days=400)
+    for begin in range(0, len(people), _MOST_IMPORTS):
+        entries = [
+            imported_form(
+                Earlier(
+                    person,
+                    Branch(branch, BRANCHES[branch]),
+                    limit=1_000_000,
+                    submitted_at=since,
+                    in_use_since=since + timedelta(days=30),
+                )
+            )
+            for person in people[begin : begin + _MOST_IMPORTS]
+        ]
+        answer = await operations.post("/intake/api/v1/imports", {"applications": entries})
+        answer.raise_for_status()
+        refused = [one for one in answer.json()["results"] if one["application_id"] is None]
+        assert not refused, refused[0]
 
 
 async def check_agreement(town: Town, expected: int) -> None:

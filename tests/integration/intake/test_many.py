@@ -171,6 +171,15 @@ async def test_a_known_customer_needs_no_papers_that_are_on_file(office: Office)
     assert answer.json()["state"] == "awaiting_material"
 
 
+async def test_whoever_only_says_that_they_are_a_customer_is_new_to_the_bank(
+    office: Office,
+) -> None:
+    wishes = {"product": "gold", "applicant_type": "existing_customer"}
+    claims = await office.handed_over(office.customer(**wishes))
+    passed = await office.last(claims, "application.pre-check-passed")
+    assert passed["new_to_bank"] is True
+
+
 async def test_a_corrected_id_number_is_another_person(office: Office) -> None:
     wrong, right = office.customer(), await office.begun()
     draft = await office.begun(wrong)
