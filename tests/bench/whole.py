@@ -51,7 +51,6 @@ MORNING = datetime(2026, 10, 12, 1, 30, tzinfo=UTC)  # a Monday, 9:30 in Shangha
 BRANCH, REGION = "1101", "11"
 PAPERS = (
     "application_form_signed",
-    "credit_authorization",
     "id_front",
     "id_back",
     "work_proof",
