@@ -96,7 +96,7 @@ class Crowd:
         given = "".join(chance.sample(_GIVEN, chance.choice((1, 2, 2))))
         city = place(work_region)
         area = _AREA_CODES.get(work_region, "0791")
-        mobile = f"{chance.choice(_BRANDS)}0{self._made:04d}{chance.randrange(1000):03d}"
+        mobile = f"{chance.choice(_BRANDS)}{self._made:05d}{chance.randrange(1000):03d}"
         return Person(
             name=surname + given,
             salutation="mr" if male else "ms",
