@@ -1,6 +1,9 @@
 """`make bench`: whole lifecycles per second, against the plain pipeline on the same stack.
 
-python -m tests.bench [LIFECYCLES]      # of each burst; 300 without
+Three pipelines, one after the other: the plain one, the same stages on banka's kernel, and banka
+itself, which seals, examines, asks and tells besides, some fifty events for the baseline's eight.
+
+python -m tests.bench [LIFECYCLES]      # of each burst; 1000 without
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from rich.table import Table
 
 from tests.bench.driving import Measured, Pipeline, drive
 from tests.bench.plain import Plain
+from tests.bench.thin import Thin
 from tests.bench.whole import Whole
 from tests.stack import running
 
@@ -33,20 +37,23 @@ async def runs(pipeline: Pipeline, lifecycles: int) -> dict[str, Measured]:
 
 
 async def measure(lifecycles: int) -> None:
-    """Both on one stack, one after the other, and the ratio of what they did."""
+    """All on one stack, and the ratio of each to the plain one."""
+    found: dict[str, dict[str, Measured]] = {}
     with running("bench") as stack:
-        async with Plain(stack) as plain:
-            baseline = await runs(plain, lifecycles)
-        async with Whole(stack) as whole:
-            ours = await runs(whole, lifecycles)
-    table = Table("load", "pipeline", "lifecycles/s", "p50 s", "p99 s", "ratio of rates")
-    for load in baseline:
-        for name, found in ((Plain.name, baseline[load]), (Whole.name, ours[load])):
-            ratio = found.rate / baseline[load].rate
-            row = (f"{found.rate:.1f}", f"{found.p50:.2f}", f"{found.p99:.2f}", f"{ratio:.2f}")
-            table.add_row(load, name, *row)
+        # banka itself comes last: a thin stage would take its events for a newer database's
+        for pipeline in (Plain(stack), Thin(stack), Whole(stack)):
+            async with pipeline:
+                found[pipeline.name] = await runs(pipeline, lifecycles)
+    table = Table("load", "pipeline", "lifecycles/s", "p50 s", "p99 s", "rate", "p50", "p99")
+    baseline = found[Plain.name]
+    for load, plain in baseline.items():
+        for name, loads in found.items():
+            this = loads[load]
+            ratios = (this.rate / plain.rate, this.p50 / plain.p50, this.p99 / plain.p99)
+            row = (f"{this.rate:.1f}", f"{this.p50:.2f}", f"{this.p99:.2f}")
+            table.add_row(load, name, *row, *(f"× {ratio:.2f}" for ratio in ratios))
     Console().print(table)
 
 
 if __name__ == "__main__":
-    asyncio.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 300))
+    asyncio.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 1000))
