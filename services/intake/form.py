@@ -7,11 +7,13 @@ to be mended. Only what cannot be stored at all is refused here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
+from shared.calendar import BUSINESS_ZONE
 from shared.events.payload import (
     FIELD_CLASSES,
     ApplicantType,
@@ -20,6 +22,7 @@ from shared.events.payload import (
     PartyRole,
 )
 from shared.money import Money
+from shared.parameters import load_products, load_return_codes
 
 LONG_TERM = "9999-12-31"
 """How the end of an ID card without end (长期) is sealed."""
@@ -27,6 +30,29 @@ LONG_TERM = "9999-12-31"
 _LARGEST_PARTIES = 4
 _Text = Annotated[str, Field(max_length=200)]
 _Fen = Annotated[str, Field(pattern=r"^[0-9]{1,13}$", description="whole fen as digits")]
+_LARGEST_PURPOSE = 200  # characters
+
+
+def _known_product(code: str) -> str:
+    if code not in load_products():
+        words = load_return_codes().codes["UNKNOWN_PRODUCT"].mend
+        raise PydanticCustomError("UNKNOWN_PRODUCT", words.en)
+    return code
+
+
+def _keepable(consent: CreditConsent) -> CreditConsent:
+    """Whether its words and its time can be stored and shown at all."""
+    if len(consent.purpose) > _LARGEST_PURPOSE or "\x00" in consent.purpose:
+        raise ValueError("the purpose is too long, or no text")
+    try:
+        consent.signed_at.astimezone(BUSINESS_ZONE), consent.signed_at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the consent is dated outside the calendar") from None
+    return consent
+
+
+_Product = Annotated[str, Field(max_length=40), AfterValidator(_known_product)]
+_Consent = Annotated[CreditConsent, AfterValidator(_keepable)]
 
 
 class _Input(BaseModel):
@@ -89,13 +115,13 @@ class ApplicationForm(_Input):
     """An application as it is handed in. `reopens` names the application taken up again."""
 
     branch: str = Field(pattern=r"^[0-9]{4}$")
-    product: str = Field(pattern=r"^[a-z_]{2,40}$")
+    product: _Product
     applicant_type: ApplicantType
     channel: Channel
     parties: list[PartyForm] = Field(min_length=1, max_length=_LARGEST_PARTIES)
-    consent: CreditConsent | None = None
+    consent: _Consent | None = None
     requested_limit: Money | None = None
-    reopens: str | None = Field(default=None, max_length=40)
+    reopens: str | None = Field(default=None, max_length=40, pattern=r"^[!-~]+$")
 
     @model_validator(mode="after")
     def _one_of_each_role(self) -> Self:
@@ -117,12 +143,19 @@ class ApplicationForm(_Input):
             self.applicant,
         )
 
+    @property
+    def lacks_holder(self) -> bool:
+        """Whether it is about a supplementary card and does not say who will hold it."""
+        return self.applicant_type is ApplicantType.SUPPLEMENTARY and all(
+            party.role is not PartyRole.SUPPLEMENTARY_HOLDER for party in self.parties
+        )
+
 
 class FormCorrection(_Input):
     """Fields that are mended: of each party only those named; the rest stays."""
 
     parties: list[PartyForm] = Field(default=[], max_length=_LARGEST_PARTIES)
-    consent: CreditConsent | None = None
+    consent: _Consent | None = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:

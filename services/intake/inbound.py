@@ -17,7 +17,7 @@ from services.intake.application import Application, ApplicationError
 from services.intake.desk import Desk, new_document
 from services.intake.form import ApplicationForm
 from services.intake.store import ApplicationStore
-from shared.calendar import business_day
+from shared.calendar import CalendarEndsError, business_day
 from shared.documents import DocumentRefusedError, check_document
 from shared.events import intake, partners
 from shared.events.catalog import PARTNERS, Partner, group
@@ -44,6 +44,7 @@ _WORDS = {
     "CARD_ORDERED": "The card is ordered already",
     "ALREADY_ENDED": "The application has ended",
     "ERASED": "The customer's data was erased or restricted",
+    "CALENDAR_ENDS": "A term would end after the office's calendar: later, under a new id",
     "WRONG_SOURCE": "The event's source is not this partner's",
     "SAME_ID_OTHER_BODY": "An event with this id and another content was taken before",
     "UNREADABLE": "The content is not a JSON object",
@@ -96,6 +97,8 @@ class Reception:
                 raise Rejected(*(("", code) for code in codes)) from None
             except KeyUnavailableError:
                 raise Rejected(("", "ERASED")) from None
+            except CalendarEndsError:
+                raise Rejected(("", "CALENDAR_ENDS")) from None
 
         return Inbound(
             name=group("intake", topic),

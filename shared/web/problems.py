@@ -136,7 +136,8 @@ def field_errors(errors: Sequence[Mapping[str, Any]]) -> list[FieldError]:
             FieldError(
                 pointer=pointer_of(path),
                 code=code,
-                detail=str(error["msg"]) if kind in _QUOTES_NOTHING else None,
+                # codes in capitals are our own rules', whose words hold nothing of what was sent
+                detail=str(error["msg"]) if kind in _QUOTES_NOTHING or kind.isupper() else None,
                 place=str(place),
             )
         )

@@ -85,6 +85,24 @@ async def test_a_table_becomes_applications_once(office: Office, encoding: str) 
     assert [row["channel"] for row in rows] == ["batch"] * 3
 
 
+async def test_a_row_with_an_unknown_product_stops_no_other(office: Office) -> None:
+    customers = [office.customer() for _ in range(3)]
+    lines = table(customers).decode("utf-8-sig").splitlines()
+    lines[2] = lines[2].replace("standard", "platinum")
+    outcome = await load(office, "\n".join(lines).encode())
+    assert [row["row"] for row in outcome["accepted"]] == [2, 4]
+    (refused,) = outcome["rejected"]
+    (problem,) = refused["problems"]
+    assert (refused["row"], problem["field"], problem["code"]) == (3, "product", "UNKNOWN_PRODUCT")
+    answer = await office.client().post(
+        f"{API}/applications", json=office.customer(product="platinum").form
+    )
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert (error["pointer"], error["code"]) == ("/product", "UNKNOWN_PRODUCT")
+    assert error["detail"]
+
+
 async def test_a_file_that_is_no_table_is_refused(office: Office) -> None:
     answer = await office.client().post(
         f"{API}/batches", data={"branch": BRANCH}, files={"file": ("x", b"\x00\x01nonsense")}

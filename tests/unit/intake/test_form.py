@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from services.intake.form import LONG_TERM, ApplicationForm, FormCorrection, PartyForm
 from shared.events.payload import FIELD_CLASSES, PartyRole
+from shared.parameters import load_return_codes
+from shared.web.problems import field_errors
 from tests.unit.intake.builders import form, person
 
 texts = st.one_of(st.none(), st.text(min_size=1, max_size=60))
@@ -89,3 +91,28 @@ def test_a_correction_names_something() -> None:
         {"parties": [{"role": "applicant", "mobile": "13900004321"}]}
     )
     assert named.parties[0].fields() == {"mobile": "13900004321"}
+
+
+def test_a_product_that_the_bank_does_not_have_is_a_fault_of_the_field() -> None:
+    with pytest.raises(ValidationError) as refused:
+        form(product="platinum")
+    (fault,) = field_errors(refused.value.errors())
+    assert (fault.pointer, fault.code) == ("/product", "UNKNOWN_PRODUCT")
+    assert fault.detail == load_return_codes().codes["UNKNOWN_PRODUCT"].mend.en
+    assert "platinum" not in str(fault)
+
+
+@pytest.mark.parametrize(
+    "consent",
+    [
+        {"signed_at": "9999-12-31T23:00:00Z", "purpose": "信用卡审批"},
+        {"signed_at": "0001-01-01T00:00:00+08:00", "purpose": "信用卡审批"},
+        {"signed_at": "2026-10-12T00:00:00Z", "purpose": "\x00"},
+        {"signed_at": "2026-10-12T00:00:00Z", "purpose": "用" * 201},
+    ],
+)
+def test_a_consent_that_cannot_be_kept_is_refused(consent: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="consent"):
+        form(consent=consent)
+    with pytest.raises(ValidationError, match="consent"):
+        FormCorrection.model_validate({"consent": consent})
