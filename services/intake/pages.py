@@ -1,6 +1,6 @@
 """The pages of intake: applications, the checklist, the form, a branch's table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -10,13 +10,14 @@ from pydantic import ValidationError
 
 from services.intake import batches, store, words
 from services.intake.application import Application
+from services.intake.checklist import Line
 from services.intake.desk import Begun, Desk
 from services.intake.form import ApplicationForm, FormCorrection
 from services.intake.rules import CREDIT_PURPOSE
 from shared.calendar import business_day
 from shared.documents import LARGEST_DOCUMENT
 from shared.events.lifecycle import State
-from shared.events.payload import FIELD_CLASSES
+from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.formats import check_mobile, check_resident_id
 from shared.messaging import Service
 from shared.money import Money
@@ -253,6 +254,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
                 (party.role.value, _shown(fields.get(party.party_id, {}), clear=clear))
                 for party in app.parties
             ],
+            roles=_roles(app, lines),
             clear=clear,
             wrong_fields=sorted(
                 {name for line in lines for _code, name in line.reasons if name is not None},
@@ -470,7 +472,7 @@ def _read_form(sent: Mapping[str, str], now: datetime) -> ApplicationForm:
         content["parties"].append(_read_party({**holder, "role": "supplementary_holder"}))
     if "requested_limit" in sent:
         limit = _fen(sent["requested_limit"])
-        content["requested_limit"] = {"minor": int(limit) if limit.isdigit() else limit}
+        content["requested_limit"] = {"minor": int(limit) if limit.isdecimal() else limit}
     return ApplicationForm.model_validate(content)
 
 
@@ -504,6 +506,8 @@ def _field_errors(error: ValidationError) -> dict[str, str]:
 
 
 def _words_for(kind: str) -> str:
+    if words.is_known(kind):
+        return words.reason(kind, None)
     if kind.startswith("date"):
         return _("Write the day as 2026-10-12.")
     if kind in {"enum", "literal_error", "string_too_short", "string_pattern_mismatch", "int_type"}:
@@ -519,7 +523,7 @@ def _day(text: str) -> date | None:
 
 
 def _page(text: str | None) -> int:
-    return max(1, int(text)) if text and text.isdigit() and len(text) < 7 else 1
+    return max(1, int(text)) if text and text.isdecimal() and len(text) < 7 else 1
 
 
 # -- what is shown ---------------------------------------------------------------------------------
@@ -555,9 +559,17 @@ def _unfiled(code: str) -> str:
         "document-damaged": _("The file is incomplete; save it again."),
         "document-empty": _("The file is empty."),
         "issued-in-future": _("A paper cannot be issued in the future."),
-        "closed": _("The application has ended; nothing is added."),
+        "already-ended": _("The application has ended; nothing is added."),
     }
     return known.get(code, _("The paper could not be filed."))
+
+
+def _roles(app: Application, lines: Iterable[Line]) -> list[str]:
+    """Whose fields can be corrected: the form's persons, and a holder who is asked for."""
+    roles = [party.role.value for party in app.parties]
+    if any(code == "HOLDER_MISSING" for line in lines for code, _field in line.reasons):
+        roles.append(PartyRole.SUPPLEMENTARY_HOLDER.value)
+    return roles
 
 
 def _shown(fields: Mapping[str, str], *, clear: bool) -> list[tuple[str, str | None]]:
@@ -567,7 +579,7 @@ def _shown(fields: Mapping[str, str], *, clear: bool) -> list[tuple[str, str | N
         text = fields.get(name)
         if text is None:
             continue
-        if name in _MONEY_FIELDS and clear and text.isdigit():
+        if name in _MONEY_FIELDS and clear and text.isdecimal():
             text = f"¥{int(text) / 100:,.2f}"
         if name == "salutation":
             text = {"mr": _("Mr"), "ms": _("Ms")}.get(text, text)

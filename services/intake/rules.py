@@ -129,7 +129,7 @@ def examine(
         form.channel.value not in product.channels
     ):
         refusals.append("PRODUCT_NOT_FOR_APPLICANT")
-    elif (age := age_of(form.holder, today)) is not None:
+    elif not form.lacks_holder and (age := age_of(form.holder, today)) is not None:
         ages = product.applicants[form.applicant_type.value]
         if not ages.youngest <= age <= ages.oldest:
             refusals.append("AGE_OUT_OF_RANGE")
@@ -153,6 +153,8 @@ def field_faults(form: ApplicationForm, today: date) -> tuple[list[Wanted], list
     """What is wrong with the form's fields, and codes of what is only worth a look."""
     wanted: list[Wanted] = []
     warnings: list[str] = []
+    if form.lacks_holder:
+        wanted.append(Wanted(FORM_ITEM, "HOLDER_MISSING"))
     for party in form.parties:
         for name, finding in _party_findings(party, form.applicant_type, today):
             if finding.severity is Severity.WARNING:

@@ -80,6 +80,15 @@ class Requirement(_Parameters):
             raise ValueError("mandatory names exactly one item")
         return self
 
+    @property
+    def asks_for_consent(self) -> bool:
+        """Whether nothing goes to review without the consent to the credit query."""
+        return (
+            self.need == "mandatory"
+            and self.items == ["credit_authorization"]
+            and self.when is Condition.ALWAYS
+        )
+
 
 class AgeRange(_Parameters):
     """Ages at submission, both ends included."""
@@ -149,6 +158,13 @@ class Product(_File):
     def _every_applicant_has_a_matrix(self) -> Self:
         if set(self.applicants) != set(self.materials):
             raise ValueError("applicants and materials must name the same applicant types")
+        return self
+
+    @model_validator(mode="after")
+    def _nobody_is_checked_without_consent(self) -> Self:
+        for applicant, requirements in self.materials.items():
+            if not any(one.asks_for_consent for one in requirements):
+                raise ValueError(f"materials.{applicant} must always ask for credit_authorization")
         return self
 
 

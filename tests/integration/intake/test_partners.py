@@ -192,6 +192,51 @@ async def test_a_broken_event_is_answered_and_stops_nobody(office: Office, body:
     assert (await office.service.quiet()).parked == 0
 
 
+async def test_an_unknown_product_is_answered(office: Office) -> None:
+    customer = await app_customer(office, product="platinum")
+    answer = await send(office, customer, "application.submitted", office.app_form(customer))
+    assert answer["code"] == "UNKNOWN_PRODUCT"
+    (problem,) = answer["problems"]
+    assert problem["pointer"] == "/product"
+    assert "platinum" not in str(answer)
+
+
+async def test_a_supplementary_card_without_holder_or_consent_waits_for_both(
+    office: Office,
+) -> None:
+    customer = await app_customer(
+        office, product="supplementary", applicant_type="supplementary", consent=None
+    )
+    answer = await send(
+        office,
+        customer,
+        "application.submitted",
+        office.app_form(
+            customer, ("application_form_signed", "id_front", "id_back", "main_card_confirmation")
+        ),
+    )
+    assert (answer["kind"], answer["state"]) == ("accepted", "awaiting_material")
+    customer.application_id = answer["application_id"]
+    status = (await office.said(customer.reference, OUTBOUND))[-1][2]
+    assert {(one["item"], one["code"]) for one in status["wanted"]} == {
+        ("application_form_signed", "HOLDER_MISSING"),
+        ("credit_authorization", "NO_CREDIT_AUTH"),
+    }
+    # the branch fills in what is missing
+    holder = office.customer().form["parties"][0] | {"role": "supplementary_holder"}
+    mended = {"parties": [holder], "consent": office.customer().form["consent"]}
+    path = f"/intake/api/v1/applications/{customer.application_id}"
+    answer = await office.client().patch(path, json=mended)
+    assert (answer.status_code, answer.json()["state"]) == (200, "checking"), answer.text
+    corrected = await office.last(customer, "application.corrected")
+    assert {party["role"] for party in corrected["parties"]} == {
+        "applicant",
+        "supplementary_holder",
+    }
+    assert "name" in corrected["fields"]
+    assert NAME not in str(corrected)
+
+
 async def test_a_partner_speaks_for_itself_only(office: Office) -> None:
     customer = await app_customer(office)
     data = office.app_form(customer)

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from services.intake.rules import Wanted
 from shared.formats import make_synthetic_resident_id
-from shared.parameters import load_checklist_items, load_return_codes
+from shared.parameters import Product, load_checklist_items, load_products, load_return_codes
 from tests.unit.intake.builders import ID_NUMBER, SALARIED_PAPERS, TODAY, form, look, papers, person
 
 
@@ -201,6 +202,37 @@ def test_a_product_is_for_its_applicants_and_channels() -> None:
     assert look(by_batch).refusals == ("PRODUCT_NOT_FOR_APPLICANT",)
 
 
+SUPPLEMENTARY = {"product": "supplementary", "applicant_type": "supplementary"}
+SUPPLEMENTARY_PAPERS = ("application_form_signed", "id_front", "id_back", "main_card_confirmation")
+
+
+def test_a_supplementary_card_wants_its_holder_and_their_consent() -> None:
+    # the main cardholder's age says nothing about the holder's
+    old = person(
+        id_number=make_synthetic_resident_id("11", date(1950, 1, 5), 12),
+        id_issued=date(2022, 1, 5),
+        id_expires=None,
+        id_long_term=True,
+    )
+    nobody = look(form(parties=[old], consent=None, **SUPPLEMENTARY), papers(SUPPLEMENTARY_PAPERS))
+    assert nobody.refusals == ()
+    assert nobody.wanted == (
+        Wanted("application_form_signed", "HOLDER_MISSING"),
+        Wanted("credit_authorization", "NO_CREDIT_AUTH"),
+    )
+
+
+@pytest.mark.parametrize("product", load_products().values(), ids=lambda one: one.product)
+def test_every_matrix_asks_for_the_consent(product: Product) -> None:
+    for requirements in product.materials.values():
+        assert any(one.asks_for_consent for one in requirements)
+    without = product.model_dump()
+    for requirements in without["materials"].values():
+        requirements[:] = [one for one in requirements if "credit" not in str(one["items"])]
+    with pytest.raises(ValidationError, match="credit_authorization"):
+        Product.model_validate(without)
+
+
 def test_a_minor_holder_needs_the_guardians_consent() -> None:
     number = make_synthetic_resident_id("11", date(2010, 1, 2), 8)
     minor = person(
@@ -209,13 +241,12 @@ def test_a_minor_holder_needs_the_guardians_consent() -> None:
         id_issued=date(2026, 2, 1),
         id_expires=date(2036, 2, 1),
     )
-    card = {"product": "supplementary", "applicant_type": "supplementary"}
-    handed_in = papers(["application_form_signed", "id_front", "id_back", "main_card_confirmation"])
-    assert look(form(parties=[person(), minor], **card), handed_in).wanted == (
+    handed_in = papers(SUPPLEMENTARY_PAPERS)
+    assert look(form(parties=[person(), minor], **SUPPLEMENTARY), handed_in).wanted == (
         Wanted("guardian_consent", "DOC_MISSING"),
     )
     grown = person(role="supplementary_holder")
-    assert look(form(parties=[person(), grown], **card), handed_in).wanted == ()
+    assert look(form(parties=[person(), grown], **SUPPLEMENTARY), handed_in).wanted == ()
 
 
 @pytest.mark.parametrize(
