@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any, Literal
 
-from services.intake.rules import Examination, Paper, Wanted
+from services.intake.rules import CONSENT_ITEM, FORM_ITEM, Examination, Paper, Wanted
 from shared.calendar import BUSINESS_ZONE, add_working_days, business_day, end_of_day
 from shared.events import intake, lifecycle
 from shared.events.intake import HandedDocument, WantedItem
@@ -39,7 +39,6 @@ REFUSALS = frozenset(
 )
 # Where a refusal shows once the application has been taken, as an item of the customer's list.
 _ITEM_OF_REFUSAL = {"AGE_OUT_OF_RANGE": "id_front"}
-_FORM_ITEM = "application_form_signed"
 
 CARD_STATES = frozenset(
     {State.CARD_PRODUCING, State.POSTED, State.DELIVERED, State.ACTIVATED, State.IN_USE}
@@ -86,12 +85,13 @@ class Document:
 
 @dataclass(slots=True)
 class Withdrawal:
-    """The customer's wish to withdraw, and what became of it."""
+    """The customer's wish to withdraw, and what became of it. `entered_by`: as events have it."""
 
     request_id: str
     at: datetime
     outcome: Literal["asked", "withdrawn", "refused"] = "asked"
     why: str | None = None
+    entered_by: str | None = None
 
 
 @dataclass(slots=True)
@@ -297,7 +297,7 @@ def begin(app: Application, start: Beginning, actor: str, now: datetime) -> list
     app.created_at = now
     app.note(now, actor, "begun")
     return [
-        publish(app, intake.ApplicationDrafted(**app.fields()), now),
+        publish(app, intake.ApplicationDrafted(**app.fields(), entered_by=actor), now),
         Deadline(DRAFT_DEADLINE, now + timedelta(days=load_clocks().draft_days)),
     ]
 
@@ -328,6 +328,7 @@ def receive(
         sha256=document.sha256,
         media_type=document.media_type,
         size=document.size,
+        entered_by=actor,
     )
     return document, [publish(app, payload, now)]
 
@@ -352,17 +353,30 @@ def correct(
     corrected: Iterable[str],
     actor: str,
     now: datetime,
-) -> None:
-    """Fields were mended; `parties` are all of the application as they are now."""
+) -> list[Effect]:
+    """Fields were mended; `parties` are all of the application as they are now. Whoever was told of
+    the form that was handed in learns what it says now."""
     require_correctable(app)
     names = sorted(corrected)
     app.parties = list(parties)
+    open_before = {item.item for item in app.unanswered(app.wanted)}
     app.answered.update(answer_key("", name) for name in names)
     if consent is not None:
         app.consent = consent
-        app.answered |= {answer_key("credit_authorization", None), answer_key("", "consent")}
+        app.answered |= {answer_key(CONSENT_ITEM, None), answer_key("", "consent")}
         names.append("consent")
     app.note(now, actor, "corrected", fields=names)
+    if app.state is State.DRAFT:
+        return []
+    still_open = {item.item for item in app.unanswered(app.wanted)}
+    told = intake.ApplicationCorrected(
+        **app.fields(),
+        parties=app.parties,
+        fields=names,
+        items=sorted(open_before - still_open),
+        entered_by=actor,
+    )
+    return [publish(app, told, now)]
 
 
 def submit(
@@ -398,6 +412,7 @@ def submit(
         income_band=app.income_band,
         requested_limit=app.requested_limit,
         reopens=app.reopens,
+        entered_by=actor,
     )
     return [
         ClearDeadline(DRAFT_DEADLINE),
@@ -420,7 +435,7 @@ def open_items(
     items = [WantedItem(item=w.item, code=w.code, field=w.field) for w in found.wanted]
     items += app.unanswered(app.asked)
     items += [
-        WantedItem(item=_ITEM_OF_REFUSAL.get(code, _FORM_ITEM), code=code)
+        WantedItem(item=_ITEM_OF_REFUSAL.get(code, FORM_ITEM), code=code)
         for code in (*found.refusals, *refusals)
     ]
     return list({(item.item, item.field, item.code): item for item in items}.values())
@@ -532,20 +547,25 @@ def withdraw(app: Application, actor: str, now: datetime) -> list[Effect]:
         )
     if app.withdrawal is not None and app.withdrawal.outcome == "asked":
         return []
-    app.withdrawal = Withdrawal(new_id(), now)
+    app.withdrawal = wish = Withdrawal(new_id(), now, entered_by=actor)
     app.note(now, actor, "withdrawal_asked")
     if app.ours:
         return let_go(app, now)
-    request = intake.WithdrawalRequested(**app.fields(), request_id=app.withdrawal.request_id)
+    request = intake.WithdrawalRequested(
+        **app.fields(), request_id=wish.request_id, entered_by=actor
+    )
     return [publish(app, request, now)]
 
 
 def let_go(app: Application, now: datetime) -> list[Effect]:
     """End an application that lies with intake, as the customer asked."""
-    assert app.withdrawal is not None
-    app.withdrawal.outcome = "withdrawn"
+    wish = app.withdrawal
+    assert wish is not None
+    wish.outcome = "withdrawn"
     app.note(now, OWN_SOURCE, "withdrawn")
-    withdrawn = intake.ApplicationWithdrawn(**app.fields(), request_id=app.withdrawal.request_id)
+    withdrawn = intake.ApplicationWithdrawn(
+        **app.fields(), request_id=wish.request_id, entered_by=wish.entered_by
+    )
     return [publish(app, withdrawn, now), *no_more_terms(app)]
 
 

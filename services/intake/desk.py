@@ -206,7 +206,7 @@ class Desk:
             corrected = {name for party in correction.parties for name in party.fields()}
             async with self._transaction(viewer.actor, remember) as tx:
                 app = await self._load(tx, viewer, application_id)
-                applications.correct(
+                effects = applications.correct(
                     app,
                     merged(app.parties, mended),
                     correction.consent,
@@ -214,7 +214,8 @@ class Desk:
                     viewer.actor,
                     tx.now,
                 )
-                await self._write(tx, app, await self.recheck(tx.conn, app, tx.now))
+                effects += await self.recheck(tx.conn, app, tx.now)
+                await self._write(tx, app, effects)
                 begun = Begun(app, await self.lines(tx.conn, app, tx.now))
                 await self._keep(tx, remember, begun)
         return begun

@@ -22,6 +22,7 @@ from shared.web.states import state_badge
 EVENTS: Mapping[str, tuple[str, str, str]] = {
     "application.drafted": (mark("Application begun"), "pencil", "neutral"),
     "application.submitted": (mark("Application submitted"), "inbox", "info"),
+    "application.corrected": (mark("Form corrected"), "pencil", "neutral"),
     "application.pre-check-started": (mark("Pre-check started"), "clipboard-list", "progress"),
     "application.material-requested": (mark("Material requested"), "paperclip", "waiting"),
     "application.material-reminded": (mark("Reminder of missing material"), "bell", "waiting"),
@@ -344,6 +345,7 @@ _BY_CUSTOMER = frozenset(
     {
         "application.drafted",
         "application.submitted",
+        "application.corrected",
         "application.withdrawal-requested",
         "application.withdrawn",
         "document.received",

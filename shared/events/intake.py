@@ -2,7 +2,7 @@
 its papers, the card's facts once they are checked, and the organisation."""
 
 from datetime import date
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,12 +16,22 @@ from shared.events.payload import (
 )
 from shared.money import Money
 
+EnteredBy = Annotated[
+    str | None,
+    Field(
+        description="who entered it for the customer: `staff:<id>`, or the `client:<name>` or"
+        " `partner:<name>` through which the customer did so; absent where it is not known"
+    ),
+]
+
 
 class ApplicationDrafted(ApplicationEvent):
     """An application was begun; nothing has been handed in yet."""
 
     type: ClassVar[str] = "banka.application.drafted.v1"
     topic: ClassVar[str] = "banka.applications"
+
+    entered_by: EnteredBy = None
 
 
 class ApplicationSubmitted(ApplicationEvent):
@@ -41,6 +51,21 @@ class ApplicationSubmitted(ApplicationEvent):
     reopens: str | None = Field(
         default=None, description="application that this one takes up again"
     )
+    entered_by: EnteredBy = None
+
+
+class ApplicationCorrected(ApplicationEvent):
+    """Fields of an application that had been handed in were mended; from now on the parties are
+    these. `fields` names what was mended, never a value; `items` are checklist items of which
+    nothing that was asked of the customer is open any more."""
+
+    type: ClassVar[str] = "banka.application.corrected.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    parties: list[Party] = Field(description="all of the application, as they are now")
+    fields: list[str] = Field(min_length=1)
+    items: list[str] = Field(default=[])
+    entered_by: EnteredBy = None
 
 
 class PreCheckStarted(ApplicationEvent):
@@ -93,6 +118,7 @@ class DocumentReceived(ApplicationEvent):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     media_type: Literal["application/pdf", "image/jpeg", "image/png"]
     size: int = Field(ge=1, description="bytes")
+    entered_by: EnteredBy = None
 
 
 class MaterialCompleted(ApplicationEvent):
@@ -157,6 +183,7 @@ class WithdrawalRequested(ApplicationEvent):
     topic: ClassVar[str] = "banka.applications"
 
     request_id: str
+    entered_by: EnteredBy = None
 
 
 class ApplicationWithdrawn(ApplicationEvent):
@@ -166,6 +193,7 @@ class ApplicationWithdrawn(ApplicationEvent):
     topic: ClassVar[str] = "banka.applications"
 
     request_id: str
+    entered_by: EnteredBy = None
 
 
 class ApplicationExpired(ApplicationEvent):

@@ -127,6 +127,7 @@ MILESTONES: dict[type[Payload], frozenset[State]] = {
     review.WithdrawalRefused: _EVERYWHERE,
     intake.CardFactRefused: _EVERYWHERE,
     intake.MaterialReminded: frozenset({_S.AWAITING_MATERIAL}),
+    intake.ApplicationCorrected: frozenset({_S.SUBMITTED, _S.PRE_CHECK, _S.AWAITING_MATERIAL}),
     # Review asked for more material; intake says which and by when.
     intake.MaterialRequested: frozenset({_S.AWAITING_MATERIAL}),
     # A partner's fact that comes late fills the timeline and moves nothing.

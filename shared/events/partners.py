@@ -6,6 +6,7 @@ serialisation, ECDH-ES with A256GCM) to the office's published key; its clear te
 object described at each field.
 """
 
+from datetime import date
 from typing import ClassVar
 
 from pydantic import ConfigDict, Field
@@ -40,12 +41,14 @@ class PartnerParty(Part):
 
 
 class PartnerDocument(Part):
-    """A paper; `content` is the JWE of its bytes."""
+    """A paper; `content` is the JWE of its bytes, `issued_on` the date that it bears. Proofs that
+    grow old count with their date alone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     item: str
     content: Jwe = Field(pattern=_JWE, max_length=700_000)
+    issued_on: date | None = None
 
 
 class PartnerApplicationSubmitted(PartnerEvent):

@@ -16,6 +16,7 @@ from shared.clock import format_instant
 from shared.events import lifecycle, review
 from shared.events.intake import WantedItem
 from shared.events.lifecycle import TERMINAL, State
+from shared.events.payload import CreditConsent
 from shared.messaging import ClearDeadline, Deadline, Fact
 from shared.messaging.errors import Permanent
 from tests.unit.intake.drawers import (
@@ -103,6 +104,13 @@ def test_nothing_is_handed_over_without_the_consent() -> None:
         hand_in(app)
 
 
+def test_whoever_entered_it_stands_in_the_event() -> None:
+    app = draft()
+    told = [*payloads(bring(app, "id_front")), payloads(hand_in(app, found(MISSING)))[0]]
+    told += payloads(applications.withdraw(app, "client:web", NOW))
+    assert [one.entered_by for one in told] == [ACTOR, ACTOR, "client:web"]
+
+
 # --- material ----------------------------------------------------------------------------------
 
 
@@ -115,6 +123,27 @@ def test_the_last_of_the_list_completes_it() -> None:
     assert names(effects) == ["MaterialCompleted", "PreCheckPassed"]
     assert all(ClearDeadline(name) in effects for name in ("material", "material-reminder"))
     assert (app.wanted, app.material_deadline) == ([], None)
+
+
+def test_a_correction_is_told_by_name_once_the_form_was_handed_in() -> None:
+    app = draft()
+    assert applications.correct(app, app.parties, None, ["mobile"], ACTOR, NOW) == []
+    hand_in(
+        app,
+        found(
+            ("application_form_signed", "MOBILE_FORM", "mobile"),
+            ("id_front", "DOC_MISSING"),
+            ("id_front", "NAME_FORM", "name"),
+            ("credit_authorization", "NO_CREDIT_AUTH"),
+        ),
+    )
+    consent = CreditConsent(signed_at=NOW, purpose="信用卡审批")
+    effects = applications.correct(app, app.parties, consent, ["mobile", "name"], ACTOR, NOW)
+    (told,) = payloads(effects)
+    assert (told.fields, told.parties) == (["mobile", "name", "consent"], app.parties)
+    # the portrait side itself has not come
+    assert told.items == ["application_form_signed", "credit_authorization"]
+    assert (told.entered_by, app.state) == (ACTOR, State.AWAITING_MATERIAL)
 
 
 def test_another_paper_of_the_group_will_do() -> None:
