@@ -84,7 +84,9 @@ class MobileChannel:
 
 
 def _papers(application: Application, action: Action) -> Documents:
-    return [(paper.item, content(paper, application.key)) for paper in action.papers]
+    return [
+        (paper.item, content(paper, application.key), paper.issued_on) for paper in action.papers
+    ]
 
 
 def _reference(key: str) -> str:

@@ -1,7 +1,7 @@
 """The bank's app, played as what it is to the office: a partner that hands in applications.
 
     async with MobileApp.open(settings, keys, clock) as app:
-        event_id = await app.submit("APP-1", form, [("id_front", picture)])
+        event_id = await app.submit("APP-1", form, [("work_proof", picture, date(2026, 10, 8))])
         answer = await app.answer(event_id)
 
 A form is what intake's API takes; personal data leave the app only as JWE to the office's key.
@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import httpx
@@ -40,8 +41,8 @@ PARTNER = "mobile-app"
 KEYS = "/intake/api/v1/keys"
 ANSWER_SECONDS = 30.0
 
-Documents = Sequence[tuple[str, bytes]]
-"""Papers as (item of the checklist, content)."""
+Documents = Sequence[tuple[str, bytes, date | None]]
+"""Papers as (item of the checklist, content, date of issue where it bears one)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +146,8 @@ class MobileApp:
 
     def _papers(self, documents: Documents) -> list[PartnerDocument]:
         return [
-            PartnerDocument(item=item, content=encrypt(content, self.keys))
-            for item, content in documents
+            PartnerDocument(item=item, content=encrypt(content, self.keys), issued_on=issued_on)
+            for item, content, issued_on in documents
         ]
 
     async def send(self, payload: PartnerEvent, *, event_id: str = "") -> str:

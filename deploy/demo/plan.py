@@ -643,7 +643,7 @@ STORIES: tuple[_Story, ...] = (
     _Story(_Writer.missing, 50),
     _Story(_Writer.late, 22, ALL_ROUTES, 0.8),
     _Story(_Writer.never, 18),
-    _Story(_Writer.stale, 16, IN_PERSON),  # events of the app carry no date of a paper
+    _Story(_Writer.stale, 16, IN_PERSON),
     _Story(_Writer.sent_twice, 8, NO_BATCH),
     _Story(_Writer.expired_id, 7, IN_PERSON),
     _Story(_Writer.mistyped, 12, IN_PERSON),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -39,6 +39,7 @@ _WORDS = {
     "UNKNOWN_BRANCH": "There is no such branch, or it is closed",
     "UNKNOWN_CARD": "No card was ordered with this id",
     "UNKNOWN_TYPE": "This partner may not send events of this type",
+    "ISSUED_IN_FUTURE": "A paper cannot be issued in the future",
     "UNKNOWN_ITEM": "There is no such paper on the checklist",
     "NOT_POSSIBLE": "This cannot have happened to the application as it stands",
     "CARD_ORDERED": "The card is ordered already",
@@ -57,6 +58,8 @@ _WORDS = {
     "DOCUMENT_UNKNOWN_TYPE": "The file is no PDF, JPEG or PNG",
     "DOCUMENT_DAMAGED": "The file is not complete",
 }
+
+_Paper = tuple[str, bytes, date | None]  # item of the checklist, content, date of issue
 
 Number = Callable[[str, datetime], Awaitable[str]]
 
@@ -133,7 +136,7 @@ class Reception:
             raise Rejected(("reference", "KNOWN_REFERENCE"))
         problems: list[tuple[str, str]] = []
         form = self._form(event.partner, data, problems)
-        papers = self._papers(data.documents, problems)
+        papers = self._papers(data.documents, business_day(now), problems)
         region = await store.region_of(conn, data.branch)
         if region is None:
             problems.append(("branch", "UNKNOWN_BRANCH"))
@@ -159,7 +162,7 @@ class Reception:
         self, conn: Any, event: InboundEvent, data: partners.PartnerDocumentSupplied, now: datetime
     ) -> Iterable[Effect]:
         problems: list[tuple[str, str]] = []
-        papers = self._papers(data.documents, problems)
+        papers = self._papers(data.documents, business_day(now), problems)
         app = await self._known(conn, event.partner, data.reference)
         if problems:
             raise Rejected(*problems)
@@ -233,12 +236,17 @@ class Reception:
             return None
 
     def _papers(
-        self, documents: Sequence[partners.PartnerDocument], problems: list[tuple[str, str]]
-    ) -> list[tuple[str, bytes]]:
+        self,
+        documents: Sequence[partners.PartnerDocument],
+        today: date,
+        problems: list[tuple[str, str]],
+    ) -> list[_Paper]:
         items, papers = load_checklist_items().items, []
         for place, document in enumerate(documents):
             if document.item not in items or not items[document.item].upload:
                 problems.append((f"documents.{place}.item", "UNKNOWN_ITEM"))
+            if document.issued_on is not None and document.issued_on > today:
+                problems.append((f"documents.{place}.issued_on", "ISSUED_IN_FUTURE"))
             try:
                 content = self._keys.decrypt_bytes(document.content)
                 check_document(content)
@@ -247,22 +255,22 @@ class Reception:
             except DocumentRefusedError as error:
                 problems.append((f"documents.{place}.content", f"DOCUMENT_{error.code.upper()}"))
             else:
-                papers.append((document.item, content))
+                papers.append((document.item, content, document.issued_on))
         return papers
 
     async def _file(
         self,
         app: Application,
         keys: PartyKeys,
-        papers: Sequence[tuple[str, bytes]],
+        papers: Sequence[_Paper],
         actor: str,
         now: datetime,
     ) -> list[Effect]:
         effects: list[Effect] = []
-        for item, content in papers:
+        for item, content, issued_on in papers:
             stored = await self._desk.store_document(keys, content)
             _, more = applications.receive(
-                app, new_document(app, item, stored, None, now), actor, now
+                app, new_document(app, item, stored, issued_on, now), actor, now
             )
             effects += more
         return effects

@@ -282,19 +282,20 @@ def work_province(form: ApplicationForm, region: str) -> str:
     return next((code for code, name in PROVINCES.items() if address.startswith(name)), region)
 
 
-def stale(paper: Paper, product: Product) -> bool:
-    """Whether the paper was too old when it was handed in; one without a date is not."""
+def flaw(paper: Paper, product: Product) -> str | None:
+    """Why the paper does not count, as a return code: it was too old when it was handed in, or its
+    age is a matter and nobody said when it was issued."""
     longest = product.validity.longest_days.get(paper.item)
-    return (
-        longest is not None
-        and paper.issued_on is not None
-        and (paper.received_on - paper.issued_on).days > longest
-    )
+    if longest is None:
+        return None
+    if paper.issued_on is None:
+        return "DOC_UNDATED"
+    return "DOC_STALE" if (paper.received_on - paper.issued_on).days > longest else None
 
 
 def sound(item: str, papers: Sequence[Paper], product: Product) -> list[Paper]:
     """The papers of an item that count."""
-    return [paper for paper in papers if paper.item == item and not stale(paper, product)]
+    return [paper for paper in papers if paper.item == item and flaw(paper, product) is None]
 
 
 def consented(consent: CreditConsent | None, today: date) -> bool:
@@ -321,17 +322,18 @@ def _lacking(
                 return []
         elif sound(item, papers, product):
             return []
-    return [_want(requirement.items, papers)]
+    return [_want(requirement.items, papers, product)]
 
 
-def _want(items: Sequence[str], papers: Sequence[Paper]) -> Wanted:
-    """Of a group, the paper that came but is too old; else the first."""
+def _want(items: Sequence[str], papers: Sequence[Paper], product: Product) -> Wanted:
+    """Of a group, the paper that came but does not count, the last one of it; else the first."""
     if items[0] == CONSENT_ITEM:
         return Wanted(CONSENT_ITEM, "NO_CREDIT_AUTH")
-    came = {paper.item for paper in papers}
+    flaws = {paper.item: flaw(paper, product) for paper in papers}
     for item in items:
-        if item in came:
-            return Wanted(item, "DOC_STALE")
+        code = flaws.get(item)
+        if code is not None:
+            return Wanted(item, code)
     return Wanted(items[0], "DOC_MISSING")
 
 

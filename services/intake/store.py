@@ -341,8 +341,7 @@ async def standing_of(
     if not rows:  # a newcomer
         return Standing()
     papers = await conn.fetch(
-        "SELECT item, coalesce(issued_on, received_at::date) AS day FROM document"
-        " WHERE application_id = ANY ($1)",
+        "SELECT item, issued_on FROM document WHERE application_id = ANY ($1)",
         [row["application_id"] for row in rows if row["passed_at"] is not None],
     )
     terms = product.validity.longest_days
@@ -361,7 +360,10 @@ async def standing_of(
             paper["item"]
             for paper in papers
             if paper["item"] not in terms
-            or paper["day"] + timedelta(days=terms[paper["item"]]) >= today
+            or (
+                paper["issued_on"] is not None
+                and paper["issued_on"] + timedelta(days=terms[paper["item"]]) >= today
+            )
         ),
     )
 

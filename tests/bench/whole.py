@@ -108,7 +108,7 @@ class Whole:
         people = [self._creditworthy() for _ in range(lifecycles)]
         await import_customers(self._operations, people, BRANCH, MORNING)
         for nth, person in enumerate(people, start=first):
-            papers = [(item, picture(f"{item} {nth}")) for item in PAPERS]
+            papers = [(item, picture(f"{item} {nth}"), MORNING.date()) for item in PAPERS]
             self._prepared[nth] = self._app.application(_reference(nth), self._form(person), papers)
 
     def _form(self, person: Person) -> dict[str, object]:

@@ -29,6 +29,7 @@ from deploy.processes import GATEWAY, Office, running
 from deploy.provision import database_of, provision
 from deploy.runtime import CHECKOUT
 from deploy.secret_files import make_channels
+from shared.calendar import business_day
 from shared.clock import SteppedClock, format_instant, step_clock
 from shared.events import catalog, lifecycle
 
@@ -82,7 +83,8 @@ class Town:
 
     async def apply(self, reference: str, person: Person, branch: str) -> str:
         """Hand in a complete application through the app; gives the event's id."""
-        papers = [(item, picture(f"{item} {reference}")) for item in PAPERS]
+        today = business_day(self.clockwork.now)
+        papers = [(item, picture(f"{item} {reference}"), today) for item in PAPERS]
         return await self.app.submit(reference, self.form(branch, person), papers)
 
     async def settle(self) -> None:

@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -411,7 +411,7 @@ async def test_the_app_hands_in_nothing_in_clear_and_hears_the_answer(
     app: MobileApp, intake: Intake, partners_stack: local.Stack
 ) -> None:
     picture = b"\x89PNG\r\n\x1a\n" + bytes(200_000)
-    event_id = await app.submit("APP-1", form(), [("id_front", picture)])
+    event_id = await app.submit("APP-1", form(), [("id_front", picture, date(2026, 10, 8))])
     answer = await app.answer(event_id)
     assert (answer.accepted, answer.applied) == (True, True)
     (told,) = [one for one in intake.told if one.envelope and one.envelope.id == event_id]
@@ -424,6 +424,7 @@ async def test_the_app_hands_in_nothing_in_clear_and_hears_the_answer(
     personal = json.loads(keys.decrypt(payload.parties[0].personal))
     assert personal == {"name": NAME, "mobile": MOBILE, "id_long_term": True}
     assert keys.decrypt_bytes(payload.documents[0].content) == picture
+    assert payload.documents[0].issued_on == date(2026, 10, 8)
 
 
 async def test_answers_find_those_who_wait_for_them_side_by_side(app: MobileApp) -> None:

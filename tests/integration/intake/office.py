@@ -264,11 +264,13 @@ class Office:
         *,
         content: bytes | None = None,
         issued_on: date | None = None,
+        dated: bool = True,
         key: str | None = None,
     ) -> httpx.Response:
-        """Hand in a paper."""
+        """Hand in a paper, of today where no date is given; or not `dated` at all."""
         content = content or picture(f"{item} {customer.id_number} {new_id()}")
-        issued = {"issued_on": issued_on.isoformat()} if issued_on else {}
+        day = issued_on or self.now.date()
+        issued = {"issued_on": day.isoformat()} if dated else {}
         return await self.client().post(
             f"{API}/applications/{customer.application_id}/documents",
             data={"item": item, **issued},
@@ -278,7 +280,7 @@ class Office:
 
     async def all_papers(self, customer: Customer) -> None:
         for item in SALARIED_PAPERS:
-            answer = await self.upload(customer, item, issued_on=self.now.date())
+            answer = await self.upload(customer, item)
             assert answer.status_code == 201, answer.text
 
     async def submit(self, customer: Customer) -> httpx.Response:
@@ -436,9 +438,17 @@ class Office:
             "documents": self.app_papers(papers),
         }
 
-    def app_papers(self, items: tuple[str, ...]) -> list[dict[str, str]]:
+    def app_papers(
+        self, items: tuple[str, ...], issued_on: date | None = None, *, dated: bool = True
+    ) -> list[dict[str, str]]:
+        """Papers, of today where no date is given; or not `dated` at all."""
+        day = issued_on or self.now.date()
         return [
-            {"item": item, "content": encrypt(picture(f"{item} {new_id()}"), self.jwks)}
+            {
+                "item": item,
+                "content": encrypt(picture(f"{item} {new_id()}"), self.jwks),
+                **({"issued_on": day.isoformat()} if dated else {}),
+            }
             for item in items
         ]
 

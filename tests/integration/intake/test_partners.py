@@ -119,6 +119,36 @@ async def test_missing_papers_follow_by_event(office: Office) -> None:
     assert await statuses(office, customer) == ["material-wanted", "in-review"]
 
 
+async def test_the_apps_papers_are_as_old_as_anybodys(office: Office) -> None:
+    customer = await app_customer(office)
+    data = office.app_form(customer, SALARIED_PAPERS[:3])
+    data["documents"] += office.app_papers(("work_proof",), dated=False)
+    stale = office.now.date() - timedelta(days=200)
+    data["documents"] += office.app_papers(("income_proof",), stale)
+    answer = await send(office, customer, "application.submitted", data)
+    assert answer["state"] == "awaiting_material"
+    status = (await office.said(customer.reference, OUTBOUND))[-1][2]
+    assert {(one["item"], one["code"]) for one in status["wanted"]} == {
+        ("work_proof", "DOC_UNDATED"),
+        ("income_proof", "DOC_STALE"),
+    }
+    tomorrow = office.now.date() + timedelta(days=1)
+    ahead = {
+        "reference": customer.reference,
+        "documents": office.app_papers(("work_proof",), tomorrow),
+    }
+    answer = await send(office, customer, "document.supplied", ahead)
+    assert [(one["pointer"], one["code"]) for one in answer["problems"]] == [
+        ("/documents/0/issued_on", "ISSUED_IN_FUTURE")
+    ]
+    scan = data["documents"][3]  # the very same file, with its date
+    supplied = [{**scan, "issued_on": office.now.date().isoformat()}]
+    supplied += office.app_papers(("income_proof",))
+    data = {"reference": customer.reference, "documents": supplied}
+    answer = await send(office, customer, "document.supplied", data)
+    assert (answer["kind"], answer["state"]) == ("accepted", "checking")
+
+
 async def test_the_customer_withdraws_in_the_app(office: Office) -> None:
     customer = await applied(office, SALARIED_PAPERS[:3])
     wish = {"reference": customer.reference}

@@ -114,6 +114,23 @@ async def test_a_paper_that_is_no_better_is_asked_for_again(office: Office) -> N
     assert await office.state(customer) == "checking"
 
 
+async def test_the_date_of_a_paper_can_be_told_afterwards(office: Office) -> None:
+    customer = await office.begun()
+    for item in SALARIED_PAPERS[:-1]:
+        await office.upload(customer, item)
+    scan = picture(new_id())
+    await office.upload(customer, "income_proof", content=scan, dated=False)
+    await office.submit(customer)
+    wanted = await office.last(customer, "application.material-requested")
+    assert [(one["item"], one["code"]) for one in wanted["items"]] == [
+        ("income_proof", "DOC_UNDATED")
+    ]
+    answer = await office.upload(
+        customer, "income_proof", content=scan, issued_on=office.now.date()
+    )
+    assert answer.json()["state"] == "checking"
+
+
 async def test_one_upload_too_many_makes_one_paper(office: Office) -> None:
     customer = await office.begun()
     content = picture(new_id())

@@ -59,7 +59,7 @@ def papers(
     items: Iterable[str] = SALARIED_PAPERS,
     *,
     received_on: date = TODAY,
-    issued_on: date | None = None,
+    issued_on: date | None = TODAY,
 ) -> list[Paper]:
     return [Paper(item, received_on, issued_on, f"doc-{item}") for item in items]
 

@@ -132,6 +132,20 @@ def test_a_proof_is_stale_after_its_longest_days(age: int, stale: bool) -> None:
     assert look(handed_in=[*rest, *old]).wanted == wanted
 
 
+def test_a_proof_without_a_date_is_asked_for_its_date() -> None:
+    rest = papers(item for item in SALARIED_PAPERS if item != "work_proof")
+    undated = papers(["work_proof"], issued_on=None)
+    assert look(handed_in=[*rest, *undated]).wanted == (Wanted("work_proof", "DOC_UNDATED"),)
+    # the last paper of an item says what is wrong with it
+    old = papers(["work_proof"], issued_on=TODAY - timedelta(days=200))
+    for two, code in (([*old, *undated], "DOC_UNDATED"), ([*undated, *old], "DOC_STALE")):
+        assert look(handed_in=[*rest, *two]).wanted == (Wanted("work_proof", code),)
+    assert look(handed_in=[*rest, *undated, *papers(["work_proof"])]).wanted == ()
+    # what does not grow old needs no date
+    lasting = papers(["id_front", "id_back", "application_form_signed"], issued_on=None)
+    assert look(handed_in=[*lasting, *papers(["work_proof", "income_proof"])]).wanted == ()
+
+
 def test_a_fresh_paper_beside_a_stale_one_counts() -> None:
     old = papers(["work_proof"], issued_on=TODAY - timedelta(days=200))
     assert look(handed_in=[*old, *papers()]).wanted == ()
