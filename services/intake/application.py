@@ -33,10 +33,6 @@ ACTIVATION_DEADLINE = "activation"
 REMINDER_TIME = time(9)  # by the bank's wall clock: within every send window
 OWN_SOURCE = "intake"
 
-# What no paper mends: such an application is not taken at all.
-REFUSALS = frozenset(
-    {"AGE_OUT_OF_RANGE", "PRODUCT_NOT_FOR_APPLICANT", "DUPLICATE_APPLICATION", "COOL_DOWN"}
-)
 # Where a refusal shows once the application has been taken, as an item of the customer's list.
 _ITEM_OF_REFUSAL = {"AGE_OUT_OF_RANGE": "id_front"}
 

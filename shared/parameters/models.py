@@ -108,9 +108,6 @@ class Validity(_Parameters):
 
     longest_days: dict[ItemCode, Days]
     warn_days: dict[ItemCode, Days] = {}  # older than that: a person looks
-    months_of_contributions: Annotated[int, Field(ge=0, le=60)]  # 社保/公积金, unbroken
-    months_of_mobile: Annotated[int, Field(ge=0, le=60)]  # real-name mobile
-    months_of_business: Annotated[int, Field(ge=0, le=120)]  # since registration
 
 
 class LimitRules(_Parameters):
@@ -122,7 +119,6 @@ class LimitRules(_Parameters):
     total_cap: Money  # all banks together; deducted: other banks' limits and own existing ones
     income_multiple: Annotated[Decimal, Field(gt=0, le=100)]  # of monthly income
     cash_share: Annotated[Decimal, Field(ge=0, le=1)]  # cash limit ≤ this share of the limit
-    second_signature_from: Money  # from this limit on, a second reviewer signs
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -145,9 +141,7 @@ class Product(_File):
     names: Words
     applicants: dict[ApplicantTypeName, AgeRange]
     channels: list[Literal["counter", "mobile_app", "web", "batch", "partner"]]
-    third_party_may_apply: Literal["nobody", "employer", "main_cardholder"]
-    temporary_id_accepted: bool
-    cards_per_customer: Annotated[int, Field(ge=1, le=20)]
+    cards_per_customer: Annotated[int, Field(ge=1, le=20)]  # of the bank, whatever the product
     materials: dict[ApplicantTypeName, list[Requirement]]
     validity: Validity
     limit: LimitRules
