@@ -22,7 +22,7 @@ from shared.documents import LARGEST_DOCUMENT
 from shared.events.lifecycle import State
 from shared.messaging import Service
 from shared.money import Money
-from shared.web import Permission, Problem, Scope, Viewer, public, requires
+from shared.web import FieldError, Permission, Problem, Scope, Viewer, public, requires
 from shared.web.problems import MEDIA_TYPE
 
 PAGE_SIZE_MAX = 200
@@ -241,6 +241,13 @@ def _add_begin(routes: APIRouter, desk: Desk) -> None:
     async def api_create(viewer: MayCreate, body: ApplicationIn, key: Key = None) -> Response:
         """Begin an application; with `submit` it is handed in in the same step. 422
         `not-acceptable` where the office cannot take it: it stays a draft, named in the answer."""
+        if viewer.channel is not None and body.channel != viewer.channel:
+            raise Problem(
+                422,
+                "other-channel",
+                "A channel hands in applications under its own name alone",
+                errors=[FieldError("/channel", "other-channel")],
+            )
 
         def answer(begun: Begun) -> tuple[int, Any]:
             if not begun.refused:

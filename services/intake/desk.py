@@ -440,13 +440,12 @@ class Desk:
     async def examine(self, conn: Any, app: Application, now: datetime) -> Found:
         """What the rules say of the application, other applications of the person included; the
         person is locked until the transaction ends."""
-        scope = app.need_scope()
         await store.lock_person(conn, app.holder.person)
         standing, examination = await self._look_over(conn, app, now)
         return Found(
             examination=examination,
             standing=standing,
-            refusals=tuple(standing.refusals(scope.product, business_day(now))),
+            refusals=tuple(standing.refusals(product_for(app), business_day(now))),
             # saying that one is a customer is not enough: a person looks at whoever has no card
             new_to_bank=not standing.has_card,
         )
@@ -456,9 +455,7 @@ class Desk:
     ) -> tuple[Standing, Examination]:
         scope, today = app.need_scope(), business_day(now)
         product = product_for(app)
-        standing = await store.standing_of(
-            conn, app.holder.person, app.application_id, product, today
-        )
+        standing = await store.standing_of(conn, app, product, today)
         examination = examine(
             await self.open_form(app),
             app.papers,
@@ -479,9 +476,7 @@ class Desk:
     async def lines(self, conn: Any, app: Application, now: datetime) -> list[Line]:
         """The checklist of an application."""
         today, product = business_day(now), product_for(app)
-        standing = await store.standing_of(
-            conn, app.holder.person, app.application_id, product, today
-        )
+        standing = await store.standing_of(conn, app, product, today)
         return checklist(
             await self.open_form(app),
             app.papers,

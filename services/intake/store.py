@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from services.intake.application import (
+    CARD_STATES,
     Application,
     Card,
     Document,
@@ -28,6 +29,7 @@ from shared.parameters import Product
 
 _OPEN_AND_SUBMITTED = sorted(set(State) - TERMINAL - {State.DRAFT})
 _ENDED_BY_REFUSAL = (State.DECLINED.value,)
+_HELD = (State.ACTIVATED.value, State.IN_USE.value)
 
 
 @dataclass(slots=True)
@@ -304,20 +306,23 @@ class Standing:
     """What the office knows of a person from other applications.
 
     open_products: products of applications under way. reapply_from: end of the last cool-down.
-    has_card: an earlier application reached a card. on_file: items of accepted papers that are
-    still valid.
+    cards: of the bank, ordered or held. has_card: one of them was activated, by somebody whose
+    identity was checked. on_file: items of accepted papers that are still valid.
     """
 
     open_products: frozenset[str] = frozenset()
     reapply_from: date | None = None
+    cards: int = 0
     has_card: bool = False
     on_file: frozenset[str] = frozenset()
 
-    def refusals(self, product: str, today: date) -> list[str]:
+    def refusals(self, product: Product, today: date) -> list[str]:
         """Return codes that stand against an application for the product today."""
         codes = []
-        if product in self.open_products:
+        if product.product in self.open_products:
             codes.append("DUPLICATE_APPLICATION")
+        if self.cards >= product.cards_per_customer:
+            codes.append("TOO_MANY_CARDS")
         if self.reapply_from is not None and today < self.reapply_from:
             codes.append("COOL_DOWN")
         return codes
@@ -328,15 +333,14 @@ async def lock_person(conn: Any, person: str) -> None:
     await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", person)
 
 
-async def standing_of(
-    conn: Any, person: str, application_id: str, product: Product, today: date
-) -> Standing:
-    """What other applications of the person say. Lock the person first where it decides."""
+async def standing_of(conn: Any, app: Application, product: Product, today: date) -> Standing:
+    """What other applications of the person say. Lock the person first where it decides. A decline
+    that the application takes up again (异议, 复议) does not make it wait."""
     rows = await conn.fetch(
-        "SELECT application_id, state, product, reapply_from, card_id, passed_at FROM application"
+        "SELECT application_id, state, product, reapply_from, passed_at FROM application"
         " WHERE person = $1 AND application_id <> $2",
-        person,
-        application_id,
+        app.holder.person,
+        app.application_id,
     )
     if not rows:  # a newcomer
         return Standing()
@@ -351,11 +355,14 @@ async def standing_of(
             (
                 r["reapply_from"]
                 for r in rows
-                if r["state"] in _ENDED_BY_REFUSAL and r["reapply_from"] is not None
+                if r["state"] in _ENDED_BY_REFUSAL
+                and r["reapply_from"] is not None
+                and r["application_id"] != app.reopens
             ),
             default=None,
         ),
-        has_card=any(r["card_id"] is not None for r in rows),
+        cards=sum(r["state"] in CARD_STATES for r in rows),
+        has_card=any(r["state"] in _HELD for r in rows),
         on_file=frozenset(
             paper["item"]
             for paper in papers

@@ -93,6 +93,7 @@ class _Gate:
             branches=client.branches,
             language=current_language(),
             client=client.id,
+            channel=client.channel,
         )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from shared.events.payload import Channel
 from shared.web.permissions import Permission
 
 FILE = "api-clients.json"
@@ -26,7 +27,7 @@ class _Entry(BaseModel):
 
     id: str = Field(pattern=r"^[a-z][a-z0-9-]{1,40}$")
     token: str = Field(min_length=24)
-    channel: str
+    channel: Channel
     permissions: frozenset[Permission]
     branches: frozenset[str] | None = None
 
@@ -36,7 +37,7 @@ class ApiClient:
     """A channel that has shown its token. `branches` None means every branch."""
 
     id: str
-    channel: str
+    channel: Channel
     permissions: frozenset[Permission]
     branches: frozenset[str] | None
 

@@ -166,7 +166,8 @@ class Viewer:
     """Who is looking, as a route sees them.
 
     `branches` are the branch codes that may be seen under the permission by which the viewer
-    entered; None means every branch. `client` names the channel when a machine is calling.
+    entered; None means every branch. `client` names the machine that is calling, if one is, and
+    `channel` the way by which its applications reach the bank.
     """
 
     staff_id: str
@@ -177,6 +178,7 @@ class Viewer:
     language: str
     home_branch: str | None = None
     client: str | None = None
+    channel: str | None = None
     csrf_token: str = field(default="", repr=False)
 
     def may(self, permission: Permission | str) -> bool:

@@ -16,6 +16,7 @@ from fastapi import APIRouter, FastAPI, Form, Request, UploadFile
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from shared.events.payload import Channel
 from shared.messaging import Quiet, Readiness
 from shared.settings import Environment, Settings
 from shared.web import Permission, Problem, Scope, Viewer, page, redirect, requires
@@ -302,7 +303,7 @@ def make_app(secrets_dir: Path) -> FastAPI:
                     CLIENT_TOKEN,
                     ApiClient(
                         "mobile-app",
-                        "mobile_app",
+                        Channel.MOBILE_APP,
                         frozenset({Permission.APPLICATION_CREATE}),
                         frozenset({"0101"}),
                     ),

@@ -11,6 +11,7 @@ import pytest
 
 from shared.clock import format_instant, parse_instant
 from shared.identifiers import new_id, parse_application_number
+from shared.parameters import load_products
 from tests.eventually import eventually
 from tests.integration.intake.office import (
     API,
@@ -174,6 +175,7 @@ async def test_only_operations_import(office: Office) -> None:
 async def test_a_known_customer_needs_no_papers_that_are_on_file(office: Office) -> None:
     first = await office.approved()
     await office.until(first, "card_producing")
+    await activated(office, first)
     form = {**first.form, "product": "gold", "applicant_type": "existing_customer"}
     second = await office.begun(Customer(first.id_number, form=form))
     await office.upload(second, "application_form_signed")
@@ -187,6 +189,46 @@ async def test_a_known_customer_needs_no_papers_that_are_on_file(office: Office)
     await office.upload(stranger, "application_form_signed")
     answer = await office.submit(stranger)
     assert answer.json()["state"] == "awaiting_material"
+
+
+async def activated(office: Office, customer: Customer) -> None:
+    """The customer's card arrives and is activated."""
+    card_id = (await office.last(customer, "card.ordered"))["card_id"]
+    for partner, kind in (("card-factory", "delivered"), ("core-banking", "activated")):
+        told = await office.partner_says(partner, f"card.{kind}", card_id, {"reference": card_id})
+        await office.answers(partner, told)
+
+
+async def test_a_card_that_nobody_activated_makes_no_customer(office: Office) -> None:
+    first = await office.approved()
+    await office.until(first, "card_producing")
+    form = {**first.form, "product": "gold"}
+    second = await office.handed_over(Customer(first.id_number, form=form))
+    assert (await office.last(second, "application.pre-check-passed"))["new_to_bank"] is True
+
+
+async def test_nobody_holds_more_cards_than_the_product_allows(office: Office) -> None:
+    operations = await office.colleague("ops")
+    customer = office.customer()
+    held = {
+        **customer.form,
+        "state": "in_use",
+        "submitted_at": format_instant(office.now - timedelta(days=400)),
+        "limit": {"minor": 1_000_000},
+    }
+    ended = {**held, "state": "expired"}
+    most = load_products()["gold"].cards_per_customer
+    wishes = Customer(customer.id_number, form={**customer.form, "product": "gold"})
+    for count, states in ((most - 1, 200), (most, 422)):
+        body = {"applications": [held] * (count if count < most else 1) + [ended]}
+        answer = await operations.post(f"{API}/imports", json=body)
+        assert not any(one["problems"] for one in answer.json()["results"]), answer.text
+        begun = await office.begun(wishes)
+        answer = await office.submit(begun)
+        assert answer.status_code == states, answer.text
+        if states == 200:
+            await office.withdraw(begun)
+    assert [error["code"] for error in answer.json()["errors"]] == ["TOO_MANY_CARDS"]
 
 
 async def test_whoever_only_says_that_they_are_a_customer_is_new_to_the_bank(

@@ -135,6 +135,51 @@ async def test_a_form_that_cannot_be_kept_comes_back_as_it_was_typed(office: Off
     assert elsewhere.status_code == 422
 
 
+async def test_what_is_no_number_does_not_fail_a_page(office: Office) -> None:
+    client = await office.colleague("assistant")
+    typed = filled_in(office, requested_limit="²", monthly_income="²")
+    assert (await client.post("/intake/applications", data=typed)).status_code == 422
+    assert (await client.get("/intake/applications", params={"page": "²"})).status_code == 200
+    unknown = await client.post(
+        "/intake/applications", data=filled_in(office, product="platinum"), params={"lang": "en"}
+    )
+    assert unknown.status_code == 422
+    assert "No such product" in unknown.text
+
+
+async def test_the_missing_holder_of_a_supplementary_card_is_filled_in(office: Office) -> None:
+    client = await office.colleague("assistant")
+    typed = filled_in(
+        office, product="supplementary", applicant_type="supplementary", then="submit"
+    )
+    here = here_of(await client.post("/intake/applications", data=typed))
+    page = await client.get(here, params={"lang": "en"})
+    assert "Supplementary holder not named" in page.text
+    assert '<option value="supplementary_holder">' in page.text
+    person = office.customer().form["parties"][0]
+    mended = {name: str(person[name]) for name in ("name", "id_number", "mobile", "home_address")}
+    mended |= {"role": "supplementary_holder", "id_issued": "2019-03-01"}
+    mended |= {"id_expires": "2039-03-01"}
+    assert here_of(await client.post(here + "/corrections", data=mended)) == here
+    page = await client.get(here, params={"lang": "en"})
+    assert "Supplementary holder not named" not in page.text
+
+
+async def test_an_ended_application_says_why_it_takes_no_paper(office: Office) -> None:
+    client = await office.colleague("assistant")
+    here = here_of(await client.post("/intake/applications", data=filled_in(office)))
+    await client.post(here + "/withdraw", data={"reason": ""})
+    answer = await client.post(
+        here + "/documents",
+        data={"item": "id_front"},
+        files={"file": ("paper.png", picture("too late"), "image/png")},
+        params={"lang": "en"},
+    )
+    assert here_of(answer) == here
+    page = await client.get(here, params={"lang": "en"})
+    assert "The application has ended; nothing is added." in page.text
+
+
 async def test_a_person_is_found_without_a_number_in_the_address(office: Office) -> None:
     client = await office.colleague("assistant")
     customer = await office.begun()

@@ -163,8 +163,19 @@ async def test_the_same_request_twice_is_one_application(office: Office) -> None
     answer = await client.post(f"{API}/applications", json=other, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (409, "key-reused")
     other_client = office.client("web-channel")
-    answer = await other_client.post(f"{API}/applications", json=other, headers=headers)
+    of_the_web = {**other, "channel": "web"}
+    answer = await other_client.post(f"{API}/applications", json=of_the_web, headers=headers)
     assert answer.status_code == 201
+
+
+async def test_a_channel_hands_in_under_its_own_name_alone(office: Office) -> None:
+    form = office.customer(channel="web").form
+    answer = await office.client("branch-terminal").post(f"{API}/applications", json=form)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert (error["pointer"], error["code"]) == ("/channel", "other-channel")
+    assistant = await office.colleague("assistant")
+    assert (await assistant.post(f"{API}/applications", json=form)).status_code == 201
 
 
 async def test_what_cannot_be_stored_is_refused_with_every_problem(office: Office) -> None:
@@ -218,6 +229,10 @@ async def test_who_was_declined_waits(office: Office) -> None:
     answer = await office.client().post(f"{API}/applications", json=form)
     assert (answer.status_code, answer.json()["state"]) == (422, "draft")
     assert [error["code"] for error in answer.json()["errors"]] == ["COOL_DOWN"]
+    # to take the decline itself up again is no new application
+    again = {**form, "reopens": customer.application_id}
+    answer = await office.client().post(f"{API}/applications", json=again)
+    assert (answer.status_code, answer.json()["state"]) == (201, "awaiting_material")
 
 
 async def test_the_customer_is_reminded_once_and_then_the_term_ends(office: Office) -> None:
