@@ -53,6 +53,13 @@ COLUMNS: dict[str, str] = {
 }
 _NEEDED = ("name", "id_number", "applicant_type", "product")
 _BY_HEADING = {heading: name for name, chinese in COLUMNS.items() for heading in (name, chinese)}
+# where a field of the form stands under another name in the table
+_COLUMN_OF_FIELD = {
+    "monthly_income": "monthly_income_yuan",
+    "other_bank_limits": "other_bank_limits_yuan",
+    "requested_limit": "requested_limit_yuan",
+    "consent": "consent_date",
+}
 _SALUTATIONS = {"先生": "mr", "女士": "ms", "mr": "mr", "ms": "ms"}
 _APPLICANT_TYPES = {
     "受薪": ApplicantType.SALARIED,
@@ -62,15 +69,23 @@ _APPLICANT_TYPES = {
     "存量客户": ApplicantType.EXISTING_CUSTOMER,
     **{kind.value: kind for kind in ApplicantType},
 }
+CHOICES: dict[str, tuple[str, ...]] = {
+    "salutation": tuple(_SALUTATIONS),
+    "applicant_type": tuple(_APPLICANT_TYPES),
+}
+"""Of columns that know certain words alone: these."""
 
 
 class BatchRefused(ValueError):
-    """The file is no table that can be read; `code` is stable, `detail` says how to mend it."""
+    """The file is no table that can be read; `code` is stable, `detail` says how to mend it.
+    `columns`: those that are meant, by number where the heading is unknown, else by English name.
+    """
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, columns: Sequence[str] = ()) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.columns = tuple(columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +211,9 @@ def _columns(heading: Sequence[Any]) -> list[str]:
     unknown = [place for place in unknown if int(place) <= len(names)]
     if unknown:
         raise BatchRefused(
-            "unknown-column", f"Column {', '.join(unknown)} has a heading that the template lacks"
+            "unknown-column",
+            f"Column {', '.join(unknown)} has a heading that the template lacks",
+            unknown,
         )
     columns = [_BY_HEADING[name] for name in names]
     if len(columns) != len(set(columns)):
@@ -207,6 +224,7 @@ def _columns(heading: Sequence[Any]) -> list[str]:
             "missing-column",
             "These columns are missing: "
             + ", ".join(f"{COLUMNS[name]} ({name})" for name in missing),
+            missing,
         )
     return columns
 
@@ -274,11 +292,17 @@ def _row(number: int, cells: dict[str, Any], branch: str) -> Row:
             number,
             None,
             tuple(
-                RowProblem(str(one["loc"][-1]) if one["loc"] else "", one["type"], one["msg"])
+                RowProblem(_column_of(one["loc"]), one["type"], one["msg"])
                 for one in error.errors(include_url=False, include_input=False)
             ),
         )
     return Row(number, form, ())
+
+
+def _column_of(place: tuple[str | int, ...]) -> str:
+    """The column of a field of the form; "" where it is none."""
+    names = [_COLUMN_OF_FIELD.get(str(part), str(part)) for part in place]
+    return next((name for name in names if name in COLUMNS), "")
 
 
 def _text(cell: Any) -> str:

@@ -45,18 +45,26 @@ class BatchOut(BaseModel):
     rejected: list[RejectedRow]
 
 
+class NoTableError(Problem):
+    """The file is no table of applications; `refusal` says why."""
+
+    def __init__(self, refusal: BatchRefused) -> None:
+        super().__init__(422, refusal.code, "The file cannot be read as a table", refusal.detail)
+        self.refusal = refusal
+
+
 async def take(desk: Desk, viewer: Viewer, content: bytes, branch: str) -> BatchOut:
     """Take a table row by row, each in a transaction of its own under a key of the file's content
     and the row's number: a repetition finishes what was interrupted, and makes nothing twice.
 
-    Raises Problem 422 where the file is no table.
+    Raises NoTableError, and Problem 422 for a branch that is not the viewer's.
     """
     if not viewer.sees(branch):
         raise Problem(422, "unknown-branch", "There is no such branch, or it is closed")
     try:
         rows = read_batch(content, branch=branch)
     except BatchRefused as error:
-        raise Problem(422, error.code, "The file cannot be read as a table", error.detail) from None
+        raise NoTableError(error) from None
     digest = desk.digest("batch", branch, content)
     batch_id = f"{branch}-{hashlib.sha256(digest).hexdigest()[:24]}"
     found = BatchOut(batch_id=batch_id, accepted=[], rejected=[])

@@ -399,10 +399,12 @@ def _tables(routes: APIRouter, service: Service, desk: Desk) -> None:
             return await _batch_page(request, viewer, None, _("The file is larger than 5 MB."))
         try:
             taken = await batches.take(desk, viewer, content, branch)
+        except batches.NoTableError as problem:
+            return await _batch_page(request, viewer, None, words.no_table(problem.refusal))
         except Problem as problem:
             if problem.status != 422:
                 raise
-            return await _batch_page(request, viewer, None, problem.detail or problem.title)
+            return await _batch_page(request, viewer, None, words.row_problem("", problem.code))
         return await _batch_page(request, viewer, taken, "")
 
     async def _batch_page(

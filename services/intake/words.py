@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from services.intake.application import Entry
+from services.intake.batch import CHOICES, COLUMNS, BatchRefused
 from shared.parameters import load_checklist_items, load_return_codes
 from shared.web.i18n import _, current_language, mark
 from shared.web.states import named
@@ -44,6 +45,28 @@ CARD_FACTS: Mapping[str, str] = {
     "delivered": mark("Card delivered"),
     "activated": mark("Card activated"),
     "first_used": mark("Card used for the first time"),
+}
+
+
+_NO_TABLE: Mapping[str, str] = {
+    "empty": mark("The file holds no row of an application. Its first row names the columns."),
+    "unreadable": mark("Save the table anew as CSV (UTF-8) or as an Excel workbook."),
+    "too-large": mark("The workbook is too large; split it."),
+    "too-many-rows": mark("There are more than 2,000 rows; split the table."),
+    "unknown-column": mark("The template has no such heading as in column %(columns)s."),
+    "column-twice": mark("A column stands in the table twice."),
+    "missing-column": mark("These columns are missing: %(columns)s."),
+}
+
+_ROW_PROBLEMS: Mapping[str, str] = {
+    "AMOUNT_FORM": mark("Write an amount in yuan such as 12000, with at most two decimals."),
+    "DATE_FORM": mark("Write the day as 2026-10-12."),
+    "NUMBER_CELL": mark("Make the column text: a number cell loses digits of an ID number."),
+    "UNKNOWN_WORD": mark("Write one of these: %(words)s."),
+    "string_too_long": mark("This is longer than 200 characters."),
+    "unknown-branch": mark("There is no such branch, or it is closed"),
+    "calendar-ends": mark("A term would end after the known calendar; load the row again later."),
+    "erased": mark("The customer's data was erased or is restricted."),
 }
 
 
@@ -129,6 +152,28 @@ def reason(code: str, field: str | None) -> str:
     return f"{where}{words} · {mend}"
 
 
+def column(name: str) -> str:
+    """A column of a branch's table as the template of the reader's language heads it."""
+    return name if current_language().startswith("en") else COLUMNS.get(name, name)
+
+
+def no_table(refusal: BatchRefused) -> str:
+    """Why a file is no table, and how that is mended."""
+    return _(_NO_TABLE[refusal.code]) % {"columns": _listed(map(column, refusal.columns))}
+
+
+def row_problem(field: str, code: str) -> str:
+    """What is wrong with a row of a table, and how that is mended; `field` is its column."""
+    if is_known(code):
+        return reason(code, None)
+    text = _ROW_PROBLEMS.get(code, mark("This cannot be kept as it is."))
+    return _(text) % {"words": _listed(CHOICES.get(field, ()))}
+
+
+def _listed(names: Iterable[str]) -> str:
+    return (", " if current_language().startswith("en") else "、").join(names)
+
+
 def happening(entry: Entry, staff: Mapping[str, str]) -> dict[str, Any]:
     """A line of the history for the timeline; actors by name where they are staff."""
     known = _HISTORY.get(entry.action, _Happening(entry.action, "point"))
@@ -145,12 +190,11 @@ def happening(entry: Entry, staff: Mapping[str, str]) -> dict[str, Any]:
 def _detail(entry: Entry) -> str:
     details = entry.details
     if "items" in details:
-        names = {item_name(one["item"]) for one in details["items"]}
-        return "、".join(sorted(names)) if current_language() != "en" else ", ".join(sorted(names))
+        return _listed(sorted({item_name(one["item"]) for one in details["items"]}))
     if "item" in details:
         return f"{item_name(details['item'])} · {details.get('number', '')}"
     if "fields" in details:
-        return ", ".join(_(FIELDS.get(name, name)) for name in details["fields"])
+        return _listed(_(FIELDS.get(name, name)) for name in details["fields"])
     if "state" in details:
         return named(details["state"], "state")
     return ""

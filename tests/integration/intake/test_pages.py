@@ -208,6 +208,7 @@ async def test_a_branchs_table_says_what_became_of_each_row(office: Office) -> N
         ",".join(COLUMNS),
         ",".join(good[name] for name in COLUMNS),
         ",".join({**good, "product": ""}[name] for name in COLUMNS),
+        ",".join({**good, "id_issued": "yesterday"}[name] for name in COLUMNS),
     ]
     answer = await client.post(
         "/intake/batches",
@@ -219,9 +220,19 @@ async def test_a_branchs_table_says_what_became_of_each_row(office: Office) -> N
     assert "Rows refused" in answer.text
     assert "/intake/applications/" in answer.text
     assert NAME not in answer.text
+    assert "id_issued · Write the day as 2026-10-12." in answer.text
+    again = await client.post(
+        "/intake/batches",
+        data={"branch": BRANCH},
+        files={"file": ("list.csv", "\n".join(lines).encode(), "text/csv")},
+        params={"lang": "zh-CN"},
+    )
+    assert "证件签发日 · 日期格式如 2026-10-12。" in again.text
     broken = await client.post(
         "/intake/batches",
         data={"branch": BRANCH},
         files={"file": ("list.xlsx", b"PK\x03\x04", "application/octet-stream")},
+        params={"lang": "zh-CN"},
     )
     assert broken.status_code == 422
+    assert "请将表格重新另存为" in broken.text

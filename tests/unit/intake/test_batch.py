@@ -102,20 +102,22 @@ def test_a_card_without_end() -> None:
     assert row.form.applicant.id_expires is None
 
 
-@pytest.mark.parametrize(
-    ("column", "cell", "code"),
-    [
-        ("id_issued", "yesterday", "DATE_FORM"),
-        ("monthly_income_yuan", "a lot", "AMOUNT_FORM"),
-        ("monthly_income_yuan", "-1", "AMOUNT_FORM"),
-        ("monthly_income_yuan", "0.001", "AMOUNT_FORM"),
-        ("monthly_income_yuan", "Infinity", "AMOUNT_FORM"),
-        ("applicant_type", "prince", "UNKNOWN_WORD"),
-        ("applicant_type", "", "EMPTY"),
-        ("product", "", "EMPTY"),
-        ("salutation", "Sir", "UNKNOWN_WORD"),
-    ],
-)
+WRONG_CELLS = [
+    ("id_issued", "yesterday", "DATE_FORM"),
+    ("monthly_income_yuan", "a lot", "AMOUNT_FORM"),
+    ("monthly_income_yuan", "-1", "AMOUNT_FORM"),
+    ("monthly_income_yuan", "0.001", "AMOUNT_FORM"),
+    ("monthly_income_yuan", "Infinity", "AMOUNT_FORM"),
+    ("applicant_type", "prince", "UNKNOWN_WORD"),
+    ("applicant_type", "", "EMPTY"),
+    ("product", "", "EMPTY"),
+    ("salutation", "Sir", "UNKNOWN_WORD"),
+    ("product", "platinum", "UNKNOWN_PRODUCT"),
+    ("employer", "司" * 201, "string_too_long"),
+]
+
+
+@pytest.mark.parametrize(("column", "cell", "code"), WRONG_CELLS)
 def test_a_wrong_cell_is_named_and_the_other_rows_go_on(column: str, cell: str, code: str) -> None:
     bad, good = read_batch(as_csv({**CELLS, column: cell}, CELLS), branch="1101")
     assert bad.form is None
@@ -143,19 +145,19 @@ def test_empty_rows_are_left_out_and_numbers_are_those_of_the_file() -> None:
     assert [row.number for row in rows] == [2, 4]
 
 
-@pytest.mark.parametrize(
-    ("content", "code"),
-    [
-        (b"", "empty"),
-        (as_csv(), "empty"),
-        (b"\xff\xfe\x00\x01", "unreadable"),
-        (b"PK\x03\x04 not a workbook", "unreadable"),
-        ("姓名,颜色\n".encode(), "unknown-column"),
-        ("姓名,身份证号\n".encode(), "missing-column"),
-        ("姓名,姓名\n".encode(), "column-twice"),
-        (as_csv(*[CELLS] * (LARGEST_TABLE + 1)), "too-many-rows"),
-    ],
-)
+NO_TABLES = [
+    (b"", "empty"),
+    (as_csv(), "empty"),
+    (b"\xff\xfe\x00\x01", "unreadable"),
+    (b"PK\x03\x04 not a workbook", "unreadable"),
+    ("姓名,颜色\n".encode(), "unknown-column"),
+    ("姓名,身份证号\n".encode(), "missing-column"),
+    ("姓名,姓名\n".encode(), "column-twice"),
+    (as_csv(*[CELLS] * (LARGEST_TABLE + 1)), "too-many-rows"),
+]
+
+
+@pytest.mark.parametrize(("content", "code"), NO_TABLES)
 def test_what_is_no_table_is_refused_with_what_to_do(content: bytes, code: str) -> None:
     with pytest.raises(BatchRefused) as refusal:
         read_batch(content, branch="1101")

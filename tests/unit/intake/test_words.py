@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from services.intake import words
 from services.intake.application import Entry
+from services.intake.batch import COLUMNS, BatchRefused, read_batch
 from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.parameters import load_checklist_items, load_return_codes
 from shared.web import i18n
+from tests.unit.intake.test_batch import NO_TABLES, WRONG_CELLS
 
 PACKAGE = Path(__file__).parents[3] / "services" / "intake"
 SHARED = Path(i18n.__file__).parent / "locale"
@@ -50,3 +55,42 @@ def test_a_line_of_the_history_names_who_and_what() -> None:
         told = words.happening(wanted, {})
     assert (told["title"], told["actor"]) == ("要求补件", "系统自动")
     assert told["detail"] == "身份证国徽面"
+
+
+def in_both(told: Callable[[], str]) -> dict[str, str]:
+    """{language: words}."""
+    i18n.load([SHARED, PACKAGE / "locale"])
+    found = {}
+    for language in i18n.LANGUAGES:
+        with i18n.in_language(language):
+            found[language] = told()
+    return found
+
+
+@pytest.mark.parametrize(("content", "code"), NO_TABLES, ids=[code for _, code in NO_TABLES])
+def test_a_file_that_is_no_table_is_told_in_both_languages(content: bytes, code: str) -> None:
+    with pytest.raises(BatchRefused) as refused:
+        read_batch(content, branch="1101")
+    assert refused.value.code == code
+    told = in_both(lambda: words.no_table(refused.value))
+    assert told["zh-CN"] != told["en"]
+    assert "%(" not in str(told)
+    if code == "missing-column":
+        assert "申请人类型" in told["zh-CN"]
+        assert "applicant_type" in told["en"]
+
+
+@pytest.mark.parametrize(("column", "code"), sorted({(c, code) for c, _, code in WRONG_CELLS}))
+def test_what_is_wrong_with_a_row_is_told_in_both_languages(column: str, code: str) -> None:
+    told = in_both(lambda: f"{words.column(column)} {words.row_problem(column, code)}")
+    assert told["zh-CN"].startswith(COLUMNS[column])
+    assert told["en"].startswith(column)
+    assert told["zh-CN"] != told["en"]
+    kept = in_both(lambda: words.row_problem(column, "no such code"))
+    assert told["en"].removeprefix(f"{column} ") != kept["en"]
+
+
+@pytest.mark.parametrize("code", ["unknown-branch", "calendar-ends", "erased", "key-reused"])
+def test_a_row_that_the_desk_refuses_is_told_in_both_languages(code: str) -> None:
+    told = in_both(lambda: words.row_problem("", code))
+    assert told["zh-CN"] != told["en"]
