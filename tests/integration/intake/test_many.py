@@ -7,6 +7,7 @@ import io
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from shared.clock import format_instant, parse_instant
@@ -183,6 +184,18 @@ async def test_a_known_customer_needs_no_papers_that_are_on_file(office: Office)
     assert answer.json()["state"] == "checking", answer.text
     passed = await office.last(second, "application.pre-check-passed")
     assert passed["new_to_bank"] is False
+    # of a proof that nobody knows the date of, nobody knows that it still counts
+    conn = await asyncpg.connect(office.superuser_url)
+    await conn.execute(
+        "UPDATE document SET issued_on = NULL WHERE application_id = $1", first.application_id
+    )
+    await conn.close()
+    await office.withdraw(second)
+    third = await office.begun(Customer(first.id_number, form=form))
+    await office.upload(third, "application_form_signed")
+    lines = (await office.client().get(f"{API}/applications/{third.application_id}")).json()
+    lacking = [line["item"] for line in lines["checklist"] if line["reasons"]]
+    assert lacking == ["work_proof"]
     stranger = await office.begun(
         office.customer(product="gold", applicant_type="existing_customer")
     )

@@ -11,7 +11,7 @@ import pytest
 
 from services.intake import application as applications
 from services.intake import cards, handlers
-from services.intake.application import Application, ApplicationError, outside_state
+from services.intake.application import Application, ApplicationError, Beginning, outside_state
 from shared.clock import format_instant
 from shared.events import lifecycle, review
 from shared.events.intake import WantedItem
@@ -106,9 +106,11 @@ def test_nothing_is_handed_over_without_the_consent() -> None:
 
 def test_whoever_entered_it_stands_in_the_event() -> None:
     app = draft()
-    told = [*payloads(bring(app, "id_front")), payloads(hand_in(app, found(MISSING)))[0]]
-    told += payloads(applications.withdraw(app, "client:web", NOW))
-    assert [one.entered_by for one in told] == [ACTOR, ACTOR, "client:web"]
+    start = Beginning(app.need_scope(), app.parties, app.consent, None, None)
+    told = payloads(applications.begin(Application("another"), start, "client:web", NOW))
+    told += [*payloads(bring(app, "id_front")), payloads(hand_in(app, found(MISSING)))[0]]
+    told += payloads(applications.withdraw(app, "partner:mobile-app", NOW))
+    assert [one.entered_by for one in told] == ["client:web", ACTOR, ACTOR, "partner:mobile-app"]
 
 
 # --- material ----------------------------------------------------------------------------------
