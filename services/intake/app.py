@@ -22,6 +22,7 @@ from shared.privacy.jwe import OfficeKeys
 from shared.privacy.vault import VAULT_DATABASE, Vault
 from shared.privacy.vault_database import open_vault, read_bank_key
 from shared.settings import Settings, SettingsError
+from shared.web.clients import ApiClients
 from shared.web.directory import directory_consumer
 from shared.web.service import create_app
 
@@ -130,6 +131,7 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
         ],
         settings=service.settings,
         package=Path(__file__).parent,
+        clients=ApiClients.load(service.settings.secrets_dir),
     )
 
 

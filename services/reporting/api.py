@@ -34,6 +34,7 @@ class ApplicationOut(BaseModel):
     region: str | None
     channel: str | None
     product: str | None
+    product_version: str | None
     applicant_type: str | None
     state: str | None
     state_version: int
@@ -130,7 +131,8 @@ class ReportOut(BaseModel):
 
 
 def router(service: Service, zone: ZoneInfo) -> APIRouter:
-    """The API of one service instance; every answer is narrowed to the caller's branches."""
+    """The API of one service instance; every answer is narrowed to the caller's branches,
+    and holds are told to nobody who may not know of them."""
     routes = APIRouter(prefix="/reporting/api/v1", tags=["reporting"])
     may_see = requires(Permission.APPLICATION_VIEW)
     may_report = requires(Permission.REPORT_VIEW)
@@ -156,6 +158,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         """Applications that fit every filter; `from` and `to` are business days of submission."""
         wanted = store.Wanted(
             branches=viewer.branch_list,
+            knows_holds=viewer.knows_holds,
             number=number,
             state=state,
             branch=branch,
@@ -196,7 +199,9 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
             service.pool.acquire() as conn,
             conn.transaction(isolation="repeatable_read", readonly=True),
         ):
-            counts = await store.count_everything(conn, viewer.branch_list)
+            counts = await store.count_everything(
+                conn, viewer.branch_list, knows_holds=viewer.knows_holds
+            )
         return ReconciliationOut(
             applications=counts.applications,
             states=counts.states,
@@ -212,7 +217,13 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         """A day's figures as of what has been read so far."""
         now = service.clock.now()
         report, manifest = await editions.read_daily(
-            service.pool, check_day(day, now, zone), now, zone, viewer.branch_list, viewer.language
+            service.pool,
+            check_day(day, now, zone),
+            now,
+            zone,
+            viewer.branch_list,
+            viewer.language,
+            knows_holds=viewer.knows_holds,
         )
         return DailyOut(
             day=day,
@@ -225,7 +236,9 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
     async def api_reports(viewer: Annotated[Viewer, may_report]) -> list[ReportOut]:
         """Archived reports that cover no branch beyond the caller's, the latest first."""
         async with service.pool.acquire() as conn:
-            found = await store.list_reports(conn, viewer.branch_list)
+            found = await store.list_reports(
+                conn, viewer.branch_list, knows_holds=viewer.knows_holds
+            )
         return [report_out(report) for report in found]
 
     @routes.get("/reports/{manifest_id}/content", response_class=Response)
@@ -247,6 +260,7 @@ def application_out(row: ApplicationRow) -> ApplicationOut:
         region=row.region,
         channel=row.channel,
         product=row.product,
+        product_version=row.product_version,
         applicant_type=row.applicant_type,
         state=row.state,
         state_version=row.state_version,

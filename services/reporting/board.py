@@ -21,7 +21,7 @@ from shared.calendar import (
     is_working_day,
 )
 
-DESKS = ("assistant", "credit_review", "risk", "compliance", "operations")
+_DESKS = ("assistant", "credit_review", "risk", "compliance", "operations")
 SHOWN = 12  # rows of a list on the board; the rest is a link away
 REFUSED_SHOWN_FOR = timedelta(days=10)  # a refused card fact stays on the board so long
 
@@ -82,6 +82,11 @@ class Board:
     refused: Sequence[ApplicationRow]
 
 
+def desks_of(*, knows_holds: bool) -> tuple[str, ...]:
+    """The desks that a viewer is shown; with compliance lie held cases alone."""
+    return tuple(desk for desk in _DESKS if knows_holds or desk != "compliance")
+
+
 def last_working_day(today: date) -> date:
     """The working day before today: on a Monday, what is reported is Friday."""
     day = today - timedelta(days=1)
@@ -101,11 +106,13 @@ def make_board(
     events: Sequence[AppliedEvent],
     now: datetime,
     zone: ZoneInfo = BUSINESS_ZONE,
+    *,
+    knows_holds: bool = True,
 ) -> Board:
     """The board of a morning.
 
     rows: open applications, and those with a refused card fact. events: at least those since the
-    last working day began.
+    last working day began. Both as the viewer may see them.
     """
     today = business_day(now, zone)
     tonight = end_of_day(today, zone)
@@ -133,7 +140,7 @@ def make_board(
         today=today,
         yesterday=before,
         results={key: kpis.flow(key, events, period) for key in YESTERDAY},
-        desks=[_desk(name, open_rows, tonight) for name in DESKS],
+        desks=[_desk(name, open_rows, tonight) for name in desks_of(knows_holds=knows_holds)],
         owed=sorted(owed, key=lambda o: (o.row.wanted_deadline or tonight, o.row.number or "")),
         due_today=sorted(due, key=lambda r: (r.silence_due or tonight, r.number or "")),
         stalled=sorted(stalled, key=lambda s: (-s.silent_for, s.row.number or "")),

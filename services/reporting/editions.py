@@ -37,12 +37,17 @@ async def read_daily(
     zone: ZoneInfo,
     branches: Sequence[str] | None,
     language: str,
+    *,
+    knows_holds: bool,
 ) -> tuple[DailyReport, Manifest]:
-    """The day's report from what has been read so far, and the manifest of exactly that."""
+    """The day's report from what has been read so far, and the manifest of exactly that.
+
+    knows_holds: whether it tells of held cases.
+    """
     # one snapshot: positions, parked events and rows belong together
     async with pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
         cut = await take_cut(conn)
-        events = await events_up_to(conn, cut, branches)
+        events = await events_up_to(conn, cut, branches, knows_holds=knows_holds)
     manifest = make_manifest(
         kind=DAILY,
         day=day,
@@ -50,9 +55,11 @@ async def read_daily(
         zone=zone.key,
         language=language,
         branches=branches,
+        knows_holds=knows_holds,
         cut=cut,
     )
-    return make_daily_report(events, day, manifest.as_of, zone), manifest
+    report = make_daily_report(events, day, manifest.as_of, zone, knows_holds=knows_holds)
+    return report, manifest
 
 
 async def hand_out_daily(
@@ -63,10 +70,14 @@ async def hand_out_daily(
     branches: Sequence[str] | None,
     language: str,
     who: str,
+    *,
+    knows_holds: bool,
 ) -> ArchivedReport:
     """The day's report as Excel. What is handed out is archived first; asked for again at the same
     cut, it is the same file."""
-    report, manifest = await read_daily(pool, day, now, zone, branches, language)
+    report, manifest = await read_daily(
+        pool, day, now, zone, branches, language, knows_holds=knows_holds
+    )
     content = write_workbook(report, manifest)
     archived = ArchivedReport(
         manifest_id=manifest.id,
@@ -74,6 +85,7 @@ async def hand_out_daily(
         day=day,
         language=language,
         branches=None if branches is None else sorted(branches),
+        knows_holds=knows_holds,
         manifest=manifest.to_json(),
         sha256=hashlib.sha256(content).hexdigest(),
         made_at=now,
@@ -106,9 +118,13 @@ async def verify(pool: Any, manifest_id: str) -> Verified | None:
         if archived is None:
             return None
         manifest = Manifest.from_json(archived.manifest)
-        events = await events_up_to(conn, manifest.cut, manifest.branches)
+        events = await events_up_to(
+            conn, manifest.cut, manifest.branches, knows_holds=manifest.knows_holds
+        )
     zone = ZoneInfo(manifest.zone)
-    report = make_daily_report(events, manifest.day, manifest.as_of, zone)
+    report = make_daily_report(
+        events, manifest.day, manifest.as_of, zone, knows_holds=manifest.knows_holds
+    )
     actual = hashlib.sha256(write_workbook(report, manifest)).hexdigest()
     stored = hashlib.sha256(archived.content).hexdigest()
     return Verified(

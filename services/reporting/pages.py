@@ -26,6 +26,7 @@ from shared.messaging import Service
 from shared.web import Permission, Problem, Viewer, page, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, local
+from shared.web.states import shown_state
 
 PAGE_SIZE = 25
 _BOARD_DAYS = 20  # of events read for the board: the longest holiday and the day before it
@@ -59,15 +60,24 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         """The morning board 晨会."""
         now = service.clock.now()
         async with service.pool.acquire() as conn:
-            rows = await store.board_rows(conn, viewer.branch_list, now - board.REFUSED_SHOWN_FOR)
+            rows = await store.board_rows(
+                conn,
+                viewer.branch_list,
+                now - board.REFUSED_SHOWN_FOR,
+                knows_holds=viewer.knows_holds,
+            )
             events = await store.events_between(
-                conn, viewer.branch_list, now - timedelta(days=_BOARD_DAYS), now
+                conn,
+                viewer.branch_list,
+                now - timedelta(days=_BOARD_DAYS),
+                now,
+                knows_holds=viewer.knows_holds,
             )
             names = await branch_names(conn)
         return page(
             request,
             "board.html",
-            board=board.make_board(rows, events, now, zone),
+            board=board.make_board(rows, events, now, zone, knows_holds=viewer.knows_holds),
             shown=board.SHOWN,
             branches=names,
             words=words,
@@ -95,6 +105,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         digits = "".join(character for character in q if character.isdigit())
         wanted = store.Wanted(
             branches=viewer.branch_list,
+            knows_holds=viewer.knows_holds,
             # letters in the search cannot be part of a number: nothing fits
             number=(digits or "-") if q.strip() else None,
             state=state or None,
@@ -122,7 +133,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
             number=number,
             page_size=PAGE_SIZE,
             sort=sort,
-            fields=_filters(choices, names),
+            fields=_filters(choices, names, viewer),
             branches=names,
             words=words,
         )
@@ -169,7 +180,13 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         """The daily report of one business day, as of what has been read so far."""
         now = service.clock.now()
         report, manifest = await editions.read_daily(
-            service.pool, check_day(day, now, zone), now, zone, viewer.branch_list, viewer.language
+            service.pool,
+            check_day(day, now, zone),
+            now,
+            zone,
+            viewer.branch_list,
+            viewer.language,
+            knows_holds=viewer.knows_holds,
         )
         today = business_day(now, zone)
         return page(
@@ -193,7 +210,13 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         """The events behind one number of the daily report."""
         now = service.clock.now()
         report, _manifest = await editions.read_daily(
-            service.pool, check_day(day, now, zone), now, zone, viewer.branch_list, viewer.language
+            service.pool,
+            check_day(day, now, zone),
+            now,
+            zone,
+            viewer.branch_list,
+            viewer.language,
+            knows_holds=viewer.knows_holds,
         )
         figure = report.figures.get(key)
         if figure is None:
@@ -227,6 +250,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
             viewer.branch_list,
             viewer.language,
             viewer.actor,
+            knows_holds=viewer.knows_holds,
         )
         return excel_response(report)
 
@@ -234,7 +258,9 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
     async def page_reports(request: Request, viewer: Annotated[Viewer, may_report]) -> Response:
         """Reports that were handed out."""
         async with service.pool.acquire() as conn:
-            reports = await store.list_reports(conn, viewer.branch_list)
+            reports = await store.list_reports(
+                conn, viewer.branch_list, knows_holds=viewer.knows_holds
+            )
             makers = [report.made_by.removeprefix("staff:") for report in reports]
             staff = await staff_names(conn, sorted(set(makers)))
         return page(request, "reports.html", reports=reports, staff=staff, words=words)
@@ -259,8 +285,15 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _filters(choices: Mapping[str, Sequence[str]], branches: Mapping[str, str]) -> list[Any]:
+def _filters(
+    choices: Mapping[str, Sequence[str]], branches: Mapping[str, str], viewer: Viewer
+) -> list[Any]:
     """The fields of the filter form."""
+    states = [
+        state.value
+        for state in State
+        if shown_state(state, knows_holds=viewer.knows_holds) == state
+    ]
 
     def select(field: str, label: str, options: list[tuple[str, str]]) -> dict[str, Any]:
         return {"name": field, "label": label, "type": "select", "options": options}
@@ -272,12 +305,16 @@ def _filters(choices: Mapping[str, Sequence[str]], branches: Mapping[str, str]) 
             "type": "search",
             "placeholder": _("All or some of the digits"),
         },
-        select("state", _("State"), [(s.value, words.state_name(s.value)) for s in State]),
+        select("state", _("State"), [(s, words.state_name(s)) for s in states]),
         select("branch", _("Branch"), [(b, branches.get(b, b)) for b in choices["branch"]]),
         select("region", _("Region"), [(r, words.region_name(r)) for r in choices["region"]]),
         select("channel", _("Channel"), [(c, words.channel_name(c)) for c in choices["channel"]]),
         select("product", _("Product"), [(p, words.product_name(p)) for p in choices["product"]]),
-        select("desk", _("Desk"), [(d, words.desk_name(d)) for d in board.DESKS]),
+        select(
+            "desk",
+            _("Desk"),
+            [(d, words.desk_name(d)) for d in board.desks_of(knows_holds=viewer.knows_holds)],
+        ),
         select(
             "attention",
             _("Needs attention"),

@@ -18,6 +18,7 @@ from shared.clock import format_instant
 from shared.events import intake, lifecycle, notify, reporting, review
 from shared.events.payload import ApplicationEvent, Party, PartyRole, Payload
 from shared.money import Money
+from shared.web.states import shown_state
 
 _WAITED: tuple[str, ...] = ("customer", "bank", "partner")
 # Upper ends in whole yuan; the last band is open. Bands, because an amount tells a person.
@@ -70,6 +71,7 @@ class AppliedEvent:
     region: str | None
     channel: str | None
     product: str | None
+    product_version: str | None
     applicant_type: str | None
     facts: Mapping[str, Any]
 
@@ -143,6 +145,13 @@ class ApplicationRow:
     refused_facts: int = 0
     refused_at: datetime | None = None
     waited: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_WAITED, 0))
+    # the same as who may not know of holds sees it: services/reporting/outside.py
+    outside_version: int = 0
+    outside_since: datetime | None = None
+    outside_sign: datetime | None = None
+    outside_silence_due: datetime | None = None
+    outside_stalled: bool = False
+    outside_waited: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_WAITED, 0))
     # not columns of the row: what this transaction adds to the tables beside it
     new_events: list[AppliedEvent] = field(default_factory=list)
     new_messages: dict[str, MessageRow] = field(default_factory=dict)
@@ -173,7 +182,10 @@ def apply_lifecycle(
     _remember(row, seen, data)
     if transition.moves or seen.type not in _NO_SIGN_OF_LIFE:
         row.last_sign = max(seen.time, row.last_sign or seen.time)
-        row.silence_due = _silence_due(row, zone) if seen.origin == "live" else None
+        row.silence_due = (
+            _silence_due(row.state, row.last_sign, zone) if seen.origin == "live" else None
+        )
+        _seen_outside(row, seen, before, zone, moves=transition.moves)
     return _keep(row, seen, before, data, moves=transition.moves)
 
 
@@ -208,6 +220,7 @@ def apply_case(
     if isinstance(data, reporting.CaseStalled) and data.state_version >= row.state_version:
         row.stalled_version = data.state_version
         row.stalled_at = seen.time
+        row.outside_stalled = True
     return _keep(row, seen, row.state, data, moves=False)
 
 
@@ -221,6 +234,7 @@ def find_silence(row: ApplicationRow, now: datetime) -> reporting.CaseStalled | 
         return None
     row.stalled_version = row.state_version
     row.stalled_at = now
+    row.outside_stalled = True
     return reporting.CaseStalled(
         **_identity(row),
         state=str(row.state),
@@ -285,11 +299,7 @@ def _identity(row: ApplicationRow) -> dict[str, Any]:
 
 
 def _enter(row: ApplicationRow, state: lifecycle.State, seen: Seen) -> None:
-    owner = row.owner
-    if owner is not None and row.since is not None:
-        # a late fact may bear an earlier time than the one before it; nobody waited then
-        seconds = max(0, int((seen.time - row.since).total_seconds()))
-        row.waited[owner.waiting_on] += seconds
+    _wait(row.waited, row.state, row.since, seen.time)
     row.state = state.value
     row.state_version = (
         seen.state_version if seen.state_version is not None else row.state_version + 1
@@ -300,6 +310,37 @@ def _enter(row: ApplicationRow, state: lifecycle.State, seen: Seen) -> None:
         row.stalled_at = None
     if state is not lifecycle.State.AWAITING_MATERIAL:
         row.wanted, row.wanted_deadline = [], None
+
+
+def _wait(
+    waited: dict[str, int], left: str | None, since: datetime | None, until: datetime
+) -> None:
+    """Counts the stay in the state that was left for whom everybody waited for."""
+    owner = None if left is None else lifecycle.OWNERS.get(lifecycle.State(left))
+    if owner is not None and since is not None:
+        # a late fact may bear an earlier time than the one before it; nobody waited then
+        waited[owner.waiting_on] += max(0, int((until - since).total_seconds()))
+
+
+def _seen_outside(
+    row: ApplicationRow, seen: Seen, before: str | None, zone: ZoneInfo, *, moves: bool
+) -> None:
+    """The same for those who may not know of holds: to them a held case lies with a reviewer."""
+    assert row.state is not None
+    state = shown_state(row.state, knows_holds=False)
+    if moves:
+        left = None if before is None else shown_state(before, knows_holds=False)
+        if left == state:
+            return  # into the hold or out of it: nothing happened
+        _wait(row.outside_waited, left, row.outside_since, seen.time)
+        first = before is None and seen.state_version is not None
+        row.outside_version = seen.state_version or 1 if first else row.outside_version + 1
+        row.outside_since = seen.time
+        row.outside_stalled = False
+    row.outside_sign = max(seen.time, row.outside_sign or seen.time)
+    row.outside_silence_due = (
+        _silence_due(state, row.outside_sign, zone) if seen.origin == "live" else None
+    )
 
 
 def _remember(row: ApplicationRow, seen: Seen, data: ApplicationEvent) -> None:
@@ -321,8 +362,9 @@ def _remember(row: ApplicationRow, seen: Seen, data: ApplicationEvent) -> None:
     elif isinstance(data, intake.MaterialReminded):
         row.wanted, row.wanted_deadline = _items(data.items), data.deadline
     elif isinstance(data, intake.DocumentReceived):
-        # a paper that has come is owed no longer, even while the list is not complete
-        row.wanted = [item for item in row.wanted if item["item"] != data.item]
+        # A paper that has come is owed no longer, even while the list is not complete; what is
+        # wrong in a field, no paper mends.
+        row.wanted = [item for item in row.wanted if item["item"] != data.item or "field" in item]
     elif isinstance(data, intake.CardFactRefused):
         row.refused_facts += 1
         row.refused_at = seen.time
@@ -343,19 +385,19 @@ def _remember_applicant(
     row.income_band = data.income_band
 
 
-def _silence_due(row: ApplicationRow, zone: ZoneInfo) -> datetime | None:
+def _silence_due(state: str | None, last_sign: datetime | None, zone: ZoneInfo) -> datetime | None:
     """When the case counts as stuck unless something happens; None once it has ended."""
-    owner = row.owner
-    if owner is None or row.last_sign is None:
+    owner = None if state is None else lifecycle.OWNERS.get(lifecycle.State(state))
+    if owner is None or last_sign is None:
         return None
     if owner.silence.unit == "days":
-        return row.last_sign + timedelta(days=owner.silence.days)
+        return last_sign + timedelta(days=owner.silence.days)
     try:
-        return due_after(row.last_sign, owner.silence.days, zone)
+        return due_after(last_sign, owner.silence.days, zone)
     except CalendarEndsError:
         # An alarm a few days off beats an application that stops at its alarm clock: seven days
         # of the calendar for every five working days.
-        return row.last_sign + timedelta(days=-(-owner.silence.days * 7 // 5) + 1)
+        return last_sign + timedelta(days=-(-owner.silence.days * 7 // 5) + 1)
 
 
 def _keep(
@@ -372,6 +414,7 @@ def _keep(
         region=row.region,
         channel=row.channel,
         product=row.product,
+        product_version=row.product_version,
         applicant_type=row.applicant_type,
         facts=clear_facts(data),
     )

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 from typing import Any
 
+from services.reporting import outside
 from services.reporting.projections import ApplicationRow, AppliedEvent, MessageRow, Seen
 from services.reporting.reports.manifest import Cut, Parked, Position
 from shared.clock import format_instant
@@ -21,10 +22,20 @@ TOPICS = ("banka.applications", "banka.contacts", "banka.cases")
 _NOT_COLUMNS = frozenset({"new_events", "new_messages"})
 _COLUMNS = tuple(f.name for f in fields(ApplicationRow) if f.name not in _NOT_COLUMNS)
 _MESSAGE_COLUMNS = tuple(f.name for f in fields(MessageRow))
-_JSON = frozenset({"wanted", "waited"})
+_JSON = frozenset({"wanted", "waited", "outside_waited"})
 
 # Column names come from the dataclasses above, never from outside.
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM projection.application"  # noqa: S608
+
+
+def _table(*, knows_holds: bool) -> str:
+    """Where the applications are read for somebody who may, or may not, know of holds."""
+    return "projection.application" if knows_holds else "projection.application_outside"
+
+
+def _select(*, knows_holds: bool) -> str:
+    return f"SELECT {', '.join(_COLUMNS)} FROM {_table(knows_holds=knows_holds)}"  # noqa: S608
+
+
 _UPSERT = f"""
 INSERT INTO projection.application ({", ".join(_COLUMNS)})
 SELECT {", ".join(_COLUMNS)} FROM jsonb_populate_recordset(NULL::projection.application, $1::jsonb)
@@ -65,15 +76,19 @@ class ApplicationStore:
         await conn.execute(
             """
             INSERT INTO projection.application
-                   (application_id, state_version, origin, wanted, rounds, refused_facts, waited)
-            SELECT id, 0, 'live', '[]', 0, 0, '{"customer":0,"bank":0,"partner":0}'
-              FROM unnest($1::text[]) AS id ORDER BY id
+                   (application_id, state_version, origin, wanted, rounds, refused_facts, waited,
+                    outside_waited)
+            SELECT id, 0, 'live', '[]', 0, 0, nobody, nobody
+              FROM (VALUES ('{"customer":0,"bank":0,"partner":0}'::jsonb)) AS w (nobody),
+                    unnest($1::text[]) AS id ORDER BY id
             ON CONFLICT (application_id) DO NOTHING
             """,
             wanted,
         )
         rows = await conn.fetch(
-            _SELECT + " WHERE application_id = ANY ($1) ORDER BY application_id FOR UPDATE", wanted
+            _select(knows_holds=True)
+            + " WHERE application_id = ANY ($1) ORDER BY application_id FOR UPDATE",
+            wanted,
         )
         return {row["application_id"]: _application(row) for row in rows}
 
@@ -94,13 +109,15 @@ class ApplicationStore:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which applications a list shows. branches: those the viewer sees, None for all.
+    """Which applications a list shows. branches: those the viewer sees, None for all. knows_holds:
+    whether the viewer may know that a case is held.
 
     attention: `stalled`, `owing` or `refused`. submitted_from and submitted_to are instants, the
     second exclusive. sort: a key of SORTS, with a minus in front for the other way round.
     """
 
     branches: list[str] | None = None
+    knows_holds: bool = False
     number: str | None = None
     state: str | None = None
     branch: str | None = None
@@ -142,11 +159,11 @@ async def list_applications(
     direction = "DESC NULLS LAST" if wanted.sort.startswith("-") else "ASC NULLS LAST"
     arguments = _filter_arguments(wanted)
     total = await conn.fetchval(
-        "SELECT count(*) FROM projection.application" + _FILTER,  # noqa: S608
+        f"SELECT count(*) FROM {_table(knows_holds=wanted.knows_holds)}" + _FILTER,  # noqa: S608
         *arguments,
     )
     rows = await conn.fetch(
-        _SELECT
+        _select(knows_holds=wanted.knows_holds)
         + _FILTER
         + f" ORDER BY {column} {direction}, application_id {direction.split(maxsplit=1)[0]}"
         + " LIMIT $13 OFFSET $14",
@@ -160,6 +177,7 @@ async def list_applications(
 def _filter_arguments(wanted: Wanted) -> list[Any]:
     states = None
     if wanted.desk is not None:
+        # a held case reads as one of its reviewers' where it must not show
         states = [s.value for s, owner in lifecycle.OWNERS.items() if owner.desk == wanted.desk]
     return [
         wanted.branches,
@@ -180,22 +198,27 @@ def _filter_arguments(wanted: Wanted) -> list[Any]:
 _TERMINAL = sorted(state.value for state in lifecycle.TERMINAL)
 
 
-async def find_application(conn: Connection, application_id: str) -> ApplicationRow | None:
+async def find_application(
+    conn: Connection, application_id: str, *, knows_holds: bool
+) -> ApplicationRow | None:
     """The application's row; None if nothing, or only a message, was ever told of it."""
     row = await conn.fetchrow(
-        _SELECT + " WHERE application_id = $1 AND number IS NOT NULL", application_id
+        _select(knows_holds=knows_holds) + " WHERE application_id = $1 AND number IS NOT NULL",
+        application_id,
     )
     return None if row is None else _application(row)
 
 
-async def events_of(conn: Connection, application_id: str) -> list[AppliedEvent]:
+async def events_of(
+    conn: Connection, application_id: str, *, knows_holds: bool
+) -> list[AppliedEvent]:
     """Everything that was applied to the application, in the order in which it happened."""
     rows = await conn.fetch(
         "SELECT * FROM projection.event WHERE application_id = $1"
         " ORDER BY time, recorded_time, topic, part, kafka_offset",
         application_id,
     )
-    return [_event(row) for row in rows]
+    return _events(rows, knows_holds=knows_holds)
 
 
 async def messages_of(conn: Connection, application_id: str) -> list[MessageRow]:
@@ -208,11 +231,11 @@ async def messages_of(conn: Connection, application_id: str) -> list[MessageRow]
 
 
 async def board_rows(
-    conn: Connection, branches: list[str] | None, refused_since: datetime
+    conn: Connection, branches: list[str] | None, refused_since: datetime, *, knows_holds: bool
 ) -> list[ApplicationRow]:
     """Open applications, and those about which a card fact was refused lately."""
     rows = await conn.fetch(
-        _SELECT
+        _select(knows_holds=knows_holds)
         + """
          WHERE number IS NOT NULL AND ($1::text[] IS NULL OR branch = ANY ($1))
            AND (state <> ALL ($2::text[]) OR refused_at >= $3)
@@ -225,7 +248,12 @@ async def board_rows(
 
 
 async def events_between(
-    conn: Connection, branches: list[str] | None, start: datetime, end: datetime
+    conn: Connection,
+    branches: list[str] | None,
+    start: datetime,
+    end: datetime,
+    *,
+    knows_holds: bool,
 ) -> list[AppliedEvent]:
     """What happened from `start` until before `end`, business time."""
     rows = await conn.fetch(
@@ -237,7 +265,7 @@ async def events_between(
         start,
         end,
     )
-    return [_event(row) for row in rows]
+    return _events(rows, knows_holds=knows_holds)
 
 
 async def find_choices(conn: Connection, branches: list[str] | None) -> dict[str, list[str]]:
@@ -268,16 +296,19 @@ class Counts:
     events: int
 
 
-async def count_everything(conn: Connection, branches: list[str] | None) -> Counts:
+async def count_everything(
+    conn: Connection, branches: list[str] | None, *, knows_holds: bool
+) -> Counts:
     """Applications by state, declines by category, messages by state, open stalls."""
     narrowed = "($1::text[] IS NULL OR branch = ANY ($1))"
+    table = _table(knows_holds=knows_holds)
     states = await conn.fetch(
-        "SELECT state AS name, count(*) AS n FROM projection.application"  # noqa: S608
+        f"SELECT state AS name, count(*) AS n FROM {table}"  # noqa: S608
         f" WHERE state IS NOT NULL AND {narrowed} GROUP BY state ORDER BY state",
         branches,
     )
     declines = await conn.fetch(
-        "SELECT decline_category AS name, count(*) AS n FROM projection.application"  # noqa: S608
+        f"SELECT decline_category AS name, count(*) AS n FROM {table}"  # noqa: S608
         f" WHERE state = 'declined' AND decline_category IS NOT NULL AND {narrowed}"
         " GROUP BY 1 ORDER BY 1",
         branches,
@@ -292,11 +323,16 @@ async def count_everything(conn: Connection, branches: list[str] | None) -> Coun
         SELECT count(*) FILTER (WHERE stalled_version = state_version AND state <> ALL ($2))
                  AS stalled,
                coalesce(sum(refused_facts), 0)::int AS refused_facts,
-               (SELECT count(*) FROM projection.event WHERE {narrowed}) AS events
-          FROM projection.application WHERE number IS NOT NULL AND {narrowed}
+               (SELECT count(*) FROM projection.event WHERE {narrowed}
+                   AND ($3 OR type <> $4 AND (type <> $5 OR state_before <> 'manual_review')))
+                 AS events
+          FROM {table} WHERE number IS NOT NULL AND {narrowed}
         """,  # noqa: S608
         branches,
         _TERMINAL,
+        knows_holds,
+        outside.RELEASED,
+        outside.HELD,
     )
     assert sums is not None
     by_state = {row["name"]: row["n"] for row in states}
@@ -323,6 +359,7 @@ class ArchivedReport:
     day: date
     language: str
     branches: list[str] | None
+    knows_holds: bool
     manifest: str
     sha256: str
     made_at: datetime
@@ -352,7 +389,7 @@ async def take_cut(conn: Connection) -> Cut:
 
 
 async def events_up_to(
-    conn: Connection, cut: Cut, branches: Sequence[str] | None
+    conn: Connection, cut: Cut, branches: Sequence[str] | None, *, knows_holds: bool
 ) -> list[AppliedEvent]:
     """The events below the cut, without those that were parked when it was taken."""
     rows = await conn.fetch(
@@ -374,16 +411,16 @@ async def events_up_to(
         [parked.offset for parked in cut.parked],
         None if branches is None else list(branches),
     )
-    return [_event(row) for row in rows]
+    return _events(rows, knows_holds=knows_holds)
 
 
 async def archive_report(conn: Connection, report: ArchivedReport) -> None:
     """Keeps the report; the same one again is kept once."""
     await conn.execute(
         """
-        INSERT INTO owned.report (manifest_id, kind, day, language, branches, manifest, sha256,
-                                  content, made_at, made_by)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        INSERT INTO owned.report (manifest_id, kind, day, language, branches, knows_holds, manifest,
+                                  sha256, content, made_at, made_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         ON CONFLICT (manifest_id) DO NOTHING
         """,
         report.manifest_id,
@@ -391,6 +428,7 @@ async def archive_report(conn: Connection, report: ArchivedReport) -> None:
         report.day,
         report.language,
         report.branches,
+        report.knows_holds,
         report.manifest,
         report.sha256,
         report.content,
@@ -408,20 +446,22 @@ async def find_report(conn: Connection, manifest_id: str) -> ArchivedReport | No
 
 
 async def list_reports(
-    conn: Connection, branches: list[str] | None, *, limit: int = 200
+    conn: Connection, branches: list[str] | None, *, knows_holds: bool, limit: int = 200
 ) -> list[ArchivedReport]:
     """Archived reports without their bytes, the latest first. Who sees some branches sees reports
-    that cover no other."""
+    that cover no other; who may not know of holds, those that tell of none."""
     rows = await conn.fetch(
         """
-        SELECT manifest_id, kind, day, language, branches, manifest, sha256, made_at, made_by,
-               length(content) AS size, ''::bytea AS content
+        SELECT manifest_id, kind, day, language, branches, knows_holds, manifest, sha256, made_at,
+               made_by, length(content) AS size, ''::bytea AS content
           FROM owned.report
-         WHERE $1::text[] IS NULL OR (branches IS NOT NULL AND branches <@ $1)
+         WHERE ($1::text[] IS NULL OR (branches IS NOT NULL AND branches <@ $1))
+           AND ($3 OR NOT knows_holds)
          ORDER BY day DESC, made_at DESC, manifest_id LIMIT $2
         """,
         branches,
         limit,
+        knows_holds,
     )
     return [ArchivedReport(**dict(row)) for row in rows]
 
@@ -436,6 +476,11 @@ def _application(row: Any) -> ApplicationRow:
 
 def _row_json(row: ApplicationRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in _COLUMNS}
+
+
+def _events(rows: Sequence[Any], *, knows_holds: bool) -> list[AppliedEvent]:
+    events = [_event(row) for row in rows]
+    return events if knows_holds else outside.outside_events(events)
 
 
 def _event(row: Any) -> AppliedEvent:
@@ -462,6 +507,7 @@ def _event(row: Any) -> AppliedEvent:
         region=row["region"],
         channel=row["channel"],
         product=row["product"],
+        product_version=row["product_version"],
         applicant_type=row["applicant_type"],
         facts=json.loads(row["facts"]),
     )
@@ -489,6 +535,7 @@ def _event_json(event: AppliedEvent) -> dict[str, Any]:
         "region": event.region,
         "channel": event.channel,
         "product": event.product,
+        "product_version": event.product_version,
         "applicant_type": event.applicant_type,
         "facts": dict(event.facts),
     }

@@ -22,17 +22,16 @@ async def find_visible(
     """The application and its events. Raises Problem 404 where the viewer may not see it, so that
     nobody learns what exists elsewhere."""
     async with service.pool.acquire() as conn:
-        row = await store.find_application(conn, application_id)
+        row = await store.find_application(conn, application_id, knows_holds=viewer.knows_holds)
         if row is None or row.branch is None or not viewer.sees(row.branch):
             raise Problem(404, "not-found", "There is no such application")
-        return row, await store.events_of(conn, application_id)
+        return row, await store.events_of(conn, application_id, knows_holds=viewer.knows_holds)
 
 
 async def find_visible_report(
     service: Service, viewer: Viewer, manifest_id: str
 ) -> store.ArchivedReport:
-    """The archived report. Raises Problem 404 where it covers a branch that the viewer does not
-    see."""
+    """The archived report. Raises Problem 404 where it holds what is kept from the viewer."""
     async with service.pool.acquire() as conn:
         report = await store.find_report(conn, manifest_id)
     if report is None or not sees_report(viewer, report):
@@ -41,7 +40,9 @@ async def find_visible_report(
 
 
 def sees_report(viewer: Viewer, report: store.ArchivedReport) -> bool:
-    """Whether the report covers no branch that the viewer does not see."""
+    """Whether the report covers no branch, and tells of nothing, that is kept from the viewer."""
+    if report.knows_holds and not viewer.knows_holds:
+        return False
     if viewer.branches is None:
         return True
     return report.branches is not None and viewer.branches.issuperset(report.branches)

@@ -17,6 +17,7 @@ from shared.messaging import Service
 from shared.money import Money
 from shared.privacy.vault import KeyUnavailableError
 from shared.web import Permission, Problem, Viewer, requires
+from shared.web.states import shown_state
 
 PAGE_SIZE_MAX = 200
 
@@ -212,7 +213,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
             rows, total = await store.list_cases(conn, wanted, page=page, page_size=page_size)
         now = service.clock.now()
         return QueueOut(
-            cases=[queue_item(row, now) for row in rows],
+            cases=[queue_item(row, now, viewer) for row in rows],
             total=total,
             page=page,
             page_size=page_size,
@@ -326,7 +327,9 @@ def _add_audit(routes: APIRouter, service: Service, desk: Desk, open_vault: Open
             service.pool.acquire() as conn,
             conn.transaction(isolation="repeatable_read", readonly=True),
         ):
-            counts = await store.count_everything(conn, viewer.branch_list)
+            counts = await store.count_everything(
+                conn, viewer.branch_list, knows_holds=viewer.knows_holds
+            )
         return CountsOut(
             applications=counts.applications,
             states=counts.states,
@@ -354,6 +357,7 @@ def wanted_of(
         section=section,
         staff_id=viewer.staff_id,
         branches=viewer.branch_list,
+        knows_holds=viewer.knows_holds,
         number=number or None,
         product=product or None,
         branch=branch or None,
@@ -361,7 +365,7 @@ def wanted_of(
     )
 
 
-def queue_item(row: store.QueueRow, now: datetime) -> QueueItemOut:
+def queue_item(row: store.QueueRow, now: datetime, viewer: Viewer) -> QueueItemOut:
     """A line of a list."""
     return QueueItemOut(
         application_id=row.application_id,
@@ -369,7 +373,7 @@ def queue_item(row: store.QueueRow, now: datetime) -> QueueItemOut:
         branch=row.branch,
         product=row.product,
         applicant_type=row.applicant_type,
-        state=row.state,
+        state=shown_state(row.state, knows_holds=viewer.knows_holds),
         queued_at=row.queued_at,
         due=row.due,
         urgency=queue.clock_of(row.due, now).urgency.value if row.due else None,
@@ -390,9 +394,9 @@ def case_out(case: Case, viewer: Viewer) -> CaseOut:
         branch=scope.branch,
         product=scope.product,
         applicant_type=scope.applicant_type,
-        state=str(case.state),
+        state=shown_state(str(case.state), knows_holds=viewer.knows_holds),
         state_version=case.state_version,
-        waits_for=waits_for(case),
+        waits_for=waits_for(case, viewer),
         due=case.due,
         claimed_by=case.claimed_by,
         proposal=ProposalOut(

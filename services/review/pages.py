@@ -75,6 +75,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "withdrawal_granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
     "withdrawal_refused": (mark("Withdrawal refused"), "x", "neutral"),
 }
+OF_A_HOLD = frozenset({"held", "suspected", "finding", "released"})
 UNTOLD = frozenset({"check_requested"})  # its end says the same
 SERVICES: Mapping[str, str] = {"intake": mark("Intake"), "review": mark("Review, by itself")}
 ADVICE: Mapping[str, tuple[str, str]] = {
@@ -155,7 +156,9 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
         now = service.clock.now()
         async with service.pool.acquire() as conn:
             rows, total = await store.list_cases(conn, wanted, page=number, page_size=PAGE_SIZE)
-            counts = await store.count_sections(conn, viewer.staff_id, viewer.branch_list)
+            counts = await store.count_sections(
+                conn, viewer.staff_id, viewer.branch_list, knows_holds=viewer.knows_holds
+            )
             people = await staff_names(
                 conn, [who for row in rows for who in (row.claimed_by, row.proposed_by) if who]
             )
@@ -189,7 +192,11 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
         now = service.clock.now()
         vault = await open_vault()
         async with service.pool.acquire() as conn:
-            history = await store.history_of(conn, application_id, confidential=confidential)
+            history = [
+                entry
+                for entry in await store.history_of(conn, application_id, confidential=confidential)
+                if viewer.knows_holds or entry.action not in OF_A_HOLD
+            ]
             decision = await store.decision_of(conn, application_id)
             people = await staff_names(conn, _people(case, history))
             branches = await branch_names(conn)
@@ -202,7 +209,7 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
             "case.html",
             case=case,
             scope=scope,
-            waits=waits_for(case),
+            waits=waits_for(case, viewer),
             clock=_clock(case.due, now) if case.open else None,
             opened=opened,
             person=person_lines(opened, reveal=viewer.may(Permission.PERSONAL_REVEAL)),

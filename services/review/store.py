@@ -284,11 +284,13 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a list shall hold. `branches` None: all. `staff_id`: who looks."""
+    """What a list shall hold. `branches` None: all. `staff_id`: who looks. `knows_holds`: whether
+    they may know of held cases; to others these lie in the queue."""
 
     section: Section
     staff_id: str
     branches: list[str] | None
+    knows_holds: bool = False
     number: str | None = None
     product: str | None = None
     branch: str | None = None
@@ -301,6 +303,12 @@ _SECTIONS: dict[Section, str] = {
     "to_sign": "state = 'manual_review' AND proposed_by <> $2",
     "held": "state = 'on_hold' AND $2::text IS NOT NULL",
 }
+_NO_HOLDS: dict[Section, str] = {
+    **_SECTIONS,
+    "open": "state IN ('manual_review', 'on_hold') AND proposed_by IS NULL"
+    " AND $2::text IS NOT NULL",
+    "held": "false AND $2::text IS NOT NULL",
+}
 _NARROWED = """
  ($1::text[] IS NULL OR branch = ANY ($1)) AND ($3::text IS NULL OR application_number = $3)
  AND ($4::text IS NULL OR product = $4) AND ($5::text IS NULL OR branch = $5)
@@ -312,7 +320,8 @@ async def list_cases(
     conn: Any, wanted: Wanted, *, page: int, page_size: int
 ) -> tuple[list[QueueRow], int]:
     """A page of a section and how many there are: what is due first stands first."""
-    condition = f"{_SECTIONS[wanted.section]} AND {_NARROWED}"
+    sections = _SECTIONS if wanted.knows_holds else _NO_HOLDS
+    condition = f"{sections[wanted.section]} AND {_NARROWED}"
     arguments = (
         wanted.branches,
         wanted.staff_id,
@@ -327,7 +336,8 @@ async def list_cases(
     )
     rows = await conn.fetch(
         "SELECT application_id, application_number, branch, product, applicant_type, channel,"  # noqa: S608 - our own text
-        " state, queued_at, held_at, due, findings, advice, claimed_by, proposed_by"
+        " state, coalesce(queued_at, held_at) AS queued_at, held_at, due, findings, advice,"
+        " claimed_by, proposed_by"
         f" FROM review_case WHERE {condition}"
         " ORDER BY due, application_id LIMIT $7 OFFSET $8",
         *arguments,
@@ -338,11 +348,12 @@ async def list_cases(
 
 
 async def count_sections(
-    conn: Any, staff_id: str, branches: list[str] | None
+    conn: Any, staff_id: str, branches: list[str] | None, *, knows_holds: bool
 ) -> dict[Section, int]:
     """{section: cases} of what the viewer may see."""
+    sections = _SECTIONS if knows_holds else _NO_HOLDS
     columns = ", ".join(
-        f"count(*) FILTER (WHERE {condition}) AS {name}" for name, condition in _SECTIONS.items()
+        f"count(*) FILTER (WHERE {condition}) AS {name}" for name, condition in sections.items()
     )
     row = await conn.fetchrow(
         f"SELECT {columns} FROM review_case"  # noqa: S608 - our own text
@@ -414,12 +425,14 @@ class Counts:
     by_people: int
 
 
-async def count_everything(conn: Any, branches: list[str] | None) -> Counts:
+async def count_everything(conn: Any, branches: list[str] | None, *, knows_holds: bool) -> Counts:
     """Counts to hold against the other services."""
     states = await conn.fetch(
-        "SELECT state, count(*) AS n FROM review_case"
-        " WHERE $1::text[] IS NULL OR branch = ANY ($1) GROUP BY state",
+        "SELECT CASE WHEN state = 'on_hold' AND NOT $2 THEN 'manual_review' ELSE state END"
+        " AS state, count(*) AS n FROM review_case"
+        " WHERE $1::text[] IS NULL OR branch = ANY ($1) GROUP BY 1",
         branches,
+        knows_holds,
     )
     decisions = await conn.fetch(
         "SELECT d.category, d.automatic, count(*) AS n FROM decision d"

@@ -61,6 +61,7 @@ def make_environment(templates: Path | None) -> Environment:
         LANGUAGES=i18n.LANGUAGES,
         options=states.options,
         state_badge=states.state_badge,
+        shown_state=states.shown_state,
         item_badge=states.item_badge,
         icon=icon,
         with_query=with_query,

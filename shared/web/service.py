@@ -70,7 +70,7 @@ def create_app(
 
     package: the service's folder, with `templates/` and `locale/zh_CN.po`. find: how to look up a
     member of staff; by default in the service's own directory tables. clients: channels that may
-    call the API; by default those listed in the secrets directory.
+    call the API; by default none: pages and API are for staff.
     """
     locales = [LOCALE, *([package / "locale"] if package is not None else [])]
     i18n.load(locales, settings.business_zone)
@@ -100,7 +100,7 @@ def create_app(
         service_name=service.name,
         signer=Signer(settings.secret("session-key").encode()),
         find_staff=find or find_in_directory,
-        clients=clients if clients is not None else ApiClients.load(settings.secrets_dir),
+        clients=clients if clients is not None else ApiClients(),
         templates=make_environment(package / "templates" if package is not None else None),
         now=clock.now,
         secure_cookies=settings.environment is Environment.PRODUCTION,

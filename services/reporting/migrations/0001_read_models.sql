@@ -10,6 +10,7 @@ CREATE TABLE owned.report (
     day         date        NOT NULL,
     language    text        NOT NULL,
     branches    text[],     -- null: the whole bank
+    knows_holds boolean     NOT NULL, -- whether it tells of held cases
     manifest    text        NOT NULL,
     sha256      text        NOT NULL,
     content     bytea       NOT NULL,
@@ -20,27 +21,28 @@ CREATE INDEX report_day ON owned.report (day DESC, made_at DESC);
 
 -- Every event that was applied, once, where it lay on the broker: what reports are made of.
 CREATE TABLE projection.event (
-    topic          text        NOT NULL,
-    part           int         NOT NULL,
-    kafka_offset   bigint      NOT NULL,
-    id             text        NOT NULL,
-    type           text        NOT NULL,
-    source         text        NOT NULL,
-    application_id text        NOT NULL,
-    time           timestamptz NOT NULL, -- when it happened in the business
-    recorded_time  timestamptz NOT NULL,
-    origin         text        NOT NULL,
-    state_before   text,
-    state_after    text,
-    state_version  int         NOT NULL,
-    moves          boolean     NOT NULL,
-    number         text,
-    branch         text,
-    region         text,
-    channel        text,
-    product        text,
-    applicant_type text,
-    facts          jsonb       NOT NULL,
+    topic           text        NOT NULL,
+    part            int         NOT NULL,
+    kafka_offset    bigint      NOT NULL,
+    id              text        NOT NULL,
+    type            text        NOT NULL,
+    source          text        NOT NULL,
+    application_id  text        NOT NULL,
+    time            timestamptz NOT NULL, -- when it happened in the business
+    recorded_time   timestamptz NOT NULL,
+    origin          text        NOT NULL,
+    state_before    text,
+    state_after     text,
+    state_version   int         NOT NULL,
+    moves           boolean     NOT NULL,
+    number          text,
+    branch          text,
+    region          text,
+    channel         text,
+    product         text,
+    product_version text,
+    applicant_type  text,
+    facts           jsonb       NOT NULL,
     PRIMARY KEY (topic, part, kafka_offset)
 );
 CREATE INDEX event_application ON projection.event (application_id, time);
@@ -79,11 +81,32 @@ CREATE TABLE projection.application (
     rounds           int     NOT NULL,
     refused_facts    int     NOT NULL,
     refused_at       timestamptz,
-    waited           jsonb   NOT NULL
+    waited           jsonb   NOT NULL,
+    -- the same as those see it who may not know of holds
+    outside_version     int     NOT NULL DEFAULT 0,
+    outside_since       timestamptz,
+    outside_sign        timestamptz,
+    outside_silence_due timestamptz,
+    outside_stalled     boolean NOT NULL DEFAULT false,
+    outside_waited      jsonb   NOT NULL
 ) WITH (fillfactor = 70);
 CREATE INDEX application_number ON projection.application (number);
 CREATE INDEX application_state ON projection.application (state, branch);
 CREATE INDEX application_submitted ON projection.application (submitted_at DESC);
+
+-- The applications for those who may not know that one is held: it lies with a reviewer.
+CREATE VIEW projection.application_outside AS
+SELECT application_id, number, branch, region, channel, product, applicant_type, product_version,
+       CASE state WHEN 'on_hold' THEN 'manual_review' ELSE state END AS state,
+       outside_version AS state_version, outside_since AS since, outside_sign AS last_sign,
+       outside_silence_due AS silence_due,
+       CASE WHEN outside_stalled THEN outside_version END AS stalled_version,
+       stalled_at, origin, person, new_to_bank, age_band, income_band, limit_band, submitted_at,
+       decided_at, closed_at, decline_category, reopens, wanted, wanted_deadline, rounds,
+       refused_facts, refused_at, outside_waited AS waited,
+       outside_version, outside_since, outside_sign, outside_silence_due, outside_stalled,
+       outside_waited
+  FROM projection.application;
 
 CREATE TABLE projection.message (
     message_id     text PRIMARY KEY,

@@ -15,6 +15,7 @@ from services.reporting.kpis import Figure, Period, Stage, TurnAround
 from services.reporting.projections import AppliedEvent
 from shared.calendar import BUSINESS_ZONE
 from shared.events.lifecycle import OWNERS, State
+from shared.web.states import shown_state
 
 WINDOW_DAYS = 30  # of the calendar, the reported day included: what a single day is too small for
 TREND_DAYS = 14
@@ -50,9 +51,15 @@ class DailyReport:
 
 
 def make_daily_report(
-    events: Iterable[AppliedEvent], day: date, as_of: datetime, zone: ZoneInfo = BUSINESS_ZONE
+    events: Iterable[AppliedEvent],
+    day: date,
+    as_of: datetime,
+    zone: ZoneInfo = BUSINESS_ZONE,
+    *,
+    knows_holds: bool = True,
 ) -> DailyReport:
-    """The report of a day from the events that had happened by `as_of` (business time)."""
+    """The report of a day from the events that had happened by `as_of` (business time), as the
+    reader may know them."""
     known = [event for event in events if event.time <= as_of]
     travelled = kpis.journeys(known)
     every = list(travelled.values())
@@ -70,7 +77,8 @@ def make_daily_report(
     stock = {
         state: figure
         for state, figure in kpis.stock(every).items()
-        if state in OWNERS  # what has ended is no stock
+        # what has ended is no stock
+        if state in OWNERS and shown_state(state, knows_holds=knows_holds) == state
     }
     stages = kpis.stages(every, window)
     tat_day = kpis.turn_around(every, today, "tat")

@@ -27,6 +27,7 @@ _SHARED = _SERVICE.parents[1] / "shared"
 _CODE = (
     _SERVICE / "kpis.py",
     _SERVICE / "projections.py",
+    _SERVICE / "outside.py",
     _SHARED / "events" / "lifecycle.py",
     _SHARED / "calendar.py",
 )
@@ -70,7 +71,8 @@ class Cut:
 class Manifest:
     """The recipe of one report.
 
-    branches: those that it covers, None for the whole bank. code, template, libraries: digests and
+    branches: those that it covers, None for the whole bank. knows_holds: whether it tells of held
+    cases. code, template, libraries: digests and
     versions of what made it; another build refuses to say whether the bytes are right.
     """
 
@@ -80,6 +82,7 @@ class Manifest:
     zone: str
     language: str
     branches: tuple[str, ...] | None
+    knows_holds: bool
     cut: Cut
     parameters: dict[str, str]
     code: str
@@ -126,6 +129,7 @@ def make_manifest(
     zone: str,
     language: str,
     branches: Sequence[str] | None,
+    knows_holds: bool,
     cut: Cut,
 ) -> Manifest:
     """The manifest of a report that this build makes now."""
@@ -136,6 +140,7 @@ def make_manifest(
         zone=zone,
         language=language,
         branches=None if branches is None else tuple(sorted(branches)),
+        knows_holds=knows_holds,
         cut=cut,
         parameters=_parameters(),
         code=_digest(_CODE),

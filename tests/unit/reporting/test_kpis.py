@@ -180,6 +180,7 @@ def manifest_of(report: DailyReport, language: str = "zh-CN") -> Manifest:
         zone="Asia/Shanghai",
         language=language,
         branches=["3101", "1101"],
+        knows_holds=True,
         cut=Cut((Position("banka.applications", 0, 99),), (Parked("banka.contacts", 1, 7),)),
     )
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import json
+import re
 from pathlib import Path
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
-from deploy.secret_files import make_secrets
+from deploy.secret_files import make_channels, make_secrets
 from shared.events.catalog import SERVICES
 from shared.settings import Environment, Settings
 from shared.web import Permission, Scope, routes_without_permission
 from shared.web.access import declared_access
+from shared.web.clients import FILE
 from shared.web.navigation import SECTIONS
 from shared.web.permissions import GRANTS
 
@@ -25,6 +29,7 @@ def build(service: str, folder: Path) -> FastAPI:
     """The service as it is deployed; nothing is connected before it is started."""
     secrets = folder / "secrets"
     make_secrets(secrets)
+    make_channels(secrets)
     settings = Settings(
         service=service,
         environment=Environment.TEST,
@@ -94,3 +99,29 @@ def test_whoever_sees_a_link_of_the_side_bar_may_follow_it(service: str, tmp_pat
             if entry.permission in granted:
                 reach = granted.get(Permission(permission), 0)
                 assert reach >= Scope[scope.upper()], f"{role} on {entry.href}"
+
+
+@pytest.mark.parametrize("service", [one for one in SERVICES if one != "intake"])
+async def test_a_channel_enters_no_route_of_the_offices_own_services(
+    service: str, tmp_path: Path
+) -> None:
+    """A channel speaks to customers: it hands in and is told by intake what it may know."""
+    app = build(service, tmp_path)
+    clients = json.loads((tmp_path / "secrets" / FILE).read_text(encoding="utf-8"))
+    routes = [route for route in declared_access(app) if f" /{service}/api/" in route]
+    assert len(routes) > 3
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://banka.test"
+    ) as web:
+        for route in routes:
+            method, path = route.split(" ", 1)
+            if path.endswith("/openapi.json"):
+                continue
+            for client in clients:
+                answer = await web.request(
+                    method.split(",")[0],
+                    re.sub(r"\{.*?\}", "2026-11-09", path),
+                    headers={"Authorization": f"Bearer {client['token']}"},
+                    json={},
+                )
+                assert answer.status_code == 401, route
