@@ -142,6 +142,7 @@ class Application:
     region: str = ""
     channel: str = ""
     product: str = ""
+    product_version: str = ""
     language: str = "zh-CN"
     party_id: str | None = None
     contact: dict[str, str] = field(default_factory=dict)

@@ -42,6 +42,15 @@ REPORT = "sms-report"
 
 _CONTACT_FIELDS = frozenset(name for name, kind in FIELD_CLASSES.items() if kind == "contact")
 
+# A telephone number may be put right after the hand-in: whoever writes to the customer writes to
+# the newest.
+_WITH_PARTIES = (
+    intake.ApplicationSubmitted,
+    intake.ApplicationCorrected,
+    intake.PreCheckPassed,
+    intake.ApplicationImported,
+)
+
 Decide = Callable[[Application, datetime], Iterable[Effect]]
 
 
@@ -263,7 +272,8 @@ def _learn(data: ApplicationEvent, application: Application) -> None:
     application.region = data.region
     application.channel = data.channel.value
     application.product = data.product
-    if isinstance(data, intake.ApplicationSubmitted | intake.ApplicationImported):
+    application.product_version = data.product_version
+    if isinstance(data, _WITH_PARTIES):
         applicant = _applicant(data.parties)
         if applicant is not None:
             application.party_id = applicant.party_id

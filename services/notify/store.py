@@ -39,6 +39,7 @@ class ApplicationStore:
                 region=row["region"],
                 channel=row["channel"],
                 product=row["product"],
+                product_version=row["product_version"],
                 language=row["language"],
                 party_id=row["party_id"],
                 contact=json.loads(row["contact"]),
@@ -66,14 +67,16 @@ class ApplicationStore:
             await conn.execute(
                 """
                 INSERT INTO application (application_id, state, state_version, number, branch,
-                       region, channel, product, language, party_id, contact)
+                       region, channel, product, product_version, language, party_id, contact)
                 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[],
-                       $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::jsonb[])
+                       $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
+                       $12::jsonb[])
                 ON CONFLICT (application_id) DO UPDATE
                    SET state = excluded.state, state_version = excluded.state_version,
                        number = excluded.number, branch = excluded.branch,
                        region = excluded.region, channel = excluded.channel,
-                       product = excluded.product, language = excluded.language,
+                       product = excluded.product,
+                       product_version = excluded.product_version, language = excluded.language,
                        party_id = excluded.party_id, contact = excluded.contact
                 """,
                 [one.application_id for one in known],
@@ -84,6 +87,7 @@ class ApplicationStore:
                 [one.region for one in known],
                 [one.channel for one in known],
                 [one.product for one in known],
+                [one.product_version for one in known],
                 [one.language for one in known],
                 [one.party_id for one in known],
                 [json.dumps(one.contact) for one in known],

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from services.reporting import editions, store
+from services.reporting import editions, kpis, store
 from services.reporting.projections import ApplicationRow, AppliedEvent
 from services.reporting.reports.daily import DailyReport
 from services.reporting.viewing import (
@@ -79,10 +79,23 @@ class EventOut(BaseModel):
     facts: dict[str, Any]
 
 
+class StageOut(BaseModel):
+    """A state on an application's way; `until` is null while the application is in it."""
+
+    state: str
+    desk: str
+    waiting_on: str
+    since: datetime
+    until: datetime | None
+    seconds: int
+
+
 class TimelineOut(BaseModel):
-    """An application and everything that happened to it, oldest first."""
+    """An application, how long it was in each state, and everything that happened to it, oldest
+    first."""
 
     application: ApplicationOut
+    stages: list[StageOut]
     events: list[EventOut]
 
 
@@ -189,7 +202,19 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         """One application with its timeline."""
         row, events = await find_visible(service, viewer, application_id)
         return TimelineOut(
-            application=application_out(row), events=[event_out(event) for event in events]
+            application=application_out(row),
+            stages=[
+                StageOut(
+                    state=passage.state,
+                    desk=passage.desk,
+                    waiting_on=passage.waiting_on,
+                    since=passage.since,
+                    until=passage.until,
+                    seconds=passage.seconds,
+                )
+                for passage in kpis.passages(events, service.clock.now())
+            ],
+            events=[event_out(event) for event in events],
         )
 
     @routes.get("/reconciliation")

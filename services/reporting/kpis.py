@@ -141,6 +141,46 @@ def _stays(events: Sequence[AppliedEvent]) -> Iterable[Stay]:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """A state on one application's way: since when, until when (None: it is in it), for how many
+    seconds so far, with whom it lay and whom it waited for."""
+
+    state: State
+    desk: str
+    waiting_on: str
+    since: datetime
+    until: datetime | None
+    seconds: int
+
+
+def passages(events: Iterable[AppliedEvent], now: datetime) -> list[Passage]:
+    """The states of one application in order, the present one at the end."""
+    found: list[Passage] = []
+    for journey in journeys(events).values():
+        found += [
+            Passage(
+                stay.state,
+                OWNERS[stay.state].desk,
+                stay.waiting_on,
+                stay.entered.time,
+                stay.left.time,
+                stay.seconds,
+            )
+            for stay in journey.stays
+        ]
+        last = journey.last_move
+        if last is None or last.state_after is None:
+            continue
+        state = State(last.state_after)
+        if state in OWNERS:
+            owner, so_far = OWNERS[state], int((now - last.time).total_seconds())
+            found.append(
+                Passage(state, owner.desk, owner.waiting_on, last.time, None, max(0, so_far))
+            )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class Period:
     """Whole business days, both ends included."""
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from markupsafe import Markup
 
-from services.reporting import board, editions, store, words
+from services.reporting import board, editions, kpis, store, words
 from services.reporting.charts import daily_charts
 from services.reporting.projections import ApplicationRow, AppliedEvent
 from services.reporting.viewing import (
@@ -146,12 +146,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         row, events = await find_visible(service, viewer, application_id)
         async with service.pool.acquire() as conn:
             messages = await store.messages_of(conn, application_id)
-            people = {
-                person
-                for event in events
-                for person in (*event.facts.get("decided_by", ()), event.facts.get("staff_id"))
-                if person
-            }
+            people = {person for event in events for person in words.people_of(event)}
             staff = await staff_names(conn, sorted(people))
             names = await branch_names(conn)
         return page(
@@ -161,6 +156,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
             owner=row.owner,
             steps=_steps(row, events),
             entries=_timeline(events, staff, row),
+            passages=kpis.passages(events, service.clock.now()),
             waited=_waited(row, service.clock.now()),
             messages=messages,
             branches=names,
@@ -371,10 +367,14 @@ def _timeline(
     staff: Mapping[str, str],
     row: ApplicationRow,
 ) -> list[dict[str, Any]]:
-    """The timeline, newest first: each event with how long after the one before it came, and each
-    move with whom everybody waits for since then."""
+    """The timeline, newest first: each move with how long the state before it lasted, and with whom
+    everybody waits for since then."""
     entries: list[dict[str, Any]] = []
-    before: datetime | None = None
+    lasted = {
+        stay.left.seen.offset: timedelta(seconds=stay.seconds)
+        for journey in kpis.journeys(events).values()
+        for stay in journey.stays
+    }
     for event in events:
         label, icon, tone = words.event_words(event.type)
         owner = replace(row, state=event.state_after).owner if event.moves else None
@@ -386,11 +386,10 @@ def _timeline(
                 "actor": words.who(event, staff),
                 "tone": tone,
                 "icon": icon,
-                "gap": event.time - before if before is not None and event.time > before else None,
+                "gap": lasted.get(event.seen.offset) if event.moves else None,
                 "waiting": words.waiting_name(owner.waiting_on) if owner else None,
             }
         )
-        before = event.time
     entries.reverse()
     return entries
 

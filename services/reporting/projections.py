@@ -267,9 +267,12 @@ def limit_band(amount: Money | None) -> str | None:
 
 
 def clear_facts(data: Payload) -> dict[str, Any]:
-    """The facts of an event that may be kept and shown; a type that is not listed keeps none."""
+    """The facts of an event that may be kept and shown; a type that is not listed keeps none but
+    who entered it."""
     chosen = _FACTS.get(type(data))
-    return {} if chosen is None else chosen(data)
+    facts = {} if chosen is None else chosen(data)
+    entered_by = getattr(data, "entered_by", None)
+    return facts if entered_by is None else {**facts, "entered_by": entered_by}
 
 
 # --- the row ----------------------------------------------------------------------------------
@@ -365,6 +368,12 @@ def _remember(row: ApplicationRow, seen: Seen, data: ApplicationEvent) -> None:
         # A paper that has come is owed no longer, even while the list is not complete; what is
         # wrong in a field, no paper mends.
         row.wanted = [item for item in row.wanted if item["item"] != data.item or "field" in item]
+    elif isinstance(data, intake.ApplicationCorrected):
+        row.wanted = [
+            item
+            for item in row.wanted
+            if item["item"] not in data.items and item.get("field") not in data.fields
+        ]
     elif isinstance(data, intake.CardFactRefused):
         row.refused_facts += 1
         row.refused_at = seen.time
@@ -488,6 +497,7 @@ _FACTS: dict[type[Payload], Callable[[Any], dict[str, Any]]] = {
         "media_type": d.media_type,
         "size": d.size,
     },
+    intake.ApplicationCorrected: lambda d: {"mended": list(d.fields)},
     intake.PreCheckPassed: lambda d: {
         "warnings": list(d.warnings),
         "submitted_at": format_instant(d.submitted_at),

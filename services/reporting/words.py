@@ -107,8 +107,9 @@ MESSAGES: Mapping[str, str] = {
     "approved": mark("Approved"),
     "declined": mark("Declined"),
     "card_posted": mark("Card posted"),
-    "card_activated": mark("Card activated"),
     "activated": mark("Card activated"),
+    "first_use": mark("Card used for the first time"),
+    "card_lapsed": mark("Card not activated in time"),
     "expired": mark("Closed after the deadline"),
     "withdrawn": mark("Withdrawn by the customer"),
 }
@@ -133,6 +134,8 @@ PARTNERS: Mapping[str, str] = {
     "mobile-app": mark("Mobile app"),
     "card-factory": mark("Card factory"),
     "core-banking": mark("Core banking"),
+    "web-channel": mark("Website"),
+    "branch-terminal": mark("Branch terminal"),
 }
 
 FIGURES: Mapping[str, str] = {
@@ -325,8 +328,20 @@ def message_state(code: str) -> str:
     return _(MESSAGE_STATES[code][0]) if code in MESSAGE_STATES else code
 
 
+def people_of(event: AppliedEvent) -> list[str]:
+    """The ids of the staff who are named in an event."""
+    facts = event.facts
+    entered = str(facts.get("entered_by", ""))
+    return [
+        *facts.get("decided_by", ()),
+        *([facts["staff_id"]] if facts.get("staff_id") else []),
+        *([entered.removeprefix("staff:")] if entered.startswith("staff:") else []),
+    ]
+
+
 def who(event: AppliedEvent, staff: Mapping[str, str]) -> str:
-    """Who did it: a named member of staff, the customer, a partner, or the service itself."""
+    """Who did it: a named member of staff, somebody for the customer, a partner, or the service
+    itself."""
     people = [*event.facts.get("decided_by", ())]
     if event.facts.get("staff_id"):
         people.append(event.facts["staff_id"])
@@ -334,14 +349,24 @@ def who(event: AppliedEvent, staff: Mapping[str, str]) -> str:
         between = ", " if current_language() == "en" else "、"
         return between.join(staff.get(person, person) for person in people)
     key = event.type.removeprefix("banka.").rsplit(".v", 1)[0]
-    if key in _BY_CUSTOMER:
-        return _("the customer").capitalize()
+    if key in _FOR_CUSTOMER:
+        return _for_customer(event.facts.get("entered_by"), staff)
     if key in _BY_PARTNER:
         return name(PARTNERS, _BY_PARTNER[key])
     return name(_SERVICES, event.seen.source.rsplit("/", 1)[-1])
 
 
-_BY_CUSTOMER = frozenset(
+def _for_customer(entered_by: str | None, staff: Mapping[str, str]) -> str:
+    """Who did for the customer what only the customer can want, or by which way they did it."""
+    kind, _sep, person = (entered_by or "").partition(":")
+    if kind == "staff":
+        return _("%(name)s, for the customer") % {"name": staff.get(person, person)}
+    if person:
+        return _("the customer, through %(name)s") % {"name": name(PARTNERS, person)}
+    return _("for the customer")
+
+
+_FOR_CUSTOMER = frozenset(
     {
         "application.drafted",
         "application.submitted",

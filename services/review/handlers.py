@@ -103,7 +103,14 @@ _SPECIAL: dict[type[Payload], Callable[[Any, Case, datetime], Iterable[Effect]]]
     intake.WithdrawalRequested: on_withdrawal_requested,
 }
 # Facts that move nothing and that review has no use for.
-_IGNORED = frozenset({intake.DocumentReceived, intake.MaterialReminded, intake.CardFactRefused})
+_IGNORED = frozenset(
+    {
+        intake.ApplicationCorrected,  # the hand-over says what the form says now
+        intake.DocumentReceived,
+        intake.MaterialReminded,
+        intake.CardFactRefused,
+    }
+)
 
 HANDLERS: Mapping[type[Payload], Callable[[Any, Case, datetime], Iterable[Effect]]] = {
     payload: _SPECIAL.get(payload, on_moved)

@@ -10,6 +10,7 @@ CREATE TABLE application (
     region         text NOT NULL,
     channel        text NOT NULL,           -- by which the application came
     product        text NOT NULL,
+    product_version text NOT NULL,
     language       text NOT NULL DEFAULT 'zh-CN' CHECK (language IN ('zh-CN', 'en')),
     party_id       text,
     contact        jsonb NOT NULL DEFAULT '{}'  -- sealed values by field

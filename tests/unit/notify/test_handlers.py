@@ -163,6 +163,26 @@ def test_only_the_applicant_s_contact_fields_are_kept() -> None:
     assert (one.party_id, set(one.contact)) == ("p-1", {"name", "salutation", "mobile", "email"})
 
 
+@pytest.mark.parametrize("kind", [intake.PreCheckPassed, intake.ApplicationCorrected])
+def test_contact_data_that_were_put_right_are_learnt(kind: type[ApplicationEvent]) -> None:
+    one = application("mobile", state="pre_check")
+    newer = Sealed("bk1.01890000-0000-7000-8000-000000000000." + "B" * 40)
+    more: dict[str, Any] = {"fields": ["mobile"]}
+    if kind is intake.PreCheckPassed:
+        more = {
+            "consent": {"signed_at": NOW, "purpose": "信用卡审批"},
+            "documents": [],
+            "new_to_bank": True,
+            "age_band": "26-35",
+            "income_band": "unknown",
+            "submitted_at": NOW,
+        }
+    mended = party().model_copy(update={"fields": {"mobile": newer, "email": newer}})
+    event = kind.model_validate({**ABOUT, "parties": [mended], **more})
+    assert facts(handlers.on_event(received(event), one, NOW)) == []
+    assert one.contact == {"mobile": str(newer), "email": str(newer)}
+
+
 def test_the_same_event_names_the_same_message() -> None:
     event = received(submitted("mobile"))
     ids = []

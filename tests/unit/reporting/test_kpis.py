@@ -185,6 +185,37 @@ def manifest_of(report: DailyReport, language: str = "zh-CN") -> Manifest:
     )
 
 
+def test_the_way_of_an_application_says_how_long_where_and_for_whom_it_waited() -> None:
+    office = Office()
+    hour = timedelta(hours=1)
+    for what, hours in (
+        (intake.ApplicationDrafted, 0),
+        (intake.ApplicationSubmitted, 2),
+        (intake.PreCheckStarted, 2),
+        (intake.MaterialRequested, 3),
+        # neither a message nor a paper ends a stay
+        (notify.MessageRequested, 4),
+        (intake.DocumentReceived, 9),
+        (intake.MaterialCompleted, 10),
+    ):
+        office.happen("a", what, MONDAY + hours * hour)
+    way = kpis.passages(office.events, MONDAY + 15 * hour)
+    assert [
+        (one.state.value, one.desk, one.waiting_on, one.seconds // 3600, one.until is None)
+        for one in way
+    ] == [
+        ("draft", "assistant", "customer", 2, False),
+        ("submitted", "assistant", "bank", 0, False),
+        ("pre_check", "assistant", "bank", 1, False),
+        ("awaiting_material", "assistant", "customer", 7, False),
+        ("pre_check", "assistant", "bank", 5, True),
+    ]
+    assert way[3].since == MONDAY + 3 * hour
+    assert way[3].until == MONDAY + 10 * hour
+    office.happen("a", intake.ApplicationWithdrawn, MONDAY + 16 * hour)
+    assert [one.until for one in kpis.passages(office.events, MONDAY + 20 * hour)].count(None) == 0
+
+
 def busy_office() -> Office:
     office = Office()
     decided(office, "a")

@@ -136,6 +136,29 @@ def test_owed_material_shrinks_with_each_paper_and_is_gone_when_complete() -> No
     assert row.wanted_deadline is None
 
 
+def test_a_paper_mends_no_field_and_a_correction_only_what_it_names() -> None:
+    office = Office()
+    row = submitted(office)
+    paper = {"item": "id_front", "code": "PHOTO_UNCLEAR"}
+    digit = {"item": "id_front", "code": "ID_CHECK_DIGIT", "field": "id_number"}
+    phone = {"item": "application_form_signed", "code": "PHONE_FORM", "field": "mobile"}
+    signature = {"item": "application_form_signed", "code": "UNSIGNED"}
+    office.happen(ID, intake.MaterialRequested, MONDAY, items=[paper, digit, phone, signature])
+    office.happen(ID, intake.DocumentReceived, MONDAY, item="id_front")
+    assert row.wanted == [digit, phone, signature]
+    office.happen(ID, intake.ApplicationCorrected, MONDAY, fields=["mobile"], items=[])
+    assert row.wanted == [digit, signature]
+    office.happen(ID, intake.ApplicationCorrected, MONDAY, fields=["name"], items=["id_front"])
+    assert row.wanted == [signature]
+    assert row.new_events[-1].facts["mended"] == ["name"]
+
+
+def test_every_event_row_says_which_product_version_it_was() -> None:
+    office = Office()
+    office.happen(ID, intake.ApplicationDrafted, MONDAY, product_version="2031.4")
+    assert office.events[-1].product_version == "2031.4"
+
+
 def test_each_move_sets_the_silence_clock_and_the_end_clears_it() -> None:
     row = ApplicationRow(ID)
     effects = list(on_lifecycle_event(received(intake.ApplicationDrafted), row, MONDAY))

@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+import pytest
+
+from services.notify.messages import Template
 from services.reporting import words
 from services.reporting.kpis import FLOWS, FUNNEL
+from shared.events import intake
 from shared.events.catalog import EVENTS
 from shared.events.lifecycle import OWNERS
 from shared.events.review import DeclineCategory
 from shared.web import i18n
 from shared.web.pages import LOCALE
+from tests.unit.reporting.walks import MONDAY, Office
 
 PACKAGE = Path(words.__file__).parent
 
@@ -25,6 +30,36 @@ def test_every_event_that_is_shown_has_words() -> None:
     }
     named = {f"banka.{key}.v1" for key in words.EVENTS}
     assert shown - named == set()
+
+
+def test_every_message_that_notify_sends_has_a_name() -> None:
+    for language in ("zh-CN", "en"):
+        with i18n.in_language(language):
+            for template in Template:
+                assert words.message_name(template.value) != template.value, template
+    assert set(words.MESSAGES) == {template.value for template in Template}
+
+
+@pytest.mark.parametrize(
+    ("entered_by", "zh", "en"),
+    [
+        (None, "代客户", "for the customer"),
+        ("staff:A0001", "林晓岚（代客户）", "林晓岚, for the customer"),
+        ("staff:A0002", "A0002（代客户）", "A0002, for the customer"),
+        ("client:web-channel", "客户（经官网）", "the customer, through Website"),
+        ("partner:mobile-app", "客户（经手机银行）", "the customer, through Mobile app"),
+    ],
+)
+def test_who_did_it_is_said_as_far_as_it_is_known(entered_by: str | None, zh: str, en: str) -> None:
+    i18n.load([LOCALE, PACKAGE / "locale"])
+    office = Office()
+    event = office.happen("a", intake.ApplicationDrafted, MONDAY, entered_by=entered_by)
+    assert words.people_of(event) == [
+        person for kind, _, person in [(entered_by or "").partition(":")] if kind == "staff"
+    ]
+    for language, words_of_it in (("zh-CN", zh), ("en", en)):
+        with i18n.in_language(language):
+            assert words.who(event, {"A0001": "林晓岚"}) == words_of_it
 
 
 def test_every_figure_desk_and_category_has_a_name() -> None:
