@@ -245,7 +245,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
 
     @routes.post("/cases/{application_id}/put-back")
     async def api_put_back(viewer: MayClaim, application_id: str) -> CaseOut:
-        """Give the case back to the queue."""
+        """Give the case back to the queue; who may sign, a colleague's too."""
         return case_out(await desk.put_back(viewer, application_id), viewer)
 
     @routes.post("/cases/{application_id}/decision")

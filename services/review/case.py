@@ -140,7 +140,8 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What the first reviewer decided; it counts once a second person has signed."""
+    """What the first person decided; it counts once a second person has signed. `of_a_hold`:
+    compliance proposes it after a hold, and no reviewer has the case."""
 
     outcome: Literal["approve", "decline"]
     staff_id: str
@@ -148,6 +149,7 @@ class Proposal:
     limit: Money | None
     reasons: tuple[str, ...]
     note: str
+    of_a_hold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,7 @@ class Case:
     claimed_at: datetime | None = None
     proposal: Proposal | None = None
     returned: str | None = None  # the second person's words when they sent the proposal back
+    looked_into: str | None = None  # request of the watchlist's answer that compliance has judged
     due: datetime | None = None
     queued_at: datetime | None = None
     held_at: datetime | None = None
@@ -312,25 +315,33 @@ def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> It
     """The checks have ended and the policy has spoken: approve, decline, refer or hold.
 
     While the case lies with a person only the recommendation is renewed, except that a suspicion
-    takes it from the desk.
+    takes it from the desk. What compliance has looked into holds the case no second time; only a
+    new answer of the watchlists does.
     """
     if not case.open:
         return []
     case.recommendation = found
     case.touched = True
     case.note(now, "review", "scored", findings=_shown(found.findings), outcome=found.outcome)
+    suspicious = found.outcome == "hold" and not _judged(case)
     if case.state is State.MANUAL_REVIEW:
-        return _hold(case, now) if found.outcome == "hold" else []
+        return _hold(case, now) if suspicious else []
     if case.state is not State.CHECKING:
         return []
     effects: list[Effect] = [move(case, review.ChecksCompleted(**case.fields()))]
-    if found.outcome == "hold":
+    if suspicious:
         return [*effects, *_hold(case, now)]
-    if found.outcome == "refer" or (found.outcome == "approve" and not found.limit):
+    if found.outcome in ("refer", "hold") or (found.outcome == "approve" and not found.limit):
         return [*effects, *_refer(case, found, now)]
     outcome: Literal["approve", "decline"] = "approve" if found.outcome == "approve" else "decline"
     effects.append(_decide(case, outcome, found.limit, found.findings, (), now))
     return effects
+
+
+def _judged(case: Case) -> bool:
+    """Whether compliance has looked into the very answer that the suspicion rests on."""
+    screened = case.checks.get("watchlist")
+    return screened is not None and screened.request_id == case.looked_into
 
 
 def _shown(findings: Sequence[str]) -> list[str]:
@@ -441,11 +452,18 @@ def decide_claim(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
     return [Fact(review.ReviewClaimed(**case.fields(), staff_id=staff_id))]
 
 
-def decide_put_back(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
-    """Give a case back to the queue."""
-    _own(case, staff_id)
+def decide_put_back(
+    case: Case, staff_id: str, now: datetime, *, may_sign: bool = False
+) -> Iterable[Effect]:
+    """Give a case back to the queue. Whoever may sign may do it for a colleague who is away."""
+    holder = case.claimed_by
+    if may_sign and holder not in (None, staff_id):
+        _unproposed(case)
+        case.note(now, staff_id, "taken_back", holder=holder)
+    else:
+        _own(case, staff_id)
+        case.note(now, staff_id, "put_back")
     case.claimed_by = case.claimed_at = None
-    case.note(now, staff_id, "put_back")
     return []
 
 
@@ -525,14 +543,16 @@ def decide_sign(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
 
 
 def decide_return(case: Case, staff_id: str, words: str, now: datetime) -> Iterable[Effect]:
-    """The second person does not sign and says why; the case is the first reviewer's again."""
+    """The second person does not sign and says why; the case is the first person's again: the
+    reviewer's, or held once more for compliance to look into."""
     proposal = _to_sign(case, staff_id)
     if not words.strip():
         raise CaseError("no-opinion", "Say why the proposal goes back")
     case.proposal, case.returned, case.touched = None, words.strip(), True
     case.claimed_by, case.claimed_at = proposal.staff_id, now
     case.note(now, staff_id, "returned", note=words.strip())
-    return [Fact(review.ReviewSigned(**case.fields(), staff_id=staff_id, outcome="returned"))]
+    returned = Fact(review.ReviewSigned(**case.fields(), staff_id=staff_id, outcome="returned"))
+    return [returned, *_hold(case, now)] if proposal.of_a_hold else [returned]
 
 
 def decide_want_material(
@@ -572,11 +592,15 @@ def decide_release(
         raise CaseError("no-opinion", "Say what was found")
     released = move(case, review.ApplicationReleased(**case.fields()))
     case.queued_at, case.held_at = now, None
+    screened = case.checks.get("watchlist")
+    if screened is not None and screened.outcome == "answered":
+        case.looked_into = screened.request_id
+    case.returned, case.touched = None, True
     case.note(now, staff_id, "finding", confidential=True, finding=finding, note=words.strip())
     case.note(now, staff_id, "released")
     if finding == "clear":
         return [released]
-    proposal = Proposal("decline", staff_id, now, None, ("INTERNAL_RISK",), "")
+    proposal = Proposal("decline", staff_id, now, None, ("INTERNAL_RISK",), "", of_a_hold=True)
     case.claimed_by, case.claimed_at = staff_id, now
     return [released, *_propose(case, proposal, now)]
 
@@ -623,10 +647,14 @@ def _in_queue(case: Case) -> None:
         raise CaseError("not-in-queue", "The case does not lie in the reviewers' queue")
 
 
-def _own(case: Case, staff_id: str) -> None:
+def _unproposed(case: Case) -> None:
     _in_queue(case)
     if case.proposal is not None:
         raise CaseError("proposed", "A decision is proposed and waits for the second signature")
+
+
+def _own(case: Case, staff_id: str) -> None:
+    _unproposed(case)
     if case.claimed_by != staff_id:
         raise CaseError("not-yours", "Claim the case first")
 

@@ -18,7 +18,7 @@ from shared.messaging import Effect, Service, Store
 from shared.money import Money
 from shared.parameters import load_checklist_items, load_return_codes
 from shared.privacy.vault import KeyUnavailableError, Vault
-from shared.web import Problem, Viewer
+from shared.web import Permission, Problem, Viewer
 
 NOTE_FIELD = "note"
 NOTE_CLASS = "financial"
@@ -59,7 +59,9 @@ class Desk:
         return await self._run(
             viewer,
             application_id,
-            lambda case, now: cases.decide_put_back(case, viewer.staff_id, now),
+            lambda case, now: cases.decide_put_back(
+                case, viewer.staff_id, now, may_sign=viewer.may(Permission.REVIEW_SIGN)
+            ),
         )
 
     async def propose_approval(

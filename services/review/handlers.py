@@ -82,7 +82,8 @@ def on_imported(
         case.queued_at = event.time
     if case.state is State.ON_HOLD:
         case.held_at = event.time
-    if case.state in (State.CHECKING, State.MANUAL_REVIEW):
+    if case.state in (State.CHECKING, State.MANUAL_REVIEW, State.ON_HOLD):
+        # a held case is examined too: without evidence nobody could decide it after its release
         return examination.start(case, now)
     if case.state is State.SCORING:
         raise Permanent("import an application that is being scored as checking")

@@ -27,7 +27,13 @@ from shared.events.intake import WantedItem
 from shared.events.lifecycle import State
 from shared.messaging import Service
 from shared.money import Money
-from shared.parameters import load_checklist_items, load_phrases, load_products, product_of
+from shared.parameters import (
+    load_checklist_items,
+    load_phrases,
+    load_products,
+    load_return_codes,
+    product_of,
+)
 from shared.privacy.masking import HIDDEN
 from shared.web import Permission, Problem, Viewer, page, redirect
 from shared.web.directory import branch_names, staff_names
@@ -35,6 +41,18 @@ from shared.web.i18n import _, current_language, mark, show_money, show_percent
 from shared.web.states import state_badge
 
 PAGE_SIZE = 25
+# of the return codes those that a person finds on a paper; the rest is said of a form's fields
+_PAPER_FAULTS = (
+    "DOC_MISSING",
+    "DOC_STALE",
+    "DOC_UNREADABLE",
+    "PHOTO_UNCLEAR",
+    "UNSIGNED",
+    "NO_STAMP",
+    "NAME_MISMATCH",
+    "EMPLOYER_MISMATCH",
+    "ADDR_MISMATCH",
+)
 _SHOWN_ITEMS = ("income_proof", "work_proof", "tax_proof", "bank_statement", "address_proof")
 
 CHECK_NAMES: Mapping[str, str] = {
@@ -67,6 +85,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "released": (mark("Released from hold"), "lock-open", "good"),
     "claimed": (mark("Claimed"), "user", "info"),
     "put_back": (mark("Put back into the queue"), "arrow-left", "neutral"),
+    "taken_back": (mark("A colleague's case put back into the queue"), "arrow-left", "neutral"),
     "proposed": (mark("Decision proposed"), "pencil", "waiting"),
     "signed": (mark("Second signature given"), "circle-check", "good"),
     "returned": (mark("Proposal sent back"), "arrow-left", "bad"),
@@ -189,6 +208,7 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
         """One case with its evidence; who looked is recorded."""
         case = await desk.look(viewer, application_id)
         confidential = viewer.may(Permission.REVIEW_COMPLIANCE)
+        reveal = viewer.may(Permission.PERSONAL_REVEAL)
         now = service.clock.now()
         vault = await open_vault()
         async with service.pool.acquire() as conn:
@@ -203,6 +223,7 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
             await store.record_view(conn, application_id, viewer.staff_id, "case page", now)
         opened = await open_evidence(vault, case, history)
         scope, found = case.need_scope(), case.recommendation
+        items = _item_options(scope.product, scope.product_version, scope.applicant_type)
         findings = public_findings(found.findings, confidential=confidential) if found else []
         return page(
             request,
@@ -212,15 +233,20 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
             waits=waits_for(case, viewer),
             clock=_clock(case.due, now) if case.open else None,
             opened=opened,
-            person=person_lines(opened, reveal=viewer.may(Permission.PERSONAL_REVEAL)),
+            person=person_lines(opened, reveal=reveal),
             checks=[
-                (check, CHECK_NAMES[check.name], facts_of(check, opened, confidential=confidential))
+                (
+                    check,
+                    CHECK_NAMES[check.name],
+                    facts_of(check, opened, confidential=confidential, reveal=reveal),
+                )
                 for check in in_order(case.checks)
             ],
             why_unavailable=WHY_UNAVAILABLE,
             findings=[reason_codes.REASONS[code] for code in findings],
             advice=ADVICE.get(found.advice) if found else None,
-            steps=_steps(opened),
+            steps=_steps(opened) if reveal else [],
+            reveal=reveal,
             obstacles=[cases.REASONS_AGAINST[code] for code in cases.approval_obstacles(case)],
             history=_timeline(history, people, opened),
             decision=decision,
@@ -230,7 +256,11 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
                 code: words.desk.in_language(current_language())
                 for code, words in load_phrases().declines.items()
             },
-            items=_item_options(scope.product, scope.product_version, scope.applicant_type),
+            items=items,
+            faults={
+                item: [(f"{item}:{code}", words) for code, words in _fault_options()]
+                for item, _name in items
+            },
             item_names=item_names(),
             limit_rules=product_of(scope.product, scope.product_version).limit,
             people=people,
@@ -293,7 +323,9 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         application_id: str,
         items: Annotated[list[str], Form(max_length=40)] = [],  # noqa: B006 - read only
     ) -> Response:
-        wanted = [WantedItem(item=item, code="DOC_MISSING") for item in items]
+        """`items`: `<item>:<return code>` for each line where something is chosen."""
+        chosen = [item.partition(":") for item in items if item]
+        wanted = [WantedItem(item=item, code=code) for item, _sep, code in chosen]
         return await _act(
             request,
             application_id,
@@ -430,8 +462,9 @@ def person_lines(opened: Opened, *, reveal: bool) -> list[tuple[str, str]]:
     return [(_(label), shown.get(name, "—")) for name, label in _PERSON_LABELS.items()]
 
 
-def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:
-    """What a system answered, in words. Of the watchlists only compliance reads the answer."""
+def facts_of(check: Check, opened: Opened, *, confidential: bool, reveal: bool) -> list[Fact]:
+    """What a system answered, in words. Of the watchlists only compliance reads the answer, of the
+    bureau, as of the income, only who weighs it (`reveal`)."""
     answer = opened.answers.get(check.name)
     if answer is None:
         return []
@@ -456,7 +489,7 @@ def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:
         if not hits:
             return [Fact(_("Resemblances"), _("none"), "good")]
         return [Fact(hit["list"], show_percent(hit["score"], 0), "bad") for hit in hits]
-    return _bureau_facts(answer, opened)
+    return _bureau_facts(answer, opened) if reveal else []
 
 
 def _bureau_facts(answer: Mapping[str, Any], opened: Opened) -> list[Fact]:
@@ -521,6 +554,7 @@ def _tabs(viewer: Viewer, counts: Mapping[Any, int]) -> list[tuple[str, str, int
 
 def _people(case: Case, history: list[Entry]) -> list[str]:
     staff = {entry.actor for entry in history}
+    staff |= {str(entry.details["holder"]) for entry in history if "holder" in entry.details}
     staff |= {case.claimed_by or "", case.proposal.staff_id if case.proposal else ""}
     return sorted(staff)
 
@@ -542,14 +576,16 @@ def _timeline(
                 "tone": tone,
                 "at": entry.at,
                 "actor": people.get(entry.actor) or _(SERVICES.get(entry.actor, entry.actor)),
-                "detail": " · ".join(filter(None, (_details(entry.details), note))),
+                "detail": " · ".join(filter(None, (_details(entry.details, people), note))),
             }
         )
     return lines
 
 
-def _details(details: Mapping[str, Any]) -> str:
+def _details(details: Mapping[str, Any], people: Mapping[str, str]) -> str:
     parts = []
+    if holder := details.get("holder"):
+        parts.append(people.get(holder, holder))
     if state := details.get("state"):
         parts.append(_(state_badge(state).label))
     if check := details.get("check"):
@@ -583,6 +619,12 @@ def _reason_options() -> list[tuple[str, str]]:
     ]
 
 
+def _fault_options() -> list[tuple[str, str]]:
+    """What may be wrong with a paper, as return codes with their names."""
+    known, language = load_return_codes().codes, current_language()
+    return [(code, known[code].names.in_language(language)) for code in _PAPER_FAULTS]
+
+
 def _item_options(product: str, version: str, applicant_type: str) -> list[tuple[str, str]]:
     """What may be asked of this applicant: the product's own list, papers only."""
     names, known = item_names(), load_checklist_items().items
@@ -607,6 +649,11 @@ def _abilities(case: Case, viewer: Viewer) -> dict[str, bool]:
         and case.claimed_by is None
         and viewer.may(Permission.REVIEW_CLAIM),
         "decide": mine and may_decide,
+        "take_back": waiting
+        and proposal is None
+        and case.claimed_by not in (None, viewer.staff_id)
+        and viewer.may(Permission.REVIEW_SIGN)
+        and viewer.may(Permission.REVIEW_CLAIM),
         "repeat": waiting
         and proposal is None
         and may_decide

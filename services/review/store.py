@@ -49,6 +49,7 @@ class _CaseFile:
     recommendation: Recommendation | None = None
     proposal: Proposal | None = None
     returned: str | None = None
+    looked_into: str | None = None
 
 
 _FILE: TypeAdapter[_CaseFile] = TypeAdapter(_CaseFile)
@@ -173,6 +174,7 @@ def _file(case: Case) -> _CaseFile:
         recommendation=case.recommendation,
         proposal=case.proposal,
         returned=case.returned,
+        looked_into=case.looked_into,
     )
 
 
@@ -250,6 +252,7 @@ def _case(row: Any, body: str | None) -> Case:
         # the file is not rewritten when a case is closed by an event of another service
         proposal=file.proposal if open_case else None,
         returned=file.returned,
+        looked_into=file.looked_into,
         due=row["due"],
         queued_at=row["queued_at"],
         held_at=row["held_at"],

@@ -115,6 +115,7 @@ class Bank:
     branch: str = field(default_factory=lambda: f"{random.randint(8000, 9999)}")
     sequences: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     running: int = field(default_factory=lambda: random.randint(1, 80_000))
+    born: date = date(1988, 1, 1)
     published: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
@@ -159,8 +160,8 @@ class Bank:
     ) -> Applicant:
         """Somebody whom intake has handed to review; `sequence` chooses what the systems say."""
         application_id = new_id()
-        born = date(1988, 1, 1) + timedelta(days=random.randint(0, 3000))
-        id_number = make_synthetic_resident_id("31", born, sequence)
+        self.born += timedelta(days=1)  # two people with one number would be one person
+        id_number = make_synthetic_resident_id("31", self.born, sequence)
         keys = await self.vault.new_party(application_id, id_number=id_number, mobile=MOBILE)
         fields = {
             "name": NAME,

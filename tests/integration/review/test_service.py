@@ -192,6 +192,115 @@ async def test_suspicion_is_seen_by_compliance_alone(bank: Bank, desks: Desks) -
     )
 
 
+async def test_who_may_not_know_of_holds_sees_a_case_that_waits_for_a_reviewer(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await handed(bank, "application.held", 941)
+    manager = await bank.colleague(desks.transport, "manager")
+    auditor = await bank.colleague(desks.transport, "auditor")
+    number = applicant.about["application_number"]
+    seen = await case_of(manager, applicant)
+    assert (seen["state"], seen["waits_for"]) == ("manual_review", "reviewer")
+    assert (await case_of(auditor, applicant))["state"] == "on_hold"
+    queued = (await manager.get(f"{API}/queue", number=number)).json()["cases"]
+    assert [(case["state"], case["claimed_by"]) for case in queued] == [("manual_review", None)]
+    assert queued[0]["queued_at"] is not None
+    assert (await desks.first.get(f"{API}/queue", number=number)).json()["total"] == 0
+    assert (await manager.get(f"{API}/queue", section="held")).status_code == 403
+    inside = (await auditor.get(f"{API}/reconciliation")).json()
+    counts = (await manager.get(f"{API}/reconciliation")).json()
+    assert "on_hold" not in counts["states"]
+    assert counts["states"]["manual_review"] == (
+        inside["states"].get("manual_review", 0) + inside["states"]["on_hold"]
+    )
+    for language, traces in (
+        ("zh-CN", ("挂起", "内部事项")),
+        ("en", ("On hold", "Held", "internal matter", "Released")),
+    ):
+        for path in (f"/review/cases/{applicant.application_id}", "/review/queue"):
+            page = await manager.get(path, lang=language)
+            main = page.text.partition("<main")[2]
+            assert number in main
+            for trace in (*traces, "on_hold", "WATCHLIST_HIT"):
+                assert trace not in main, (path, trace)
+
+
+async def test_a_decline_of_compliance_that_is_sent_back_can_be_decided_after_all(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await handed(bank, "application.held", 941)
+    done = {"finding": "confirmed", "note": "与名单一致"}
+    assert await do(desks.compliance, applicant, "release", done) == 200
+    back = {"outcome": "returned", "note": "请再核对出生日期"}
+    assert await do(desks.second, applicant, "signature", back) == 200
+    assert (await case_of(desks.compliance, applicant))["waits_for"] == "compliance"
+    page = await desks.compliance.get(f"/review/cases/{applicant.application_id}")
+    assert "请再核对出生日期" in page.text
+    clear = {"finding": "clear", "note": "同名不同人"}
+    assert await do(desks.compliance, applicant, "release", clear) == 200
+    assert await do(desks.first, applicant, "claim") == 200
+    assert await do(desks.first, applicant, "decision", APPROVE) == 200
+    assert await do(desks.second, applicant, "signature", CONFIRM) == 200
+    assert [kind for kind, _, _ in await bank.said(applicant, "banka.applications")] == [
+        "application.checks-completed",
+        *["application.held", "application.released"] * 2,
+        "application.approved",
+    ]
+
+
+async def test_whoever_may_sign_puts_back_the_case_of_a_colleague_who_is_away(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await handed(bank, "application.referred", new_to_bank=True)
+    third = await bank.colleague(desks.transport, "reviewer")
+    assert await do(desks.first, applicant, "claim") == 200
+    assert await do(third, applicant, "put-back") == 409
+    path = f"/review/cases/{applicant.application_id}"
+    for colleague, offered in ((third, False), (desks.second, True)):
+        page = await colleague.get(path, lang="en")
+        assert ("Put back for" in page.text) is offered
+    answer = await desks.second.client.post(f"{path}/put-back")
+    assert answer.status_code == 303
+    page = await third.get(path, lang="en")
+    assert "A colleague&#39;s case put back into the queue" in page.text
+    assert await do(third, applicant, "claim") == 200
+
+
+async def test_a_page_asks_for_each_paper_with_what_is_wrong_with_it(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await handed(bank, "application.referred", new_to_bank=True)
+    await do(desks.first, applicant, "claim")
+    path = f"/review/cases/{applicant.application_id}"
+    for language, words in (("zh-CN", "影像不清晰"), ("en", "Photo not clear")):
+        assert words in (await desks.first.get(path, lang=language)).text
+    chosen = ["income_proof:PHOTO_UNCLEAR", "", "work_proof:NO_STAMP"]
+    answer = await desks.first.client.post(f"{path}/material", data={"items": chosen})
+    assert answer.status_code == 303
+    _, _, wanted = (await bank.said(applicant, "banka.applications"))[-1]
+    assert [(item["item"], item["code"]) for item in wanted["items"]] == [
+        ("income_proof", "PHOTO_UNCLEAR"),
+        ("work_proof", "NO_STAMP"),
+    ]
+
+
+async def test_income_and_debts_are_shown_to_those_alone_who_weigh_them(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await handed(bank, "application.referred", new_to_bank=True, income=13_579_00)
+    path = f"/review/cases/{applicant.application_id}"
+    weighed = ("13,579.00", "Monthly debt", "Limits at other banks", "Score")
+    shown = (await desks.first.get(path, lang="en")).text
+    for words in weighed:
+        assert words in shown
+    for role in ("auditor", "manager"):
+        other = await bank.colleague(desks.transport, role)
+        hidden = (await other.get(path, lang="en")).text
+        assert "Income and debts are shown to those who decide." in hidden
+        for words in weighed:
+            assert words not in hidden, (role, words)
+
+
 async def test_a_bureau_outage_refers_the_case_and_is_made_good(bank: Bank, desks: Desks) -> None:
     await bank.systems.post("/control/outage", json={"system": "bureau", "calls": 100_000})
     applicant = await handed(bank, "application.referred", new_to_bank=True)

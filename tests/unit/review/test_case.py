@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from services.review import case as cases
-from services.review.case import Case, CaseError, Recommendation
+from services.review.case import Case, CaseError, Check, Recommendation
 from services.review.reason_codes import REASONS
 from shared.events import intake, review
 from shared.events.intake import WantedItem
@@ -122,6 +122,25 @@ def test_a_case_put_back_can_be_claimed_by_another() -> None:
     mine = claimed()
     list(cases.decide_put_back(mine, FIRST, NOW))
     assert names(cases.decide_claim(mine, SECOND, NOW)) == ["ReviewClaimed"]
+
+
+def test_whoever_may_sign_puts_a_colleagues_case_back_and_it_is_noted() -> None:
+    theirs = claimed()
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_put_back(theirs, SECOND, NOW))
+    assert refused.value.code == "not-yours"
+    list(cases.decide_put_back(theirs, SECOND, NOW, may_sign=True))
+    assert theirs.claimed_by is None
+    assert (theirs.entries[-1].actor, theirs.entries[-1].action) == (SECOND, "taken_back")
+    assert theirs.entries[-1].details == {"holder": FIRST}
+    with pytest.raises(CaseError):
+        list(cases.decide_put_back(theirs, SECOND, NOW, may_sign=True))
+    mine = claimed()
+    list(cases.decide_put_back(mine, FIRST, NOW, may_sign=True))
+    assert mine.entries[-1].action == "put_back"
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_put_back(proposed(), SECOND, NOW, may_sign=True))
+    assert refused.value.code == "proposed"
 
 
 @pytest.mark.parametrize("state", [State.CHECKING, State.ON_HOLD, State.APPROVED, State.WITHDRAWN])
@@ -320,6 +339,78 @@ def test_confirmed_suspicion_is_declined_as_internal_by_two_people() -> None:
     assert declined.category is DeclineCategory.INTERNAL
     assert declined.reason_codes == ["INTERNAL"]
     assert all(entry.confidential for entry in held.entries if "finding" in entry.details)
+
+
+def test_a_decline_that_compliance_proposed_and_nobody_signed_is_compliances_again() -> None:
+    held = case(State.ON_HOLD, recommendation=recommendation(findings=("WATCHLIST_HIT",)))
+    list(cases.decide_release(held, "officer", "confirmed", "sealed", NOW))
+    assert names(cases.decide_return(held, SECOND, "words", NOW)) == [
+        "ReviewSigned",
+        "ApplicationHeld",
+    ]
+    assert (held.state, held.proposal, held.claimed_by) == (State.ON_HOLD, None, None)
+    assert held.returned == "words"
+    list(cases.decide_release(held, "officer", "clear", "sealed", NOW))
+    assert held.returned is None
+    assert names(cases.decide_claim(held, FIRST, NOW)) == ["ReviewClaimed"]
+
+
+def screened(request_id: str, outcome: Any = "answered") -> dict[str, Check]:
+    return {"watchlist": Check("watchlist", request_id, 1, NOW, outcome)}
+
+
+SUSPICIOUS = {"outcome": "hold", "findings": ("WATCHLIST_HIT", "NEW_TO_BANK")}
+
+
+def test_a_suspicion_that_comes_up_takes_the_case_from_the_reviewers_desk() -> None:
+    mine = claimed()
+    found = recommendation(**SUSPICIOUS)
+    assert names(cases.apply_recommendation(mine, found, NOW)) == ["ApplicationHeld"]
+    assert (mine.state, mine.claimed_by, mine.held_at) == (State.ON_HOLD, None, NOW)
+
+
+@pytest.mark.parametrize("finding", ["clear", "confirmed"])
+def test_what_compliance_has_looked_into_holds_no_second_time(finding: Any) -> None:
+    held = case(State.ON_HOLD, recommendation=recommendation(), checks=screened("w:1"))
+    list(cases.decide_release(held, "officer", finding, "sealed", NOW))
+    proposal = held.proposal
+    assert names(cases.apply_recommendation(held, recommendation(**SUSPICIOUS), NOW)) == []
+    assert (held.state, held.proposal) == (State.MANUAL_REVIEW, proposal)
+    held.checks = screened("w:2")
+    assert names(cases.apply_recommendation(held, recommendation(**SUSPICIOUS), NOW)) == [
+        "ApplicationHeld"
+    ]
+
+
+def test_a_judged_suspicion_of_a_case_that_came_back_with_material_goes_to_a_person() -> None:
+    again = case(looked_into="w:1", checks=screened("w:1"))
+    found = recommendation(**SUSPICIOUS)
+    assert names(cases.apply_recommendation(again, found, NOW)) == [
+        "ChecksCompleted",
+        "ApplicationReferred",
+    ]
+
+
+def test_an_answer_that_was_still_to_come_is_not_judged_by_a_release() -> None:
+    held = case(State.ON_HOLD, recommendation=recommendation(), checks=screened("w:1", "pending"))
+    list(cases.decide_release(held, "officer", "clear", "sealed", NOW))
+    held.checks["watchlist"].outcome = "answered"
+    assert names(cases.apply_recommendation(held, recommendation(**SUSPICIOUS), NOW)) == [
+        "ApplicationHeld"
+    ]
+
+
+def test_evidence_about_a_held_case_is_kept_for_whoever_decides_it_in_the_end() -> None:
+    imported = case(State.ON_HOLD)
+    assert names(cases.apply_recommendation(imported, recommendation(), NOW)) == []
+    assert imported.state is State.ON_HOLD
+    list(cases.decide_release(imported, "officer", "clear", "sealed", NOW))
+    list(cases.decide_claim(imported, FIRST, NOW))
+    list(cases.decide_propose_approval(imported, FIRST, Money.of(20_000), "", NOW))
+    assert names(cases.decide_sign(imported, SECOND, NOW)) == [
+        "ReviewSigned",
+        "ApplicationApproved",
+    ]
 
 
 def test_a_reviewers_suspicion_is_confidential() -> None:

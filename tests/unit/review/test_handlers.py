@@ -117,13 +117,14 @@ def test_the_clock_of_review_runs_from_the_first_hand_over() -> None:
     assert subject.due == NOW
 
 
-def test_an_application_imported_for_review_is_queued_and_examined() -> None:
+@pytest.mark.parametrize("state", ["manual_review", "on_hold"])
+def test_an_application_imported_for_review_is_queued_and_examined(state: str) -> None:
     subject = unknown()
     event = received(
         intake.ApplicationImported,
         subject,
         7,
-        state="manual_review",
+        state=state,
         parties=hand_over().parties,
         consent=hand_over().consent,
         new_to_bank=False,
@@ -132,8 +133,9 @@ def test_an_application_imported_for_review_is_queued_and_examined() -> None:
         submitted_at=SIGNED,
     )
     effects = list(handlers.on_imported(event, subject, NOW))
-    assert (subject.state, subject.state_version) == (State.MANUAL_REVIEW, 7)
-    assert subject.queued_at == NOW
+    assert (subject.state, subject.state_version) == (State(state), 7)
+    held = subject.state is State.ON_HOLD
+    assert (subject.queued_at, subject.held_at) == ((None, NOW) if held else (NOW, None))
     assert len([effect for effect in effects if isinstance(effect, Call)]) == 3
 
 
