@@ -33,7 +33,7 @@ SENDER: Final = "no-reply@card.invalid"
 
 
 class UnansweredError(Exception):
-    """The other side did not take the message this time; nothing was sent, try again."""
+    """The other side did not take the message this time, or not yet: try again by the same key."""
 
 
 class ContactVault(Protocol):
@@ -101,11 +101,16 @@ def _recipient(dispatch: Dispatch, person: dict[str, str]) -> tuple[str, str]:
             return dispatch.number, ""
 
 
+_NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
 class HttpChannel:
     """A gateway that takes a message by POST with an idempotency key and can be asked by that key.
 
     201/202/200 → taken; 409/4xx → refused; time-out, broken connection, 5xx, 429 → asked by key,
-    then tried again; where even that cannot be told in the last attempt → unknown.
+    then tried again; where even that cannot be told in the last attempt → unknown. So it is, too,
+    where that attempt was cut off on its way: what a slow gateway does not know yet, it may still
+    deliver.
     """
 
     def __init__(self, client: httpx.AsyncClient, desk: Desk, url: str, post: str) -> None:
@@ -123,7 +128,7 @@ class HttpChannel:
         }
 
     async def send(self, call: ClaimedCall) -> Result:
-        """One attempt; raises UnansweredError where the gateway certainly has nothing."""
+        """One attempt; raises UnansweredError where another one follows."""
         prepared = await self._desk.prepare(call)
         if isinstance(prepared, Refused):
             return prepared
@@ -136,16 +141,19 @@ class HttpChannel:
                 headers={"Idempotency-Key": key},
                 timeout=SEND_SECONDS,
             )
+        except _NEVER_SENT as error:
+            return await self._ask(call, key, type(error).__name__, on_its_way=False)
         except httpx.TransportError as error:
-            return await self._ask(call, key, type(error).__name__)
+            return await self._ask(call, key, type(error).__name__, on_its_way=True)
         if answer.is_success:
             return _taken(answer)
         if answer.status_code == 429 or answer.status_code >= 500:
-            return await self._ask(call, key, f"http-{answer.status_code}")
+            return await self._ask(call, key, f"http-{answer.status_code}", on_its_way=False)
         return Refused("refused", _code(answer))
 
-    async def _ask(self, call: ClaimedCall, key: str, why: str) -> Result:
-        """What the gateway knows of the key, after an attempt that ended without an answer."""
+    async def _ask(self, call: ClaimedCall, key: str, why: str, *, on_its_way: bool) -> Result:
+        """What the gateway knows of the key, after an attempt that ended without success.
+        on_its_way: whether it may take the message after it has said that it knows none."""
         last = call.attempt >= ATTEMPTS
         try:
             answer = await self._client.get(
@@ -157,10 +165,8 @@ class HttpChannel:
             raise UnansweredError(why) from None
         if answer.is_success:
             return _taken(answer)
-        if answer.status_code == 404:
-            if last:
-                return Refused("exhausted", why)
-            raise UnansweredError(why)
+        if answer.status_code == 404 and last and not on_its_way:
+            return Refused("exhausted", why)
         if last:
             return Unknown(f"no-answer: {why}, http-{answer.status_code}")
         raise UnansweredError(why)
