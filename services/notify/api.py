@@ -55,13 +55,12 @@ class MessagesOut(BaseModel):
 
 
 class HistoryOut(BaseModel):
-    """One thing that happened to a message; `actor` and `note` where a person decided it."""
+    """One thing that happened to a message; `detail` is a code, `actor` who decided it by hand."""
 
     at: datetime
     state: MessageState
     detail: str
     actor: str | None
-    note: str | None
 
 
 class MessageDetailOut(MessageOut):
@@ -145,7 +144,6 @@ def router(service: Service) -> APIRouter:
                     state=entry["state"],
                     detail=entry["detail"],
                     actor=entry["actor"],
-                    note=entry["note"],
                 )
                 for entry in await history_of(service.pool, message_id)
             ],

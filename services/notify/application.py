@@ -28,6 +28,21 @@ class MessageState(StrEnum):
     UNRESOLVED = "unresolved"
 
 
+class SentEvidence(StrEnum):
+    """How somebody knows that a message went out. To be chosen, never written: a free remark about
+    a customer would be personal data."""
+
+    GATEWAY_HAS_IT = "gateway-has-it"
+    CUSTOMER_HAS_IT = "customer-has-it"
+
+
+class UnsentEvidence(StrEnum):
+    """Why somebody has a message sent once more."""
+
+    GATEWAY_LACKS_IT = "gateway-lacks-it"
+    CUSTOMER_LACKS_IT = "customer-lacks-it"
+
+
 FINAL = frozenset({MessageState.DELIVERED, MessageState.FAILED})
 
 
@@ -41,13 +56,12 @@ class NotUnresolvedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One thing that happened to a message. actor: who did it by hand; note: their reason."""
+    """One thing that happened to a message. detail: why, as a code; actor: who did it by hand."""
 
     at: datetime
     state: str
     detail: str = ""
     actor: str | None = None
-    note: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,18 +117,20 @@ class Message:
         self.state, self.reason = MessageState.UNRESOLVED, reason
         self.history.append(HistoryEntry(now, "unresolved", reason))
 
-    def settle_as_sent(self, now: datetime, actor: str, note: str) -> None:
+    def settle_as_sent(self, now: datetime, actor: str, evidence: SentEvidence) -> None:
         """A person found out that it went out. Raises NotUnresolvedError."""
         self._must_be_unresolved()
         self.state, self.reason, self.sent_at = MessageState.SENT, "", now
-        self.history.append(HistoryEntry(now, "sent", "by-hand", actor, note))
+        self.history.append(HistoryEntry(now, "sent", evidence.value, actor))
 
-    def send_again(self, now: datetime, not_before: datetime, actor: str, note: str) -> None:
+    def send_again(
+        self, now: datetime, not_before: datetime, actor: str, evidence: UnsentEvidence
+    ) -> None:
         """A person decided that it is to be sent once more. Raises NotUnresolvedError."""
         self._must_be_unresolved()
         self.state, self.reason, self.not_before = MessageState.REQUESTED, "", not_before
         self.round += 1
-        self.history.append(HistoryEntry(now, "requested", "by-hand", actor, note))
+        self.history.append(HistoryEntry(now, "requested", evidence.value, actor))
 
     def _must_be_unresolved(self) -> None:
         if self.state is not MessageState.UNRESOLVED:

@@ -10,7 +10,14 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.notify.application import Application, Message, MessageState, message_id
+from services.notify.application import (
+    Application,
+    Message,
+    MessageState,
+    SentEvidence,
+    UnsentEvidence,
+    message_id,
+)
 from services.notify.messages import (
     Channel,
     Wish,
@@ -217,24 +224,24 @@ class Handlers:
 
     # --- decisions by hand ------------------------------------------------------------------------
 
-    def decide_sent(self, unresolved: str, actor: str, note: str) -> Decide:
+    def decide_sent(self, unresolved: str, actor: str, evidence: SentEvidence) -> Decide:
         """A person found out that an unresolved message went out."""
 
         def decide(application: Application, now: datetime) -> Iterable[Effect]:
             message = application.messages[unresolved]
-            message.settle_as_sent(now, actor, note)
+            message.settle_as_sent(now, actor, evidence)
             application.touch(message)
             return [Fact(notify.MessageSent(**_about(application, message)))]
 
         return decide
 
-    def decide_send_again(self, unresolved: str, actor: str, note: str) -> Decide:
+    def decide_send_again(self, unresolved: str, actor: str, evidence: UnsentEvidence) -> Decide:
         """A person decided that an unresolved message is sent once more, keeping to the window."""
 
         def decide(application: Application, now: datetime) -> Iterable[Effect]:
             message = application.messages[unresolved]
             moment = send_moment(message.template, application.channel, now, self.window, self.zone)
-            message.send_again(now, moment, actor, note)
+            message.send_again(now, moment, actor, evidence)
             application.touch(message)
             requested = notify.MessageRequested(**_about(application, message), not_before=moment)
             return [Fact(requested), _call(application, message)]

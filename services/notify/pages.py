@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from services.notify import words
-from services.notify.application import NotUnresolvedError
+from services.notify.application import NotUnresolvedError, SentEvidence, UnsentEvidence
 from services.notify.handlers import Decide, Handlers, decide_language
 from services.notify.store import (
     PAGE_SIZE,
@@ -26,8 +26,6 @@ from shared.parameters.load import UnknownVersionError
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
-
-Note = Annotated[str, Form(min_length=4, max_length=300)]
 
 
 def router(service: Service, handlers: Handlers) -> APIRouter:
@@ -115,6 +113,8 @@ def router(service: Service, handlers: Handlers) -> APIRouter:
             siblings=[one for one in siblings if one["message_id"] != message_id],
             branch_name=branches.get(row["branch"], row["branch"]),
             product_name=_product(row["product"]),
+            sent_evidence=[(code, _(name)) for code, name in words.SENT.items()],
+            unsent_evidence=[(code, _(name)) for code, name in words.UNSENT.items()],
             words=words,
         )
 
@@ -122,11 +122,11 @@ def router(service: Service, handlers: Handlers) -> APIRouter:
     async def mark_sent(
         request: Request,
         message_id: str,
-        note: Note,
+        evidence: Annotated[SentEvidence, Form()],
         viewer: Annotated[Viewer, may_resolve],
     ) -> Response:
         """The desk found out that the message went out."""
-        await _decide(message_id, viewer, handlers.decide_sent(message_id, viewer.actor, note))
+        await _decide(message_id, viewer, handlers.decide_sent(message_id, viewer.actor, evidence))
         return redirect(
             request, f"/notify/messages/{message_id}", flash=_("The message counts as sent.")
         )
@@ -135,12 +135,12 @@ def router(service: Service, handlers: Handlers) -> APIRouter:
     async def send_again(
         request: Request,
         message_id: str,
-        note: Note,
+        evidence: Annotated[UnsentEvidence, Form()],
         viewer: Annotated[Viewer, may_resolve],
     ) -> Response:
         """The desk wants the message sent once more."""
         await _decide(
-            message_id, viewer, handlers.decide_send_again(message_id, viewer.actor, note)
+            message_id, viewer, handlers.decide_send_again(message_id, viewer.actor, evidence)
         )
         return redirect(
             request, f"/notify/messages/{message_id}", flash=_("The message is sent again.")
@@ -211,8 +211,7 @@ def _happening(entry: Record, names: dict[str, str]) -> dict[str, object]:
     return {
         "at": entry["at"],
         "title": _(title),
-        "detail": entry["note"]
-        or (_(words.reason_words(entry["detail"])) if entry["detail"] else ""),
+        "detail": _(words.reason_words(entry["detail"])) if entry["detail"] else "",
         "actor": names.get(actor, actor),
         "tone": badge.tone,
         "icon": badge.icon,

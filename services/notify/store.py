@@ -98,15 +98,14 @@ class ApplicationStore:
         await conn.executemany(_UPSERT_MESSAGE, [_values(one, msg) for one, msg in changed])
         history = [(msg.message_id, entry) for _, msg in changed for entry in msg.history]
         await conn.execute(
-            "INSERT INTO message_history (message_id, at, state, detail, actor, note)"
+            "INSERT INTO message_history (message_id, at, state, detail, actor)"
             " SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[],"
-            " $5::text[], $6::text[])",
+            " $5::text[])",
             [key for key, _ in history],
             [entry.at for _, entry in history],
             [entry.state for _, entry in history],
             [entry.detail for _, entry in history],
             [entry.actor for _, entry in history],
-            [entry.note for _, entry in history],
         )
         for one, msg in changed:
             one.touched.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.notify.application import MessageState
+from services.notify.application import MessageState, SentEvidence, UnsentEvidence
 from services.notify.messages import Channel, Template
 from shared.web.i18n import mark
 from shared.web.states import Badge
@@ -49,7 +49,18 @@ BY_HAND: Mapping[str, str] = {
     "sent": mark("Marked as sent by hand"),
 }
 
+SENT: Mapping[str, str] = {
+    SentEvidence.GATEWAY_HAS_IT: mark("the gateway's operator found it sent"),
+    SentEvidence.CUSTOMER_HAS_IT: mark("the customer has it"),
+}
+UNSENT: Mapping[str, str] = {
+    UnsentEvidence.GATEWAY_LACKS_IT: mark("the gateway's operator found nothing"),
+    UnsentEvidence.CUSTOMER_LACKS_IT: mark("the customer did not get it"),
+}
+
 _REASONS: Mapping[str, str] = {
+    **SENT,
+    **UNSENT,
     "no-address": mark("no address for this channel"),
     "erased": mark("the customer's data was erased"),
     "outdated": mark("no longer true when its time came"),

@@ -2,18 +2,18 @@
 -- of a person in clear: contact fields are sealed, texts hold {addressee}, recipients are masked.
 
 CREATE TABLE application (
-    application_id text PRIMARY KEY,
-    state          text,
-    state_version  int  NOT NULL DEFAULT 0,
-    number         text NOT NULL,
-    branch         text NOT NULL,
-    region         text NOT NULL,
-    channel        text NOT NULL,           -- by which the application came
-    product        text NOT NULL,
+    application_id  text PRIMARY KEY,
+    state           text,
+    state_version   int  NOT NULL DEFAULT 0,
+    number          text NOT NULL,
+    branch          text NOT NULL,
+    region          text NOT NULL,
+    channel         text NOT NULL,           -- by which the application came
+    product         text NOT NULL,
     product_version text NOT NULL,
-    language       text NOT NULL DEFAULT 'zh-CN' CHECK (language IN ('zh-CN', 'en')),
-    party_id       text,
-    contact        jsonb NOT NULL DEFAULT '{}'  -- sealed values by field
+    language        text NOT NULL DEFAULT 'zh-CN' CHECK (language IN ('zh-CN', 'en')),
+    party_id        text,
+    contact         jsonb NOT NULL DEFAULT '{}'  -- sealed values by field
 ) WITH (fillfactor = 80);
 
 CREATE TABLE message (
@@ -57,9 +57,8 @@ CREATE TABLE message_history (
     message_id     text NOT NULL REFERENCES message,
     at             timestamptz NOT NULL,
     state          text NOT NULL,
-    detail         text NOT NULL DEFAULT '',
-    actor          text,                         -- of a decision by hand
-    note           text                          -- its reason
+    detail         text NOT NULL DEFAULT '',     -- why, as a code
+    actor          text                          -- of a decision by hand
 );
 CREATE INDEX message_history_of ON message_history (message_id, id);
 

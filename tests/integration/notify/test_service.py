@@ -181,26 +181,29 @@ async def test_a_gateway_that_cannot_say_leaves_the_message_to_the_desk(
     assert NAME not in shown.text
     token = _form_token(shown.text)
 
-    refused = await web.client.post(f"{here}/send-again", data={"note": "not there at all"})
+    refused = await web.client.post(f"{here}/send-again", data={"evidence": "gateway-lacks-it"})
     assert refused.status_code == 403  # without the form's token
-    unexplained = await web.client.post(
-        f"{here}/send-again", data={"csrf_token": token, "note": " "}
-    )
-    assert unexplained.status_code == 422
+    # nobody writes a remark about a customer here: what is kept is chosen
+    for written in ("", "customer-has-it", "王女士在住院"):
+        form = {"csrf_token": token, "evidence": written, "note": "王女士在住院"}
+        assert (await web.client.post(f"{here}/send-again", data=form)).status_code == 422
 
     gateways.kept["sms"][message["message_id"]].silent = False
-    form = {"csrf_token": token, "note": "operator found nothing"}
+    form = {"csrf_token": token, "evidence": "gateway-lacks-it"}
     assert (await web.client.post(f"{here}/send-again", data=form)).status_code == 303
     await in_states(web, customer, "sent")
     assert taken(gateways, "sms")[0].taken == 1  # the gateway knew the key
     detail = (await web.client.get(f"{API}/{message['message_id']}")).json()
-    assert [(one["state"], one["note"]) for one in detail["history"]] == [
-        ("requested", None),
-        ("unresolved", None),
-        ("requested", "operator found nothing"),
-        ("sent", None),
+    assert [one["state"] for one in detail["history"]] == [
+        "requested",
+        "unresolved",
+        "requested",
+        "sent",
     ]
+    assert detail["history"][2]["detail"] == "gateway-lacks-it"
+    assert "网关运维确认未发出" in (await web.client.get(here)).text
     assert detail["history"][2]["actor"].startswith("staff:")
+    form["evidence"] = "gateway-has-it"
     again = await web.client.post(f"{here}/mark-sent", data=form)
     assert again.status_code == 409
 
@@ -216,7 +219,10 @@ async def test_a_mail_whose_answer_was_lost_is_not_sent_again_by_itself(
     await quiet(web)
     assert [one.taken for one in taken(gateways, "email")] == [1]
     here = f"/notify/messages/{message['message_id']}"
-    form = {"csrf_token": _form_token((await web.client.get(here)).text), "note": "customer has it"}
+    form = {
+        "csrf_token": _form_token((await web.client.get(here)).text),
+        "evidence": "customer-has-it",
+    }
     assert (await web.client.post(f"{here}/mark-sent", data=form)).status_code == 303
     await in_states(web, customer, "sent")
     assert [one.taken for one in taken(gateways, "email")] == [1]
@@ -303,7 +309,7 @@ async def test_each_viewer_sees_their_own_branches_and_may_do_what_their_role_sa
     [message] = await in_states(web, customer, "unresolved")
     here = f"/notify/messages/{message['message_id']}"
     page = await web.client.get(here)
-    form = {"csrf_token": _form_token(page.text), "note": "I may not do this"}
+    form = {"csrf_token": _form_token(page.text), "evidence": "gateway-has-it"}
     assert (await web.client.post(f"{here}/mark-sent", data=form)).status_code == 403
     await signed_in(web, office, "assistant", "0001")
     assert (await web.client.get(here)).status_code == 404

@@ -10,7 +10,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.notify.application import Application, MessageState, NotUnresolvedError
+from services.notify.application import (
+    Application,
+    MessageState,
+    NotUnresolvedError,
+    SentEvidence,
+    UnsentEvidence,
+)
 from services.notify.handlers import REPORT, Handlers, decide_language
 from services.notify.messages import Channel, Template, channels_for
 from shared.events import intake, notify, review
@@ -376,17 +382,23 @@ def unresolved() -> tuple[Application, str]:
 
 def test_a_person_marks_an_unresolved_message_as_sent() -> None:
     one, message_id = unresolved()
-    effects = list(handlers.decide_sent(message_id, "staff:s1", "customer has it")(one, NOW))
+    effects = list(
+        handlers.decide_sent(message_id, "staff:s1", SentEvidence.CUSTOMER_HAS_IT)(one, NOW)
+    )
     assert [type(fact) for fact in facts(effects)] == [notify.MessageSent]
     entry = one.messages[message_id].history[-1]
-    assert (entry.state, entry.actor, entry.note) == ("sent", "staff:s1", "customer has it")
+    assert (entry.state, entry.actor, entry.detail) == ("sent", "staff:s1", "customer-has-it")
     with pytest.raises(NotUnresolvedError):
-        list(handlers.decide_sent(message_id, "staff:s1", "again")(one, NOW))
+        list(handlers.decide_sent(message_id, "staff:s1", SentEvidence.GATEWAY_HAS_IT)(one, NOW))
 
 
 def test_a_person_has_an_unresolved_message_sent_again_within_the_window() -> None:
     one, message_id = unresolved()
-    effects = list(handlers.decide_send_again(message_id, "staff:s1", "not there")(one, NIGHT))
+    effects = list(
+        handlers.decide_send_again(message_id, "staff:s1", UnsentEvidence.GATEWAY_LACKS_IT)(
+            one, NIGHT
+        )
+    )
     [call] = calls(effects)
     assert call.not_before == MORNING
     assert call.key == f"{message_id}/2"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from services.notify import words
-from services.notify.application import MessageState
+from services.notify.application import MessageState, SentEvidence, UnsentEvidence
 from services.notify.messages import Channel, Template
 from shared.web import i18n
 
@@ -21,6 +21,8 @@ def test_everything_that_is_shown_has_a_name() -> None:
     assert set(words.STATES) == set(words.HAPPENINGS) == set(MessageState)
     assert set(words.CHANNELS) == set(Channel)
     assert set(words.TEMPLATES) == set(Template)
+    assert set(words.SENT) == set(SentEvidence)
+    assert set(words.UNSENT) == set(UnsentEvidence)
 
 
 def test_a_reason_is_told_in_words_as_far_as_there_are_any() -> None:
