@@ -89,7 +89,7 @@ def _read(template: Template, path: Path) -> MessageTemplate:
             language: Text(
                 title=content[language]["title"],
                 short=_one_line(content[language]["short"]),
-                long=content[language].get("long", content[language]["short"]).strip(),
+                long=content[language].get("long", _one_line(content[language]["short"])).strip(),
             )
             for language in LANGUAGES
         }

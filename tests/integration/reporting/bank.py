@@ -6,8 +6,8 @@ not count.
 
 from __future__ import annotations
 
+import itertools
 import json
-import random
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -32,6 +32,7 @@ from shared.web.session import COOKIE, Session, Signer
 
 EXAMPLES = Path(__file__).parents[3] / "shared" / "events" / "examples"
 SERVICE = "reporting"
+_BRANCHES = itertools.count(8001)  # one for each test, none twice: counts must be the test's own
 _PUBLISHERS = {intake.__name__: "intake", review.__name__: "review", notify.__name__: "notify"}
 
 
@@ -97,7 +98,7 @@ class Bank:
     producer: AIOKafkaProducer
     clock_file: Path
     now: datetime
-    branch: str = field(default_factory=lambda: f"{random.randint(8000, 9999)}")
+    branch: str = field(default_factory=lambda: str(next(_BRANCHES)))
     region: str = "31"
     sequences: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
     identities: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +26,7 @@ from services.notify.wording import (
 from shared.events.review import DeclineCategory
 from shared.parameters import load_checklist_items, load_phrases, load_products, load_return_codes
 
+GOLDEN = Path(__file__).with_name("golden_messages.yaml")
 ZONE = ZoneInfo("Asia/Shanghai")
 NUMBER = "110120261102000017"
 DETAILS = {
@@ -167,6 +170,68 @@ def test_a_decline_says_why_in_approved_words_and_what_the_customer_may_do(
     assert load_phrases().declines["credit_history"].desk.in_language(language) not in body
     assert load_phrases().your_rights.in_language(language) in body
     assert say_date("2027-02-01", language, ZONE) in body
+
+
+# What each message is for, in as few words as carry it.
+SAYS: dict[Template, dict[str, tuple[str, ...]]] = {
+    Template.RECEIVED: {"zh-CN": ("2026年11月3日收到",), "en": ("received", "3 November 2026")},
+    Template.MATERIAL_WANTED: {
+        "zh-CN": ("工作证明：未加盖公章", "收入证明：资料缺失", "2026年11月16日前", "申请将关闭"),
+        "en": ("Proof of work: No stamp", "Proof of income: Missing", "by 16 November 2026"),
+    },
+    Template.MATERIAL_REMINDER: {
+        "zh-CN": (
+            "提醒您",
+            "工作证明：未加盖公章",
+            "收入证明：资料缺失",
+            "截止日期为2026年11月16日",
+        ),
+        "en": ("reminder", "Proof of work", "Proof of income", "last day is 16 November 2026"),
+    },
+    Template.WITHDRAWN: {"zh-CN": ("2026年11月3日撤回",), "en": ("withdrawn on 3 November",)},
+    Template.EXPIRED: {
+        "zh-CN": ("未在期限内收到", "2026年11月3日关闭"),
+        "en": ("did not receive", "closed on 3 November 2026"),
+    },
+    Template.CARD_LAPSED: {
+        "zh-CN": ("未在期限内激活", "2026年11月3日关闭", "剪断"),
+        "en": ("not activated in time", "closed on 3 November 2026", "cut the card up"),
+    },
+    Template.APPROVED: {"zh-CN": ("2026年11月3日批准",), "en": ("approved on 3 November 2026",)},
+    Template.DECLINED: {
+        "zh-CN": ("未获批准：您的信用记录", "人工复核", "2027年2月1日起重新申请"),
+        "en": ("not approved: your credit record", "review by a person", "from 1 February 2027"),
+    },
+    Template.CARD_POSTED: {"zh-CN": ("2026年11月3日寄出",), "en": ("posted on 3 November 2026",)},
+    Template.ACTIVATED: {"zh-CN": ("2026年11月3日激活",), "en": ("activated on 3 November 2026",)},
+    Template.FIRST_USE: {
+        "zh-CN": ("2026年11月3日首次使用",),
+        "en": ("used for the first time on 3 November",),
+    },
+}
+
+
+@pytest.mark.parametrize("channel", [Channel.SMS, Channel.EMAIL])
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("template", Template)
+def test_each_message_says_its_fact_and_is_worded_as_agreed(
+    template: Template, language: str, channel: Channel
+) -> None:
+    text = compose(
+        template,
+        language,
+        channel,
+        application_number=NUMBER,
+        product="gold",
+        details=DETAILS,
+        zone=ZONE,
+    )
+    flowing = " ".join(text.body.split())
+    product = "金卡" if language == "zh-CN" else "Gold card"
+    for words in (ADDRESSEE, product, "000017", *SAYS[template][language]):
+        assert words in flowing
+    golden = yaml.safe_load(GOLDEN.read_text(encoding="utf-8"))[template.value][language]
+    assert (text.title, text.body) == (golden["title"], golden[channel.value])
 
 
 def test_dates_are_the_office_s_days() -> None:

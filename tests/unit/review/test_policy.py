@@ -208,3 +208,36 @@ def test_the_policy_alone_never_approves_what_it_should_not(
         assert record is not None
         assert verdict.findings == ()
         assert verdict.limit > Money.zero()
+
+
+@pytest.mark.parametrize(
+    ("applicant_type", "score", "on_5000", "on_unknown"),
+    [
+        # the product multiplies an income by 6 and grants at most 50,000
+        ("salaried", 720, 30_000, 50_000),
+        ("salaried", 700, 30_000, 50_000),
+        ("salaried", 699, 24_000, 30_000),
+        ("self_employed", 620, 24_000, 30_000),
+        ("salaried", 619, 15_000, 15_000),
+        ("salaried", 400, 15_000, 15_000),
+        ("salaried", None, 12_000, 15_000),
+        ("student", 720, 30_000, 50_000),
+        ("student", None, 30_000, 50_000),
+        ("supplementary", 720, 30_000, 10_000),
+        ("supplementary", None, 30_000, 10_000),
+    ],
+)
+def test_the_limit_of_every_band_of_scores(
+    applicant_type: str, score: int | None, on_5000: int, on_unknown: int
+) -> None:
+    for income, expected in ((5_000_00, on_5000), (None, on_unknown)):
+        verdict = current_policy().evaluate(
+            inputs(
+                applicant_type=applicant_type,
+                monthly_income=income,
+                bureau_score=score,
+                bureau_other_bank_limits=0,
+            )
+        )
+        assert verdict.working is not None
+        assert verdict.working.ceiling == Money.of(expected), income
