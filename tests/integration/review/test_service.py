@@ -284,6 +284,16 @@ async def test_a_page_asks_for_each_paper_with_what_is_wrong_with_it(
     ]
 
 
+@pytest.mark.parametrize(("new_to_bank", "said_so"), [(True, "Yes"), (False, "No")])
+async def test_a_page_says_whether_the_customer_is_new(
+    bank: Bank, desks: Desks, new_to_bank: bool, said_so: str
+) -> None:
+    last = "application.referred" if new_to_bank else "application.approved"
+    applicant = await handed(bank, last, new_to_bank=new_to_bank)
+    page = await desks.first.get(f"/review/cases/{applicant.application_id}", lang="en")
+    assert f"<dt>New to the bank</dt><dd>{said_so}</dd>" in page.text
+
+
 async def test_income_and_debts_are_shown_to_those_alone_who_weigh_them(
     bank: Bank, desks: Desks
 ) -> None:

@@ -22,6 +22,7 @@ from services.reporting.reports.manifest import (
 )
 from shared.events import intake, notify, reporting, review
 from shared.events.lifecycle import OWNERS
+from shared.events.payload import Payload
 from tests.unit.reporting.walks import MONDAY, Office, Step, live, walks
 
 DAY = date(2026, 10, 16)
@@ -214,6 +215,63 @@ def test_the_way_of_an_application_says_how_long_where_and_for_whom_it_waited() 
     assert way[3].until == MONDAY + 10 * hour
     office.happen("a", intake.ApplicationWithdrawn, MONDAY + 16 * hour)
     assert [one.until for one in kpis.passages(office.events, MONDAY + 20 * hour)].count(None) == 0
+
+
+def test_the_rates_of_a_cohort_are_those_of_its_own_steps() -> None:
+    begun = (intake.ApplicationDrafted, intake.ApplicationSubmitted, intake.PreCheckStarted)
+    asked = (*begun, intake.MaterialRequested)
+    at_once = (*begun, intake.PreCheckPassed, review.ChecksCompleted)
+    mended = (*asked, intake.MaterialCompleted, intake.PreCheckPassed, review.ChecksCompleted)
+    approved = (review.ApplicationApproved, intake.CardOrdered)
+    lives = [
+        begun,
+        (*asked, intake.ApplicationExpired),
+        asked,
+        at_once,
+        (*at_once, review.ApplicationDeclined),
+        (*at_once, review.ApplicationApproved),
+        (*at_once, *approved),
+        (*at_once, *approved, intake.CardFirstUsed),
+        (*mended, *approved),
+        (*mended, *approved, intake.CardActivated, intake.CardFirstUsed),
+    ]
+    office = Office()
+    for number, events in enumerate(lives):
+        for what in events:
+            office.happen(f"a{number}", what, MONDAY)
+    rates = {figure.key: figure for figure in kpis.rates([*kpis.journeys(office.events).values()])}
+    assert {key: (figure.value, len(figure.events)) for key, figure in rates.items()} == {
+        "rate.material": (4 / 9, 9),
+        "rate.first_pass": (5 / 9, 9),
+        "rate.pre_check": (7 / 9, 9),
+        "rate.approval": (5 / 6, 6),
+        "rate.activation": (2 / 4, 4),
+    }
+    monday = kpis.Period(date(2026, 10, 12), date(2026, 10, 12))
+    counted = {key: kpis.flow(key, office.events, monday).value for key in kpis.FLOWS}
+    assert {key: value for key, value in counted.items() if value} == {
+        "submitted": 10,
+        "material_requested": 4,
+        "pre_check_passed": 7,
+        "approved": 5,
+        "declined": 1,
+        "expired": 1,
+        "card_ordered": 4,
+        "card_activated": 1,
+        "card_first_used": 2,
+    }
+
+
+@pytest.mark.parametrize("how", [intake.ApplicationWithdrawn, review.WithdrawalGranted])
+def test_a_withdrawal_is_counted_whoever_let_the_application_go(how: type[Payload]) -> None:
+    office = Office()
+    begun = (intake.ApplicationDrafted, intake.ApplicationSubmitted, intake.PreCheckStarted)
+    if how is review.WithdrawalGranted:
+        begun = (*begun, intake.PreCheckPassed)
+    for what in (*begun, how):
+        office.happen("a", what, MONDAY)
+    monday = kpis.Period(date(2026, 10, 12), date(2026, 10, 12))
+    assert kpis.flow("withdrawn", office.events, monday).value == 1
 
 
 def busy_office() -> Office:
