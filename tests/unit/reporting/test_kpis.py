@@ -265,7 +265,11 @@ def test_the_rates_of_a_cohort_are_those_of_its_own_steps() -> None:
 @pytest.mark.parametrize("how", [intake.ApplicationWithdrawn, review.WithdrawalGranted])
 def test_a_withdrawal_is_counted_whoever_let_the_application_go(how: type[Payload]) -> None:
     office = Office()
-    begun = (intake.ApplicationDrafted, intake.ApplicationSubmitted, intake.PreCheckStarted)
+    begun: tuple[type[Payload], ...] = (
+        intake.ApplicationDrafted,
+        intake.ApplicationSubmitted,
+        intake.PreCheckStarted,
+    )
     if how is review.WithdrawalGranted:
         begun = (*begun, intake.PreCheckPassed)
     for what in (*begun, how):
