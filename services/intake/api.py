@@ -13,11 +13,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.intake import batches, imports, store
-from services.intake.application import Application, ApplicationError, outside_state
+from services.intake.application import Application, ApplicationError
 from services.intake.batch import template
 from services.intake.checklist import Line
 from services.intake.desk import Begun, Desk, Filed, Remember, Repeated, problem_of
 from services.intake.form import ApplicationForm, FormCorrection
+from services.intake.viewing import shown_since, shown_state, shown_version, states_shown_as
 from shared.documents import LARGEST_DOCUMENT
 from shared.events.lifecycle import State
 from shared.messaging import Service
@@ -335,7 +336,7 @@ def _add_changes(routes: APIRouter, desk: Desk) -> None:
             outcome = wish.outcome if wish else "withdrawn"
             told = WithdrawnOut(
                 application_id=app.application_id,
-                state=shown_state(app, viewer),
+                state=_state(app, viewer),
                 withdrawal=outcome,
             )
             return (200 if app.state is State.WITHDRAWN else 202), told.model_dump(mode="json")
@@ -362,7 +363,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
         wanted = store.Filter(
             branches=viewer.branch_list,
             branch=branch or None,
-            states=_states_shown_as(state, viewer) if state else None,
+            states=states_shown_as(state, viewer) if state else None,
             product=product or None,
             number=number or None,
         )
@@ -488,17 +489,9 @@ async def _read(file: UploadFile, most: int) -> bytes:
 # --- what is shown -----------------------------------------------------------------------------
 
 
-def shown_state(app: Application, viewer: Viewer) -> str:
-    """The state; a channel, which speaks to customers, learns nothing of how review works."""
+def _state(app: Application, viewer: Viewer) -> str:
     assert app.state is not None  # whoever shows it has found it
-    return str(outside_state(app.state) if viewer.client else app.state)
-
-
-def _states_shown_as(state: str, viewer: Viewer) -> list[str]:
-    """The states that this caller knows by that name: filtering by a hidden one would tell it."""
-    if not viewer.client:
-        return [state]
-    return [one.value for one in State if outside_state(one).value == state]
+    return shown_state(app.state.value, viewer)
 
 
 def line_out(line: Line) -> LineOut:
@@ -519,7 +512,7 @@ def begun_out(begun: Begun, viewer: Viewer) -> dict[str, Any]:
     told = BegunOut(
         application_id=app.application_id,
         application_number=app.need_scope().application_number,
-        state=shown_state(app, viewer),
+        state=_state(app, viewer),
         checklist=[line_out(line) for line in begun.lines],
     )
     return told.model_dump(mode="json")
@@ -536,19 +529,18 @@ def filed_out(filed: Filed, viewer: Viewer) -> dict[str, Any]:
         media_type=document.media_type,
         size=document.size,
         checklist=[line_out(line) for line in filed.lines],
-        state=shown_state(filed.application, viewer),
+        state=_state(filed.application, viewer),
     )
     return told.model_dump(mode="json")
 
 
 def row_out(row: store.Row, viewer: Viewer) -> RowOut:
     """A line of a list."""
-    state = outside_state(State(row.state)) if viewer.client else row.state
     return RowOut(
         application_id=row.application_id,
         application_number=row.application_number,
-        state=str(state),
-        state_since=None if viewer.client else row.state_since,
+        state=shown_state(row.state, viewer),
+        state_since=shown_since(row.state, row.state_since, viewer),
         branch=row.branch,
         region=row.region,
         channel=row.channel,
@@ -569,9 +561,9 @@ def application_out(
     return ApplicationOut(
         application_id=app.application_id,
         application_number=scope.application_number,
-        state=shown_state(app, viewer),
-        state_version=None if viewer.client else app.state_version,
-        state_since=None if viewer.client else app.state_since,
+        state=_state(app, viewer),
+        state_version=shown_version(app.state_version, viewer),
+        state_since=shown_since(str(app.state), app.state_since, viewer),
         branch=scope.branch,
         region=scope.region,
         channel=scope.channel,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import Response
 from pydantic import ValidationError
 
-from services.intake import batches, store, words
+from services.intake import batches, store, viewing, words
 from services.intake.application import Application
 from services.intake.checklist import Line
 from services.intake.desk import Begun, Desk
@@ -79,7 +79,7 @@ def _lists(routes: APIRouter, service: Service, desk: Desk) -> None:
         wanted = store.Filter(
             branches=viewer.branch_list,
             branch=branch or None,
-            state=state or None,
+            states=viewing.states_shown_as(state, viewer) if state else None,
             product=product or None,
             # letters cannot be part of a number: nothing fits
             number=(digits or "-") if q.strip() else None,
@@ -95,6 +95,10 @@ def _lists(routes: APIRouter, service: Service, desk: Desk) -> None:
             request,
             "applications.html",
             rows=rows,
+            since={
+                row.application_id: viewing.shown_since(row.state, row.state_since, viewer)
+                for row in rows
+            },
             total=total,
             page_number=number,
             page_size=PAGE_SIZE,
@@ -130,6 +134,10 @@ def _lists(routes: APIRouter, service: Service, desk: Desk) -> None:
             request,
             "applications.html",
             rows=rows,
+            since={
+                row.application_id: viewing.shown_since(row.state, row.state_since, viewer)
+                for row in rows
+            },
             total=len(rows),
             page_number=1,
             page_size=max(len(rows), 1),
@@ -270,7 +278,10 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
                 "reveal": viewer.may(Permission.PERSONAL_REVEAL) and not clear,
                 "look": viewer.may(Permission.MATERIAL_VIEW),
             },
-            history=[words.happening(one, staff) for one in reversed(history)],
+            history=[
+                words.happening(one, staff)
+                for one in reversed(viewing.shown_history(history, viewer))
+            ],
             today=business_day(service.clock.now()),
             words=words,
         )

@@ -439,7 +439,6 @@ class Filter:
 
     branches: list[str] | None
     branch: str | None = None
-    state: str | None = None
     product: str | None = None
     number: str | None = None
     ids: list[str] | None = None
@@ -452,10 +451,9 @@ _COLUMNS = (
 )
 _NARROWED = (
     "($1::text[] IS NULL OR branch = ANY ($1)) AND ($2::text IS NULL OR branch = $2)"
-    " AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR product = $4)"
-    " AND ($5::text IS NULL OR application_number = $5)"
-    " AND ($6::text[] IS NULL OR application_id = ANY ($6))"
-    " AND ($7::text[] IS NULL OR state = ANY ($7))"
+    " AND ($3::text IS NULL OR product = $3) AND ($4::text IS NULL OR application_number = $4)"
+    " AND ($5::text[] IS NULL OR application_id = ANY ($5))"
+    " AND ($6::text[] IS NULL OR state = ANY ($6))"
 )
 
 
@@ -466,7 +464,6 @@ async def list_applications(
     arguments = (
         wanted.branches,
         wanted.branch,
-        wanted.state,
         wanted.product,
         wanted.number,
         wanted.ids,
@@ -478,7 +475,7 @@ async def list_applications(
     )
     rows = await conn.fetch(
         f"SELECT {_COLUMNS} FROM application WHERE {_NARROWED}"  # noqa: S608 - our own text
-        " ORDER BY created_at DESC, application_id DESC LIMIT $8 OFFSET $9",
+        " ORDER BY created_at DESC, application_id DESC LIMIT $7 OFFSET $8",
         *arguments,
         page_size,
         (page - 1) * page_size,

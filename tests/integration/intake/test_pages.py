@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from services.intake.batch import COLUMNS
+from shared.events import review
 from tests.integration.intake.office import (
     BRANCH,
     EMPLOYER,
@@ -16,6 +17,7 @@ from tests.integration.intake.office import (
     MOBILE,
     NAME,
     SALARIED_PAPERS,
+    Customer,
     Office,
     picture,
 )
@@ -236,3 +238,39 @@ async def test_a_branchs_table_says_what_became_of_each_row(office: Office) -> N
     )
     assert broken.status_code == 422
     assert "请将表格重新另存为" in broken.text
+
+
+async def test_who_speaks_to_customers_finds_no_trace_of_a_hold(office: Office) -> None:
+    held = await office.handed_over()
+    plain = await office.handed_over()
+    refer = {"reason_codes": ["NEW_TO_BANK"], "policy_version": "1"}
+    for one in (held, plain):
+        await office.review_says(one, review.ChecksCompleted, review.ApplicationReferred, **refer)
+        await office.until(one, "manual_review")
+    await office.review_says(held, review.ApplicationHeld)
+    await office.until(held, "on_hold")
+    assistant, compliance = [await office.colleague(name) for name in ("assistant", "compliance")]
+
+    api = "/intake/api/v1/applications"
+
+    async def seen(client: httpx.AsyncClient, one: Customer) -> list[str]:
+        paths = [
+            f"/intake/applications/{one.application_id}?lang=en",
+            f"/intake/applications?lang=en&q={one.number}",
+            f"{api}/{one.application_id}",
+            f"{api}?number={one.number}",
+        ]
+        answers = [await client.get(path) for path in paths]
+        assert {answer.status_code for answer in answers} == {200}
+        # what is left when the application's own numbers, keys and moments are gone
+        return [re.sub(r"[0-9a-f]{8,}|[\d-]+|csrf[^>]+", "", answer.text) for answer in answers]
+
+    async def listed(client: httpx.AsyncClient, state: str) -> int:
+        found = await client.get(api, params={"number": held.number, "state": state})
+        return int(found.json()["total"])
+
+    assert await seen(assistant, held) == await seen(assistant, plain)
+    assert await listed(assistant, "on_hold") == 0
+    assert await listed(assistant, "manual_review") == 1
+    assert await seen(compliance, held) != await seen(compliance, plain)
+    assert await listed(compliance, "on_hold") == 1
