@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from typing import Annotated
 
 import typer
@@ -29,7 +30,9 @@ def stack_up(name: Name = None) -> None:
     """Start the broker and the database; says where they are."""
     from deploy import local
 
-    running = local.up(name)
+    told = threading.Event()
+    local.when_told_to_stop(told.set)
+    running = local.up(name, told=told)
     for key, value in running.environment().items():
         typer.echo(f"{key}={value}")
 
@@ -175,11 +178,14 @@ def _console() -> Console:
 def main() -> None:
     """Entry point: what goes wrong in a known way is one line and exit code 1."""
     from deploy.contracts import BreakingChangeError
-    from deploy.local import StackProblem
+    from deploy.local import StackProblem, ToldToStop
     from deploy.runtime import RuntimeProblem
 
     try:
         app()
+    except ToldToStop as problem:
+        typer.echo(f"banka: {problem}", err=True)
+        sys.exit(130)
     except (StackProblem, RuntimeProblem, BreakingChangeError) as problem:
         typer.echo(f"banka: {problem}", err=True)
         sys.exit(1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from base64 import urlsafe_b64encode
@@ -35,6 +37,8 @@ from confluent_kafka.admin import AdminClient
 from deploy.runtime import (
     CHECKOUT,
     NOBODY,
+    RUNTIME_BUSY,
+    RUNTIMES,
     Runtime,
     as_nobody,
     exclusive,
@@ -53,6 +57,10 @@ _PORTS = ("kafka", "controller", "postgres")
 
 class StackProblem(RuntimeError):
     """The stack cannot do what was asked; the message is one line that says how to mend it."""
+
+
+class ToldToStop(StackProblem):
+    """Somebody wants no stack any more while it still starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +144,27 @@ def folder_of(name: str) -> Path:
     return CHECKOUT / ".banka" / "state" / name
 
 
-def up(name: str | None = None, *, partitions: int | None = None) -> Stack:
+def up(
+    name: str | None = None,
+    *,
+    partitions: int | None = None,
+    told: threading.Event | None = None,
+) -> Stack:
     """Start what is not running and wait until it answers. Safe to call again, and after a crash.
+    Where it fails, nothing runs that did not run before.
 
     `partitions` (else `BANKA_PARTITIONS`, else the catalogue's 24) is kept for the topics that
-    provisioning makes.
+    provisioning makes. `told` is set, from a signal's handler or another thread, to give up: then
+    ToldToStop is raised.
     """
+
+    def check() -> None:
+        if told is not None and told.is_set():
+            raise ToldToStop(f"stack {name}: told to stop while starting")
+
     name = stack_name(name)
     folder = folder_of(name)
-    with exclusive(folder.parent / f"{name}.busy"), _undone_on_interrupt(name):
+    with exclusive(folder.parent / f"{name}.busy", check=check), _undone(folder):
         for part in (folder, folder / "logs", folder / "documents"):
             part.mkdir(parents=True, exist_ok=True)
         given = _given(folder)
@@ -161,23 +181,38 @@ def up(name: str | None = None, *, partitions: int | None = None) -> Stack:
             secrets_dir=secrets_dir,
             partitions=_partitions(folder, partitions),
         )
+        database = broker = None
         if len(given) < 2:  # both servers given: no programs needed
-            runtime = prepare()
+            runtime = prepare(check)
             # the database is up while the broker still starts
-            database = None if "postgres" in given else _start_postgres(stack, runtime, ports)
-            broker = None if "kafka" in given else _start_kafka(stack, runtime, ports)
-            _await_postgres(stack, database)
-            _await_kafka(stack, broker)
-        else:
-            await_servers(stack)
+            if "postgres" not in given:
+                database = _start_postgres(stack, runtime, ports)
+            if "kafka" not in given:
+                broker = _start_kafka(stack, runtime, ports, check)
+        _await_postgres(stack, database, check)
+        _await_kafka(stack, broker, check)
         _write_environment(stack)
+        (folder / "given").write_text("".join(f"{server}\n" for server in given))
     return stack
 
 
 def await_servers(stack: Stack) -> None:
     """Wait until servers that somebody else started answer; raises StackProblem."""
-    _await_postgres(stack, None)
-    _await_kafka(stack, None)
+    _await_postgres(stack, None, _go_on)
+    _await_kafka(stack, None, _go_on)
+
+
+def when_told_to_stop(do: Callable[[], object]) -> None:
+    """Call `do` on Ctrl-C, SIGTERM and a terminal that closes, but for what is ignored already
+    (`nohup`). It raises nothing: an exception between a process's start and its record would lose
+    the process."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: do())
+
+
+def _go_on() -> None:
+    """Nobody can want us to stop."""
 
 
 def attach(name: str | None = None) -> Stack:
@@ -189,17 +224,17 @@ def attach(name: str | None = None) -> Stack:
         raise StackProblem(
             f"stack {name}: {stopped[0].server} is {stopped[0].state}; banka stack up"
         )
-    variables = {} if len(_given(folder)) == 2 else _read_environment(folder)
-    variables = {**variables, **{k: v for k, v in os.environ.items() if k in _GIVEN_BY.values()}}
+    given = _known_given(folder)
+    kept = _read_environment(folder)
+    variables = kept | {_GIVEN_BY[server]: address for server, address in given.items()}
     return Stack(
         name=name,
         folder=folder,
         kafka_bootstrap=variables["BANKA_KAFKA_BOOTSTRAP"],
-        kafka_security=variables.get(
-            "BANKA_KAFKA_SECURITY", os.environ.get("BANKA_KAFKA_SECURITY", "SASL_PLAINTEXT")
-        ),
+        kafka_security=os.environ.get("BANKA_KAFKA_SECURITY")
+        or kept.get("BANKA_KAFKA_SECURITY", "SASL_PLAINTEXT"),
         postgres_dsn=variables["BANKA_POSTGRES_DSN"],
-        secrets_dir=_secrets_dir(folder, _given(folder)),
+        secrets_dir=_secrets_dir(folder, given),
         partitions=_partitions(folder, None),
     )
 
@@ -212,7 +247,8 @@ def down(name: str | None = None) -> list[str]:
     name = stack_name(name)
     folder = folder_of(name)
     with exclusive(folder.parent / f"{name}.busy"):
-        return _stop_all(folder)
+        stopped = _stop_all(folder)
+    return stopped + _stop_training()
 
 
 def purge(name: str) -> None:
@@ -231,7 +267,7 @@ def names() -> list[str]:
 def status(name: str | None = None) -> list[ServerStatus]:
     """What runs where; asks the operating system, not the servers."""
     folder = folder_of(stack_name(name))
-    given = _given(folder)
+    given = _known_given(folder)
     variables = _read_environment(folder)
     lines = []
     for server, variable in _GIVEN_BY.items():
@@ -250,19 +286,36 @@ _GIVEN_BY = {"kafka": "BANKA_KAFKA_BOOTSTRAP", "postgres": "BANKA_POSTGRES_DSN"}
 
 
 def _given(folder: Path) -> dict[str, str]:
-    """Servers of the user's own. A shell that sourced a stack's `stack.env` names this very
-    stack's servers, and these are ours to start."""
-    ours = _read_environment(folder)
+    """Servers of the user's own, as the variables name them now. A shell that sourced a stack's
+    `stack.env` names what that stack uses: its own servers, unless they were given to it."""
+    ours, earlier = _read_environment(folder), _given_earlier(folder)
     return {
         server: os.environ[variable]
         for server, variable in _GIVEN_BY.items()
-        if os.environ.get(variable) and os.environ[variable] != ours.get(variable)
+        if os.environ.get(variable)
+        and (server in earlier or os.environ[variable] != ours.get(variable))
     }
 
 
+def _known_given(folder: Path) -> dict[str, str]:
+    """The same for a stack that is up: what it was given counts without the variables, too."""
+    ours = _read_environment(folder)
+    return {server: ours[_GIVEN_BY[server]] for server in _given_earlier(folder)} | _given(folder)
+
+
+def _given_earlier(folder: Path) -> list[str]:
+    """The servers, `kafka` and `postgres`, that were given when the stack came up last."""
+    try:
+        return (folder / "given").read_text().split()
+    except FileNotFoundError:
+        return []
+
+
 def _secrets_dir(folder: Path, given: Mapping[str, str]) -> Path:
-    chosen = os.environ.get("BANKA_SECRETS_DIR")
-    return Path(chosen) if chosen and given else folder / "secrets"
+    if not given:
+        return folder / "secrets"
+    kept = _read_environment(folder).get("BANKA_SECRETS_DIR")
+    return Path(os.environ.get("BANKA_SECRETS_DIR") or kept or folder / "secrets")
 
 
 def _partitions(folder: Path, asked: int | None) -> int:
@@ -389,8 +442,12 @@ def spawn(
         start_new_session=True,
         **(as_nobody() if unprivileged else {}),
     )
-    record = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
-    pid_file.write_text(json.dumps(record))
+    try:
+        record = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
+        pid_file.write_text(json.dumps(record))
+    except BaseException:  # without a record nobody would ever stop it
+        process.kill()
+        raise
     return process
 
 
@@ -410,33 +467,43 @@ def stop(folder: Path, name: str, *, ask: signal.Signals, seconds: float = STOP_
     return process is not None
 
 
+# INT is PostgreSQL's fast stop: it does not wait for clients
+_ASK = {"kafka": signal.SIGTERM, "postgres": signal.SIGINT}
+
+
 def _stop_all(folder: Path) -> list[str]:
-    stopped = []
     # programs that other parts of banka started on this stack go first, the database last
-    recorded = {path.stem for path in folder.glob("*.pid")} - {"kafka", "postgres"}
-    for server in (*sorted(recorded), "kafka", "postgres"):
-        # INT is PostgreSQL's fast stop: it does not wait for clients
-        ask = signal.SIGINT if server == "postgres" else signal.SIGTERM
-        if stop(folder, server, ask=ask):
-            stopped.append(server)
-    return stopped
+    recorded = {path.stem for path in folder.glob("*.pid")} - _ASK.keys()
+    return [
+        server
+        for server in (*sorted(recorded), *_ASK)
+        if stop(folder, server, ask=_ASK.get(server, signal.SIGTERM))
+    ]
 
 
 @contextlib.contextmanager
-def _undone_on_interrupt(name: str) -> Iterator[None]:
-    """An interrupt while starting leaves nothing running."""
+def _undone(folder: Path) -> Iterator[None]:
+    """A start that fails, or that somebody breaks off, leaves nothing running that it started."""
+    before = {server for server in _ASK if _alive(_record(folder, server))}
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):
-        _stop_all(folder_of(name))
+    except BaseException:
+        for server, ask in _ASK.items():
+            if server not in before:
+                stop(folder, server, ask=ask)
         raise
 
 
 def _await(
-    what: str, process: subprocess.Popen[bytes] | None, log: Path, ready: Callable[[], bool]
+    what: str,
+    process: subprocess.Popen[bytes] | None,
+    log: Path,
+    ready: Callable[[], bool],
+    check: Callable[[], None],
 ) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not ready():
+        check()
         if process is not None and process.poll() is not None:
             raise StackProblem(
                 f"{what} ended with code {process.returncode} while starting; see {log}"
@@ -444,6 +511,7 @@ def _await(
         if time.monotonic() > deadline:
             raise StackProblem(f"{what} did not answer within {START_SECONDS:.0f} s; see {log}")
         time.sleep(0.05)
+    check()
 
 
 # PostgreSQL
@@ -555,7 +623,9 @@ def _clear_stale_postmaster(data: Path) -> None:
     pid_file.unlink(missing_ok=True)
 
 
-def _await_postgres(stack: Stack, process: subprocess.Popen[bytes] | None) -> None:
+def _await_postgres(
+    stack: Stack, process: subprocess.Popen[bytes] | None, check: Callable[[], None]
+) -> None:
     async def answers() -> bool:
         try:
             connection = await asyncpg.connect(stack.superuser_url(), timeout=5)
@@ -574,7 +644,7 @@ def _await_postgres(stack: Stack, process: subprocess.Popen[bytes] | None) -> No
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(asyncio.run, answers()).result()
 
-    _await(f"PostgreSQL ({stack.postgres_dsn})", process, stack.logs / "postgres.log", ready)
+    _await(f"PostgreSQL ({stack.postgres_dsn})", process, stack.logs / "postgres.log", ready, check)
 
 
 # Kafka
@@ -749,11 +819,12 @@ def _escaped(word: str) -> str:
 
 
 def _start_kafka(
-    stack: Stack, runtime: Runtime, ports: Mapping[str, int]
+    stack: Stack, runtime: Runtime, ports: Mapping[str, int], check: Callable[[], None]
 ) -> subprocess.Popen[bytes] | None:
     if _alive(_record(stack.folder, "kafka")):
         return None
-    _train(runtime)
+    _train(runtime, check)
+    check()
     broker = _Broker(stack.folder / "kafka", stack.logs / "kafka.log", runtime)
     password = stack.secret(f"kafka-{ADMIN}")
     broker.write(password, ports)
@@ -767,16 +838,17 @@ def _start_kafka(
         )
 
 
-def _train(runtime: Runtime) -> None:
+def _train(runtime: Runtime, check: Callable[[], None]) -> None:
     """Run a throw-away broker once and keep its classes as loaded and linked. Without the cache
     the broker only starts more slowly, so a failure here stops nothing."""
     if runtime.aot_cache.exists():
         return
-    with exclusive(runtime.folder.parent.parent / "runtime.busy"):
+    with exclusive(RUNTIME_BUSY, check=check):
         failed = runtime.folder / "no-aot"
         if runtime.aot_cache.exists() or failed.exists():
             return
         folder = runtime.folder / "training"
+        stop(folder, "kafka", ask=signal.SIGKILL)  # of a set-up that was killed
         shutil.rmtree(folder, ignore_errors=True)
         broker = _Broker(folder, folder / "kafka.log", runtime)
         ports = {use: free_port() for use in _PORTS}
@@ -799,7 +871,10 @@ def _train(runtime: Runtime) -> None:
                 "sasl.password": "training",
                 "log_level": 0,
             }
-            _await("Kafka (training)", process, folder / "kafka.out", lambda: _answers(settings))
+            ready = functools.partial(_answers, settings)
+            _await("Kafka (training)", process, folder / "kafka.out", ready, check)
+        except ToldToStop:
+            raise
         except StackProblem as problem:
             failed.write_text(f"{problem}\n")
             return
@@ -813,6 +888,16 @@ def _train(runtime: Runtime) -> None:
             failed.write_text(f"no cache was written; see {folder}\n")
 
 
+def _stop_training() -> list[str]:
+    """Stop a throw-away broker whose set-up was killed; one that is at work is waited for."""
+    stopped = []
+    for pid_file in RUNTIMES.glob("*/training/kafka.pid"):
+        with exclusive(RUNTIME_BUSY):
+            if stop(pid_file.parent, "kafka", ask=signal.SIGKILL):
+                stopped.append("kafka (training)")
+    return stopped
+
+
 def _answers(settings: dict[str, str | int]) -> bool:
     client = AdminClient({**settings, "socket.timeout.ms": 3000})
     try:
@@ -821,7 +906,9 @@ def _answers(settings: dict[str, str | int]) -> bool:
         return False
 
 
-def _await_kafka(stack: Stack, process: subprocess.Popen[bytes] | None) -> None:
+def _await_kafka(
+    stack: Stack, process: subprocess.Popen[bytes] | None, check: Callable[[], None]
+) -> None:
     settings = stack.kafka_admin()
     host, port = stack.kafka_bootstrap.split(",")[0].rsplit(":", 1)
 
@@ -831,7 +918,7 @@ def _await_kafka(stack: Stack, process: subprocess.Popen[bytes] | None) -> None:
             return _answers(settings)
         return False
 
-    _await(f"Kafka ({stack.kafka_bootstrap})", process, stack.logs / "kafka.out", ready)
+    _await(f"Kafka ({stack.kafka_bootstrap})", process, stack.logs / "kafka.out", ready, check)
 
 
 if __name__ == "__main__":

@@ -112,26 +112,11 @@ class Office:
     async def migrate(self, services: Iterable[str]) -> None:
         """Bring the databases up to date, as each service's owner; raises StackProblem."""
 
-        async def one(service: str) -> None:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                f"services.{service}",
-                "migrate",
-                cwd=CHECKOUT,
-                env=self.environment(service),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
-            output, _ = await process.communicate()
-            if process.returncode:
-                last = output.decode(errors="replace").strip().splitlines()[-1:]
-                raise StackProblem(f"migrating {service} failed: {''.join(last)}")
-
         async with asyncio.TaskGroup() as together:
             for service in services:
-                together.create_task(one(service))
+                together.create_task(
+                    to_its_end(f"services.{service}", "migrate", env=self.environment(service))
+                )
 
     async def start(self, name: str, *, wait: bool = True) -> None:
         """Start a process and, unless told otherwise, wait until it is ready."""
@@ -225,6 +210,31 @@ async def running(
     finally:
         # stopped even where the task that runs us is being cancelled
         await asyncio.shield(asyncio.ensure_future(office.stop_all()))
+
+
+async def to_its_end(module: str, *arguments: str, env: Mapping[str, str]) -> None:
+    """Run `python -m module` and wait for it; it ends with the task that waits. Raises
+    StackProblem with the last that it said."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        cwd=CHECKOUT,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        output, _ = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        last = output.decode(errors="replace").strip().splitlines()[-1:]
+        raise StackProblem(f"{module} {arguments[0]} failed: {''.join(last)}")
 
 
 def _kept_ports(path: Path) -> dict[str, int]:

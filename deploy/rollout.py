@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 from datetime import time
 from pathlib import Path
@@ -24,6 +23,7 @@ from confluent_kafka.admin import (
 )
 
 from deploy import local
+from deploy.processes import to_its_end
 from deploy.provision import provision
 from deploy.runtime import CHECKOUT
 from deploy.secret_files import (
@@ -221,22 +221,8 @@ def _start_clock(path: Path) -> None:
 
 
 async def _run(module: str, *arguments: str, service: str) -> None:
-    """A command of a service, as that service; raises StackProblem with the last that it said."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        *arguments,
-        cwd=CHECKOUT,
-        env={**os.environ, "BANKA_KAFKA_USER": service},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    if process.returncode:
-        last = output.decode(errors="replace").strip().splitlines()[-1:]
-        raise local.StackProblem(f"{module} {arguments[0]} failed: {''.join(last)}")
+    """A command of a service, as that service."""
+    await to_its_end(module, *arguments, env={**os.environ, "BANKA_KAFKA_USER": service})
 
 
 def main(arguments: list[str]) -> int:

