@@ -1,10 +1,13 @@
-"""`make test-compose`: the deployment brought up, played in, scaled while it works, looked at as an
-auditor would, and taken down again. A project of its own: what runs under another name stays."""
+"""`make test-compose`: the deployment brought up as the README says, looked at as an auditor would,
+taken down; then as a demo: played in, scaled while it works, stopped, and taken down again. It is a
+project of its own: what runs under another name stays."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -13,15 +16,20 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
+import httpx
+
+from deploy.demo.staff import PASSWORD
 from deploy.local import free_port
 from deploy.runtime import CHECKOUT
 
 PROJECT = "banka-check"
 DEPLOY = CHECKOUT / "deploy"
+ORGANISATION = DEPLOY / "demo" / "organisation.yaml"
 SERVICES = ("intake", "review", "notify", "reporting")
 REPLICAS = 3
 UP_SECONDS, PLAY_SECONDS, DOWN_SECONDS = 600, 900, 180
@@ -33,24 +41,28 @@ class CheckFailed(RuntimeError):
 
 
 class Deployment:
-    """One project of `docker compose`, with the played systems and without the one-shot load."""
+    """One project of `docker compose`. `env_file`: settings; None for the defaults, which are a
+    bank's production."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, env_file: Path | None = None) -> None:
         self.port = port
         self._compose = (
             *("docker", "compose", "--project-name", PROJECT),
-            *("--file", str(DEPLOY / "compose.yaml"), "--env-file", str(DEPLOY / "demo.env")),
+            *("--file", str(DEPLOY / "compose.yaml")),
+            *(("--env-file", str(env_file)) if env_file else ()),
         )
         # an operator's BANKA_… settings are for another deployment
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith("BANKA_")
         } | {"BANKA_PORT": str(port)}
 
-    def run(self, *arguments: str, seconds: float = 120) -> str:
-        """A command of compose; its output. Raises CheckFailed with what it said last."""
+    def run(self, *arguments: str, seconds: float = 120, says: str = "") -> str:
+        """A command of compose, with `says` on its standard input; its output. Raises CheckFailed
+        with what it said last."""
         done = subprocess.run(
             [*self._compose, *arguments],
             env=self._environment,
+            input=says,
             capture_output=True,
             text=True,
             check=False,
@@ -91,13 +103,21 @@ def _docker(*arguments: str) -> str:
     return done.stdout
 
 
-def _service(container: dict[str, Any]) -> str:
+def _service(container: Mapping[str, Any]) -> str:
     return str(container["Config"]["Labels"]["com.docker.compose.service"])
 
 
-def check(deployment: Deployment) -> None:
-    """All of it, a line for each part. Raises CheckFailed."""
-    _part("build", lambda: deployment.run("build", "--quiet", seconds=UP_SECONDS))
+def check_defaults(deployment: Deployment) -> None:
+    """What the README's command brings up: no demo, and nobody's password known."""
+    up = ("up", "--build", "--detach", "--wait")
+    _part("as the README says: healthy", lambda: deployment.run(*up, seconds=UP_SECONDS))
+    _part("contained", lambda: _look_contained(deployment))
+    _part("one way in", lambda: _look_from_outside(deployment.port))
+    _part("nobody enters but by a password of their own", lambda: _look_locked(deployment))
+
+
+def check_played(deployment: Deployment) -> None:
+    """The demo's office, a line for each part. Raises CheckFailed."""
     _part("every container healthy", lambda: _up(deployment))
     _part("contained", lambda: _look_contained(deployment))
     _part("one way in", lambda: _look_from_outside(deployment.port))
@@ -118,41 +138,51 @@ def _up(deployment: Deployment, *services: str, scale: Sequence[str] = ("demo=0"
 
 
 def _look_contained(deployment: Deployment) -> None:
-    """No root, nothing to write to, no rights, limits, no secret in what may be inspected."""
-    secrets = _secrets(deployment)
+    known = _secrets(deployment)
     containers = deployment.containers()
     if len(containers) < len(SERVICES) + 3:
         raise CheckFailed(f"only {len(containers)} containers")
     for one in containers:
-        name, host = _service(one), one["HostConfig"]
-        ports = [
-            binding["HostIp"]
-            for bound in (host["PortBindings"] or {}).values()
-            for binding in bound
-        ]
-        faults = {
-            "runs as root": one["Config"]["User"] in ("", "0", "root"),
-            "may write to its file system": not host["ReadonlyRootfs"],
-            "keeps capabilities": host["CapDrop"] != ["ALL"],
-            "may gain rights": "no-new-privileges:true" not in (host["SecurityOpt"] or []),
-            "has no limit of memory": not host["Memory"],
-            "has no limit of processes": not host["PidsLimit"],
-            "has no limit of processors": not host["NanoCpus"],
-            "is reached from outside": any(address != "127.0.0.1" for address in ports),
-            "publishes a port": bool(ports) and name != "gateway",
-            "shows a secret": any(secret in json.dumps(one) for secret in secrets),
-            "has no health check": one["State"]["Status"] == "running"
-            and "Health" not in one["State"],
-        }
-        found = [fault for fault, is_so in faults.items() if is_so]
+        found = faults(one, known)
         if found:
-            raise CheckFailed(f"{name} {', '.join(found)}")
+            raise CheckFailed(f"{_service(one)} {', '.join(found)}")
+
+
+def faults(container: Mapping[str, Any], known: Iterable[str]) -> list[str]:
+    """What `docker inspect` tells of a container that should not be so: root, something to write
+    to, rights, a missing limit, one of the `known` secrets."""
+    name, host = _service(container), container["HostConfig"]
+    ports = [
+        binding["HostIp"] for bound in (host["PortBindings"] or {}).values() for binding in bound
+    ]
+    added = {capability.removeprefix("CAP_") for capability in host["CapAdd"] or ()}
+    user = container["Config"]["User"].split(":")[0]
+    shown = json.dumps(container)
+    looked_for = {
+        "runs as root": user in ("", "0", "root"),
+        "may write to its file system": not host["ReadonlyRootfs"],
+        "is privileged": host["Privileged"],
+        "keeps capabilities": host["CapDrop"] != ["ALL"],
+        # Caddy carries this one in its file and does not start without
+        "is given capabilities": added - ({"NET_BIND_SERVICE"} if name == "gateway" else set()),
+        "may gain rights": "no-new-privileges:true" not in (host["SecurityOpt"] or []),
+        "shares the host's processes or network": "host" in (host["PidMode"], host["NetworkMode"]),
+        "has no limit of memory": not host["Memory"],
+        "has no limit of processes": not host["PidsLimit"],
+        "has no limit of processors": not host["NanoCpus"],
+        "is reached from outside": any(address != "127.0.0.1" for address in ports),
+        "publishes a port": ports and name != "gateway",
+        "shows a secret": any(secret in shown for secret in known),
+        "has no health check": container["State"]["Status"] == "running"
+        and "Health" not in container["State"],
+    }
+    return [fault for fault, is_so in looked_for.items() if is_so]
 
 
 def _secrets(deployment: Deployment) -> list[str]:
     """Every secret of the deployment, from the volume on which they lie."""
     text = deployment.run(
-        *("run", "--rm", "--no-deps", "-T", "demo", "python", "-c"),
+        *("run", "--rm", "--no-deps", "-T", "provision", "python", "-c"),
         "import json, pathlib; print(json.dumps([f.read_text().strip()"
         " for f in pathlib.Path('/run/secrets').iterdir() if f.is_file()]))",
     )
@@ -185,6 +215,42 @@ def _status(url: str) -> int:
             return int(answer.status)
     except urllib.error.HTTPError as problem:
         return problem.code
+
+
+def _look_locked(deployment: Deployment) -> None:
+    """The staff are loaded and have no password, the demo's least of all; one gets one, and is in.
+    The operator's commands are those of deploy/README.md."""
+    intake = ("exec", "-T", "intake", "python", "-m", "services.intake")
+    deployment.run(*intake, "organisation", "-", says=ORGANISATION.read_text(encoding="utf-8"))
+    for username in ("reviewer", "ops"):
+        status = _sign_in(deployment.port, username, PASSWORD)
+        if status != httpx.codes.UNAUTHORIZED:
+            raise CheckFailed(f"the demo's password is answered {status} for {username}")
+    password = secrets.token_urlsafe(16)
+    deployment.run(*intake, "password", "reviewer", says=password + "\n")
+    status = _sign_in(deployment.port, "reviewer", password)
+    if status != httpx.codes.SEE_OTHER:
+        raise CheckFailed(f"the password that was set is answered {status}")
+
+
+def _sign_in(port: int, username: str, password: str) -> int:
+    """As a person does: the page, then the form. The cookies go by hand: they are for HTTPS alone,
+    and TLS would stand in front of this gateway."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client:
+        page = client.get("/sign-in")
+        open_to_all = [
+            cookie
+            for cookie in page.headers.get_list("set-cookie")
+            if "secure" not in cookie.lower()
+        ]
+        token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+        if open_to_all or token is None:
+            raise CheckFailed(f"the sign-in page sets {open_to_all or 'no token'}")
+        return client.post(
+            "/sign-in",
+            data={"username": username, "password": password, "csrf_token": token.group(1)},
+            headers={"Cookie": "; ".join(f"{one.name}={one.value}" for one in client.cookies.jar)},
+        ).status_code
 
 
 def _play(deployment: Deployment) -> None:
@@ -259,7 +325,8 @@ def _stop(deployment: Deployment) -> None:
 @contextmanager
 def _taken_down(deployment: Deployment) -> Iterator[None]:
     """Nothing of the project before, and nothing afterwards."""
-    down = ("down", "--volumes", "--remove-orphans", "--timeout", "20")
+    # a profile's containers are not seen without it
+    down = ("--profile", "demo", "down", "--volumes", "--remove-orphans", "--timeout", "20")
     deployment.run(*down, seconds=DOWN_SECONDS)
     try:
         yield
@@ -299,14 +366,19 @@ def main() -> int:
     if missing:
         sys.stderr.write(f"test-compose: {missing}\n")
         return 1
-    deployment = Deployment(free_port())
+    port = free_port()
+    parts = (
+        (Deployment(port), check_defaults),
+        (Deployment(port, DEPLOY / "demo.env"), check_played),
+    )
     try:
-        with _taken_down(deployment):
-            try:
-                check(deployment)
-            except (CheckFailed, subprocess.TimeoutExpired):
-                sys.stderr.write(deployment.run("logs", "--no-color", "--tail", "20"))
-                raise
+        for deployment, check in parts:
+            with _taken_down(deployment):
+                try:
+                    check(deployment)
+                except (CheckFailed, subprocess.TimeoutExpired):
+                    sys.stderr.write(deployment.run("logs", "--no-color", "--tail", "20"))
+                    raise
     except (CheckFailed, subprocess.TimeoutExpired) as problem:
         sys.stderr.write(f"test-compose: {problem}\n")
         return 1

@@ -1,6 +1,6 @@
 """`python -m services.intake` serves. `migrate` updates the schemas of intake and of the vault,
-`organisation FILE.yaml` loads branches and staff, `password USERNAME` reads a password from the
-standard input and sets it."""
+`organisation FILE.yaml` loads branches and staff (`-`: from the standard input),
+`password USERNAME` reads a password from the standard input and sets it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.privacy.vault_database import migrate_vault
 from shared.settings import Settings, SettingsError, load_settings
 from shared.web.service import run
 
-_USAGE = "usage: python -m services.intake [migrate | organisation FILE | password USERNAME]\n"
+_USAGE = "usage: python -m services.intake [migrate | organisation FILE|- | password USERNAME]\n"
 
 
 def main(arguments: list[str]) -> None:
@@ -30,7 +30,9 @@ def main(arguments: list[str]) -> None:
             case ["migrate"]:
                 asyncio.run(migrate_vault(_settings()))
             case ["organisation", file]:
-                _load(_settings(), Path(file))
+                _load(
+                    _settings(), sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+                )
                 return
             case ["password", username]:
                 settings = _settings()
@@ -52,8 +54,8 @@ def _settings() -> Settings:
     return settings
 
 
-def _load(settings: Settings, path: Path) -> None:
-    wanted = read_organisation(path.read_text(encoding="utf-8"))
+def _load(settings: Settings, text: str) -> None:
+    wanted = read_organisation(text)
     loaded = asyncio.run(accounts.load(settings, open_clock(settings), wanted))
     sys.stdout.write(f"organisation: {loaded.branches} branches, {loaded.staff} staff changed\n")
 
