@@ -70,6 +70,14 @@ def stack_logs(name: Name = None, lines: int = 40) -> None:
         typer.echo("\n".join(text.splitlines()[-lines:]))
 
 
+@stack.command("lock")
+def stack_lock() -> None:
+    """Resolve broker and database anew, for whoever has changed their versions in the sources."""
+    from deploy import runtime
+
+    typer.echo(f"{runtime.write_lock()} files in {runtime.LOCK.name}")
+
+
 @stack.command("purge")
 def stack_purge() -> None:
     """Stop every stack of this checkout and remove its data."""

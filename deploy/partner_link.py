@@ -139,5 +139,4 @@ def settings_for(stack: Stack, partner: str) -> Settings:
         kafka_bootstrap=stack.kafka_bootstrap,
         kafka_security=stack.kafka_security,  # type: ignore[arg-type]
         secrets_dir=stack.secrets_dir,
-        partitions=stack.partitions,
     )

@@ -28,10 +28,14 @@ from confluent_kafka.admin import (
 )
 
 from deploy.local import Stack
-from deploy.secret_files import ADMIN, VAULT_OWNER, kafka_users
+from deploy.secret_files import ADMIN, kafka_users, postgres_roles
 from shared.events import catalog
+from shared.postgres.pool import app_role, database_of, owner_role
+from shared.privacy.vault import VAULT_DATABASE
+from shared.privacy.vault_database import VAULT_OWNER
 
-VAULT = "banka_vault"
+# reporting has no key to personal data
+_VAULT_VISITORS = ("intake", "review", "notify")
 _TIMEOUT = 30.0
 _SCRAM_ITERATIONS = 4096
 # A message is at most as large as our own producers make them; a partner's paper may be larger.
@@ -157,17 +161,11 @@ def _settle(futures: Iterable[Any]) -> None:
         future.result(_TIMEOUT)
 
 
-def database_of(service: str) -> str:
-    """The name of a service's database."""
-    return f"banka_{service}"
-
-
 async def _databases(stack: Stack) -> list[str]:
     made: list[str] = []
     server = await asyncpg.connect(stack.superuser_url())
     try:
-        roles = [f"{service}_{duty}" for service in catalog.SERVICES for duty in ("owner", "app")]
-        for role in (*roles, VAULT_OWNER):
+        for role in postgres_roles():
             if await server.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role) is None:
                 await _execute(
                     server,
@@ -176,12 +174,10 @@ async def _databases(stack: Stack) -> list[str]:
                     stack.secret(f"postgres-{role}"),
                 )
                 made.append(f"role {role}")
-        owners = {database_of(service): f"{service}_owner" for service in catalog.SERVICES}
-        visitors: dict[str, tuple[str, ...]] = {
-            database_of(service): (f"{service}_app",) for service in catalog.SERVICES
-        }
-        owners[VAULT] = VAULT_OWNER
-        visitors[VAULT] = ("intake_app", "review_app", "notify_app")
+        owners = {database_of(service): owner_role(service) for service in catalog.SERVICES}
+        visitors = {database_of(service): [app_role(service)] for service in catalog.SERVICES}
+        owners[VAULT_DATABASE] = VAULT_OWNER
+        visitors[VAULT_DATABASE] = [app_role(service) for service in _VAULT_VISITORS]
         for database, owner in owners.items():
             if await server.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
                 continue

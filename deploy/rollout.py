@@ -36,6 +36,7 @@ from deploy.secret_files import (
 )
 from shared.clock import step_clock
 from shared.events import catalog
+from shared.postgres.pool import app_role
 
 ROOT = Path("/secrets")
 ALL = "all"
@@ -62,7 +63,7 @@ def readers() -> dict[str, tuple[str, ...]]:
 
 
 def _of(service: str) -> tuple[str, str]:
-    return f"kafka-{service}", f"postgres-{service}_app"
+    return f"kafka-{service}", f"postgres-{app_role(service)}"
 
 
 def write_secrets(root: Path, *, demo: bool) -> list[str]:

@@ -15,10 +15,11 @@ from pathlib import Path
 from joserfc.jwk import ECKey
 
 from shared.events import catalog
+from shared.postgres.pool import app_role, owner_role
+from shared.privacy.vault_database import VAULT_OWNER
 
 ADMIN = "admin"  # the broker's super user: provisioning and operators
 SUPERUSER = "superuser"
-VAULT_OWNER = "vault_owner"
 CLIENTS_FILE = "api-clients.json"  # as shared.web.clients reads it
 
 # Channels of the demo and the tests that call intake's API, and what they may do there.
@@ -33,7 +34,7 @@ def kafka_users() -> list[str]:
 
 def postgres_roles() -> list[str]:
     """Two roles for each service (`_owner` changes tables, `_app` changes rows), the vault's."""
-    roles = [f"{service}_{duty}" for service in catalog.SERVICES for duty in ("owner", "app")]
+    roles = [role(service) for service in catalog.SERVICES for role in (owner_role, app_role)]
     return [*roles, VAULT_OWNER]
 
 

@@ -54,7 +54,6 @@ class Settings(BaseSettings):
     kafka_user: str = ""  # default: the service's name
     kafka_security: Literal["SASL_PLAINTEXT", "PLAINTEXT"] = "SASL_PLAINTEXT"
     kafka_mechanism: Literal["SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    partitions: Annotated[int, Field(ge=1, le=1000)] = 24  # per topic, fixed at first deployment
 
     postgres_dsn: str = ""  # postgresql://host:port, without a user
     secrets_dir: Path = Path("/run/secrets")

@@ -19,9 +19,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from deploy.local import Stack
-from deploy.provision import database_of
 from shared.events import catalog
 from shared.events.envelope import Envelope, EnvelopeError, decode
+from shared.postgres.pool import database_of
 
 _TIMEOUT = 20.0
 _PATIENCE = 0.2

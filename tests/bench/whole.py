@@ -28,7 +28,7 @@ from deploy.demo.staff import OPERATIONS, Desk
 from deploy.local import Stack
 from deploy.partner_link import PartnerLink, open_link, settings_for
 from deploy.processes import GATEWAY, running
-from deploy.provision import database_of, provision
+from deploy.provision import provision
 from deploy.secret_files import make_channels
 from shared.clock import SteppedClock, format_instant, step_clock
 from shared.events.catalog import SERVICES, partner_source
@@ -44,6 +44,7 @@ from shared.events.partners import (
     PartnerCardProduced,
 )
 from shared.identifiers import new_id
+from shared.postgres.pool import database_of
 from shared.settings import Settings
 from tests.end_to_end.town import import_customers, load_organisation, picture
 

@@ -26,12 +26,13 @@ from deploy.demo.staff import Desk, imported_form
 from deploy.local import Stack
 from deploy.partner_link import settings_for
 from deploy.processes import GATEWAY, Office, running
-from deploy.provision import database_of, provision
+from deploy.provision import provision
 from deploy.runtime import CHECKOUT
 from deploy.secret_files import make_channels
 from shared.calendar import business_day
 from shared.clock import SteppedClock, format_instant, step_clock
 from shared.events import catalog, lifecycle
+from shared.postgres.pool import database_of
 
 MORNING = datetime(2026, 10, 12, 1, 30, tzinfo=UTC)  # a Monday, 9:30 in Shanghai
 BRANCHES = {"1101": "11", "3101": "31", "4401": "44", "3201": "32", "3301": "33", "5101": "51"}

@@ -91,7 +91,6 @@ def settings_of(stack: Stack, folder: Path) -> Settings:
         secrets_dir=secrets,
         clock_file=folder / "clock",
         documents_url=(folder / "documents").as_uri(),
-        partitions=6,
     )
 
 

@@ -71,7 +71,6 @@ def settings_of(stack: Stack, clock_file: Path, systems: str) -> Settings:
         identity_url=f"{systems}/identity",
         bureau_url=f"{systems}/bureau",
         watchlist_url=f"{systems}/watchlist",
-        partitions=6,
     )
 
 
