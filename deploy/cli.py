@@ -197,6 +197,27 @@ def main() -> None:
     except (StackProblem, RuntimeProblem, BreakingChangeError) as problem:
         typer.echo(f"banka: {problem}", err=True)
         sys.exit(1)
+    except Exception as problem:
+        said = _servers_answer(problem)
+        if said is None:
+            raise
+        typer.echo(f"banka: {said}", err=True)
+        sys.exit(1)
+
+
+def _servers_answer(problem: Exception) -> str | None:
+    """One line where a server is away or does not let us in; None for anything else."""
+    from asyncpg import PostgresError
+    from confluent_kafka import KafkaException
+
+    match problem:
+        case KafkaException():
+            return f"the broker: {problem.args[0].str()}"
+        case PostgresError():
+            return f"the database: {problem}"
+        case OSError():
+            return str(problem) or type(problem).__name__
+    return None
 
 
 if __name__ == "__main__":

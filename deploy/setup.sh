@@ -21,8 +21,16 @@ if ! python=$(find_python); then
     exit 1
 fi
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-    say "$python lacks the venv module; on Debian: apt install python3-venv"
-    exit 1
+    # Debian leaves the module out; where root may, it is put in
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        say "installing python3-venv from Debian"
+        { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes \
+            --no-install-recommends python3-venv; } >/dev/null || true
+    fi
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        say "$python lacks the venv module; on Debian: apt install python3-venv"
+        exit 1
+    fi
 fi
 
 # A virtual environment of another, or since removed, Python is made anew.
@@ -53,5 +61,9 @@ if ! .venv/bin/uv pip sync --quiet --require-hashes --compile-bytecode requireme
         exit 1
     fi
 fi
-.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable . ||
-    .venv/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+if ! .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable . &&
+    ! .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+        --editable .; then
+    say "the checkout itself could not be installed into .venv; is it writable? (make clean, then again)"
+    exit 1
+fi
