@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -11,14 +12,17 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from deploy import local
 from deploy.provision import provision
 from shared.events import catalog
+from shared.identifiers import new_id
 from shared.messaging.broker import connection
 from shared.postgres.migrate import migrate
 from shared.settings import Environment, Settings
+from tests.eventually import eventually
 from tests.stack import running, running_here
 
 
@@ -74,19 +78,83 @@ async def test_a_partner_writes_to_its_own_topic_and_reads_its_own_answers(
     office: local.Stack,
 ) -> None:
     await provision(office)
-    settings = _settings(office, "mobile-app")
+    partner = _settings(office, "mobile-app")
+    asked, answer = new_id().encode(), new_id().encode()
+    await _say(partner, "banka.inbound.mobile-app", asked)
+    await _say(_settings(office, "intake"), "banka.outbound.mobile-app", answer)
+
+    answers = "banka.outbound.mobile-app"
+    await _await_read(partner, answers, answer, group="mobile-app.answers")
+    # and what it said arrived where it is read
+    await _await_read(_settings(office, "intake"), "banka.inbound.mobile-app", asked)
+
+
+@pytest.mark.parametrize(
+    ("user", "topic"),
+    [
+        ("mobile-app", "banka.outbound.card-factory"),
+        ("mobile-app", "banka.inbound.card-factory"),
+        ("mobile-app", "banka.applications"),
+        ("card-factory", "banka.outbound.mobile-app"),
+        ("reporting", "banka.inbound.mobile-app"),
+        ("notify", "banka.review"),
+    ],
+)
+async def test_nobody_reads_where_the_catalogue_does_not_let_them(
+    office: local.Stack, user: str, topic: str
+) -> None:
+    await provision(office)
+    answer = await asyncio.to_thread(_look, office, user, topic)
+    assert answer == KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+
+async def test_who_may_read_a_topic_is_not_refused(office: local.Stack) -> None:
+    await provision(office)
+    for user, topic in (("card-factory", "banka.outbound.card-factory"), ("notify", "banka.cases")):
+        assert await asyncio.to_thread(_look, office, user, topic) == KafkaError._PARTITION_EOF
+
+
+def _look(stack: local.Stack, user: str, topic: str) -> int:
+    """The broker's code for who reads a partition that holds nothing, or from which they are kept.
+    librdkafka's: aiokafka asks again for ever."""
+    settings = stack.kafka_admin(user) | {"group.id": f"{user}.look", "enable.partition.eof": True}
+    consumer = Consumer(settings)
+    try:
+        consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+        found = consumer.poll(20)
+        assert found is not None
+        assert found.error() is not None
+        return int(found.error().code())
+    finally:
+        consumer.close()
+
+
+async def _say(settings: Settings, topic: str, value: bytes) -> None:
     producer = AIOKafkaProducer(**connection(settings), enable_idempotence=True)
     await producer.start()
     try:
-        sent = await producer.send_and_wait("banka.inbound.mobile-app", b"x", key=b"k")
-        assert sent.offset >= 0
+        await producer.send_and_wait(topic, value, key=b"k")
     finally:
         await producer.stop()
+
+
+async def _await_read(
+    settings: Settings, topic: str, value: bytes, *, group: str | None = None
+) -> None:
+    """Read the topic from its beginning, as a member of `group` if one is named, up to `value`."""
     consumer = AIOKafkaConsumer(
-        "banka.outbound.mobile-app", **connection(settings), group_id="mobile-app.answers"
+        topic, **connection(settings), group_id=group, auto_offset_reset="earliest"
     )
     await consumer.start()
-    await consumer.stop()
+    try:
+
+        async def heard() -> bool:
+            found = await consumer.getmany(timeout_ms=500)
+            return any(record.value == value for records in found.values() for record in records)
+
+        await eventually(heard)
+    finally:
+        await consumer.stop()
 
 
 async def test_a_group_of_somebody_else_is_refused(office: local.Stack) -> None:

@@ -33,6 +33,7 @@ class Machine:
         """A program of that name, anywhere below the machine's folder."""
         path = self.bin / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # a link to the real one, which is not ours to write
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
