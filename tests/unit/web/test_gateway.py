@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,7 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deploy.gateway import build, service_of
+from deploy import gateway
+from deploy.gateway import ELSEWHERE, HOME, build, service_of
+from shared.events.catalog import SERVICES
 from tests.eventually import eventually
 
 
@@ -100,3 +104,44 @@ async def test_a_service_that_is_down_is_said_to_be(origin: httpx.AsyncClient) -
     assert (answer.status_code, answer.text) == (503, "notify does not answer\n")
     home = await origin.get("/")
     assert (home.status_code, home.headers["location"]) == (303, "/reporting/board")
+
+
+def _served_by_caddy(path: str) -> str | None:
+    """Which service the deployment's gateway gives a path to, read from its file."""
+    text = (Path(gateway.__file__).parent / "caddy" / "Caddyfile").read_text(encoding="utf-8")
+    site = text[text.index(":8080") :]
+    named = {
+        name: patterns.split()
+        for name, patterns in re.findall(r"^\t(@\w+) path (.+)$", site, re.MULTILINE)
+    }
+    for matcher, service in re.findall(r"handle (\S+) \{\s+import to (\w+)\s+\}", site):
+        for pattern in named.get(matcher, [matcher]):
+            if path == pattern or (pattern.endswith("*") and path.startswith(pattern[:-1])):
+                return str(service)
+    return None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"/{service}/anything" for service in SERVICES),
+        *(f"/{service}/api/v1/openapi.json" for service in SERVICES),
+        *(f"/{word}" for word in ELSEWHERE if word != "static"),
+        *(f"/{word}/more" for word in ELSEWHERE),
+        "/",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/internal/quiet",
+        "/signs",
+        "/unknown/x",
+    ],
+)
+def test_both_gateways_give_a_path_to_the_same_service(path: str) -> None:
+    assert _served_by_caddy(path) == service_of(path)
+
+
+def test_the_deployments_gateway_knows_every_service() -> None:
+    assert {_served_by_caddy(f"/{service}/x") for service in SERVICES} == set(SERVICES)
+    text = (Path(gateway.__file__).parent / "caddy" / "Caddyfile").read_text(encoding="utf-8")
+    assert f"redir / {HOME} 303" in text
