@@ -81,11 +81,12 @@ def stack_lock() -> None:
 @stack.command("purge")
 def stack_purge() -> None:
     """Stop every stack of this checkout and remove its data."""
-    from deploy import local
+    from deploy import local, runtime
 
     for name in local.names():
         local.purge(name)
         typer.echo(f"removed {name}")
+    runtime.remove_outside()
 
 
 @app.command()

@@ -108,6 +108,13 @@ def postgres_home() -> Path:
     return outside
 
 
+def remove_outside() -> None:
+    """Remove what lies outside the checkout; it is made again from the files inside."""
+    home = postgres_home()
+    if home != CHECKOUT / ".banka":
+        shutil.rmtree(home)
+
+
 def prepare(check: Callable[[], None] = lambda: None) -> Runtime:
     """The programs, fetched if need be: 10 s the first time, at once afterwards.
 
