@@ -6,6 +6,7 @@ modes are read. Source: CloudEvents 1.0.2 and its Kafka protocol binding.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,12 @@ SPEC_VERSION = "1.0"
 JSON_TYPE = "application/json"
 STRUCTURED_TYPE = "application/cloudevents+json"
 _PREFIX = "ce_"
-_MAX_ATTRIBUTE = 1024  # characters; longer than any attribute we know by a wide margin
+# bytes in UTF-8; longer than any attribute we know by a wide margin, and two of them still fit into
+# a key of PostgreSQL's indexes
+MAX_ATTRIBUTE = 1024
+_SHOWN_NAME = re.compile(r"[a-z0-9_-]{1,40}")
+# CloudEvents forbids control characters; a lone surrogate, which JSON may escape, is no character
+_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class EnvelopeError(ValueError):
@@ -52,6 +58,11 @@ class Envelope:
     correlation_id: str | None = None
     traceparent: str | None = None
     origin: Literal["live", "imported"] = "live"
+
+
+def is_attribute(text: str) -> bool:
+    """True for text that an attribute may hold: it can be stored, sent and read again."""
+    return bool(text) and not _NO_TEXT.search(text) and len(text.encode()) <= MAX_ATTRIBUTE
 
 
 def rfc3339(instant: datetime) -> str:
@@ -120,17 +131,35 @@ def _header_fields(headers: Headers) -> dict[str, str]:
         if not key.startswith(_PREFIX) and key != "content-type":
             continue  # tools along the way add headers of their own
         if raw is None:
-            raise EnvelopeError("empty-header", key, "give the header a value or leave it out")
+            raise EnvelopeError(
+                "empty-header", _shown(key), "give the header a value or leave it out"
+            )
         if key in fields:
-            raise EnvelopeError("repeated-header", key, "send the header once")
+            raise EnvelopeError("repeated-header", _shown(key), "send the header once")
         try:
             text = raw.decode("utf-8")
         except UnicodeDecodeError:
-            raise EnvelopeError("not-utf-8", key, "encode the header as UTF-8") from None
-        if len(text) > _MAX_ATTRIBUTE:
-            raise EnvelopeError("too-long", key, f"at most {_MAX_ATTRIBUTE} characters")
-        fields[key] = text
+            raise EnvelopeError("not-utf-8", _shown(key), "encode the header as UTF-8") from None
+        fields[key] = _text(key, text)
     return fields
+
+
+def _text(name: str, text: str) -> str:
+    if not text.isprintable() and _NO_TEXT.search(text):
+        raise EnvelopeError(
+            "wrong-characters",
+            _shown(name),
+            "send Unicode text without control characters and lone surrogates",
+        )
+    if len(text.encode()) > MAX_ATTRIBUTE:
+        raise EnvelopeError("too-long", _shown(name), f"at most {MAX_ATTRIBUTE} bytes in UTF-8")
+    return text
+
+
+def _shown(name: str) -> str:
+    """The name of an attribute or header if it is one that may be said again: a partner may have
+    put anything there."""
+    return name if _SHOWN_NAME.fullmatch(name) else "an attribute"
 
 
 def _decode_structured(value: bytes | None) -> tuple[Envelope, bytes]:
@@ -146,18 +175,24 @@ def _decode_structured(value: bytes | None) -> tuple[Envelope, bytes]:
     attributes: dict[str, str] = {}
     for name, item in document.items():
         if isinstance(item, bool) or not isinstance(item, str | int):
-            raise EnvelopeError("wrong-type", name[:40], "attributes are strings or integers")
-        if len(str(item)) > _MAX_ATTRIBUTE:
-            raise EnvelopeError("too-long", name[:40], f"at most {_MAX_ATTRIBUTE} characters")
-        attributes[name] = str(item)
+            raise EnvelopeError("wrong-type", _shown(name), "attributes are strings or integers")
+        attributes[name] = _text(name, str(item))
     content_type = attributes.pop("datacontenttype", JSON_TYPE).partition(";")[0].strip().lower()
     if content_type != JSON_TYPE:
         raise EnvelopeError(
             "wrong-content-type", "datacontenttype", f"send the payload as {JSON_TYPE}"
         )
-    return _envelope(attributes), json.dumps(
-        data, ensure_ascii=False, separators=(",", ":")
-    ).encode()
+    return _envelope(attributes), _written(data)
+
+
+def _written(data: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        # lone surrogates stay escaped as they came: whoever reads the payload says what is wrong
+        return json.dumps(data, separators=(",", ":")).encode()
+    except RecursionError:
+        raise EnvelopeError("broken-json", "data", "nest less deeply") from None
 
 
 def _envelope(attributes: dict[str, str]) -> Envelope:
@@ -185,7 +220,7 @@ def _envelope(attributes: dict[str, str]) -> Envelope:
 
 def _required(attributes: dict[str, str], name: str) -> str:
     text = attributes.get(name, "")
-    if not text or "\x00" in text:
+    if not text:
         raise EnvelopeError("missing", name, "every event carries it")
     return text
 
@@ -201,8 +236,12 @@ def _instant(name: str, text: str) -> datetime:
         raise EnvelopeError(
             "wrong-value", name, "give the offset from UTC, e.g. 2026-11-02T01:30:00Z"
         )
-    if not 1900 <= instant.year < 2200:  # beyond it is a slip, and offsets overflow at the ends
-        raise EnvelopeError("wrong-value", name, "give a year from 1900 to 2199")
+    try:
+        year = instant.astimezone(UTC).year
+    except OverflowError:  # at the ends of the calendar
+        year = 0
+    if not 1900 <= year < 2200:  # beyond it is a slip
+        raise EnvelopeError("wrong-value", name, "give a year from 1900 to 2199 in UTC")
     return instant
 
 

@@ -1,6 +1,6 @@
 """What every payload has in common."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
@@ -9,14 +9,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from shared.privacy.sealing import Sealed
 
 
-def _aware(instant: datetime) -> datetime:
+def _in_utc(instant: datetime) -> datetime:
     if instant.tzinfo is None:
         raise ValueError("an instant needs its offset from UTC, e.g. 2026-11-02T01:30:00Z")
-    return instant
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("an instant must lie within the calendar") from None
 
 
-Instant = Annotated[datetime, AfterValidator(_aware)]
-"""A point in time with its offset; written as RFC 3339 in UTC."""
+Instant = Annotated[datetime, AfterValidator(_in_utc)]
+"""A point in time; read with any offset, kept and written in UTC."""
 
 
 class Payload(BaseModel):

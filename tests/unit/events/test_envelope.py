@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.events.envelope import STRUCTURED_TYPE, Envelope, EnvelopeError, decode, encode
+from shared.events.envelope import (
+    STRUCTURED_TYPE,
+    Envelope,
+    EnvelopeError,
+    decode,
+    encode,
+    is_attribute,
+)
 
 BODY = b'{"a":1}'
 HEAD = Envelope(
@@ -19,7 +26,7 @@ HEAD = Envelope(
 )
 MINIMUM = encode(HEAD)
 
-text = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=60)
+text = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=60)
 instants = st.datetimes(timezones=st.just(UTC)).filter(lambda at: 1900 <= at.year < 2200)
 
 
@@ -64,6 +71,46 @@ def test_structured_mode_says_the_same() -> None:
     assert body == BODY
 
 
+def _structured(**attributes: object) -> tuple[list[tuple[str, bytes]], bytes]:
+    event = {
+        "specversion": "1.0",
+        "id": HEAD.id,
+        "type": HEAD.type,
+        "source": HEAD.source,
+        "subject": HEAD.subject,
+        "time": "2026-10-12T01:30:00Z",
+        "data": {"a": 1},
+        **attributes,
+    }
+    return [("content-type", STRUCTURED_TYPE.encode())], json.dumps(event).encode()
+
+
+@pytest.mark.parametrize(
+    "name", ["id", "type", "source", "subject", "correlationid", "traceparent"]
+)
+@pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "a\x00b", "a\x1fb", "a\x7fb"])
+def test_an_attribute_that_could_not_be_sent_on_is_refused(name: str, text: str) -> None:
+    with pytest.raises(EnvelopeError) as caught:
+        decode(*_structured(**{name: text}))
+    assert (caught.value.code, caught.value.attribute) == ("wrong-characters", name)
+
+
+def test_a_payload_with_a_lone_surrogate_is_handed_on_as_it_was_written() -> None:
+    head, body = decode(*_structured(data={"a": "\ud800 号"}))
+    assert head.id == HEAD.id
+    assert json.loads(body.decode()) == {"a": "\ud800 号"}
+
+
+@given(st.text(st.characters(codec=None)))
+def test_what_is_taken_as_an_attribute_can_be_sent_on(text: str) -> None:
+    try:
+        head, body = decode(*_structured(correlationid=text))
+    except EnvelopeError:
+        assert not is_attribute(text)
+    else:
+        assert decode(encode(head), body) == (head, body)
+
+
 def test_headers_of_other_tools_are_passed_over() -> None:
     assert decode([*MINIMUM, ("x-tool", b"\xff"), ("b3", None)], BODY)[0] == HEAD
 
@@ -85,14 +132,20 @@ def _without(name: str) -> list[tuple[str, bytes]]:
         (_with("ce_id", None), BODY, "empty-header", "ce_id"),
         (_with("ce_id", b"\xff\xfe"), BODY, "not-utf-8", "ce_id"),
         (_with("ce_id", b""), BODY, "missing", "id"),
-        (_with("ce_id", b"a\x00b"), BODY, "missing", "id"),
-        (_with("ce_id", b"x" * 2000), BODY, "too-long", "ce_id"),
+        (_with("ce_id", b"a\x00b"), BODY, "wrong-characters", "ce_id"),
+        (_with("ce_id", "a\x85b".encode()), BODY, "wrong-characters", "ce_id"),
+        (_with("ce_id", b"x" * 1025), BODY, "too-long", "ce_id"),
+        (_with("ce_id", "号".encode() * 400), BODY, "too-long", "ce_id"),
+        ([*MINIMUM, ("ce_correlationid", b"a\nb")], BODY, "wrong-characters", "ce_correlationid"),
+        ([*MINIMUM, ("ce_li\ud800lei", b"\n")], BODY, "wrong-characters", "an attribute"),
         ([*MINIMUM, ("ce_id", b"again")], BODY, "repeated-header", "ce_id"),
         (_without("ce_source"), BODY, "missing", "source"),
         (_with("ce_specversion", b"0.3"), BODY, "wrong-specversion", "specversion"),
         (_with("ce_time", b"yesterday"), BODY, "wrong-value", "time"),
         (_with("ce_time", b"2026-10-12T01:30:00"), BODY, "wrong-value", "time"),
         (_with("ce_time", b"0001-01-01T00:00:00+08:00"), BODY, "wrong-value", "time"),
+        (_with("ce_time", b"1900-01-01T00:00:00+14:00"), BODY, "wrong-value", "time"),
+        (_with("ce_time", b"2199-12-31T23:00:00-01:00"), BODY, "wrong-value", "time"),
         (_with("content-type", b"text/plain"), BODY, "wrong-content-type", "content-type"),
         ([*MINIMUM, ("ce_sequence", b"0")], BODY, "wrong-value", "sequence"),
         ([*MINIMUM, ("ce_sequence", b"-1")], BODY, "wrong-value", "sequence"),
