@@ -147,8 +147,12 @@ class Desk:
         async with self._plainly():
             sealed = await self.seal(form)
             async with self._transaction(viewer.actor, remember) as tx:
+                app = Application(sealed.application_id, parties=sealed.parties)
+                if submit:
+                    # before the number: a partner's gate draws one while it holds persons, and
+                    # the database does not see that it would wait for itself
+                    await store.lock_person(tx.conn, app.holder.person)
                 number = await store.draw_number(tx.conn, form.branch, business_day(tx.now))
-                app = Application(sealed.application_id)
                 start = self.beginning(form, sealed, number, region)
                 effects = applications.begin(app, start, viewer.actor, tx.now)
                 refused: tuple[str, ...] = ()
@@ -178,8 +182,9 @@ class Desk:
         async with self._plainly():
             sealed = await self.seal(form)
             async with self._transaction(viewer.actor, remember) as tx:
+                app = Application(sealed.application_id, parties=sealed.parties)
+                await store.lock_person(tx.conn, app.holder.person)  # before the number, as above
                 number = await store.draw_number(tx.conn, form.branch, day)
-                app = Application(sealed.application_id)
                 applications.fill(app, self.beginning(form, sealed, number, region))
                 found = await self.examine(tx.conn, app, tx.now)
                 await self._write(tx, app, decide(app, found, tx.now))

@@ -23,7 +23,7 @@ from shared.events import intake, partners
 from shared.events.catalog import PARTNERS, Partner, group
 from shared.events.payload import Channel
 from shared.messaging import Effect, Fact, Inbound, InboundEvent, InboundProblem
-from shared.messaging.errors import Rejected
+from shared.messaging.errors import Rejected, Transient
 from shared.parameters import load_checklist_items, load_return_codes
 from shared.privacy.jwe import JweError, OfficeKeys
 from shared.privacy.vault import KeyUnavailableError, PartyKeys
@@ -48,7 +48,9 @@ _WORDS = {
     "CALENDAR_ENDS": "A term would end after the office's calendar: later, under a new id",
     "WRONG_SOURCE": "The event's source is not this partner's",
     "SAME_ID_OTHER_BODY": "An event with this id and another content was taken before",
-    "UNREADABLE": "The content is not a JSON object",
+    "UNREADABLE": "The content is not a JSON object of Unicode text",
+    "KEY_UNREADABLE": "The record's key is not text of at most 1024 bytes in UTF-8",
+    "MORE_PROBLEMS": "There are more problems than these",
     "JWE_CLEAR": "Personal data come encrypted to the office's key, never in clear",
     "JWE_UNKNOWN_KEY": "The key is not one of the office's; fetch the current ones",
     "JWE_ALGORITHM": "Use ECDH-ES with A256GCM, without compression",
@@ -109,6 +111,7 @@ class Reception:
             partner=partner.name,
             handle=handle,
             reject=rejected,
+            lock=lambda conn, keys: store.lock_known(conn, partner.name, keys),
             max_records=MAX_RECORDS,
         )
 
@@ -154,6 +157,7 @@ class Reception:
         )
         actor = f"partner:{event.partner}"
         effects = applications.begin(app, start, actor, now)
+        await _have_person(conn, app)
         effects += await self._file(app, sealed.keys[app.holder.role], papers, actor, now)
         effects += await self._desk.submit_in(conn, app, actor, now)
         return await self._answer(conn, app, event, effects, applied=True)
@@ -166,6 +170,7 @@ class Reception:
         app = await self._known(conn, event.partner, data.reference)
         if problems:
             raise Rejected(*problems)
+        await _have_person(conn, app)
         keys = await self._desk.keys_of(app)
         effects = await self._file(app, keys, papers, f"partner:{event.partner}", now)
         applied = bool(effects)
@@ -325,6 +330,13 @@ class Reception:
         effects = _about(app, [*effects, answer, *applications.partner_news(app)])
         await self._store.save(conn, [app])
         return effects
+
+
+async def _have_person(conn: Any, app: Application) -> None:
+    """Lock the person without waiting: the poll holds persons and applications of other events by
+    now, and whoever has this one may wait for those. The event is tried again by itself."""
+    if not await store.try_lock_person(conn, app.holder.person):
+        raise Transient("another application of the person is being worked on")
 
 
 def _about(app: Application, effects: Iterable[Effect]) -> list[Effect]:

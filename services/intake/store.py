@@ -333,6 +333,28 @@ async def lock_person(conn: Any, person: str) -> None:
     await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", person)
 
 
+async def try_lock_person(conn: Any, person: str) -> bool:
+    """As `lock_person` where that would not wait; False where it would."""
+    locked: bool = await conn.fetchval(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", person
+    )
+    return locked
+
+
+async def lock_known(conn: Any, partner: str, references: Sequence[str]) -> None:
+    """Lock the applications that a partner means by these references, or by their cards, in the
+    order in which everybody else locks several."""
+    await conn.execute(
+        "SELECT FROM application WHERE application_id IN ("
+        " SELECT application_id FROM application"
+        " WHERE partner = $1 AND partner_reference = ANY ($2::text[])"
+        " UNION SELECT application_id FROM application WHERE card_id = ANY ($2::text[])"
+        ") ORDER BY application_id FOR UPDATE",
+        partner,
+        references,
+    )
+
+
 async def standing_of(conn: Any, app: Application, product: Product, today: date) -> Standing:
     """What other applications of the person say. Lock the person first where it decides. A decline
     that the application takes up again (异议, 复议) does not make it wait."""

@@ -66,8 +66,9 @@ class ConcurrentApply(MessagingError):
 
 # SQLSTATE classes that say nothing about the event at hand: connection (08), transaction
 # rollback such as deadlock (40), a schema that does not fit the build (42), resources (53),
-# limits (54), object state such as lock timeout (55), operator intervention (57), system (58).
-INFRASTRUCTURE_CLASSES = frozenset({"08", "25", "40", "42", "53", "54", "55", "57", "58", "XX"})
+# object state such as lock timeout (55), operator intervention (57), system (58). Not 54: a limit
+# of the program, such as the length of an index entry, is passed by a value and never by time.
+INFRASTRUCTURE_CLASSES = frozenset({"08", "25", "40", "42", "53", "55", "57", "58", "XX"})
 
 
 def is_infrastructure(error: BaseException) -> bool:
@@ -92,6 +93,12 @@ def one_line(error: BaseException) -> str:
 
     pydantic's own text repeats the input, so only its locations and codes are kept.
     """
+    # whatever the text repeats, a table must be able to hold it
+    line = _line(error).encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+    return line[:500]
+
+
+def _line(error: BaseException) -> str:
     errors = getattr(error, "errors", None)
     if callable(errors) and type(error).__module__.startswith("pydantic"):
         found = [
@@ -100,4 +107,4 @@ def one_line(error: BaseException) -> str:
         ]
         return f"{type(error).__name__}: " + "; ".join(found[:5])
     text = str(error).splitlines()[0] if str(error) else ""
-    return f"{type(error).__name__}: {text}"[:500]
+    return f"{type(error).__name__}: {text}"

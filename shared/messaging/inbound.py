@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -55,8 +56,8 @@ class InboundProblem:
     """Why a partner's event is refused: fields and codes, never values.
 
     event_id, type, key: as far as they could be read. codes: `(field, code)` pairs; the kernel's
-    own are UNREADABLE, WRONG_SOURCE, SAME_ID_OTHER_BODY, the envelope's (`not-utf-8`, ...) and
-    pydantic's error types.
+    own are UNREADABLE, KEY_UNREADABLE, WRONG_SOURCE, SAME_ID_OTHER_BODY, MORE_PROBLEMS, the
+    envelope's (`not-utf-8`, ...) and pydantic's error types.
     """
 
     partner: str
@@ -74,7 +75,9 @@ class Inbound:
     name: Kafka group id. handle: async, gets the connection of the open transaction (a savepoint
     of its own per event), the event and business now; loads and saves state itself through its
     stores and returns effects. reject: turns a problem into the answering fact.
-    Effects without a subject take the event's key.
+    lock: locks, in sorted order, whatever `handle` will load for these keys; called once a poll.
+    Without it two polls, or a poll and a consumer, that load the same in another order wait for
+    each other. Effects without a subject take the event's key.
     """
 
     name: str
@@ -82,8 +85,13 @@ class Inbound:
     partner: str
     handle: Callable[[Connection, InboundEvent, datetime], Awaitable[Iterable[Effect]]]
     reject: Callable[[InboundProblem, datetime], Iterable[Effect]]
+    lock: Callable[[Connection, Sequence[str]], Awaitable[None]]
     max_records: int = 200
 
+
+_MOST = 100  # problems in one answer
+_FIELD = 200  # characters of a field's name in it
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 _KNOWN = """
 SELECT event_id, digest, answers FROM messaging.inbound_event
@@ -104,6 +112,36 @@ _BLOCKED = """
 SELECT subject FROM messaging.blocked_key
 WHERE consumer = $1 AND topic = $2 AND subject = ANY ($3::text[]) ORDER BY subject FOR UPDATE
 """
+
+
+def _key(event: Arrived) -> str:
+    return event.subject or (event.envelope.subject if event.envelope else "")
+
+
+def _is_text(data: Any) -> bool:
+    """False if some text in a JSON document is none that can be stored: JSON may escape lone
+    surrogates and NUL. Without recursion, because a partner chooses the depth."""
+    waiting = [data]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            if _UNSTORABLE.search(one):
+                return False
+        elif isinstance(one, dict):
+            waiting += one.keys()
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return True
+
+
+def _sayable(codes: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Problems as they fit into an answer: fields that a partner invented may have any name, and
+    there may be any number of them."""
+    said = [(_UNSTORABLE.sub("?", field)[:_FIELD], code[:_FIELD]) for field, code in codes[:_MOST]]
+    if len(codes) > _MOST:
+        said.append(("body", "MORE_PROBLEMS"))
+    return tuple(said)
 
 
 class Gate:
@@ -130,10 +168,15 @@ class Gate:
         self, conn: Connection, events: Sequence[Arrived], now: datetime, killer: int | None = None
     ) -> None:
         """Answer every event; park (and block its key) only where our own code fails."""
+        for event in events:
+            if event.envelope is not None:
+                # parked events are told apart by their numbers, and a partner's tell nothing
+                event.envelope = replace(event.envelope, sequence=None)
         subjects = sorted({event.subject for event in events})
         blocked = {
             row["subject"] for row in await conn.fetch(_BLOCKED, self.name, self.topic, subjects)
         }
+        await self.inbound.lock(conn, sorted({key for e in events if (key := _key(e))}))
         for event in events:
             if event.subject in blocked:
                 await park(conn, self.name, [Parked(event, "", "")])
@@ -172,6 +215,9 @@ class Gate:
         if event.envelope.source != f"/partners/{self.inbound.partner}":
             await self._reject(conn, event, now, (("source", "WRONG_SOURCE"),), event.event_id)
             return
+        if event.renamed:
+            await self._reject(conn, event, now, (("key", "KEY_UNREADABLE"),), event.event_id)
+            return
         try:
             received = self._received(event, digest)
             async with conn.transaction():
@@ -193,14 +239,14 @@ class Gate:
             data = json.loads(event.body)
         except (ValueError, RecursionError):
             raise Rejected(("body", "UNREADABLE")) from None
-        if not isinstance(data, dict):
+        if not isinstance(data, dict) or (b"\\u" in event.body and not _is_text(data)):
             raise Rejected(("body", "UNREADABLE"))
         return InboundEvent(
             partner=self.inbound.partner,
             id=envelope.id,
             type=envelope.type,
             source=envelope.source,
-            key=event.subject or envelope.subject,
+            key=_key(event),
             time=envelope.time,
             correlation_id=envelope.correlation_id or envelope.id,
             traceparent=envelope.traceparent,
@@ -225,8 +271,8 @@ class Gate:
             partner=self.inbound.partner,
             event_id=envelope.id if envelope else None,
             type=envelope.type if envelope else None,
-            key=event.subject or None,
-            codes=codes,
+            key=_key(event) or None,
+            codes=_sayable(codes),
             correlation_id=(envelope and (envelope.correlation_id or envelope.id)) or new_id(),
         )
         await self._write(conn, event, self.inbound.reject(problem, now), now, remembered)
@@ -243,10 +289,10 @@ class Gate:
             event.envelope.id if event.envelope else None,
             (event.envelope.correlation_id or event.envelope.id) if event.envelope else None,
             event.envelope.traceparent if event.envelope else None,
-            event.envelope.origin if event.envelope else "live",
-            f"partner:{self.inbound.partner}",
+            # live, whatever the partner says: `imported` silences all messages and alarms
+            actor=f"partner:{self.inbound.partner}",
         )
-        subject = event.subject or f"{self.inbound.partner}:unreadable"
+        subject = _key(event) or f"{self.inbound.partner}:unreadable"
         wanted = [Wanted(effect, subject, cause) for effect in effects]
         written = await self._outbox.write(conn, wanted, now)
         outbound = f"banka.outbound.{self.inbound.partner}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import hashlib
 import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,7 +20,7 @@ from typing import Any, Protocol
 import structlog
 from asyncpg import Record
 
-from shared.events.envelope import Envelope, EnvelopeError, decode
+from shared.events.envelope import Envelope, EnvelopeError, decode, is_attribute
 from shared.messaging import metrics
 from shared.messaging.effects import Connection
 from shared.messaging.errors import Permanent, is_infrastructure, one_line
@@ -28,6 +30,7 @@ log = structlog.get_logger(__name__)
 RETRY_SECONDS = 0.5  # before the second attempt; doubled each time, with jitter
 RETRY_MAX_SECONDS = 60.0
 COPY_SECONDS = 10.0  # for one copy to the dead-letter topic
+_HEX_KEY = 100  # bytes of an odd key that are shown; a longer one goes by its digest
 STARTS = 3  # a record that was begun so often without an end kills the process: park it
 
 
@@ -40,8 +43,9 @@ def backoff(attempts: int, first: float = RETRY_SECONDS, most: float = RETRY_MAX
 class Arrived:
     """A record as it came, and what could be read of it.
 
-    subject: the Kafka key as text, because order is kept by key. envelope: None where `problem`
-    says why not. body: the payload's bytes.
+    subject: the Kafka key as text, because order is kept by key; a name for it where the key is
+    nothing that a subject may be. envelope: None where `problem` says why not. body: the payload's
+    bytes.
     """
 
     topic: str
@@ -55,6 +59,11 @@ class Arrived:
     envelope: Envelope | None = None
     body: bytes = b""
     problem: str = ""
+
+    @property
+    def renamed(self) -> bool:
+        """True if the key is nothing that a subject may be, and goes by another name."""
+        return self.subject.encode() != (self.key or b"")
 
     @property
     def source(self) -> str:
@@ -92,16 +101,24 @@ def arrived(record: Any) -> Arrived:
 
 
 def _read(item: Arrived) -> None:
-    key = item.key or b""
-    try:
-        # PostgreSQL's text holds no NUL; such a key is unreadable but must still be one key
-        item.subject = key.decode() if b"\x00" not in key else "hex:" + key.hex()
-    except UnicodeDecodeError:
-        item.subject = "hex:" + key.hex()
+    item.subject = _subject(item.key or b"")
     try:
         item.envelope, item.body = decode(item.headers, item.value)
     except EnvelopeError as error:
         item.problem = str(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, a record must not stop its topic
+        item.problem = f"unreadable at record: {type(error).__name__}"
+
+
+def _subject(key: bytes) -> str:
+    """The key as a subject that can be stored and sent; one that cannot must still be one key."""
+    with contextlib.suppress(UnicodeDecodeError):
+        text = key.decode()
+        if not text or is_attribute(text):
+            return text
+    return (
+        f"hex:{key.hex()}" if len(key) <= _HEX_KEY else f"sha256:{hashlib.sha256(key).hexdigest()}"
+    )
 
 
 def thaw(row: Record) -> Arrived:

@@ -147,11 +147,18 @@ class World:
             instance=self.instance,
         )
 
-    def topic(self, name: str, partitions: int = PARTITIONS, *, full: str | None = None) -> str:
+    def topic(
+        self,
+        name: str,
+        partitions: int = PARTITIONS,
+        *,
+        full: str | None = None,
+        config: dict[str, str] | None = None,
+    ) -> str:
         """A topic of this test's own."""
         full = full or f"banka.{self.tag}.{name}"
         admin = AdminClient(self.stack.kafka_admin())
-        admin.create_topics([NewTopic(full, partitions, 1)])[full].result(20)
+        admin.create_topics([NewTopic(full, partitions, 1, config=config or {})])[full].result(20)
         self.made[full] = partitions
         return full
 

@@ -3,114 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Any, ClassVar
 
 import pytest
-from pydantic import BaseModel
 
-from shared.events.envelope import Envelope, encode
-from shared.messaging import Connection, Effect, Fact, Inbound, InboundEvent, InboundProblem
-from shared.messaging.errors import Rejected
-from tests.integration.messaging.ledger import LedgerStore, World, until
+from tests.integration.messaging.desk import TYPE, Desk
 
 pytestmark = pytest.mark.timeout(120)
-TYPE = "banka.partner-note.sent.v1"
-
-
-class Wanted(BaseModel):
-    model_config = {"hide_input_in_errors": True}
-
-    number: int
-
-
-class Answered(BaseModel):
-    type: ClassVar[str] = "banka.inbound.answered.v1"
-    topic: ClassVar[str] = "banka.outbound.<partner>"
-
-    accepted: bool
-    codes: list[list[str]] = []
-
-
-class Desk:
-    """The gate of one partner in the test's own topics."""
-
-    def __init__(self, world: World, inbound: str, outbound: str) -> None:
-        self.world, self.inbound, self.outbound = world, inbound, outbound
-        self.broken = False
-        self.store = LedgerStore()
-
-    def declaration(self) -> Inbound:
-        return Inbound(
-            name=f"g.{self.world.tag}",
-            topic=self.inbound,
-            partner=self.partner,
-            handle=self.handle,
-            reject=self.reject,
-        )
-
-    @property
-    def partner(self) -> str:
-        return f"p{self.world.tag}"
-
-    async def handle(
-        self, conn: Connection, event: InboundEvent, now: datetime
-    ) -> Iterable[Effect]:
-        wanted = Wanted.model_validate(event.data)
-        state = (await self.store.load(conn, [event.key]))[event.key]
-        state.entries.append(wanted.number)
-        await self.store.save(conn, [state])
-        if wanted.number == 13:
-            raise Rejected(("number", "UNLUCKY"))
-        if wanted.number == 99 and self.broken:
-            raise RuntimeError("a bug of ours")
-        return [Fact(Answered(accepted=True), topic=self.outbound)]
-
-    def reject(self, problem: InboundProblem, now: datetime) -> Iterable[Effect]:
-        codes = [list(code) for code in problem.codes]
-        return [Fact(Answered(accepted=False, codes=codes), topic=self.outbound)]
-
-    async def send(
-        self, key: str, body: Any, event_id: str = "", source: str | None = None
-    ) -> None:
-        envelope = Envelope(
-            event_id or f"id-{key}-{body}",
-            TYPE,
-            source or f"/partners/{self.partner}",
-            key,
-            datetime.now(UTC),
-        )
-        value = body if isinstance(body, bytes) else json.dumps(body).encode()
-        await self.world.send_raw(self.inbound, key.encode(), value, encode(envelope))
-
-    async def answers(self, key: str) -> list[Any]:
-        return [
-            json.loads(record.value)
-            for record in await self.world.read(self.outbound)
-            if record.key == key.encode()
-        ]
-
-    async def wait_for(self, key: str, accepted: list[bool]) -> list[Any]:
-        async def there() -> Any:
-            answers = await self.answers(key)
-            return [a["accepted"] for a in answers] == accepted and answers
-
-        answers: list[Any] = await until(there)
-        return answers
-
-
-@pytest.fixture
-async def desk(world: World) -> Desk:
-    partner = f"p{world.tag}"
-    desk = Desk(
-        world,
-        world.topic("", full=f"banka.inbound.{partner}"),
-        world.topic("", full=f"banka.outbound.{partner}"),
-    )
-    database = await world.database()
-    await world.service(database, inbound=[desk.declaration()]).start()
-    return desk
 
 
 async def test_an_event_is_handled_and_answered(desk: Desk) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from asyncpg import exceptions as pg
 from pydantic import BaseModel
 
+from shared.events.envelope import STRUCTURED_TYPE
 from shared.messaging.errors import (
     ConcurrentApply,
     Permanent,
@@ -52,6 +55,7 @@ def test_the_machinery_s_errors_count_no_attempt(error: Exception) -> None:
         pg.UniqueViolationError(),
         pg.CheckViolationError(),
         pg.NumericValueOutOfRangeError(),
+        pg.ProgramLimitExceededError(),
     ],
 )
 def test_an_event_s_own_errors_are_not_the_machinery_s(error: Exception) -> None:
@@ -95,6 +99,8 @@ def test_one_line_of_an_error_holds_no_values() -> None:
         _Form.model_validate({"name": "Li Lei", "age": "Li Lei"})
     assert one_line(caught.value) == "ValidationError: age: int_parsing"
     assert one_line(ValueError("first\nsecond")) == "ValueError: first"
+    assert one_line(ValueError("a\x00\ud800号")) == "ValueError: a\\x00\\ud800号"
+    assert len(one_line(ValueError("号" * 9000))) == 500
     assert one_line(Rejected(("mobile", "FORMAT"))) == "Rejected: mobile: FORMAT"
 
 
@@ -117,6 +123,18 @@ class _Record:
         (b"\xff", b"{}", (("ce_id", None),), "hex:ff"),
         (b"a\x00b", b"", (("ce_id", b"\xff\xfe"),), "hex:610062"),
         (b"k", b"{", (("x", b"\xff"),), "k"),
+        (b"a\x85b", b"{", (), "hex:618562"),
+        ("a\x85b".encode(), b"{", (), "hex:61c28562"),
+        (b"k" * 1024, b"{", (), "k" * 1024),
+        (b"k" * 1025, b"{", (), "sha256:" + hashlib.sha256(b"k" * 1025).hexdigest()),
+        (
+            "号".encode() * 342,
+            b"{",
+            (),
+            "sha256:" + hashlib.sha256("号".encode() * 342).hexdigest(),
+        ),
+        (b"\xff" * 101, b"{", (), "sha256:" + hashlib.sha256(b"\xff" * 101).hexdigest()),
+        (b"k", b'{"data":{"a":"\\ud800"}}', (("content-type", STRUCTURED_TYPE.encode()),), "k"),
     ],
 )
 def test_no_record_is_too_odd_to_be_read(

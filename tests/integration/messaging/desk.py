@@ -1,0 +1,108 @@
+"""A partner's gate that writes down what it is told, for the tests of the kernel."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+
+from shared.events.envelope import Envelope, encode
+from shared.messaging import Connection, Effect, Fact, Inbound, InboundEvent, InboundProblem
+from shared.messaging.errors import Rejected
+from tests.integration.messaging.ledger import LedgerStore, World, until
+
+TYPE = "banka.partner-note.sent.v1"
+
+
+class Wanted(BaseModel):
+    model_config = {"extra": "forbid", "hide_input_in_errors": True}
+
+    number: int
+
+
+class Answered(BaseModel):
+    type: ClassVar[str] = "banka.inbound.answered.v1"
+    topic: ClassVar[str] = "banka.outbound.<partner>"
+
+    accepted: bool
+    codes: list[list[str]] = []
+    event_id: str | None = None
+
+
+class Desk:
+    """The gate of one partner in the test's own topics."""
+
+    def __init__(self, world: World, inbound: str, outbound: str) -> None:
+        self.world, self.inbound, self.outbound = world, inbound, outbound
+        self.now = datetime.now(UTC)
+        self.broken = False
+        self.complaint = ""
+        self.store = LedgerStore()
+
+    def declaration(self) -> Inbound:
+        return Inbound(
+            name=f"g.{self.world.tag}",
+            topic=self.inbound,
+            partner=self.partner,
+            handle=self.handle,
+            reject=self.reject,
+            lock=self.lock,
+        )
+
+    @property
+    def partner(self) -> str:
+        return f"p{self.world.tag}"
+
+    async def lock(self, conn: Connection, keys: Sequence[str]) -> None:
+        await self.store.load(conn, keys)
+
+    async def handle(
+        self, conn: Connection, event: InboundEvent, now: datetime
+    ) -> Iterable[Effect]:
+        wanted = Wanted.model_validate(event.data)
+        state = (await self.store.load(conn, [event.key]))[event.key]
+        state.entries.append(wanted.number)
+        await self.store.save(conn, [state])
+        if wanted.number == 13:
+            raise Rejected(("number", "UNLUCKY"))
+        if self.complaint and wanted.number == 98:
+            raise ValueError(self.complaint)
+        if wanted.number == 99 and self.broken:
+            raise RuntimeError("a bug of ours")
+        return [Fact(Answered(accepted=True, event_id=event.id), topic=self.outbound)]
+
+    def reject(self, problem: InboundProblem, now: datetime) -> Iterable[Effect]:
+        codes = [list(code) for code in problem.codes]
+        answer = Answered(accepted=False, codes=codes, event_id=problem.event_id)
+        return [Fact(answer, topic=self.outbound)]
+
+    async def send(
+        self, key: str, body: Any, event_id: str = "", source: str | None = None
+    ) -> None:
+        envelope = Envelope(
+            event_id or f"id-{key}-{body}",
+            TYPE,
+            source or f"/partners/{self.partner}",
+            key,
+            datetime.now(UTC),
+        )
+        value = body if isinstance(body, bytes) else json.dumps(body).encode()
+        await self.world.send_raw(self.inbound, key.encode(), value, encode(envelope))
+
+    async def answers(self, key: str) -> list[Any]:
+        return [
+            json.loads(record.value)
+            for record in await self.world.read(self.outbound)
+            if record.key == key.encode()
+        ]
+
+    async def wait_for(self, key: str, accepted: list[bool]) -> list[Any]:
+        async def there() -> Any:
+            answers = await self.answers(key)
+            return [a["accepted"] for a in answers] == accepted and answers
+
+        answers: list[Any] = await until(there)
+        return answers
