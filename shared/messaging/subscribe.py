@@ -35,6 +35,7 @@ from shared.messaging.broker import Cluster, fetch_cluster
 from shared.messaging.effects import Connection
 from shared.messaging.errors import Halted, OlderDatabase, is_infrastructure, one_line
 from shared.messaging.parking import STARTS, Arrived, arrived, backoff
+from shared.messaging.records import read_all
 
 if TYPE_CHECKING:
     from shared.clock import Clock
@@ -89,6 +90,7 @@ def build_broker(settings: Settings, service: str) -> KafkaBroker:
             username=settings.kafka_user, password=settings.kafka_password(), use_ssl=False
         )
     _quieten()
+    read_all()
     return KafkaBroker(
         settings.required("kafka_bootstrap").split(","),
         security=security,
