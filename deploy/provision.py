@@ -1,6 +1,7 @@
 """Makes on a broker and a database server what the catalogue says: topics, users, databases.
 
-May be run again at any time; it adds what is missing and takes nothing away. A right is given to
+May be run again at any time; it adds what is missing, sets topics to what they are to be, and takes
+nothing away. A right is given to
 one user for one topic or group and for what they do with it, never more: nobody but the
 administrator may make a topic.
 """
@@ -19,6 +20,9 @@ from confluent_kafka.admin import (
     AclOperation,
     AclPermissionType,
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
     NewTopic,
     ResourcePatternType,
     ResourceType,
@@ -70,7 +74,7 @@ def rights(partitions: int = catalog.PARTITIONS) -> Iterator[Right]:
 
 
 async def provision(stack: Stack) -> list[str]:
-    """Make everything; returns one line for each thing that was missing.
+    """Make everything; returns one line for each thing that was missing or otherwise.
 
     Raises KafkaException or asyncpg.PostgresError where a server refuses.
     """
@@ -84,22 +88,58 @@ async def provision(stack: Stack) -> list[str]:
 
 def _topics(admin: Any, partitions: int) -> list[str]:
     existing = admin.list_topics(timeout=_TIMEOUT).topics
+    wanted = catalog.deployed_topics(partitions)
     missing = [
         NewTopic(
             topic.name,
             num_partitions=topic.partitions,
             replication_factor=-1,  # the broker's default: 1 alone, 3 in a cluster
-            config={
-                "retention.ms": str(topic.retention_ms),
-                "max.message.bytes": str(_MAX_MESSAGE_BYTES),
-            },
+            config=topic_settings(topic),
         )
-        for topic in catalog.deployed_topics(partitions)
+        for topic in wanted
         if topic.name not in existing
     ]
     if missing:
         _settle(admin.create_topics(missing, operation_timeout=_TIMEOUT).values())
-    return [f"topic {topic.topic}" for topic in missing]
+    changed = _alter_topics(admin, [topic for topic in wanted if topic.name in existing])
+    return [f"topic {topic.topic}" for topic in missing] + changed
+
+
+def topic_settings(topic: catalog.DeployedTopic) -> dict[str, str]:
+    """What a topic is set to, by Kafka's names."""
+    return {
+        "retention.ms": str(topic.retention_ms),
+        "max.message.bytes": str(_MAX_MESSAGE_BYTES),
+        # a partner's producer may compress as it likes: the broker unpacks it, so that no service
+        # needs a codec, and nothing unpacks to more than a message may have
+        "compression.type": "uncompressed",
+    }
+
+
+def _alter_topics(admin: Any, topics: list[catalog.DeployedTopic]) -> list[str]:
+    """Set what an earlier version made otherwise; one line for each setting that was changed."""
+    lines, changes = [], []
+    resources = {ConfigResource(ResourceType.TOPIC, topic.name): topic for topic in topics}
+    found = admin.describe_configs(list(resources), request_timeout=_TIMEOUT) if topics else {}
+    for resource, answer in found.items():
+        topic, settings = resources[resource], answer.result(_TIMEOUT)
+        different = {
+            name: value
+            for name, value in topic_settings(topic).items()
+            if settings[name].value != value
+        }
+        if different:
+            entries = [
+                ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+                for name, value in different.items()
+            ]
+            changes.append(
+                ConfigResource(ResourceType.TOPIC, topic.name, incremental_configs=entries)
+            )
+            lines += [f"topic {topic.name}: {name} {value}" for name, value in different.items()]
+    if changes:
+        _settle(admin.incremental_alter_configs(changes, request_timeout=_TIMEOUT).values())
+    return lines
 
 
 def _users(admin: Any, stack: Stack) -> list[str]:

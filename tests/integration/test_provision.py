@@ -13,7 +13,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 from confluent_kafka import Consumer, KafkaError
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from deploy import local
 from deploy.provision import provision
@@ -49,6 +55,29 @@ async def test_everything_is_made_once(office: local.Stack) -> None:
     topics = AdminClient({**office.kafka_admin()}).list_topics(timeout=20).topics
     for topic in catalog.deployed_topics(office.partitions):
         assert len(topics[topic.name].partitions) == topic.partitions
+
+
+async def test_topics_of_an_earlier_version_are_set_anew(office: local.Stack) -> None:
+    await provision(office)
+    admin = AdminClient({**office.kafka_admin()})
+    topic = ConfigResource(ResourceType.TOPIC, "banka.inbound.mobile-app")
+    for name, value in (("compression.type", "producer"), ("max.message.bytes", "1048588")):
+        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        topic.incremental_configs = [entry]
+        admin.incremental_alter_configs([topic])[topic].result(20)
+
+    async def altered() -> bool:
+        settings = admin.describe_configs([topic])[topic].result(20)
+        return bool(settings["max.message.bytes"].value == "1048588")
+
+    await eventually(altered)
+    assert await provision(office) == [
+        "topic banka.inbound.mobile-app: max.message.bytes 8388608",
+        "topic banka.inbound.mobile-app: compression.type uncompressed",
+    ]
+    assert await provision(office) == []
+    settings = admin.describe_configs([topic])[topic].result(20)
+    assert settings["compression.type"].value == "uncompressed"
 
 
 @pytest.mark.parametrize(
