@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka.partitioner import murmur2
 from opentelemetry import trace
 
-from shared.events.envelope import rfc3339
+from shared.events.envelope import is_attribute, rfc3339
 from shared.identifiers import new_id
 from shared.messaging.broker import TopicIdentity
 from shared.messaging.effects import Call, ClearDeadline, Connection, Deadline, Effect, Fact
@@ -173,6 +173,10 @@ class Outbox:
             if known is None:
                 raise Permanent(f"no topic {topic} on the broker for {fact.data.type}")
             subject = fact.subject or item.subject
+            chain = (item.cause.event_id, item.cause.correlation_id, item.cause.traceparent)
+            if not all(is_attribute(text) for text in (subject, *filter(None, chain))):
+                # once committed it could never be published
+                raise Permanent(f"no record can carry the subject or the cause of {fact.data.type}")
             body = fact.data.model_dump_json().encode()
             if len(body) > MAX_BODY:
                 raise Permanent(f"{fact.data.type} has {len(body)} bytes; at most {MAX_BODY}")

@@ -37,19 +37,24 @@ ROUND = 2000  # rows read at once
 BATCH_BYTES = 900_000  # below the broker's default limit of 1 MiB per request and partition
 POLL_SECONDS = 0.05  # for rows that another process wrote; our own wake us at once
 TAKE_SECONDS = 2.0  # how often shards without a holder are tried
+HELD_SECONDS = 30.0  # how often facts that could not be made into records are tried again
 TAIL = 2000  # records per partition, and log entries, that are compared on taking a shard
 _LOCK_CLASS = 0x62616E6B  # "bank"; the second key is the shard
 
 _READ = """
 SELECT l.position, l.topic, l.part, l.subject, l.sequence, l.id, l.type, l.attributes, l.body,
        l.recorded_at
-FROM (SELECT position FROM messaging.outbox WHERE part % $1 = ANY ($2::int[])
+FROM (SELECT position FROM messaging.outbox
+      WHERE part % $1 = ANY ($2::int[]) AND position <> ALL ($4::bigint[])
       ORDER BY position LIMIT $3) o
 JOIN messaging.event_log l USING (position) ORDER BY l.position
 """
 
 
-def message(row: Record, source: str) -> tuple[bytes, list[tuple[str, bytes]], bytes, int]:
+Message = tuple[bytes, list[tuple[str, bytes]], bytes, int]
+
+
+def message(row: Record, source: str) -> Message:
     """A log entry as it stands on Kafka: key, headers, value, timestamp in ms. Always the same."""
     attributes: dict[str, Any] = json.loads(row["attributes"])
     recorded: datetime = row["recorded_at"]
@@ -96,6 +101,9 @@ class Relay:
         self._conn: Any = None
         self._producer: Any = None
         self._held: set[int] = set()
+        self._stuck: dict[tuple[str, str], str] = {}  # {(topic, subject): why it is held back}
+        self._held_back: set[int] = set()  # positions of stuck subjects, left out of the rounds
+        self._released = time.monotonic()
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -177,9 +185,11 @@ class Relay:
                 await self._take_free_shards()
                 tried = time.monotonic()
             self._wake.clear()
+            if self._stuck and time.monotonic() - self._released > HELD_SECONDS:
+                self._release()
             sent = await self._round()
             self.last_round = time.monotonic()
-            self.state = ""
+            self.state = self._stuck_state()
             if sent == 0:
                 if self._stopping:
                     return
@@ -192,6 +202,7 @@ class Relay:
     async def _discard(self) -> None:
         """Drop connection (and with it every lock) and producer; the table knows the rest."""
         self._held.clear()
+        self._release()
         producer, self._producer = self._producer, None
         conn, self._conn = self._conn, None
         if producer is not None:
@@ -218,37 +229,75 @@ class Relay:
         if not self._held:
             return 0
         begun = time.monotonic()
-        rows = await self._conn.fetch(_READ, SHARDS, list(self._held), ROUND)
-        if not rows:
-            return 0
-        waiting: dict[tuple[str, int], list[Record]] = defaultdict(list)
+        rows = await self._conn.fetch(_READ, SHARDS, list(self._held), ROUND, list(self._held_back))
+        waiting: dict[tuple[str, int], list[tuple[int, Message]]] = defaultdict(list)
         for row in rows:
-            waiting[row["topic"], row["part"]].append(row)
+            # before anything is sent: what was sent and not yet deleted would be sent again
+            record = self._record(row)
+            if record is not None:
+                waiting[row["topic"], row["part"]].append((row["position"], record))
+        count = sum(map(len, waiting.values()))
         failure: BaseException | None = None
         while waiting and failure is None:
-            sent: list[list[Record]] = []
+            sent: list[tuple[str, list[int]]] = []
             futures: list[asyncio.Future[Any]] = []
             for (topic, part), queue in list(waiting.items()):
-                batch, fitting = self._build(queue)
-                futures.append(await self._producer.send_batch(batch, topic, partition=part))
-                sent.append(queue[:fitting])
+                batch, fitting = self._build([record for _, record in queue])
+                try:
+                    futures.append(await self._producer.send_batch(batch, topic, partition=part))
+                except Exception as error:  # noqa: BLE001 - raised below, when the others are known
+                    failure = error
+                    break
+                sent.append((topic, [position for position, _ in queue[:fitting]]))
                 if fitting == len(queue):
                     del waiting[topic, part]
                 else:
                     waiting[topic, part] = queue[fitting:]
             results = await asyncio.gather(*futures, return_exceptions=True)
             done: list[int] = []
-            for batch_rows, result in zip(sent, results, strict=True):
+            for (topic, positions), result in zip(sent, results, strict=True):
                 if isinstance(result, BaseException):
                     failure = result
                 else:
-                    done += [row["position"] for row in batch_rows]
-                    metrics.RELAYED.labels(batch_rows[0]["topic"]).inc(len(batch_rows))
+                    done += positions
+                    metrics.RELAYED.labels(topic).inc(len(positions))
             await self._delete(done)
         if failure is not None:
             raise failure
-        metrics.RELAY_SECONDS.observe(time.monotonic() - begun)
-        return len(rows)
+        if count:
+            metrics.RELAY_SECONDS.observe(time.monotonic() - begun)
+        return count
+
+    def _record(self, row: Record) -> Message | None:
+        """The row as a record; None if it cannot be made into one, or waits behind such a row of
+        its subject. Those stay in the outbox, out of everybody's way, and are said in the state."""
+        place = (row["topic"], row["subject"])
+        if place not in self._stuck:
+            try:
+                return message(row, self._source)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others must flow
+                self._stuck[place] = f"position {row['position']}: {one_line(error)}"
+                log.critical(
+                    "fact cannot be published", topic=row["topic"], event_id=str(row["id"]),
+                    position=row["position"], error=one_line(error),
+                )  # fmt: skip
+        self._held_back.add(row["position"])
+        return None
+
+    def _release(self) -> None:
+        """Try again what was held back: somebody may have mended it."""
+        self._stuck.clear()
+        self._held_back.clear()
+        self._released = time.monotonic()
+
+    def _stuck_state(self) -> str:
+        if not self._stuck:
+            return ""
+        (topic, _), why = next(iter(self._stuck.items()))
+        return (
+            f"{len(self._stuck)} subjects cannot be published, {len(self._held_back)} facts wait;"
+            f" the first on {topic}, {why}"
+        )
 
     async def _delete(self, positions: list[int]) -> None:
         """Only now may the rows go: the broker has them."""
@@ -256,12 +305,11 @@ class Relay:
             "DELETE FROM messaging.outbox WHERE position = ANY ($1::bigint[])", positions
         )
 
-    def _build(self, queue: Sequence[Record]) -> tuple[Any, int]:
-        """A batch of as many rows as fit, from the front, and how many those are."""
+    def _build(self, queue: Sequence[Message]) -> tuple[Any, int]:
+        """A batch of as many records as fit, from the front, and how many those are."""
         batch = self._producer.create_batch()
         size = 0
-        for count, row in enumerate(queue):
-            key, headers, value, stamp = message(row, self._source)
+        for count, (key, headers, value, stamp) in enumerate(queue):
             size += len(key) + len(value) + 400
             if count and size > BATCH_BYTES:
                 return batch, count
