@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from services.intake import store
 from shared.events import review
 from shared.identifiers import new_id
 from shared.privacy.jwe import encrypt
@@ -212,7 +214,18 @@ async def test_a_wrong_event_is_answered_with_all_its_problems(office: Office) -
     assert NAME not in str(answer)
 
 
-@pytest.mark.parametrize("body", [b"not json", b"[1, 2]", b'{"reference": 5}', b"\xff\xfe\x00"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"not json",
+        b"[1, 2]",
+        b'{"reference": 5}',
+        b"\xff\xfe\x00",
+        rb'{"reference": "\ud800"}',
+        rb'{"\udfff": 1}',
+        rb'{"branch": "\u0000"}',
+    ],
+)
 async def test_a_broken_event_is_answered_and_stops_nobody(office: Office, body: bytes) -> None:
     customer = await app_customer(office)
     answer = await send(office, customer, "application.submitted", body)
@@ -267,6 +280,19 @@ async def test_a_supplementary_card_without_holder_or_consent_waits_for_both(
     assert NAME not in str(corrected)
 
 
+@pytest.mark.parametrize("odd", [{"name": "\ud800"}, {"\ud800": "x"}])
+async def test_personal_data_that_are_no_text_are_answered_too(
+    office: Office, odd: dict[str, str]
+) -> None:
+    customer = await app_customer(office)
+    data = office.app_form(customer, SALARIED_PAPERS)
+    person = {k: v for k, v in customer.form["parties"][0].items() if k != "role"}
+    personal = json.dumps({**person, **odd}).encode()
+    data["parties"][0]["personal"] = encrypt(personal, office.jwks)
+    assert (await send(office, customer, "application.submitted", data))["problems"]
+    assert (await office.service.quiet()).parked == 0
+
+
 async def test_a_partner_speaks_for_itself_only(office: Office) -> None:
     customer = await app_customer(office)
     data = office.app_form(customer)
@@ -291,6 +317,54 @@ async def test_what_no_paper_mends_is_not_kept(office: Office) -> None:
     )
     assert rows == []
     assert await statuses(office, again) == []
+
+
+async def test_who_waits_for_a_person_holds_nobody_up(office: Office) -> None:
+    """A poll that waited for one person while it holds others could wait for itself."""
+    known = await applied(office)
+    again = Customer(known.id_number, form=known.form, reference=f"app-{new_id()}")
+    rows = await office.fetch(
+        "SELECT person FROM application WHERE application_id = $1", known.application_id
+    )
+    async with office.service.pool.acquire() as conn, conn.transaction():
+        await store.lock_person(conn, rows[0]["person"])
+        event_id = await office.partner_says(
+            APP, "application.submitted", again.reference, office.app_form(again, SALARIED_PAPERS)
+        )
+
+        async def put_off() -> bool:
+            return bool(
+                await office.fetch(
+                    "SELECT FROM messaging.blocked_key WHERE subject = $1 AND state = 'retry'",
+                    again.reference,
+                )
+            )
+
+        await eventually(put_off)
+        await applied(office)  # everybody else is served meanwhile
+    answers = await office.answers(APP, event_id)
+    assert [answer["code"] for answer in answers] == ["DUPLICATE_APPLICATION"]
+
+
+async def test_all_applications_that_a_poll_may_touch_are_locked_at_its_beginning(
+    office: Office,
+) -> None:
+    by_reference, by_card, other = [await applied(office) for _ in range(3)]
+    card_id = new_id()
+    async with office.service.pool.acquire() as conn, conn.transaction():
+        await conn.execute(
+            "UPDATE application SET card_id = $2 WHERE application_id = $1",
+            by_card.application_id,
+            card_id,
+        )
+    async with office.service.pool.acquire() as conn, conn.transaction():
+        await store.lock_known(conn, APP, [by_reference.reference, card_id, "nobody's"])
+        free = await office.fetch(
+            "SELECT application_id FROM application WHERE application_id = ANY ($1)"
+            " FOR UPDATE SKIP LOCKED",
+            [one.application_id for one in (by_reference, by_card, other)],
+        )
+    assert [row["application_id"] for row in free] == [other.application_id]
 
 
 async def test_a_declined_application_says_when_to_come_back(office: Office) -> None:

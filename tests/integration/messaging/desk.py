@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from pydantic import BaseModel
 
-from shared.events.envelope import Envelope, encode
+from shared.events.envelope import STRUCTURED_TYPE, Envelope, encode
 from shared.messaging import Connection, Effect, Fact, Inbound, InboundEvent, InboundProblem
 from shared.messaging.errors import Rejected
 from tests.integration.messaging.ledger import LedgerStore, World, until
@@ -106,3 +107,72 @@ class Desk:
 
         answers: list[Any] = await until(there)
         return answers
+
+
+class Name(str):
+    """The name of a header as bytes that no client of repute would send."""
+
+    __slots__ = ("raw",)
+    raw: bytes
+
+    def __new__(cls, raw: bytes) -> Self:
+        name = super().__new__(cls, "x" * len(raw))
+        name.raw = raw
+        return name
+
+    def encode(self, *_: Any) -> bytes:
+        return self.raw
+
+
+Raw = tuple[bytes, bytes, Sequence[tuple[str, bytes | None]]]
+
+
+async def put(
+    desk: Desk, *records: Raw, odd: bool = False, offsets: Sequence[int] | None = None
+) -> None:
+    """Records as one batch into partition 0.
+
+    odd: with bits set that no version uses. offsets: what the records say of their places.
+    """
+    producer = await desk.world.producer()
+    batch = producer.create_batch()
+    builder = _DefaultRecordBatchBuilderPy(2, 0, False, -1, -1, 0, 1 << 20)
+    batch._builder = builder
+    for place, (key, value, headers) in enumerate(records):
+        begin = len(builder._buffer)
+        if offsets is not None:
+            batch._relative_offset = offsets[place]
+        batch.append(timestamp=None, key=key, value=value, headers=headers)
+        if odd:
+            assert len(builder._buffer) - begin < 64 * 128, "two bytes of length"
+            builder._buffer[begin + 2] = 0xFF
+    await (await producer.send_batch(batch, desk.inbound, partition=0))
+
+
+def good(desk: Desk, key: str, number: int = 1, **attributes: Any) -> Raw:
+    envelope = Envelope(
+        **{
+            "id": f"id-{key}-{number}",
+            "type": TYPE,
+            "source": f"/partners/{desk.partner}",
+            "subject": key,
+            "time": desk.now,
+            **attributes,
+        }
+    )
+    return key.encode(), json.dumps({"number": number}).encode(), encode(envelope)
+
+
+def structured(desk: Desk, key: str, **attributes: Any) -> Raw:
+    document = {
+        "specversion": "1.0",
+        "id": f"id-{key}",
+        "type": TYPE,
+        "source": f"/partners/{desk.partner}",
+        "subject": key,
+        "time": "2026-11-02T01:30:00Z",
+        "data": {"number": 1},
+        **attributes,
+    }
+    headers = [("content-type", STRUCTURED_TYPE.encode())]
+    return key.encode(), json.dumps(document).encode(), headers

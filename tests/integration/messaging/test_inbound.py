@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.integration.messaging.desk import TYPE, Desk
+from tests.integration.messaging.desk import TYPE, Desk, good, put
+from tests.integration.messaging.ledger import until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -90,3 +91,30 @@ async def test_a_bug_of_ours_blocks_one_reference_until_it_is_mended(desk: Desk)
     desk.broken = False  # the retry with backoff finds the mended build
     await desk.wait_for("A", [True, True])
     assert (await desk.world.entries(desk.world.databases[0]))["A"] == [99, 2]
+
+
+async def test_a_poll_locks_what_it_knows_in_the_order_of_everybody_else(desk: Desk) -> None:
+    """Whoever holds A and wants B must not meet a poll that holds B and wants A."""
+    database = desk.world.databases[0]
+    for key in "AB":
+        await desk.send(key, {"number": 1})
+        await desk.wait_for(key, [True])
+    other = await desk.world.connect(database)
+    lock = "SELECT FROM ledger WHERE subject = $1 FOR UPDATE"
+
+    async def poll_waits() -> bool:
+        rows = await desk.world.rows(
+            database,
+            "SELECT FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        return bool(rows)
+
+    async with other.transaction():
+        await other.execute(lock, "A")
+        await put(desk, good(desk, "B", 2), good(desk, "A", 2))
+        await until(poll_waits)
+        await other.execute(lock, "B")
+    await other.close()
+    for key in "AB":
+        await desk.wait_for(key, [True, True])
