@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from shared.messaging import metrics
 from tests.integration.messaging.desk import TYPE, Desk, good, put
 from tests.integration.messaging.ledger import until
 
@@ -100,6 +101,7 @@ async def test_a_poll_locks_what_it_knows_in_the_order_of_everybody_else(desk: D
         await desk.send(key, {"number": 1})
         await desk.wait_for(key, [True])
     other = await desk.world.connect(database)
+    rolled_back = metrics.BACKOFF.labels("poll")._value.get()
     lock = "SELECT FROM ledger WHERE subject = $1 FOR UPDATE"
 
     async def poll_waits() -> bool:
@@ -118,3 +120,4 @@ async def test_a_poll_locks_what_it_knows_in_the_order_of_everybody_else(desk: D
     await other.close()
     for key in "AB":
         await desk.wait_for(key, [True, True])
+    assert metrics.BACKOFF.labels("poll")._value.get() == rolled_back
