@@ -161,6 +161,7 @@ class Subscription:
         self.halted = ""
         self.trouble = ""
         self.last_progress = time.monotonic()
+        self._member = False  # the group has given us a share, if only an empty one
         self._assigned: frozenset[int] = frozenset()
         self._busy = asyncio.Lock()
         self._preparing: asyncio.Task[None] | None = None
@@ -202,15 +203,23 @@ class Subscription:
 
     async def assigned(self, parts: frozenset[int]) -> None:
         """Pause what was assigned; it flows once PostgreSQL has said from where."""
+        self._member = True
         self._assigned = parts
         self.positions.clear()
-        if parts:
+        self.refused = ""  # what follows decides anew
+        self.last_progress = time.monotonic()
+        # who has halted stays halted, whatever is handed round: mend and restart
+        if parts and self.halted:
+            self._consumer.pause(*(self._partition(part) for part in parts))
+        elif parts:
             self._consumer.pause(*(self._partition(part) for part in parts))
             self._preparing = asyncio.create_task(self._prepare(parts))
 
     async def revoked(self) -> None:
         """Finish the poll in hand, then let go."""
+        self._member = False
         self._assigned = frozenset()
+        self.last_progress = time.monotonic()
         await self._cancel_preparing()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HANDOVER_SECONDS), self._busy:
@@ -287,7 +296,7 @@ class Subscription:
                 SELECT $1, $2, part, next, $5, $6, false
                 FROM unnest($3::int[], $4::bigint[]) AS p (part, next)
                 ON CONFLICT (consumer, topic, part) DO UPDATE
-                    SET clean = false, next = excluded.next
+                    SET clean = false, next = greatest(consumer_offset.next, excluded.next)
                 """,
                 self.reader.name,
                 self.reader.topic,
@@ -332,6 +341,8 @@ class Subscription:
 
     async def _poll(self, consumer: Any) -> tuple[Any, ...]:
         found = await consumer.getmany(timeout_ms=POLL_MS, max_records=self.reader.max_records)
+        if not found and self._taken_over and self.lag() == 0:
+            self.last_progress = time.monotonic()  # at the end of everything, and still looking
         return tuple(itertools.chain.from_iterable(found.values()))
 
     async def _on_batch(self, records: Sequence[Any]) -> None:
@@ -394,8 +405,12 @@ class Subscription:
             singly += read[:cut]
             events += read[cut:]
             position.singly -= len(read[:cut])
+        lost: set[int] = set()  # moved on by another member: what we hold of them is stale
         for event in singly:
-            await self._apply([event], await self._mark_attempt(event))
+            if event.part not in lost:
+                owned = await self._apply([event], await self._mark_attempt(event))
+                lost |= {event.part} - owned
+        events = [event for event in events if event.part not in lost]
         if events:
             await self._apply(events)
         for part, reason in paused.items():
@@ -434,7 +449,8 @@ class Subscription:
         )
         return event.offset if count is not None and count > STARTS else None
 
-    async def _apply(self, events: Sequence[Arrived], killer: int | None = None) -> None:
+    async def _apply(self, events: Sequence[Arrived], killer: int | None = None) -> set[int]:
+        """Apply in one transaction; returns the partitions that were still ours."""
         begun = time.monotonic()
         ends: dict[int, int] = {}
         for event in events:
@@ -455,9 +471,13 @@ class Subscription:
         self.last_progress = time.monotonic()
         metrics.POLL_SECONDS.labels(self.reader.name).observe(self.last_progress - begun)
         self._wake()
+        return owned
 
     async def _claim(self, conn: Connection, ends: dict[int, int]) -> set[int]:
-        """Move the stored offsets from where we stand to the poll's end, where still ours."""
+        """Move the stored offsets from where we stand to the poll's end, where still ours.
+
+        Never backwards, whatever stale records are handed in.
+        """
         parts = [part for part in sorted(ends) if part in self.positions]
         rows = await conn.fetch(
             """
@@ -465,6 +485,7 @@ class Subscription:
             FROM (SELECT * FROM unnest($3::int[], $4::bigint[], $5::bigint[])
                   AS u (part, from_, to_) ORDER BY part) p
             WHERE o.consumer = $1 AND o.topic = $2 AND o.part = p.part AND o.next = p.from_
+                AND p.to_ > p.from_
             RETURNING o.part
             """,
             self.reader.name,
@@ -521,16 +542,28 @@ class Subscription:
             behind += max((high or 0) - position.next, 0)
         return behind
 
+    @property
+    def _taken_over(self) -> bool:
+        return self._member and self.positions.keys() == self._assigned
+
     def state(self, stuck_after: float = 30.0) -> str:
-        """ "ok", or one line that says what is wrong."""
+        """ "ok", or one line that says what is wrong.
+
+        stuck_after: seconds; progress is a poll that was applied, or an empty one at the end of
+        everything, so that a handler, a take-over or a group that hangs shows.
+        """
         paused = next((p.paused for p in self.positions.values() if p.paused), "")
         wrong = self.refused or self.halted or paused or self.trouble
         if wrong:
             return wrong
         idle = time.monotonic() - self.last_progress
-        if self.lag() > 0 and idle > stuck_after:
-            return f"no progress for {idle:.0f} s with {self.lag()} events waiting"
-        return "ok"
+        if idle <= stuck_after:
+            return "ok"
+        if not self._member:
+            return f"not in its group for {idle:.0f} s"
+        if not self._taken_over:
+            return f"its partitions not taken over for {idle:.0f} s"
+        return f"no progress for {idle:.0f} s with {self.lag()} events waiting"
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -35,6 +37,7 @@ from shared.settings import Environment, Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 PARTITIONS = 4
+LARGEST = 8 * 1024 * 1024  # bytes of a message
 
 
 class Noted(BaseModel):
@@ -103,6 +106,7 @@ class Moods:
         self.echo = echo
         self.mended = False
         self.transient_left = 0
+        self.gone_left = 0
         self.seen: list[tuple[str, int]] = []
 
     def on_noted(self, event: Received[Noted], state: Ledger, now: datetime) -> Iterable[Effect]:
@@ -112,6 +116,9 @@ class Moods:
         if event.data.mood == "flaky" and self.transient_left > 0:
             self.transient_left -= 1
             raise Transient("not now")
+        if event.data.mood == "gone" and self.gone_left > 0:
+            self.gone_left -= 1
+            raise OSError("the machinery's failure, not the event's")
         if event.data.mood == "deadly":
             os._exit(9)
         if event.data.mood == "negative" and not self.mended:
@@ -153,12 +160,14 @@ class World:
         partitions: int = PARTITIONS,
         *,
         full: str | None = None,
+        largest: int = LARGEST,
         config: dict[str, str] | None = None,
     ) -> str:
-        """A topic of this test's own."""
+        """A topic of this test's own, with messages as large as a deployment's topics take."""
         full = full or f"banka.{self.tag}.{name}"
         admin = AdminClient(self.stack.kafka_admin())
-        admin.create_topics([NewTopic(full, partitions, 1, config=config or {})])[full].result(20)
+        settings = {"max.message.bytes": str(largest), **(config or {})}
+        admin.create_topics([NewTopic(full, partitions, 1, config=settings)])[full].result(20)
         self.made[full] = partitions
         return full
 
@@ -202,7 +211,7 @@ class World:
 
     async def producer(self) -> AIOKafkaProducer:
         if self._producer is None:
-            self._producer = AIOKafkaProducer(**connection(self.settings))
+            self._producer = AIOKafkaProducer(**connection(self.settings), max_request_size=LARGEST)
             await self._producer.start()
         return self._producer
 
@@ -284,6 +293,43 @@ class World:
             await conn.execute(query, *values)
         finally:
             await conn.close()
+
+    @asynccontextmanager
+    async def held(self, database: str, table: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+        """Whoever writes the table (or locks its rows) waits in mid-transaction until the block
+        ends; the block itself may, by the connection it is given."""
+        conn = await self.connect(database)
+        try:
+            async with conn.transaction():
+                await conn.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+                yield conn
+        finally:
+            await conn.close()
+
+    async def waiting(self, database: str) -> int:
+        """The server process that waits for what is held, as soon as there is one."""
+
+        async def found() -> Any:
+            return await self.rows(
+                database,
+                "SELECT pid FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            )
+
+        return int((await until(found))[0]["pid"])
+
+    async def banka(self, *words: str, code: int = 0) -> str:
+        """Run the operators' command; returns what it prints and checks its exit code."""
+        ran = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "deploy.cli", *words],
+            env={**os.environ, **self.stack.environment(), "BANKA_KAFKA_USER": "admin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == code, f"{ran.returncode}: {ran.stdout}{ran.stderr}"
+        return ran.stdout + ran.stderr
 
     async def close(self) -> None:
         await asyncio.gather(*(s.stop() for s in self.services), return_exceptions=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import subprocess
 import sys
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import pytest
 from aiokafka.errors import CommitFailedError
 
+from shared.messaging.parking import Arrived
+from shared.messaging.subscribe import Subscription
 from tests.integration.messaging.ledger import Moods, Noted, World, consumer, until
 
 SUBJECTS = 12
@@ -98,25 +99,47 @@ async def test_offsets_that_kafka_never_heard_of_do_not_repeat_effects(world: Wo
     assert min(number for _, number in moods.seen) == 5, "events before the offset came again"
 
 
-async def test_a_killed_process_leaves_neither_a_hole_nor_a_repetition(world: World) -> None:
+@pytest.mark.parametrize("table", ["ledger", "messaging.cursor", "messaging.outbox"])
+async def test_a_killed_process_leaves_neither_a_hole_nor_a_repetition(
+    world: World, table: str
+) -> None:
+    """Killed in mid-transaction: on loading a state, on moving a cursor, on writing a fact or on
+    deleting one that the broker has acknowledged."""
     topic, echo, database = world.topic("notes"), world.topic("echo"), await world.database()
     group = f"g.{world.tag}"
-    sending = asyncio.create_task(_send_all(world, topic))
-    for wait in (1.2, 0.7, 0.9):
+    enough, sent = asyncio.Event(), 0
+
+    async def send_until_enough() -> None:
+        nonlocal sent
+        while not enough.is_set():
+            sent += 1
+            await _send_all(world, topic, first=sent, last=sent)
+
+    sending = asyncio.create_task(send_until_enough())
+    applied = 0
+    for _ in range(2):
         process = _start_process(world, topic, echo, database, group)
-        assert process.stdout is not None
-        await asyncio.to_thread(process.stdout.readline)  # "running"
-        await asyncio.sleep(wait * random.random())
-        process.kill()
-        process.wait()
+
+        async def works(before: int = applied) -> int:
+            now = sum(map(len, (await world.entries(database)).values()))
+            return now if now > before else 0
+
+        applied = await until(works, seconds=40)
+        async with world.held(database, table):
+            await world.waiting(database)
+            process.kill()
+            process.wait()
+    enough.set()
     await sending
+    rows = await world.rows(database, "SELECT 1 FROM messaging.consumer_offset WHERE NOT clean")
+    assert rows, "no kill fell into the work"
     await world.service(database, consumers=[consumer(topic, Moods(echo), group)]).start()
-    await until(lambda: _equals(world, database, _whole()), seconds=40)
+    await until(lambda: _equals(world, database, _whole(sent)), seconds=60)
 
     async def published() -> bool:
-        return await _echoes(world, echo) == _whole()
+        return await _echoes(world, echo) == _whole(sent)
 
-    await until(published)
+    await until(published, seconds=40)
 
 
 def _start_process(
@@ -125,7 +148,7 @@ def _start_process(
     return subprocess.Popen(
         [sys.executable, "-m", "tests.integration.messaging.process", world.stack.name,
          world.tag, topic, echo, database, group],
-        stdout=subprocess.PIPE, env={**os.environ, **world.stack.environment()},
+        stdout=subprocess.DEVNULL, env={**os.environ, **world.stack.environment()},
     )  # fmt: skip
 
 
@@ -196,15 +219,90 @@ async def test_a_statement_that_loses_its_connection_is_tried_again_without_an_a
     await world.service(database, consumers=[consumer(topic, moods, f"g.{world.tag}")]).start()
     sending = asyncio.create_task(_send_all(world, topic, last=40))
     for _ in range(4):
-        await asyncio.sleep(0.2)
-        await world.do(
-            database,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
-        )
+        async with world.held(database, "ledger"):
+            process = await world.waiting(database)
+            await world.do(database, "SELECT pg_terminate_backend($1)", process)
+    assert not await _equals(world, database, _whole(40)), "nothing was cut off in the work"
     await sending
     await until(lambda: _equals(world, database, _whole(40)), seconds=40)
     assert await world.rows(database, "SELECT * FROM messaging.blocked_key") == []
+
+
+async def test_a_cursor_that_moved_in_the_meantime_rolls_the_poll_back(world: World) -> None:
+    """Another member applies the event while this one is about to: one of the two must lose."""
+    topic, database = world.topic("notes", 1), await world.database()
+    await world.service(database, consumers=[consumer(topic, Moods(), f"g.{world.tag}")]).start()
+    await world.send(topic, "S0", Noted(number=1), 1)
+    await until(lambda: _subject_is(world, database, "S0", [1]))
+    async with world.held(database, "ledger") as other:
+        await world.send(topic, "S0", Noted(number=2), 2)
+        await world.waiting(database)  # it has read its cursor and is about to load the state
+        await other.execute("UPDATE messaging.cursor SET sequence = 2, event_id = 'theirs'")
+        await other.execute("UPDATE ledger SET entries = '{1,20}'")
+    await world.send(topic, "S0", Noted(number=3), 3)
+
+    async def over() -> bool:
+        return 3 in (await world.entries(database))["S0"]
+
+    await until(over)
+    assert await world.entries(database) == {"S0": [1, 20, 3]}
+
+
+_WATCH = """
+CREATE TABLE moves (was bigint, became bigint);
+CREATE FUNCTION watch() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS $$
+BEGIN INSERT INTO public.moves VALUES (OLD.next, NEW.next); RETURN NEW; END $$;
+CREATE TRIGGER watch BEFORE UPDATE OF next ON messaging.consumer_offset
+    FOR EACH ROW EXECUTE FUNCTION watch();
+"""
+
+
+async def test_a_member_overtaken_event_by_event_never_moves_the_offset_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an unclean stop events go one at a time; another member takes them on meanwhile."""
+    topic, database, group = world.topic("notes", 1), await world.database(), f"g.{world.tag}"
+    first = world.service(database, consumers=[consumer(topic, Moods(), group)])
+    await first.start()
+    await world.send(topic, "S0", Noted(number=1), 1)
+    await until(lambda: _subject_is(world, database, "S0", [1]))
+    await first.stop()
+    for number in range(2, 31):
+        await world.send(topic, "S0", Noted(number=number), number)
+    await world.do(database, "UPDATE messaging.consumer_offset SET clean = false")
+    await world.do(database, _WATCH)
+    mark = Subscription._mark_attempt
+
+    async def overtaken(self: Subscription, event: Arrived) -> int | None:
+        if event.offset == 12:
+            await world.do(database, "UPDATE messaging.consumer_offset SET next = 25")
+            await world.do(database, "UPDATE messaging.cursor SET sequence = 25, event_id = 'x'")
+            await world.do(
+                database, "UPDATE ledger SET entries = array(SELECT generate_series(1, 25))"
+            )
+        return await mark(self, event)
+
+    monkeypatch.setattr(Subscription, "_mark_attempt", overtaken)
+    moods = Moods()
+    await world.service(database, consumers=[consumer(topic, moods, group)]).start()
+    await until(lambda: _subject_is(world, database, "S0", list(range(1, 31))))
+    moves = await world.rows(database, "SELECT was, became FROM moves")
+    assert (12, 25) in [tuple(move) for move in moves], "nobody overtook it"
+    assert [tuple(move) for move in moves if move["became"] < move["was"]] == []
+    assert [number for _, number in moods.seen] == [*range(2, 13), *range(26, 31)]
+
+
+async def test_no_stale_record_can_move_an_offset_back(world: World) -> None:
+    topic, database = world.topic("notes", 1), await world.database()
+    service = world.service(database, consumers=[consumer(topic, Moods(), f"g.{world.tag}")])
+    await service.start()
+    for number in range(1, 4):
+        await world.send(topic, "S0", Noted(number=number), number)
+    await until(lambda: _subject_is(world, database, "S0", [1, 2, 3]))
+    async with service.pool.acquire() as conn:
+        assert await service._subscriptions[0]._claim(conn, {0: 2}) == set()
+    rows = await world.rows(database, "SELECT next FROM messaging.consumer_offset")
+    assert rows[0]["next"] == 3
 
 
 async def test_an_event_without_a_handler_moves_its_cursor_on(world: World) -> None:
