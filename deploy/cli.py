@@ -11,16 +11,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deploy import event_log
 from deploy.parked import app as parked
 from deploy.partner_cli import partner
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The card office, on events.")
 stack = typer.Typer(no_args_is_help=True, help="A broker and a database of your own.")
-events = typer.Typer(no_args_is_help=True, help="The contracts between the services.")
+events = typer.Typer(
+    no_args_is_help=True, help="The contracts between the services; topics and logs."
+)
 app.add_typer(stack, name="stack")
 app.add_typer(events, name="events")
 app.add_typer(partner, name="partner")
 app.add_typer(parked, name="parked")
+events.command("verify")(event_log.verify)
+events.command("republish")(event_log.republish)
 
 Name = Annotated[str | None, typer.Option(help="BANKA_STACK, else `default`")]
 

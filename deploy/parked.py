@@ -1,120 +1,169 @@
-"""`banka parked list|show|retry|skip`: what an operator does about events that wait."""
+"""`banka parked list|show|retry|skip`: what an operator does about what waits."""
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import json
-import os
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.local import attach
+from deploy.operating import Database, Name, Service, Who, Why, with_service
 from shared.messaging import redrive
-from shared.postgres.pool import connect
-from shared.settings import SettingsError, load_settings
 
-app = typer.Typer(no_args_is_help=True, help="Events that wait: look, try again, skip.")
+app = typer.Typer(no_args_is_help=True, help="What waits for you: look, try again, skip.")
 
-T = TypeVar("T")
-
-Service = Annotated[str, typer.Argument(help="intake, review, notify or reporting")]
-Number = Annotated[int, typer.Argument(help="the number that `list` shows")]
-Why = Annotated[str, typer.Option("--why", help="kept in the audit trail")]
-Who = Annotated[str, typer.Option("--who", help="who decides; default: the user of this machine")]
-Database = Annotated[str | None, typer.Option("--database", hidden=True)]
+Number = Annotated[
+    str,
+    typer.Argument(help="as `list` shows it: 17, call:17 or deadline:<name>:<application>"),
+]
 
 _console = Console()
 
 
-def _with(service: str, database: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
-    if not os.environ.get("BANKA_POSTGRES_DSN"):
-        # without a deployment's variables, the local stack that runs
-        os.environ.update(attach().environment())
-
-    async def run() -> T:
-        conn = await connect(load_settings(service), service, database=database)
-        try:
-            return await work(conn)
-        finally:
-            await conn.close()
-
-    try:
-        return asyncio.run(run())
-    except (redrive.CannotRedrive, SettingsError) as refusal:
-        _console.print(str(refusal), style="red", markup=False)
-        raise typer.Exit(1) from None
+def _is_event(number: str) -> bool:
+    if number.isdecimal():
+        return True
+    if number.startswith(("call:", "deadline:")):
+        return False
+    raise redrive.CannotRedrive(f"{number} is not a number that `banka parked list` shows")
 
 
 @app.command("list")
 def list_(
     service: Service,
-    consumer: Annotated[str | None, typer.Option(help="one consumer group only")] = None,
+    consumer: Annotated[str | None, typer.Option(help="events of one consumer group only")] = None,
     subject: Annotated[str | None, typer.Option(help="one application only")] = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
+    name: Name = None,
     database: Database = None,
 ) -> None:
-    """Show every application that does not go on, and why."""
-    keys = _with(
-        service, database, lambda c: redrive.list_parked(c, consumer=consumer, subject=subject)
-    )
+    """Show everything that does not go on by itself, and why.
+
+    Applications whose events wait; results of calls and deadlines that failed too often.
+    """
+
+    async def look(conn: Any, _: Any) -> tuple[list[redrive.ParkedKey], list[redrive.FailedWork]]:
+        keys = await redrive.list_parked(conn, consumer=consumer, subject=subject)
+        works = [] if consumer else await redrive.list_failed(conn, subject=subject)
+        return keys, works
+
+    keys, works = with_service(service, name, database, look)
     if as_json:
-        rows = [{name: getattr(key, name) for name in key.__dataclass_fields__} for key in keys]
+        rows = [{"kind": "event"} | _fields(key) for key in keys] + [_fields(w) for w in works]
         typer.echo(json.dumps(rows, default=str, ensure_ascii=False, indent=2))
         return
-    table = Table(title=f"{service}: {len(keys)} parked")
-    for column in ("number", "consumer", "subject", "event", "state", "tries", "waiting", "reason"):
-        table.add_column(column)
+    table = Table(title=f"{service}: {len(keys) + len(works)} parked")
+    for column in ("number", "of", "subject", "what", "state", "tries", "waiting", "reason"):
+        table.add_column(column, overflow="fold")
     for key in keys:
         table.add_row(
             str(key.id), key.consumer, key.subject, key.type, key.state, str(key.attempts),
             str(key.waiting), key.reason,
         )  # fmt: skip
+    for work in works:
+        table.add_row(
+            work.reference, work.kind, work.subject, work.name, "parked", str(work.tries), "1",
+            work.reason,
+        )  # fmt: skip
     _console.print(table)
 
 
+def _fields(item: Any) -> dict[str, Any]:
+    return {name: getattr(item, name) for name in item.__dataclass_fields__}
+
+
 @app.command()
-def show(service: Service, number: Number, database: Database = None) -> None:
-    """Show one event, its texts masked, and what waits behind it."""
-    detail = _with(service, database, lambda c: redrive.show_parked(c, number))
-    key = detail.key
-    for name, value in {
-        "consumer": key.consumer,
-        "subject": key.subject,
-        "event": f"{key.type} {detail.event_id}",
-        "number": f"{detail.sequence} of {detail.source}",
-        "place": f"{key.topic}/{detail.partition} offset {detail.offset}",
-        "state": key.state,
-        "reason": key.reason,
-        "tries": key.attempts,
-        "since": key.since.isoformat(),
-        "last tried": key.last_tried.isoformat(),
-    }.items():
-        _console.print(f"{name:>10}  {value}", markup=False)
-    _console.print_json(json.dumps(detail.payload, ensure_ascii=False, default=str))
-    for number_, type_, sequence in detail.behind:
+def show(service: Service, number: Number, name: Name = None, database: Database = None) -> None:
+    """Show what waits, its texts masked, and what waits behind it."""
+
+    async def look(conn: Any, _: Any) -> redrive.ParkedDetail | redrive.FailedWork:
+        if _is_event(number):
+            return await redrive.show_parked(conn, int(number))
+        return await redrive.show_failed(conn, number)
+
+    found = with_service(service, name, database, look)
+    if isinstance(found, redrive.FailedWork):
+        _print_fields(
+            {
+                found.kind: found.name,
+                "subject": found.subject,
+                "reason": found.reason,
+                "tries": found.tries,
+                "since": found.since.isoformat(),
+            }
+        )
+        if found.payload is not None:
+            _console.print_json(json.dumps(found.payload, ensure_ascii=False, default=str))
+        return
+    key = found.key
+    _print_fields(
+        {
+            "consumer": key.consumer,
+            "subject": key.subject,
+            "event": f"{key.type} {found.event_id}",
+            "number": f"{found.sequence} of {found.source}",
+            "place": f"{key.topic}/{found.partition} offset {found.offset}",
+            "state": key.state,
+            "reason": key.reason,
+            "tries": key.attempts,
+            "since": key.since.isoformat(),
+            "last tried": key.last_tried.isoformat(),
+        }
+    )
+    if key.state == "gap":
+        cure = redrive.cure_of_gap(key.topic, key.subject, found.source)
+        _print_fields({"cure": cure})
+    _console.print_json(json.dumps(found.payload, ensure_ascii=False, default=str))
+    for number_, type_, sequence in found.behind:
         _console.print(f"   behind  {number_} {type_} number {sequence}", markup=False)
+
+
+def _print_fields(fields: dict[str, Any]) -> None:
+    for name, value in fields.items():
+        _console.print(f"{name:>10}  {value}", markup=False, soft_wrap=True)
 
 
 @app.command()
 def retry(
-    service: Service, number: Number, why: Why, who: Who = "", database: Database = None
+    service: Service,
+    number: Number,
+    why: Why,
+    who: Who = "",
+    name: Name = None,
+    database: Database = None,
 ) -> None:
-    """Have the running service try the event again."""
+    """Have the running service try it again. A call is not made again: its answer is kept."""
     by = who or getpass.getuser()
-    _with(service, database, lambda c: redrive.retry_parked(c, number, who=by, why=why))
-    _console.print(f"{number} is tried again by the running service")
+
+    async def again(conn: Any, _: Any) -> None:
+        if _is_event(number):
+            await redrive.retry_parked(conn, int(number), who=by, why=why)
+        else:
+            await redrive.retry_failed(conn, number, who=by, why=why)
+
+    with_service(service, name, database, again)
+    typer.echo(f"{number} is tried again by the running service")
 
 
 @app.command()
 def skip(
-    service: Service, number: Number, why: Why, who: Who = "", database: Database = None
+    service: Service,
+    number: Number,
+    why: Why,
+    who: Who = "",
+    name: Name = None,
+    database: Database = None,
 ) -> None:
-    """Never apply the event; what waits behind it goes on. Kept for ever."""
+    """Never apply an event; what waits behind it goes on. Kept for ever."""
     by = who or getpass.getuser()
-    _with(service, database, lambda c: redrive.skip_parked(c, number, who=by, why=why))
-    _console.print(f"{number} is skipped")
+
+    async def leave_out(conn: Any, _: Any) -> None:
+        if not _is_event(number):
+            raise redrive.CannotRedrive("only an event can be skipped: mend what fails, then retry")
+        await redrive.skip_parked(conn, int(number), who=by, why=why)
+
+    with_service(service, name, database, leave_out)
+    typer.echo(f"{number} is skipped")

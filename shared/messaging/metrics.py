@@ -18,7 +18,7 @@ POLL_SECONDS = Histogram(
 )
 EVENT_AGE = Gauge(
     "banka_event_age_seconds",
-    "Age of the newest event applied (database clock now minus recordedtime), per consumer",
+    "Age of the newest event applied (this machine's clock minus recordedtime), per consumer",
     ["consumer"],
 )
 LAG = Gauge(
@@ -32,6 +32,12 @@ RELAY_SECONDS = Histogram(
     "banka_relay_seconds",
     "Time of one relay round: read, send, acknowledgement, delete",
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+)
+WAITING = Gauge(
+    "banka_waiting_for_operator",
+    "What does not go on by itself (`banka parked`); kind: event (applications whose events wait),"
+    " call (results that could not be applied), deadline",
+    ["kind"],
 )
 CALLS = Counter(
     "banka_calls_total",

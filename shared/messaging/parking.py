@@ -388,6 +388,7 @@ class ParkingLot:
 
     async def _copy(self) -> int:
         rows = await self._pool.fetch(_UNCOPIED, list(self._readers))
+        failure: Exception | None = None
         for row in rows:
             event = thaw(row)
             extra = {
@@ -399,9 +400,19 @@ class ParkingLot:
             }
             headers = [(n, v if v is not None else b"") for n, v in event.headers]
             headers += [(name, text.encode()) for name, text in extra.items()]
-            async with asyncio.timeout(COPY_SECONDS):
-                await self._send(f"{row['consumer']}.dead-letters", event.key, event.value, headers)
+            try:
+                async with asyncio.timeout(COPY_SECONDS):
+                    await self._send(
+                        f"{row['consumer']}.dead-letters", event.key, event.value, headers
+                    )
+            except TimeoutError:
+                raise  # the broker is away: no other copy would go either
+            except Exception as error:  # noqa: BLE001 - this one's own: the next may still go
+                failure = error
+                continue
             await self._pool.execute(
                 "UPDATE messaging.parked_event SET copied = true WHERE id = $1", row["id"]
             )
+        if failure is not None:
+            raise failure
         return len(rows)

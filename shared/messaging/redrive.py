@@ -1,17 +1,18 @@
-"""What an operator can do about parked events: look, try again, skip; all of it audited.
+"""What an operator can do about what waits: look, try again, skip; all of it audited.
 
-These functions are behind `banka parked` and the operators' page. They change rows only; the
-running service does the work, because it alone has the handlers.
+Three kinds wait: an event that could not be applied, with everything behind it; the result of a
+call, and a deadline, whose handler failed too often. These functions are behind `banka parked`.
+They change rows only; the running service does the work, because it alone has the handlers.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from shared.messaging.deadlines import ATTEMPTS
 from shared.messaging.parking import thaw
 
 #: keys whose values are codes or identifiers and may be shown
@@ -185,7 +186,7 @@ async def _skip_number(conn: Any, row: Any) -> None:
     if row["sequence"] > (last or 0) + 1:
         raise CannotRedrive(
             f"{row['id']} has number {row['sequence']}, and {(last or 0) + 1} has not come:"
-            " have its publisher republish"
+            f" {cure_of_gap(row['topic'], row['subject'], row['source'])}"
         )
     await conn.execute(
         """
@@ -204,23 +205,134 @@ async def _skip_number(conn: Any, row: Any) -> None:
     )
 
 
-async def republish(conn: Any, topic: str, subject: str, *, who: str, why: str) -> int:
-    """Send all facts of a subject once more, same bytes; readers drop what they know.
+def cure_of_gap(topic: str, subject: str, source: str) -> str:
+    """The command that has the publisher send an application's events once more."""
+    publisher = source.removeprefix("/banka/")
+    return f"banka events republish {publisher} --topic {topic} --subject {subject} --why …"
 
-    The cure for a gap. Returns how many; run it at the publisher's database.
+
+@dataclass(frozen=True, slots=True)
+class FailedWork:
+    """A call's result or a deadline that was tried too often and waits for an operator.
+
+    reference: for show and retry, `call:<id>` or `deadline:<name>:<subject>`. name: the call's
+    kind or the deadline's name. tries: of its handler. since: when the call was asked for (machine
+    time), when the deadline fell due (business time). payload: masked; what the other side was
+    asked and what it answered.
+    """
+
+    reference: str
+    kind: str  # call | deadline
+    name: str
+    subject: str
+    reason: str
+    tries: int
+    since: datetime
+    payload: Any
+
+
+_FAILED_CALLS = """
+SELECT id, kind, subject, payload, result, error, applying, created_at FROM messaging.call
+WHERE state = 'failed' AND ($1::text IS NULL OR subject = $1) ORDER BY id LIMIT $2
+"""
+
+_FAILED_DEADLINES = """
+SELECT name, subject, at, error, attempts FROM messaging.deadline
+WHERE attempts >= $3 AND ($1::text IS NULL OR subject = $1) ORDER BY at, name, subject LIMIT $2
+"""
+
+
+async def list_failed(
+    conn: Any, *, subject: str | None = None, limit: int = 200
+) -> list[FailedWork]:
+    """Calls whose result and deadlines whose handler failed too often, oldest first."""
+    calls = [
+        FailedWork(
+            f"call:{row['id']}",
+            "call",
+            row["kind"],
+            row["subject"],
+            row["error"] or "",
+            row["applying"],
+            row["created_at"],
+            {
+                "asked": masked_payload(row["payload"].encode()),
+                "answered": _masked_result(row["result"]),
+            },
+        )
+        for row in await conn.fetch(_FAILED_CALLS, subject, limit)
+    ]
+    deadlines = [
+        FailedWork(
+            f"deadline:{row['name']}:{row['subject']}",
+            "deadline",
+            row["name"],
+            row["subject"],
+            row["error"] or "",
+            row["attempts"],
+            row["at"],
+            None,
+        )
+        for row in await conn.fetch(_FAILED_DEADLINES, subject, limit, ATTEMPTS)
+    ]
+    return calls + deadlines
+
+
+async def show_failed(conn: Any, reference: str) -> FailedWork:
+    """One of them. Raises CannotRedrive if it does not wait (any more)."""
+    for work in await list_failed(conn, limit=100_000):
+        if work.reference == reference:
+            return work
+    raise CannotRedrive(f"{reference} does not wait for anybody (any more)")
+
+
+async def retry_failed(conn: Any, reference: str, *, who: str, why: str) -> None:
+    """Have the service try it again, now, as often as the first time; a call is not made again.
+
+    Raises CannotRedrive if it does not wait (any more).
     """
     async with conn.transaction():
-        done = await conn.execute(
-            "INSERT INTO messaging.outbox (position, topic, part)"
-            " SELECT position, topic, part FROM messaging.event_log"
-            " WHERE topic = $1 AND subject = $2 ON CONFLICT (position) DO NOTHING",
-            topic, subject,
-        )  # fmt: skip
+        work = await show_failed(conn, reference)
+        if work.kind == "call":
+            done = await conn.execute(
+                "UPDATE messaging.call"
+                " SET state = 'open', applying = 0, retry_at = clock_timestamp()"
+                " WHERE id = $1 AND state = 'failed'",
+                int(reference.partition(":")[2]),
+            )
+        else:
+            done = await conn.execute(
+                "UPDATE messaging.deadline SET attempts = 0, retry_at = clock_timestamp()"
+                " WHERE name = $1 AND subject = $2 AND attempts >= $3",
+                work.name, work.subject, ATTEMPTS,
+            )  # fmt: skip
+        if done == "UPDATE 0":
+            raise CannotRedrive(f"{reference} is being retried already")
         await conn.execute(
             "INSERT INTO messaging.audit (who, action, what, why) VALUES ($1, $2, $3, $4)",
-            who, "republish", f"{topic} {subject}", why,
+            who, "retry", f"{reference} {work.name} {work.subject}", why,
         )  # fmt: skip
-    return int(done.split()[-1])
+
+
+def _masked_result(result: str | None) -> Any:
+    """[kind of answer, its values masked]"""
+    if result is None:
+        return None
+    name, values = json.loads(result)
+    return [name, _masked(values, "")]
+
+
+async def count_waiting(conn: Any) -> dict[str, int]:
+    """{event | call | deadline: how many wait for an operator}; of events, those that failed."""
+    row = await conn.fetchrow(
+        """
+        SELECT (SELECT count(*) FROM messaging.blocked_key WHERE state <> 'retry') AS event,
+            (SELECT count(*) FROM messaging.call WHERE state = 'failed') AS call,
+            (SELECT count(*) FROM messaging.deadline WHERE attempts >= $1) AS deadline
+        """,
+        ATTEMPTS,
+    )
+    return dict(row)
 
 
 def masked_payload(body: bytes | None) -> Any:
@@ -256,11 +368,3 @@ async def _audit(conn: Any, who: str, action: str, row: Any, why: str) -> None:
         "INSERT INTO messaging.audit (who, action, what, why) VALUES ($1, $2, $3, $4)",
         who, action, what, why,
     )  # fmt: skip
-
-
-async def audit_trail(conn: Any, *, limit: int = 100) -> Sequence[Any]:
-    """The last decisions: at, who, action, what, why."""
-    rows: Sequence[Any] = await conn.fetch(
-        "SELECT at, who, action, what, why FROM messaging.audit ORDER BY id DESC LIMIT $1", limit
-    )
-    return rows

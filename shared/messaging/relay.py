@@ -378,7 +378,8 @@ class Relay:
                 f"{partition.topic}/{partition.partition} holds {self._source}'s event"
                 f" {unknown['id']} (number {unknown['sequence']} of its subject), which this"
                 " database does not know: it is older than the broker. Restore a newer one, or"
-                " start with an empty broker and republish from the event log."
+                " start with an empty broker and republish from the event log: banka events"
+                f" republish {self._service}."
             )
 
     async def _publish_again(self, conn: Any, partition: TopicPartition, first: int) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import MessageSizeTooLargeError
 from faststream.kafka import KafkaBroker
 
 from shared.clock import ClockUnreadableError, SteppedClock
@@ -24,12 +24,13 @@ from shared.messaging.broker import Observer, TopicIdentity, connection, fetch_c
 from shared.messaging.calls import Worker, WorkerLoop
 from shared.messaging.deadlines import ATTEMPTS, DeadlineLoop, Deadlines
 from shared.messaging.effects import Connection, Effect, Received, Store
-from shared.messaging.errors import NotReady, OlderDatabase, one_line
+from shared.messaging.errors import NotReady, OlderDatabase, is_infrastructure, one_line
 from shared.messaging.inbound import Gate, Inbound, InboundEvent
 from shared.messaging.inbox import Consumer, Inbox, cause_of
 from shared.messaging.outbox import Cause as Chain
 from shared.messaging.outbox import Outbox, Wanted, new_cause
 from shared.messaging.parking import ParkingLot, backoff
+from shared.messaging.redrive import count_waiting
 from shared.messaging.relay import Relay
 from shared.messaging.subscribe import Subscription, build_broker
 from shared.postgres.migrate import check_schema
@@ -48,8 +49,23 @@ S = TypeVar("S")
 #: what made this happen: its id becomes `causationid`, its correlation id is passed on
 Cause = Received[Any] | InboundEvent
 
+WAITING_SECONDS = 5.0  # how often it is counted what waits for an operator
 CLOCK_SECONDS = 0.02  # how often a stepped clock is looked at
+COPY_BYTES = 8 * 1024 * 1024  # of a dead letter at most: as large as our topics take
 STUCK_SECONDS = 30.0  # no progress for so long, with work waiting, is not ready
+
+
+def published_topics(service: str) -> list[str]:
+    """The topics that a service's facts go to.
+
+    Not its dead letters, which it writes too: they hold copies that name the first publisher, so
+    that a copy of a fact of its own would look like one that its log does not know.
+    """
+    return [
+        topic.name
+        for topic in deployed_topics()
+        if service in topic.writers and not topic.name.endswith(".dead-letters")
+    ]
 
 
 @dataclass(slots=True)
@@ -134,7 +150,7 @@ class Service:
             self.settings,
             self.name,
             topics=lambda: self._topics,
-            publishes=[t.name for t in deployed_topics() if self.name in t.writers],
+            publishes=published_topics(self.name),
             database=self.database,
             source=self._outbox.source,
         )
@@ -195,6 +211,7 @@ class Service:
         }
         for name, loop in [*((x.worker.kind, x) for x in self._loops), *self._other.items()]:
             self._spawn(f"{self.name}-{name}", loop.run())
+        self._spawn(f"{self.name}-waiting", self._count_waiting())
         if isinstance(self.clock, SteppedClock):
             self._spawn(f"{self.name}-clock", self._watch(self.clock))
         for subscription in self._subscriptions:
@@ -237,12 +254,22 @@ class Service:
         while True:
             try:
                 return await attempt()
-            except (OSError, KafkaError, TimeoutError) as error:
+            except Exception as error:
+                if not is_infrastructure(error):
+                    raise
                 tries += 1
                 self._state = f"waiting: {one_line(error)}"
                 metrics.BACKOFF.labels("start").inc()
                 log.warning("not there yet", service=self.name, error=one_line(error))
                 await asyncio.sleep(backoff(tries, first=0.2, most=3.0))
+
+    async def _count_waiting(self) -> None:
+        """Keep the metric of what waits for an operator."""
+        while True:
+            with contextlib.suppress(Exception):  # the database is away: others say so
+                for kind, count in (await count_waiting(self.pool)).items():
+                    metrics.WAITING.labels(kind).set(count)
+            await asyncio.sleep(WAITING_SECONDS)
 
     async def _watch(self, clock: SteppedClock) -> None:
         """Wake whoever waits for business time when a demo or test moves it."""
@@ -266,11 +293,19 @@ class Service:
     ) -> None:
         if self._copier is None:
             producer = AIOKafkaProducer(
-                **connection(self.settings), client_id=f"banka-dead-letters-{self.name}", acks="all"
+                **connection(self.settings),
+                client_id=f"banka-dead-letters-{self.name}",
+                acks="all",
+                max_request_size=COPY_BYTES,
             )
             await producer.start()
             self._copier = producer
-        await self._copier.send_and_wait(topic, value or b"", key=key, headers=headers)
+        try:
+            await self._copier.send_and_wait(topic, value or b"", key=key, headers=headers)
+        except MessageSizeTooLargeError:
+            # our own headers made it too large: the parking lot has it whole, the letter says where
+            left_out = [*headers, ("banka-left-out", b"value")]
+            await self._copier.send_and_wait(topic, b"", key=key, headers=left_out)
 
     # -- commands -----------------------------------------------------------------------------
 

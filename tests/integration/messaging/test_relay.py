@@ -13,8 +13,8 @@ from aiokafka.errors import KafkaConnectionError
 
 from shared.messaging import Fact, Service
 from shared.messaging.errors import OlderDatabase
-from shared.messaging.redrive import republish
 from shared.messaging.relay import SHARDS
+from shared.messaging.repair import republish
 from tests.integration.messaging.ledger import Echoed, LedgerStore, Moods, World, consumer, until
 
 pytestmark = pytest.mark.timeout(120)
@@ -220,7 +220,7 @@ async def test_republishing_sends_the_same_bytes(world: World) -> None:
     await _say(service, topic, "S0", 1)
     await until(lambda: _outbox_is_empty(world, database))
     async with service.pool.acquire() as conn:
-        assert await republish(conn, topic, "S0", who="ops", why="topic lost it") == 1
+        assert await republish(conn, topic, "S0", who="ops", why="lost") == {topic: 1}
 
     async def twice() -> bool:
         return len(await world.read(topic)) == 2

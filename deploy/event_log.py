@@ -1,0 +1,79 @@
+"""`banka events verify|republish`: a publisher's log against its topics, and the cure."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated, Any
+
+import typer
+
+from deploy.operating import Database, Name, Service, Who, Why, with_service
+from shared.events.catalog import source
+from shared.messaging import repair
+from shared.messaging.service import published_topics
+
+Topic = Annotated[str | None, typer.Option(help="one topic only; default: all that it publishes")]
+Subject = Annotated[str | None, typer.Option(help="one application (Kafka key) only")]
+
+_SHOWN = 20  # differences a topic that are named one by one
+
+
+def verify(
+    service: Service,
+    topic: Topic = None,
+    subject: Subject = None,
+    name: Name = None,
+    database: Database = None,
+) -> None:
+    """Say what a service's event log has and its topics lack, and the reverse.
+
+    Exit code 1 where they differ. May run beside the service.
+    """
+
+    async def compare(conn: Any, settings: Any) -> list[repair.Comparison]:
+        topics = [topic] if topic else published_topics(service)
+        return await repair.verify(conn, settings, source(service), topics, subject)
+
+    found = with_service(service, name, database, compare)
+    for one in found:
+        typer.echo(f"{one.topic}: {one.logged} in the log, {one.published} on the topic")
+        for about, number in one.lacking[:_SHOWN]:
+            typer.echo(f"  the topic lacks number {number} of {about}")
+        for about, unknown in one.unknown[:_SHOWN]:
+            typer.echo(f"  the log does not know number {unknown} of {about}")
+        more = max(len(one.lacking) - _SHOWN, 0) + max(len(one.unknown) - _SHOWN, 0)
+        if more:
+            typer.echo(f"  and {more} more")
+    if any(one.lacking for one in found):
+        typer.echo(f"cure: banka events republish {service} --topic … --subject … --why …")
+    if any(one.unknown for one in found):
+        typer.echo("the database is older than the broker: restore a newer one")
+    if not all(one.agree for one in found):
+        raise typer.Exit(1)
+
+
+def republish(
+    service: Service,
+    why: Why,
+    topic: Topic = None,
+    subject: Subject = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only count")] = False,
+    who: Who = "",
+    name: Name = None,
+    database: Database = None,
+) -> None:
+    """Send events of a service once more, same bytes, out of its event log.
+
+    The running service sends them; readers drop what they know, so that too many do no harm.
+    """
+    by = who or getpass.getuser()
+
+    async def again(conn: Any, _: Any) -> dict[str, int]:
+        return await repair.republish(conn, topic, subject, who=by, why=why, dry_run=dry_run)
+
+    counts = with_service(service, name, database, again)
+    for about, count in counts.items():
+        typer.echo(f"{about}: {count} {'would be' if dry_run else 'are'} sent once more")
+    if not counts:
+        typer.echo("banka: nothing in the log fits that is not on its way already", err=True)
+        raise typer.Exit(1)

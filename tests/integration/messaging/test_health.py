@@ -1,0 +1,192 @@
+"""`/readyz` tells a service that works from one that only looks as if it did."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shared.messaging import Fact, service
+from shared.messaging.subscribe import Subscription
+from tests.integration.messaging.ledger import (
+    Echoed,
+    LedgerStore,
+    Moods,
+    Noted,
+    World,
+    consumer,
+    until,
+)
+
+pytestmark = pytest.mark.timeout(120)
+
+HOUR = 3600.0
+
+
+async def _says(subscription: Subscription, words: str, stuck_after: float = 30.0) -> None:
+    async def so() -> bool:
+        state = subscription.state(stuck_after)
+        return state == words if words == "ok" else words in state
+
+    await until(so)
+
+
+async def _reads(world: World, database: str, subject: str, entries: list[int]) -> None:
+    async def there() -> bool:
+        return (await world.entries(database)).get(subject) == entries
+
+    await until(there)
+
+
+async def test_an_event_after_hours_of_silence_is_no_trouble_and_a_stuck_handler_is(
+    world: World,
+) -> None:
+    topic, database = world.topic("notes", 1), await world.database()
+    reading = world.service(database, consumers=[consumer(topic, Moods(), f"g.{world.tag}")])
+    await reading.start()
+    await world.send(topic, "S0", Noted(number=1), 1)
+    await _reads(world, database, "S0", [1])
+    subscription = reading._subscriptions[0]
+    subscription.last_progress -= HOUR  # so long ago was the last event
+    await _says(subscription, "ok")
+    async with world.held(database, "ledger"):
+        await world.send(topic, "S0", Noted(number=2), 2)
+        await world.waiting(database)
+        assert subscription.lag() == 1
+        assert subscription.state() == "ok"
+        await _says(subscription, "with 1 events waiting", stuck_after=0.5)
+    await _reads(world, database, "S0", [1, 2])
+    await _says(subscription, "ok", stuck_after=1.0)
+
+
+async def test_a_take_over_that_hangs_shows(world: World) -> None:
+    topic, database = world.topic("notes", 1), await world.database()
+    reading = world.service(database, consumers=[consumer(topic, Moods(), f"g.{world.tag}")])
+    async with world.held(database, "messaging.consumer_offset"):
+        await reading.start()
+        await world.waiting(database)
+        await _says(reading._subscriptions[0], "not taken over", stuck_after=0.5)
+    await _says(reading._subscriptions[0], "ok", stuck_after=1.0)
+
+
+async def test_a_consumer_that_its_group_never_takes_in_shows(world: World) -> None:
+    topic, database = world.topic("notes", 1), await world.database()
+    reading = world.service(database, consumers=[consumer(topic, Moods(), f"g.{world.tag}")])
+    await reading.start()
+    subscription = reading._subscriptions[0]
+    await _says(subscription, "ok", stuck_after=1.0)
+    await subscription.revoked()
+    await _says(subscription, "not in its group", stuck_after=0.5)
+
+
+async def test_a_spare_member_without_partitions_is_well(world: World) -> None:
+    topic, database, group = world.topic("notes", 1), await world.database(), f"g.{world.tag}"
+    members = [world.service(database, consumers=[consumer(topic, Moods(), group)]) for _ in "ab"]
+    for member in members:
+        await member.start()
+
+    async def shared() -> bool:
+        parts = [len(member._subscriptions[0].positions) for member in members]
+        return sorted(parts) == [0, 1] and all(m._subscriptions[0]._member for m in members)
+
+    await until(shared)
+    for member in members:
+        member._subscriptions[0].last_progress -= HOUR
+        await _says(member._subscriptions[0], "ok")
+
+
+async def test_a_refusal_ends_with_the_assignment_that_finds_all_well(world: World) -> None:
+    topic, database, group = world.topic("notes", 2), await world.database(), f"g.{world.tag}"
+    first = world.service(database, consumers=[consumer(topic, Moods(), group)])
+    await first.start()
+    await world.send(topic, "A", Noted(number=1), 1)
+    await _reads(world, database, "A", [1])
+    await first.stop()
+    await world.do(database, "UPDATE messaging.consumer_offset SET next = next + 99")
+    refusing = world.service(database, consumers=[consumer(topic, Moods(), group)])
+    await refusing.start()
+    await _says(refusing._subscriptions[0], "beyond the end")
+    await world.do(database, "UPDATE messaging.consumer_offset SET next = next - 99")
+    await world.service(database, consumers=[consumer(topic, Moods(), group)]).start()
+    await _says(refusing._subscriptions[0], "ok")
+
+
+async def test_who_has_halted_stays_halted_when_partitions_are_handed_round(world: World) -> None:
+    topic, database, group = world.topic("notes", 2), await world.database(), f"g.{world.tag}"
+    for subject in range(12):
+        await world.send(topic, f"S{subject:02d}", Noted(number=1, mood="poison"), 1)
+    bad, good = Moods(), Moods()
+    good.mended = True
+    halted = world.service(database, consumers=[consumer(topic, bad, group, halt_after=3)])
+    await halted.start()
+    await _says(halted._subscriptions[0], "failed in a row")
+    seen = len(bad.seen)
+    mended = world.service(database, consumers=[consumer(topic, good, group)])
+    await mended.start()
+
+    async def works() -> bool:
+        return bool(good.seen) and bool(halted._subscriptions[0]._assigned)
+
+    await until(works)
+    assert "failed in a row" in halted._subscriptions[0].state()
+    assert not halted._subscriptions[0].positions
+    assert len(bad.seen) == seen
+    # the rest goes to the build that is right
+    await halted.stop()
+    for subject in range(12):
+        await _reads(world, database, f"S{subject:02d}", [1])
+
+
+async def test_a_relay_that_hangs_with_facts_waiting_shows(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, database = world.topic("echo"), await world.database()
+    speaking = world.service(database)
+    await speaking.start()
+
+    async def relay_says(words: str) -> None:
+        async def so() -> bool:
+            state = (await speaking.readiness()).checks["relay"]
+            return state == words if words == "ok" else words in state
+
+        await until(so)
+
+    await relay_says("ok")
+    monkeypatch.setattr(service, "STUCK_SECONDS", 1.0)
+    await world.do(database, _SLOW_DELETE)
+    gate = await world.connect(database)
+    try:
+        await gate.execute("SELECT pg_advisory_lock(7)")
+        await speaking.execute(
+            LedgerStore(), "A", lambda s, n: [Fact(Echoed(number=1), topic=topic)]
+        )
+        await world.waiting(database)
+        await relay_says("s with facts waiting")
+    finally:
+        await gate.close()
+    await relay_says("ok")
+
+
+# what the broker has acknowledged can be deleted only when the gate is open
+_SLOW_DELETE = """
+CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_advisory_xact_lock(7); RETURN OLD; END $$;
+CREATE TRIGGER gate BEFORE DELETE ON messaging.outbox FOR EACH ROW EXECUTE FUNCTION gate();
+"""
+
+
+async def test_a_service_waits_for_a_database_that_takes_nobody_in_yet(world: World) -> None:
+    """As one does that is starting up or recovering: it answers, with an error of its own."""
+    database = await world.database()
+    await world.do("postgres", f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
+    waiting = world.service(database)
+    starting = asyncio.create_task(waiting.start())
+
+    async def says_so() -> bool:
+        assert not starting.done(), starting
+        return "not currently accepting connections" in waiting._state
+
+    await until(says_so)
+    await world.do("postgres", f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true')
+    await starting
+    assert (await waiting.readiness()).checks["service"] == "ok"

@@ -1,0 +1,106 @@
+"""A topic is held against its publisher's log, and mended out of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.messaging import Fact, Service
+from tests.integration.messaging.ledger import Echoed, LedgerStore, Moods, World, consumer, until
+
+pytestmark = pytest.mark.timeout(180)
+
+
+async def _say(service: Service, topic: str, subject: str, *numbers: int) -> None:
+    await service.execute(
+        LedgerStore(), subject, lambda s, n: [Fact(Echoed(number=x), topic=topic) for x in numbers]
+    )
+
+
+async def _say_and_lose(service: Service, topic: str, subject: str, lost: int) -> None:
+    """Three facts, of which one never reaches the topic: as if the broker had lost it."""
+    async with service.transaction() as tx:
+        await tx.append([Fact(Echoed(number=x), topic=topic) for x in (1, 2, 3)], subject=subject)
+        await tx.conn.execute(
+            "DELETE FROM messaging.outbox WHERE position = (SELECT position FROM"
+            " messaging.event_log WHERE subject = $1 AND sequence = $2)",
+            subject, lost,
+        )  # fmt: skip
+
+
+async def _drained(world: World, database: str) -> None:
+    async def empty() -> bool:
+        return await world.rows(database, "SELECT 1 FROM messaging.outbox LIMIT 1") == []
+
+    await until(empty)
+
+
+async def test_a_gap_is_found_in_the_log_and_cured_by_republishing(world: World) -> None:
+    topic = world.topic("echo")
+    ours, theirs = await world.database(), await world.database()
+    publisher = world.service(ours)
+    await publisher.start()
+    reader = world.service(
+        theirs, consumers=[consumer(topic, Moods(), f"g.{world.tag}", payload=Echoed)]
+    )
+    await reader.start()
+    await _say(publisher, topic, "B", 1)
+    await _say_and_lose(publisher, topic, "A", 2)
+
+    async def parked() -> bool:
+        rows = await world.rows(theirs, "SELECT subject, state FROM messaging.blocked_key")
+        return [tuple(row) for row in rows] == [("A", "gap")]
+
+    await until(parked)
+    number = (await world.rows(theirs, "SELECT id FROM messaging.parked_event"))[0]["id"]
+    shown = await world.banka("parked", "show", "review", str(number), "--database", theirs)
+    cure = f"banka events republish review --topic {topic} --subject A"
+    assert cure in shown
+
+    where = ("review", "--topic", topic, "--database", ours)
+    found = await world.banka("events", "verify", *where, code=1)
+    assert f"{topic}: 4 in the log, 3 on the topic" in found
+    assert "the topic lacks number 2 of A" in found
+    again = (*where, "--subject", "A", "--who", "ops", "--why", "lost")
+    assert "3 would be sent" in await world.banka("events", "republish", *again, "--dry-run")
+    assert len(await world.read(topic)) == 3
+    assert f"{topic}: 3 are sent once more" in await world.banka("events", "republish", *again)
+
+    async def applied() -> bool:
+        return await world.entries(theirs) == {"A": [1, 2, 3], "B": [1]}
+
+    await until(applied)
+    assert await world.rows(theirs, "SELECT * FROM messaging.blocked_key") == []
+    assert "4 in the log, 4 on the topic" in await world.banka("events", "verify", *where)
+    audit = await world.rows(ours, "SELECT who, action, what, why FROM messaging.audit")
+    assert [tuple(row) for row in audit] == [("ops", "republish", f"{topic} A", "lost")]
+
+
+async def test_an_event_that_the_log_does_not_know_is_named(world: World) -> None:
+    topic, database = world.topic("echo"), await world.database()
+    service = world.service(database)
+    await service.start()
+    await _say(service, topic, "A", 1, 2)
+    await _drained(world, database)
+    await world.do(database, "DELETE FROM messaging.event_log WHERE sequence = 2")
+    where = ("review", "--topic", topic, "--database", database)
+    found = await world.banka("events", "verify", *where, code=1)
+    assert "1 in the log, 2 on the topic" in found
+    assert "the log does not know number 2 of A" in found
+    # the other application's partition is not read, and nothing is said of it
+    assert "0 in the log, 0 on" in await world.banka("events", "verify", *where, "--subject", "Z")
+
+
+async def test_the_commands_say_in_one_line_what_they_cannot_do(world: World) -> None:
+    database = await world.database()
+    where = ("--database", database)
+    absent = await world.banka("events", "verify", "review", "--topic", "no.such", *where, code=1)
+    assert absent == "banka: no topic no.such on the broker that review may see\n"
+    unknown = await world.banka("events", "verify", "reviewer", *where, code=1)
+    assert unknown == "banka: reviewer is no service: intake, review, notify, reporting\n"
+    nothing = await world.banka(
+        "events", "republish", "review", "--subject", "A", "--why", "x", *where, code=1
+    )
+    assert nothing == "banka: nothing in the log fits that is not on its way already\n"
+    gone = await world.banka("parked", "list", "review", "--database", "no_such", code=1)
+    assert gone.startswith("banka: InvalidCatalogNameError")
+    assert gone.count("\n") == 1
