@@ -27,13 +27,6 @@ class Undecodable(Permanent):
     """The record is not an event that we can read (envelope, key or body)."""
 
 
-class UnknownVersion(MessagingError):
-    """A handled type came in a version that this build cannot read.
-
-    The partition pauses until a newer build is deployed; nothing is skipped or guessed.
-    """
-
-
 class Rejected(MessagingError):
     """A partner's event is refused; raised by an inbound handler, answered to the partner.
 

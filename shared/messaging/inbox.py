@@ -8,6 +8,7 @@ our offsets does not matter.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +23,6 @@ from shared.messaging.errors import (
     Halted,
     Permanent,
     Undecodable,
-    UnknownVersion,
     is_infrastructure,
     one_line,
 )
@@ -80,6 +80,7 @@ class _Plan:
     apply: dict[str, list[Arrived]] = field(default_factory=dict)
     park: list[Parked] = field(default_factory=list)
     fill: set[str] = field(default_factory=set)  # keys with a gap that may be filled now
+    skipped: int = 0  # records that are no events and that an operator decided to leave out
 
 
 _BLOCKED = """
@@ -127,16 +128,17 @@ class Inbox:
             payload.type: (payload, handler) for payload, handler in consumer.handlers.items()
         }
         self._stems = {_stem(name) for name in self._handlers}
-        self._skipped: set[str] = set()
+        self._skipped: set[tuple[str, str]] = set()  # event id, key
         self._failures_in_row = 0
 
     async def prepare(self, conn: Connection) -> None:
         """Learn which events an operator skipped; honoured also by a rebuild under a new name."""
         rows = await conn.fetch(
-            "SELECT event_id FROM messaging.skipped_event WHERE consumer = $1 AND topic = $2",
+            "SELECT event_id, subject FROM messaging.skipped_event"
+            " WHERE consumer = $1 AND topic = $2",
             self.name.partition("@")[0], self.topic,
         )  # fmt: skip
-        self._skipped = {row["event_id"] for row in rows}
+        self._skipped = {(row["event_id"], row["subject"]) for row in rows}
 
     def unreadable(self, event: Arrived) -> str:
         """Why this build must not go past the event: a handled type in an unknown version."""
@@ -157,6 +159,7 @@ class Inbox:
         subjects = sorted({event.subject for event in events})
         failures = self._failures_in_row
         while True:
+            self._failures_in_row = failures  # what is rolled back was not counted
             try:
                 async with conn.transaction():
                     await self._poll(conn, events, subjects, suspects, now, killer)
@@ -165,14 +168,15 @@ class Inbox:
                 suspects.add(failed.subject)
                 if len(suspects) > _SUSPECTS:
                     suspects.update(subjects)
-            except (Halted, UnknownVersion):
+            except Halted:
+                self._failures_in_row = failures
                 raise
             except Exception as error:
                 # a constraint or a bad value: some event's state, but whose is not known
                 if is_infrastructure(error) or suspects.issuperset(subjects):
+                    self._failures_in_row = failures
                     raise
                 suspects.update(subjects)
-            self._failures_in_row = failures
 
     async def _poll(
         self,
@@ -211,7 +215,7 @@ class Inbox:
         await park(conn, self.name, parked)
         for subject in sorted(plan.fill):
             await drain(conn, self, self.topic, subject, now)
-        self._count(plan, len(together))
+        self._count(plan, together)
 
     def _plan(
         self,
@@ -225,6 +229,9 @@ class Inbox:
         for event in events:
             subject, sequence = event.subject, event.sequence
             problem = event.problem = self._problem(event)
+            if problem and self._is_skipped(event):
+                plan.skipped += 1
+                continue  # it has no number that a cursor could be moved by
             if event.offset == killer:
                 problem = "stopped the process while it was applied"
             expected = last.get((subject, event.source), 0) + 1
@@ -245,6 +252,10 @@ class Inbox:
                 plan.park.append(Parked(event, "gap", reason))
                 blocked[subject] = "gap"
         return plan
+
+    def _is_skipped(self, event: Arrived) -> bool:
+        # with its key: a record under a wrong key may name the event that another one really is
+        return (event.event_id, event.subject) in self._skipped
 
     def _problem(self, event: Arrived) -> str:
         """Why the record is not an event of ours; "" if it is."""
@@ -277,9 +288,7 @@ class Inbox:
         now: datetime,
     ) -> None:
         """Load, handle, save, append and move the cursors of many events in a few statements."""
-        handled = [
-            e for e in events if e.type in self._handlers and e.event_id not in self._skipped
-        ]
+        handled = [e for e in events if self._outcome(e) == "applied"]
         states: dict[str, Any] = {}
         wanted: list[Wanted] = []
         if handled:
@@ -299,6 +308,12 @@ class Inbox:
         if newest is not None and newest.recorded_time is not None:
             age = datetime.now(UTC) - newest.recorded_time
             metrics.EVENT_AGE.labels(self.name).set(age.total_seconds())
+
+    def _outcome(self, event: Arrived) -> str:
+        """What applying the event comes to: applied, ignored or skipped."""
+        if event.type not in self._handlers:
+            return "ignored"
+        return "skipped" if self._is_skipped(event) else "applied"
 
     def _handle(self, event: Arrived, state: Any, now: datetime, wanted: list[Wanted]) -> None:
         payload, handler = self._handlers[event.type]
@@ -372,7 +387,7 @@ class Inbox:
                 rest = [Parked(later, "", "") for later in events[place + 1 :]]
                 return [Parked(event, state, one_line(cause), 1), *rest]
             self._failures_in_row = 0
-            metrics.EVENTS.labels(self.name, "applied").inc()
+            metrics.EVENTS.labels(self.name, self._outcome(event)).inc()
         return []
 
     async def apply_one(self, conn: Connection, event: Arrived, now: datetime) -> None:
@@ -406,11 +421,13 @@ class Inbox:
             return False
         return event.sequence is not None and event.sequence <= cursors.get(event.source, 0)
 
-    def _count(self, plan: _Plan, applied: int) -> None:
-        metrics.EVENTS.labels(self.name, "applied").inc(applied)
+    def _count(self, plan: _Plan, together: Sequence[Arrived]) -> None:
+        outcomes = Counter(self._outcome(event) for event in together)
+        outcomes["skipped"] += plan.skipped
         for item in plan.park:
-            outcome = "gap" if item.state == "gap" else "parked"
-            metrics.EVENTS.labels(self.name, outcome).inc()
+            outcomes["gap" if item.state == "gap" else "parked"] += 1
+        for outcome, count in outcomes.items():
+            metrics.EVENTS.labels(self.name, outcome).inc(count)
 
 
 def cause_of(received: Received[Any], actor: str | None = None) -> Cause:
