@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from shared.messaging import (
     Call,
@@ -24,6 +25,8 @@ from shared.messaging import (
     Succeeded,
     Worker,
 )
+from shared.messaging.calls import APPLY_ATTEMPTS
+from shared.messaging.deadlines import ATTEMPTS
 from tests.integration.messaging.ledger import Ledger, LedgerStore, World, until
 
 pytestmark = pytest.mark.timeout(120)
@@ -294,8 +297,112 @@ async def test_after_many_failures_nobody_is_called_for_a_while(world: World) ->
         return made >= 3
 
     await until(broken)
-    await asyncio.sleep(1.0)  # the absence of calls is what is looked for
+    loop, rounds = service._loops[0], 0
+    claim = loop._claim
+
+    async def counted() -> list[Any]:
+        nonlocal rounds
+        rounds += 1
+        return list(await claim())
+
+    loop._claim = counted  # type: ignore[method-assign]
+
+    async def looked_for_work() -> bool:
+        loop.wake()
+        return rounds >= 10
+
+    await until(looked_for_work)
     assert made == 3
+    assert await _open(world) == 6
+
+
+async def test_after_a_success_everybody_is_called_again(world: World) -> None:
+    made, inside = 0, 0
+    together = asyncio.Event()
+
+    async def bureau(call: ClaimedCall) -> Result:
+        nonlocal made, inside
+        made += 1
+        if made <= 3:
+            raise ConnectionError("down")
+        if made == 4:  # the one that tells, after the pause
+            return Succeeded({})
+        inside += 1
+        if inside == 4:
+            together.set()
+        await together.wait()
+        return Succeeded({})
+
+    service = await _run(
+        world, _worker(bureau, attempts=99, timeout=20, break_after=3, break_seconds=0.3)
+    )
+    for number in range(5):
+        await _ask(service, f"S{number}", f"k{number}")
+    await asyncio.wait_for(together.wait(), 20)
+
+
+async def test_a_result_that_fails_too_often_waits_for_an_operator(world: World) -> None:
+    made, broken = 0, True
+
+    async def bureau(call: ClaimedCall) -> Result:
+        nonlocal made
+        made += 1
+        return Succeeded({"score": 1, "name": "Li Lei"})
+
+    def unsure(result: Any, state: Ledger, now: datetime) -> Iterable[Effect]:
+        if broken:
+            raise RuntimeError("bug")
+        return on_result(result, state, now)
+
+    service = await _run(world, _worker(bureau, on_result=unsure))
+    await _ask(service, "A", "k1")
+
+    async def failed_once() -> bool:
+        rows = await world.rows(world.databases[0], "SELECT applying FROM messaging.call")
+        return bool(rows[0]["applying"])
+
+    await until(failed_once)
+    await world.do(
+        world.databases[0],
+        "UPDATE messaging.call SET applying = $1, retry_at = clock_timestamp()",
+        APPLY_ATTEMPTS - 1,
+    )
+
+    async def given_up() -> bool:
+        rows = await world.rows(world.databases[0], "SELECT state FROM messaging.call")
+        return bool(rows[0]["state"] == "failed")
+
+    await until(given_up)
+    assert (await service.quiet()).parked == 1
+    await _wait_metric("call", 1)
+    where = ("--database", world.databases[0])
+    listed = json.loads(await world.banka("parked", "list", "review", "--json", *where))
+    assert [(w["kind"], w["subject"], w["name"], w["reason"]) for w in listed] == [
+        ("call", "A", "bureau", "RuntimeError: bug")
+    ]
+    number = listed[0]["reference"]
+    shown = await world.banka("parked", "show", "review", number, *where)
+    assert "Succeeded" in shown
+    assert "Li Lei" not in shown
+    refusal = await world.banka("parked", "skip", "review", number, "--why", "x", *where, code=1)
+    assert refusal == "banka: only an event can be skipped: mend what fails, then retry\n"
+    broken = False
+    again = ("parked", "retry", "review", number, "--who", "ops", "--why", "mended", *where)
+    await world.banka(*again)
+    await _wait_answers(world, "A", ['Succeeded:{"score": 1, "name": "Li Lei"}'])
+    assert made == 1, "the call itself was made again"
+    assert "does not wait for anybody" in await world.banka(*again, code=1)
+    audit = await world.rows(world.databases[0], "SELECT who, action, what FROM messaging.audit")
+    assert [tuple(row) for row in audit] == [("ops", "retry", f"{number} bureau A")]
+    await _wait_metric("call", 0)
+
+
+async def _wait_metric(kind: str, expected: int) -> None:
+    async def counted() -> bool:
+        labels = {"kind": kind}
+        return REGISTRY.get_sample_value("banka_waiting_for_operator", labels) == expected
+
+    await until(counted)
 
 
 class _Clock:
@@ -397,3 +504,68 @@ async def test_a_failing_deadline_keeps_nobody_else_waiting(world: World) -> Non
     assert (await service.quiet()).due_deadlines == 1
     broken = False
     await _wait_answers(world, "bad", ["due"])
+
+
+async def test_a_deadline_that_was_moved_while_it_was_read_is_not_handled(world: World) -> None:
+    clock = _Clock()
+
+    def on_due(state: Ledger, now: datetime) -> Iterable[Effect]:
+        state.answers.append("due")
+        return []
+
+    service = await _run(
+        world, clock=clock, deadlines=[Deadlines(store=LedgerStore(), handlers={"due": on_due})]
+    )
+    early, late = clock.now() + timedelta(days=1), clock.now() + timedelta(days=9)
+    await service.execute(LedgerStore(), "A", partial(_due_at, early))
+    async with world.held(world.databases[0], "ledger") as other:
+        clock.instant = early
+        await world.waiting(world.databases[0])  # it has read the deadline and loads the state
+        await other.execute("UPDATE messaging.deadline SET at = $1", late)
+    await service.execute(LedgerStore(), "B", partial(_due_at, early))
+    await _wait_answers(world, "B", ["due"])
+    assert await _answers(world, "A") == []
+    clock.instant = late
+    await _wait_answers(world, "A", ["due"])
+
+
+async def test_a_deadline_that_fails_too_often_waits_for_an_operator(world: World) -> None:
+    clock, broken = _Clock(), True
+
+    def on_due(state: Ledger, now: datetime) -> Iterable[Effect]:
+        if broken:
+            raise RuntimeError("bug")
+        state.answers.append("due")
+        return []
+
+    service = await _run(
+        world, clock=clock, deadlines=[Deadlines(store=LedgerStore(), handlers={"due": on_due})]
+    )
+    await service.execute(LedgerStore(), "A", lambda s, n: [Deadline("due", n)])
+
+    async def failed_once() -> bool:
+        rows = await world.rows(world.databases[0], "SELECT attempts FROM messaging.deadline")
+        return bool(rows[0]["attempts"])
+
+    await until(failed_once)
+    await world.do(
+        world.databases[0],
+        "UPDATE messaging.deadline SET attempts = $1, retry_at = clock_timestamp()",
+        ATTEMPTS - 1,
+    )
+
+    async def given_up() -> bool:
+        return (await service.quiet()).parked == 1
+
+    await until(given_up)
+    await _wait_metric("deadline", 1)
+    where = ("--database", world.databases[0])
+    listed = json.loads(await world.banka("parked", "list", "review", "--json", *where))
+    assert [(w["reference"], w["kind"], w["reason"]) for w in listed] == [
+        ("deadline:due:A", "deadline", "RuntimeError: bug")
+    ]
+    assert "RuntimeError" in await world.banka("parked", "show", "review", "deadline:due:A", *where)
+    broken = False
+    await world.banka("parked", "retry", "review", "deadline:due:A", "--why", "mended", *where)
+    await _wait_answers(world, "A", ["due"])
+    assert json.loads(await world.banka("parked", "list", "review", "--json", *where)) == []

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from shared.events.envelope import Envelope, encode
+from shared.messaging.parking import STARTS
 from shared.messaging.redrive import (
     CannotRedrive,
     list_parked,
@@ -252,6 +253,49 @@ async def test_skipping_a_misaddressed_record_moves_no_number(bench: Bench) -> N
     await bench.wait_for("B", [1])
 
 
+async def test_skipped_records_that_are_no_events_stay_out_of_a_rebuild(bench: Bench) -> None:
+    """And the event that one of them pretends to be, under a wrong key, is applied."""
+    real = encode(Envelope("x-1", Noted.type, "/banka/intake", "B", _now(), _now(), 1))
+    await bench.world.send_raw(bench.topic, b"A", b'{"number": 66}', real)
+    await bench.world.send_raw(bench.topic, b"C", b"{broken", [])
+    await bench.wait_blocked({"A": "parked", "C": "parked"})
+    async with bench.service.pool.acquire() as conn:
+        for parked in await list_parked(conn):
+            await skip_parked(conn, parked.id, who="ops", why="no events")
+    await bench.wait_blocked({})
+    await bench.world.send_raw(bench.topic, b"B", b'{"number": 1}', real)
+    for subject in ("A", "C"):
+        await bench.send(subject, 1)
+    for subject in ("A", "B", "C"):
+        await bench.wait_for(subject, [1])
+    await bench.service.stop()
+    await bench.world.do(bench.database, "DELETE FROM ledger")
+    rebuilt = bench.world.service(
+        bench.database, consumers=[consumer(bench.topic, Moods(), f"{bench.group}@2")]
+    )
+    await rebuilt.start()
+    for subject in ("A", "B", "C"):
+        await bench.wait_for(subject, [1])
+    assert await bench.blocked() == {}
+
+
+async def test_an_event_that_kills_the_process_when_it_is_retried_is_parked(bench: Bench) -> None:
+    bench.moods.transient_left = 99
+    await bench.send("A", 1, "flaky")
+    await bench.wait_blocked({"A": "retry"})
+    # as often was it begun, by processes that did not live to say how it ended
+    await bench.world.do(
+        bench.database,
+        "UPDATE messaging.blocked_key SET attempts = $1, retry_at = clock_timestamp()",
+        bench.service.consumers[0].attempts + STARTS,
+    )
+    seen = len(bench.moods.seen)
+    await bench.wait_blocked({"A": "parked"})
+    rows = await bench.world.rows(bench.database, "SELECT reason FROM messaging.blocked_key")
+    assert rows[0]["reason"] == "stopped the process while it was applied"
+    assert len(bench.moods.seen) == seen
+
+
 async def test_a_failed_event_is_copied_to_the_dead_letters_once(bench: Bench) -> None:
     await bench.send("A", 1, "poison")
     await bench.send("A", 2)
@@ -315,6 +359,42 @@ async def test_a_bad_build_halts_instead_of_parking_everything(world: World) -> 
     await again.start()
     for subject in range(12):
         await bench.wait_for(f"S{subject:02d}", [1])
+
+
+async def test_failures_with_successes_between_them_halt_nobody(world: World) -> None:
+    """Neither in a poll of many applications nor one application after another."""
+    bench = Bench(world, world.topic("notes", 1), await world.database(), Moods(), halt_after=3)
+    # one poll; the database's refusal names nobody, so that every application is tried by itself
+    for subject in range(12):
+        mood = "negative" if subject % 2 else "fine"
+        await bench.send(f"S{subject:02d}", 1, mood)
+    await bench.service.start()
+    await bench.wait_for("S10", [1])
+    for subject in range(12, 18):
+        mood = "poison" if subject % 2 else "fine"
+        await bench.send(f"S{subject:02d}", 1, mood)
+        if mood == "fine":
+            await bench.wait_for(f"S{subject:02d}", [1])
+    odd = {f"S{subject:02d}": "parked" for subject in range(1, 18, 2)}
+
+    async def all_failed() -> bool:
+        return (await bench.blocked()).keys() == odd.keys()
+
+    await until(all_failed)
+    assert (await bench.service.readiness()).checks[bench.group] == "ok"
+
+
+async def test_failures_of_a_poll_that_was_rolled_back_are_not_counted(world: World) -> None:
+    """The machinery fails beside one bad event, again and again: that is no row of bad events."""
+    bench = Bench(world, world.topic("notes", 1), await world.database(), Moods(), halt_after=3)
+    bench.moods.gone_left = 10
+    await bench.send("A", 1, "poison")
+    await bench.send("B", 1, "gone")
+    await bench.service.start()
+    await bench.wait_for("B", [1])
+    assert bench.moods.gone_left == 0
+    assert await bench.blocked() == {"A": "parked"}
+    assert (await bench.service.readiness()).checks[bench.group] == "ok"
 
 
 async def test_an_event_that_kills_the_process_is_parked_after_three_starts(world: World) -> None:

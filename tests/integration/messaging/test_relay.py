@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -11,11 +12,21 @@ import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
+from shared.events.envelope import Envelope, encode
+from shared.identifiers import new_id
 from shared.messaging import Fact, Service
 from shared.messaging.errors import OlderDatabase
 from shared.messaging.relay import SHARDS
 from shared.messaging.repair import republish
-from tests.integration.messaging.ledger import Echoed, LedgerStore, Moods, World, consumer, until
+from tests.integration.messaging.ledger import (
+    Echoed,
+    LedgerStore,
+    Moods,
+    Noted,
+    World,
+    consumer,
+    until,
+)
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -47,6 +58,37 @@ async def test_facts_of_a_command_reach_the_topic_in_order(world: World) -> None
     await until(lambda: _outbox_is_empty(world, database))
     assert await _numbers(world, topic, "S0") == list(range(1, 11))
     assert await _numbers(world, topic, "S1") == list(range(1, 11))
+
+
+async def test_a_fact_says_what_it_goes_back_to(world: World) -> None:
+    """Cause, chain, trace and origin of the event that a handler answered, as published."""
+    notes, echo, database = world.topic("notes"), world.topic("echo"), await world.database()
+    group = f"g.{world.tag}"
+    service = world.service(database, consumers=[consumer(notes, Moods(echo), group)])
+    await service.start()
+    now = datetime.now(UTC)
+    cause = Envelope(
+        id=new_id(),
+        type=Noted.type,
+        source="/banka/intake",
+        subject="S0",
+        time=now,
+        recorded_time=now,
+        sequence=1,
+        correlation_id="chain-1",
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        origin="imported",
+    )
+    await world.send_raw(notes, b"S0", b'{"number": 1}', encode(cause))
+
+    async def published() -> list[Any]:
+        return await world.read(echo)
+
+    headers = dict((await until(published))[0].headers)
+    assert headers["ce_causationid"] == cause.id.encode()
+    assert headers["ce_correlationid"] == b"chain-1"
+    assert headers["ce_traceparent"] == cause.traceparent.encode()
+    assert headers["ce_origin"] == b"imported"
 
 
 async def test_a_decision_that_raises_leaves_nothing_behind(world: World) -> None:
