@@ -26,6 +26,7 @@ app.add_typer(partner, name="partner")
 app.add_typer(parked, name="parked")
 events.command("verify")(event_log.verify)
 events.command("republish")(event_log.republish)
+events.command("accept-start")(event_log.accept_start)
 
 Name = Annotated[str | None, typer.Option(help="BANKA_STACK, else `default`")]
 

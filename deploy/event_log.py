@@ -1,4 +1,4 @@
-"""`banka events verify|republish`: a publisher's log against its topics, and the cure."""
+"""`banka events verify|republish|accept-start`: a publisher's log, its topics, and the cure."""
 
 from __future__ import annotations
 
@@ -77,3 +77,25 @@ def republish(
     if not counts:
         typer.echo("banka: nothing in the log fits that is not on its way already", err=True)
         raise typer.Exit(1)
+
+
+def accept_start(
+    service: Service,
+    consumer: Annotated[str, typer.Option(help="consumer group, such as `review.applications`")],
+    topic: Annotated[str, typer.Option(help="the topic whose first events are gone")],
+    why: Why,
+    who: Who = "",
+    name: Name = None,
+    database: Database = None,
+) -> None:
+    """Let a consumer begin where its topic begins now; its publishers have republished the rest.
+
+    Takes effect when the service starts again.
+    """
+    by = who or getpass.getuser()
+
+    async def accept(conn: Any, settings: Any) -> dict[int, int]:
+        return await repair.accept_start(conn, settings, consumer, topic, who=by, why=why)
+
+    for part, offset in with_service(service, name, database, accept).items():
+        typer.echo(f"{consumer} begins {topic}/{part} at {offset}")

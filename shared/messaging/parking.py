@@ -391,6 +391,8 @@ class ParkingLot:
         failure: Exception | None = None
         for row in rows:
             event = thaw(row)
+            # a rebuild (`@2`) has no topic of its own: Kafka's names hold no @
+            topic = f"{row['consumer'].partition('@')[0]}.dead-letters"
             extra = {
                 "banka-consumer": row["consumer"],
                 "banka-reason": row["reason"] or "",
@@ -402,9 +404,7 @@ class ParkingLot:
             headers += [(name, text.encode()) for name, text in extra.items()]
             try:
                 async with asyncio.timeout(COPY_SECONDS):
-                    await self._send(
-                        f"{row['consumer']}.dead-letters", event.key, event.value, headers
-                    )
+                    await self._send(topic, event.key, event.value, headers)
             except TimeoutError:
                 raise  # the broker is away: no other copy would go either
             except Exception as error:  # noqa: BLE001 - this one's own: the next may still go

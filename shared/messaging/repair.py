@@ -1,7 +1,8 @@
 """The event log against its topics: what one has and the other lacks, and the cure.
 
 The log is the owner's copy for ever of all that it published; a topic is repaired from it with the
-same bytes, and readers drop what they know. Behind `banka events verify` and `republish`.
+same bytes, and readers drop what they know. Behind `banka events verify`, `republish` and
+`accept-start`.
 """
 
 from __future__ import annotations
@@ -106,6 +107,60 @@ async def _compare(
     )
 
 
+async def accept_start(
+    conn: Any, settings: Settings, consumer: str, topic: str, *, who: str, why: str
+) -> dict[int, int]:
+    """Let a consumer begin where its topic begins now; returns {partition: first offset}.
+
+    For a topic whose first events are gone and were published again: what is applied meanwhile
+    waits for them, application by application. Only partitions that begin behind the consumer's
+    place are touched. Raises CannotRedrive where there is none.
+    """
+    cluster = await fetch_cluster(settings)
+    known = cluster.topics.get(topic)
+    if known is None:
+        raise CannotRedrive(f"no topic {topic} on the broker that {settings.service} may see")
+    reader = AIOKafkaConsumer(
+        **connection(settings), client_id="banka-accept", enable_auto_commit=False
+    )
+    await reader.start()
+    try:
+        begins = await reader.beginning_offsets(
+            [TopicPartition(topic, part) for part in range(known.partitions)]
+        )
+    finally:
+        await reader.stop()
+    async with conn.transaction():
+        moved = await conn.fetch(
+            """
+            INSERT INTO messaging.consumer_offset AS o
+                (consumer, topic, part, next, cluster_id, topic_id)
+            SELECT $1, $2, part, begin, $5, $6
+            FROM unnest($3::int[], $4::bigint[]) AS b (part, begin) WHERE begin > 0
+            ON CONFLICT (consumer, topic, part) DO UPDATE SET next = excluded.next
+                WHERE o.next < excluded.next
+            RETURNING part, next
+            """,
+            consumer,
+            topic,
+            [place.partition for place in begins],
+            list(begins.values()),
+            cluster.cluster_id,
+            known.topic_id,
+        )
+        if not moved:
+            raise CannotRedrive(f"nothing is gone from {topic} that {consumer} has not read")
+        await _audit(conn, who, "accept-start", f"{consumer} {topic}", why)
+    return {row["part"]: row["next"] for row in moved}
+
+
+async def _audit(conn: Any, who: str, action: str, what: str, why: str) -> None:
+    await conn.execute(
+        "INSERT INTO messaging.audit (who, action, what, why) VALUES ($1, $2, $3, $4)",
+        who, action, what, why,
+    )  # fmt: skip
+
+
 async def _events(consumer: Any, partitions: list[TopicPartition]) -> AsyncIterator[Envelope]:
     """Everything that lies on the partitions now, from the first event on."""
     consumer.assign(partitions)
@@ -162,8 +217,6 @@ async def republish(
         return {row["topic"]: row["count"] for row in rows}
     async with conn.transaction():
         rows = await conn.fetch(_SEND_AGAIN, topic, subject)
-        await conn.execute(
-            "INSERT INTO messaging.audit (who, action, what, why) VALUES ($1, $2, $3, $4)",
-            who, "republish", f"{topic or 'every topic'} {subject or 'every subject'}", why,
-        )  # fmt: skip
+        what = f"{topic or 'every topic'} {subject or 'every subject'}"
+        await _audit(conn, who, "republish", what, why)
     return {row["topic"]: row["count"] for row in rows}

@@ -333,8 +333,11 @@ class Subscription:
             )
         if self.reader.history_needed and begin > stored:
             raise OlderDatabase(
-                f"{where}: events {stored} to {begin - 1} are gone from the topic: have their"
-                " publisher republish from its event log."
+                f"{where}: events {stored} to {begin - 1} are gone from the topic. Have every"
+                f" publisher of it send them again (banka events republish <publisher> --topic"
+                f" {self.reader.topic} --why …), then begin where the topic does (banka events"
+                f" accept-start {self._settings.service} --consumer {self.reader.name} --topic"
+                f" {self.reader.topic} --why …) and restart."
             )
 
     # -- polls --------------------------------------------------------------------------------

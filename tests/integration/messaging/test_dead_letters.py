@@ -101,3 +101,13 @@ async def test_a_copy_that_cannot_go_holds_up_no_other(world: World) -> None:
     ]
     assert dict(found[0].headers)["banka-left-out"] == b"value"
     assert "MessageSizeTooLarge" in (await service.readiness()).checks["parking"]
+
+
+async def test_a_rebuild_copies_to_the_dead_letters_of_its_consumer(world: World) -> None:
+    topic, database, group = world.topic("notes"), await world.database(), f"g.{world.tag}"
+    letters = world.topic("", 1, full=f"{group}.dead-letters")
+    rebuild = world.service(database, consumers=[consumer(topic, Moods(), f"{group}@2")])
+    await rebuild.start()
+    await world.send(topic, "A", Noted(number=1, mood="poison"), 1)
+    letter = (await _letters(world, letters, 1))[0]
+    assert dict(letter.headers)["banka-consumer"] == f"{group}@2".encode()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from shared.messaging import Fact, Service
 from tests.integration.messaging.ledger import Echoed, LedgerStore, Moods, World, consumer, until
@@ -73,6 +75,50 @@ async def test_a_gap_is_found_in_the_log_and_cured_by_republishing(world: World)
     assert "4 in the log, 4 on the topic" in await world.banka("events", "verify", *where)
     audit = await world.rows(ours, "SELECT who, action, what, why FROM messaging.audit")
     assert [tuple(row) for row in audit] == [("ops", "republish", f"{topic} A", "lost")]
+
+
+async def test_a_topic_whose_first_events_are_gone_is_read_again_after_republishing(
+    world: World,
+) -> None:
+    topic, group = world.topic("echo", 1), f"g.{world.tag}"
+    ours, theirs = await world.database(), await world.database()
+    publisher = world.service(ours)
+    await publisher.start()
+    await _say(publisher, topic, "A", 1, 2, 3)
+    await _drained(world, ours)
+    admin, place = AdminClient(world.stack.kafka_admin()), TopicPartition(topic, 0, 2)
+    admin.delete_records([place])[place].result(20)
+
+    def reader() -> Service:
+        reading = consumer(topic, Moods(), group, payload=Echoed)
+        return world.service(theirs, consumers=[reading])
+
+    refused = reader()
+    await refused.start()
+    on_topic = ("--topic", topic, "--why", "deleted")
+    commands = (
+        f"banka events republish <publisher> --topic {topic}",
+        f"banka events accept-start review --consumer {group} --topic {topic}",
+    )
+
+    async def says_how() -> bool:
+        state = (await refused.readiness()).checks[group]
+        return all(command in state for command in commands)
+
+    await until(says_how)
+    await world.banka("events", "republish", "review", *on_topic, "--database", ours)
+    accept = ("events", "accept-start", "review", "--consumer", group, *on_topic)
+    said = await world.banka(*accept, "--database", theirs)
+    assert said == f"{group} begins {topic}/0 at 2\n"
+    again = await world.banka(*accept, "--database", theirs, code=1)
+    assert again == f"banka: nothing is gone from {topic} that {group} has not read\n"
+    await refused.stop()
+    await reader().start()
+
+    async def applied() -> bool:
+        return await world.entries(theirs) == {"A": [1, 2, 3]}
+
+    await until(applied)
 
 
 async def test_an_event_that_the_log_does_not_know_is_named(world: World) -> None:

@@ -31,6 +31,7 @@ from shared.postgres.migrate import SchemaMismatch, read_migrations
         pg.ConnectionDoesNotExistError(),
         pg.DeadlockDetectedError(),
         pg.AdminShutdownError(),
+        pg.CannotConnectNowError(),
         pg.DiskFullError(),
         pg.UndefinedTableError(),
         pg.LockNotAvailableError(),
