@@ -333,12 +333,18 @@ class Subscription:
             )
         if self.reader.history_needed and begin > stored:
             raise OlderDatabase(
-                f"{where}: events {stored} to {begin - 1} are gone from the topic. Have every"
-                f" publisher of it send them again (banka events republish <publisher> --topic"
-                f" {self.reader.topic} --why …), then begin where the topic does (banka events"
-                f" accept-start {self._settings.service} --consumer {self.reader.name} --topic"
-                f" {self.reader.topic} --why …) and restart."
+                f"{where}: events {stored} to {begin - 1} are gone from the topic. {self._cure()}"
             )
+
+    def _cure(self) -> str:
+        """In one line, what an operator does about events that are gone."""
+        topic = self.reader.topic
+        return (
+            "Have every publisher of it send them again (banka events republish <publisher>"
+            f" --topic {topic} --why …), then begin where the topic does (banka events accept-start"
+            f" {self._settings.service} --consumer {self.reader.name} --topic {topic} --why …) and"
+            " restart."
+        )
 
     # -- polls --------------------------------------------------------------------------------
 
@@ -431,7 +437,8 @@ class Subscription:
             return False
         if first > position.next and self.reader.history_needed:
             # straight after a seek: the log itself has a hole there
-            self._pause([part], f"events {position.next} to {first - 1} are gone from the topic")
+            gone = f"events {position.next} to {first - 1} are gone from the topic."
+            self._pause([part], f"{gone} {self._cure()}")
             return False
         return True
 
