@@ -7,7 +7,6 @@ same bytes, and readers drop what they know. Behind `banka events verify`, `repu
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -76,7 +75,7 @@ async def _compare(
 ) -> Comparison:
     # the log first: whatever it calls published now lies before the ends that are asked for next
     rows = await conn.fetch(
-        "SELECT l.id, l.subject, l.sequence FROM messaging.event_log l"
+        "SELECT l.id::text, l.subject, l.sequence FROM messaging.event_log l"
         " WHERE l.topic = $1 AND ($2::text IS NULL OR l.subject = $2) AND NOT EXISTS"
         " (SELECT 1 FROM messaging.outbox o WHERE o.position = l.position)"
         " ORDER BY l.position",
@@ -84,17 +83,16 @@ async def _compare(
     )  # fmt: skip
     lacking = {row["id"]: (row["subject"], row["sequence"]) for row in rows}
     logged = set(lacking)
-    others: dict[uuid.UUID, tuple[str, int | None]] = {}
+    others: dict[str, tuple[str, int | None]] = {}
     parts = range(partitions) if subject is None else [partition_of(subject, partitions)]
     async for event in _events(consumer, [TopicPartition(topic, part) for part in parts]):
         if event.source == source and subject in (None, event.subject):
-            event_id = uuid.UUID(event.id)
-            lacking.pop(event_id, None)
-            if event_id not in logged:
-                others[event_id] = (event.subject, event.sequence)
+            lacking.pop(event.id, None)
+            if event.id not in logged:
+                others[event.id] = (event.subject, event.sequence)
     # others may have been on their way to the topic when the log was read
     later = await conn.fetch(
-        "SELECT id FROM messaging.event_log WHERE topic = $1 AND id = ANY ($2::uuid[])",
+        "SELECT id::text FROM messaging.event_log WHERE topic = $1 AND id::text = ANY ($2::text[])",
         topic, list(others),
     )  # fmt: skip
     found = {row["id"] for row in later}
