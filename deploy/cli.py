@@ -192,7 +192,7 @@ def _console() -> Console:
 
 def main() -> None:
     """Entry point: what goes wrong in a known way is one line and exit code 1."""
-    from deploy.contracts import BreakingChangeError
+    from deploy.contracts import BreakingChangeError, MissingDiagramError
     from deploy.local import StackProblem, ToldToStop
     from deploy.runtime import RuntimeProblem
 
@@ -201,7 +201,7 @@ def main() -> None:
     except ToldToStop as problem:
         typer.echo(f"banka: {problem}", err=True)
         sys.exit(130)
-    except (StackProblem, RuntimeProblem, BreakingChangeError) as problem:
+    except (StackProblem, RuntimeProblem, BreakingChangeError, MissingDiagramError) as problem:
         typer.echo(f"banka: {problem}", err=True)
         sys.exit(1)
     except Exception as problem:

@@ -3,6 +3,7 @@
 A schema that is there already is a promise: one that would break it is not written.
 """
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from shared.events import asyncapi, catalog, lifecycle, schemas
+from shared.events.partners import PartnerEvent
 
 ROOT = Path(__file__).parent.parent
 ASYNCAPI = ROOT / "docs" / "asyncapi.yaml"
@@ -23,54 +25,82 @@ class BreakingChangeError(Exception):
     """A payload no longer keeps the promise of its published schema."""
 
 
+class MissingDiagramError(Exception):
+    """The README has no Mermaid block for the lifecycle any more."""
+
+
 def breaking_changes() -> list[str]:
-    """One line for everything that would break a reader of a published type."""
-    return [
-        f"{payload.type}: {line}"
-        for payload in catalog.EVENTS.values()
-        if (file := schemas.schema_file(payload.type)).exists()
-        for line in schemas.breaks(
-            json.loads(file.read_text(encoding="utf-8")), schemas.schema(payload)
-        )
-    ] + [
-        f"{file.stem}: the type is gone; keep reading it until nobody has one stored"
-        for file in sorted(schemas.FOLDER.glob("*.json"))
-        if file.stem not in catalog.EVENTS
-    ]
+    """One line for everything that would break a published type for its readers or senders."""
+    return [*_lost(), *_changed()]
+
+
+def _lost() -> Iterator[str]:
+    """Promises that are not there any more as they were given."""
+    listed = schemas.FOLDER / schemas.LIST
+    if not listed.exists():
+        yield f"{schemas.LIST}: the list of what was published is missing; restore it"
+        return
+    published = schemas.read_list(listed.read_text(encoding="utf-8"))
+    for name, digest in published.items():
+        file = schemas.schema_file(name)
+        if not file.exists():
+            yield f"{name}: its published schema is missing; restore it"
+        elif hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            yield f"{name}: its published schema was changed by hand; restore it"
+    for name in sorted({*published, *(file.stem for file in schemas.FOLDER.glob("*.json"))}):
+        if name not in catalog.EVENTS:
+            yield (
+                f"{name}: the type is gone; keep reading it until nobody has one stored, then take"
+                f" its schema and its line in {schemas.LIST} away too"
+            )
+
+
+def _changed() -> Iterator[str]:
+    for payload in catalog.EVENTS.values():
+        file = schemas.schema_file(payload.type)
+        if file.exists():
+            published = json.loads(file.read_text(encoding="utf-8"))
+            inbound = issubclass(payload, PartnerEvent)
+            for line in schemas.breaks(published, schemas.schema(payload), inbound=inbound):
+                yield f"{payload.type}: {line}"
 
 
 def generated() -> Iterator[tuple[Path, str]]:
-    """Every generated file and what it must hold."""
-    for payload in catalog.EVENTS.values():
-        yield schemas.schema_file(payload.type), schemas.text(schemas.schema(payload))
+    """Every generated file and what it must hold. Raises MissingDiagramError."""
+    texts = {
+        payload.type: schemas.text(schemas.schema(payload)) for payload in catalog.EVENTS.values()
+    }
+    for name, text in texts.items():
+        yield schemas.schema_file(name), text
+    yield schemas.FOLDER / schemas.LIST, schemas.published_list(texts)
     yield (
         ASYNCAPI,
         yaml.safe_dump(asyncapi.document(), allow_unicode=True, sort_keys=False, width=100),
     )
-    if README.exists():
-        yield README, with_diagram(README.read_text(encoding="utf-8"))
+    yield README, with_diagram(README.read_text(encoding="utf-8"))
 
 
 def with_diagram(readme: str) -> str:
-    """The README with the lifecycle's diagram as it is today in its Mermaid block."""
+    """The README with the lifecycle's diagram as it is today in its Mermaid block. Raises
+    MissingDiagramError where there is none."""
     head, fence, rest = readme.partition("```mermaid\nstateDiagram-v2\n")
     if not fence:
-        return readme
+        raise MissingDiagramError("README.md has no Mermaid block with the lifecycle's diagram")
     _, _, tail = rest.partition("```")
     return f"{head}```mermaid\n{lifecycle.diagram()}\n```{tail}"
 
 
 def write() -> list[Path]:
-    """Write what is out of date and return its paths. Raises BreakingChangeError and writes nothing
-    where a published schema would be broken."""
+    """Write what is out of date and return its paths. Raises BreakingChangeError where a promise
+    would be broken, MissingDiagramError where the README lost its diagram, and writes nothing."""
     if lines := breaking_changes():
         raise BreakingChangeError(
-            "not written, because stored events and readers would break:\n  "
+            "not written, because stored events, readers or senders would break:\n  "
             + "\n  ".join(lines)
             + "\nmake a new version of the type (.v2) beside the old one instead"
         )
     written = []
-    for path, text in generated():
+    for path, text in list(generated()):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")

@@ -1,19 +1,19 @@
 """The contracts hold: examples, schemas, catalogue and AsyncAPI agree, and a break is refused."""
 
-import copy
 import json
 import re
-from datetime import datetime
+import shutil
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import jsonschema
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, create_model
 
 from deploy import contracts
 from shared.events import asyncapi, catalog, envelope, intake, lifecycle, partners, schemas
-from shared.events.payload import FIELD_CLASSES, ApplicationEvent, Payload
+from shared.events.payload import FIELD_CLASSES, ApplicationEvent, Part, Payload
 from shared.privacy.sealing import DataClass
 
 PAYLOADS = list(catalog.EVENTS.values())
@@ -99,65 +99,264 @@ def test_every_published_schema_has_a_type_and_every_example_too() -> None:
     }
 
 
-def _changed(**change: Any) -> dict[str, Any]:
-    """The schema of a request for material, with fields or bounds changed."""
-    now = copy.deepcopy(schemas.schema(intake.MaterialRequested))
-    for name, value in change.items():
-        if value is None:
-            del now["properties"][name]
-        else:
-            now["properties"][name] = value
-    return now
+class _Part(Part):
+    name: str
 
 
-@pytest.mark.parametrize(
-    ("now", "line"),
-    [
-        (_changed(deadline=None), "/deadline was removed"),
-        (_changed(round={"type": "string"}), "/round was integer, is string"),
-        (_changed(round={"type": "integer", "minimum": 2}), "/round minimum is now 2, was 1"),
-        (_changed(branch={"type": "string", "maxLength": 3}), "/branch maxLength is now 3"),
-        (_changed(branch={"type": "string", "enum": ["3101"]}), "/branch no longer allows any"),
-        (_changed(branch={"type": "string", "pattern": "^3"}), "/branch pattern changed"),
-        (
-            {
-                **_changed(extra={"type": "string"}),
-                "required": [*_changed()["required"], "extra"],
-            },
-            "/extra is now required",
-        ),
-        ({**_changed(), "title": "SomethingElse"}, "/ the type name now means SomethingElse"),
-        ({**_changed(), "additionalProperties": False}, "/ no longer allows unknown fields"),
-    ],
-)
-def test_an_incompatible_change_is_refused(now: dict[str, Any], line: str) -> None:
-    found = schemas.breaks(schemas.schema(intake.MaterialRequested), now)
-    assert any(item.startswith(line) for item in found), found
+class _Promise(Payload):
+    """Made up: something of every kind that a payload may hold."""
+
+    type: ClassVar[str] = "banka.promise.made.v1"
+    must: str
+    may: str = ""
+    perhaps: int | None = None
+    kind: Literal["a", "b"] = "a"
+    only: Literal["a"] = "a"
+    count: int = Field(default=1, ge=1, le=9)
+    word: str = Field(default="x", min_length=1, max_length=9, pattern="^x")
+    parts: list[_Part] = Field(default=[], max_length=3)
+    whole: _Part
+    texts: dict[str, str] = Field(default={})
 
 
-def test_a_narrowed_part_of_a_payload_is_refused() -> None:
-    now = copy.deepcopy(schemas.schema(intake.MaterialRequested))
-    now["$defs"]["WantedItem"]["required"].append("field")
-    assert schemas.breaks(schemas.schema(intake.MaterialRequested), now) == [
-        "/items/*/field is now required"
+def _like_promise(**changes: Any) -> type[Payload]:
+    """The promise with fields changed, `(type, default or Field)`, added, or taken away by None."""
+    fields: dict[str, Any] = {
+        name: (field.rebuild_annotation(), field)
+        for name, field in _Promise.model_fields.items()
+        if changes.get(name, field) is not None
+    }
+    fields |= {name: change for name, change in changes.items() if change is not None}
+    return create_model("_Promise", __base__=Payload, **fields)
+
+
+class _NewPart(_Part):
+    more: str
+
+
+class _WiderPart(_Part):
+    more: str = ""
+
+
+class _LoosePart(Part):
+    name: str = ""
+
+
+class _EmptyPart(Part):
+    pass
+
+
+def _breaks(now: type[Payload], *, inbound: bool) -> list[str]:
+    now.type = _Promise.type
+    return schemas.breaks(schemas.schema(_Promise), schemas.schema(now), inbound=inbound)
+
+
+HARMLESS = {
+    "a field that may be absent": {"added": (str, "")},
+    "a field that may be null": {"added": (int | None, None)},
+    "a part's field that may be absent": {"whole": (_WiderPart, ...)},
+    "other words": {"must": (str, Field(description="said differently"))},
+}
+# what partners may still send as they did, but what our readers would not understand
+WIDER = {
+    "required to optional": ({"must": (str, "")}, "/must presence"),
+    "to nullable": ({"must": (str | None, ...)}, "/must type"),
+    "a part to nullable": ({"whole": (_Part | None, ...)}, "/whole type"),
+    "a part's field to optional": ({"whole": (_LoosePart, ...)}, "/whole/name presence"),
+    "one value more": ({"kind": (Literal["a", "b", "c"], "a")}, "/kind value"),
+    "a second value": ({"only": (Literal["a", "b"], "a")}, "/only value"),
+    "any value": ({"kind": (str, "a")}, "/kind value"),
+    "a lower minimum": ({"count": (int, Field(default=1, ge=0, le=9))}, "/count minimum"),
+    "a higher maximum": ({"count": (int, Field(default=1, ge=1, le=10))}, "/count maximum"),
+    "no maximum": ({"count": (int, Field(default=1, ge=1))}, "/count maximum"),
+    "integer to number": ({"count": (float, Field(default=1, ge=1, le=9))}, "/count type"),
+    "no pattern": (
+        {"word": (str, Field(default="x", min_length=1, max_length=9))}, "/word pattern",
+    ),
+    "longer lists": ({"parts": (list[_Part], Field(default=[], max_length=4))}, "/parts maxItems"),
+    "an item's field to optional": (
+        {"parts": (list[_LoosePart], Field(default=[], max_length=3))}, "/parts/*/name presence",
+    ),
+    "values of a map to nullable": ({"texts": (dict[str, str | None], {})}, "/texts/* type"),
+}  # fmt: skip
+# what nobody may meet: a partner's event is refused, a stored event cannot be read
+NARROWER = {
+    "removed": ({"must": None}, "/must field is now removed"),
+    "removed, though it could be absent": ({"may": None}, "/may field is now removed"),
+    "a part's field removed": ({"whole": (_EmptyPart, ...)}, "/whole/name field is now removed"),
+    "a new field that is required": ({"added": (str, ...)}, "/added presence is now required"),
+    "optional to required": ({"may": (str, ...)}, "/may presence is now required"),
+    "a part's new field": ({"whole": (_NewPart, ...)}, "/whole/more presence is now required"),
+    "another kind": ({"must": (int, ...)}, "/must type is now integer, was string"),
+    "never null": ({"perhaps": (int, 0)}, "/perhaps type is now integer, was integer or null"),
+    "one value less": ({"kind": (Literal["a"], "a")}, "/kind value"),
+    "listed values": ({"must": (Literal["a"], ...)}, "/must value"),
+    "another value": ({"only": (Literal["b"], "b")}, "/only value"),
+    "a higher minimum": (
+        {"count": (int, Field(default=2, ge=2, le=9))}, "/count minimum is now 2, was 1",
+    ),
+    "a lower maximum": ({"count": (int, Field(default=1, ge=1, le=8))}, "/count maximum"),
+    "a step": ({"count": (int, Field(default=1, ge=1, le=9, multiple_of=1))}, "/count multipleOf"),
+    "a bound within an alternative": (
+        {"perhaps": (Annotated[int, Field(ge=1)] | None, None)}, "/perhaps minimum is now 1",
+    ),
+    "shorter words": (
+        {"word": (str, Field(default="x", min_length=1, max_length=8, pattern="^x"))},
+        "/word maxLength",
+    ),
+    "another pattern": (
+        {"word": (str, Field(default="x", min_length=1, max_length=9, pattern="^xy?"))},
+        "/word pattern",
+    ),
+    "a format": ({"must": (date, ...)}, "/must format"),
+    "shorter lists": ({"parts": (list[_Part], Field(default=[], max_length=2))}, "/parts maxItems"),
+    "an item's new field": (
+        {"parts": (list[_NewPart], Field(default=[], max_length=3))}, "/parts/*/more presence",
+    ),
+    "other values of a map": ({"texts": (dict[str, int], {})}, "/texts/* type"),
+    "another meaning of absence": ({"may": (str, "y")}, "/may default is now y, was "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("inbound", [False, True])
+@pytest.mark.parametrize("changes", HARMLESS.values(), ids=HARMLESS.keys())
+def test_a_harmless_change_is_none_to_anybody(changes: dict[str, Any], inbound: bool) -> None:
+    assert _breaks(_like_promise(), inbound=inbound) == []
+    assert _breaks(_like_promise(**changes), inbound=inbound) == []
+
+
+@pytest.mark.parametrize(("changes", "line"), WIDER.values(), ids=WIDER.keys())
+def test_we_may_accept_more_of_partners_but_say_nothing_new_to_readers(
+    changes: dict[str, Any], line: str
+) -> None:
+    now = _like_promise(**changes)
+    assert _breaks(now, inbound=True) == []
+    assert [one for one in _breaks(now, inbound=False) if one.startswith(line)]
+
+
+@pytest.mark.parametrize("inbound", [False, True])
+@pytest.mark.parametrize(("changes", "line"), NARROWER.values(), ids=NARROWER.keys())
+def test_a_narrower_promise_is_broken_for_everybody(
+    changes: dict[str, Any], line: str, inbound: bool
+) -> None:
+    found = _breaks(_like_promise(**changes), inbound=inbound)
+    assert [one for one in found if one.startswith(line)], found
+
+
+def test_a_reader_who_refuses_unknown_fields_is_sent_none() -> None:
+    strict = {**schemas.schema(_Promise), "additionalProperties": False}
+    added = _like_promise(added=(str, ""))
+    added.type = _Promise.type
+    now = {**schemas.schema(added), "additionalProperties": False}
+    assert schemas.breaks(strict, now, inbound=True) == []
+    assert schemas.breaks(strict, now) == ["/added presence is now optional, was refused"]
+    assert schemas.breaks(schemas.schema(_Promise), strict, inbound=True) == [
+        "/ any other field is now refused, was allowed"
     ]
 
 
-def test_a_field_that_may_be_absent_can_be_added() -> None:
-    now = _changed(extra={"type": "string", "default": ""})
-    assert schemas.breaks(schemas.schema(intake.MaterialRequested), now) == []
+def test_a_type_name_keeps_its_meaning() -> None:
+    promised = schemas.schema(_Promise)
+    now = {**promised, "title": "SomethingElse"}
+    for inbound in (False, True):
+        assert schemas.breaks(promised, now, inbound=inbound) == [
+            "/ the type name now means SomethingElse, it meant _Promise"
+        ]
 
 
-def test_a_breaking_schema_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schemas, "FOLDER", tmp_path)
-    promised = copy.deepcopy(schemas.schema(intake.MaterialRequested))
+@pytest.fixture
+def promises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what is published, and where it lies; nothing else can be written."""
+    folder = tmp_path / "schemas"
+    shutil.copytree(schemas.FOLDER, folder)
+    monkeypatch.setattr(schemas, "FOLDER", folder)
+    for name in ("ASYNCAPI", "README"):
+        copied = shutil.copy(getattr(contracts, name), tmp_path)
+        monkeypatch.setattr(contracts, name, Path(copied))
+    assert contracts.write() == []
+    return folder
+
+
+def _promise_too_much(folder: Path, event_type: str = intake.MaterialRequested.type) -> None:
+    """As if yesterday's model had had one field more."""
+    file = schemas.schema_file(event_type)
+    promised = json.loads(file.read_text("utf-8"))
     promised["properties"]["once_promised"] = {"type": "string"}
-    file = schemas.schema_file(intake.MaterialRequested.type)
     file.write_text(schemas.text(promised), "utf-8")
-    with pytest.raises(contracts.BreakingChangeError, match=r"once_promised was removed"):
+    texts = {one.stem: one.read_text("utf-8") for one in folder.glob("*.json")}
+    (folder / schemas.LIST).write_text(schemas.published_list(texts), "utf-8")
+
+
+@pytest.mark.parametrize("payload", [intake.MaterialRequested, partners.PartnerCardPosted])
+def test_a_breaking_schema_is_not_written(promises: Path, payload: type[Payload]) -> None:
+    _promise_too_much(promises, payload.type)
+    before = {file: file.read_bytes() for file in promises.iterdir()}
+    with pytest.raises(contracts.BreakingChangeError, match=r"once_promised field is now removed"):
         contracts.write()
-    assert file.read_text("utf-8") == schemas.text(promised)
-    assert list(tmp_path.iterdir()) == [file]
+    assert {file: file.read_bytes() for file in promises.iterdir()} == before
+
+
+def test_which_way_a_type_travels_decides_what_breaks_it(promises: Path) -> None:
+    for payload, broken in ((intake.MaterialRequested, True), (partners.PartnerCardPosted, False)):
+        file = schemas.schema_file(payload.type)
+        promised = json.loads(file.read_text("utf-8"))
+        name = promised["required"][0]
+        promised["properties"][name]["maxLength"] = 8
+        file.write_text(schemas.text(promised), "utf-8")
+        texts = {one.stem: one.read_text("utf-8") for one in promises.glob("*.json")}
+        (promises / schemas.LIST).write_text(schemas.published_list(texts), "utf-8")
+        lines = [line for line in contracts.breaking_changes() if line.startswith(payload.type)]
+        assert bool(lines) is broken, lines
+
+
+def test_a_promise_cannot_be_lost(promises: Path) -> None:
+    schemas.schema_file(intake.MaterialRequested.type).unlink()
+    with pytest.raises(contracts.BreakingChangeError, match="published schema is missing"):
+        contracts.write()
+
+
+def test_a_promise_cannot_be_rewritten_by_hand(promises: Path) -> None:
+    file = schemas.schema_file(intake.MaterialRequested.type)
+    file.write_text(file.read_text("utf-8").replace("4 digits", "5 digits"), "utf-8")
+    with pytest.raises(contracts.BreakingChangeError, match="changed by hand"):
+        contracts.write()
+
+
+def test_the_list_of_promises_cannot_be_lost(promises: Path) -> None:
+    (promises / schemas.LIST).unlink()
+    with pytest.raises(contracts.BreakingChangeError, match="the list of what was published"):
+        contracts.write()
+
+
+def test_a_type_goes_only_with_its_line_in_the_list(
+    promises: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = intake.MaterialRequested.type
+    monkeypatch.delitem(catalog.EVENTS, gone)
+    with pytest.raises(contracts.BreakingChangeError, match="the type is gone"):
+        contracts.write()
+    schemas.schema_file(gone).unlink()
+    with pytest.raises(contracts.BreakingChangeError, match="the type is gone"):
+        contracts.write()
+    listed = promises / schemas.LIST
+    kept = [line for line in listed.read_text("utf-8").splitlines(True) if gone not in line]
+    listed.write_text("".join(kept), "utf-8")
+    assert contracts.breaking_changes() == []
+
+
+def test_a_new_type_is_published_and_listed(
+    promises: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(catalog.EVENTS, _Promise.type, _Promise)
+    assert contracts.write() == [schemas.schema_file(_Promise.type), promises / schemas.LIST]
+    assert _Promise.type in schemas.read_list((promises / schemas.LIST).read_text("utf-8"))
+
+
+def test_the_diagram_cannot_be_lost(promises: Path) -> None:
+    text = contracts.README.read_text("utf-8")
+    contracts.README.write_text(text.replace("```mermaid", "```text"), "utf-8")
+    with pytest.raises(contracts.MissingDiagramError, match="no Mermaid block"):
+        contracts.write()
 
 
 def test_the_asyncapi_parser_approves_of_our_document() -> None:
