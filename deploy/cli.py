@@ -156,17 +156,15 @@ def demo(
 @events.command("catalog")
 def events_catalog() -> None:
     """Every topic and event type: who says it, who listens, what it means."""
-    from shared.events.catalog import TOPICS
+    from shared.events import catalog
 
     table = Table("topic", "type", "publisher", "consumers", "meaning")
-    for topic in TOPICS:
+    for topic in catalog.TOPICS:
         for payload in topic.payloads:
             table.add_row(
                 topic.name,
                 payload.type,
-                topic.publisher
-                if topic.publisher == "partner"
-                else payload.__module__.rpartition(".")[2],
+                catalog.publisher(payload),
                 ", ".join(topic.consumers) or "-",
                 " ".join((payload.__doc__ or "").split()),
             )

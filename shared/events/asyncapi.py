@@ -1,6 +1,7 @@
 """The catalogue as an AsyncAPI 3 document: what a partner's or a colleague's engineer reads."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from shared.events import catalog, lifecycle, schemas
@@ -9,6 +10,7 @@ from shared.events.payload import Payload
 Document = dict[str, Any]
 
 _TITLE = "banka"
+_BINDING = "0.5.0"  # of Kafka's bindings
 _VERSION = "1.0.0"  # of the contracts together; a new version of one type raises the minor number
 
 _HEADERS: Document = {
@@ -68,7 +70,7 @@ def document() -> Document:
                 _name(payload.type): {"$ref": f"#/components/messages/{_name(payload.type)}"}
                 for payload in topic.payloads
             },
-            "bindings": {"kafka": {"bindingVersion": "0.5.0"}},
+            "bindings": {"kafka": _topic_as_made(topic)},
         }
         if catalog.PARTNER in topic.name:
             channels[channel]["parameters"] = {
@@ -79,14 +81,18 @@ def document() -> Document:
                     "enum": [partner.name for partner in catalog.PARTNERS],
                 }
             }
-        for party, action in _actions(topic):
+        for party, action, payloads in _actions(topic):
             operations[f"{_name(party)}_{action}_{channel}"] = {
                 "action": action,
                 "channel": {"$ref": f"#/channels/{channel}"},
-                "summary": f"{party} {action}s {topic.name}",
+                "summary": f"{party} {action}s {topic.for_partner(party)}",
+                "messages": [
+                    {"$ref": f"#/channels/{channel}/messages/{_name(payload.type)}"}
+                    for payload in payloads
+                ],
             }
         for payload in topic.payloads:
-            messages[_name(payload.type)] = _message(payload)
+            messages[_name(payload.type)] = _message(topic, payload)
             bodies[_name(payload.type)] = _inlined(payload)
     return {
         "asyncapi": "3.0.0",
@@ -117,14 +123,37 @@ def _name(text: str) -> str:
     return text.replace("<partner>", "partner").replace(".", "_").replace("-", "_")
 
 
-def _actions(topic: catalog.Topic) -> list[tuple[str, str]]:
-    return [
-        *((party, "send") for party in topic.publisher.split(", ")),
-        *((party, "receive") for party in topic.consumers),
-    ]
+def _topic_as_made(topic: catalog.Topic) -> Document:
+    """The topic as provisioning makes it, unless a deployment chooses other partitions."""
+    return {
+        "partitions": topic.partitions or catalog.PARTITIONS,
+        "topicConfiguration": {
+            "cleanup.policy": ["delete"],
+            "retention.ms": topic.retention_ms,
+        },
+        "bindingVersion": _BINDING,
+    }
 
 
-def _message(payload: type[Payload]) -> Document:
+def _actions(topic: catalog.Topic) -> Iterator[tuple[str, str, tuple[type[Payload], ...]]]:
+    """Who sends and who receives what on a topic. A service that reads a topic meets all of it; a
+    partner sends and receives what its contract names."""
+    for party in topic.publisher.split(", "):
+        if party != "partner":
+            own = tuple(one for one in topic.payloads if catalog.publisher(one) == party)
+            yield party, "send", own
+            continue
+        for partner in catalog.PARTNERS:
+            yield partner.name, "send", partner.sends
+    for party in topic.consumers:
+        if party != "partner":
+            yield party, "receive", topic.payloads
+            continue
+        for partner in catalog.PARTNERS:
+            yield partner.name, "receive", partner.receives
+
+
+def _message(topic: catalog.Topic, payload: type[Payload]) -> Document:
     example = json.loads(schemas.example_file(payload.type).read_text(encoding="utf-8"))
     data = example.pop("data")
     message: Document = {
@@ -133,6 +162,12 @@ def _message(payload: type[Payload]) -> Document:
         "summary": " ".join((payload.__doc__ or "").split()),
         "headers": {"$ref": "#/components/schemas/CloudEventHeaders"},
         "payload": {"$ref": f"#/components/schemas/{_name(payload.type)}"},
+        "bindings": {
+            "kafka": {
+                "key": {"type": "string", "description": f"The {topic.subject}, as in ce_subject."},
+                "bindingVersion": _BINDING,
+            }
+        },
         "examples": [
             {
                 "headers": {f"ce_{name}": value for name, value in example.items()},

@@ -207,6 +207,12 @@ def deployed_topics(partitions: int = PARTITIONS) -> list[DeployedTopic]:
     ]
 
 
+def publisher(payload: type[Payload]) -> str:
+    """The service that says this event, whose file it lies in; `partner` for what partners send."""
+    name = payload.__module__.rpartition(".")[2]
+    return name if name in SERVICES else "partner"
+
+
 def source(service: str) -> str:
     """The CloudEvents source of a service or partner."""
     return f"/banka/{service}"

@@ -371,6 +371,63 @@ def test_asyncapi_describes_every_event_and_topic() -> None:
     assert len(document["channels"]) == len(catalog.TOPICS)
 
 
+def test_asyncapi_names_partitions_retention_and_key_of_every_topic() -> None:
+    document = asyncapi.document()
+    for topic in catalog.deployed_topics():
+        if topic.name.endswith(".dead-letters"):
+            continue
+        channel = next(
+            one
+            for one in document["channels"].values()
+            if re.fullmatch(one["address"].replace("{partner}", "[a-z-]+"), topic.name)
+        )
+        kafka = channel["bindings"]["kafka"]
+        assert kafka["partitions"] == topic.partitions
+        assert kafka["topicConfiguration"]["retention.ms"] == topic.retention_ms
+    keys = {
+        message["name"]: message["bindings"]["kafka"]["key"]["description"]
+        for message in document["components"]["messages"].values()
+    }
+    for payload in PAYLOADS:
+        assert keys[payload.type].startswith(f"The {_topic(payload).subject},")
+
+
+def _said(operation: str) -> set[str]:
+    """The types that an operation of the document names, looked up as a reader does."""
+    document = asyncapi.document()
+    found = document["operations"][operation]
+    channel = found["channel"]["$ref"].rpartition("/")[2]
+    names = set()
+    for message in found["messages"]:
+        place, _, name = message["$ref"].rpartition("/")
+        assert place == f"#/channels/{channel}/messages"
+        target = document["channels"][channel]["messages"][name]["$ref"].rpartition("/")[2]
+        names.add(document["components"]["messages"][target]["name"])
+    return names
+
+
+def test_asyncapi_says_who_sends_and_receives_what() -> None:
+    applications = {payload.type for payload in catalog.TOPICS[0].payloads}
+    decisions = _said("review_send_banka_applications")
+    assert {"banka.application.approved.v1", "banka.application.declined.v1"} <= decisions
+    assert not decisions & _said("intake_send_banka_applications")
+    assert decisions | _said("intake_send_banka_applications") == applications
+    assert _said("notify_receive_banka_applications") == applications
+    assert _said("card_factory_send_banka_inbound_partner") == {
+        "banka.partner-card.produced.v1",
+        "banka.partner-card.posted.v1",
+        "banka.partner-card.delivered.v1",
+    }
+    assert _said("mobile_app_receive_banka_outbound_partner") == {
+        "banka.inbound.accepted.v1",
+        "banka.inbound.rejected.v1",
+        "banka.application-status.changed.v1",
+    }
+    assert _said("intake_receive_banka_inbound_partner") == {
+        payload.type for partner in catalog.PARTNERS for payload in partner.sends
+    }
+
+
 def test_every_event_has_one_topic_and_every_topic_one_kind_of_publisher() -> None:
     for payload in PAYLOADS:
         assert [topic.name for topic in catalog.TOPICS if payload in topic.payloads] == [
