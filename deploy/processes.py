@@ -61,6 +61,11 @@ class Office:
     def running(self) -> list[str]:
         return [name for name, process in self._started.items() if process.poll() is None]
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """{name: process id} of what runs."""
+        return {name: self._started[name].pid for name in self.running}
+
     def log(self, name: str) -> Path:
         return self.stack.logs / f"{name}.log"
 

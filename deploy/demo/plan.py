@@ -1,7 +1,7 @@
 """What happens in the demo: who applies when and how, what goes wrong, and how each case must end.
 
 Pure and seeded: the same seed gives the same plan. Nothing here knows a service; what the plan says
-is carried out by `office.py` and held against what became of it by `reconcile.py`.
+is carried out by `run.py` and held against what became of it by `reconcile.py`.
 """
 
 from __future__ import annotations
@@ -163,6 +163,9 @@ MALFORMED = (
     "no-content",
 )
 """Events of a partner that have to be answered and must stop nothing."""
+
+UNREADABLE = ("not-json", "no-headers", "empty-header", "no-content")
+"""Those among them that are no event at all."""
 
 
 @dataclass(frozen=True, slots=True)

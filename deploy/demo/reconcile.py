@@ -12,13 +12,18 @@ from typing import Any
 
 from deploy.demo.customers import Ledger
 from deploy.demo.fates import Trouble, fate_of
-from deploy.demo.plan import Final, Plan
+from deploy.demo.mobile_app import PARTNER
+from deploy.demo.plan import UNREADABLE, Final, Plan
 from deploy.demo.records import Records
 from shared.events import catalog, lifecycle
 from shared.events.intake import CardOrdered, InboundAccepted, InboundRejected
 from shared.events.lifecycle import TERMINAL, State
 
 APPLICATIONS = "banka.applications"
+_APP_TOPIC = f"banka.inbound.{PARTNER}"
+_COPIED = ("approved", "declined")  # by e-mail as well
+_MB = 1_000_000
+MOST_MEMORY = 250 * _MB
 _MOST = 20  # differences that a line lists
 _REFUSED_TROUBLES = (Trouble.UNKNOWN_CARD, Trouble.OTHER_BODY)
 
@@ -39,6 +44,7 @@ class Outcome:
 
     `ends`: {key of the plan: state}; `categories`: of declines; `stages`: {state: seconds that
     each application spent there}; `replayed`: {application id: state};
+    `versions`: {application id: transitions}; `misnumbered`: transitions that carry another number;
     `never_activated`: whose card, by its fate, is never activated.
     """
 
@@ -49,15 +55,18 @@ class Outcome:
     versions: dict[str, int] = field(default_factory=dict)
     never_activated: set[str] = field(default_factory=set)
     impossible: list[str] = field(default_factory=list)
+    misnumbered: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Receipts:
-    """What the played systems around the office say that they saw."""
+    """What the played systems around the office say that they saw, and the most memory that each
+    service needed, {name: bytes}; empty where the services run elsewhere."""
 
     gateways: Mapping[str, Any]
     credit_systems: Mapping[str, Any]
     partners: Mapping[str, Any]
+    memory: Mapping[str, int] = field(default_factory=dict)
 
 
 def replay(records: Records, ledger: Ledger, seed: int) -> Outcome:
@@ -79,7 +88,11 @@ def replay(records: Records, ledger: Ledger, seed: int) -> Outcome:
                 outcome.stages[state].append(spent)
             since[subject] = record.envelope.time
             outcome.replayed[subject] = step.state.value
-            outcome.versions[subject] = outcome.versions.get(subject, 0) + 1
+            number = outcome.versions[subject] = outcome.versions.get(subject, 0) + 1
+            if record.envelope.state_version != number:
+                outcome.misnumbered.append(
+                    f"{subject}: transition {number} is numbered {record.envelope.state_version}"
+                )
         if kind == CardOrdered.type:
             fate = fate_of(seed, record.data["application_number"], record.envelope.time)
             if not fate.activated:
@@ -102,22 +115,40 @@ def reconcile(
     receipts: Receipts,
 ) -> list[Line]:
     """Every line of the reconciliation."""
+    unreadable = sum(one.kind in UNREADABLE for one in plan.malformed)
     return [
         _answers(ledger),
-        _one_state(outcome, records),
         _everything_taken(ledger, imported, records),
         _as_planned(plan, outcome, ledger),
         _nothing_open(outcome),
-        _logs(records),
-        _once_on_topics(records),
-        _versions(records, outcome),
-        _declines(records, outcome),
-        _messages(records, receipts.gateways),
-        _unknown_messages(records),
-        _nothing_parked(records),
+        *agreement(records, outcome, receipts.gateways, {_APP_TOPIC: unreadable}),
+        _none_waits(records),
         _partners_answered(plan, records, receipts.partners),
         _stalled(plan, ledger, records),
         _outages(plan, receipts.credit_systems),
+        _memory(receipts.memory),
+    ]
+
+
+def agreement(
+    records: Records,
+    outcome: Outcome,
+    gateways: Mapping[str, Any],
+    unreadable: Mapping[str, int] | None = None,
+) -> list[Line]:
+    """The lines that need no plan: they hold at any quiet moment, whatever was played.
+    `unreadable`: {topic: records planted there that are no event}."""
+    return [
+        _one_state(outcome, records),
+        _logs(records),
+        _once_on_topics(records),
+        _readable(records, unreadable or {}),
+        _versions(outcome),
+        _declines(records, outcome),
+        _messages(records, gateways),
+        _once_told(records),
+        _unknown_messages(records),
+        _nothing_parked(records),
     ]
 
 
@@ -221,22 +252,24 @@ def _once_on_topics(records: Records) -> Line:
     return _line("no event lies on our topics twice", "", against)
 
 
-def _versions(records: Records, outcome: Outcome) -> Line:
-    highest: dict[str, int] = {}
-    for record in records.of(APPLICATIONS):
-        version = record.envelope.state_version
-        if version is not None:
-            subject = record.envelope.subject
-            highest[subject] = max(version, highest.get(subject, 0))
+def _readable(records: Records, planted: Mapping[str, int]) -> Line:
     against = [
-        f"{subject}: version {highest.get(subject)} after {moves} transitions"
-        for subject, moves in outcome.versions.items()
-        if highest.get(subject) != moves
+        f"{topic}: {records.unreadable[topic]} records are no event, {planned} planted"
+        for topic in {*records.unreadable, *planted}
+        if records.unreadable[topic] != (planned := planted.get(topic, 0))
     ]
+    return _line(
+        "every record is an event, but for those that were planted",
+        f"{sum(planted.values())} planted",
+        against,
+    )
+
+
+def _versions(outcome: Outcome) -> Line:
     return _line(
         "transitions are counted without a gap",
         f"{sum(outcome.versions.values())} transitions",
-        against,
+        outcome.misnumbered,
     )
 
 
@@ -265,12 +298,36 @@ def _messages(records: Records, gateways: Mapping[str, Any]) -> Line:
         against.append(f"{len(requested)} asked for on the topic, {len(held)} in notify")
     sent = sum(row["sent_at"] is not None for row in records.messages)
     unsure = sum(row["state"] == "unresolved" for row in records.messages)
+    unsure += sum(row["state"] == "requested" for row in records.messages)
     out = sum(channel["taken"] for channel in gateways["channels"].values())
     if not sent <= out <= sent + unsure:
         against.append(f"{out} went out, notify knows of {sent} and is unsure of {unsure}")
-    waiting = [row for row in records.messages if row["state"] == "requested"]
-    against += [f"{row['number']} {row['template']}: never sent" for row in waiting]
     return _line("every message went out at most once", f"{len(held)} messages", against)
+
+
+def _once_told(records: Records) -> Line:
+    """Another channel is tried only where the first has certainly failed; of a decision the
+    customer has a copy by e-mail besides."""
+    ways: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in records.messages:
+        copy = row["template"] in _COPIED and row["channel"] == "email"
+        if row["state"] != "failed":
+            news = (row["application_id"], row["cause_id"], row["template"], "copy" * copy)
+            ways[news].append(row)
+    against = [
+        f"{rows[0]['number']} {rows[0]['template']}: "
+        + ", ".join(f"{row['channel']} {row['state']}" for row in rows)
+        for rows in ways.values()
+        if len(rows) > 1
+    ]
+    return _line("no news was told by a second channel after an unknown first",
+                 f"{len(ways)} news", against)  # fmt: skip
+
+
+def _none_waits(records: Records) -> Line:
+    waiting = [row for row in records.messages if row["state"] == "requested"]
+    against = [f"{row['number']} {row['template']}: never sent" for row in waiting]
+    return _line("no message waits to be sent", "", against)
 
 
 def _unknown_messages(records: Records) -> Line:
@@ -294,14 +351,24 @@ def _partners_answered(plan: Plan, records: Records, partners: Mapping[str, Any]
     """Every event of a partner has an answer, and only what was planted is refused."""
     against = []
     accepted = rejected = 0
+    unreadable = sum(one.kind in UNREADABLE for one in plan.malformed)
     for partner in catalog.PARTNERS:
-        asked = {record.envelope.id for record in records.of(f"banka.inbound.{partner.name}")}
+        topic = f"banka.inbound.{partner.name}"
+        asked = {record.envelope.id for record in records.of(topic)}
         answers = list(records.of(f"banka.outbound.{partner.name}"))
         yes = sum(one.envelope.type == InboundAccepted.type for one in answers)
         no = sum(one.envelope.type == InboundRejected.type for one in answers)
         accepted, rejected = accepted + yes, rejected + no
         answered = {one.data.get("partner_event_id") for one in answers}
         against += [f"{partner.name}: {one} was never answered" for one in asked - answered]
+        # what is no event is answered by whatever name it has, if it has any
+        others = sum(
+            one.data.get("partner_event_id") not in asked
+            for one in answers
+            if one.envelope.type in (InboundAccepted.type, InboundRejected.type)
+        )
+        if others != (unreadable if topic == _APP_TOPIC else 0):
+            against.append(f"{partner.name}: {others} answers to what is no event")
         if partner.name in partners:
             troubles = partners[partner.name]["troubles"]
             planned = sum(troubles.get(trouble, 0) for trouble in _REFUSED_TROUBLES)
@@ -343,3 +410,12 @@ def _outages(plan: Plan, bureau: Mapping[str, Any]) -> Line:
             against.append(f"{system}: {refused} calls met the outage, {planned} planned")
     calls = sum(outage.calls for outage in plan.outages)
     return _line("the outages were met, and survived", f"{calls} calls unanswered", against)
+
+
+def _memory(peaks: Mapping[str, int]) -> Line:
+    statement = f"no service needed more than {MOST_MEMORY // _MB} MB"
+    if not peaks:
+        return _line(statement, "not measured: the services run elsewhere", ())
+    found = ", ".join(f"{name} {peak / _MB:.0f}" for name, peak in peaks.items())
+    against = [f"{name}: {peak / _MB:.0f} MB" for name, peak in peaks.items() if peak > MOST_MEMORY]
+    return _line(statement, f"{found} MB at the most", against)

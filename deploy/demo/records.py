@@ -144,8 +144,8 @@ async def read_databases(stack: Stack, found: Records) -> None:
                 found.messages = [
                     dict(row)
                     for row in await conn.fetch(
-                        "SELECT message_id, number, template, channel, state, reason, sent_at"
-                        " FROM message ORDER BY number, template, channel"
+                        "SELECT message_id, application_id, number, template, cause_id, channel,"
+                        " state, reason, sent_at FROM message ORDER BY number, template, channel"
                     )
                 ]
             if service in ("review", "reporting"):

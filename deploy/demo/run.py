@@ -24,6 +24,7 @@ from rich.console import Console
 
 from deploy import local
 from deploy.demo.customers import KEEP_ALIVE, Customers, Ledger
+from deploy.demo.memory import peaks
 from deploy.demo.mobile import MobileChannel
 from deploy.demo.plan import (
     Action,
@@ -269,7 +270,10 @@ async def _play(
             await staff.close()
         timing.part("business days")
         played = (site.message_gateways, site.credit_systems, site.machines[PARTNERS])
-        receipts = Receipts(*[(await client.get(f"{url}/receipts")).json() for url in played])
+        gateways, credit_systems, partners = [
+            (await client.get(f"{url}/receipts")).json() for url in played
+        ]
+        receipts = Receipts(gateways, credit_systems, partners, memory=peaks(site.pids))
     records = await read_records(site.stack)
     outcome = replay(records, ledger, plan.seed)
     lines = reconcile(plan, ledger, imported, records, outcome, receipts)
@@ -345,6 +349,7 @@ async def _site(
                 credit_systems=office.url("credit-systems"),
                 message_gateways=office.url("message-gateways"),
                 clock_file=clock_file,
+                pids={name: pid for name, pid in office.pids.items() if name in SERVICES},
             )
     finally:
         await asyncio.shield(asyncio.to_thread(local.down, name))

@@ -26,7 +26,8 @@ _COUNTS = ("outbox", "unapplied", "open_calls", "due_deadlines")
 @dataclass(frozen=True, slots=True)
 class Site:
     """A running deployment. `gateway`: what people and channels call; `machines`: {process: where
-    it answers `/internal/quiet`}, services and partners alike."""
+    it answers `/internal/quiet`}, services and partners alike; `pids`: {service: process id} where
+    they run on this machine."""
 
     stack: Stack
     gateway: str
@@ -34,6 +35,7 @@ class Site:
     credit_systems: str
     message_gateways: str
     clock_file: Path
+    pids: Mapping[str, int] = field(default_factory=dict)
 
 
 class NeverQuietError(RuntimeError):

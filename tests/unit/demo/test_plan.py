@@ -77,6 +77,7 @@ def test_every_story_is_told(whole: Plan) -> None:
     )
     assert sum(one.stalls for one in whole.applications) == told["stuck in review"] == 1
     assert {one.kind for one in whole.malformed} == set(mobile_app.MALFORMED)
+    assert set(plan.UNREADABLE) <= set(mobile_app.MALFORMED)
 
 
 def test_people_are_made_up_and_fit_the_rules(whole: Plan) -> None:

@@ -1,16 +1,20 @@
 """The reconciliation says yes only where everything agrees: each fault turns its own line."""
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psutil
 import pytest
 from rich.console import Console
 
 from deploy.demo.customers import Ledger, Taken
-from deploy.demo.plan import Branch, Final, Plan, make_plan
+from deploy.demo.memory import peaks
+from deploy.demo.plan import Branch, Final, Malformed, Plan, make_plan
 from deploy.demo.reconcile import Line, Receipts, reconcile, replay
 from deploy.demo.records import Record, Records
 from deploy.demo.results import reconciliation, results
@@ -38,10 +42,11 @@ class Run:
     gateways: dict[str, Any]
     bureau: dict[str, Any]
     partners: dict[str, Any]
+    memory: dict[str, int]
 
     def lines(self) -> dict[str, Line]:
         outcome = replay(self.records, self.ledger, 0)
-        receipts = Receipts(self.gateways, self.bureau, self.partners)
+        receipts = Receipts(self.gateways, self.bureau, self.partners, self.memory)
         lines = reconcile(self.plan, self.ledger, [], self.records, outcome, receipts)
         return {line.statement: line for line in lines}
 
@@ -78,8 +83,8 @@ def run() -> Run:
     records.states = {service: {"A": "declined"} for service in catalog.SERVICES}
     records.declined = {"review": {"A": "credit_history"}, "reporting": {"A": "credit_history"}}
     records.messages = [
-        {"message_id": "M", "number": "1", "template": "declined", "channel": "sms",
-         "state": "delivered", "reason": "", "sent_at": START}
+        {"message_id": "M", "application_id": "A", "number": "1", "template": "declined",
+         "cause_id": "C", "channel": "sms", "state": "delivered", "reason": "", "sent_at": START}
     ]  # fmt: skip
     return Run(
         plan=plan,
@@ -88,6 +93,7 @@ def run() -> Run:
         gateways={"repeated": [], "channels": {"sms": {"taken": 1}}, "troubles": {}},
         bureau={"bureau": {"refused": 0}},
         partners={"card-factory": {"troubles": {}}, "core-banking": {"troubles": {}}},
+        memory={"intake": 150_000_000},
     )
 
 
@@ -146,6 +152,83 @@ def _sent_unknown_to_notify(run: Run) -> None:
     run.gateways["channels"]["sms"]["taken"] = 2
 
 
+def _told(run: Run, channel: str, **other: Any) -> None:
+    """The same news once more, by another channel."""
+    message = {**run.records.messages[0], "message_id": channel, "channel": channel, **other}
+    run.records.messages.append(message)
+    asked = _record("message.requested", 2, "banka.contacts", message_id=channel)
+    run.records.events.append(asked)
+    run.records.logs[("banka.contacts", asked.envelope.type)] += 1
+    run.gateways["channels"]["sms"]["taken"] += message["sent_at"] is not None
+
+
+def _told_after_unknown(run: Run) -> None:
+    run.records.messages[0] |= {"state": "unresolved", "sent_at": None}
+    _told(run, "app")
+
+
+def _told_by_two(run: Run) -> None:
+    _told(run, "app", state="unresolved", sent_at=None)
+
+
+def _copied_twice(run: Run) -> None:
+    _told(run, "email")
+    _told(run, "email", message_id="again")
+    run.records.messages[-1]["message_id"] = "email"
+
+
+def _never_sent(run: Run) -> None:
+    run.records.messages[0] |= {"state": "requested", "sent_at": None}
+
+
+def _garbage_on_our_topic(run: Run) -> None:
+    run.records.unreadable["banka.applications"] = 1
+
+
+def _garbage_of_the_app(run: Run) -> None:
+    run.records.unreadable["banka.inbound.mobile-app"] = 1
+
+
+def _garbage_gets_lost(run: Run) -> None:
+    _plant_garbage(run)
+    del run.records.unreadable["banka.inbound.mobile-app"]
+
+
+def _plant_garbage(run: Run, *, answers: int = 1) -> None:
+    planted = Malformed(START, "no-headers", run.plan.applications[0].person, Branch("1101", "11"))
+    run.plan = replace(run.plan, malformed=(planted,))
+    run.records.unreadable["banka.inbound.mobile-app"] = 1
+    for number in range(answers):
+        answer = _record("inbound.rejected", number + 1, "banka.outbound.mobile-app")
+        run.records.events.append(answer)
+        run.records.logs[(answer.topic, answer.envelope.type)] += 1
+
+
+def _garbage_not_answered(run: Run) -> None:
+    _plant_garbage(run, answers=0)
+
+
+def _garbage_answered_twice(run: Run) -> None:
+    _plant_garbage(run, answers=2)
+
+
+def _another_answered_in_its_place(run: Run) -> None:
+    """As many answers as were planned, but one is about an event that was not at fault."""
+    _plant_garbage(run)
+    asked = _record("partner-application.submitted", 1, "banka.inbound.mobile-app")
+    run.records.events.append(asked)
+    run.records.events[-2].data["partner_event_id"] = asked.envelope.id
+
+
+def _misnumbered(run: Run) -> None:
+    wrong = run.records.events[2]
+    run.records.events[2] = replace(wrong, envelope=replace(wrong.envelope, state_version=4))
+
+
+def _grown(run: Run) -> None:
+    run.memory["review"] = 250_000_001
+
+
 def _parked(run: Run) -> None:
     run.records.parked["review"] = 1
 
@@ -188,6 +271,18 @@ def _stranger(run: Run) -> None:
         (_miscounted_reason, "the reasons add up"),
         (_sent_twice, "every message went out at most once"),
         (_sent_unknown_to_notify, "every message went out at most once"),
+        (_told_after_unknown, "no news was told by a second channel"),
+        (_told_by_two, "no news was told by a second channel"),
+        (_copied_twice, "no news was told by a second channel"),
+        (_never_sent, "no message waits"),
+        (_garbage_on_our_topic, "every record is an event"),
+        (_garbage_of_the_app, "every record is an event"),
+        (_garbage_gets_lost, "every record is an event"),
+        (_garbage_not_answered, "every event of a partner was answered"),
+        (_garbage_answered_twice, "every event of a partner was answered"),
+        (_another_answered_in_its_place, "every event of a partner was answered"),
+        (_misnumbered, "transitions are counted"),
+        (_grown, "no service needed more than 250 MB"),
         (_parked, "nothing is parked"),
         (_dead_letter, "nothing is parked"),
         (_alarm, "exactly the stuck cases"),
@@ -198,6 +293,42 @@ def _stranger(run: Run) -> None:
 def test_each_fault_turns_its_line(run: Run, fault: Callable[[Run], None], line: str) -> None:
     fault(run)
     assert any(statement.startswith(line) for statement in run.broken())
+
+
+def test_another_channel_after_a_certain_failure_and_a_copy_of_a_decision_are_no_repetition(
+    run: Run,
+) -> None:
+    run.records.messages[0] |= {"state": "failed", "sent_at": None}
+    run.gateways["channels"]["sms"]["taken"] = 0
+    _told(run, "app")
+    _told(run, "email")
+    assert run.broken() == []
+
+
+def test_planted_garbage_that_was_answered_once_is_no_fault(run: Run) -> None:
+    _plant_garbage(run)
+    assert run.broken() == []
+
+
+def test_services_that_run_elsewhere_are_not_measured(run: Run) -> None:
+    run.memory = {}
+    line = run.lines()["no service needed more than 250 MB"]
+    assert line.holds
+    assert line.found.startswith("not measured")
+
+
+def test_the_peak_of_a_process_is_what_it_held_at_the_most() -> None:
+    holding = "x = bytearray(90_000_000); del x; print(flush=True); input()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert 90_000_000 < peaks({"it": process.pid})["it"] < 250_000_000
+        assert psutil.Process(process.pid).memory_info().rss < 90_000_000  # it gave it back
+    finally:
+        process.communicate(b"\n")
 
 
 def test_an_open_case_is_told(run: Run) -> None:
