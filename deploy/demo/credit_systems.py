@@ -40,6 +40,7 @@ SCENARIOS: dict[range, str] = {
     range(950, 960): "no-record",
     range(960, 970): "middling",
     range(970, 980): "bureau-times-out",
+    range(980, 990): "cards",
 }
 
 
@@ -103,6 +104,8 @@ def bureau_answer(id_number: str) -> dict[str, Any]:
             "other_bank_limits": chance.between("limits", 60, 90) * 10_000 * _YUAN,
             "open_cards": chance.between("cards", 6, 8),
         }
+    elif scenario == "cards":
+        report["open_cards"] = chance.between("cards", 16, 22)
     elif scenario == "no-record":
         report |= {
             "score": None,

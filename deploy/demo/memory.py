@@ -20,9 +20,8 @@ def peaks(processes: Mapping[str, int]) -> dict[str, int]:
 
 def _peak(pid: int) -> int:
     """The process's high-water mark of resident memory, which psutil does not tell."""
-    for line in (
-        Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").split("\n")
-    ):
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    for line in status.splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise psutil.NoSuchProcess(pid)

@@ -565,8 +565,7 @@ class _Writer:
         self.change(written, handling=Handling(decline_for="MATERIAL_UNSOUND"))
 
     def ineligible(self, route: Route, day: date) -> None:
-        written = self._declined("not eligible", route, day, range(100, 900), "eligibility")
-        self.change(written, handling=Handling(decline_for="CARDS_AT_CAP"))
+        self._declined("too many cards", route, day, range(980, 990), "eligibility")
 
     def known_adverse(self, route: Route, day: date) -> None:
         """A customer of long standing, declined by the policy alone."""

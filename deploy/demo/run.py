@@ -178,6 +178,8 @@ class Day:
         planned = day <= self._plan.days[-1]
         if not (is_working_day(day) if planned else day.weekday() == 4):
             return
+        if day == self._plan.days[-1]:
+            await self._staff.take_report(day)
         states = await self._staff.states()
         open_ones = {state: count for state, count in states.items() if state not in _ENDED}
         ended = {state: count for state, count in states.items() if state in _ENDED}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import httpx
@@ -23,6 +23,7 @@ COMPLIANCE = "compliance"
 OPERATIONS = "ops"
 REVIEW = "/review/api/v1"
 AT_ONCE = 6
+_WORKBOOK = b"PK"  # how an .xlsx begins
 _CSRF = re.compile(r'name="csrf-token" content="([^"]+)"')
 _FORM_TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
@@ -76,6 +77,9 @@ class Desk:
 
     async def post(self, path: str, body: Any = None) -> httpx.Response:
         return await self._client.post(path, json=body, headers=self._headers)
+
+    async def download(self, path: str) -> httpx.Response:
+        return await self._client.get(path, headers=self._headers)
 
     async def cases(self, section: str) -> list[dict[str, Any]]:
         """Everything that lies in a section of review's queue."""
@@ -167,6 +171,12 @@ class Staff:
         return sum(
             states.get(state, 0) for state in ("checking", "scoring", "manual_review", "on_hold")
         )
+
+    async def take_report(self, day: date) -> None:
+        """The day's report as a workbook, which reporting keeps when it is handed out."""
+        answer = await self._desks[SIGNER].download(f"/reporting/reports/daily/{day}/excel")
+        if not answer.content.startswith(_WORKBOOK):
+            self._ledger.surprises.append(f"report of {day} was answered {answer.status_code}")
 
     async def sit_down(self, what: str, now: datetime) -> None:
         """One round of work: propose, sign or compliance."""

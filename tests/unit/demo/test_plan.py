@@ -5,13 +5,17 @@ from datetime import UTC, date, datetime, time
 
 import pytest
 
-from deploy.demo import mobile_app, plan
+from deploy.demo import credit_systems, mobile_app, plan
 from deploy.demo.credit_systems import scenario_of
 from deploy.demo.plan import Branch, Final, Plan, at, make_plan, next_tick
+from services.review.checks.watchlist import THRESHOLD
+from services.review.policy import BureauRecord, PolicyInputs, current_policy
+from services.review.reason_codes import REASONS, Effect
 from shared.calendar import BUSINESS_ZONE, is_working_day
 from shared.events.review import DeclineCategory
 from shared.formats import (
     Severity,
+    age_on,
     check_address,
     check_email,
     check_employer,
@@ -23,6 +27,7 @@ from shared.formats import (
     is_synthetic_resident_id,
 )
 from shared.parameters import APPLICANT_TYPES, load_products, product_of
+from tests.unit.review.builders import inputs
 
 BRANCHES = [
     Branch(code, code[:2]) for code in ("1101", "3101", "4401", "3201", "3301", "5101", "4201")
@@ -67,6 +72,45 @@ def test_every_category_of_decline_and_every_ending_is_planned(whole: Plan) -> N
     assert categories == {category.value for category in DeclineCategory}
     assert {one.final for one in whole.applications} == set(Final)
     assert {one.category for one in whole.applications if one.final is not Final.DECLINED} == {None}
+
+
+@pytest.mark.parametrize("seed", [7, 20261012])
+def test_declines_follow_from_what_the_banks_systems_say(seed: int) -> None:
+    """Only unsound papers and what compliance finds are a person's own judgement."""
+    policy = current_policy()
+    judged = {"papers unsound": "MATERIAL_UNSOUND", "hold, confirmed": ""}
+    ruled = set()
+    for one in make_plan(seed, BRANCHES).applications:
+        reason = one.handling.decline_for
+        assert reason == judged.get(one.story, ""), one.story
+        if one.final is Final.DECLINED and one.story not in judged:
+            found = policy.evaluate(_asked_about(one))
+            reasons = sorted((REASONS[code] for code in found.findings), key=lambda r: r.rank)
+            primary = next(r for r in reasons if r.effect is Effect.DECLINE)
+            assert found.advice == "decline", one.story
+            assert primary.category == one.category, (one.key, one.story, found.findings)
+            ruled.add(one.category)
+    by_hand = {DeclineCategory.MATERIAL_UNSOUND, DeclineCategory.INTERNAL}
+    assert ruled == set(DeclineCategory) - by_hand
+
+
+def _asked_about(one: plan.Application) -> PolicyInputs:
+    """What review would know of a salaried stranger or a known customer."""
+    number = one.person.id_number
+    said = credit_systems.identity_answer(number)
+    record = credit_systems.bureau_answer(number)
+    hits = credit_systems.watchlist_answer(number)["hits"]
+    identity = "cancelled" if said["status"] == "cancelled" else "mismatch"
+    return inputs(
+        applicant_type=one.applicant_type,
+        product=one.product,
+        new_to_bank=one.applicant_type != "existing_customer",
+        age=age_on(one.person.born, one.applied_at.date()),
+        monthly_income=int(one.person.monthly_income),
+        identity="match" if said["match"] and said["status"] == "normal" else identity,
+        watchlist="hit" if any(hit["score"] >= THRESHOLD for hit in hits) else "clear",
+        bureau=BureauRecord(**record),
+    )
 
 
 def test_every_story_is_told(whole: Plan) -> None:
