@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.intake.rules import Wanted
+from services.intake.rules import Wanted, field_faults
+from shared.events.payload import ApplicantType, PartyRole
 from shared.formats import make_synthetic_resident_id
 from shared.parameters import Product, load_checklist_items, load_products, load_return_codes
 from tests.unit.intake.builders import ID_NUMBER, SALARIED_PAPERS, TODAY, form, look, papers, person
@@ -210,6 +211,68 @@ def test_age_is_counted_to_the_day(born: date, refused: bool) -> None:
     assert found.refusals == (("AGE_OUT_OF_RANGE",) if refused else ())
 
 
+PERSON = {"name", "id_number", "id_issued", "id_expires", "mobile", "home_address"}
+# What the form must say of whom, by the office's rules and not by the code's tables.
+NEEDED_OF_APPLICANT = {
+    "salaried": PERSON
+    | {"employer", "occupation", "work_address", "office_phone", "monthly_income"},
+    "self_employed": PERSON | {"employer", "occupation", "work_address", "monthly_income"},
+    "asset_owner": PERSON | {"monthly_income"},
+    "student": PERSON,
+    "existing_customer": PERSON | {"monthly_income"},
+    "supplementary": {"name", "id_number", "mobile"},
+}
+NEEDED_OF_OTHERS = {
+    "supplementary_holder": PERSON,
+    "guardian": {"name", "id_number", "mobile"},
+    "contact": {"name", "mobile"},
+}
+
+
+def _empty(role: str) -> dict[str, Any]:
+    return {**dict.fromkeys(person()), "role": role}
+
+
+def _asked_for(applicant_type: str, parties: list[dict[str, Any]]) -> set[str | None]:
+    found, _ = field_faults(form(applicant_type=applicant_type, parties=parties), TODAY)
+    assert {one.code for one in found} <= {"EMPTY"}
+    return {one.field for one in found}
+
+
+@pytest.mark.parametrize(("applicant_type", "needed"), NEEDED_OF_APPLICANT.items())
+def test_an_applicant_is_asked_for_what_his_kind_has_to_say(
+    applicant_type: str, needed: set[str]
+) -> None:
+    parties = [_empty("applicant")]
+    if applicant_type == "supplementary":
+        parties.append(person(role="supplementary_holder"))
+    assert _asked_for(applicant_type, parties) == needed
+
+
+@pytest.mark.parametrize(("role", "needed"), NEEDED_OF_OTHERS.items())
+def test_anybody_else_is_asked_for_what_the_role_has_to_say(role: str, needed: set[str]) -> None:
+    kind = "supplementary" if role == "supplementary_holder" else "salaried"
+    assert _asked_for(kind, [person(), _empty(role)]) == needed
+
+
+def test_every_kind_of_applicant_and_every_role_has_its_fields() -> None:
+    assert NEEDED_OF_APPLICANT.keys() == {one.value for one in ApplicantType}
+    assert NEEDED_OF_OTHERS.keys() | {"applicant"} == {one.value for one in PartyRole}
+
+
+@pytest.mark.parametrize(
+    ("age", "band"),
+    [
+        (17, "<18"), (18, "18-25"), (25, "18-25"), (26, "26-35"), (35, "26-35"), (36, "36-45"),
+        (45, "36-45"), (46, "46-55"), (55, "46-55"), (56, "56-65"), (65, "56-65"), (66, "66+"),
+    ],
+)  # fmt: skip
+def test_age_is_told_in_bands(age: int, band: str) -> None:
+    born = TODAY.replace(year=TODAY.year - age)
+    number = make_synthetic_resident_id("11", born, 7)
+    assert look(form(parties=[person(id_number=number)])).age_band == band
+
+
 def test_a_product_is_for_its_applicants_and_channels() -> None:
     assert look(form(product="student")).refusals == ("PRODUCT_NOT_FOR_APPLICANT",)
     by_batch = form(product="supplementary", applicant_type="supplementary", channel="batch")
@@ -269,7 +332,13 @@ def test_a_minor_holder_needs_the_guardians_consent() -> None:
         ("0", "0-2999"),
         ("299999", "0-2999"),
         ("300000", "3000-4999"),
+        ("499999", "3000-4999"),
+        ("500000", "5000-9999"),
         ("999999", "5000-9999"),
+        ("1000000", "10000-19999"),
+        ("1999999", "10000-19999"),
+        ("2000000", "20000-49999"),
+        ("4999999", "20000-49999"),
         ("5000000", "50000+"),
         (None, "unknown"),
     ],
