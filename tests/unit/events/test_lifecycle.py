@@ -99,7 +99,11 @@ ANYWHERE = {
     "card.fact-refused",
 }  # fmt: skip
 FACTS_IN = {
-    "awaiting_material": {"application.material-reminded", "application.material-requested"},
+    "submitted": {"application.corrected"},
+    "pre_check": {"application.corrected"},
+    "awaiting_material": {
+        "application.corrected", "application.material-reminded", "application.material-requested",
+    },
     "card_producing": {"card.produced"},
     "posted": {"card.produced", "card.posted"},
     "delivered": {"card.produced", "card.posted", "card.delivered"},
