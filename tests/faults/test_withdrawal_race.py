@@ -136,7 +136,7 @@ async def _check_ends(town: Town, raced: int, answers: dict[str, Answer]) -> Non
         assert told[-1].status == _STATUS[State(state)], (reference, state)
         answer = answers[reference]
         if not answer.accepted:  # too late: the office said so, and nothing was taken back
-            assert answer.codes[0] in ("card-ordered", "already-ended"), answer.codes
+            assert answer.codes[0] in ("CARD_ORDERED", "ALREADY_ENDED"), answer.codes
             assert state != State.WITHDRAWN
     # every outcome of the race occurs, or nothing was raced
     ends = _ends(town, raced, records)
