@@ -444,7 +444,10 @@ def spawn(
     )
     try:
         record = {"pid": process.pid, "started": psutil.Process(process.pid).create_time()}
-        pid_file.write_text(json.dumps(record))
+        # all of it or nothing: who is killed in between leaves no record that names nobody
+        incoming = pid_file.with_suffix(".incoming")
+        incoming.write_text(json.dumps(record))
+        incoming.replace(pid_file)
     except BaseException:  # without a record nobody would ever stop it
         process.kill()
         raise
