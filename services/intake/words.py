@@ -206,6 +206,6 @@ def _actor(actor: str, staff: Mapping[str, str]) -> str:
         case "staff":
             return staff.get(name, name)
         case "partner" | "client":
-            return name
+            return named(name, "caller")
         case _:
             return _(_ACTORS[actor]) if actor in _ACTORS else actor

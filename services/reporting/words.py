@@ -16,7 +16,7 @@ from shared.parameters import (
     load_return_codes,
 )
 from shared.web.i18n import _, current_language, mark
-from shared.web.states import state_badge
+from shared.web.states import named, state_badge
 
 # {event type without `banka.` and version: (name, icon, tone)}
 EVENTS: Mapping[str, tuple[str, str, str]] = {
@@ -128,14 +128,6 @@ REASONS: Mapping[str, str] = {
     "no-address": mark("no address"),
     "exhausted": mark("every attempt failed"),
     "undelivered": mark("could not be delivered"),
-}
-
-PARTNERS: Mapping[str, str] = {
-    "mobile-app": mark("Mobile app"),
-    "card-factory": mark("Card factory"),
-    "core-banking": mark("Core banking"),
-    "web-channel": mark("Website"),
-    "branch-terminal": mark("Branch terminal"),
 }
 
 FIGURES: Mapping[str, str] = {
@@ -274,10 +266,13 @@ def band(text: str | None) -> str:
     """A band of amounts or ages as it is written, with a thousands separator in amounts."""
     if not text or text == "unknown":
         return "—"
-    parts = [
-        f"{int(part):,}" if part.isdigit() and len(part) > 3 else part for part in text.split("-")
-    ]
-    return "–".join(parts)
+    if text.endswith("+"):
+        return _("%(least)s or more") % {"least": _figure(text[:-1])}
+    return "–".join(map(_figure, text.split("-")))
+
+
+def _figure(part: str) -> str:
+    return f"{int(part):,}" if part.isdigit() and len(part) > 3 else part
 
 
 def event_words(event_type: str) -> tuple[str, str, str]:
@@ -352,7 +347,7 @@ def who(event: AppliedEvent, staff: Mapping[str, str]) -> str:
     if key in _FOR_CUSTOMER:
         return _for_customer(event.facts.get("entered_by"), staff)
     if key in _BY_PARTNER:
-        return name(PARTNERS, _BY_PARTNER[key])
+        return named(_BY_PARTNER[key], "caller")
     return name(_SERVICES, event.seen.source.rsplit("/", 1)[-1])
 
 
@@ -362,7 +357,7 @@ def _for_customer(entered_by: str | None, staff: Mapping[str, str]) -> str:
     if kind == "staff":
         return _("%(name)s, for the customer") % {"name": staff.get(person, person)}
     if person:
-        return _("the customer, through %(name)s") % {"name": name(PARTNERS, person)}
+        return _("the customer, through %(name)s") % {"name": named(person, "caller")}
     return _("for the customer")
 
 
@@ -412,7 +407,7 @@ def detail(event: AppliedEvent) -> str:
         parts.append(name(known, facts["reason"]))
     if "partner" in facts:
         reported = str(facts["reported"]).removeprefix("banka.partner-").rsplit(".v", 1)[0]
-        parts.append(f"{name(PARTNERS, facts['partner'])} · {event_words('banka.' + reported)[0]}")
+        parts.append(f"{named(facts['partner'], 'caller')} · {event_words('banka.' + reported)[0]}")
     if "desk" in facts:
         parts.append(desk_name(facts["desk"]))
     return " · ".join(parts)

@@ -86,7 +86,17 @@ APPLICANT_TYPES: Mapping[str, str] = {
     "supplementary": mark("Supplementary holder"),
 }
 
+# who hands in and reports by machine: channels' clients and partners
+CALLERS: Mapping[str, str] = {
+    "mobile-app": mark("Mobile app"),
+    "card-factory": mark("Card factory"),
+    "core-banking": mark("Core banking"),
+    "web-channel": mark("Website"),
+    "branch-terminal": mark("Branch terminal"),
+}
+
 _NAMES: Mapping[str, Mapping[str, str]] = {
+    "caller": CALLERS,
     "desk": DESKS,
     "waiting_on": WAITING_ON,
     "product": PRODUCTS,
@@ -99,7 +109,8 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
 def named(code: str | None, kind: str) -> str:
     """The word for a code in the reader's language: `"gold"|named("product")` is 金卡.
 
-    Kinds: desk, waiting_on, product, channel, applicant_type, state. An unknown code stays itself.
+    Kinds: caller, desk, waiting_on, product, channel, applicant_type, state. An unknown code stays
+    itself.
     """
     if code is None:
         return "—"

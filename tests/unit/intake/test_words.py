@@ -55,6 +55,9 @@ def test_a_line_of_the_history_names_who_and_what() -> None:
         told = words.happening(wanted, {})
     assert (told["title"], told["actor"]) == ("要求补件", "系统自动")
     assert told["detail"] == "身份证国徽面"
+    by_machine = Entry(at, "client:branch-terminal", "submitted")
+    with i18n.in_language("zh-CN"):
+        assert words.happening(by_machine, {})["actor"] == "网点终端"
 
 
 def in_both(told: Callable[[], str]) -> dict[str, str]:

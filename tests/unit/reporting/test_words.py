@@ -73,3 +73,18 @@ def test_every_figure_desk_and_category_has_a_name() -> None:
             assert words.category_name(category.value) != category.value
         for key in ("stage.checking.median", "declined30.internal", "tat30.net_p90", "stock.draft"):
             assert words.figure_name(key) != key
+
+
+@pytest.mark.parametrize(
+    ("text", "zh", "en"),
+    [
+        ("100000+", "100,000 及以上", "100,000 or more"),
+        ("10000-29999", "10,000–29,999", "10,000–29,999"),
+        ("46-55", "46–55", "46–55"),
+        (None, "—", "—"),
+    ],
+)
+def test_a_band_is_written_for_people(text: str | None, zh: str, en: str) -> None:
+    for language, written in (("zh-CN", zh), ("en", en)):
+        with i18n.in_language(language):
+            assert words.band(text) == written
