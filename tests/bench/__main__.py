@@ -52,7 +52,7 @@ async def measure(lifecycles: int) -> None:
             ratios = (this.rate / plain.rate, this.p50 / plain.p50, this.p99 / plain.p99)
             row = (f"{this.rate:.1f}", f"{this.p50:.2f}", f"{this.p99:.2f}")
             table.add_row(load, name, *row, *(f"× {ratio:.2f}" for ratio in ratios))
-    Console().print(table)
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":
