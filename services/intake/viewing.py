@@ -33,9 +33,8 @@ def states_shown_as(state: str, viewer: Viewer) -> list[str]:
 
 def shown_since(state: str, since: datetime | None, viewer: Viewer) -> datetime | None:
     """Since when the application is in its state; None where that might tell of a hold."""
-    if viewer.client or shown_state(state, viewer) == _WITH_A_REVIEWER:
-        return since if viewer.knows_holds else None
-    return since
+    telling = viewer.client or shown_state(state, viewer) == _WITH_A_REVIEWER
+    return None if telling and not viewer.knows_holds else since
 
 
 def shown_version(version: int, viewer: Viewer) -> int | None:

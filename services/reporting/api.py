@@ -9,15 +9,15 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from services.reporting import editions, kpis, store
+from services.reporting import kpis, store
 from services.reporting.projections import ApplicationRow, AppliedEvent
 from services.reporting.reports.daily import DailyReport
 from services.reporting.viewing import (
-    check_day,
     day_start,
     excel_response,
     find_visible,
     find_visible_report,
+    read_visible_daily,
 )
 from shared.messaging import Service
 from shared.web import Permission, Viewer, requires
@@ -241,15 +241,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
     async def api_daily(viewer: Annotated[Viewer, may_report], day: date) -> DailyOut:
         """A day's figures as of what has been read so far."""
         now = service.clock.now()
-        report, manifest = await editions.read_daily(
-            service.pool,
-            check_day(day, now, zone),
-            now,
-            zone,
-            viewer.branch_list,
-            viewer.language,
-            knows_holds=viewer.knows_holds,
-        )
+        report, manifest = await read_visible_daily(service, viewer, day, now, zone)
         return DailyOut(
             day=day,
             as_of=report.as_of,

@@ -19,6 +19,7 @@ from services.reporting.viewing import (
     excel_response,
     find_visible,
     find_visible_report,
+    read_visible_daily,
 )
 from shared.calendar import business_day
 from shared.events.lifecycle import OWNERS, TERMINAL, State
@@ -175,15 +176,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
     ) -> Response:
         """The daily report of one business day, as of what has been read so far."""
         now = service.clock.now()
-        report, manifest = await editions.read_daily(
-            service.pool,
-            check_day(day, now, zone),
-            now,
-            zone,
-            viewer.branch_list,
-            viewer.language,
-            knows_holds=viewer.knows_holds,
-        )
+        report, manifest = await read_visible_daily(service, viewer, day, now, zone)
         today = business_day(now, zone)
         return page(
             request,
@@ -205,15 +198,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
     ) -> Response:
         """The events behind one number of the daily report."""
         now = service.clock.now()
-        report, _manifest = await editions.read_daily(
-            service.pool,
-            check_day(day, now, zone),
-            now,
-            zone,
-            viewer.branch_list,
-            viewer.language,
-            knows_holds=viewer.knows_holds,
-        )
+        report, _manifest = await read_visible_daily(service, viewer, day, now, zone)
         figure = report.figures.get(key)
         if figure is None:
             raise Problem(404, "not-found", "The report has no such figure")

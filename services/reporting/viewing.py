@@ -6,8 +6,10 @@ from zoneinfo import ZoneInfo
 
 from fastapi.responses import Response
 
-from services.reporting import store
+from services.reporting import editions, store
 from services.reporting.projections import ApplicationRow, AppliedEvent
+from services.reporting.reports.daily import DailyReport
+from services.reporting.reports.manifest import Manifest
 from shared.calendar import business_day
 from shared.messaging import Service
 from shared.web import Problem, Viewer
@@ -46,6 +48,22 @@ def sees_report(viewer: Viewer, report: store.ArchivedReport) -> bool:
     if viewer.branches is None:
         return True
     return report.branches is not None and viewer.branches.issuperset(report.branches)
+
+
+async def read_visible_daily(
+    service: Service, viewer: Viewer, day: date, now: datetime, zone: ZoneInfo
+) -> tuple[DailyReport, Manifest]:
+    """The day's report of what the viewer may see, and its manifest. Raises Problem 404 as
+    `check_day`."""
+    return await editions.read_daily(
+        service.pool,
+        check_day(day, now, zone),
+        now,
+        zone,
+        viewer.branch_list,
+        viewer.language,
+        knows_holds=viewer.knows_holds,
+    )
 
 
 def check_day(day: date, now: datetime, zone: ZoneInfo) -> date:
