@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from shared.events.catalog import MAX_MESSAGE_BYTES
 from shared.events.envelope import Envelope, decode
 from shared.messaging.broker import Observer, connection, fetch_cluster
 from shared.settings import Environment, Settings
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 Headers = Sequence[tuple[str, bytes | None]]
 _FETCH_WAIT_MS = 200  # the most that a broker with nothing new lets us wait
-_MAX_REQUEST_BYTES = 8 * 1024 * 1024  # as large as a topic takes; ten papers are larger than 1 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ async def open_link(
         client_id=f"partner-{partner}",
         acks="all",
         enable_idempotence=True,
-        max_request_size=_MAX_REQUEST_BYTES,
+        max_request_size=MAX_MESSAGE_BYTES,
         request_timeout_ms=10_000,
     )
     consumer = AIOKafkaConsumer(
@@ -114,7 +114,7 @@ async def open_link(
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=_FETCH_WAIT_MS,
-        max_partition_fetch_bytes=_MAX_REQUEST_BYTES,
+        max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
     )
     observer = Observer(own)
     parts = [TopicPartition(outbound, number) for number in range(topic.partitions)]

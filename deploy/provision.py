@@ -42,8 +42,6 @@ from shared.privacy.vault_database import VAULT_OWNER
 _VAULT_VISITORS = ("intake", "review", "notify")
 _TIMEOUT = 30.0
 _SCRAM_ITERATIONS = 4096
-# A message is at most as large as our own producers make them; a partner's paper may be larger.
-_MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ def topic_settings(topic: catalog.DeployedTopic) -> dict[str, str]:
     """What a topic is set to, by Kafka's names."""
     return {
         "retention.ms": str(topic.retention_ms),
-        "max.message.bytes": str(_MAX_MESSAGE_BYTES),
+        "max.message.bytes": str(catalog.MAX_MESSAGE_BYTES),
         # a partner's producer may compress as it likes: the broker unpacks it, so that no service
         # needs a codec, and nothing unpacks to more than a message may have
         "compression.type": "uncompressed",

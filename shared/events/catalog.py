@@ -11,6 +11,8 @@ SERVICES = ("intake", "review", "notify", "reporting")
 PARTITIONS = 24  # at the first deployment; growing later is a stop, a drain and a move
 _DAY_MS = 86_400_000
 FOREVER = -1
+# Of a record on any topic; Kafka's own default is 1 MiB, and a partner's ten papers are more.
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 PARTNER = "<partner>"
 
 

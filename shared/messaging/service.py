@@ -18,7 +18,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from faststream.kafka import KafkaBroker
 
 from shared.clock import ClockUnreadableError, SteppedClock
-from shared.events.catalog import deployed_topics
+from shared.events.catalog import MAX_MESSAGE_BYTES, deployed_topics
 from shared.messaging import metrics
 from shared.messaging.broker import Observer, TopicIdentity, connection, fetch_cluster
 from shared.messaging.calls import Worker, WorkerLoop
@@ -51,7 +51,6 @@ Cause = Received[Any] | InboundEvent
 
 WAITING_SECONDS = 5.0  # how often it is counted what waits for an operator
 CLOCK_SECONDS = 0.02  # how often a stepped clock is looked at
-COPY_BYTES = 8 * 1024 * 1024  # of a dead letter at most: as large as our topics take
 STUCK_SECONDS = 30.0  # no progress for so long, with work waiting, is not ready
 
 
@@ -296,7 +295,7 @@ class Service:
                 **connection(self.settings),
                 client_id=f"banka-dead-letters-{self.name}",
                 acks="all",
-                max_request_size=COPY_BYTES,
+                max_request_size=MAX_MESSAGE_BYTES,
             )
             await producer.start()
             self._copier = producer

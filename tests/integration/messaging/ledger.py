@@ -25,6 +25,7 @@ from pydantic import BaseModel
 
 from deploy.local import Stack
 from shared.clock import SystemClock
+from shared.events.catalog import MAX_MESSAGE_BYTES
 from shared.events.envelope import Envelope, encode
 from shared.identifiers import new_id
 from shared.messaging import Consumer, Effect, Fact, Received, Service
@@ -37,7 +38,6 @@ from shared.settings import Environment, Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 PARTITIONS = 4
-LARGEST = 8 * 1024 * 1024  # bytes of a message
 
 
 class Noted(BaseModel):
@@ -160,7 +160,7 @@ class World:
         partitions: int = PARTITIONS,
         *,
         full: str | None = None,
-        largest: int = LARGEST,
+        largest: int = MAX_MESSAGE_BYTES,
         config: dict[str, str] | None = None,
     ) -> str:
         """A topic of this test's own, with messages as large as a deployment's topics take."""
@@ -211,7 +211,9 @@ class World:
 
     async def producer(self) -> AIOKafkaProducer:
         if self._producer is None:
-            self._producer = AIOKafkaProducer(**connection(self.settings), max_request_size=LARGEST)
+            self._producer = AIOKafkaProducer(
+                **connection(self.settings), max_request_size=MAX_MESSAGE_BYTES
+            )
             await self._producer.start()
         return self._producer
 
