@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from deploy import local
 from tests.browser.chromium import INSTALL, find_chromium
 from tests.stack import running
 
+HERE = Path(__file__).parent
 _UNTESTED = pytest.StashKey[int]()
+
+
+class _ByWhatIsShared(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests that share what a conftest starts stay in one process; all others go by files."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = Path(file).parent
+        shares = folder.parts != (HERE.name,) and (HERE.parent / folder / "conftest.py").exists()
+        return str(folder) if shares else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByWhatIsShared:
+    """Whoever runs tests side by side (`--numprocesses 2`) gets this division of them."""
+    return _ByWhatIsShared(config, log)
 
 
 @pytest.hookimpl(trylast=True)
@@ -24,23 +43,34 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in pages]
 
 
+def pytest_testnodedown(node: Any) -> None:
+    """What one of several processes left untested, its parent tells; each collects all tests."""
+    # a process that died has no last words
+    node.config.stash[_UNTESTED] = getattr(node, "workeroutput", {}).get("untested", 0)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if session.config.stash.get(_UNTESTED, 0):
+    untested = session.config.stash.get(_UNTESTED, 0)
+    if not untested:
+        return
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["untested"] = untested
+    else:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The last line of the run is what to do."""
     untested = config.stash.get(_UNTESTED, 0)
-    if untested:
+    if untested and not hasattr(config, "workerinput"):
         sys.stderr.write(
             f"{untested} tests of the pages did not run, for want of a browser: {INSTALL}\n"
         )
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[local.Stack]:
+def stack(worker_id: str) -> Iterator[local.Stack]:
     """A broker and a database for tests that make topics and databases of their own on it."""
-    with running("test") as stack:
+    with running(f"test-{worker_id}") as stack:
         yield stack
