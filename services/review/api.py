@@ -11,13 +11,13 @@ from services.review import queue, reason_codes, store
 from services.review.case import Case
 from services.review.desk import Desk, public_findings, waits_for
 from services.review.evidence import in_order, replay
+from services.review.viewing import shown_case, shown_decision, shown_row, shown_version
 from services.review.workers import OpenVault
 from shared.events.intake import WantedItem
 from shared.messaging import Service
 from shared.money import Money
 from shared.privacy.vault import KeyUnavailableError
 from shared.web import Permission, Problem, Viewer, requires
-from shared.web.states import shown_state
 
 PAGE_SIZE_MAX = 200
 
@@ -91,10 +91,11 @@ class CheckOut(BaseModel):
 
 
 class ProposalOut(BaseModel):
-    """A decision that waits for its second signature."""
+    """A decision that waits for its second signature. Who proposed it and why is told to who may
+    know of holds."""
 
     outcome: str
-    staff_id: str
+    staff_id: str | None
     at: datetime
     limit: Money | None
     reasons: list[str]
@@ -109,7 +110,7 @@ class CaseOut(BaseModel):
     product: str
     applicant_type: str
     state: str
-    state_version: int
+    state_version: int | None
     waits_for: str
     due: datetime | None
     claimed_by: str | None
@@ -141,6 +142,7 @@ class QueueItemOut(BaseModel):
     advice: str | None
     claimed_by: str | None
     proposed_by: str | None
+    to_sign: bool
 
 
 class QueueOut(BaseModel):
@@ -305,7 +307,7 @@ def _add_audit(routes: APIRouter, service: Service, desk: Desk, open_vault: Open
             ) from None
         if found is None:
             raise Problem(404, "not-decided", "The case is not decided by review")
-        decision = found.decision
+        decision = shown_decision(found.decision, viewer)
         return VerificationOut(
             decision_id=decision.decision_id,
             outcome=decision.outcome,
@@ -366,26 +368,29 @@ def wanted_of(
 
 
 def queue_item(row: store.QueueRow, now: datetime, viewer: Viewer) -> QueueItemOut:
-    """A line of a list."""
+    """A line of a list as this viewer may see it."""
+    row = shown_row(row, viewer)
     return QueueItemOut(
         application_id=row.application_id,
         application_number=row.application_number,
         branch=row.branch,
         product=row.product,
         applicant_type=row.applicant_type,
-        state=shown_state(row.state, knows_holds=viewer.knows_holds),
+        state=row.state,
         queued_at=row.queued_at,
         due=row.due,
         urgency=queue.clock_of(row.due, now).urgency.value if row.due else None,
         flags=[code for code in queue.FLAGS if code in row.findings],
         advice=row.advice,
         claimed_by=row.claimed_by,
-        proposed_by=row.proposed_by,
+        proposed_by=row.proposed_by or None,
+        to_sign=row.proposed_by is not None,
     )
 
 
 def case_out(case: Case, viewer: Viewer) -> CaseOut:
     """A case as this viewer may see it."""
+    case = shown_case(case, viewer)
     scope, found, proposal = case.need_scope(), case.recommendation, case.proposal
     confidential = viewer.may(Permission.REVIEW_COMPLIANCE)
     return CaseOut(
@@ -394,14 +399,14 @@ def case_out(case: Case, viewer: Viewer) -> CaseOut:
         branch=scope.branch,
         product=scope.product,
         applicant_type=scope.applicant_type,
-        state=shown_state(str(case.state), knows_holds=viewer.knows_holds),
-        state_version=case.state_version,
-        waits_for=waits_for(case, viewer),
+        state=str(case.state),
+        state_version=shown_version(case, viewer),
+        waits_for=waits_for(case),
         due=case.due,
         claimed_by=case.claimed_by,
         proposal=ProposalOut(
             outcome=proposal.outcome,
-            staff_id=proposal.staff_id,
+            staff_id=proposal.staff_id or None,
             at=proposal.at,
             limit=proposal.limit,
             reasons=list(proposal.reasons),

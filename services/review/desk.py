@@ -193,11 +193,11 @@ def public_findings(codes: Iterable[str], *, confidential: bool) -> list[str]:
     ]
 
 
-def waits_for(case: Case, viewer: Viewer) -> str:
-    """What the case needs next, as a stable word: reviewer, decision, signature, compliance (to who
-    may know of holds), checks or nothing."""
+def waits_for(case: Case) -> str:
+    """What the case needs next, as a stable word: reviewer, decision, signature, compliance, checks
+    or nothing."""
     if case.state is State.ON_HOLD:
-        return "compliance" if viewer.knows_holds else "reviewer"
+        return "compliance"
     if case.state in (State.CHECKING, State.SCORING):
         return "checks"
     if case.state is not State.MANUAL_REVIEW:

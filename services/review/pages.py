@@ -22,6 +22,7 @@ from services.review.case import Case, Check, Entry
 from services.review.desk import Desk, public_findings, waits_for
 from services.review.evidence import Opened, in_order, open_evidence
 from services.review.policy import debt_ratio_bp
+from services.review.viewing import shown_case, shown_decision, shown_history, shown_row
 from services.review.workers import OpenVault
 from shared.events.intake import WantedItem
 from shared.events.lifecycle import State
@@ -94,7 +95,6 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "withdrawal_granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
     "withdrawal_refused": (mark("Withdrawal refused"), "x", "neutral"),
 }
-OF_A_HOLD = frozenset({"held", "suspected", "finding", "released"})
 UNTOLD = frozenset({"check_requested"})  # its end says the same
 SERVICES: Mapping[str, str] = {"intake": mark("Intake"), "review": mark("Review, by itself")}
 ADVICE: Mapping[str, tuple[str, str]] = {
@@ -175,6 +175,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
         now = service.clock.now()
         async with service.pool.acquire() as conn:
             rows, total = await store.list_cases(conn, wanted, page=number, page_size=PAGE_SIZE)
+            rows = [shown_row(row, viewer) for row in rows]
             counts = await store.count_sections(
                 conn, viewer.staff_id, viewer.branch_list, knows_holds=viewer.knows_holds
             )
@@ -206,17 +207,15 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
     @routes.get("/cases/{application_id}")
     async def page_case(request: Request, viewer: MayView, application_id: str) -> Response:
         """One case with its evidence; who looked is recorded."""
-        case = await desk.look(viewer, application_id)
+        case = shown_case(await desk.look(viewer, application_id), viewer)
         confidential = viewer.may(Permission.REVIEW_COMPLIANCE)
         reveal = viewer.may(Permission.PERSONAL_REVEAL)
         now = service.clock.now()
         vault = await open_vault()
         async with service.pool.acquire() as conn:
-            history = [
-                entry
-                for entry in await store.history_of(conn, application_id, confidential=confidential)
-                if viewer.knows_holds or entry.action not in OF_A_HOLD
-            ]
+            history = shown_history(
+                await store.history_of(conn, application_id, confidential=confidential), viewer
+            )
             decision = await store.decision_of(conn, application_id)
             people = await staff_names(conn, _people(case, history))
             branches = await branch_names(conn)
@@ -230,7 +229,7 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
             "case.html",
             case=case,
             scope=scope,
-            waits=waits_for(case, viewer),
+            waits=waits_for(case),
             clock=_clock(case.due, now) if case.open else None,
             opened=opened,
             person=person_lines(opened, reveal=reveal),
@@ -249,7 +248,7 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
             reveal=reveal,
             obstacles=[cases.REASONS_AGAINST[code] for code in cases.approval_obstacles(case)],
             history=_timeline(history, people, opened),
-            decision=decision,
+            decision=decision and shown_decision(decision, viewer),
             reasons={code: one.words for code, one in reason_codes.REASONS.items()},
             decline_reasons=_reason_options(),
             categories={

@@ -53,6 +53,11 @@ async def do(colleague: Colleague, applicant: Applicant, act: str, body: Any = N
     return answer.status_code
 
 
+async def _shown(colleague: Colleague, applicant: Applicant) -> str:
+    page = await colleague.get(f"/review/cases/{applicant.application_id}", lang="en")
+    return str(page.text.partition("<main")[2])
+
+
 APPROVE = {"outcome": "approve", "limit": {"minor": 1_000_000}, "note": "资料齐全"}
 CONFIRM = {"outcome": "confirmed"}
 
@@ -223,6 +228,46 @@ async def test_who_may_not_know_of_holds_sees_a_case_that_waits_for_a_reviewer(
             assert number in main
             for trace in (*traces, "on_hold", "WATCHLIST_HIT"):
                 assert trace not in main, (path, trace)
+
+
+@pytest.mark.parametrize("sequence", [941, 961])
+async def test_a_confirmed_suspicion_reads_like_any_other_decline(
+    bank: Bank, desks: Desks, sequence: int
+) -> None:
+    """941: a suspicion that compliance confirmed; 961: a middling score that a reviewer declined.
+    What a manager is shown of the one, of its proposal and of its end, is what of the other."""
+    held = sequence == 941
+    applicant = await handed(bank, "application.held" if held else "application.referred", sequence)
+    manager = await bank.colleague(desks.transport, "manager")
+    if held:
+        found = {"finding": "confirmed", "note": "与名单一致"}
+        assert await do(desks.compliance, applicant, "release", found) == 200
+    else:
+        assert await do(desks.first, applicant, "claim") == 200
+        decline = {"outcome": "decline", "reason": "INTERNAL_RISK", "note": "与名单一致"}
+        assert await do(desks.first, applicant, "decision", decline) == 200
+    seen = await case_of(manager, applicant)
+    assert seen["waits_for"] == "signature"
+    assert (seen["claimed_by"], seen["state_version"]) == (None, None)
+    at = seen["proposal"].pop("at")
+    assert at is not None
+    assert seen["proposal"] == {
+        "outcome": "decline", "staff_id": None, "limit": None, "reasons": []
+    }  # fmt: skip
+    number = applicant.about["application_number"]
+    [row] = (await manager.get(f"{API}/queue", section="to_sign", number=number)).json()["cases"]
+    assert (row["to_sign"], row["proposed_by"], row["claimed_by"]) == (True, None, None)
+    waiting = await _shown(manager, applicant)
+    assert "Referred to a person" in waiting
+    for untold in ("Claimed", "Decision proposed", "Held", "Released"):
+        assert untold not in waiting
+    assert await do(desks.second, applicant, "signature", CONFIRM) == 200
+    decided = await _shown(manager, applicant)
+    assert "two people" in decided
+    verified = await manager.get(f"{API}/cases/{applicant.application_id}/verification")
+    assert (verified.json()["decided_by"], verified.json()["same"]) == ([], True)
+    for colleague in (desks.first, desks.second, desks.compliance):
+        assert colleague.staff_id[-4:] not in waiting + decided
 
 
 async def test_a_decline_of_compliance_that_is_sent_back_can_be_decided_after_all(

@@ -1,0 +1,83 @@
+"""What a viewer may see of a case.
+
+Who may not know that a case is held (反洗钱法 35) sees it with the reviewers, and nothing that
+tells it from a case that was never held: no count of transitions, nobody's name beside a decision,
+for it might be compliance's, and of what was done at the desk only what ends in an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from services.review.case import Case, Decision, Entry
+from services.review.store import QueueRow
+from shared.events.lifecycle import State
+from shared.web import Viewer
+from shared.web import states as words
+
+_OF_A_HOLD = frozenset({"held", "suspected", "finding", "released"})
+_AT_THE_DESK = frozenset({"claimed", "put_back", "taken_back", "proposed", "signed", "returned"})
+
+
+def shown_case(case: Case, viewer: Viewer) -> Case:
+    """The case as this viewer may know it."""
+    if viewer.knows_holds or case.state is None:
+        return case
+    proposal = case.proposal
+    return replace(
+        case,
+        state=State(words.shown_state(case.state, knows_holds=False)),
+        claimed_by=None if proposal else case.claimed_by,
+        proposal=proposal and replace(proposal, staff_id="", reasons=(), note=""),
+    )
+
+
+def shown_version(case: Case, viewer: Viewer) -> int | None:
+    """The count of transitions; None for whoever could find a hold by it."""
+    return case.state_version if viewer.knows_holds else None
+
+
+def shown_row(row: QueueRow, viewer: Viewer) -> QueueRow:
+    """A line of a list; of a proposal that waits for its signature only that it does."""
+    if viewer.knows_holds:
+        return row
+    return replace(
+        row,
+        state=words.shown_state(row.state, knows_holds=False),
+        claimed_by=None if row.proposed_by else row.claimed_by,
+        proposed_by=row.proposed_by and "",
+    )
+
+
+def shown_decision(decision: Decision, viewer: Viewer) -> Decision:
+    """The decision; without who made it for whoever might find compliance among them."""
+    return decision if viewer.knows_holds else replace(decision, decided_by=())
+
+
+def shown_history(history: Iterable[Entry], viewer: Viewer) -> list[Entry]:
+    """The lines of the history, the oldest first. A case that was held at once is told as referred,
+    like any other that goes to a person."""
+    if viewer.knows_holds:
+        return list(history)
+    shown: list[Entry] = []
+    referred = False
+    for entry in history:
+        told = entry
+        if entry.action in ("held", "referred"):
+            if referred:
+                continue
+            referred = True
+            told = replace(entry, action="referred")
+        elif entry.action in _OF_A_HOLD | _AT_THE_DESK:
+            continue
+        elif entry.action == "handed_over":
+            referred = False
+        elif entry.action == "decided":
+            told = replace(entry, actor="review", details=_unreasoned(entry))
+        shown.append(told)
+    return shown
+
+
+def _unreasoned(entry: Entry) -> dict[str, object]:
+    return {name: value for name, value in entry.details.items() if name != "reasons"}
