@@ -101,6 +101,7 @@ def _recipient(dispatch: Dispatch, person: dict[str, str]) -> tuple[str, str]:
             return dispatch.number, ""
 
 
+_CUT_OFF: Final = "cut-off"
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -109,8 +110,8 @@ class HttpChannel:
 
     201/202/200 → taken; 409/4xx → refused; time-out, broken connection, 5xx, 429 → asked by key,
     then tried again; where even that cannot be told in the last attempt → unknown. So it is, too,
-    where that attempt was cut off on its way: what a slow gateway does not know yet, it may still
-    deliver.
+    where any attempt was cut off on its way: what a slow gateway does not know yet, or refuses the
+    second time, it may still deliver.
     """
 
     def __init__(self, client: httpx.AsyncClient, desk: Desk, url: str, post: str) -> None:
@@ -142,19 +143,22 @@ class HttpChannel:
                 timeout=SEND_SECONDS,
             )
         except _NEVER_SENT as error:
-            return await self._ask(call, key, type(error).__name__, on_its_way=False)
+            return await self._ask(call, key, type(error).__name__)
         except httpx.TransportError as error:
-            return await self._ask(call, key, type(error).__name__, on_its_way=True)
+            return await self._ask(call, key, f"{_CUT_OFF} {type(error).__name__}")
         if answer.is_success:
             return _taken(answer)
         if answer.status_code == 429 or answer.status_code >= 500:
-            return await self._ask(call, key, f"http-{answer.status_code}", on_its_way=False)
+            return await self._ask(call, key, f"http-{answer.status_code}")
+        if _may_arrive(call):
+            return Unknown(f"no-answer: {call.before}, {_code(answer)}")
         return Refused("refused", _code(answer))
 
-    async def _ask(self, call: ClaimedCall, key: str, why: str, *, on_its_way: bool) -> Result:
-        """What the gateway knows of the key, after an attempt that ended without success.
-        on_its_way: whether it may take the message after it has said that it knows none."""
+    async def _ask(self, call: ClaimedCall, key: str, why: str) -> Result:
+        """What the gateway knows of the key, after an attempt that ended without success."""
         last = call.attempt >= ATTEMPTS
+        if _may_arrive(call) and _CUT_OFF not in why:
+            why = f"{_CUT_OFF} earlier, {why}"  # the next attempt knows this one's end alone
         try:
             answer = await self._client.get(
                 f"{self._url}{self._post}/by-key/{key}", timeout=ASK_SECONDS
@@ -165,11 +169,18 @@ class HttpChannel:
             raise UnansweredError(why) from None
         if answer.is_success:
             return _taken(answer)
-        if answer.status_code == 404 and last and not on_its_way:
+        if answer.status_code == 404 and last and _CUT_OFF not in why:
             return Refused("exhausted", why)
         if last:
             return Unknown(f"no-answer: {why}, http-{answer.status_code}")
         raise UnansweredError(why)
+
+
+def _may_arrive(call: ClaimedCall) -> bool:
+    """Whether an attempt before this one may still be delivered: it was cut off on its way, by the
+    connection, by our own time-out or with its worker."""
+    never = call.before.startswith(UnansweredError.__name__) and _CUT_OFF not in call.before
+    return call.attempt > 1 and not never
 
 
 class SmsReports:

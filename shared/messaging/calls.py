@@ -38,7 +38,8 @@ APPLY_ATTEMPTS = 5  # tries to write a result's effects before it waits for an o
 class ClaimedCall:
     """A call that this worker may make now. `key` goes to the other side as idempotency key.
 
-    attempt: from 1; counts calls that were begun, by any process.
+    attempt: from 1; counts calls that were begun, by any process. before: one line, how the attempt
+    before this one ended; "" if its worker died over it.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class ClaimedCall:
     subject: str
     payload: dict[str, Any]
     attempt: int
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ FROM (
 ) due
 WHERE c.id = due.id
 RETURNING c.id, c.kind, c.key, c.subject, c.payload, c.cause, c.attempt, c.result, c.applying,
-    due.state = 'leased' AS interrupted
+    c.error, due.state = 'leased' AS interrupted
 """
 
 _FINISH = """
@@ -221,9 +223,9 @@ class WorkerLoop:
         return rows
 
     async def _work(self, row: Record) -> None:
-        call = ClaimedCall(
-            row["kind"], row["key"], row["subject"], json.loads(row["payload"]), row["attempt"]
-        )
+        before = "" if row["interrupted"] else row["error"] or ""
+        payload = json.loads(row["payload"])
+        call = ClaimedCall(row["kind"], row["key"], row["subject"], payload, row["attempt"], before)
         if row["result"] is not None:
             name, values = json.loads(row["result"])
             await self._apply(row, replace(_RESULTS[name](**values), call=call))

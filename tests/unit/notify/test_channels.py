@@ -12,6 +12,7 @@ from services.notify.channels import ATTEMPTS, Desk, HttpChannel, Letter, Unansw
 from services.notify.messages import Channel, Template
 from services.notify.store import Dispatch
 from shared.messaging import ClaimedCall, Refused, Result, Succeeded, Unknown
+from shared.messaging.errors import one_line
 
 DISPATCH = Dispatch(
     message_id="m-1",
@@ -51,13 +52,14 @@ async def sent(
     posted: Callable[[httpx.Request], httpx.Response],
     asked: Callable[[httpx.Request], httpx.Response],
     attempt: int = ATTEMPTS,
+    before: str = "UnansweredError: http-503",
 ) -> Result:
     def gateway(request: httpx.Request) -> httpx.Response:
         return posted(request) if request.method == "POST" else asked(request)
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(gateway)) as client:
         channel = HttpChannel(client, OpenedDesk(), "http://gateway.test", "/messages")
-        return await channel.send(ClaimedCall("sms", "m-1/1", "a-1", {}, attempt))
+        return await channel.send(ClaimedCall("sms", "m-1/1", "a-1", {}, attempt, before))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ async def test_a_message_that_was_cut_off_on_its_way_may_still_arrive(
 ) -> None:
     """The gateway is slow: it says that it knows nothing, and delivers a moment later."""
     outcome = await sent(fails(cut_off), answers(404))
-    assert outcome == Unknown(f"no-answer: {cut_off.__name__}, http-404")
+    assert outcome == Unknown(f"no-answer: cut-off {cut_off.__name__}, http-404")
     with pytest.raises(UnansweredError):
         await sent(fails(cut_off), answers(404), attempt=1)
 
@@ -82,6 +84,31 @@ async def test_what_was_never_taken_has_failed_for_certain(
     assert outcome.reason == "exhausted"
     with pytest.raises(UnansweredError):
         await sent(posted, answers(404), attempt=ATTEMPTS - 1)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "UnansweredError: cut-off ReadTimeout",
+        "UnansweredError: cut-off earlier, http-503",
+        "no answer within 15 s",
+        "",  # the worker died over it
+    ],
+)
+@pytest.mark.parametrize("posted", [fails(httpx.ConnectError), answers(503), answers(422)])
+async def test_an_earlier_attempt_that_was_cut_off_may_still_arrive(
+    posted: Callable[[httpx.Request], httpx.Response], before: str
+) -> None:
+    assert isinstance(await sent(posted, answers(404), before=before), Unknown)
+
+
+async def test_that_an_attempt_was_cut_off_is_passed_on() -> None:
+    with pytest.raises(UnansweredError) as first:
+        await sent(fails(httpx.ReadTimeout), answers(404), attempt=1, before="")
+    with pytest.raises(UnansweredError) as second:
+        await sent(answers(503), answers(404), attempt=2, before=one_line(first.value))
+    last = await sent(answers(429), answers(404), before=one_line(second.value))
+    assert isinstance(last, Unknown)
 
 
 async def test_what_the_gateway_knows_by_its_key_was_taken() -> None:
