@@ -62,7 +62,7 @@ def rights(partitions: int = catalog.PARTITIONS) -> Iterator[Right]:
             yield Right(user, "WRITE", "topic", topic.name)
             yield Right(user, "DESCRIBE", "topic", topic.name)
             # a publisher compares the end of its topic with its own log before it publishes
-            if user in catalog.SERVICES:
+            if user in catalog.SERVICES and not topic.holds_dead_letters:
                 yield Right(user, "READ", "topic", topic.name)
         for user in topic.readers:
             yield Right(user, "READ", "topic", topic.name)

@@ -176,6 +176,14 @@ class DeployedTopic:
     writers: tuple[str, ...]
     readers: tuple[str, ...]
 
+    @property
+    def holds_dead_letters(self) -> bool:
+        """Copies of what a consumer could not apply, for operators' eyes; no service reads them."""
+        return self.name.endswith(_DEAD_LETTERS)
+
+
+_DEAD_LETTERS = ".dead-letters"
+
 
 def group(service: str, topic: str) -> str:
     """The consumer group in which a service reads a topic: `review.applications`,
@@ -202,7 +210,7 @@ def deployed_topics(partitions: int = PARTITIONS) -> list[DeployedTopic]:
                 )
             )
     return deployed + [
-        DeployedTopic(f"{group(service, topic.name)}.dead-letters", 1, FOREVER, (service,), ())
+        DeployedTopic(f"{group(service, topic.name)}{_DEAD_LETTERS}", 1, FOREVER, (service,), ())
         for topic in deployed
         for service in topic.readers
         if service in SERVICES

@@ -63,7 +63,7 @@ def published_topics(service: str) -> list[str]:
     return [
         topic.name
         for topic in deployed_topics()
-        if service in topic.writers and not topic.name.endswith(".dead-letters")
+        if service in topic.writers and not topic.holds_dead_letters
     ]
 
 
