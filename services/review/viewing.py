@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from services.review.case import Case, Decision, Entry
 from services.review.store import QueueRow
@@ -45,6 +46,7 @@ def shown_row(row: QueueRow, viewer: Viewer) -> QueueRow:
     return replace(
         row,
         state=words.shown_state(row.state, knows_holds=False),
+        queued_at=None,  # begins anew when a hold does, and when it ends
         claimed_by=None if row.proposed_by else row.claimed_by,
         proposed_by=row.proposed_by and "",
     )
@@ -63,21 +65,23 @@ def shown_history(history: Iterable[Entry], viewer: Viewer) -> list[Entry]:
     shown: list[Entry] = []
     referred = False
     for entry in history:
-        told = entry
         if entry.action in ("held", "referred"):
-            if referred:
-                continue
+            if not referred:
+                shown.append(replace(entry, action="referred"))
             referred = True
-            told = replace(entry, action="referred")
-        elif entry.action in _OF_A_HOLD | _AT_THE_DESK:
-            continue
-        elif entry.action == "handed_over":
-            referred = False
-        elif entry.action == "decided":
-            told = replace(entry, actor="review", details=_unreasoned(entry))
-        shown.append(told)
+        elif entry.action not in _OF_A_HOLD | _AT_THE_DESK:
+            told = replace(entry, details=_told(entry))
+            if entry.action == "decided":
+                told = replace(told, actor="review")
+            elif entry.action in ("handed_over", "imported"):
+                # one that came while a person had it was referred elsewhere
+                referred = told.details.get("state") == State.MANUAL_REVIEW
+            shown.append(told)
     return shown
 
 
-def _unreasoned(entry: Entry) -> dict[str, object]:
-    return {name: value for name, value in entry.details.items() if name != "reasons"}
+def _told(entry: Entry) -> dict[str, Any]:
+    details = {name: value for name, value in entry.details.items() if name != "reasons"}
+    if "state" in details:
+        details["state"] = words.shown_state(details["state"], knows_holds=False)
+    return details

@@ -209,7 +209,7 @@ async def test_who_may_not_know_of_holds_sees_a_case_that_waits_for_a_reviewer(
     assert (await case_of(auditor, applicant))["state"] == "on_hold"
     queued = (await manager.get(f"{API}/queue", number=number)).json()["cases"]
     assert [(case["state"], case["claimed_by"]) for case in queued] == [("manual_review", None)]
-    assert queued[0]["queued_at"] is not None
+    assert queued[0]["queued_at"] is None
     assert (await desks.first.get(f"{API}/queue", number=number)).json()["total"] == 0
     assert (await manager.get(f"{API}/queue", section="held")).status_code == 403
     inside = (await auditor.get(f"{API}/reconciliation")).json()

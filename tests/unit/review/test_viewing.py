@@ -1,0 +1,66 @@
+"""A case's history as managers see it: with a hold in it, it reads like one without."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from services.review.case import Entry
+from services.review.viewing import shown_history
+from shared.web import Viewer
+
+MANAGER = cast("Viewer", SimpleNamespace(knows_holds=False))
+AUDITOR = cast("Viewer", SimpleNamespace(knows_holds=True))
+AT = datetime(2026, 11, 10, 2, tzinfo=UTC)
+
+
+def history(*lines: str) -> list[Entry]:
+    """Lines like `imported:on_hold`: an action, and the state in its details."""
+    entries = []
+    for line in lines:
+        action, _, state = line.partition(":")
+        details: dict[str, Any] = {"state": state} if state else {}
+        entries.append(Entry(AT, "R0001", action, details))
+    return entries
+
+
+def read(entries: Sequence[Entry]) -> list[tuple[str, str | None]]:
+    return [(entry.action, entry.details.get("state")) for entry in entries]
+
+
+@pytest.mark.parametrize(
+    ("held", "plain"),
+    [
+        (("handed_over", "held", "finding", "released"), ("handed_over", "referred")),
+        (
+            ("handed_over", "referred", "claimed", "suspected", "held", "released", "decided"),
+            ("handed_over", "referred", "claimed", "proposed", "signed", "decided"),
+        ),
+        (("imported:on_hold", "released"), ("imported:manual_review",)),
+        (("imported:manual_review", "held"), ("imported:manual_review",)),
+        (
+            ("handed_over", "held", "released", "wanted_material", "handed_over", "held"),
+            ("handed_over", "referred", "wanted_material", "handed_over", "referred"),
+        ),
+    ],
+)
+def test_a_hold_leaves_no_trace(held: tuple[str, ...], plain: tuple[str, ...]) -> None:
+    assert read(shown_history(history(*held), MANAGER)) == read(
+        shown_history(history(*plain), MANAGER)
+    )
+
+
+def test_who_may_know_reads_every_line() -> None:
+    lines = history("handed_over", "held", "finding", "released", "claimed", "proposed")
+    assert shown_history(lines, AUDITOR) == lines
+
+
+def test_who_decided_and_why_is_not_told() -> None:
+    decided = Entry(AT, "C0001", "decided", {"outcome": "decline", "reasons": ["INTERNAL_RISK"]})
+    assert shown_history([decided], MANAGER) == [
+        Entry(AT, "review", "decided", {"outcome": "decline"})
+    ]
