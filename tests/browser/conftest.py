@@ -22,14 +22,14 @@ expect.set_options(timeout=15_000)  # a busy machine is slow, not wrong
 Enter = Callable[..., Awaitable[Watched]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser_stack() -> Iterator[local.Stack]:
     # a stack of its own: another suite's databases would not know what this one publishes
     with running("browser-test") as stack:
         yield stack
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def town(
     browser_stack: local.Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Town]:
@@ -37,7 +37,7 @@ async def town(
         yield town
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     chromium = find_chromium()
     assert chromium is not None  # without it the tests here are not collected
@@ -52,7 +52,7 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def windows(browser: Browser) -> AsyncIterator[dict[tuple[str, str], Watched]]:
     """{(member of staff, language): their window}; kept open, so that styles are read once."""
     opened: dict[tuple[str, str], Watched] = {}

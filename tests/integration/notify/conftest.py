@@ -21,7 +21,7 @@ from tests.stack import running
 MORNING = datetime(2026, 11, 9, 2, 0, tzinfo=UTC)  # a Monday, 10:00 in Shanghai
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def notify_stack() -> Iterator[local.Stack]:
     # a stack of its own: another suite's databases would not know what this one publishes
     with running("notify-test") as stack:

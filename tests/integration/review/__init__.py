@@ -1,0 +1,1 @@
+"""Its tests share what their conftest starts, and it ends with the last of them."""
