@@ -6,7 +6,7 @@ STAMP := .venv/installed
 SIDE_BY_SIDE := --numprocesses 2 --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-compose faults bench lint format docs lock clean
+.PHONY: help setup demo test test-compose faults faults-of-the-checker bench lint format docs lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -28,8 +28,13 @@ test: $(STAMP) ## Unit, contract, integration, end to end, small faults, pages
 test-compose: $(STAMP) ## Bring up the deployment in Docker, run the demo's day against it
 	@$(PYTHON_BIN) -m deploy.compose_check
 
-faults: $(STAMP) ## The fault suite alone, at full length
-	@BANKA_RACES=1000 $(PYTHON_BIN) -m pytest tests/faults
+faults: $(STAMP) ## Every fault, on a small office under load, and a thousand races; resumes
+	@$(PYTHON_BIN) -m tests.faults
+	@BANKA_RACES=1000 $(PYTHON_BIN) -m pytest tests/faults/test_small_faults.py \
+		tests/faults/test_withdrawal_race.py
+
+faults-of-the-checker: $(STAMP) ## Kernels broken on purpose: the checker has to notice each
+	@$(PYTHON_BIN) -m tests.faults --of-the-checker
 
 bench: $(STAMP) ## Whole lifecycles per second, against a plain pipeline
 	@$(PYTHON_BIN) -m tests.bench

@@ -175,9 +175,11 @@ class World:
         admin = AdminClient(self.stack.kafka_admin())
         admin.delete_topics([topic])[topic].result(20)
 
-    async def database(self, service: str = "review") -> str:
+    async def database(
+        self, service: str = "review", folder: Path = MIGRATIONS, name: str | None = None
+    ) -> str:
         """A migrated database of this test's own."""
-        name = f"banka_{self.tag}_{len(self.databases)}"
+        name = name or f"banka_{self.tag}_{len(self.databases)}"
         admin = await asyncpg.connect(self.stack.superuser_url())
         try:
             await _make_roles(admin, self.stack, service)
@@ -189,7 +191,7 @@ class World:
         await owner.execute(f'GRANT USAGE ON SCHEMA public TO "{service}_app"')
         await owner.close()
         self.databases.append(name)
-        await migrate(self.settings, service, folder=MIGRATIONS, database=name)
+        await migrate(self.settings, service, folder=folder, database=name)
         return name
 
     async def connect(self, database: str) -> asyncpg.Connection[Any]:
@@ -203,7 +205,7 @@ class World:
             settings=self.settings,
             clock=parts.pop("clock", SystemClock()),
             database=database,
-            migrations=MIGRATIONS,
+            migrations=parts.pop("migrations", MIGRATIONS),
             **parts,
         )
         self.services.append(service)

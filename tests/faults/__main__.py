@@ -1,0 +1,189 @@
+"""`make faults`: the faults one after the other, each on a small office of its own under load, and
+what the checker says of it afterwards.
+
+    python -m tests.faults [--only WORDS]... [--short] [--again] [--of-the-checker]
+
+A row a fault: what was done, seconds until a new application came to its end, promises that were
+not kept. Resumes where it stopped: faults that passed on the same sources are not run again unless
+`--again` says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import structlog
+from rich.console import Console
+from rich.table import Table
+
+from deploy.local import Stack
+from tests.faults.broken import BROKEN, Sabotage
+from tests.faults.checker import Broken, letters
+from tests.faults.faults import FAULTS, Fault
+from tests.faults.running import LOAD, opened
+from tests.stack import running_here
+
+ROOT = Path(__file__).parents[2]
+DONE = ROOT / ".banka" / "faults.json"
+_WARM = 25  # applications that have come to their end before anything is done to the office
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How one fault went. recovery: seconds; broken: promises by letter, "" if all were kept."""
+
+    name: str
+    done: str
+    recovery: float
+    took: float
+    broken: str
+    examples: tuple[str, ...] = ()
+
+
+async def run_fault(stack: Stack, fault: Fault, *, broken: str = "") -> Row:
+    """One fault on an office of its own; `broken` names a sabotage of the kernel."""
+    begun = time.monotonic()
+    recovery, found = 0.0, []
+    async with opened(stack, broken=broken) as office:
+        stop = asyncio.Event()
+        load = asyncio.create_task(office.driver.load(LOAD, stop))
+        try:
+            await office.ended(_WARM)
+            done = await fault.hurt(office)
+            recovery = await office.probe()
+        except Exception as problem:  # noqa: BLE001 - a fault that cannot be done is a row too
+            done = f"{type(problem).__name__}: {problem}"
+            found.append(Broken("!", done))
+        finally:
+            stop.set()
+        await load
+        await office.rest()
+        found += await office.checked()
+        done = "; ".join((done, *office.said))
+    examples = tuple(f"{one.letter}: {one.words}" for one in found)
+    return Row(fault.name, done, recovery, time.monotonic() - begun, letters(found), examples)
+
+
+def sources() -> str:
+    """A digest of what a fault's outcome depends on."""
+    digest = hashlib.sha256()
+    for folder in ("shared/messaging", "shared/events", "shared/postgres", "tests/faults"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".sql"):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+async def run(faults: Sequence[Fault], *, again: bool) -> list[Row]:
+    """All of them, on one broker and one database server."""
+    kept = json.loads(DONE.read_text()) if DONE.exists() else {}
+    known = kept.get("rows", {}) if kept.get("sources") == sources() and not again else {}
+    rows = []
+    console = Console(stderr=True)
+    with running_here("faults") as stack:
+        for fault in faults:
+            if fault.name in known:
+                rows.append(Row(**known[fault.name]))
+                continue
+            row = await run_fault(stack, fault)
+            rows.append(row)
+            console.print(
+                f"{row.name}: {row.done} · recovered in {row.recovery:.1f} s ·"
+                f" {row.broken or 'every promise kept'} ({row.took:.0f} s)"
+            )
+            for example in row.examples:
+                console.print(f"    {example}")
+            if not row.broken:
+                known[row.name] = asdict(row)
+                DONE.write_text(json.dumps({"sources": sources(), "rows": known}))
+    return rows
+
+
+async def run_broken(names: Sequence[str]) -> list[tuple[str, Sabotage, Row]]:
+    """Each sabotage of the kernel, under the fault that brings it to light."""
+    found = []
+    console = Console(stderr=True)
+    with running_here("faults-of-the-checker") as stack:
+        for name in names:
+            sabotage = BROKEN[name]
+            row = await run_fault(stack, FAULTS[sabotage.fault], broken=name)
+            found.append((name, sabotage, row))
+            console.print(f"{name}: {row.broken or 'NOT NOTICED'} ({row.took:.0f} s)")
+            for example in row.examples[:3]:
+                console.print(f"    {example}")
+    return found
+
+
+def noticed(sabotage: Sabotage, row: Row) -> bool:
+    """Whether the checker saw what the sabotage breaks."""
+    return bool(set(sabotage.letters) & set(row.broken.split()))
+
+
+def table_of_broken(found: Sequence[tuple[str, Sabotage, Row]]) -> Table:
+    """What was broken on purpose and what the checker said, for people."""
+    shown = Table("the kernel, broken", "under", "promises seen to be broken", "noticed")
+    for _, sabotage, row in found:
+        yes = "yes" if noticed(sabotage, row) else "NO"
+        shown.add_row(sabotage.words, sabotage.fault, row.broken, yes)
+    return shown
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """What was run, for people."""
+    shown = Table("fault", "what was done", "recovery s", "promises broken")
+    for row in rows:
+        shown.add_row(row.name, row.done, f"{row.recovery:.1f}", row.broken or "none")
+    return shown
+
+
+def quiet() -> None:
+    """Only what goes wrong is said; the table says the rest."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def main() -> int:
+    """0 if every promise was kept under every fault that was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults")
+    parser.add_argument("--only", action="append", default=[], help="faults that have these words")
+    parser.add_argument("--short", action="store_true", help="the selection of every test run")
+    parser.add_argument("--again", action="store_true", help="those too that passed already")
+    parser.add_argument(
+        "--of-the-checker", action="store_true", help="kernels that are broken on purpose instead"
+    )
+    asked = parser.parse_args()
+    quiet()
+    if asked.of_the_checker:
+        names = [
+            name
+            for name, one in BROKEN.items()
+            if not asked.only or any(words in name for words in asked.only)
+        ]
+        found = asyncio.run(run_broken(names))
+        Console(width=150).print(table_of_broken(found))
+        return 0 if all(noticed(one, row) for _, one, row in found) else 1
+    faults = [
+        fault
+        for fault in FAULTS.values()
+        if (not asked.only or any(words in fault.name for words in asked.only))
+        and (fault.short or not asked.short)
+    ]
+    if not faults:
+        sys.stderr.write("no fault has these words; there are: " + ", ".join(FAULTS) + "\n")
+        return 2
+    rows = asyncio.run(run(faults, again=asked.again))
+    Console(width=150).print(table(rows))
+    return 1 if any(row.broken for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,619 @@
+"""The faults: each does something to a small office under load and says what it did. What must hold
+afterwards is the checker's business."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import psutil
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+
+from deploy import local
+from shared.events.envelope import Envelope, encode
+from shared.identifiers import new_id
+from shared.messaging.outbox import partition_of
+from shared.messaging.redrive import CannotRedrive, retry_parked, skip_parked
+from shared.messaging.repair import republish
+from tests.faults.running import PARTITIONS, Member, Office, stopped
+
+_SECONDS = 20.0
+SESSION_SECONDS = 10.0  # after which the group takes a silent member for dead
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault. hurt: does it, under load, and returns what was done in a few words.
+
+    short: belongs to the selection that runs with every test run.
+    """
+
+    name: str
+    hurt: Callable[[Office], Awaitable[str]]
+    short: bool = False
+
+
+async def _restart(office: Office, member: Member) -> None:
+    member.kill()
+    await office.start(member.stage, member.instance)
+
+
+# --- processes -----------------------------------------------------------------------------------
+async def killed_before_commit(office: Office) -> str:
+    """intake dies with its facts written and not committed."""
+    async with office.held("intake", "messaging.outbox"):
+        await office.waits_for_lock("intake")
+        member = office.of("intake")
+        member.kill()
+    await office.start("intake", member.instance)
+    return "kill -9 while intake waits to write its outbox"
+
+
+async def killed_after_commit(office: Office) -> str:
+    """intake dies with facts committed that no broker has."""
+    with Frozen(office, "kafka"):
+        await asyncio.sleep(1.0)
+        (row,) = await office.fetch("intake", "SELECT count(*) AS n FROM messaging.outbox")
+        member = office.of("intake")
+        member.kill()
+    await office.start("intake", member.instance)
+    return f"kill -9 with {row['n']} facts committed and not published"
+
+
+async def relay_killed_before_delete(office: Office) -> str:
+    """A relay dies when the broker has its rows and the outbox still has them too."""
+    conn = await asyncpg.connect(office.stack.superuser_url(office.database("intake")))
+    try:
+        async with conn.transaction():
+            with Frozen(office, "kafka"):
+
+                async def locked() -> bool:
+                    return bool(
+                        await conn.fetch("SELECT 1 FROM messaging.outbox LIMIT 50 FOR UPDATE")
+                    )
+
+                await office.until(locked, "the outbox holds facts")
+
+            async def deleting() -> bool:
+                # by another connection: within a transaction the answer stays what it was
+                found = await office.fetch(
+                    "intake",
+                    "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                    " AND query LIKE '%DELETE FROM messaging.outbox%'",
+                )
+                return bool(found)
+
+            await office.until(deleting, "the relay wants to delete")
+            member = office.of("intake")
+            member.kill()
+    finally:
+        await conn.close()
+    await office.start("intake", member.instance)
+    return "kill -9 between the broker's acknowledgement and the DELETE"
+
+
+async def consumer_killed_in_transaction(office: Office) -> str:
+    """review dies in the middle of applying."""
+    async with office.held("review", "applied"):
+        await office.waits_for_lock("review")
+        member = office.of("review")
+        member.kill()
+    await office.start("review", member.instance)
+    return "kill -9 in the middle of a poll's transaction"
+
+
+async def consumer_killed_before_kafka_commit(office: Office) -> str:
+    """review dies when PostgreSQL knows that it has applied events and Kafka does not."""
+    for attempt in range(1, 8):
+        member = office.of("review")
+        before = await _applied(office, "review")
+
+        async def more(before: int = before) -> bool:
+            return await _applied(office, "review") > before
+
+        await office.until(more, "review applies something")
+        member.kill()
+        ahead = await asyncio.to_thread(_ahead, office, await _stored(office, "review"))
+        await office.start("review", member.instance)
+        if ahead:
+            return f"kill -9 with {ahead} events applied that Kafka knows nothing of ({attempt}.)"
+    raise RuntimeError("never caught between the two commits")
+
+
+async def _applied(office: Office, stage: str) -> int:
+    (row,) = await office.fetch(stage, "SELECT coalesce(max(nth), 0) AS n FROM applied")
+    return int(row["n"])
+
+
+async def _stored(office: Office, stage: str) -> dict[int, int]:
+    rows = await office.fetch(
+        stage,
+        "SELECT part, next FROM messaging.consumer_offset WHERE topic = $1",
+        office.names.topic("applications"),
+    )
+    return {row["part"]: row["next"] for row in rows}
+
+
+def _ahead(office: Office, stored: dict[int, int]) -> int:
+    topic, group = office.names.topic("applications"), office.names.group("review", "applications")
+    consumer = Consumer({**office.stack.kafka_admin(), "group.id": group})
+    try:
+        places = [TopicPartition(topic, part) for part in stored]
+        told = {p.partition: max(p.offset, 0) for p in consumer.committed(places, _SECONDS)}
+        return sum(max(next_ - told[part], 0) for part, next_ in stored.items())
+    finally:
+        consumer.close()
+
+
+async def consumer_frozen_beyond_its_session(office: Office) -> str:
+    """A member freezes until the group has given its partitions away, and wakes with a poll in
+    hand."""
+    frozen = office.of("review")
+    await office.start("review", "review-2")
+    with stopped(frozen):
+        await asyncio.sleep(SESSION_SECONDS + 2.0)
+    await asyncio.sleep(1.0)
+    return f"SIGSTOP one of two members for {SESSION_SECONDS + 2:.0f} s"
+
+
+async def relay_frozen_beyond_its_lock(office: Office) -> str:
+    """A relay freezes, loses its connection and with it its shards to another, and wakes."""
+    frozen = office.of("intake")
+    second = await office.start("intake", "intake-2")
+    with stopped(frozen):
+        await _terminate_sessions(office, "intake", but=second)
+        await asyncio.sleep(5.0)
+    return "SIGSTOP the relay, end its sessions, let a second one take over, SIGCONT"
+
+
+async def _terminate_sessions(office: Office, stage: str, but: Member | None = None) -> int:
+    kept = set()
+    if but is not None:
+        kept = {c.laddr.port for c in psutil.Process(but.process.pid).net_connections("tcp")}
+    rows = await office.fetch(
+        stage,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND client_port <> ALL ($1::int[])",
+        sorted(kept),
+    )
+    return len(rows)
+
+
+async def told_to_stop_under_load(office: Office) -> str:
+    """Every service is asked to stop, one after the other, and drains within its grace."""
+    took = {}
+    for member in list(office.members.values()):
+        took[member.stage] = await office.stop(member)
+        if member.process.returncode != 0:
+            raise RuntimeError(f"{member.instance} ended with {member.process.returncode}")
+        await office.start(member.stage, member.instance)
+    return "SIGTERM: " + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in took.items())
+
+
+async def scaled(office: Office) -> str:
+    """Members come and go: one, four, two."""
+    more = [await office.start("review", f"review-{n}") for n in (2, 3, 4)]
+    await asyncio.sleep(3.0)
+    for member in more[1:]:
+        await office.stop(member)
+    await asyncio.sleep(2.0)
+    return "review 1 → 4 → 2 members"
+
+
+async def killed_again_and_again(office: Office) -> str:
+    """Each service dies twice, at no moment in particular."""
+    for _ in range(2):
+        for stage in ("intake", "review", "notify", "reporting"):
+            await asyncio.sleep(0.3)
+            await _restart(office, office.of(stage))
+    return "kill -9 of each service, twice"
+
+
+# --- broker and database -------------------------------------------------------------------------
+def _process(office: Office, server: str) -> psutil.Process:
+    record = json.loads((office.stack.folder / f"{server}.pid").read_text())
+    return psutil.Process(record["pid"])
+
+
+class Frozen:
+    """The server does not answer while the block runs."""
+
+    def __init__(self, office: Office, server: str) -> None:
+        self._process = _process(office, server)
+
+    def __enter__(self) -> None:
+        self._process.suspend()
+
+    def __exit__(self, *_: object) -> None:
+        self._process.resume()
+
+
+async def _down(office: Office, server: str, ask: signal.Signals, seconds: float) -> None:
+    await asyncio.to_thread(local.stop, office.stack.folder, server, ask=ask)
+    await asyncio.sleep(seconds)
+    await asyncio.to_thread(local.up, office.stack.name)
+
+
+async def broker_restarted(office: Office) -> str:
+    await _down(office, "kafka", signal.SIGTERM, 0.0)
+    return "the broker stops in order and starts"
+
+
+async def broker_killed(office: Office) -> str:
+    await _down(office, "kafka", signal.SIGKILL, 0.0)
+    return "kill -9 of the broker"
+
+
+async def broker_away(office: Office) -> str:
+    await _down(office, "kafka", signal.SIGTERM, 60.0)
+    return "the broker is away for 60 s"
+
+
+async def broker_frozen(office: Office) -> str:
+    """What was sent is neither acknowledged nor refused for a while."""
+    with Frozen(office, "kafka"):
+        await asyncio.sleep(12.0)
+    return "SIGSTOP the broker for 12 s: beyond every request's time-out"
+
+
+async def database_crashed(office: Office) -> str:
+    await _down(office, "postgres", signal.SIGQUIT, 0.0)
+    return "immediate shutdown of PostgreSQL, crash recovery"
+
+
+async def database_away(office: Office) -> str:
+    await _down(office, "postgres", signal.SIGINT, 45.0)
+    return "PostgreSQL is away for 45 s"
+
+
+async def sessions_ended(office: Office) -> str:
+    """Connections break under whoever uses them."""
+    ended = 0
+    for _ in range(5):
+        for stage in ("intake", "review", "notify", "reporting"):
+            ended += await _terminate_sessions(office, stage)
+        await asyncio.sleep(0.7)
+    return f"{ended} sessions of PostgreSQL ended in five rounds"
+
+
+async def long_transaction(office: Office) -> str:
+    """Somebody holds a few applications' rows and forgets to commit."""
+    conn = await asyncpg.connect(office.stack.superuser_url(office.database("review")))
+    try:
+        async with conn.transaction():
+            rows = await conn.fetch("SELECT application_id FROM application LIMIT 5 FOR UPDATE")
+            await asyncio.sleep(8.0)
+    finally:
+        await conn.close()
+    return f"{len(rows)} applications' rows locked for 8 s"
+
+
+# --- records -------------------------------------------------------------------------------------
+def _repeat(office: Office, topic: str, times: int) -> int:
+    """Every record that is on the topic, so many times more."""
+    settings: dict[str, Any] = {**office.stack.kafka_admin(), "group.id": "again"}
+    consumer = Consumer({**settings, "enable.auto.commit": False})
+    producer = Producer(office.stack.kafka_admin())
+    try:
+        left = {}
+        for part in range(PARTITIONS):
+            high = consumer.get_watermark_offsets(TopicPartition(topic, part), timeout=_SECONDS)[1]
+            if high:
+                left[part] = high
+        consumer.assign([TopicPartition(topic, part, OFFSET_BEGINNING) for part in left])
+        copied, ends = 0, dict(left)
+        while left:
+            for message in consumer.consume(500, timeout=_SECONDS):
+                part, offset = message.partition(), message.offset()
+                if offset >= ends[part]:
+                    continue
+                for _ in range(times):
+                    producer.produce(
+                        topic, message.value(), message.key(), part, headers=message.headers()
+                    )
+                    copied += 1
+                producer.poll(0)
+                if offset == ends[part] - 1:
+                    left.pop(part, None)
+        producer.flush(_SECONDS)
+        return copied
+    finally:
+        consumer.close()
+
+
+async def everything_three_times(office: Office) -> str:
+    topic = office.names.topic("applications")
+    copied = await asyncio.to_thread(_repeat, office, topic, 2)
+    return f"every event of banka.applications twice more: {copied} records"
+
+
+async def partner_repeats_everything(office: Office) -> str:
+    copied = await asyncio.to_thread(_repeat, office, office.names.topic("inbound"), 1)
+    return f"the partner sends all {copied} events once more"
+
+
+async def odd_records(office: Office) -> str:
+    """Records that are no events, or not the office's, among those that are."""
+    planted = await asyncio.to_thread(_plant, office, office.names.topic("applications"))
+    planted += await asyncio.to_thread(_plant, office, office.names.topic("inbound"))
+    return f"{planted} records that are no events of ours"
+
+
+def _plant(office: Office, topic: str) -> int:
+    from datetime import UTC, datetime
+
+    def envelope(**more: Any) -> list[tuple[str, bytes]]:
+        known = {
+            "id": new_id(),
+            "type": "banka.small.submitted.v1",
+            "source": "/banka/intake",
+            "subject": "odd",
+            "time": datetime.now(UTC),
+            "recorded_time": datetime.now(UTC),
+            "sequence": 1,
+        }
+        return encode(Envelope(**{**known, **more}))
+
+    good = b'{"application_id": "odd"}'
+    cases: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]] = [
+        (b"odd-1", b"{broken", [*envelope(subject="odd-1")]),
+        (b"odd-2", good, [("ce_id", None)]),
+        (b"odd-3", good, [("ce_id", b"\xff\xfe"), ("ce_type", b"\xff")]),
+        (b"odd-4", good, []),
+        (b"odd-5", b"", [*envelope(subject="odd-5")]),
+        (b"odd-6", None, [*envelope(subject="odd-6")]),
+        (b"odd-7", b'"' + b"x" * 900_000 + b'"', [*envelope(subject="odd-7")]),
+        (b"odd-8", good, [("content-type", b"text/plain"), *envelope(subject="odd-8")[:-1]]),
+        (b"another-key", good, [*envelope(subject="odd-9")]),
+        (b"odd-10", good, [*envelope(subject="odd-10", type="banka.small.never-seen.v1")]),
+        (b"odd-11", good, [*envelope(subject="odd-11", source="/somebody/else")]),
+        (b"\xff\x00", good, [*envelope(subject="odd-12")]),
+        (None, good, [*envelope(subject="odd-13")]),
+        (b"odd-14", b"[" * 5_000, [*envelope(subject="odd-14")]),
+        (b"odd-15", good, [*envelope(subject="odd-15", sequence=None)]),
+    ]
+    producer = Producer({**office.stack.kafka_admin(), "message.max.bytes": 4_000_000})
+    places: list[tuple[str, int, int]] = []
+
+    def delivered(error: Any, message: Any) -> None:
+        if error is None:
+            places.append((message.topic(), message.partition(), message.offset()))
+
+    for key, value, headers in cases:
+        part = partition_of((key or b"").decode("utf-8", "replace"), PARTITIONS)
+        producer.produce(topic, value, key, part, delivered, headers=headers)
+    producer.flush(_SECONDS)
+    office.history.planted |= set(places)
+    return len(places)
+
+
+async def missing_on_arrival(office: Office) -> str:
+    """An event never leaves its outbox, later ones of its application do; then it is published
+    again from the log."""
+    application = office.driver.next_id()
+    handed_in = office.driver.command(application, "http", "submit")
+    with Frozen(office, "kafka"):
+        await office.driver.until_known(handed_in)
+        for _ in range(4):
+            await office.driver.until_known(office.driver.command(application, "http", "withdraw"))
+        (lost,) = await office.fetch(
+            "intake",
+            "DELETE FROM messaging.outbox WHERE position = (SELECT position"
+            " FROM messaging.event_log WHERE subject = $1 AND sequence = 2) RETURNING position",
+            application,
+        )
+        office.history.lost.add(application)
+
+    async def waits() -> bool:
+        rows = await office.fetch(
+            "review",
+            "SELECT 1 FROM messaging.blocked_key WHERE subject = $1 AND state = 'gap'",
+            application,
+        )
+        return bool(rows)
+
+    await office.until(waits, "the application waits for what is missing", 15.0)
+    conn = await asyncpg.connect(office.stack.superuser_url(office.database("intake")))
+    try:
+        await republish(
+            conn, office.names.topic("applications"), application, who="o.perator", why="a gap"
+        )
+    finally:
+        await conn.close()
+    return f"an event lost at position {lost['position']}, waited for, published again"
+
+
+async def poison_and_mend(office: Office) -> str:
+    """An event that cannot be applied, with what follows of its application behind it; the others
+    flow. Then the build is mended, and two operators have it tried again at once."""
+    application = office.driver.next_id()
+    handed_in = office.driver.command(application, "http", "submit")
+    await office.driver.until_known(handed_in, "review:poison")
+    for _ in range(20):
+        wish = office.driver.command(application, "http", "withdraw")
+        await office.driver.until_known(wish)
+    parked = await _parked(office, "review", application)
+    before = await office.ended(1)
+    await office.ended(before + 20)  # the others flow
+    (waiting,) = await office.fetch(
+        "review", "SELECT count(*) AS n FROM messaging.parked_event WHERE subject = $1", application
+    )
+    mended = office.stack.folder / f"mended-{office.names.tag}"
+    mended.touch()
+    taken = await asyncio.gather(*(_retry(office, "review", parked) for _ in range(2)))
+    return f"a poison with {waiting['n'] - 1} behind it; of two operators {sum(taken)} retried it"
+
+
+async def poison_skipped(office: Office) -> str:
+    """An event that nobody can mend: an operator leaves it out, and says why."""
+    application = office.driver.next_id()
+    handed_in = office.driver.command(application, "http", "submit")
+    await office.driver.until_known(handed_in, "notify:poison")
+    parked = await _parked(office, "notify", application)
+    conn = await asyncpg.connect(office.stack.superuser_url(office.database("notify")))
+    try:
+        await skip_parked(conn, parked, who="o.perator", why="cannot be mended")
+    finally:
+        await conn.close()
+    return "a poison, skipped by an operator"
+
+
+async def _parked(office: Office, stage: str, application: str) -> int:
+    async def found() -> int:
+        rows = await office.fetch(
+            stage,
+            "SELECT e.id FROM messaging.parked_event e JOIN messaging.blocked_key b"
+            " USING (consumer, topic, subject)"
+            " WHERE subject = $1 AND state = 'parked' ORDER BY e.id LIMIT 1",
+            application,
+        )
+        return rows[0]["id"] if rows else 0
+
+    return int(await office.until(found, "the event is parked"))
+
+
+async def _retry(office: Office, stage: str, parked: int) -> bool:
+    conn = await asyncpg.connect(office.stack.superuser_url(office.database(stage)))
+    try:
+        await retry_parked(conn, parked, who="o.perator", why="mended")
+    except CannotRedrive:
+        return False
+    finally:
+        await conn.close()
+    return True
+
+
+async def deadly_event(office: Office) -> str:
+    """An event over which the process dies; somebody starts it again each time."""
+    application = office.driver.next_id()
+    handed_in = office.driver.command(application, "http", "submit")
+    await office.driver.until_known(handed_in, "notify:deadly")
+    starts = 0
+
+    async def quarantined() -> bool:
+        nonlocal starts
+        member = next(one for one in office.members.values() if one.stage == "notify")
+        if not member.alive:
+            starts += 1
+            try:
+                await office.start("notify", member.instance)
+            except RuntimeError:
+                return False  # it died over it while starting
+        rows = await office.fetch(
+            "notify", "SELECT 1 FROM messaging.blocked_key WHERE subject = $1", application
+        )
+        return bool(rows)
+
+    await office.until(quarantined, "the deadly event is parked")
+    return f"an event that kills its process, parked after {starts} starts"
+
+
+async def transient_failures(office: Office) -> str:
+    """A third of the events fail at first."""
+    office.driver.moods.extend(["review:flaky", "notify:flaky", "reporting:flaky"] * 15)
+    office.world.failing = 0.3
+
+    async def used() -> bool:
+        return not office.driver.moods
+
+    await office.until(used, "the flaky applications are handed in")
+    office.world.failing = 0.0
+    return "a third of 45 applications' events fail at first; a third of outside calls fail"
+
+
+# --- history that is lost ------------------------------------------------------------------------
+async def older_database(office: Office) -> str:
+    """review's database comes back from a backup that is older than the broker: it must refuse."""
+    url, name = office.stack.superuser_url(), office.database("review")
+    conn = await asyncpg.connect(url)
+    member = office.of("review")
+    await office.stop(member)
+    await conn.execute(f'CREATE DATABASE "{name}_backup" TEMPLATE "{name}"')
+    await office.start("review", member.instance)
+    ended = await office.ended(1)
+    await office.ended(ended + 30)
+    await office.stop(member := office.of("review"))
+    await conn.execute(f'ALTER DATABASE "{name}" RENAME TO "{name}_newer"')
+    await conn.execute(f'ALTER DATABASE "{name}_backup" RENAME TO "{name}"')
+    try:
+        await office.start("review", member.instance)
+    except RuntimeError as refusal:
+        said = str(refusal)
+    else:
+        said = ""
+    # whoever decides takes the newer one after all
+    if (one := office.members[member.instance]).alive:
+        one.kill()
+    await conn.execute(f'ALTER DATABASE "{name}" RENAME TO "{name}_backup"')
+    await conn.execute(f'ALTER DATABASE "{name}_newer" RENAME TO "{name}"')
+    await conn.execute(f'DROP DATABASE "{name}_backup"')
+    await conn.close()
+    await office.start("review", member.instance)
+    if "older than the broker" not in said:
+        raise RuntimeError("a restored database was taken for a good one")
+    return "review's database restored from an older backup: refused; the newer one given back"
+
+
+async def reporting_rebuilt(office: Office) -> str:
+    """reporting loses its database and reads everything again."""
+    member = office.of("reporting")
+    await office.stop(member)
+    conn = await asyncpg.connect(office.stack.superuser_url())
+    name = office.database("reporting")
+    await conn.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await conn.close()
+    await office.make_database("reporting")
+    # a rebuild reads under a new name where the old one's offsets are known to Kafka
+    await asyncio.to_thread(_forget_groups, office, "reporting")
+    await office.start("reporting", member.instance)
+    return "reporting's database dropped, made anew and read from the topics"
+
+
+def _forget_groups(office: Office, stage: str) -> None:
+    from confluent_kafka.admin import AdminClient
+
+    groups = [office.names.group(stage, name) for name in ("applications", "contacts")]
+    for deleted in AdminClient(office.stack.kafka_admin()).delete_consumer_groups(groups).values():
+        deleted.result(_SECONDS)
+
+
+FAULTS: dict[str, Fault] = {
+    fault.name: fault
+    for fault in (
+        Fault("intake killed before COMMIT", killed_before_commit),
+        Fault("intake killed after COMMIT", killed_after_commit),
+        Fault("relay killed before DELETE", relay_killed_before_delete, short=True),
+        Fault("consumer killed in mid-transaction", consumer_killed_in_transaction),
+        Fault("consumer killed before Kafka's commit", consumer_killed_before_kafka_commit),
+        Fault("consumer frozen beyond its session", consumer_frozen_beyond_its_session),
+        Fault("relay frozen beyond its lock", relay_frozen_beyond_its_lock),
+        Fault("told to stop under load", told_to_stop_under_load),
+        Fault("scaled 1 → 4 → 2", scaled),
+        Fault("killed again and again", killed_again_and_again),
+        Fault("broker restarted", broker_restarted),
+        Fault("broker killed", broker_killed),
+        Fault("broker frozen", broker_frozen),
+        Fault("broker away for a minute", broker_away),
+        Fault("database crashed", database_crashed),
+        Fault("database away", database_away),
+        Fault("sessions ended under load", sessions_ended),
+        Fault("long write transaction", long_transaction),
+        Fault("every event three times", everything_three_times),
+        Fault("partner repeats everything", partner_repeats_everything),
+        Fault("an event is missing on arrival", missing_on_arrival, short=True),
+        Fault("odd records", odd_records),
+        Fault("poison, mended", poison_and_mend),
+        Fault("poison, skipped", poison_skipped),
+        Fault("deadly event", deadly_event),
+        Fault("a third fails at first", transient_failures),
+        Fault("older database", older_database),
+        Fault("reporting rebuilt", reporting_rebuilt),
+    )
+}
+"""{name: the fault}, in the order in which `make faults` runs them."""

@@ -1,0 +1,525 @@
+"""A small office on the messaging kernel, to be broken: four services, a lifecycle with a race in
+it, a partner, and an outside world that is asked and told.
+
+    python -m tests.faults.office STACK TAG STAGE INSTANCE PORT OUTSIDE [BROKEN]
+
+intake takes applications (HTTP commands and a partner's events) and orders the card; review asks
+outside and decides, or grants a withdrawal that was quicker; notify tells the customer; reporting
+counts. Every service writes down what it applied, in order, and forbids itself nothing, so that a
+lost, doubled or reordered event shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import httpx
+import uvicorn
+import uvloop
+from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from deploy import local
+from shared.identifiers import new_id
+from shared.messaging import (
+    Call,
+    ClaimedCall,
+    Consumer,
+    Effect,
+    Fact,
+    Inbound,
+    InboundEvent,
+    InboundProblem,
+    Received,
+    Result,
+    Succeeded,
+    Unknown,
+    Worker,
+)
+from shared.messaging.effects import Connection
+from shared.messaging.errors import Permanent, Rejected, Transient
+from tests.faults.lifecycle import advance
+from tests.integration.messaging.ledger import World
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+STAGES = ("intake", "review", "notify", "reporting")
+RUNNING = "the stage runs"
+CALL_SECONDS = 3.0
+
+
+class Said(BaseModel):
+    """What all events of the small office carry."""
+
+    type: ClassVar[str]
+    topic: ClassVar[str]
+
+    application_id: str
+    command_id: str | None = None
+    mood: str = "fine"  # how whoever reads it shall behave; see `_behave`
+
+
+class Submitted(Said):
+    type = "banka.small.submitted.v1"
+    topic = "applications"
+
+
+class WithdrawalRequested(Said):
+    type = "banka.small.withdrawal-requested.v1"
+    topic = "applications"
+
+
+class Approved(Said):
+    type = "banka.small.approved.v1"
+    topic = "applications"
+
+
+class Declined(Said):
+    type = "banka.small.declined.v1"
+    topic = "applications"
+
+
+class Withdrawn(Said):
+    type = "banka.small.withdrawn.v1"
+    topic = "applications"
+
+
+class WithdrawalRefused(Said):
+    type = "banka.small.withdrawal-refused.v1"
+    topic = "applications"
+
+
+class CardOrdered(Said):
+    type = "banka.small.card-ordered.v1"
+    topic = "applications"
+
+
+class MessageRequested(Said):
+    type = "banka.small.message-requested.v1"
+    topic = "contacts"
+
+    message_id: str
+
+
+class MessageSent(Said):
+    type = "banka.small.message-sent.v1"
+    topic = "contacts"
+
+    message_id: str
+
+
+class Answered(Said):
+    """The answer to a partner's event."""
+
+    type = "banka.small.answered.v1"
+    topic = "outbound"
+
+    accepted: bool
+
+
+LIFECYCLE: tuple[type[Said], ...] = (
+    Submitted, WithdrawalRequested, Approved, Declined, Withdrawn, WithdrawalRefused, CardOrdered,
+)  # fmt: skip
+MESSAGES: tuple[type[Said], ...] = (MessageRequested, MessageSent)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What one run's topics and groups are called."""
+
+    tag: str
+
+    def topic(self, name: str) -> str:
+        return f"banka.{name}.{self.tag}"
+
+    def group(self, stage: str, name: str) -> str:
+        return f"{stage}.{self.tag}.{name}"
+
+    @property
+    def partner(self) -> str:
+        return self.tag
+
+
+@dataclass(slots=True)
+class Kept:
+    """An application as one service knows it, and what was applied to it just now."""
+
+    application_id: str
+    state: str = ""
+    version: int = 0
+    was: str = ""
+    applied: list[tuple[Any, ...]] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    done: Sequence[str] = ()  # commands that were carried out before
+
+
+class Store:
+    """Loads with locks, saves in bulk; `counts`: keeps the tally of states as well."""
+
+    def __init__(self, *, counts: bool = False) -> None:
+        self._counts = counts
+
+    async def load(self, conn: Connection, subjects: Sequence[str]) -> dict[str, Kept]:
+        # a row that is not there cannot be locked, and two topics tell of one application
+        await conn.execute(
+            "INSERT INTO application SELECT id, '', 0 FROM unnest($1::text[]) AS id ORDER BY id"
+            " ON CONFLICT DO NOTHING",
+            list(subjects),
+        )
+        rows = await conn.fetch(
+            "SELECT application_id, state, version, (SELECT coalesce(array_agg(command_id), '{}')"
+            " FROM command WHERE application_id = a.application_id) AS done FROM application a"
+            " WHERE application_id = ANY ($1::text[]) ORDER BY application_id FOR UPDATE",
+            list(subjects),
+        )
+        return {
+            r["application_id"]: Kept(
+                r["application_id"], r["state"], r["version"], r["state"], done=r["done"]
+            )
+            for r in rows
+        }
+
+    async def save(self, conn: Connection, states: Sequence[Kept]) -> None:
+        ordered = sorted(states, key=lambda kept: kept.application_id)
+        await conn.execute(
+            "INSERT INTO application SELECT * FROM unnest($1::text[], $2::text[], $3::int[])"
+            " ON CONFLICT (application_id) DO UPDATE"
+            " SET state = excluded.state, version = excluded.version",
+            [kept.application_id for kept in ordered],
+            [kept.state for kept in ordered],
+            [kept.version for kept in ordered],
+        )
+        journal = [(*line, nth) for kept in ordered for nth, line in enumerate(kept.applied)]
+        if journal:
+            columns = [list(column) for column in zip(*journal, strict=True)]
+            await conn.execute(
+                "INSERT INTO applied (topic, subject, source, sequence, event_id, version)"
+                " SELECT a, b, c, d, e, f FROM unnest($1::text[], $2::text[], $3::text[],"
+                " $4::bigint[], $5::text[], $6::int[], $7::int[]) AS u (a, b, c, d, e, f, g)"
+                " ORDER BY b, g",
+                *columns,
+            )
+        done = [(one, kept.application_id) for kept in ordered for one in kept.commands]
+        if done:
+            await conn.execute(
+                "INSERT INTO command SELECT * FROM unnest($1::text[], $2::text[])",
+                [one for one, _ in done],
+                [about for _, about in done],
+            )
+        if self._counts:
+            await self._count(conn, ordered)
+
+    async def _count(self, conn: Connection, states: Sequence[Kept]) -> None:
+        change: Counter[str] = Counter()
+        for kept in states:
+            change[kept.state] += 1
+            change[kept.was] -= 1
+        change.pop("", None)
+        names = sorted(name for name, n in change.items() if n)
+        await conn.execute(
+            "INSERT INTO tally AS t SELECT * FROM unnest($1::text[], $2::int[])"
+            " ON CONFLICT (state) DO UPDATE SET n = t.n + excluded.n",
+            names,
+            [change[name] for name in names],
+        )
+
+
+class Stage:
+    """What the services of the office have in common."""
+
+    def __init__(self, world: World, names: Names, stage: str, database: str, outside: str) -> None:
+        self.names = names
+        self.stage = stage
+        self.store = Store(counts=stage == "reporting")
+        self.outside = httpx.AsyncClient(base_url=outside, trust_env=False, timeout=CALL_SECONDS)
+        self.mended = Path(world.stack.folder) / f"mended-{names.tag}"
+        self.service = world.service(
+            database,
+            stage,
+            migrations=MIGRATIONS,
+            consumers=self._consumers(),
+            inbound=[self._partner()] if stage == "intake" else [],
+            workers=self._workers(),
+        )
+
+    def _consumers(self) -> list[Consumer]:
+        topics = {"applications": LIFECYCLE}
+        if self.stage == "reporting":
+            topics["contacts"] = MESSAGES
+        return [
+            Consumer(
+                name=self.names.group(self.stage, name),
+                topic=self.names.topic(name),
+                store=self.store,
+                handlers=dict.fromkeys(payloads, self.on_event),
+                max_records=200,
+                attempts=4,
+            )
+            for name, payloads in topics.items()
+        ]
+
+    def _workers(self) -> list[Worker]:
+        if self.stage == "review":
+            return [self._worker("score", self.on_scored)]
+        if self.stage == "notify":
+            return [self._worker("send", self.on_sent)]
+        return []
+
+    def _worker(self, kind: str, on_result: Any) -> Worker:
+        return Worker(
+            kind=kind,
+            store=self.store,
+            call=self._call,
+            on_result=on_result,
+            timeout=CALL_SECONDS,
+            attempts=8,
+            concurrency=32,
+            backoff=0.2,
+        )
+
+    async def _call(self, call: ClaimedCall) -> Result:
+        answer = await self.outside.post(
+            f"/{call.kind}", json=call.payload, headers={"Idempotency-Key": call.key}
+        )
+        answer.raise_for_status()
+        return Succeeded(answer.json())
+
+    def fact(self, kind: type[Said], kept: Kept, moves: int = 0, **more: Any) -> Fact:
+        """The service's own fact about an application."""
+        return Fact(
+            kind(application_id=kept.application_id, **more),
+            topic=self.names.topic(kind.topic),
+            state_version=kept.version if kind.topic == "applications" else None,
+        )
+
+    def move(self, kind: type[Said], kept: Kept, **more: Any) -> Fact:
+        """A transition that this service has the authority for."""
+        kept.state = advance(kept.state, _word(kind))
+        kept.version += 1
+        return self.fact(kind, kept, **more)
+
+    def on_event(self, event: Received[Any], kept: Kept, now: datetime) -> Iterable[Effect]:
+        """Take the event over, then do what this service does about it."""
+        self._behave(event.data.mood, event)
+        own = event.source == f"/banka/{self.stage}"
+        kept.applied.append(
+            (event.topic, event.subject, event.source, event.sequence, event.id,
+             event.state_version)
+        )  # fmt: skip
+        word = _word(type(event.data))
+        if not own and event.state_version is not None and event.state_version > kept.version:
+            kept.state, kept.version = advance(kept.state, word), event.state_version
+        return list(getattr(self, f"_{self.stage}_on_{word.replace('-', '_')}", _nothing)(
+            event, kept
+        ))  # fmt: skip
+
+    def _behave(self, mood: str, event: Received[Any]) -> None:
+        """Fail as the event asks for, where this stage is meant: `<stage>:<how>`."""
+        stage, _, how = mood.partition(":")
+        if stage != self.stage:
+            return
+        if how == "poison" and not self.mended.exists():
+            raise Permanent("cannot be applied")
+        if how == "deadly":
+            sys.stdout.flush()
+            signal.raise_signal(signal.SIGKILL)
+        if how == "flaky" and int(hashlib.sha256(event.id.encode()).hexdigest(), 16) % 3 == 0:
+            flag = self.mended.with_name(f"{self.mended.name}-{event.id}")
+            if not flag.exists():
+                flag.touch()
+                raise Transient("not now")
+
+    # --- intake ----------------------------------------------------------------------------------
+
+    def _intake_on_approved(self, _event: Received[Any], kept: Kept) -> Iterable[Effect]:
+        yield self.move(CardOrdered, kept)
+
+    def _partner(self) -> Inbound:
+        return Inbound(
+            name=self.names.group("intake", "inbound"),
+            topic=self.names.topic("inbound"),
+            partner=self.names.partner,
+            handle=self._handed_in,
+            reject=self._refuse,
+            lock=self._lock,
+        )
+
+    async def _lock(self, conn: Connection, keys: Sequence[str]) -> None:
+        await self.store.load(conn, keys)
+
+    async def _handed_in(
+        self, conn: Connection, event: InboundEvent, now: datetime
+    ) -> Iterable[Effect]:
+        kept = (await self.store.load(conn, [event.key]))[event.key]
+        if kept.state:
+            raise Rejected(("application_id", "KNOWN"))
+        effects = [self.move(Submitted, kept, command_id=event.id, mood=event.data["mood"])]
+        await self.store.save(conn, [kept])
+        return [*effects, self.fact(Answered, kept, command_id=event.id, accepted=True)]
+
+    def _refuse(self, problem: InboundProblem, now: datetime) -> Iterable[Effect]:
+        yield Fact(
+            Answered(application_id=problem.key or "", command_id=problem.event_id, accepted=False),
+            topic=self.names.topic("outbound"),
+        )
+
+    async def submit(self, application_id: str, command_id: str, mood: str) -> int:
+        """A command over HTTP; returns its status."""
+        return await self._command(
+            application_id,
+            command_id,
+            lambda kept: (
+                [self.move(Submitted, kept, command_id=command_id, mood=mood)]
+                if not kept.state
+                else None
+            ),
+        )
+
+    async def withdraw(self, application_id: str, command_id: str) -> int:
+        """A wish, over HTTP, that whoever has the authority grants or refuses; returns 201 or 409.
+        What cannot be withdrawn any more is refused here."""
+        return await self._command(
+            application_id,
+            command_id,
+            lambda kept: (
+                [self.fact(WithdrawalRequested, kept, command_id=command_id)]
+                if kept.state == "submitted"
+                else None
+            ),
+        )
+
+    async def _command(self, application_id: str, command_id: str, decide: Any) -> int:
+        class Refused(Exception):
+            pass
+
+        def once(kept: Kept, now: datetime) -> list[Effect]:
+            if command_id in kept.done:
+                return []
+            effects = decide(kept)
+            if effects is None:
+                raise Refused
+            kept.commands.append(command_id)
+            return list(effects)
+
+        try:
+            await self.service.execute(self.store, application_id, once)
+        except Refused:
+            return 409
+        return 201
+
+    # --- review ----------------------------------------------------------------------------------
+
+    def _review_on_submitted(self, event: Received[Any], kept: Kept) -> Iterable[Effect]:
+        yield Call("score", kept.application_id, {"application_id": kept.application_id})
+
+    def _review_on_withdrawal_requested(self, event: Received[Any], kept: Kept) -> Iterable[Effect]:
+        if kept.state == "submitted":
+            yield self.move(Withdrawn, kept)
+        else:
+            yield self.fact(WithdrawalRefused, kept)
+
+    def on_scored(self, result: Result, kept: Kept, now: datetime) -> Iterable[Effect]:
+        """Decide, unless the customer was quicker."""
+        if kept.state != "submitted":
+            return
+        good = isinstance(result, Succeeded) and result.value["good"]
+        yield self.move(Approved if good else Declined, kept)
+
+    # --- notify ----------------------------------------------------------------------------------
+
+    def _tell(self, event: Received[Any], kept: Kept) -> Iterable[Effect]:
+        message_id = new_id()
+        about = {"application_id": kept.application_id, "message_id": message_id}
+        about["cause"] = event.id
+        yield self.fact(MessageRequested, kept, message_id=message_id)
+        yield Call("send", message_id, about)
+
+    _notify_on_submitted = _notify_on_approved = _notify_on_declined = _tell
+    _notify_on_withdrawn = _tell
+
+    def on_sent(self, result: Result, kept: Kept, now: datetime) -> Iterable[Effect]:
+        """The message is out, or nobody knows."""
+        assert result.call is not None
+        if isinstance(result, Unknown):
+            return
+        yield self.fact(MessageSent, kept, message_id=result.call.payload["message_id"])
+
+
+def _nothing(event: Received[Any], kept: Kept) -> Iterable[Effect]:
+    return ()
+
+
+def _word(kind: type[Said]) -> str:
+    return kind.type.split(".")[2]
+
+
+def http(stage: Stage) -> Starlette:
+    """intake's commands; a client's time-out is shorter than what a broken office takes."""
+
+    async def applications(request: Request) -> JSONResponse:
+        asked = await request.json()
+        status = await stage.submit(
+            asked["application_id"], asked["command_id"], asked.get("mood", "fine")
+        )
+        return JSONResponse({}, status)
+
+    async def withdrawals(request: Request) -> JSONResponse:
+        asked = await request.json()
+        return JSONResponse({}, await stage.withdraw(asked["application_id"], asked["command_id"]))
+
+    return Starlette(
+        routes=[
+            Route("/applications", applications, methods=["POST"]),
+            Route("/withdrawals", withdrawals, methods=["POST"]),
+        ]
+    )
+
+
+async def run(
+    stack: str, tag: str, stage: str, instance: str, port: str, outside: str, broken: str = ""
+) -> None:
+    """Serve one stage until told to stop."""
+    from tests.faults.broken import BROKEN
+
+    if broken:
+        BROKEN[broken].break_it()
+    world = World(local.attach(stack), tag=tag, instance=instance)
+    database = f"banka_{tag}_{STAGES.index(stage)}"
+    one = Stage(world, Names(tag), stage, database, outside)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    starting = asyncio.create_task(one.service.start())
+    web: asyncio.Task[None] | None = None
+    if int(port):
+        config = uvicorn.Config(http(one), port=int(port), log_level="error", lifespan="off")
+        server = uvicorn.Server(config)
+        web = asyncio.create_task(server._serve())  # the signals are the stage's
+    await starting
+    sys.stdout.write(f"{RUNNING}\n")
+    sys.stdout.flush()
+    await stop.wait()
+    begun = time.monotonic()
+    if web is not None:
+        server.should_exit = True
+        await web
+    await one.service.stop()
+    sys.stdout.write(f"stopped in {time.monotonic() - begun:.2f} s\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    uvloop.run(run(*sys.argv[1:]))

@@ -1,0 +1,26 @@
+"""A selection of the faults, as every test run has it; `make faults` does them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from deploy import local
+from tests.faults.__main__ import run_fault
+from tests.faults.faults import FAULTS
+from tests.stack import running_here
+
+pytestmark = pytest.mark.timeout(420)
+
+
+@pytest.fixture(scope="module")
+def faults_stack() -> Iterator[local.Stack]:
+    with running_here("faults-test") as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("name", [fault.name for fault in FAULTS.values() if fault.short])
+async def test_every_promise_is_kept(faults_stack: local.Stack, name: str) -> None:
+    row = await run_fault(faults_stack, FAULTS[name])
+    assert not row.broken, row
