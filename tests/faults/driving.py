@@ -59,7 +59,7 @@ class World:
             Route("/send", self._send, methods=["POST"]),
         ]
         config = uvicorn.Config(
-            Starlette(routes=routes), port=port, log_level="error", lifespan="off"
+            Starlette(routes=routes), port=port, log_level="critical", lifespan="off"
         )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server._serve())  # our signals are not its own

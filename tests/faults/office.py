@@ -505,7 +505,7 @@ async def run(
     starting = asyncio.create_task(one.service.start())
     web: asyncio.Task[None] | None = None
     if int(port):
-        config = uvicorn.Config(http(one), port=int(port), log_level="error", lifespan="off")
+        config = uvicorn.Config(http(one), port=int(port), log_level="critical", lifespan="off")
         server = uvicorn.Server(config)
         web = asyncio.create_task(server._serve())  # the signals are the stage's
     await starting
