@@ -22,6 +22,7 @@ from shared.privacy.jwe import OfficeKeys
 from shared.privacy.vault import VAULT_DATABASE, Vault
 from shared.privacy.vault_database import open_vault, read_bank_key
 from shared.settings import Settings, SettingsError
+from shared.web import operations
 from shared.web.clients import ApiClients
 from shared.web.directory import directory_consumer
 from shared.web.service import create_app
@@ -128,6 +129,7 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
             api.router(service, desk, keys.public_jwks),
             pages.router(service, desk),
             signin.router(service),
+            operations.router(service),
         ],
         settings=service.settings,
         package=Path(__file__).parent,

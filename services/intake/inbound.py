@@ -51,6 +51,7 @@ _WORDS = {
     "UNREADABLE": "The content is not a JSON object of Unicode text",
     "KEY_UNREADABLE": "The record's key is not text of at most 1024 bytes in UTF-8",
     "MORE_PROBLEMS": "There are more problems than these",
+    "LEFT_OUT": "The office decided not to take this event: ask it, or say it anew under a new id",
     "JWE_CLEAR": "Personal data come encrypted to the office's key, never in clear",
     "JWE_UNKNOWN_KEY": "The key is not one of the office's; fetch the current ones",
     "JWE_ALGORITHM": "Use ECDH-ES with A256GCM, without compression",
@@ -294,7 +295,7 @@ class Reception:
                 app,
                 event.type,
                 partner=event.partner,
-                partner_event_id=event.id,
+                partner_event_id=event.partner_event_id,
                 reported=event.time,
                 now=now,
             )
@@ -302,7 +303,11 @@ class Reception:
             # not raised on: the office keeps that it was reported
             await self._store.save(conn, [app])
             answer = _rejection(
-                event.partner, event.id, data.reference, (("type", "NOT_POSSIBLE"),)
+                event.partner,
+                event.partner_event_id,
+                data.reference,
+                (("type", "NOT_POSSIBLE"),),
+                event.repaired_by,
             )
             return [*_about(app, refusal.effects), answer]
         return await self._answer(conn, app, event, effects, applied=applied)
@@ -319,12 +324,13 @@ class Reception:
         """Save the application; what follows, the answer, and then how the application stands."""
         assert app.state is not None  # it was begun or found
         accepted = intake.InboundAccepted(
-            partner_event_id=event.id,
+            partner_event_id=event.partner_event_id,
             partner_reference=event.key,
             application_id=app.application_id,
             application_number=app.need_scope().application_number,
             state=str(applications.outside_state(app.state)),
             applied=applied,
+            repaired_by=event.repaired_by,
         )
         answer = Fact(accepted, subject=event.key, topic=f"banka.outbound.{event.partner}")
         effects = _about(app, [*effects, answer, *applications.partner_news(app)])
@@ -350,7 +356,11 @@ def _about(app: Application, effects: Iterable[Effect]) -> list[Effect]:
 
 def rejected(problem: InboundProblem, _now: datetime) -> Iterable[Effect]:
     """The answer to an event that is not taken."""
-    return [_rejection(problem.partner, problem.event_id, problem.key, problem.codes)]
+    return [
+        _rejection(
+            problem.partner, problem.event_id, problem.key, problem.codes, problem.repaired_by
+        )
+    ]
 
 
 def _rejection(
@@ -358,6 +368,7 @@ def _rejection(
     event_id: str | None,
     reference: str | None,
     codes: Sequence[tuple[str, str]],
+    repaired_by: str | None,
 ) -> Fact:
     ours = {code for _, code in codes if code.isupper()}
     payload = intake.InboundRejected(
@@ -372,6 +383,7 @@ def _rejection(
             )
             for field, code in codes
         ],
+        repaired_by=repaired_by,
     )
     return Fact(payload, subject=reference, topic=f"banka.outbound.{partner}")
 

@@ -24,6 +24,7 @@ from shared.parameters import load_clocks
 from shared.privacy.vault import VAULT_DATABASE, Vault
 from shared.privacy.vault_database import open_vault
 from shared.settings import Settings
+from shared.web import operations
 from shared.web.directory import directory_consumer
 from shared.web.service import create_app
 
@@ -140,7 +141,11 @@ def build(settings: Settings) -> FastAPI:
     service = build_service(settings, handlers)
     return create_app(
         service,
-        routers=[api.router(service), pages.router(service, handlers)],
+        routers=[
+            api.router(service),
+            pages.router(service, handlers),
+            operations.router(service),
+        ],
         settings=settings,
         package=Path(__file__).parent,
     )

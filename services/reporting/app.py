@@ -12,6 +12,7 @@ from shared.events.catalog import group
 from shared.events.lifecycle import BY_TYPE
 from shared.messaging import Consumer, Deadlines, Service
 from shared.settings import Settings
+from shared.web import operations
 from shared.web.directory import directory_consumer
 from shared.web.service import create_app
 
@@ -65,7 +66,11 @@ def build(settings: Settings) -> FastAPI:
     service = build_service(settings)
     return create_app(
         service,
-        routers=[api.router(service, settings.zone), pages.router(service, settings.zone)],
+        routers=[
+            api.router(service, settings.zone),
+            pages.router(service, settings.zone),
+            operations.router(service),
+        ],
         settings=settings,
         package=Path(__file__).parent,
     )

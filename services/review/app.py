@@ -21,6 +21,7 @@ from shared.messaging import Consumer, Service
 from shared.privacy.vault import Vault
 from shared.privacy.vault_database import open_vault
 from shared.settings import Settings
+from shared.web import operations
 from shared.web.directory import directory_consumer
 from shared.web.service import create_app
 
@@ -120,6 +121,7 @@ def build_app(service: ReviewService) -> FastAPI:
         routers=[
             api.router(service, desk, service.vault),
             pages.router(service, desk, service.vault),
+            operations.router(service),
         ],
         settings=service.settings,
         package=Path(__file__).parent,

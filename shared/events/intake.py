@@ -312,6 +312,11 @@ class InboundAccepted(Payload):
     applied: bool = Field(
         description="false for a fact that changed nothing, such as one that came late"
     )
+    repaired_by: str | None = Field(
+        default=None,
+        description="id of the office's event that stood in for yours; null where it was taken as"
+        " it came",
+    )
 
 
 class Problem(Part):
@@ -333,6 +338,11 @@ class InboundRejected(Payload):
     partner_reference: str | None = None
     code: str
     problems: list[Problem]
+    repaired_by: str | None = Field(
+        default=None,
+        description="id of the office's event that stood in for yours; null where it was judged as"
+        " it came",
+    )
 
 
 class ApplicationStatusChanged(Payload):

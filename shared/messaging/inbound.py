@@ -21,8 +21,9 @@ from shared.identifiers import new_id
 from shared.messaging import metrics
 from shared.messaging.effects import Connection, Effect, Fact
 from shared.messaging.errors import Permanent, Rejected, is_infrastructure, one_line
+from shared.messaging.halting import Recent
 from shared.messaging.outbox import Cause, Outbox, Wanted
-from shared.messaging.parking import Arrived, Parked, park, verdict
+from shared.messaging.parking import KILLED, Arrived, Parked, park, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class InboundEvent:
     data: the body parsed as JSON, not validated yet: validate with your payload model and raise
       `errors.Rejected(("field", "CODE"), ...)`; a pydantic ValidationError is answered likewise.
     digest: SHA-256 of the body.
+    partner_event_id: of the partner's own event, which the answer names. repaired_by: None, or the
+      same as `id` where an operator of ours repaired the partner's event and this is the new one.
     """
 
     partner: str
@@ -49,6 +52,8 @@ class InboundEvent:
     topic: str
     partition: int
     offset: int
+    partner_event_id: str
+    repaired_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,9 @@ class InboundProblem:
     """Why a partner's event is refused: fields and codes, never values.
 
     event_id, type, key: as far as they could be read. codes: `(field, code)` pairs; the kernel's
-    own are UNREADABLE, KEY_UNREADABLE, WRONG_SOURCE, SAME_ID_OTHER_BODY, MORE_PROBLEMS, the
-    envelope's (`not-utf-8`, ...) and pydantic's error types.
+    own are UNREADABLE, KEY_UNREADABLE, WRONG_SOURCE, SAME_ID_OTHER_BODY, MORE_PROBLEMS, LEFT_OUT
+    (an operator of ours skipped it), the envelope's (`not-utf-8`, ...) and pydantic's error types.
+    repaired_by: id of our operator's event that stood in for it, or None.
     """
 
     partner: str
@@ -66,6 +72,7 @@ class InboundProblem:
     key: str | None
     codes: tuple[tuple[str, str], ...]
     correlation_id: str
+    repaired_by: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +85,7 @@ class Inbound:
     lock: locks, in sorted order, whatever `handle` will load for these keys; called once a poll.
     Without it two polls, or a poll and a consumer, that load the same in another order wait for
     each other. Effects without a subject take the event's key.
+    halt_share, halt_after: as a consumer's; what counts is our own failure, never a partner's.
     """
 
     name: str
@@ -87,6 +95,8 @@ class Inbound:
     reject: Callable[[InboundProblem, datetime], Iterable[Effect]]
     lock: Callable[[Connection, Sequence[str]], Awaitable[None]]
     max_records: int = 200
+    halt_after: int = 20
+    halt_share: float = 0.5
 
 
 _MOST = 100  # problems in one answer
@@ -155,6 +165,7 @@ class Gate:
         self.name = inbound.name
         self.topic = inbound.topic
         self.max_records = inbound.max_records
+        self.recent = Recent(inbound.halt_after, inbound.halt_share)
         self._outbox = outbox
 
     async def prepare(self, conn: Connection) -> None:
@@ -177,19 +188,36 @@ class Gate:
             row["subject"] for row in await conn.fetch(_BLOCKED, self.name, self.topic, subjects)
         }
         await self.inbound.lock(conn, sorted({key for e in events if (key := _key(e))}))
+        recent = self.recent
+        try:
+            await self._answer_all(conn, events, blocked, now, killer)
+        except BaseException:
+            self.recent = recent  # what is rolled back was not counted
+            raise
+
+    async def _answer_all(
+        self,
+        conn: Connection,
+        events: Sequence[Arrived],
+        blocked: set[str],
+        now: datetime,
+        killer: int | None,
+    ) -> None:
         for event in events:
             if event.subject in blocked:
                 await park(conn, self.name, [Parked(event, "", "")])
                 continue
             try:
                 if event.offset == killer:
-                    raise Permanent("stopped the process while it was applied")
+                    raise Permanent(KILLED)
                 async with conn.transaction():
                     await self.apply_one(conn, event, now)
+                self.recent = self.recent.succeeded()
                 metrics.EVENTS.labels(self.name, "applied").inc()
             except Exception as error:
                 if is_infrastructure(error):
                     raise
+                self.recent = self.recent.after(error)
                 state = verdict(error, 1, self.attempts)
                 await park(conn, self.name, [Parked(event, state, one_line(error), 1)])
                 blocked.add(event.subject)
@@ -212,7 +240,10 @@ class Gate:
                 await self._reject(conn, event, now, (("id", "SAME_ID_OTHER_BODY"),), None)
             return
         await conn.execute(_REMEMBER, self.inbound.partner, event.event_id, digest)
-        if event.envelope.source != f"/partners/{self.inbound.partner}":
+        if event.left_out:
+            await self._reject(conn, event, now, (("", "LEFT_OUT"),), event.event_id)
+            return
+        if not event.repairs and event.envelope.source != f"/partners/{self.inbound.partner}":
             await self._reject(conn, event, now, (("source", "WRONG_SOURCE"),), event.event_id)
             return
         if event.renamed:
@@ -256,6 +287,8 @@ class Gate:
             topic=event.topic,
             partition=event.part,
             offset=event.offset,
+            partner_event_id=event.repairs or envelope.id,
+            repaired_by=envelope.id if event.repairs else None,
         )
 
     async def _reject(
@@ -269,11 +302,12 @@ class Gate:
         envelope = event.envelope
         problem = InboundProblem(
             partner=self.inbound.partner,
-            event_id=envelope.id if envelope else None,
+            event_id=event.repairs or (envelope.id if envelope else None),
             type=envelope.type if envelope else None,
             key=_key(event) or None,
             codes=_sayable(codes),
             correlation_id=(envelope and (envelope.correlation_id or envelope.id)) or new_id(),
+            repaired_by=envelope.id if envelope and event.repairs else None,
         )
         await self._write(conn, event, self.inbound.reject(problem, now), now, remembered)
 
@@ -305,8 +339,8 @@ class Gate:
         if remembered is not None and answers:
             await conn.execute(
                 "UPDATE messaging.inbound_event SET answers = $3"
-                " WHERE partner = $1 AND event_id = $2",
-                self.inbound.partner, remembered, answers,
+                " WHERE partner = $1 AND event_id = ANY ($2::text[])",
+                self.inbound.partner, [remembered, event.repairs], answers,
             )  # fmt: skip
 
     def next_of(

@@ -26,8 +26,10 @@ from shared.messaging.errors import (
     is_infrastructure,
     one_line,
 )
+from shared.messaging.halting import Recent
 from shared.messaging.outbox import Cause, Outbox, Wanted
 from shared.messaging.parking import (
+    KILLED,
     Arrived,
     Parked,
     drain,
@@ -52,7 +54,8 @@ class Consumer:
     max_records: upper bound of events in one transaction.
     attempts: how often a failing event is tried (`Transient` and unexpected errors) before it
       stays parked.
-    halt_after: so many failing applications in a row, none applied between, stop the consumer.
+    halt_share, halt_after: if more than this share of so many events in a row fails, each of
+      another application, the consumer stops until somebody resumes it.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Consumer:
     max_records: int = 500
     attempts: int = 5
     halt_after: int = 20
+    halt_share: float = 0.5
 
 
 class HandlerFailed(Exception):
@@ -129,7 +133,7 @@ class Inbox:
         }
         self._stems = {_stem(name) for name in self._handlers}
         self._skipped: set[tuple[str, str]] = set()  # event id, key
-        self._failures_in_row = 0
+        self.recent = Recent(consumer.halt_after, consumer.halt_share)
 
     async def prepare(self, conn: Connection) -> None:
         """Learn which events an operator skipped; honoured also by a rebuild under a new name."""
@@ -157,9 +161,9 @@ class Inbox:
         """
         suspects: set[str] = set()
         subjects = sorted({event.subject for event in events})
-        failures = self._failures_in_row
+        recent = self.recent
         while True:
-            self._failures_in_row = failures  # what is rolled back was not counted
+            self.recent = recent  # what is rolled back was not counted
             try:
                 async with conn.transaction():
                     await self._poll(conn, events, subjects, suspects, now, killer)
@@ -169,12 +173,12 @@ class Inbox:
                 if len(suspects) > _SUSPECTS:
                     suspects.update(subjects)
             except Halted:
-                self._failures_in_row = failures
+                self.recent = recent
                 raise
             except Exception as error:
                 # a constraint or a bad value: some event's state, but whose is not known
                 if is_infrastructure(error) or suspects.issuperset(subjects):
-                    self._failures_in_row = failures
+                    self.recent = recent
                     raise
                 suspects.update(subjects)
 
@@ -203,7 +207,7 @@ class Inbox:
         if together:
             before = {key: sequence for key, (sequence, _) in cursors.items()}
             await self._apply_all(conn, together, before, now)
-            self._failures_in_row = 0
+            self.recent = self.recent.succeeded(len(together))
         parked = plan.park
         for subject in sorted(suspects & plan.apply.keys()):
             failed = await self._apply_singly(conn, plan.apply[subject], now)
@@ -233,7 +237,7 @@ class Inbox:
                 plan.skipped += 1
                 continue  # it has no number that a cursor could be moved by
             if event.offset == killer:
-                problem = "stopped the process while it was applied"
+                problem = KILLED
             expected = last.get((subject, event.source), 0) + 1
             if sequence is not None and not problem and sequence < expected:
                 self._notice_duplicate(event, cursors)
@@ -377,16 +381,11 @@ class Inbox:
                 cause = error.error if isinstance(error, HandlerFailed) else error
                 if is_infrastructure(cause):
                     raise
-                self._failures_in_row += 1
-                if self._failures_in_row >= self.consumer.halt_after:
-                    raise Halted(
-                        f"{self._failures_in_row} applications failed in a row, the last with"
-                        f" {one_line(cause)}: mend and restart"
-                    ) from None
+                self.recent = self.recent.after(cause)
                 state = verdict(cause, 1, self.attempts)
                 rest = [Parked(later, "", "") for later in events[place + 1 :]]
                 return [Parked(event, state, one_line(cause), 1), *rest]
-            self._failures_in_row = 0
+            self.recent = self.recent.succeeded()
             metrics.EVENTS.labels(self.name, self._outcome(event)).inc()
         return []
 

@@ -31,6 +31,7 @@ RETRY_SECONDS = 0.5  # before the second attempt; doubled each time, with jitter
 RETRY_MAX_SECONDS = 60.0
 COPY_SECONDS = 10.0  # for one copy to the dead-letter topic
 _HEX_KEY = 100  # bytes of an odd key that are shown; a longer one goes by its digest
+KILLED = "stopped the process while it was applied"
 STARTS = 3  # a record that was begun so often without an end kills the process: park it
 
 
@@ -45,7 +46,8 @@ class Arrived:
 
     subject: the Kafka key as text, because order is kept by key; a name for it where the key is
     nothing that a subject may be. envelope: None where `problem` says why not. body: the payload's
-    bytes.
+    bytes. repairs: id of the partner's event whose place an operator gave to this one, or "".
+    left_out: a partner's event that an operator skipped; it is answered and not taken.
     """
 
     topic: str
@@ -59,6 +61,8 @@ class Arrived:
     envelope: Envelope | None = None
     body: bytes = b""
     problem: str = ""
+    repairs: str = ""
+    left_out: bool = False
 
     @property
     def renamed(self) -> bool:
@@ -129,7 +133,7 @@ def thaw(row: Record) -> Arrived:
     ]
     item = Arrived(
         row["topic"], row["part"], row["kafka_offset"], row["stamp"], row["key"], headers,
-        row["body"],
+        row["body"], repairs=row["repairs"] or "", left_out=row["left_out"],
     )  # fmt: skip
     _read(item)
     return item
@@ -169,9 +173,12 @@ class Parked:
 _PARK = """
 INSERT INTO messaging.parked_event
     (consumer, topic, subject, source, sequence, event_id, type, part, kafka_offset, key, headers,
-     body, stamp, failed)
-SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[],
+     body, stamp, failed, first_tried, tries)
+SELECT $1, e.*, CASE WHEN e.failed THEN now() END, e.failed::int
+FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[],
     $8::int[], $9::bigint[], $10::bytea[], $11::text[], $12::bytea[], $13::bigint[], $14::bool[])
+    AS e (topic, subject, source, sequence, event_id, type, part, kafka_offset, key, headers,
+    body, stamp, failed)
 ON CONFLICT DO NOTHING
 """
 
@@ -277,7 +284,7 @@ async def drain(conn: Connection, reader: Reader, topic: str, subject: str, now:
             # `attempts` was counted before this attempt began; a follower failing is its first
             tried = max(attempts, 1)
             state = verdict(error, tried, reader.attempts)
-            await conn.execute("UPDATE messaging.parked_event SET failed = true WHERE id = $1", key)
+            await conn.execute(_FAILED, key)
             await block(conn, reader.name, event, state, one_line(error), tried)
             return
         await _take_out(conn, [key])
@@ -312,6 +319,12 @@ async def read_cursors(conn: Connection, consumer: str, topic: str, subject: str
 async def _take_out(conn: Connection, ids: Sequence[int]) -> None:
     await conn.execute("DELETE FROM messaging.parked_event WHERE id = ANY ($1::bigint[])", ids)
 
+
+_FAILED = """
+UPDATE messaging.parked_event
+SET failed = true, tries = tries + 1, first_tried = coalesce(first_tried, now())
+WHERE id = $1
+"""
 
 _CLAIM_RETRIES = """
 UPDATE messaging.blocked_key b
@@ -376,9 +389,8 @@ class ParkingLot:
                 # counted before each attempt, and none ever came back: it kills the process
                 await self._pool.execute(
                     "UPDATE messaging.blocked_key SET state = 'parked', retry_at = NULL,"
-                    " reason = 'stopped the process while it was applied'"
-                    " WHERE consumer = $1 AND topic = $2 AND subject = $3",
-                    row["consumer"], row["topic"], row["subject"],
+                    " reason = $4 WHERE consumer = $1 AND topic = $2 AND subject = $3",
+                    row["consumer"], row["topic"], row["subject"], KILLED,
                 )  # fmt: skip
                 continue
             async with self._pool.acquire() as conn, conn.transaction():

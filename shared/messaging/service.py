@@ -51,6 +51,7 @@ Cause = Received[Any] | InboundEvent
 
 WAITING_SECONDS = 5.0  # how often it is counted what waits for an operator
 CLOCK_SECONDS = 0.02  # how often a stepped clock is looked at
+HALT_SECONDS = 1.0  # how often it is asked who has halted, or was resumed
 STUCK_SECONDS = 30.0  # no progress for so long, with work waiting, is not ready
 
 
@@ -215,6 +216,7 @@ class Service:
             self._spawn(f"{self.name}-clock", self._watch(self.clock))
         for subscription in self._subscriptions:
             self._spawn(f"{subscription.reader.name}-commit", subscription.tell_kafka())
+            self._spawn(f"{subscription.reader.name}-halts", self._heed_halts(subscription))
         if self._subscriptions:
             await self._patiently(self._broker.start)
         self._state = ""
@@ -269,6 +271,13 @@ class Service:
                 for kind, count in (await count_waiting(self.pool)).items():
                     metrics.WAITING.labels(kind).set(count)
             await asyncio.sleep(WAITING_SECONDS)
+
+    async def _heed_halts(self, subscription: Subscription) -> None:
+        """Stop and go on with the other processes of the service."""
+        while True:
+            with contextlib.suppress(Exception):  # the database is away: others say so
+                await subscription.heed_halts()
+            await asyncio.sleep(HALT_SECONDS)
 
     async def _watch(self, clock: SteppedClock) -> None:
         """Wake whoever waits for business time when a demo or test moves it."""

@@ -30,7 +30,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 from faststream.security import SASLScram512
 
-from shared.messaging import metrics
+from shared.messaging import halting, metrics
 from shared.messaging.broker import Cluster, fetch_cluster
 from shared.messaging.effects import Connection
 from shared.messaging.errors import Halted, OlderDatabase, is_infrastructure, one_line
@@ -57,6 +57,7 @@ class PollReader(Protocol):
     topic: str
     max_records: int
     history_needed: bool
+    recent: halting.Recent
 
     async def prepare(self, conn: Connection) -> None: ...
 
@@ -159,6 +160,7 @@ class Subscription:
         self.positions: dict[int, Position] = {}
         self.refused = ""
         self.halted = ""
+        self._unkept = False  # halted, and not in the database yet
         self.trouble = ""
         self.last_progress = time.monotonic()
         self._member = False  # the group has given us a share, if only an empty one
@@ -208,7 +210,7 @@ class Subscription:
         self.positions.clear()
         self.refused = ""  # what follows decides anew
         self.last_progress = time.monotonic()
-        # who has halted stays halted, whatever is handed round: mend and restart
+        # who has halted stays halted, whatever is handed round, until somebody resumes
         if parts and self.halted:
             self._consumer.pause(*(self._partition(part) for part in parts))
         elif parts:
@@ -226,12 +228,16 @@ class Subscription:
                 pass
         parts = list(self.positions)
         self.positions.clear()
+        await self._stopped_in_order(parts)
+
+    async def _stopped_in_order(self, parts: Sequence[int]) -> None:
+        """Nothing of these partitions is in hand: whoever goes on need not go one at a time."""
         if parts:
             with contextlib.suppress(Exception):
                 await self._pool.execute(
                     "UPDATE messaging.consumer_offset SET clean = true"
                     " WHERE consumer = $1 AND topic = $2 AND part = ANY ($3::int[])",
-                    self.reader.name, self.reader.topic, parts,
+                    self.reader.name, self.reader.topic, list(parts),
                 )  # fmt: skip
 
     async def _cancel_preparing(self) -> None:
@@ -246,6 +252,10 @@ class Subscription:
         attempt = 0
         while True:
             try:
+                kept = await halting.halted(self._pool, [self.reader.name])
+                self.halted = self.halted or kept.get(self.reader.name, "")
+                if self.halted:  # and a restart is nobody's decision to go on
+                    return
                 found = await self._take_over(parts)
                 break
             except OlderDatabase as refusal:
@@ -363,9 +373,8 @@ class Subscription:
                 self._failures = 0
                 self.trouble = ""
             except Halted as halted:
-                self.halted = str(halted)
-                log.critical("consumer halted", consumer=self.reader.name, reason=self.halted)
-                self._pause(list(self.positions), self.halted)
+                self._unkept = True
+                await self._halt(str(halted))
             except Exception as error:  # noqa: BLE001 - nothing was committed: seek back, wait, repeat
                 self._failures += 1
                 self.trouble = one_line(error)
@@ -379,6 +388,34 @@ class Subscription:
                     self._seek(part, position)
         if pause:
             await asyncio.sleep(pause)
+
+    async def _halt(self, reason: str) -> None:
+        self.halted = reason
+        log.critical("consumer halted", consumer=self.reader.name, reason=reason)
+        parts = list(self.positions)
+        self._pause(parts, reason)
+        await self._stopped_in_order(parts)
+
+    async def heed_halts(self) -> None:
+        """Stop where another process of the service did, go on where somebody resumed."""
+        name = self.reader.name
+        if self._unkept:
+            await halting.halt(self._pool, name, self.halted)
+            self._unkept = False
+        if bool(self.halted) == (name in await halting.halted(self._pool, [name])):
+            return
+        async with self._busy:  # asked again: the poll in hand may have halted meanwhile
+            kept = (await halting.halted(self._pool, [name])).get(name, "")
+            if kept and not self.halted:
+                await self._halt(kept)
+            elif self.halted and not kept and not self._unkept:
+                log.warning("consumer resumed", consumer=name)
+                self.halted = ""
+                self.reader.recent = self.reader.recent.anew()
+                self.positions.clear()
+                self.last_progress = time.monotonic()
+                if self._assigned:
+                    self._preparing = asyncio.create_task(self._prepare(self._assigned))
 
     def _seek(self, part: int, position: Position) -> None:
         with contextlib.suppress(Exception):  # revoked meanwhile

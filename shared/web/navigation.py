@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shared.events.catalog import SERVICES
 from shared.web.i18n import mark
 from shared.web.permissions import Permission, Viewer
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One link; `icon` is a symbol of the vendored sprite."""
+    """One link; `icon` is a symbol of the vendored sprite. also: where the same page stands for
+    the other services."""
 
     label: str
     href: str
     icon: str
     permission: Permission
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,11 @@ class Section:
 
     label: str
     entries: tuple[Entry, ...]
+
+
+def parked_page(service: str) -> str:
+    """Where a service shows what waits for an operator: each has a parking lot of its own."""
+    return f"/{service}/operations/parked"
 
 
 SECTIONS: tuple[Section, ...] = (
@@ -69,6 +77,18 @@ SECTIONS: tuple[Section, ...] = (
             ),
         ),
     ),
+    Section(
+        mark("Operations"),
+        (
+            Entry(
+                mark("Parked events"),
+                parked_page(SERVICES[0]),
+                "player-pause",
+                Permission.OPERATIONS_VIEW,
+                tuple(parked_page(service) for service in SERVICES[1:]),
+            ),
+        ),
+    ),
 )
 
 
@@ -84,9 +104,10 @@ def sections_for(viewer: Viewer, sections: Sequence[Section] = SECTIONS) -> list
 def current_entry(path: str, sections: Sequence[Section] = SECTIONS) -> str | None:
     """The href whose page, or a page below it, is shown: the longest that fits."""
     fitting = [
-        entry.href
+        (len(place), entry.href)
         for section in sections
         for entry in section.entries
-        if path == entry.href or path.startswith(entry.href + "/")
+        for place in (entry.href, *entry.also)
+        if path == place or path.startswith(place + "/")
     ]
-    return max(fitting, key=len, default=None)
+    return max(fitting, default=(0, None))[1]
