@@ -36,7 +36,7 @@ RELAY_SECONDS = Histogram(
 WAITING = Gauge(
     "banka_waiting_for_operator",
     "What does not go on by itself (`banka parked`); kind: event (applications whose events wait),"
-    " call (results that could not be applied), deadline",
+    " call (results that could not be applied), deadline, consumer (stopped: too many failures)",
     ["kind"],
 )
 CALLS = Counter(

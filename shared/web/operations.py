@@ -129,7 +129,7 @@ def _text(payload: Any) -> str:
 
 
 def _short(event_type: str) -> str:
-    return event_type.removeprefix("banka.")
+    return event_type.removeprefix("banka.") if event_type != "?" else _("no event")
 
 
 def router(service: OverParkingLot) -> APIRouter:
@@ -390,11 +390,13 @@ def _add_many(routes: APIRouter, service: OverParkingLot) -> None:
                 conn, items, form.action, who=viewer.actor, why=form.why, per_second=PER_SECOND
             ):
                 done, left = (done, left + 1) if outcome.refused else (done + 1, left)
-        said = (
-            _("Tried again: %(n)s.") if form.action == "retry" else _("Skipped: %(n)s.")
-        ) % {"n": done}
+        said = (_("Tried again: %(n)s.") if form.action == "retry" else _("Skipped: %(n)s.")) % {
+            "n": done
+        }
         if left:
-            said += " " + _("Left alone, because it had changed or is not possible: %(n)s.") % {"n": left}
+            said += " " + _("Left alone, because it had changed or is not possible: %(n)s.") % {
+                "n": left
+            }
         return redirect(request, home, flash=said, tone="success" if done else "warning")
 
 

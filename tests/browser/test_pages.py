@@ -24,6 +24,12 @@ PAGES = {
     "case": ("reviewer", "/review/cases/{middling}"),
     "held": ("compliance", "/review/cases/{watched}"),
     "messages": ("manager", "/notify/messages"),
+    "parked": ("ops", "/review/operations/parked"),
+    "parked-nothing": ("ops", "/intake/operations/parked?text=nothing"),
+    "parked-event": ("ops", "/review/operations/parked/{parked[broken]}"),
+    "parked-gap": ("ops", "/review/operations/parked/{parked[gap]}"),
+    "parked-failed": ("ops", "/review/operations/parked/failed?reference=call:{failed}"),
+    "parked-many": ("ops", "/review/operations/parked/many?action=retry"),
     "nowhere": ("manager", "/reporting/applications/nobody"),
 }
 LANGUAGES = ("zh-CN", "en")
@@ -31,7 +37,8 @@ LANGUAGES = ("zh-CN", "en")
 
 def address(town: Town, page: str) -> str:
     ids = {name: one.application_id for name, one in town.applicants.items()}
-    return PAGES[page][1].format(**ids)
+    parked = {name: town.parked_id(name) for name in town.stuck}
+    return PAGES[page][1].format(**ids, parked=parked, failed=town.failed_call)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

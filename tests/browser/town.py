@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 
 from deploy import processes
@@ -28,7 +30,8 @@ from deploy.runtime import CHECKOUT
 from services.intake.accounts import DEMO_PASSWORD
 from shared.clock import step_clock
 from shared.events import intake
-from shared.events.catalog import SERVICES
+from shared.events.catalog import SERVICES, source
+from shared.events.envelope import Envelope, encode
 from shared.events.lifecycle import advance
 from shared.events.payload import Payload
 from shared.identifiers import new_id
@@ -62,6 +65,7 @@ STAFF = {
     "ops": ("丁一", ["ops"], ["*"]),
 }
 ADVERSE, QUERIES, WATCHLIST, MIDDLING = 911, 921, 941, 961  # sequence digits of the resident ID
+_MORE_BROKEN = (("retried", (1,)), ("skipped", (1,)), ("many", (1,)))  # for whoever decides
 OWED = [
     {"item": "work_proof", "code": "NO_STAMP"},
     {"item": "income_proof", "code": "DOC_STALE"},
@@ -77,6 +81,9 @@ class Town:
     staff_ids: dict[str, str] = field(default_factory=dict)
     applicants: dict[str, Applicant] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
+    stuck: dict[str, str] = field(default_factory=dict)  # {name: application that is parked}
+    parked: dict[str, int] = field(default_factory=dict)  # {application: number in review}
+    failed_call: int = 0
 
     @property
     def url(self) -> str:
@@ -264,6 +271,59 @@ class Town:
         )
         self.bank.step(TODAY)
         await self.settled()
+        await self.break_down()
+
+    async def break_down(self) -> None:
+        """What operators find in review: a body that is no event's, events behind it, a gap, an
+        answer that its handler failed on, a rebuild that stopped."""
+        topic = "banka.applications"
+        for name, sequences in (("broken", (1, 2, 3)), ("gap", (3,)), *_MORE_BROKEN):
+            subject = self.stuck[name] = new_id()
+            for sequence in sequences:
+                envelope = Envelope(
+                    id=new_id(),
+                    type=intake.ApplicationWithdrawn.type,
+                    source=source("intake"),
+                    subject=subject,
+                    time=self.bank.now,
+                    recorded_time=datetime.now(UTC),
+                    sequence=sequence,
+                )
+                await self.bank.producer.send_and_wait(
+                    topic,
+                    json.dumps({"application_id": subject, "name": NAME}).encode(),
+                    key=subject.encode(),
+                    headers=encode(envelope),
+                )
+        conn = await asyncpg.connect(self.bank.superuser_url)
+        try:
+            self.failed_call = await conn.fetchval(
+                "INSERT INTO messaging.call (kind, key, subject, payload, cause, state, error,"
+                " applying) VALUES ('bureau', 'k', $1, $2, '{}', 'failed', 'RuntimeError: bug', 5)"
+                " RETURNING id",
+                self.stuck["gap"],
+                json.dumps({"application_id": self.stuck["gap"], "name": NAME}),
+            )
+            await conn.execute(
+                "INSERT INTO messaging.halted_consumer (consumer, reason) VALUES"
+                " ('review.applications@2', '11 of the last 14 events failed, the last with"
+                " RuntimeError: bug')"
+            )
+
+            async def parked() -> bool:
+                rows = await conn.fetch(
+                    "SELECT subject, id FROM messaging.parked_event ORDER BY id DESC"
+                )
+                self.parked = {row["subject"]: row["id"] for row in rows}
+                return len(rows) == 4 + len(_MORE_BROKEN)
+
+            await eventually(parked, 60)
+        finally:
+            await conn.close()
+
+    def parked_id(self, name: str) -> int:
+        """The number of the first event that waits in review."""
+        return self.parked[self.stuck[name]]
 
     async def settled(self) -> None:
         """Wait until every service has read everything, sent everything and has nothing due."""

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from shared.messaging import Fact, service
+from shared.messaging.redrive import list_parked, resume_consumer, retry_parked
 from shared.messaging.subscribe import Subscription
 from tests.integration.messaging.ledger import (
     Echoed,
@@ -117,22 +118,28 @@ async def test_who_has_halted_stays_halted_when_partitions_are_handed_round(worl
         await world.send(topic, f"S{subject:02d}", Noted(number=1, mood="poison"), 1)
     bad, good = Moods(), Moods()
     good.mended = True
-    halted = world.service(database, consumers=[consumer(topic, bad, group, halt_after=3)])
+    halted = world.service(database, consumers=[consumer(topic, bad, group, halt_after=5)])
     await halted.start()
-    await _says(halted._subscriptions[0], "failed in a row")
+    await _says(halted._subscriptions[0], "events failed")
     seen = len(bad.seen)
     mended = world.service(database, consumers=[consumer(topic, good, group)])
     await mended.start()
 
-    async def works() -> bool:
-        return bool(good.seen) and bool(halted._subscriptions[0]._assigned)
+    async def shared() -> bool:
+        return bool(halted._subscriptions[0]._assigned) and bool(mended._subscriptions[0]._assigned)
 
-    await until(works)
-    assert "failed in a row" in halted._subscriptions[0].state()
-    assert not halted._subscriptions[0].positions
+    await until(shared)
+    await _says(mended._subscriptions[0], "events failed")
+    assert "events failed" in halted._subscriptions[0].state()
+    assert not good.seen, "who joins a consumer that has stopped goes on with it"
     assert len(bad.seen) == seen
-    # the rest goes to the build that is right
+    # the rest goes to the build that is right, once somebody says so
     await halted.stop()
+    conn = await world.connect(database)
+    await resume_consumer(conn, group, who="ops", why="rolled back")
+    for key in await list_parked(conn):
+        await retry_parked(conn, key.id, who="ops", why="rolled back")
+    await conn.close()
     for subject in range(12):
         await _reads(world, database, f"S{subject:02d}", [1])
 
