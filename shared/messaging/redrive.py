@@ -5,8 +5,8 @@ call, and a deadline, whose handler failed too often. A fourth is a consumer tha
 too many events failed. These functions are behind `banka parked` and the operators' pages alike.
 They change rows only; the running service does the work, because it alone has the handlers.
 
-Two people at once: whoever decides says what they saw (`seen`), or has it read at once, and under
-the key's lock it must still be so. The second is refused, singly and in bulk.
+Two people at once: whoever decides says what they saw (`seen`; for a retry it is read at once), and
+under the key's lock it must still be so. The second is refused, singly and in bulk.
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ WHERE consumer = $1 AND topic = $2 AND subject = $3
 async def _locked(
     conn: Any, parked_id: int, seen: datetime | None, *, retrying: bool = False
 ) -> Any:
-    """The event under its key's lock, which nobody tried or decided on since it was looked at.
+    """The event under its key's lock, which nobody tried or decided on since it was `seen`.
 
     Within a transaction; its caller changes the key. retrying: it is to be tried again, which is
     refused while it is. (Skipped it may be even then: it may be what kills the process.) Raises
@@ -266,7 +266,9 @@ async def _locked(
         raise CannotRedrive(f"{parked_id} is being retried already", "busy")
     if row["left_out"]:
         raise CannotRedrive(f"{parked_id} is skipped already: its partner is being told", "busy")
-    if key["last_tried"] != (seen or before["last_tried"]):
+    if seen is None and retrying:
+        seen = before["last_tried"]
+    if seen is not None and key["last_tried"] != seen:
         raise CannotRedrive(f"{parked_id} was tried again meanwhile: look at it anew", "changed")
     return row
 

@@ -373,8 +373,10 @@ class Subscription:
                 self._failures = 0
                 self.trouble = ""
             except Halted as halted:
-                self._unkept = True
                 await self._halt(str(halted))
+                self._unkept = True
+                with contextlib.suppress(Exception):  # the database is away: kept once it is back
+                    await self._keep_halt()
             except Exception as error:  # noqa: BLE001 - nothing was committed: seek back, wait, repeat
                 self._failures += 1
                 self.trouble = one_line(error)
@@ -396,12 +398,15 @@ class Subscription:
         self._pause(parts, reason)
         await self._stopped_in_order(parts)
 
+    async def _keep_halt(self) -> None:
+        await halting.halt(self._pool, self.reader.name, self.halted)
+        self._unkept = False
+
     async def heed_halts(self) -> None:
         """Stop where another process of the service did, go on where somebody resumed."""
         name = self.reader.name
         if self._unkept:
-            await halting.halt(self._pool, name, self.halted)
-            self._unkept = False
+            await self._keep_halt()
         if bool(self.halted) == (name in await halting.halted(self._pool, [name])):
             return
         async with self._busy:  # asked again: the poll in hand may have halted meanwhile

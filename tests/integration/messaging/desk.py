@@ -73,7 +73,8 @@ class Desk:
             raise ValueError(self.complaint)
         if wanted.number == 99 and self.broken:
             raise RuntimeError("a bug of ours")
-        return [Fact(Answered(accepted=True, event_id=event.id), topic=self.outbound)]
+        answer = Answered(accepted=True, event_id=event.partner_event_id)
+        return [Fact(answer, topic=self.outbound)]
 
     def reject(self, problem: InboundProblem, now: datetime) -> Iterable[Effect]:
         codes = [list(code) for code in problem.codes]
