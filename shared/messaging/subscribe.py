@@ -605,7 +605,10 @@ class Subscription:
         everything, so that a handler, a take-over or a group that hangs shows.
         """
         paused = next((p.paused for p in self.positions.values() if p.paused), "")
-        wrong = self.refused or self.halted or paused or self.trouble
+        if self.halted and not self.refused:
+            resume = f"banka parked resume {self._settings.service} {self.reader.name} --why …"
+            return f"stopped: {self.halted}; mend, then {resume}"
+        wrong = self.refused or paused or self.trouble
         if wrong:
             return wrong
         idle = time.monotonic() - self.last_progress

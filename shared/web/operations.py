@@ -20,6 +20,7 @@ from starlette.responses import Response
 from shared.events.catalog import SERVICES
 from shared.events.review import ApplicationHeld, ApplicationReferred, ApplicationReleased
 from shared.messaging import redrive
+from shared.messaging.masks import masked_line
 from shared.messaging.redrive import CannotRedrive, ParkedKey, Selection
 from shared.web import operations_words as words
 from shared.web.access import requires
@@ -118,7 +119,7 @@ def _told(key: ParkedKey, viewer: Viewer) -> Told:
         key=key,
         type=_short(shown),
         reason="" if hidden else key.reason,
-        subject=redrive.masked_line(key.subject),
+        subject=masked_line(key.subject),
         href=href,
         hidden=hidden,
     )
@@ -152,7 +153,7 @@ def _frame(service: OverParkingLot, viewer: Viewer) -> dict[str, Any]:
         "machine_now": datetime.now(UTC),
         "words": words,
         "short": _short,
-        "masked": redrive.masked_line,
+        "masked": masked_line,
         "longest": _LONGEST,
     }
 

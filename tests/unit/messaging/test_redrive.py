@@ -8,13 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.messaging.redrive import (
-    CannotRedrive,
-    ParkedKey,
-    edited,
-    masked_line,
-    masked_payload,
-)
+from shared.messaging.masks import masked_line, masked_payload
+from shared.messaging.redrive import CannotRedrive, ParkedKey, edited
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
