@@ -269,6 +269,14 @@ async def test_a_repaired_event_takes_the_partner_s_place_and_is_answered(stuck:
             stuck.conn, number, b'{"number": 5}', who="ops", why=" ", payloads=PAYLOADS
         )
     assert (await list_parked(stuck.conn))[0].id == number
+    detail = await redrive.show_parked(stuck.conn, number)
+    with pytest.raises(CannotRedrive, match=f"waits behind {number}"):
+        await redrive.skip_parked(stuck.conn, detail.behind[0][0], who="ops", why="x")
+    with pytest.raises(CannotRedrive, match=f"waits behind {number}"):
+        await redrive.repair_parked(
+            stuck.conn, detail.behind[0][0], b'{"number": 5}', who="ops", why="x",
+            payloads=PAYLOADS,
+        )  # fmt: skip
     body = redrive.edited(await redrive.body_of(stuck.conn, number), {"/number": 5})
     event_id = await redrive.repair_parked(
         stuck.conn, number, body, who="ops", why="agreed with them", payloads=PAYLOADS
