@@ -144,6 +144,31 @@ async def test_who_has_halted_stays_halted_when_partitions_are_handed_round(worl
         await _reads(world, database, f"S{subject:02d}", [1])
 
 
+async def test_what_stopped_does_not_go_on_before_it_is_looked_at(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The partitions may be there before the first look at who was resumed."""
+
+    async def later(_: Subscription) -> None:
+        return
+
+    monkeypatch.setattr(Subscription, "heed_halts", later)
+    topic, database, group = world.topic("notes", 1), await world.database(), f"g.{world.tag}"
+    await world.send(topic, "A", Noted(number=1), 1)
+    await world.do(
+        database,
+        "INSERT INTO messaging.halted_consumer (consumer, reason) VALUES ($1, 'too many')",
+        group,
+    )
+    moods = Moods()
+    service = world.service(database, consumers=[consumer(topic, moods, group)])
+    await service.start()
+    await _says(
+        service._subscriptions[0], f"mend, then banka parked resume {service.settings.service}"
+    )
+    assert not moods.seen
+
+
 async def test_a_relay_that_hangs_with_facts_waiting_shows(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
