@@ -269,6 +269,8 @@ class Subscription:
                 metrics.BACKOFF.labels("assignment").inc()
                 await asyncio.sleep(backoff(attempt, most=5.0))
         self.trouble = ""
+        if self.halted:  # by another process, meanwhile
+            return
         for part, position in found.items():
             self.positions[part] = position
             self._seek(part, position)
