@@ -269,7 +269,7 @@ class Subscription:
                 metrics.BACKOFF.labels("assignment").inc()
                 await asyncio.sleep(backoff(attempt, most=5.0))
         self.trouble = ""
-        if self.halted:  # by another process, meanwhile
+        if self._has_halted:  # another process has, meanwhile
             return
         for part, position in found.items():
             self.positions[part] = position
@@ -595,6 +595,10 @@ class Subscription:
                 high = self._consumer.highwater(self._partition(part))
             behind += max((high or 0) - position.next, 0)
         return behind
+
+    @property
+    def _has_halted(self) -> bool:
+        return bool(self.halted)
 
     @property
     def _taken_over(self) -> bool:
