@@ -165,8 +165,14 @@ class Gate:
         return ""
 
     async def apply(
-        self, conn: Connection, events: Sequence[Arrived], now: datetime, killer: int | None = None
-    ) -> None:
+        self,
+        conn: Connection,
+        events: Sequence[Arrived],
+        now: datetime,
+        killer: int | None = None,
+        *,
+        carefully: bool = True,  # noqa: ARG002 - one by one is careful enough
+    ) -> bool:
         """Answer every event; park (and block its key) only where our own code fails."""
         for event in events:
             if event.envelope is not None:
@@ -194,6 +200,7 @@ class Gate:
                 await park(conn, self.name, [Parked(event, state, one_line(error), 1)])
                 blocked.add(event.subject)
                 metrics.EVENTS.labels(self.name, "parked").inc()
+        return True
 
     async def apply_one(self, conn: Connection, event: Arrived, now: datetime) -> None:
         """Deduplicate, handle, answer."""

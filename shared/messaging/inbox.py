@@ -94,6 +94,15 @@ SELECT subject, source, sequence, event_id FROM messaging.cursor
 WHERE consumer = $1 AND topic = $2 AND subject = ANY ($3::text[])
 """
 
+# the cursors, and a row without a source for each key that is blocked
+_STANDING = """
+SELECT subject, source, sequence, event_id FROM messaging.cursor
+WHERE consumer = $1 AND topic = $2 AND subject = ANY ($3::text[])
+UNION ALL
+SELECT subject, NULL, NULL, NULL FROM messaging.blocked_key
+WHERE consumer = $1 AND topic = $2 AND subject = ANY ($3::text[])
+"""
+
 # `before` guards against anybody who moved the cursor meanwhile: such a row is not written
 _MOVE = """
 WITH moved AS (
@@ -149,21 +158,34 @@ class Inbox:
         return f"{event.type} is newer than this build: deploy one that reads it"
 
     async def apply(
-        self, conn: Connection, events: Sequence[Arrived], now: datetime, killer: int | None = None
-    ) -> None:
-        """Apply a poll's events in the caller's transaction; park what fails.
+        self,
+        conn: Connection,
+        events: Sequence[Arrived],
+        now: datetime,
+        killer: int | None = None,
+        *,
+        carefully: bool = True,
+    ) -> bool:
+        """Apply a poll's events in the caller's transaction; park what fails. True if there were
+        effects.
 
         killer: offset of an event that stopped the process too often and is parked unseen.
+        carefully: False spares the savepoint; what fails is then raised, the transaction lost.
         """
         suspects: set[str] = set()
         subjects = sorted({event.subject for event in events})
         failures = self._failures_in_row
+        if not carefully:
+            try:
+                return await self._poll(conn, events, subjects, suspects, now, killer)
+            except BaseException:
+                self._failures_in_row = failures
+                raise
         while True:
             self._failures_in_row = failures  # what is rolled back was not counted
             try:
                 async with conn.transaction():
-                    await self._poll(conn, events, subjects, suspects, now, killer)
-                return
+                    return await self._poll(conn, events, subjects, suspects, now, killer)
             except HandlerFailed as failed:
                 suspects.add(failed.subject)
                 if len(suspects) > _SUSPECTS:
@@ -186,26 +208,32 @@ class Inbox:
         suspects: set[str],
         now: datetime,
         killer: int | None,
-    ) -> None:
-        blocked = {
-            row["subject"]: row["state"]
-            for row in await conn.fetch(_BLOCKED, self.name, self.topic, subjects)
-        }
-        # read after the blocked keys are locked: whoever drained one has moved its cursors
+    ) -> bool:
+        """True if there were effects."""
+        blocked: dict[str, str] = {}
+        found = await conn.fetch(_STANDING, self.name, self.topic, subjects)
+        if any(row["source"] is None for row in found):
+            blocked = {
+                row["subject"]: row["state"]
+                for row in await conn.fetch(_BLOCKED, self.name, self.topic, subjects)
+            }
+            # read after the blocked keys are locked: whoever drained one has moved its cursors
+            found = await conn.fetch(_CURSORS, self.name, self.topic, subjects)
         cursors = {
-            (row["subject"], row["source"]): (row["sequence"], row["event_id"])
-            for row in await conn.fetch(_CURSORS, self.name, self.topic, subjects)
+            (row["subject"], row["source"]): (row["sequence"], row["event_id"]) for row in found
         }
         plan = self._plan(events, blocked, cursors, killer)
         together = [
             event for key, own in plan.apply.items() if key not in suspects for event in own
         ]
+        effects = bool(plan.fill)
         if together:
             before = {key: sequence for key, (sequence, _) in cursors.items()}
-            await self._apply_all(conn, together, before, now)
+            effects |= await self._apply_all(conn, together, before, now)
             self._failures_in_row = 0
         parked = plan.park
         for subject in sorted(suspects & plan.apply.keys()):
+            effects = True
             failed = await self._apply_singly(conn, plan.apply[subject], now)
             if failed:
                 # behind it, in order of arrival, whatever was planned to wait
@@ -216,6 +244,7 @@ class Inbox:
         for subject in sorted(plan.fill):
             await drain(conn, self, self.topic, subject, now)
         self._count(plan, together)
+        return effects
 
     def _plan(
         self,
@@ -286,8 +315,9 @@ class Inbox:
         events: Sequence[Arrived],
         before: Mapping[tuple[str, str], int],
         now: datetime,
-    ) -> None:
-        """Load, handle, save, append and move the cursors of many events in a few statements."""
+    ) -> bool:
+        """Load, handle, save, append and move the cursors of many events in a few statements;
+        True if there were effects."""
         handled = [e for e in events if self._outcome(e) == "applied"]
         states: dict[str, Any] = {}
         wanted: list[Wanted] = []
@@ -308,6 +338,7 @@ class Inbox:
         if newest is not None and newest.recorded_time is not None:
             age = datetime.now(UTC) - newest.recorded_time
             metrics.EVENT_AGE.labels(self.name).set(age.total_seconds())
+        return bool(wanted)
 
     def _outcome(self, event: Arrived) -> str:
         """What applying the event comes to: applied, ignored or skipped."""

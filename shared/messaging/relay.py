@@ -169,6 +169,9 @@ class Relay:
 
     async def _hold(self) -> None:
         self._conn = await self._open()
+        # a deletion promises nothing: a row that a crash brings back is sent once more, as it would
+        # be had the crash come before it was deleted
+        await self._conn.execute("SET synchronous_commit = off")
         self._producer = AIOKafkaProducer(
             **connection(self._settings),
             client_id=f"banka-relay-{self._service}",

@@ -63,8 +63,14 @@ class PollReader(Protocol):
     def unreadable(self, event: Arrived) -> str: ...
 
     async def apply(
-        self, conn: Connection, events: Sequence[Arrived], now: datetime, killer: int | None = None
-    ) -> None: ...
+        self,
+        conn: Connection,
+        events: Sequence[Arrived],
+        now: datetime,
+        killer: int | None = None,
+        *,
+        carefully: bool = True,
+    ) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -465,11 +471,13 @@ class Subscription:
         ends: dict[int, int] = {}
         for event in events:
             ends[event.part] = event.offset + 1
-        async with self._pool.acquire() as conn, conn.transaction():
-            owned = await self._claim(conn, ends)
-            mine = [event for event in events if event.part in owned]
-            if mine:
-                await self.reader.apply(conn, mine, self._clock.now(), killer)
+        try:
+            owned, effects = await self._transact(events, ends, killer, carefully=False)
+        except Exception as error:
+            if is_infrastructure(error):
+                raise
+            # some event's own failure: all again, with savepoints to find it by
+            owned, effects = await self._transact(events, ends, killer, carefully=True)
         for part, end in ends.items():
             position = self.positions.get(part)
             if position is None:
@@ -480,8 +488,28 @@ class Subscription:
                 await self._reload(part)
         self.last_progress = time.monotonic()
         metrics.POLL_SECONDS.labels(self.reader.name).observe(self.last_progress - begun)
-        self._wake()
+        if effects:
+            self._wake()
         return owned
+
+    async def _transact(
+        self,
+        events: Sequence[Arrived],
+        ends: dict[int, int],
+        killer: int | None,
+        *,
+        carefully: bool,
+    ) -> tuple[set[int], bool]:
+        """One try; returns the partitions that were still ours, and whether there were effects."""
+        effects = False
+        async with self._pool.acquire() as conn, conn.transaction():
+            owned = await self._claim(conn, ends)
+            mine = [event for event in events if event.part in owned]
+            if mine:
+                effects = await self.reader.apply(
+                    conn, mine, self._clock.now(), killer, carefully=carefully
+                )
+        return owned, effects
 
     async def _claim(self, conn: Connection, ends: dict[int, int]) -> set[int]:
         """Move the stored offsets from where we stand to the poll's end, where still ours.
