@@ -62,6 +62,8 @@ class Envelope:
 
 def is_attribute(text: str) -> bool:
     """True for text that an attribute may hold: it can be stored, sent and read again."""
+    if text.isprintable() and len(text) * 4 <= MAX_ATTRIBUTE:
+        return bool(text)  # as nearly all are
     return bool(text) and not _NO_TEXT.search(text) and len(text.encode()) <= MAX_ATTRIBUTE
 
 

@@ -46,6 +46,7 @@ log = structlog.get_logger(__name__)
 POLL_MS = 200  # a poll returns as soon as there is something
 FETCH_WAIT_MS = 200  # the most that a broker with nothing new lets us wait
 SESSION_MS = 10_000  # after so long without a heartbeat another member takes over
+TRICKLE = 100  # records; after a larger poll the next is fetched while it is being applied
 COMMIT_SECONDS = 0.5  # how often Kafka is told where we are
 HANDOVER_SECONDS = 20.0  # a revoked partition waits at most so long for the poll in hand
 
@@ -172,6 +173,7 @@ class Subscription:
         self._busy = asyncio.Lock()
         self._preparing: asyncio.Task[None] | None = None
         self._failures = 0
+        self._held: list[int] = []  # partitions that are not fetched while a poll is applied
         self._told: dict[int, int] = {}
         self._subscriber = broker.subscriber(
             reader.topic,
@@ -355,10 +357,30 @@ class Subscription:
     # -- polls --------------------------------------------------------------------------------
 
     async def _poll(self, consumer: Any) -> tuple[Any, ...]:
+        self._fetch_on()
         found = await consumer.getmany(timeout_ms=POLL_MS, max_records=self.reader.max_records)
+        if 0 < sum(map(len, found.values())) < TRICKLE:
+            self._hold_fetches()
         if not found and self._taken_over and self.lag() == 0:
             self.last_progress = time.monotonic()  # at the end of everything, and still looking
         return tuple(itertools.chain.from_iterable(found.values()))
+
+    def _hold_fetches(self) -> None:
+        """Fetch no more until this poll is applied.
+
+        The next fetch would come back with the very next event and wait; asked afterwards, it comes
+        back with all that arrived meanwhile, and polls grow with the load.
+        """
+        self._held = [part for part, position in self.positions.items() if not position.paused]
+        with contextlib.suppress(Exception):  # revoked meanwhile
+            self._consumer.pause(*map(self._partition, self._held))
+
+    def _fetch_on(self) -> None:
+        held, self._held = self._held, []
+        for part in held:
+            if part in self.positions and not self.positions[part].paused:
+                with contextlib.suppress(Exception):  # revoked meanwhile
+                    self._consumer.resume(self._partition(part))
 
     async def _on_batch(self, records: Sequence[Any]) -> None:
         """Never raises: FastStream would go on behind the batch as if it had been handled."""
