@@ -21,6 +21,7 @@ from shared.identifiers import new_id
 from shared.messaging import metrics
 from shared.messaging.effects import Connection, Effect, Fact
 from shared.messaging.errors import Permanent, Rejected, is_infrastructure, one_line
+from shared.messaging.offsets import MOVE_OFFSETS, OffsetMove, columns
 from shared.messaging.outbox import Cause, Outbox, Wanted
 from shared.messaging.parking import Arrived, Parked, park, verdict
 
@@ -163,6 +164,16 @@ class Gate:
     def unreadable(self, event: Arrived) -> str:  # noqa: ARG002
         """Nothing a partner sends stops its topic."""
         return ""
+
+    async def claim(
+        self,
+        conn: Connection,
+        moves: Sequence[OffsetMove],
+        events: Sequence[Arrived],  # noqa: ARG002 - what is known of them is asked one by one
+    ) -> set[int]:
+        """Move the stored offsets where they are still ours; returns those partitions."""
+        rows = await conn.fetch(MOVE_OFFSETS, self.name, self.topic, *columns(moves))
+        return {row["part"] for row in rows}
 
     async def apply(
         self,

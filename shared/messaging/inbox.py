@@ -26,6 +26,7 @@ from shared.messaging.errors import (
     is_infrastructure,
     one_line,
 )
+from shared.messaging.offsets import MOVE_OFFSETS, OffsetMove, columns
 from shared.messaging.outbox import Cause, Outbox, Wanted
 from shared.messaging.parking import (
     Arrived,
@@ -74,6 +75,14 @@ class HandlerFailed(Exception):
 
 
 @dataclass(slots=True)
+class _Standing:
+    """How the keys of a poll stood when its offsets were claimed. blocked: some key is."""
+
+    cursors: dict[tuple[str, str], tuple[int, str]]
+    blocked: bool
+
+
+@dataclass(slots=True)
 class _Plan:
     """What a poll comes to, before anything is applied."""
 
@@ -94,14 +103,22 @@ SELECT subject, source, sequence, event_id FROM messaging.cursor
 WHERE consumer = $1 AND topic = $2 AND subject = ANY ($3::text[])
 """
 
-# the cursors, and a row without a source for each key that is blocked
-_STANDING = """
-SELECT subject, source, sequence, event_id FROM messaging.cursor
-WHERE consumer = $1 AND topic = $2 AND subject = ANY ($3::text[])
+# The offsets moved, the cursors, and the keys that are blocked, in one round trip: a row each,
+# told apart by `what`. Cursors are as of its start, which is enough where no key is blocked:
+# whoever else moved one had its partition, and then the offset was not ours to move.
+_CLAIM = f"""
+WITH claimed AS (
+    {MOVE_OFFSETS}
+)
+SELECT 'part' AS what, part::bigint AS number, NULL AS subject, NULL AS source, NULL AS event_id
+FROM claimed
 UNION ALL
-SELECT subject, NULL, NULL, NULL FROM messaging.blocked_key
-WHERE consumer = $1 AND topic = $2 AND subject = ANY ($3::text[])
-"""
+SELECT 'cursor', sequence, subject, source, event_id FROM messaging.cursor
+WHERE consumer = $1 AND topic = $2 AND subject = ANY ($6::text[])
+UNION ALL
+SELECT 'blocked', NULL, subject, NULL, NULL FROM messaging.blocked_key
+WHERE consumer = $1 AND topic = $2 AND subject = ANY ($6::text[])
+"""  # noqa: S608 - a constant of ours
 
 # `before` guards against anybody who moved the cursor meanwhile: such a row is not written
 _MOVE = """
@@ -139,6 +156,7 @@ class Inbox:
         self._stems = {_stem(name) for name in self._handlers}
         self._skipped: set[tuple[str, str]] = set()  # event id, key
         self._failures_in_row = 0
+        self._standing: _Standing | None = None  # between `claim` and `apply` of one poll
 
     async def prepare(self, conn: Connection) -> None:
         """Learn which events an operator skipped; honoured also by a rebuild under a new name."""
@@ -156,6 +174,22 @@ class Inbox:
         if _stem(event.type) not in self._stems:
             return ""
         return f"{event.type} is newer than this build: deploy one that reads it"
+
+    async def claim(
+        self, conn: Connection, moves: Sequence[OffsetMove], events: Sequence[Arrived]
+    ) -> set[int]:
+        """Move the stored offsets where they are still ours; returns those partitions."""
+        subjects = sorted({event.subject for event in events})
+        rows = await conn.fetch(_CLAIM, self.name, self.topic, *columns(moves), subjects)
+        self._standing = _Standing(
+            {
+                (row["subject"], row["source"]): (row["number"], row["event_id"])
+                for row in rows
+                if row["what"] == "cursor"
+            },
+            any(row["what"] == "blocked" for row in rows),
+        )
+        return {row["number"] for row in rows if row["what"] == "part"}
 
     async def apply(
         self,
@@ -211,17 +245,19 @@ class Inbox:
     ) -> bool:
         """True if there were effects."""
         blocked: dict[str, str] = {}
-        found = await conn.fetch(_STANDING, self.name, self.topic, subjects)
-        if any(row["source"] is None for row in found):
+        standing, self._standing = self._standing, None
+        if standing is not None and not standing.blocked:
+            cursors = standing.cursors
+        else:
             blocked = {
                 row["subject"]: row["state"]
                 for row in await conn.fetch(_BLOCKED, self.name, self.topic, subjects)
             }
             # read after the blocked keys are locked: whoever drained one has moved its cursors
-            found = await conn.fetch(_CURSORS, self.name, self.topic, subjects)
-        cursors = {
-            (row["subject"], row["source"]): (row["sequence"], row["event_id"]) for row in found
-        }
+            cursors = {
+                (row["subject"], row["source"]): (row["sequence"], row["event_id"])
+                for row in await conn.fetch(_CURSORS, self.name, self.topic, subjects)
+            }
         plan = self._plan(events, blocked, cursors, killer)
         together = [
             event for key, own in plan.apply.items() if key not in suspects for event in own

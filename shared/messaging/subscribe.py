@@ -34,6 +34,7 @@ from shared.messaging import metrics
 from shared.messaging.broker import Cluster, fetch_cluster
 from shared.messaging.effects import Connection
 from shared.messaging.errors import Halted, OlderDatabase, is_infrastructure, one_line
+from shared.messaging.offsets import OffsetMove
 from shared.messaging.parking import STARTS, Arrived, arrived, backoff
 from shared.messaging.records import read_all
 
@@ -62,6 +63,10 @@ class PollReader(Protocol):
     async def prepare(self, conn: Connection) -> None: ...
 
     def unreadable(self, event: Arrived) -> str: ...
+
+    async def claim(
+        self, conn: Connection, moves: Sequence[OffsetMove], events: Sequence[Arrived]
+    ) -> set[int]: ...
 
     async def apply(
         self,
@@ -525,36 +530,18 @@ class Subscription:
         """One try; returns the partitions that were still ours, and whether there were effects."""
         effects = False
         async with self._pool.acquire() as conn, conn.transaction():
-            owned = await self._claim(conn, ends)
+            moves = [
+                OffsetMove(part, self.positions[part].next, end)
+                for part, end in sorted(ends.items())
+                if part in self.positions
+            ]
+            owned = await self.reader.claim(conn, moves, events)
             mine = [event for event in events if event.part in owned]
             if mine:
                 effects = await self.reader.apply(
                     conn, mine, self._clock.now(), killer, carefully=carefully
                 )
         return owned, effects
-
-    async def _claim(self, conn: Connection, ends: dict[int, int]) -> set[int]:
-        """Move the stored offsets from where we stand to the poll's end, where still ours.
-
-        Never backwards, whatever stale records are handed in.
-        """
-        parts = [part for part in sorted(ends) if part in self.positions]
-        rows = await conn.fetch(
-            """
-            UPDATE messaging.consumer_offset o SET next = p.to_
-            FROM (SELECT * FROM unnest($3::int[], $4::bigint[], $5::bigint[])
-                  AS u (part, from_, to_) ORDER BY part) p
-            WHERE o.consumer = $1 AND o.topic = $2 AND o.part = p.part AND o.next = p.from_
-                AND p.to_ > p.from_
-            RETURNING o.part
-            """,
-            self.reader.name,
-            self.reader.topic,
-            parts,
-            [self.positions[part].next for part in parts],
-            [ends[part] for part in parts],
-        )
-        return {row["part"] for row in rows}
 
     async def _reload(self, part: int) -> None:
         """Somebody else moved the offset: go on from there, if the partition is still ours."""

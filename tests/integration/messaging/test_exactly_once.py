@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import CommitFailedError
 
+from shared.messaging.offsets import OffsetMove
 from shared.messaging.parking import Arrived
 from shared.messaging.subscribe import Subscription
 from tests.integration.messaging.ledger import Moods, Noted, World, consumer, until
@@ -286,7 +287,8 @@ async def test_no_stale_record_can_move_an_offset_back(world: World) -> None:
         await world.send(topic, "S0", Noted(number=number), number)
     await until(lambda: _subject_is(world, database, "S0", [1, 2, 3]))
     async with service.pool.acquire() as conn:
-        assert await service._subscriptions[0]._claim(conn, {0: 2}) == set()
+        backwards = OffsetMove(0, start=3, end=2)
+        assert await service._readers[0].claim(conn, [backwards], []) == set()
     rows = await world.rows(database, "SELECT next FROM messaging.consumer_offset")
     assert rows[0]["next"] == 3
 
