@@ -190,12 +190,13 @@ class Relay:
             self._wake.clear()
             if self._stuck and time.monotonic() - self._released > HELD_SECONDS:
                 self._release()
-            sent = await self._round()
+            found = await self._round()
             self.last_round = time.monotonic()
             self.state = self._stuck_state()
-            if sent == 0:
-                if self._stopping:
+            if self._stopping:
+                if found == 0:
                     return
+            elif found < ROUND:  # that was all: whoever has written more since has woken us
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
 
@@ -228,7 +229,8 @@ class Relay:
             log.info("relay holds shards", service=self._service, shards=sorted(self._held))
 
     async def _round(self) -> int:
-        """One batch per partition, all acknowledged before the next is built; returns the count."""
+        """One batch per partition, all acknowledged before the next is built; returns how many rows
+        were found."""
         if not self._held:
             return 0
         begun = time.monotonic()
@@ -269,7 +271,7 @@ class Relay:
             raise failure
         if count:
             metrics.RELAY_SECONDS.observe(time.monotonic() - begun)
-        return count
+        return len(rows)
 
     def _record(self, row: Record) -> Message | None:
         """The row as a record; None if it cannot be made into one, or waits behind such a row of

@@ -28,6 +28,7 @@ from rich.table import Table
 
 from deploy import local
 from tests.bench.driving import FELL_BEHIND, Measured, Pipeline, drive
+from tests.bench.kernel import kernel_alone
 from tests.bench.plain import Plain
 from tests.bench.profiling import profiled
 from tests.bench.thin import Thin
@@ -111,6 +112,11 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
                             profiled(pipeline.processes(), Path(options.profile) / short)
                         )
                     found[short] = await runs(Charged(pipeline), options, short)
+    alone: dict[str, float] = {}
+    if options.alone:
+        # on a stack of its own: its relay would take the thin stages' events for a newer database's
+        with running("bench", partitions=options.partitions) as stack:
+            alone = await kernel_alone(stack, options.alone)
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
@@ -118,6 +124,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         "rounds": options.rounds,
         "seconds": options.seconds,
         "pipelines": found,
+        "kernel alone": alone,
     }
 
 
@@ -176,6 +183,12 @@ def show(result: Mapping[str, Any], console: Console) -> None:
             costs.add_row(load, name, *cells, f"{sum(run['cpu'].values()):.2f}")
     console.print(table)
     console.print(costs)
+    alone = result["kernel alone"]
+    if alone:
+        console.print(
+            f"kernel alone: a relay sends {alone['relayed']:,.0f} rows a second, a consumer builds"
+            f" a read model from {alone['applied']:,.0f} events a second"
+        )
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -190,6 +203,9 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each load")
     parser.add_argument("--rounds", type=int, default=1, help="of each measurement: medians")
     parser.add_argument("--lifecycles", type=int, help="in the backlog that is drained")
+    parser.add_argument(
+        "--alone", type=int, default=50_000, help="events for the kernel alone; 0 leaves it out"
+    )
     parser.add_argument("--partitions", type=int, default=6, help="of banka's own topics")
     parser.add_argument("--json", type=Path, help="write the result here as well")
     parser.add_argument("--profile", help="folder for what each process spent its time on")

@@ -324,6 +324,18 @@ def database_of(stage: str) -> str:
     return f"thin_{stage}"
 
 
+async def make_database(stack: Stack, stage: str, name: str) -> None:
+    """A database with the stage's roles and everybody's tables."""
+    admin = await asyncpg.connect(stack.superuser_url())
+    await admin.execute(f'CREATE DATABASE "{name}" OWNER "{stage}_owner"')
+    await admin.close()
+    own = await asyncpg.connect(stack.superuser_url(name))
+    await own.execute(f'ALTER SCHEMA public OWNER TO "{stage}_owner"')
+    await own.execute(f'GRANT USAGE ON SCHEMA public TO "{stage}_app"')
+    await own.close()
+    await migrate(settings_of(stack), stage, folder=MIGRATIONS, database=name)
+
+
 class Thin:
     """The stages on the kernel as the driver sees them."""
 
@@ -331,14 +343,13 @@ class Thin:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._settings = settings_of(stack)
         self._processes: dict[str, subprocess.Popen[str]] = {}
 
     async def __aenter__(self) -> Self:
         await provision(self._stack)
         make_topics(self._stack, (INBOUND, APPLICATIONS, CONTACTS))
         for stage in STAGES:
-            await self._make_database(stage)
+            await make_database(self._stack, stage, database_of(stage))
         self._reporting, self._review = [
             await asyncpg.connect(self._stack.superuser_url(database_of(stage)))
             for stage in ("reporting", "review")
@@ -365,17 +376,6 @@ class Thin:
         await asyncio.to_thread(self._producer.flush, 5)
         await self._reporting.close()
         await self._review.close()
-
-    async def _make_database(self, stage: str) -> None:
-        name = database_of(stage)
-        admin = await asyncpg.connect(self._stack.superuser_url())
-        await admin.execute(f'CREATE DATABASE "{name}" OWNER "{stage}_owner"')
-        await admin.close()
-        own = await asyncpg.connect(self._stack.superuser_url(name))
-        await own.execute(f'ALTER SCHEMA public OWNER TO "{stage}_owner"')
-        await own.execute(f'GRANT USAGE ON SCHEMA public TO "{stage}_app"')
-        await own.close()
-        await migrate(self._settings, stage, folder=MIGRATIONS, database=name)
 
     async def prepare(self, first: int, lifecycles: int) -> None:
         """Nothing: its events are made as they are sent."""
