@@ -530,18 +530,24 @@ class Subscription:
         """One try; returns the partitions that were still ours, and whether there were effects."""
         effects = False
         async with self._pool.acquire() as conn, conn.transaction():
-            moves = [
-                OffsetMove(part, self.positions[part].next, end)
-                for part, end in sorted(ends.items())
-                if part in self.positions
-            ]
-            owned = await self.reader.claim(conn, moves, events)
+            owned = await self._claim(conn, ends, events)
             mine = [event for event in events if event.part in owned]
             if mine:
                 effects = await self.reader.apply(
                     conn, mine, self._clock.now(), killer, carefully=carefully
                 )
         return owned, effects
+
+    async def _claim(
+        self, conn: Connection, ends: dict[int, int], events: Sequence[Arrived]
+    ) -> set[int]:
+        """Move the stored offsets from where we stand to the poll's end, where still ours."""
+        moves = [
+            OffsetMove(part, self.positions[part].next, end)
+            for part, end in sorted(ends.items())
+            if part in self.positions
+        ]
+        return await self.reader.claim(conn, moves, events)
 
     async def _reload(self, part: int) -> None:
         """Somebody else moved the offset: go on from there, if the partition is still ours."""
