@@ -36,7 +36,7 @@ faults: $(STAMP) ## Every fault, on a small office under load, and a thousand ra
 faults-of-the-checker: $(STAMP) ## Kernels broken on purpose: the checker has to notice each
 	@$(PYTHON_BIN) -m tests.faults --of-the-checker
 
-bench: $(STAMP) ## Whole lifecycles per second, against a plain pipeline
+bench: $(STAMP) ## Lifecycles per second, latencies and cost, against a plain pipeline
 	@$(PYTHON_BIN) -m tests.bench
 
 lint: $(STAMP) ## Format, lint, types, import rules

@@ -62,13 +62,17 @@ class Envelope:
 
 def is_attribute(text: str) -> bool:
     """True for text that an attribute may hold: it can be stored, sent and read again."""
+    if text.isprintable() and len(text) * 4 <= MAX_ATTRIBUTE:
+        return bool(text)  # as nearly all are
     return bool(text) and not _NO_TEXT.search(text) and len(text.encode()) <= MAX_ATTRIBUTE
 
 
 def rfc3339(instant: datetime) -> str:
     """An instant in UTC with a Z and microseconds, always of the same length, so that equal
     instants are equal bytes."""
-    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    return instant.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def encode(envelope: Envelope) -> list[tuple[str, bytes]]:
@@ -140,7 +144,9 @@ def _header_fields(headers: Headers) -> dict[str, str]:
             text = raw.decode("utf-8")
         except UnicodeDecodeError:
             raise EnvelopeError("not-utf-8", _shown(key), "encode the header as UTF-8") from None
-        fields[key] = _text(key, text)
+        # what cannot be wrong needs no closer look: this runs for every header of every event
+        short = len(raw) <= MAX_ATTRIBUTE and text.isprintable()
+        fields[key] = text if short else _text(key, text)
     return fields
 
 
@@ -237,7 +243,7 @@ def _instant(name: str, text: str) -> datetime:
             "wrong-value", name, "give the offset from UTC, e.g. 2026-11-02T01:30:00Z"
         )
     try:
-        year = instant.astimezone(UTC).year
+        year = (instant if instant.tzinfo is UTC else instant.astimezone(UTC)).year
     except OverflowError:  # at the ends of the calendar
         year = 0
     if not 1900 <= year < 2200:  # beyond it is a slip

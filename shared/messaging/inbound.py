@@ -22,6 +22,7 @@ from shared.messaging import metrics
 from shared.messaging.effects import Connection, Effect, Fact
 from shared.messaging.errors import Permanent, Rejected, is_infrastructure, one_line
 from shared.messaging.halting import Recent
+from shared.messaging.offsets import MOVE_OFFSETS, OffsetMove, columns
 from shared.messaging.outbox import Cause, Outbox, Wanted
 from shared.messaging.parking import KILLED, Arrived, Parked, park, verdict
 
@@ -175,9 +176,25 @@ class Gate:
         """Nothing a partner sends stops its topic."""
         return ""
 
+    async def claim(
+        self,
+        conn: Connection,
+        moves: Sequence[OffsetMove],
+        events: Sequence[Arrived],  # noqa: ARG002 - what is known of them is asked one by one
+    ) -> set[int]:
+        """Move the stored offsets where they are still ours; returns those partitions."""
+        rows = await conn.fetch(MOVE_OFFSETS, self.name, self.topic, *columns(moves))
+        return {row["part"] for row in rows}
+
     async def apply(
-        self, conn: Connection, events: Sequence[Arrived], now: datetime, killer: int | None = None
-    ) -> None:
+        self,
+        conn: Connection,
+        events: Sequence[Arrived],
+        now: datetime,
+        killer: int | None = None,
+        *,
+        carefully: bool = True,  # noqa: ARG002 - one by one is careful enough
+    ) -> bool:
         """Answer every event; park (and block its key) only where our own code fails."""
         for event in events:
             if event.envelope is not None:
@@ -194,6 +211,7 @@ class Gate:
         except BaseException:
             self.recent = recent  # what is rolled back was not counted
             raise
+        return True
 
     async def _answer_all(
         self,

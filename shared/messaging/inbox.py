@@ -27,6 +27,7 @@ from shared.messaging.errors import (
     one_line,
 )
 from shared.messaging.halting import Recent
+from shared.messaging.offsets import MOVE_OFFSETS, OffsetMove, columns
 from shared.messaging.outbox import Cause, Outbox, Wanted
 from shared.messaging.parking import (
     KILLED,
@@ -78,6 +79,14 @@ class HandlerFailed(Exception):
 
 
 @dataclass(slots=True)
+class _Standing:
+    """How the keys of a poll stood when its offsets were claimed. blocked: some key is."""
+
+    cursors: dict[tuple[str, str], tuple[int, str]]
+    blocked: bool
+
+
+@dataclass(slots=True)
 class _Plan:
     """What a poll comes to, before anything is applied."""
 
@@ -97,6 +106,23 @@ _CURSORS = """
 SELECT subject, source, sequence, event_id FROM messaging.cursor
 WHERE consumer = $1 AND topic = $2 AND subject = ANY ($3::text[])
 """
+
+# The offsets moved, the cursors, and the keys that are blocked, in one round trip: a row each,
+# told apart by `what`. Cursors are as of its start, which is enough where no key is blocked:
+# whoever else moved one had its partition, and then the offset was not ours to move.
+_CLAIM = f"""
+WITH claimed AS (
+    {MOVE_OFFSETS}
+)
+SELECT 'part' AS what, part::bigint AS number, NULL AS subject, NULL AS source, NULL AS event_id
+FROM claimed
+UNION ALL
+SELECT 'cursor', sequence, subject, source, event_id FROM messaging.cursor
+WHERE consumer = $1 AND topic = $2 AND subject = ANY ($6::text[])
+UNION ALL
+SELECT 'blocked', NULL, subject, NULL, NULL FROM messaging.blocked_key
+WHERE consumer = $1 AND topic = $2 AND subject = ANY ($6::text[])
+"""  # noqa: S608 - a constant of ours
 
 # `before` guards against anybody who moved the cursor meanwhile: such a row is not written
 _MOVE = """
@@ -134,6 +160,7 @@ class Inbox:
         self._stems = {_stem(name) for name in self._handlers}
         self._skipped: set[tuple[str, str]] = set()  # event id, key
         self.recent = Recent(consumer.halt_after, consumer.halt_share)
+        self._standing: _Standing | None = None  # between `claim` and `apply` of one poll
 
     async def prepare(self, conn: Connection) -> None:
         """Learn which events an operator skipped; honoured also by a rebuild under a new name."""
@@ -152,22 +179,51 @@ class Inbox:
             return ""
         return f"{event.type} is newer than this build: deploy one that reads it"
 
+    async def claim(
+        self, conn: Connection, moves: Sequence[OffsetMove], events: Sequence[Arrived]
+    ) -> set[int]:
+        """Move the stored offsets where they are still ours; returns those partitions."""
+        subjects = sorted({event.subject for event in events})
+        rows = await conn.fetch(_CLAIM, self.name, self.topic, *columns(moves), subjects)
+        self._standing = _Standing(
+            {
+                (row["subject"], row["source"]): (row["number"], row["event_id"])
+                for row in rows
+                if row["what"] == "cursor"
+            },
+            any(row["what"] == "blocked" for row in rows),
+        )
+        return {row["number"] for row in rows if row["what"] == "part"}
+
     async def apply(
-        self, conn: Connection, events: Sequence[Arrived], now: datetime, killer: int | None = None
-    ) -> None:
-        """Apply a poll's events in the caller's transaction; park what fails.
+        self,
+        conn: Connection,
+        events: Sequence[Arrived],
+        now: datetime,
+        killer: int | None = None,
+        *,
+        carefully: bool = True,
+    ) -> bool:
+        """Apply a poll's events in the caller's transaction; park what fails. True if there were
+        effects.
 
         killer: offset of an event that stopped the process too often and is parked unseen.
+        carefully: False spares the savepoint; what fails is then raised, the transaction lost.
         """
         suspects: set[str] = set()
         subjects = sorted({event.subject for event in events})
         recent = self.recent
+        if not carefully:
+            try:
+                return await self._poll(conn, events, subjects, suspects, now, killer)
+            except BaseException:
+                self.recent = recent
+                raise
         while True:
             self.recent = recent  # what is rolled back was not counted
             try:
                 async with conn.transaction():
-                    await self._poll(conn, events, subjects, suspects, now, killer)
-                return
+                    return await self._poll(conn, events, subjects, suspects, now, killer)
             except HandlerFailed as failed:
                 suspects.add(failed.subject)
                 if len(suspects) > _SUSPECTS:
@@ -190,26 +246,34 @@ class Inbox:
         suspects: set[str],
         now: datetime,
         killer: int | None,
-    ) -> None:
-        blocked = {
-            row["subject"]: row["state"]
-            for row in await conn.fetch(_BLOCKED, self.name, self.topic, subjects)
-        }
-        # read after the blocked keys are locked: whoever drained one has moved its cursors
-        cursors = {
-            (row["subject"], row["source"]): (row["sequence"], row["event_id"])
-            for row in await conn.fetch(_CURSORS, self.name, self.topic, subjects)
-        }
+    ) -> bool:
+        """True if there were effects."""
+        blocked: dict[str, str] = {}
+        standing, self._standing = self._standing, None
+        if standing is not None and not standing.blocked:
+            cursors = standing.cursors
+        else:
+            blocked = {
+                row["subject"]: row["state"]
+                for row in await conn.fetch(_BLOCKED, self.name, self.topic, subjects)
+            }
+            # read after the blocked keys are locked: whoever drained one has moved its cursors
+            cursors = {
+                (row["subject"], row["source"]): (row["sequence"], row["event_id"])
+                for row in await conn.fetch(_CURSORS, self.name, self.topic, subjects)
+            }
         plan = self._plan(events, blocked, cursors, killer)
         together = [
             event for key, own in plan.apply.items() if key not in suspects for event in own
         ]
+        effects = bool(plan.fill)
         if together:
             before = {key: sequence for key, (sequence, _) in cursors.items()}
-            await self._apply_all(conn, together, before, now)
+            effects |= await self._apply_all(conn, together, before, now)
             self.recent = self.recent.succeeded(len(together))
         parked = plan.park
         for subject in sorted(suspects & plan.apply.keys()):
+            effects = True
             failed = await self._apply_singly(conn, plan.apply[subject], now)
             if failed:
                 # behind it, in order of arrival, whatever was planned to wait
@@ -220,6 +284,7 @@ class Inbox:
         for subject in sorted(plan.fill):
             await drain(conn, self, self.topic, subject, now)
         self._count(plan, together)
+        return effects
 
     def _plan(
         self,
@@ -290,8 +355,9 @@ class Inbox:
         events: Sequence[Arrived],
         before: Mapping[tuple[str, str], int],
         now: datetime,
-    ) -> None:
-        """Load, handle, save, append and move the cursors of many events in a few statements."""
+    ) -> bool:
+        """Load, handle, save, append and move the cursors of many events in a few statements;
+        True if there were effects."""
         handled = [e for e in events if self._outcome(e) == "applied"]
         states: dict[str, Any] = {}
         wanted: list[Wanted] = []
@@ -312,6 +378,7 @@ class Inbox:
         if newest is not None and newest.recorded_time is not None:
             age = datetime.now(UTC) - newest.recorded_time
             metrics.EVENT_AGE.labels(self.name).set(age.total_seconds())
+        return bool(wanted)
 
     def _outcome(self, event: Arrived) -> str:
         """What applying the event comes to: applied, ignored or skipped."""

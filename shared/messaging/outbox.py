@@ -18,6 +18,7 @@ from shared.messaging.broker import TopicIdentity
 from shared.messaging.effects import Call, ClearDeadline, Connection, Deadline, Effect, Fact
 from shared.messaging.errors import Permanent
 
+_JSON = json.JSONEncoder(separators=(",", ":"))  # made once: `json.dumps` would for every fact
 MAX_BODY = 800_000  # bytes; a larger record would be refused by the broker and stop its partition
 
 
@@ -235,7 +236,7 @@ class Outbox:
 
 def _attributes(fact: Fact, cause: Cause, now: datetime, event_id: str) -> str:
     """The envelope's attributes that the log keeps as JSON; the rest stands in columns."""
-    return json.dumps(
+    return _JSON.encode(
         {
             "time": rfc3339(fact.time or now),
             "stateversion": fact.state_version,
@@ -244,6 +245,5 @@ def _attributes(fact: Fact, cause: Cause, now: datetime, event_id: str) -> str:
             "correlationid": cause.correlation_id or event_id,
             "traceparent": cause.traceparent,
             "origin": fact.origin or cause.origin,
-        },
-        separators=(",", ":"),
+        }
     )

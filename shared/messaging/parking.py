@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import hashlib
 import json
 import random
@@ -116,10 +115,12 @@ def _read(item: Arrived) -> None:
 
 def _subject(key: bytes) -> str:
     """The key as a subject that can be stored and sent; one that cannot must still be one key."""
-    with contextlib.suppress(UnicodeDecodeError):
+    try:
         text = key.decode()
         if not text or is_attribute(text):
             return text
+    except UnicodeDecodeError:
+        pass
     return (
         f"hex:{key.hex()}" if len(key) <= _HEX_KEY else f"sha256:{hashlib.sha256(key).hexdigest()}"
     )

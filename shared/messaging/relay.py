@@ -169,6 +169,9 @@ class Relay:
 
     async def _hold(self) -> None:
         self._conn = await self._open()
+        # a deletion promises nothing: a row that a crash brings back is sent once more, as it would
+        # be had the crash come before it was deleted
+        await self._conn.execute("SET synchronous_commit = off")
         self._producer = AIOKafkaProducer(
             **connection(self._settings),
             client_id=f"banka-relay-{self._service}",
@@ -187,12 +190,13 @@ class Relay:
             self._wake.clear()
             if self._stuck and time.monotonic() - self._released > HELD_SECONDS:
                 self._release()
-            sent = await self._round()
+            found = await self._round()
             self.last_round = time.monotonic()
             self.state = self._stuck_state()
-            if sent == 0:
-                if self._stopping:
+            if self._stopping:
+                if found == 0:
                     return
+            elif found < ROUND:  # that was all: whoever has written more since has woken us
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
 
@@ -225,7 +229,8 @@ class Relay:
             log.info("relay holds shards", service=self._service, shards=sorted(self._held))
 
     async def _round(self) -> int:
-        """One batch per partition, all acknowledged before the next is built; returns the count."""
+        """One batch per partition, all acknowledged before the next is built; returns how many rows
+        were found."""
         if not self._held:
             return 0
         begun = time.monotonic()
@@ -266,7 +271,7 @@ class Relay:
             raise failure
         if count:
             metrics.RELAY_SECONDS.observe(time.monotonic() - begun)
-        return count
+        return len(rows)
 
     def _record(self, row: Record) -> Message | None:
         """The row as a record; None if it cannot be made into one, or waits behind such a row of

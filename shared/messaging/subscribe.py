@@ -34,6 +34,7 @@ from shared.messaging import halting, metrics
 from shared.messaging.broker import Cluster, fetch_cluster
 from shared.messaging.effects import Connection
 from shared.messaging.errors import Halted, OlderDatabase, is_infrastructure, one_line
+from shared.messaging.offsets import OffsetMove
 from shared.messaging.parking import STARTS, Arrived, arrived, backoff
 from shared.messaging.records import read_all
 
@@ -46,6 +47,7 @@ log = structlog.get_logger(__name__)
 POLL_MS = 200  # a poll returns as soon as there is something
 FETCH_WAIT_MS = 200  # the most that a broker with nothing new lets us wait
 SESSION_MS = 10_000  # after so long without a heartbeat another member takes over
+TRICKLE = 100  # records; after a larger poll the next is fetched while it is being applied
 COMMIT_SECONDS = 0.5  # how often Kafka is told where we are
 HANDOVER_SECONDS = 20.0  # a revoked partition waits at most so long for the poll in hand
 
@@ -63,9 +65,19 @@ class PollReader(Protocol):
 
     def unreadable(self, event: Arrived) -> str: ...
 
+    async def claim(
+        self, conn: Connection, moves: Sequence[OffsetMove], events: Sequence[Arrived]
+    ) -> set[int]: ...
+
     async def apply(
-        self, conn: Connection, events: Sequence[Arrived], now: datetime, killer: int | None = None
-    ) -> None: ...
+        self,
+        conn: Connection,
+        events: Sequence[Arrived],
+        now: datetime,
+        killer: int | None = None,
+        *,
+        carefully: bool = True,
+    ) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -168,6 +180,7 @@ class Subscription:
         self._busy = asyncio.Lock()
         self._preparing: asyncio.Task[None] | None = None
         self._failures = 0
+        self._held: list[int] = []  # partitions that are not fetched while a poll is applied
         self._told: dict[int, int] = {}
         self._subscriber = broker.subscriber(
             reader.topic,
@@ -361,10 +374,30 @@ class Subscription:
     # -- polls --------------------------------------------------------------------------------
 
     async def _poll(self, consumer: Any) -> tuple[Any, ...]:
+        self._fetch_on()
         found = await consumer.getmany(timeout_ms=POLL_MS, max_records=self.reader.max_records)
+        if 0 < sum(map(len, found.values())) < TRICKLE:
+            self._hold_fetches()
         if not found and self._taken_over and self.lag() == 0:
             self.last_progress = time.monotonic()  # at the end of everything, and still looking
         return tuple(itertools.chain.from_iterable(found.values()))
+
+    def _hold_fetches(self) -> None:
+        """Fetch no more until this poll is applied.
+
+        The next fetch would come back with the very next event and wait; asked afterwards, it comes
+        back with all that arrived meanwhile, and polls grow with the load.
+        """
+        self._held = [part for part, position in self.positions.items() if not position.paused]
+        with contextlib.suppress(Exception):  # revoked meanwhile
+            self._consumer.pause(*map(self._partition, self._held))
+
+    def _fetch_on(self) -> None:
+        held, self._held = self._held, []
+        for part in held:
+            if part in self.positions and not self.positions[part].paused:
+                with contextlib.suppress(Exception):  # revoked meanwhile
+                    self._consumer.resume(self._partition(part))
 
     async def _on_batch(self, records: Sequence[Any]) -> None:
         """Never raises: FastStream would go on behind the batch as if it had been handled."""
@@ -509,11 +542,13 @@ class Subscription:
         ends: dict[int, int] = {}
         for event in events:
             ends[event.part] = event.offset + 1
-        async with self._pool.acquire() as conn, conn.transaction():
-            owned = await self._claim(conn, ends)
-            mine = [event for event in events if event.part in owned]
-            if mine:
-                await self.reader.apply(conn, mine, self._clock.now(), killer)
+        try:
+            owned, effects = await self._transact(events, ends, killer, carefully=False)
+        except Exception as error:
+            if is_infrastructure(error):
+                raise
+            # some event's own failure: all again, with savepoints to find it by
+            owned, effects = await self._transact(events, ends, killer, carefully=True)
         for part, end in ends.items():
             position = self.positions.get(part)
             if position is None:
@@ -524,31 +559,39 @@ class Subscription:
                 await self._reload(part)
         self.last_progress = time.monotonic()
         metrics.POLL_SECONDS.labels(self.reader.name).observe(self.last_progress - begun)
-        self._wake()
+        if effects:
+            self._wake()
         return owned
 
-    async def _claim(self, conn: Connection, ends: dict[int, int]) -> set[int]:
-        """Move the stored offsets from where we stand to the poll's end, where still ours.
+    async def _transact(
+        self,
+        events: Sequence[Arrived],
+        ends: dict[int, int],
+        killer: int | None,
+        *,
+        carefully: bool,
+    ) -> tuple[set[int], bool]:
+        """One try; returns the partitions that were still ours, and whether there were effects."""
+        effects = False
+        async with self._pool.acquire() as conn, conn.transaction():
+            owned = await self._claim(conn, ends, events)
+            mine = [event for event in events if event.part in owned]
+            if mine:
+                effects = await self.reader.apply(
+                    conn, mine, self._clock.now(), killer, carefully=carefully
+                )
+        return owned, effects
 
-        Never backwards, whatever stale records are handed in.
-        """
-        parts = [part for part in sorted(ends) if part in self.positions]
-        rows = await conn.fetch(
-            """
-            UPDATE messaging.consumer_offset o SET next = p.to_
-            FROM (SELECT * FROM unnest($3::int[], $4::bigint[], $5::bigint[])
-                  AS u (part, from_, to_) ORDER BY part) p
-            WHERE o.consumer = $1 AND o.topic = $2 AND o.part = p.part AND o.next = p.from_
-                AND p.to_ > p.from_
-            RETURNING o.part
-            """,
-            self.reader.name,
-            self.reader.topic,
-            parts,
-            [self.positions[part].next for part in parts],
-            [ends[part] for part in parts],
-        )
-        return {row["part"] for row in rows}
+    async def _claim(
+        self, conn: Connection, ends: dict[int, int], events: Sequence[Arrived]
+    ) -> set[int]:
+        """Move the stored offsets from where we stand to the poll's end, where still ours."""
+        moves = [
+            OffsetMove(part, self.positions[part].next, end)
+            for part, end in sorted(ends.items())
+            if part in self.positions
+        ]
+        return await self.reader.claim(conn, moves, events)
 
     async def _reload(self, part: int) -> None:
         """Somebody else moved the offset: go on from there, if the partition is still ours."""

@@ -1,5 +1,5 @@
-"""The baseline's stages on banka's messaging kernel: the same topics, rows and answers, so that the
-ratio to the baseline is what the kernel alone makes of them.
+"""The thin workload on banka's messaging kernel: the baseline's events, rows and answers, so that
+the ratio to the baseline is what the kernel alone makes of them.
 
     python -m tests.bench.thin STAGE      # intake | review | notify | reporting
 """
@@ -11,143 +11,297 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import asyncpg
 import uvloop
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Producer
 from pydantic import BaseModel
 
 from deploy.local import Stack, attach
 from deploy.provision import provision
 from shared.clock import SystemClock
-from shared.events.envelope import Envelope, decode, encode
+from shared.events.envelope import Envelope, encode
 from shared.identifiers import new_id
 from shared.messaging import Consumer, Effect, Fact, Received, Service
-from shared.messaging.broker import connection
-from shared.messaging.effects import Connection
+from shared.messaging.effects import Connection, Store
 from shared.postgres.migrate import migrate
 from shared.settings import Environment, Settings
-from tests.bench.plain import ANSWERS, INTAKE_ON_INBOUND, STAGES, TOLD
+from tests.bench.plain import make_topics
+from tests.bench.workload import (
+    COMPLETE,
+    HOPS,
+    MIGRATIONS,
+    STAGES,
+    TOLD,
+    day,
+    decide,
+    form,
+)
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 INBOUND = "banka.thin-inbound"
 APPLICATIONS = "banka.thin-applications"
+CONTACTS = "banka.thin-contacts"
 DRIVER = "/banka/driver"
-_FACTS = ("posted", "activated", "first-used")  # what follows an ordered card, in this order
 _STARTED = "the stage runs"
 
 
-class Stepped(BaseModel):
-    """An application went a step; the kind of step is the event's type."""
+class Application(BaseModel):
+    """What a customer handed in."""
 
-    type: ClassVar[str]
-    topic: ClassVar[str]
+    type: ClassVar[str] = "banka.thin.application.v1"
+    topic: ClassVar[str] = INBOUND
 
     application_id: str
+    product: str
+    branch: str
+    channel: str
+    income: int
+    wanted: int
+    employer: str
+    position: str
+    address: str
+    mailing: str
+    remarks: str
+    consent: str
 
 
-def _payload(kind: str, topic: str) -> type[Stepped]:
-    name = "".join(part.title() for part in kind.split("-"))
-    return type(name, (Stepped,), {"type": f"banka.thin.{kind}.v1", "topic": topic})
+class Submitted(BaseModel):
+    """The application is with review now."""
+
+    type: ClassVar[str] = "banka.thin.submitted.v1"
+    topic: ClassVar[str] = APPLICATIONS
+
+    product: str
+    branch: str
+    income: int
+    wanted: int
 
 
-_ANSWERS = {answer for stage in ANSWERS.values() for found in stage.values() for answer in found}
-_ON_INBOUND = {answer for answers in INTAKE_ON_INBOUND.values() for answer in answers}
-HANDED_IN = {kind: _payload(kind, INBOUND) for kind in INTAKE_ON_INBOUND}
-STEPS = {kind: _payload(kind, APPLICATIONS) for kind in sorted(_ANSWERS | _ON_INBOUND)}
+class CheckCompleted(BaseModel):
+    """What a check found."""
+
+    type: ClassVar[str] = "banka.thin.check-completed.v1"
+    topic: ClassVar[str] = APPLICATIONS
+
+    outcome: str
+
+
+class Decided(BaseModel):
+    """The decision, and the limit."""
+
+    type: ClassVar[str]
+    topic: ClassVar[str] = APPLICATIONS
+
+    limit: int
+
+
+class Approved(Decided):
+    """A card will be made."""
+
+    type: ClassVar[str] = "banka.thin.approved.v1"
+
+
+class Declined(Decided):
+    """No card will be made."""
+
+    type: ClassVar[str] = "banka.thin.declined.v1"
+
+
+class MessageRequested(BaseModel):
+    """The customer is to be told."""
+
+    type: ClassVar[str] = "banka.thin.message-requested.v1"
+    topic: ClassVar[str] = CONTACTS
+
+    about: str
+
+
+_DECISIONS: dict[str, type[Decided]] = {"approved": Approved, "declined": Declined}
+_TOLD = dict(zip(TOLD, (Submitted, Approved, Declined), strict=True))
 
 
 @dataclass(slots=True)
-class Row:
-    """One application as a stage knows it; `told`: ids of events that became messages."""
+class Rows:
+    """What the events of one poll add to a subject's rows, one tuple for each row of a table."""
 
     application_id: str
-    state: str = ""
-    changes: int = 0
-    told: list[str] = field(default_factory=list)
+    new: list[tuple[Any, ...]] = field(default_factory=list)
 
 
-class Rows:
-    """The stage's table, and notify's messages."""
+class Inserting:
+    """A stage that only adds rows: there is nothing to load and nobody to lock out."""
 
-    async def load(self, conn: Connection, subjects: Sequence[str]) -> dict[str, Row]:
-        found = await conn.fetch(
-            "SELECT application_id, state, changes FROM application"
-            " WHERE application_id = ANY ($1::text[]) ORDER BY application_id FOR UPDATE",
-            list(subjects),
-        )
-        rows = {row["application_id"]: Row(*row) for row in found}
-        return {subject: rows.get(subject) or Row(subject) for subject in subjects}
+    def __init__(self, statement: str) -> None:
+        self._statement = statement
 
-    async def save(self, conn: Connection, states: Sequence[Row]) -> None:
-        ordered = sorted(states, key=lambda row: row.application_id)
+    async def load(self, conn: Connection, subjects: Sequence[str]) -> dict[str, Rows]:
+        return {subject: Rows(subject) for subject in subjects}
+
+    async def save(self, conn: Connection, states: Sequence[Rows]) -> None:
+        rows = [row for state in states for row in state.new]
+        if rows:
+            await conn.execute(self._statement, *zip(*rows, strict=True))
+
+
+APPLICATION_ROWS = Inserting(
+    "INSERT INTO application SELECT * FROM"
+    " unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[])"
+)
+CASE_ROWS = Inserting(
+    "INSERT INTO review_case (application_id, decision, allowed, recorded_at)"
+    " SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[])"
+)
+MESSAGE_ROWS = Inserting(
+    "INSERT INTO message SELECT * FROM unnest($1::text[], $2::text[], $3::text[])"
+)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the events of one poll add to an application's row and to the day's counts."""
+
+    application_id: str
+    product: str | None = None
+    branch: str | None = None
+    decision: str | None = None
+    checks: int = 0
+    messages: int = 0
+    kinds: list[str] = field(default_factory=list)
+
+
+class ReadModel:
+    """Reporting's rows and counts; what is added to them needs no look at what is there."""
+
+    async def load(self, conn: Connection, subjects: Sequence[str]) -> dict[str, Progress]:
+        return {subject: Progress(subject) for subject in subjects}
+
+    async def save(self, conn: Connection, states: Sequence[Progress]) -> None:
+        ordered = sorted(states, key=lambda state: state.application_id)
+        counts = sorted(Counter(kind for state in states for kind in state.kinds).items())
         await conn.execute(
-            "INSERT INTO application SELECT * FROM unnest($1::text[], $2::text[], $3::int[])"
-            " ON CONFLICT (application_id) DO UPDATE"
-            " SET state = excluded.state, changes = excluded.changes",
-            [row.application_id for row in ordered],
-            [row.state for row in ordered],
-            [row.changes for row in ordered],
-        )
-        told = [(event_id, row.application_id) for row in ordered for event_id in row.told]
-        if told:
-            await conn.execute(
-                "INSERT INTO message SELECT * FROM unnest($1::text[], $2::text[])",
-                [event_id for event_id, _ in told],
-                [application_id for _, application_id in told],
+            """
+            WITH counted AS (
+                INSERT INTO day_count AS d
+                SELECT $8, * FROM unnest($9::text[], $10::bigint[])
+                ON CONFLICT (day, kind) DO UPDATE SET total = d.total + excluded.total
             )
+            INSERT INTO progress AS p
+            SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[],
+                                 $6::int[], $7::int[])
+            ON CONFLICT (application_id) DO UPDATE SET
+                product = coalesce(excluded.product, p.product),
+                branch = coalesce(excluded.branch, p.branch),
+                decision = coalesce(excluded.decision, p.decision),
+                checks = p.checks + excluded.checks,
+                messages = p.messages + excluded.messages,
+                events = p.events + excluded.events
+            """,
+            [state.application_id for state in ordered],
+            [state.product for state in ordered],
+            [state.branch for state in ordered],
+            [state.decision for state in ordered],
+            [state.checks for state in ordered],
+            [state.messages for state in ordered],
+            [len(state.kinds) for state in ordered],
+            day(),
+            [kind for kind, _ in counts],
+            [count for _, count in counts],
+        )
 
 
-def handlers(
-    stage: str, payloads: Mapping[str, type[Stepped]], answers: Mapping[str, tuple[str, ...]]
-) -> dict[type[Stepped], Callable[[Any, Any, datetime], Iterable[Effect]]]:
-    """What the stage does with each kind of step: keep it, and answer as the baseline does."""
+# -- what each stage does with an event -------------------------------------------------------
 
-    def keep(kind: str) -> Callable[[Received[Stepped], Row, datetime], Iterable[Effect]]:
-        def on_step(event: Received[Stepped], row: Row, now: datetime) -> Iterable[Effect]:
-            row.state, row.changes = kind, row.changes + 1
-            if stage == "notify" and kind in TOLD:
-                row.told.append(event.id)
-            return [
-                Fact(STEPS[answer](application_id=row.application_id))
-                for answer in answers.get(kind, ())
-            ]
 
-        return on_step
+def on_application(event: Received[Application], rows: Rows, now: datetime) -> Iterable[Effect]:
+    """An application came in: keep it, say so."""
+    data = event.data
+    whole = data.model_dump_json()
+    rows.new.append((event.subject, data.product, data.branch, data.income, data.wanted, whole))
+    yield Fact(
+        Submitted(product=data.product, branch=data.branch, income=data.income, wanted=data.wanted)
+    )
 
-    return {payload: keep(kind) for kind, payload in payloads.items()}
+
+def on_submitted(event: Received[Submitted], rows: Rows, now: datetime) -> Iterable[Effect]:
+    """A submitted application: open a case, check, decide."""
+    decision, limit = decide(event.data.income, event.data.wanted)
+    rows.new.append((event.subject, decision, limit, event.recorded_time))
+    yield Fact(CheckCompleted(outcome="clear"))
+    yield Fact(_DECISIONS[decision](limit=limit))
+
+
+def telling(about: str) -> Callable[[Any, Rows, datetime], Iterable[Effect]]:
+    """Tell the customer."""
+
+    def on_news(event: Received[Any], rows: Rows, now: datetime) -> Iterable[Effect]:
+        rows.new.append((event.id, event.subject, about))
+        yield Fact(MessageRequested(about=about))
+
+    return on_news
+
+
+def counting(kind: str) -> Callable[[Any, Progress, datetime], Iterable[Effect]]:
+    """Bring the read model and the day's counts up to date."""
+
+    def on_event(event: Received[Any], row: Progress, now: datetime) -> Iterable[Effect]:
+        row.kinds.append(kind)
+        if kind == "submitted":
+            row.product, row.branch = event.data.product, event.data.branch
+        elif kind in _DECISIONS:
+            row.decision = kind
+        elif kind == "check-completed":
+            row.checks += 1
+        else:
+            row.messages += 1
+        return ()
+
+    return on_event
+
+
+Reading = tuple[str, Store[Any], dict[type[Any], Any]]  # topic, store, handlers
+
+READINGS: dict[str, list[Reading]] = {
+    "intake": [(INBOUND, APPLICATION_ROWS, {Application: on_application})],
+    "review": [(APPLICATIONS, CASE_ROWS, {Submitted: on_submitted})],
+    "notify": [
+        (APPLICATIONS, MESSAGE_ROWS, {data: telling(about) for about, data in _TOLD.items()})
+    ],
+    "reporting": [
+        (
+            APPLICATIONS,
+            ReadModel(),
+            {
+                Submitted: counting("submitted"),
+                CheckCompleted: counting("check-completed"),
+                Approved: counting("approved"),
+                Declined: counting("declined"),
+            },
+        ),
+        (CONTACTS, ReadModel(), {MessageRequested: counting("message-requested")}),
+    ],
+}
 
 
 def service_of(stack: Stack, stage: str) -> Service:
     """The stage as a service of the kernel."""
-    consumers = [
-        Consumer(
-            name=f"thin-{stage}.applications",
-            topic=APPLICATIONS,
-            store=Rows(),
-            handlers=handlers(stage, STEPS, ANSWERS.get(stage, {})),
-        )
-    ]
-    if stage == "intake":
-        consumers.append(
-            Consumer(
-                name="thin-intake.inbound",
-                topic=INBOUND,
-                store=Rows(),
-                handlers=handlers(stage, HANDED_IN, INTAKE_ON_INBOUND),
-            )
-        )
     return Service(
         name=stage,
         settings=settings_of(stack),
         clock=SystemClock(),
-        consumers=consumers,
+        consumers=[
+            Consumer(
+                name=f"thin-{stage}.{topic.rpartition('-')[2]}",
+                topic=topic,
+                store=store,
+                handlers=handlers,
+            )
+            for topic, store, handlers in READINGS[stage]
+        ],
         database=database_of(stage),
         migrations=MIGRATIONS,
     )
@@ -170,106 +324,91 @@ def database_of(stage: str) -> str:
     return f"thin_{stage}"
 
 
-class Thin:
-    """The stages on the kernel as the driver sees them; the driver also plays the card factory."""
+async def make_database(stack: Stack, stage: str, name: str) -> None:
+    """A database with the stage's roles and everybody's tables."""
+    admin = await asyncpg.connect(stack.superuser_url())
+    await admin.execute(f'CREATE DATABASE "{name}" OWNER "{stage}_owner"')
+    await admin.close()
+    own = await asyncpg.connect(stack.superuser_url(name))
+    await own.execute(f'ALTER SCHEMA public OWNER TO "{stage}_owner"')
+    await own.execute(f'GRANT USAGE ON SCHEMA public TO "{stage}_app"')
+    await own.close()
+    await migrate(settings_of(stack), stage, folder=MIGRATIONS, database=name)
 
-    name = "kernel, same stages"
+
+class Thin:
+    """The stages on the kernel as the driver sees them."""
+
+    name = "kernel, thin workload"
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._settings = settings_of(stack)
-        self._processes: list[subprocess.Popen[str]] = []
-        self._sending: set[asyncio.Future[Any]] = set()
+        self._processes: dict[str, subprocess.Popen[str]] = {}
 
     async def __aenter__(self) -> Self:
         await provision(self._stack)
-        admin = AdminClient(self._stack.kafka_admin())
-        topics = [NewTopic(name, self._stack.partitions) for name in (INBOUND, APPLICATIONS)]
-        for made in admin.create_topics(topics).values():
-            made.result(20)
+        make_topics(self._stack, (INBOUND, APPLICATIONS, CONTACTS))
         for stage in STAGES:
-            await self._make_database(stage)
-        self._reporting = await asyncpg.connect(self._stack.superuser_url(database_of("reporting")))
-        self._processes = [
-            subprocess.Popen(
+            await make_database(self._stack, stage, database_of(stage))
+        self._reporting, self._review = [
+            await asyncpg.connect(self._stack.superuser_url(database_of(stage)))
+            for stage in ("reporting", "review")
+        ]
+        self._processes = {
+            stage: subprocess.Popen(
                 [sys.executable, "-m", "tests.bench.thin", stage],
                 env={**os.environ, **self._stack.environment()},
                 stdout=subprocess.PIPE,
                 text=True,
             )
             for stage in STAGES
-        ]
-        for process in self._processes:
+        }
+        for process in self._processes.values():
             await asyncio.to_thread(_await_start, process)
-        self._producer = AIOKafkaProducer(**connection(self._settings), acks="all", linger_ms=2)
-        self._consumer = AIOKafkaConsumer(
-            APPLICATIONS, **connection(self._settings), auto_offset_reset="earliest"
-        )
-        await self._producer.start()
-        await self._consumer.start()
-        self._factory = asyncio.create_task(self._play_factory())
+        self._producer = Producer({**self._stack.kafka_admin(), "linger.ms": 1})
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._factory.cancel()
-        await asyncio.wait([self._factory])
-        await self._consumer.stop()
-        await self._producer.stop()
-        for process in self._processes:
+        for process in self._processes.values():
             process.terminate()
-        for process in self._processes:
+        for process in self._processes.values():
             await asyncio.to_thread(process.wait)
+        await asyncio.to_thread(self._producer.flush, 5)
         await self._reporting.close()
-
-    async def _make_database(self, stage: str) -> None:
-        name = database_of(stage)
-        admin = await asyncpg.connect(self._stack.superuser_url())
-        await admin.execute(f'CREATE DATABASE "{name}" OWNER "{stage}_owner"')
-        await admin.close()
-        own = await asyncpg.connect(self._stack.superuser_url(name))
-        await own.execute(f'ALTER SCHEMA public OWNER TO "{stage}_owner"')
-        await own.execute(f'GRANT USAGE ON SCHEMA public TO "{stage}_app"')
-        await own.close()
-        await migrate(self._settings, stage, folder=MIGRATIONS, database=name)
+        await self._review.close()
 
     async def prepare(self, first: int, lifecycles: int) -> None:
         """Nothing: its events are made as they are sent."""
 
     async def submit(self, nth: int) -> str:
         """Publish one application and do not wait for the broker, as a partner under load would."""
-        key = f"thin-{nth}"
-        await self._publish(key, "submit", 1)
-        return key
-
-    async def finished(self) -> Sequence[str]:
-        """Applications that reporting has seen the first use of."""
-        rows = await self._reporting.fetch(
-            "SELECT application_id FROM application WHERE state = 'card-first-used'"
-        )
-        return [row["application_id"] for row in rows]
-
-    async def _play_factory(self) -> None:
-        async for record in self._consumer:
-            envelope, _ = decode(record.headers, record.value)
-            if envelope.type == STEPS["card-ordered"].type:
-                for number, fact in enumerate(_FACTS, start=2):
-                    await self._publish(envelope.subject, fact, number)
-
-    async def _publish(self, key: str, kind: str, sequence: int) -> None:
-        payload, now = HANDED_IN[kind](application_id=key), datetime.now(UTC)
+        key, now = f"thin-{nth}", datetime.now(UTC)
         envelope = Envelope(
             id=new_id(),
-            type=payload.type,
+            type=Application.type,
             source=DRIVER,
             subject=key,
             time=now,
             recorded_time=now,
-            sequence=sequence,
+            sequence=1,
         )
-        body = payload.model_dump_json().encode()
-        sent = await self._producer.send(INBOUND, body, key=key.encode(), headers=encode(envelope))
-        self._sending.add(sent)
-        sent.add_done_callback(self._sending.discard)
+        body = Application.model_validate(form(key, nth)).model_dump_json().encode()
+        headers: list[Any] = list(encode(envelope))
+        self._producer.produce(INBOUND, body, key=key.encode(), headers=headers)
+        self._producer.poll(0)
+        return key
+
+    async def finished(self, keys: Collection[str]) -> Sequence[str]:
+        """Applications that reporting knows all about."""
+        return [row["application_id"] for row in await self._reporting.fetch(COMPLETE, keys)]
+
+    async def hops(self, keys: Collection[str]) -> Sequence[float]:
+        """From intake to review."""
+        return [row["seconds"] for row in await self._review.fetch(HOPS, keys)]
+
+    def processes(self) -> Mapping[str, int]:
+        """The four stages."""
+        return {stage: process.pid for stage, process in self._processes.items()}
 
 
 def _await_start(process: subprocess.Popen[str]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from random import Random
@@ -81,7 +81,9 @@ class Whole:
         step_clock(clock_file, MORNING)
         environment = {"BANKA_ENVIRONMENT": "test", "BANKA_CLOCK_FILE": str(clock_file)}
         enter = self._open.enter_async_context
-        office = await enter(running(self._stack, names=_PROCESSES, extra_env=environment))
+        office = self._office = await enter(
+            running(self._stack, names=_PROCESSES, extra_env=environment)
+        )
         await load_organisation(office)
         keys = await fetch_keys(office.url(GATEWAY))
         self._clock = SteppedClock(clock_file)
@@ -134,17 +136,28 @@ class Whole:
         self._begin(self._app.send(self._prepared.pop(nth)))
         return _reference(nth)
 
-    async def finished(self) -> Sequence[str]:
+    async def finished(self, keys: Collection[str]) -> Sequence[str]:
         """References of applications whose card is in use on reporting's page."""
+        known = await self._intake.fetch(
+            "SELECT partner_reference, application_id FROM application"
+            " WHERE partner_reference = ANY ($1::text[])",
+            keys,
+        )
+        references = {row["application_id"]: row["partner_reference"] for row in known}
         rows = await self._reporting.fetch(
-            "SELECT application_id FROM projection.application WHERE state = 'in_use'"
+            "SELECT application_id FROM projection.application"
+            " WHERE state = 'in_use' AND application_id = ANY ($1)",
+            list(references),
         )
-        found = await self._intake.fetch(
-            "SELECT partner_reference FROM application"
-            " WHERE application_id = ANY ($1) AND partner_reference IS NOT NULL",
-            [row["application_id"] for row in rows],
-        )
-        return [row["partner_reference"] for row in found]
+        return [references[row["application_id"]] for row in rows]
+
+    async def hops(self, keys: Collection[str]) -> Sequence[float]:
+        """Not told: no service keeps when it applied what."""
+        return []
+
+    def processes(self) -> Mapping[str, int]:
+        """Everything that runs for the office."""
+        return self._office.pids
 
     async def _play_cards(self) -> None:
         """A card is made, posted and delivered as soon as it is ordered, and used as soon as the

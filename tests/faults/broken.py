@@ -80,7 +80,7 @@ def _offset_first() -> None:
     ) -> set[int]:
         ends = {event.part: event.offset + 1 for event in events}
         async with self._pool.acquire() as conn, conn.transaction():
-            owned = await self._claim(conn, ends)
+            owned = await self._claim(conn, ends, events)
         async with self._pool.acquire() as conn, conn.transaction():
             mine = [event for event in events if event.part in owned]
             if mine:
@@ -175,17 +175,21 @@ def _swallow_bad_headers() -> None:
     apply = Inbox.apply
 
     async def swallowing(
-        self: Inbox, conn: Any, events: Sequence[Arrived], now: Any, killer: int | None = None
-    ) -> None:
+        self: Inbox, conn: Any, events: Sequence[Arrived], *rest: Any, **more: Any
+    ) -> bool:
         good = [event for event in events if event.envelope is not None]
-        if good:
-            await apply(self, conn, good, now, killer)
+        return bool(good) and await apply(self, conn, good, *rest, **more)
 
     Inbox.apply = swallowing  # type: ignore[method-assign]
 
 
 def _commit_what_was_revoked() -> None:
-    async def claim(self: Subscription, conn: Any, ends: dict[int, int]) -> set[int]:
+    async def claim(
+        self: Subscription,
+        conn: Any,
+        ends: dict[int, int],
+        events: Any,
+    ) -> set[int]:
         await conn.execute(
             "UPDATE messaging.consumer_offset o SET next = p.next"
             " FROM unnest($3::int[], $4::bigint[]) AS p (part, next)"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import CommitFailedError
 
+from shared.messaging.offsets import OffsetMove
 from shared.messaging.parking import Arrived
 from shared.messaging.subscribe import Subscription
 from tests.integration.messaging.ledger import Moods, Noted, World, consumer, until
@@ -286,9 +287,38 @@ async def test_no_stale_record_can_move_an_offset_back(world: World) -> None:
         await world.send(topic, "S0", Noted(number=number), number)
     await until(lambda: _subject_is(world, database, "S0", [1, 2, 3]))
     async with service.pool.acquire() as conn:
-        assert await service._subscriptions[0]._claim(conn, {0: 2}) == set()
+        backwards = OffsetMove(0, start=3, end=2)
+        assert await service._readers[0].claim(conn, [backwards], []) == set()
     rows = await world.rows(database, "SELECT next FROM messaging.consumer_offset")
     assert rows[0]["next"] == 3
+
+
+async def test_what_arrives_while_a_poll_is_applied_is_one_poll(world: World) -> None:
+    topic, database = world.topic("notes", 1), await world.database()
+    service = world.service(database, consumers=[consumer(topic, Moods(), f"g.{world.tag}")])
+    await service.start()
+    await world.send(topic, "S0", Noted(number=1), 1)
+    await until(lambda: _subject_is(world, database, "S0", [1]))
+    await world.do(database, _WATCH)
+
+    async def waits() -> bool:
+        return bool(
+            await world.rows(
+                database,
+                "SELECT 1 FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            )
+        )
+
+    async with service.pool.acquire() as conn, conn.transaction():
+        await conn.execute("SELECT 1 FROM ledger WHERE subject = 'S0' FOR UPDATE")
+        await world.send(topic, "S0", Noted(number=2), 2)
+        await until(waits)
+        for number in range(3, 11):
+            await world.send(topic, "S0", Noted(number=number), number)
+    await until(lambda: _subject_is(world, database, "S0", list(range(1, 11))))
+    moves = await world.rows(database, "SELECT was, became FROM moves ORDER BY was")
+    assert [tuple(move) for move in moves] == [(1, 2), (2, 10)]
 
 
 async def test_an_event_without_a_handler_moves_its_cursor_on(world: World) -> None:
