@@ -54,6 +54,8 @@ def _base64(text: str) -> str:
         ("6212-3456-7890-1232", {"6212-3456-7890-1232"}),
         (_workbook(int(CARD)), {CARD}),
     ],
+    # what was packed is other bytes each second, and processes side by side want the same names
+    ids=lambda _: "case",
 )  # fmt: skip
 def test_what_is_in_clear_is_seen(content: object, found: set[str]) -> None:
     assert SECRETS.in_clear(content) == found
