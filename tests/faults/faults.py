@@ -8,11 +8,13 @@ import json
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import psutil
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from deploy import local
 from shared.events.envelope import Envelope, encode
@@ -20,6 +22,7 @@ from shared.identifiers import new_id
 from shared.messaging.outbox import partition_of
 from shared.messaging.redrive import CannotRedrive, retry_parked, skip_parked
 from shared.messaging.repair import republish
+from tests.faults.repeating import deliver_again
 from tests.faults.running import PARTITIONS, Member, Office, stopped
 
 _SECONDS = 20.0
@@ -295,46 +298,14 @@ async def long_transaction(office: Office) -> str:
 
 
 # --- records -------------------------------------------------------------------------------------
-def _repeat(office: Office, topic: str, times: int) -> int:
-    """Every record that is on the topic, so many times more."""
-    settings: dict[str, Any] = {**office.stack.kafka_admin(), "group.id": "again"}
-    consumer = Consumer({**settings, "enable.auto.commit": False})
-    producer = Producer(office.stack.kafka_admin())
-    try:
-        left = {}
-        for part in range(PARTITIONS):
-            high = consumer.get_watermark_offsets(TopicPartition(topic, part), timeout=_SECONDS)[1]
-            if high:
-                left[part] = high
-        consumer.assign([TopicPartition(topic, part, OFFSET_BEGINNING) for part in left])
-        copied, ends = 0, dict(left)
-        while left:
-            for message in consumer.consume(500, timeout=_SECONDS):
-                part, offset = message.partition(), message.offset()
-                if offset >= ends[part]:
-                    continue
-                for _ in range(times):
-                    producer.produce(
-                        topic, message.value(), message.key(), part, headers=message.headers()
-                    )
-                    copied += 1
-                producer.poll(0)
-                if offset == ends[part] - 1:
-                    left.pop(part, None)
-        producer.flush(_SECONDS)
-        return copied
-    finally:
-        consumer.close()
-
-
 async def everything_three_times(office: Office) -> str:
     topic = office.names.topic("applications")
-    copied = await asyncio.to_thread(_repeat, office, topic, 2)
+    copied = await asyncio.to_thread(deliver_again, office.stack, topic, 2)
     return f"every event of banka.applications twice more: {copied} records"
 
 
 async def partner_repeats_everything(office: Office) -> str:
-    copied = await asyncio.to_thread(_repeat, office, office.names.topic("inbound"), 1)
+    copied = await asyncio.to_thread(deliver_again, office.stack, office.names.topic("inbound"))
     return f"the partner sends all {copied} events once more"
 
 
@@ -346,8 +317,6 @@ async def odd_records(office: Office) -> str:
 
 
 def _plant(office: Office, topic: str) -> int:
-    from datetime import UTC, datetime
-
     def envelope(**more: Any) -> list[tuple[str, bytes]]:
         known = {
             "id": new_id(),
@@ -576,8 +545,6 @@ async def reporting_rebuilt(office: Office) -> str:
 
 
 def _forget_groups(office: Office, stage: str) -> None:
-    from confluent_kafka.admin import AdminClient
-
     groups = [office.names.group(stage, name) for name in ("applications", "contacts")]
     for deleted in AdminClient(office.stack.kafka_admin()).delete_consumer_groups(groups).values():
         deleted.result(_SECONDS)

@@ -4,21 +4,18 @@ delivered a second time. What the office knows afterwards must be what it would 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
-from deploy.local import Stack
 from shared.events import catalog
 from tests.end_to_end.town import APPLICATIONS, BRANCHES, Town, check_agreement, open_town
 from tests.eventually import eventually
+from tests.faults.repeating import deliver_again
 from tests.stack import running
 
 pytestmark = pytest.mark.timeout(420)
 
 CUSTOMERS = 500
-_SECONDS = 20.0
 
 
 async def test_services_are_killed_and_a_topic_comes_twice() -> None:
@@ -28,7 +25,7 @@ async def test_services_are_killed_and_a_topic_comes_twice() -> None:
             await town.settle()
             await check_agreement(town, CUSTOMERS, repeated=True)
             before = await town.contents()
-            copied = await asyncio.to_thread(_deliver_again, stack, APPLICATIONS)
+            copied = await asyncio.to_thread(deliver_again, stack, APPLICATIONS)
             assert copied > CUSTOMERS * 5
             await town.settle()
             assert await town.contents() == before
@@ -65,40 +62,3 @@ async def _kill_each_service_in_the_middle(town: Town) -> None:
     for event in events:
         answer = await town.app.answer(event)
         assert answer.accepted, answer.codes
-
-
-def _deliver_again(stack: Stack, topic: str) -> int:
-    """Every record of a topic once more, byte for byte: as a broker does after a lost
-    acknowledgement, only all of them."""
-    settings: dict[str, Any] = {**stack.kafka_admin(), "group.id": "again"}
-    consumer = Consumer({**settings, "enable.auto.commit": False})
-    producer = Producer(stack.kafka_admin())
-    try:
-        parts = consumer.list_topics(topic, timeout=_SECONDS).topics[topic].partitions
-        ends = {
-            part: consumer.get_watermark_offsets(TopicPartition(topic, part), timeout=_SECONDS)[1]
-            for part in parts
-        }
-        consumer.assign([TopicPartition(topic, part, OFFSET_BEGINNING) for part in parts])
-        left = {part: end for part, end in ends.items() if end}
-        copied = 0
-        while left:
-            for message in consumer.consume(500, timeout=_SECONDS):
-                part, offset = message.partition(), message.offset()
-                if offset >= ends[part]:
-                    continue
-                producer.produce(
-                    topic,
-                    value=message.value(),
-                    key=message.key(),
-                    headers=message.headers(),
-                    partition=part,
-                )
-                copied += 1
-                if offset == ends[part] - 1:
-                    del left[part]
-            producer.poll(0)
-        assert producer.flush(_SECONDS) == 0
-        return copied
-    finally:
-        consumer.close()
