@@ -103,6 +103,7 @@ class Driver:
     chance: random.Random = field(default_factory=lambda: random.Random(20261126))
     moods: deque[str] = field(default_factory=deque)
     ended: int = 0  # applications that have come to their end, as far as is known
+    pausing: bool = False  # no new customers come by themselves
     _serial: int = 0
     _open: set[asyncio.Task[str]] = field(default_factory=set)
     _answers: dict[str, asyncio.Future[bool]] = field(default_factory=dict)
@@ -132,7 +133,7 @@ class Driver:
         then wait for those on their way."""
         while not stop.is_set():
             await asyncio.sleep(1 / per_second)
-            if self._serial - self.ended > MOST_OPEN:
+            if self.pausing or self._serial - self.ended > MOST_OPEN:
                 continue
             task = asyncio.create_task(self.customer(self.moods.popleft() if self.moods else None))
             self._open.add(task)

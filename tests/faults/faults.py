@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,10 +23,13 @@ from shared.identifiers import new_id
 from shared.messaging.outbox import partition_of
 from shared.messaging.redrive import CannotRedrive, retry_parked, skip_parked
 from shared.messaging.repair import republish
+from tests.faults.driving import ANSWER_SECONDS
+from tests.faults.history import Outcome
 from tests.faults.repeating import deliver_again
 from tests.faults.running import PARTITIONS, Member, Office, stopped
 
 _SECONDS = 20.0
+_RACES, _WAVE = 1000, 50
 SESSION_SECONDS = 10.0  # after which the group takes a silent member for dead
 
 
@@ -154,14 +158,33 @@ def _ahead(office: Office, stored: dict[int, int]) -> int:
 
 
 async def consumer_frozen_beyond_its_session(office: Office) -> str:
-    """A member freezes until the group has given its partitions away, and wakes with a poll in
-    hand."""
+    """A member freezes with a poll in hand until another has its partitions, and wakes.
+
+    It has surely a poll in hand, because the member before it died: what was waiting meanwhile is
+    applied one event at a time.
+    """
     frozen = office.of("review")
-    await office.start("review", "review-2")
+    frozen.kill()
+    await asyncio.sleep(4.0)
+    before = await _applied(office, "review")
+    frozen = await office.start("review", frozen.instance)
+
+    async def applying(least: int) -> bool:
+        return await _applied(office, "review") >= least
+
+    await office.until(lambda: applying(before + 5), "review applies what waited", pause=0.01)
     with stopped(frozen):
-        await asyncio.sleep(SESSION_SECONDS + 2.0)
-    await asyncio.sleep(1.0)
-    return f"SIGSTOP one of two members for {SESSION_SECONDS + 2:.0f} s"
+        begun = time.monotonic()
+        before = await _applied(office, "review")
+        await office.start("review", "review-2")
+
+        async def taken_over() -> bool:
+            # it may have frozen in mid-transaction: then the other waits for its locks
+            return await applying(before + 1) or bool(await office.lock_waiters("review"))
+
+        await office.until(taken_over, "the other member takes over")
+        seconds = time.monotonic() - begun
+    return f"SIGSTOP a member with a poll in hand for {seconds:.0f} s, until another took over"
 
 
 async def relay_frozen_beyond_its_lock(office: Office) -> str:
@@ -202,11 +225,23 @@ async def told_to_stop_under_load(office: Office) -> str:
 async def scaled(office: Office) -> str:
     """Members come and go: one, four, two."""
     more = [await office.start("review", f"review-{n}") for n in (2, 3, 4)]
-    await asyncio.sleep(3.0)
+    await office.until(lambda: _shared_by(office, "review", 4), "four share the partitions")
     for member in more[1:]:
         await office.stop(member)
-    await asyncio.sleep(2.0)
+    await office.until(lambda: _shared_by(office, "review", 2), "two share the partitions")
     return "review 1 → 4 → 2 members"
+
+
+async def _shared_by(office: Office, stage: str, members: int) -> bool:
+    """Whether the topic's partitions are handed out to so many members."""
+
+    def described() -> bool:
+        name = office.names.group(stage, "applications")
+        asked = AdminClient(office.stack.kafka_admin()).describe_consumer_groups([name])
+        shares = [one.assignment.topic_partitions for one in asked[name].result(_SECONDS).members]
+        return len(shares) == members and sum(map(len, shares)) == PARTITIONS
+
+    return await asyncio.to_thread(described)
 
 
 async def killed_again_and_again(office: Office) -> str:
@@ -297,11 +332,145 @@ async def long_transaction(office: Office) -> str:
     return f"{len(rows)} applications' rows locked for 8 s"
 
 
+async def prepared_transaction(office: Office) -> str:
+    """A transaction manager prepares a transaction that wrote, and dies before it commits."""
+    url = office.stack.superuser_url()
+    conn = await asyncpg.connect(url)
+    await conn.execute("ALTER SYSTEM SET max_prepared_transactions = 2")
+    await conn.close()
+    await _down(office, "postgres", signal.SIGINT, 0.0)
+    await office.probe()  # everybody is back
+    name = f"forgotten-{office.names.tag}"
+    conn = await asyncpg.connect(office.stack.superuser_url(office.database("review")))
+    try:
+        await conn.execute("BEGIN")
+        rows = await conn.fetch(
+            "UPDATE application SET version = version WHERE application_id IN"
+            " (SELECT application_id FROM application ORDER BY random() LIMIT 5) RETURNING 1"
+        )
+        await conn.execute(
+            "INSERT INTO messaging.outbox SELECT max(position) + 1000000, 'none', 0"
+            " FROM messaging.event_log"
+        )
+        await conn.execute(f"PREPARE TRANSACTION '{name}'")
+        await asyncio.sleep(8.0)
+        await conn.execute(f"ROLLBACK PREPARED '{name}'")
+        await conn.execute("ALTER SYSTEM RESET max_prepared_transactions")
+    finally:
+        await conn.close()
+    return f"{len(rows)} applications' rows and an outbox row held for 8 s by a prepared one"
+
+
+# --- clients -------------------------------------------------------------------------------------
+async def client_asks_again(office: Office) -> str:
+    """Commands are carried out after their clients have given up; they ask again."""
+    rounds = 0
+    for _ in range(3):
+        async with office.held("intake", "messaging.outbox"):
+            await office.waits_for_lock("intake")
+            await asyncio.sleep(ANSWER_SECONDS + 0.5)
+        rounds += 1
+        await office.ended(office.driver.ended + 10)
+    known = [one for one in office.history.commands.values() if one.way == "http"]
+    again = sum(one.times > 1 and one.outcome is not Outcome.UNKNOWN for one in known)
+    if not again:
+        raise RuntimeError("no client gave up")
+    return f"{again} commands whose clients gave up, and asked again, in {rounds} rounds"
+
+
+async def withdrawn_against_decided(office: Office) -> str:
+    """A thousand customers withdraw at the moment of the decision."""
+    office.driver.pausing = True
+    asked = []
+    for _ in range(_RACES // _WAVE):
+        asked += await asyncio.gather(*(_race(office) for _ in range(_WAVE)))
+    office.driver.pausing = False
+    (granted,) = await office.fetch(
+        "review", "SELECT count(*) AS n FROM messaging.event_log WHERE type LIKE '%.withdrawn.v1'"
+    )
+    (refused,) = await office.fetch(
+        "review",
+        "SELECT count(*) AS n FROM messaging.event_log WHERE type LIKE '%.withdrawal-refused.v1'",
+    )
+    late = sum(outcome is Outcome.REFUSED for outcome in asked)
+    if min(granted["n"], refused["n"] + late) < _RACES // 50:
+        raise RuntimeError(f"no race: {granted['n']} granted, {refused['n']} and {late} refused")
+    return (
+        f"{_RACES} withdrawals: {granted['n']} granted, {refused['n']} refused by review,"
+        f" {late} by intake"
+    )
+
+
+async def _race(office: Office) -> Outcome:
+    application = office.driver.next_id()
+    await office.driver.until_known(office.driver.command(application, "http", "submit"))
+    await asyncio.sleep(office.driver.chance.uniform(0.0, 0.5))
+    wish = office.driver.command(application, "http", "withdraw")
+    await office.driver.until_known(wish)
+    return wish.outcome
+
+
+# --- builds --------------------------------------------------------------------------------------
+async def rolling_deploy(office: Office) -> str:
+    """A build that knows one more version of an event comes in, readers first, one after the other,
+    while both builds of review share the partitions."""
+    for stage in ("reporting", "notify", "review", "intake"):
+        old = office.of(stage)
+        if stage == "review":
+            await office.start(stage, "review-2", build=2)
+            await office.until(lambda: _shared_by(office, "review", 2), "both builds read")
+        await office.stop(old)
+        await office.start(stage, old.instance, build=2)
+    await office.ended(office.driver.ended + 25)
+    return f"{await _new_versions(office)} events in the new version, no reader without it"
+
+
+async def publisher_before_its_readers(office: Office) -> str:
+    """The build that publishes the new version comes first: who cannot read it pauses, and goes on
+    when its own new build comes."""
+    intake = office.of("intake")
+    await office.stop(intake)
+    await office.start("intake", intake.instance, build=2)
+    readers = [office.of(stage) for stage in ("review", "notify", "reporting")]
+
+    async def paused() -> bool:
+        return all("newer than this build" in one.output.read_text() for one in readers)
+
+    await office.until(paused, "every reader pauses")
+    for member in readers:
+        await office.stop(member)
+        await office.start(member.stage, member.instance, build=2)
+    return f"{await _new_versions(office)} events in a version that nobody could read yet"
+
+
+async def _new_versions(office: Office) -> int:
+    (row,) = await office.fetch(
+        "intake", "SELECT count(*) AS n FROM messaging.event_log WHERE type LIKE '%.v2'"
+    )
+    if not row["n"]:
+        raise RuntimeError("nothing was published in the new version")
+    return int(row["n"])
+
+
 # --- records -------------------------------------------------------------------------------------
 async def everything_three_times(office: Office) -> str:
     topic = office.names.topic("applications")
     copied = await asyncio.to_thread(deliver_again, office.stack, topic, 2)
     return f"every event of banka.applications twice more: {copied} records"
+
+
+async def topic_read_again(office: Office) -> str:
+    """Somebody has a reader read its whole topic again."""
+    member = office.of("review")
+    await office.stop(member)
+    rows = await office.fetch(
+        "review",
+        "DELETE FROM messaging.consumer_offset WHERE consumer = $1 RETURNING next",
+        office.names.group("review", "applications"),
+    )
+    await asyncio.to_thread(_forget_groups, office, "review", ["applications"])
+    await office.start("review", member.instance)
+    return f"review reads all {sum(row['next'] for row in rows)} records again"
 
 
 async def partner_repeats_everything(office: Office) -> str:
@@ -404,19 +573,26 @@ async def poison_and_mend(office: Office) -> str:
     application = office.driver.next_id()
     handed_in = office.driver.command(application, "http", "submit")
     await office.driver.until_known(handed_in, "review:poison")
-    for _ in range(20):
-        wish = office.driver.command(application, "http", "withdraw")
-        await office.driver.until_known(wish)
+    for _ in range(10):
+        wishes = [office.driver.command(application, "http", "withdraw") for _ in range(10)]
+        await asyncio.gather(*map(office.driver.until_known, wishes))
     parked = await _parked(office, "review", application)
-    before = await office.ended(1)
-    await office.ended(before + 20)  # the others flow
+    before = await _applied(office, "review")
+
+    async def others_flow() -> bool:
+        return await _applied(office, "review") >= before + 1000
+
+    await office.until(others_flow, "a thousand events of others are applied")
     (waiting,) = await office.fetch(
         "review", "SELECT count(*) AS n FROM messaging.parked_event WHERE subject = $1", application
     )
     mended = office.stack.folder / f"mended-{office.names.tag}"
     mended.touch()
     taken = await asyncio.gather(*(_retry(office, "review", parked) for _ in range(2)))
-    return f"a poison with {waiting['n'] - 1} behind it; of two operators {sum(taken)} retried it"
+    return (
+        f"a poison with {waiting['n'] - 1} behind it and 1000 of others past it; of two operators"
+        f" {sum(taken)} retried it"
+    )
 
 
 async def poison_skipped(office: Office) -> str:
@@ -539,13 +715,13 @@ async def reporting_rebuilt(office: Office) -> str:
     await conn.close()
     await office.make_database("reporting")
     # a rebuild reads under a new name where the old one's offsets are known to Kafka
-    await asyncio.to_thread(_forget_groups, office, "reporting")
+    await asyncio.to_thread(_forget_groups, office, "reporting", ["applications", "contacts"])
     await office.start("reporting", member.instance)
     return "reporting's database dropped, made anew and read from the topics"
 
 
-def _forget_groups(office: Office, stage: str) -> None:
-    groups = [office.names.group(stage, name) for name in ("applications", "contacts")]
+def _forget_groups(office: Office, stage: str, names: Sequence[str]) -> None:
+    groups = [office.names.group(stage, name) for name in names]
     for deleted in AdminClient(office.stack.kafka_admin()).delete_consumer_groups(groups).values():
         deleted.result(_SECONDS)
 
@@ -571,7 +747,13 @@ FAULTS: dict[str, Fault] = {
         Fault("database away", database_away),
         Fault("sessions ended under load", sessions_ended),
         Fault("long write transaction", long_transaction),
+        Fault("prepared transaction", prepared_transaction),
+        Fault("client asks again", client_asks_again),
+        Fault("withdrawn against decided", withdrawn_against_decided),
+        Fault("rolling deploy", rolling_deploy),
+        Fault("publisher before its readers", publisher_before_its_readers),
         Fault("every event three times", everything_three_times),
+        Fault("topic read again", topic_read_again),
         Fault("partner repeats everything", partner_repeats_everything),
         Fault("an event is missing on arrival", missing_on_arrival, short=True),
         Fault("odd records", odd_records),

@@ -1,7 +1,7 @@
 """A small office on the messaging kernel, to be broken: four services, a lifecycle with a race in
 it, a partner, and an outside world that is asked and told.
 
-    python -m tests.faults.office STACK TAG STAGE INSTANCE PORT OUTSIDE [BROKEN]
+    python -m tests.faults.office STACK TAG STAGE INSTANCE PORT OUTSIDE BUILD [BROKEN]
 
 intake takes applications (HTTP commands and a partner's events) and orders the card; review asks
 outside and decides, or grants a withdrawal that was quicker; notify tells the customer; reporting
@@ -74,6 +74,12 @@ class Said(BaseModel):
 class Submitted(Said):
     type = "banka.small.submitted.v1"
     topic = "applications"
+
+
+class SubmittedNext(Submitted):
+    """What the next build says instead; it reads both."""
+
+    type = "banka.small.submitted.v2"
 
 
 class WithdrawalRequested(Said):
@@ -239,8 +245,11 @@ class Store:
 class Stage:
     """What the services of the office have in common."""
 
-    def __init__(self, world: World, names: Names, stage: str, database: str, outside: str) -> None:
+    def __init__(
+        self, world: World, names: Names, stage: str, database: str, outside: str, build: int = 1
+    ) -> None:
         self.names = names
+        self.submitted = SubmittedNext if build > 1 else Submitted
         self.stage = stage
         self.store = Store(counts=stage == "reporting")
         self.outside = httpx.AsyncClient(base_url=outside, trust_env=False, timeout=CALL_SECONDS)
@@ -255,7 +264,9 @@ class Stage:
         )
 
     def _consumers(self) -> list[Consumer]:
-        topics = {"applications": LIFECYCLE}
+        topics: dict[str, Sequence[type[Said]]] = {
+            "applications": list(dict.fromkeys((*LIFECYCLE, self.submitted)))
+        }
         if self.stage == "reporting":
             topics["contacts"] = MESSAGES
         return [
@@ -365,7 +376,7 @@ class Stage:
         kept = (await self.store.load(conn, [event.key]))[event.key]
         if kept.state:
             raise Rejected(("application_id", "KNOWN"))
-        effects = [self.move(Submitted, kept, command_id=event.id, mood=event.data["mood"])]
+        effects = [self.move(self.submitted, kept, command_id=event.id, mood=event.data["mood"])]
         await self.store.save(conn, [kept])
         return [*effects, self.fact(Answered, kept, command_id=event.id, accepted=True)]
 
@@ -381,7 +392,7 @@ class Stage:
             application_id,
             command_id,
             lambda kept: (
-                [self.move(Submitted, kept, command_id=command_id, mood=mood)]
+                [self.move(self.submitted, kept, command_id=command_id, mood=mood)]
                 if not kept.state
                 else None
             ),
@@ -488,7 +499,14 @@ def http(stage: Stage) -> Starlette:
 
 
 async def run(
-    stack: str, tag: str, stage: str, instance: str, port: str, outside: str, broken: str = ""
+    stack: str,
+    tag: str,
+    stage: str,
+    instance: str,
+    port: str,
+    outside: str,
+    build: str,
+    broken: str = "",
 ) -> None:
     """Serve one stage until told to stop."""
     from tests.faults.broken import BROKEN
@@ -497,7 +515,7 @@ async def run(
         BROKEN[broken].break_it()
     world = World(local.attach(stack), tag=tag, instance=instance)
     database = f"banka_{tag}_{STAGES.index(stage)}"
-    one = Stage(world, Names(tag), stage, database, outside)
+    one = Stage(world, Names(tag), stage, database, outside, int(build))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

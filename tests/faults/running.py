@@ -79,8 +79,11 @@ class Office:
 
     # --- processes -------------------------------------------------------------------------------
 
-    async def start(self, stage: str, instance: str = "", *, wait: bool = True) -> Member:
-        """One more process of the stage; `instance` tells two of them apart."""
+    async def start(
+        self, stage: str, instance: str = "", *, wait: bool = True, build: int = 1
+    ) -> Member:
+        """One more process of the stage; `instance` tells two of them apart. build: 2 knows one
+        more version of an event."""
         instance = instance or f"{stage}-1"
         port = free_port() if stage == "intake" else 0
         self._started += 1
@@ -89,7 +92,8 @@ class Office:
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "tests.faults.office", self.stack.name),
-                    *(self.names.tag, stage, instance, str(port), self.world.url, self.broken),
+                    *(self.names.tag, stage, instance, str(port), self.world.url),
+                    *(str(build), self.broken),
                 ],
                 env={**os.environ, **self.stack.environment()},
                 stdout=log,
@@ -153,25 +157,30 @@ class Office:
         finally:
             await conn.close()
 
-    async def waits_for_lock(self, stage: str) -> int:
-        """The server process of the stage that waits for what is held."""
+    async def lock_waiters(self, stage: str) -> int:
+        """How many server processes of the stage wait for what somebody holds."""
+        found = await self.fetch(
+            stage,
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event_type = 'Lock'",
+        )
+        return len(found)
 
-        async def waiting() -> Any:
-            found = await self.fetch(
-                stage,
-                "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-                " AND wait_event_type = 'Lock' LIMIT 1",
-            )
-            return found[0]["pid"] if found else None
-
-        return int(await self.until(waiting, "somebody waits for the lock"))
+    async def waits_for_lock(self, stage: str) -> None:
+        """Until somebody of the stage waits for what is held."""
+        await self.until(lambda: self.lock_waiters(stage), "somebody waits for the lock")
 
     # --- rest ------------------------------------------------------------------------------------
 
     async def until(
-        self, what: Callable[[], Awaitable[Any]], words: str, seconds: float = DRAIN_SECONDS
+        self,
+        what: Callable[[], Awaitable[Any]],
+        words: str,
+        seconds: float = DRAIN_SECONDS,
+        *,
+        pause: float = 0.1,
     ) -> Any:
-        """Wait until it is true; raises TimeoutError in words."""
+        """Wait until it is true, asking every `pause` seconds; raises TimeoutError in words."""
         end = time.monotonic() + seconds
         while True:
             try:
@@ -182,7 +191,7 @@ class Office:
                 return found
             if time.monotonic() > end:
                 raise TimeoutError(f"not within {seconds:.0f} s: {words}")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(pause)
 
     async def ended(self, least: int) -> int:
         """Wait until so many applications have come to their end in reporting's eyes."""
