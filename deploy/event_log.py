@@ -9,8 +9,8 @@ import typer
 
 from deploy.operating import Database, Name, Service, Who, Why, with_service
 from shared.events.catalog import source
-from shared.messaging import repair
 from shared.messaging.service import published_topics
+from shared.redrive import event_log
 
 Topic = Annotated[str | None, typer.Option(help="one topic only; default: all that it publishes")]
 Subject = Annotated[str | None, typer.Option(help="one application (Kafka key) only")]
@@ -30,9 +30,9 @@ def verify(
     Exit code 1 where they differ. May run beside the service.
     """
 
-    async def compare(conn: Any, settings: Any) -> list[repair.Comparison]:
+    async def compare(conn: Any, settings: Any) -> list[event_log.Comparison]:
         topics = [topic] if topic else published_topics(service)
-        return await repair.verify(conn, settings, source(service), topics, subject)
+        return await event_log.verify(conn, settings, source(service), topics, subject)
 
     found = with_service(service, name, database, compare)
     for one in found:
@@ -69,7 +69,7 @@ def republish(
     by = who or getpass.getuser()
 
     async def again(conn: Any, _: Any) -> dict[str, int]:
-        return await repair.republish(conn, topic, subject, who=by, why=why, dry_run=dry_run)
+        return await event_log.republish(conn, topic, subject, who=by, why=why, dry_run=dry_run)
 
     counts = with_service(service, name, database, again)
     for about, count in counts.items():
@@ -95,7 +95,7 @@ def accept_start(
     by = who or getpass.getuser()
 
     async def accept(conn: Any, settings: Any) -> dict[int, int]:
-        return await repair.accept_start(conn, settings, consumer, topic, who=by, why=why)
+        return await event_log.accept_start(conn, settings, consumer, topic, who=by, why=why)
 
     for part, offset in with_service(service, name, database, accept).items():
         typer.echo(f"{consumer} begins {topic}/{part} at {offset}")

@@ -14,8 +14,8 @@ from aiokafka.errors import KafkaError
 from deploy import local
 from shared.events.catalog import SERVICES
 from shared.messaging.errors import one_line
-from shared.messaging.redrive import CannotRedrive
 from shared.postgres.pool import connect
+from shared.redrive import CannotRedrive
 from shared.settings import Settings, SettingsError, load_settings
 
 T = TypeVar("T")

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.operating import Database, Name, Service, Who, Why, with_service
-from shared.messaging import redrive
-from shared.messaging.redrive import CannotRedrive, FailedWork, ParkedKey, Selection, Waiting
+from shared import redrive
+from shared.redrive import CannotRedrive, FailedWork, ParkedKey, Selection, Waiting
 from shared.web.operations_words import CAUSES
 
 app = typer.Typer(no_args_is_help=True, help="What waits for you: look, try again, skip, mend.")

@@ -30,7 +30,6 @@ from shared.messaging.inbox import Consumer, Inbox, cause_of
 from shared.messaging.outbox import Cause as Chain
 from shared.messaging.outbox import Outbox, Wanted, new_cause
 from shared.messaging.parking import ParkingLot, backoff
-from shared.messaging.redrive import count_waiting
 from shared.messaging.relay import Relay
 from shared.messaging.subscribe import Subscription, build_broker
 from shared.postgres.migrate import check_schema
@@ -268,7 +267,7 @@ class Service:
         """Keep the metric of what waits for an operator."""
         while True:
             with contextlib.suppress(Exception):  # the database is away: others say so
-                for kind, count in (await count_waiting(self.pool)).items():
+                for kind, count in (await _waiting(self.pool)).items():
                     metrics.WAITING.labels(kind).set(count)
             await asyncio.sleep(WAITING_SECONDS)
 
@@ -441,3 +440,17 @@ SELECT
         (SELECT min(not_before) FROM messaging.call WHERE state = 'open' AND not_before > $1)
     ) AS next_due
 """
+
+
+async def _waiting(conn: Any) -> dict[str, int]:
+    """{event | call | deadline | consumer: how many wait for an operator}; events: failed keys."""
+    row = await conn.fetchrow(
+        """
+        SELECT (SELECT count(*) FROM messaging.blocked_key WHERE state <> 'retry') AS event,
+            (SELECT count(*) FROM messaging.call WHERE state = 'failed') AS call,
+            (SELECT count(*) FROM messaging.deadline WHERE attempts >= $1) AS deadline,
+            (SELECT count(*) FROM messaging.halted_consumer) AS consumer
+        """,
+        ATTEMPTS,
+    )
+    return dict(row)

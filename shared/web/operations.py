@@ -17,11 +17,11 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from pydantic import AwareDatetime, BaseModel, Field
 from starlette.responses import Response
 
+from shared import redrive
 from shared.events.catalog import SERVICES
 from shared.events.review import ApplicationHeld, ApplicationReferred, ApplicationReleased
-from shared.messaging import redrive
-from shared.messaging.masks import masked_line
-from shared.messaging.redrive import CannotRedrive, ParkedKey, Selection
+from shared.redrive import CannotRedrive, ParkedKey, Selection
+from shared.redrive.masks import masked_line
 from shared.web import operations_words as words
 from shared.web.access import requires
 from shared.web.directory import staff_names

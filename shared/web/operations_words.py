@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shared.messaging.redrive import Cause
+from shared.redrive import Cause
 from shared.web.i18n import mark
 from shared.web.states import Badge
 

@@ -21,8 +21,8 @@ from deploy import local
 from shared.events.envelope import Envelope, encode
 from shared.identifiers import new_id
 from shared.messaging.outbox import partition_of
-from shared.messaging.redrive import CannotRedrive, retry_parked, skip_parked
-from shared.messaging.repair import republish
+from shared.redrive import CannotRedrive, retry_parked, skip_parked
+from shared.redrive.event_log import republish
 from tests.faults.driving import ANSWER_SECONDS
 from tests.faults.history import Outcome
 from tests.faults.repeating import deliver_again

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from shared.messaging import Fact, service
-from shared.messaging.redrive import list_parked, resume_consumer, retry_parked
 from shared.messaging.subscribe import Subscription
+from shared.redrive import list_parked, resume_consumer, retry_parked
 from tests.integration.messaging.ledger import (
     Echoed,
     LedgerStore,

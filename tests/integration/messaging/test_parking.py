@@ -13,7 +13,7 @@ import pytest
 from shared.events.envelope import Envelope, encode
 from shared.messaging.outbox import partition_of
 from shared.messaging.parking import STARTS
-from shared.messaging.redrive import (
+from shared.redrive import (
     CannotRedrive,
     list_parked,
     resume_consumer,

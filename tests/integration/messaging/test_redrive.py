@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from shared.messaging import redrive
-from shared.messaging.redrive import CannotRedrive, Selection, list_parked
+from shared import redrive
+from shared.redrive import CannotRedrive, Selection, list_parked
 from tests.integration.messaging.desk import TYPE, Desk, Wanted
 from tests.integration.messaging.ledger import Moods, Noted, World, consumer, until
 

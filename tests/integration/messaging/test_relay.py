@@ -17,7 +17,7 @@ from shared.identifiers import new_id
 from shared.messaging import Fact, Service
 from shared.messaging.errors import OlderDatabase
 from shared.messaging.relay import SHARDS
-from shared.messaging.repair import republish
+from shared.redrive.event_log import republish
 from tests.integration.messaging.ledger import (
     Echoed,
     LedgerStore,

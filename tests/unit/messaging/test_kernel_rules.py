@@ -19,10 +19,10 @@ from shared.messaging.errors import (
     is_infrastructure,
     one_line,
 )
-from shared.messaging.masks import masked_payload
 from shared.messaging.outbox import Cause, partition_of
 from shared.messaging.parking import arrived, backoff, freeze_headers, verdict
 from shared.postgres.migrate import SchemaMismatch, read_migrations
+from shared.redrive.masks import masked_payload
 
 
 @pytest.mark.parametrize(

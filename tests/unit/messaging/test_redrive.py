@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.messaging.masks import masked_line, masked_payload
-from shared.messaging.redrive import CannotRedrive, ParkedKey, edited
+from shared.redrive import CannotRedrive, ParkedKey, edited
+from shared.redrive.masks import masked_line, masked_payload
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.events.review import ApplicationApproved, ApplicationHeld, ApplicationReferred
-from shared.messaging.redrive import ParkedKey
+from shared.redrive import ParkedKey
 from shared.web.operations import Chosen, _told
 from shared.web.permissions import Role
 from tests.unit.web.test_permissions import viewer

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from shared.events.envelope import Envelope, EnvelopeError, decode
 from shared.messaging.broker import connection, fetch_cluster
 from shared.messaging.outbox import partition_of
-from shared.messaging.redrive import CannotRedrive
+from shared.redrive.selection import CannotRedrive, audit
 
 if TYPE_CHECKING:
     from shared.settings import Settings
@@ -148,15 +148,8 @@ async def accept_start(
         )
         if not moved:
             raise CannotRedrive(f"nothing is gone from {topic} that {consumer} has not read")
-        await _audit(conn, who, "accept-start", f"{consumer} {topic}", why)
+        await audit(conn, who, "accept-start", f"{consumer} {topic}", why)
     return {row["part"]: row["next"] for row in moved}
-
-
-async def _audit(conn: Any, who: str, action: str, what: str, why: str) -> None:
-    await conn.execute(
-        "INSERT INTO messaging.audit (who, action, what, why) VALUES ($1, $2, $3, $4)",
-        who, action, what, why,
-    )  # fmt: skip
 
 
 async def _events(consumer: Any, partitions: list[TopicPartition]) -> AsyncIterator[Envelope]:
@@ -216,5 +209,5 @@ async def republish(
     async with conn.transaction():
         rows = await conn.fetch(_SEND_AGAIN, topic, subject)
         what = f"{topic or 'every topic'} {subject or 'every subject'}"
-        await _audit(conn, who, "republish", what, why)
+        await audit(conn, who, "republish", what, why)
     return {row["topic"]: row["count"] for row in rows}
