@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+from shared.events.envelope import Envelope, EnvelopeError, decode
 
 if TYPE_CHECKING:
     from io import BytesIO
@@ -39,6 +41,28 @@ def connection(settings: Settings) -> dict[str, Any]:
             "sasl_plain_password": settings.kafka_password(),
         }
     return arguments
+
+
+async def read_events(
+    consumer: Any, begins: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+) -> AsyncIterator[tuple[TopicPartition, Envelope]]:
+    """The events between two offsets of each partition; what is no event of ours is left out.
+
+    consumer: of aiokafka, started, in no group; it is given these partitions.
+    """
+    consumer.assign(list(begins))
+    for partition, begin in begins.items():
+        consumer.seek(partition, begin)
+    open_ = {partition for partition, begin in begins.items() if ends[partition] > begin}
+    while open_:
+        for partition, records in (await consumer.getmany(*open_, timeout_ms=500)).items():
+            for record in records:
+                try:
+                    envelope, _ = decode(record.headers, record.value or b"-")
+                except EnvelopeError:
+                    continue
+                yield partition, envelope
+        open_ = {p for p in open_ if await consumer.position(p) < ends[p]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from asyncpg import Record
 
-from shared.events.envelope import Envelope, EnvelopeError, decode, encode
+from shared.events.envelope import Envelope, encode
 from shared.messaging import metrics
-from shared.messaging.broker import TopicIdentity, connection
+from shared.messaging.broker import TopicIdentity, connection, read_events
 from shared.messaging.errors import OlderDatabase, is_infrastructure, one_line
 from shared.postgres.pool import connect
 
@@ -437,24 +437,11 @@ async def _read_tails(
     """The last records of every partition that carry this source."""
     if not partitions:
         return {}
-    consumer.assign(partitions)
     starts = await consumer.beginning_offsets(partitions)
     ends = await consumer.end_offsets(partitions)
-    tails = {}
-    for partition in partitions:
-        begin = max(starts[partition], ends[partition] - TAIL)
-        consumer.seek(partition, begin)
-        tails[partition] = _Tail(whole=begin == 0)
-    open_ = {p for p in partitions if ends[p] > starts[p]}
-    while open_:
-        polled = await consumer.getmany(*open_, timeout_ms=500)
-        for partition, records in polled.items():
-            for record in records:
-                with contextlib.suppress(EnvelopeError):
-                    envelope, _ = decode(record.headers, record.value or b"-")
-                    if envelope.source == source:
-                        tails[partition].events.append(envelope)
-        for partition in list(open_):
-            if await consumer.position(partition) >= ends[partition]:
-                open_.discard(partition)
+    begins = {p: max(starts[p], ends[p] - TAIL) for p in partitions}
+    tails = {p: _Tail(whole=begin == 0) for p, begin in begins.items()}
+    async for partition, event in read_events(consumer, begins, ends):
+        if event.source == source:
+            tails[partition].events.append(event)
     return tails

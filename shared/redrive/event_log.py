@@ -7,14 +7,13 @@ same bytes, and readers drop what they know. Behind `banka events verify`, `repu
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from shared.events.envelope import Envelope, EnvelopeError, decode
-from shared.messaging.broker import connection, fetch_cluster
+from shared.messaging.broker import connection, fetch_cluster, read_events
 from shared.messaging.outbox import partition_of
 from shared.redrive.selection import CannotRedrive, audit
 
@@ -85,7 +84,9 @@ async def _compare(
     logged = set(lacking)
     others: dict[str, tuple[str, int | None]] = {}
     parts = range(partitions) if subject is None else [partition_of(subject, partitions)]
-    async for event in _events(consumer, [TopicPartition(topic, part) for part in parts]):
+    places = [TopicPartition(topic, part) for part in parts]
+    begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+    async for _, event in read_events(consumer, begins, ends):
         if event.source == source and subject in (None, event.subject):
             lacking.pop(event.id, None)
             if event.id not in logged:
@@ -150,25 +151,6 @@ async def accept_start(
             raise CannotRedrive(f"nothing is gone from {topic} that {consumer} has not read")
         await audit(conn, who, "accept-start", f"{consumer} {topic}", why)
     return {row["part"]: row["next"] for row in moved}
-
-
-async def _events(consumer: Any, partitions: list[TopicPartition]) -> AsyncIterator[Envelope]:
-    """Everything that lies on the partitions now, from the first event on."""
-    consumer.assign(partitions)
-    starts = await consumer.beginning_offsets(partitions)
-    ends = await consumer.end_offsets(partitions)
-    for partition in partitions:
-        consumer.seek(partition, starts[partition])
-    open_ = {p for p in partitions if ends[p] > starts[p]}
-    while open_:
-        for records in (await consumer.getmany(*open_, timeout_ms=500)).values():
-            for record in records:
-                try:
-                    envelope, _ = decode(record.headers, record.value or b"-")
-                except EnvelopeError:
-                    continue  # not one of ours
-                yield envelope
-        open_ = {p for p in open_ if await consumer.position(p) < ends[p]}
 
 
 _COUNT_AGAIN = """

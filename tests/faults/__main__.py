@@ -76,7 +76,13 @@ async def run_fault(stack: Stack, fault: Fault, *, broken: str = "") -> Row:
 def sources() -> str:
     """A digest of what a fault's outcome depends on."""
     digest = hashlib.sha256()
-    for folder in ("shared/messaging", "shared/events", "shared/postgres", "tests/faults"):
+    for folder in (
+        "shared/messaging",
+        "shared/redrive",
+        "shared/events",
+        "shared/postgres",
+        "tests/faults",
+    ):
         for path in sorted((ROOT / folder).rglob("*")):
             if path.suffix in (".py", ".sql"):
                 digest.update(path.read_bytes())
