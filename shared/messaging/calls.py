@@ -12,7 +12,7 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -130,8 +130,11 @@ RETURNING c.id, c.kind, c.key, c.subject, c.payload, c.cause, c.attempt, c.resul
 """
 
 _FINISH = """
-UPDATE messaging.call SET state = 'done', done_at = now(), lease_owner = NULL, error = NULL
-WHERE id = $1 AND state = 'leased' AND lease_owner = $2 AND attempt = $3
+UPDATE messaging.call c
+SET state = 'done', done_at = now(), lease_owner = NULL, error = NULL
+FROM (SELECT * FROM unnest($2::bigint[], $3::int[]) AS u (id, attempt) ORDER BY id) d
+WHERE c.id = d.id AND c.state = 'leased' AND c.lease_owner = $1 AND c.attempt = d.attempt
+RETURNING c.id
 """
 
 _RETRY = """
@@ -163,6 +166,8 @@ class WorkerLoop:
         self._owner = uuid.uuid4()
         self._open: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._back: list[tuple[Record, Result]] = []  # results that are not written yet
+        self._applying = asyncio.Lock()
         self._failures = 0
         self._closed_until = 0.0
         self.state = ""
@@ -273,24 +278,24 @@ class WorkerLoop:
             self._closed_until = time.monotonic() + self.worker.break_seconds
 
     async def _apply(self, row: Record, result: Result) -> None:
-        """Result and effects in one transaction, only if the lease is still ours."""
+        """Write the result and its effects, together with those that came back meanwhile."""
+        self._back.append((row, result))
+        async with self._applying:
+            together, self._back = self._back, []
+            if not together:
+                return  # whoever was here before took ours along
+            try:
+                await self._apply_all(together)
+            except Exception as error:
+                if is_infrastructure(error):
+                    raise
+                for one in together:  # some result's own failure
+                    await self._apply_alone(*one)
+        self._outbox.wake()
+
+    async def _apply_alone(self, row: Record, result: Result) -> None:
         try:
-            async with self._pool.acquire() as conn, conn.transaction():
-                # the subject first: the order in which everybody locks
-                states = await self.worker.store.load(conn, [row["subject"]])
-                done = await conn.execute(_FINISH, row["id"], self._owner, row["attempt"])
-                if done == "UPDATE 0":
-                    log.warning("result of a lost lease dropped", kind=row["kind"], key=row["key"])
-                    return
-                now = self._clock.now()
-                state = states[row["subject"]]
-                cause = Cause.from_json(row["cause"])
-                wanted = [
-                    Wanted(effect, row["subject"], cause)
-                    for effect in self.worker.on_result(result, state, now)
-                ]
-                await self.worker.store.save(conn, [state])
-                await self._outbox.write(conn, wanted, now)
+            await self._apply_all([(row, result)])
         except Exception as error:
             if is_infrastructure(error):
                 raise
@@ -307,5 +312,28 @@ class WorkerLoop:
                 APPLY_ATTEMPTS,
                 backoff(row["applying"] + 1),
             )
-            return
-        self._outbox.wake()
+
+    async def _apply_all(self, together: Sequence[tuple[Record, Result]]) -> None:
+        """Results and effects in one transaction, only where the lease is still ours."""
+        async with self._pool.acquire() as conn, conn.transaction():
+            # the subjects first: the order in which everybody locks
+            subjects = sorted({row["subject"] for row, _ in together})
+            states = await self.worker.store.load(conn, subjects)
+            ids, attempts = zip(*((row["id"], row["attempt"]) for row, _ in together), strict=True)
+            ours = {row["id"] for row in await conn.fetch(_FINISH, self._owner, ids, attempts)}
+            now = self._clock.now()
+            wanted: list[Wanted] = []
+            changed: dict[str, Any] = {}
+            for row, result in together:
+                if row["id"] not in ours:
+                    log.warning("result of a lost lease dropped", kind=row["kind"], key=row["key"])
+                    continue
+                state = changed[row["subject"]] = states[row["subject"]]
+                cause = Cause.from_json(row["cause"])
+                wanted += [
+                    Wanted(effect, row["subject"], cause)
+                    for effect in self.worker.on_result(result, state, now)
+                ]
+            if changed:
+                await self.worker.store.save(conn, list(changed.values()))
+                await self._outbox.write(conn, wanted, now)

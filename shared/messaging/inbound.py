@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -100,6 +101,8 @@ class Inbound:
     halt_share: float = 0.5
 
 
+_Known = dict[str, tuple[str, list[int]]]
+
 _MOST = 100  # problems in one answer
 _FIELD = 200  # characters of a field's name in it
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -110,7 +113,16 @@ WHERE partner = $1 AND event_id = ANY ($2::text[])
 """
 
 _REMEMBER = """
-INSERT INTO messaging.inbound_event (partner, event_id, digest) VALUES ($1, $2, $3)
+INSERT INTO messaging.inbound_event (partner, event_id, digest, answers)
+SELECT $1, event_id, digest, answers::bigint[]
+FROM unnest($2::text[], $3::text[], $4::text[]) AS m (event_id, digest, answers)
+"""
+
+# the partner's own event, which a repaired one answers as well
+_ANSWERED_BY_REPAIR = """
+UPDATE messaging.inbound_event i SET answers = r.answers::bigint[]
+FROM unnest($2::text[], $3::text[]) AS r (event_id, answers)
+WHERE i.partner = $1 AND i.event_id = r.event_id
 """
 
 _ANSWER_AGAIN = """
@@ -146,6 +158,11 @@ def _is_text(data: Any) -> bool:
     return True
 
 
+def _array(positions: Sequence[int]) -> str:
+    """As PostgreSQL reads an array: one array of arrays of several lengths there is not."""
+    return "{" + ",".join(map(str, positions)) + "}"
+
+
 def _sayable(codes: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """Problems as they fit into an answer: fields that a partner invented may have any name, and
     there may be any number of them."""
@@ -155,8 +172,20 @@ def _sayable(codes: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     return tuple(said)
 
 
+@dataclass(slots=True)
+class _Outcome:
+    """What an event came to, to be written: its effects and, if it has an id that can be
+    remembered, the digest to know it by. again: positions of the answers that it had before."""
+
+    event: Arrived
+    effects: list[Effect] = field(default_factory=list)
+    digest: str | None = None
+    again: Sequence[int] = ()
+
+
 class Gate:
-    """Applies a partner's events one by one, each in a savepoint; a bad one stops nobody else."""
+    """Handles a partner's events one by one, each in a savepoint, and writes what they come to
+    together; a bad one stops nobody else."""
 
     attempts = 5
     history_needed = False  # the topic keeps seven days; what is older was answered or is gone
@@ -193,9 +222,13 @@ class Gate:
         now: datetime,
         killer: int | None = None,
         *,
-        carefully: bool = True,  # noqa: ARG002 - one by one is careful enough
+        carefully: bool = True,
     ) -> bool:
-        """Answer every event; park (and block its key) only where our own code fails."""
+        """Answer every event; park (and block its key) only where our own code fails.
+
+        carefully: False writes what all of them come to together; should that fail, the
+        transaction is lost, and it is to be done again carefully.
+        """
         for event in events:
             if event.envelope is not None:
                 # parked events are told apart by their numbers, and a partner's tell nothing
@@ -207,7 +240,7 @@ class Gate:
         await self.inbound.lock(conn, sorted({key for e in events if (key := _key(e))}))
         recent = self.recent
         try:
-            await self._answer_all(conn, events, blocked, now, killer)
+            await self._answer_all(conn, events, blocked, now, killer, carefully=carefully)
         except BaseException:
             self.recent = recent  # what is rolled back was not counted
             raise
@@ -220,7 +253,11 @@ class Gate:
         blocked: set[str],
         now: datetime,
         killer: int | None,
+        *,
+        carefully: bool,
     ) -> None:
+        known = await self._known(conn, events)
+        unwritten: dict[str, _Outcome] = {}
         for event in events:
             if event.subject in blocked:
                 await park(conn, self.name, [Parked(event, "", "")])
@@ -228,8 +265,16 @@ class Gate:
             try:
                 if event.offset == killer:
                     raise Permanent(KILLED)
-                async with conn.transaction():
-                    await self.apply_one(conn, event, now)
+                if carefully:
+                    async with conn.transaction():
+                        await self.apply_one(conn, event, now)
+                else:
+                    if event.event_id in unwritten:  # the same one twice in a poll
+                        await self._write(conn, unwritten.values(), now)
+                        known |= await self._known(conn, events)
+                        unwritten.clear()
+                    place = event.event_id or f"{event.part}/{event.offset}"
+                    unwritten[place] = await self._answer(conn, event, known, now)
                 self.recent = self.recent.succeeded()
                 metrics.EVENTS.labels(self.name, "applied").inc()
             except Exception as error:
@@ -240,46 +285,53 @@ class Gate:
                 await park(conn, self.name, [Parked(event, state, one_line(error), 1)])
                 blocked.add(event.subject)
                 metrics.EVENTS.labels(self.name, "parked").inc()
+        await self._write(conn, unwritten.values(), now)
+
+    async def _known(self, conn: Connection, events: Iterable[Arrived]) -> _Known:
+        """What was answered before: {event id: (digest, positions of the answers)}."""
+        ids = [event.event_id for event in events if event.envelope is not None]
+        rows = await conn.fetch(_KNOWN, self.inbound.partner, ids)
+        return {row["event_id"]: (row["digest"], row["answers"]) for row in rows}
 
     async def apply_one(self, conn: Connection, event: Arrived, now: datetime) -> None:
         """Deduplicate, handle, answer."""
+        outcome = await self._answer(conn, event, await self._known(conn, [event]), now)
+        await self._write(conn, [outcome], now)
+
+    async def _answer(
+        self, conn: Connection, event: Arrived, known: _Known, now: datetime
+    ) -> _Outcome:
+        """Handle the event in a savepoint; raises what is our own failure."""
         if event.envelope is None:
             # no id to remember it by: its place on the topic and the stored offset must do
             code = event.problem.partition(":")[0]
-            await self._reject(conn, event, now, (("envelope", code),), None)
-            return
+            return self._refused(event, now, (("envelope", code),), None)
         digest = hashlib.sha256(event.body).hexdigest()
-        known = await conn.fetchrow(_KNOWN, self.inbound.partner, [event.event_id])
-        if known is not None:
+        if event.event_id in known:
             metrics.EVENTS.labels(self.name, "duplicate").inc()
-            if known["digest"] == digest:
-                await conn.execute(_ANSWER_AGAIN, known["answers"])
-            else:
-                await self._reject(conn, event, now, (("id", "SAME_ID_OTHER_BODY"),), None)
-            return
-        await conn.execute(_REMEMBER, self.inbound.partner, event.event_id, digest)
+            before, answers = known[event.event_id]
+            if before == digest:
+                return _Outcome(event, again=answers)
+            return self._refused(event, now, (("id", "SAME_ID_OTHER_BODY"),), None)
         if event.left_out:
-            await self._reject(conn, event, now, (("", "LEFT_OUT"),), event.event_id)
-            return
+            return self._refused(event, now, (("", "LEFT_OUT"),), digest)
         if not event.repairs and event.envelope.source != f"/partners/{self.inbound.partner}":
-            await self._reject(conn, event, now, (("source", "WRONG_SOURCE"),), event.event_id)
-            return
+            return self._refused(event, now, (("source", "WRONG_SOURCE"),), digest)
         if event.renamed:
-            await self._reject(conn, event, now, (("key", "KEY_UNREADABLE"),), event.event_id)
-            return
+            return self._refused(event, now, (("key", "KEY_UNREADABLE"),), digest)
         try:
             received = self._received(event, digest)
             async with conn.transaction():
                 effects = list(await self.inbound.handle(conn, received, now))
-                await self._write(conn, event, effects, now, event.event_id)
         except Rejected as refusal:
-            await self._reject(conn, event, now, tuple(refusal.problems), event.event_id)
+            return self._refused(event, now, tuple(refusal.problems), digest)
         except ValidationError as error:
             found = tuple(
                 (".".join(map(str, item["loc"])) or "body", item["type"])
                 for item in error.errors(include_input=False, include_url=False)
             )
-            await self._reject(conn, event, now, found, event.event_id)
+            return self._refused(event, now, found, digest)
+        return _Outcome(event, effects, digest)
 
     def _received(self, event: Arrived, digest: str) -> InboundEvent:
         envelope = event.envelope
@@ -309,14 +361,13 @@ class Gate:
             repaired_by=envelope.id if event.repairs else None,
         )
 
-    async def _reject(
+    def _refused(
         self,
-        conn: Connection,
         event: Arrived,
         now: datetime,
         codes: tuple[tuple[str, str], ...],
-        remembered: str | None,
-    ) -> None:
+        digest: str | None,
+    ) -> _Outcome:
         envelope = event.envelope
         problem = InboundProblem(
             partner=self.inbound.partner,
@@ -327,39 +378,58 @@ class Gate:
             correlation_id=(envelope and (envelope.correlation_id or envelope.id)) or new_id(),
             repaired_by=envelope.id if envelope and event.repairs else None,
         )
-        await self._write(conn, event, self.inbound.reject(problem, now), now, remembered)
+        return _Outcome(event, list(self.inbound.reject(problem, now)), digest)
 
-    async def _write(
-        self,
-        conn: Connection,
-        event: Arrived,
-        effects: Iterable[Effect],
-        now: datetime,
-        remembered: str | None,
-    ) -> None:
-        cause = Cause(
-            event.envelope.id if event.envelope else None,
-            (event.envelope.correlation_id or event.envelope.id) if event.envelope else None,
-            event.envelope.traceparent if event.envelope else None,
+    async def _write(self, conn: Connection, outcomes: Iterable[_Outcome], now: datetime) -> None:
+        """What events came to, in their order, and what they are to be known by."""
+        outcomes = list(outcomes)
+        whose: dict[int, _Outcome] = {}
+        wanted: list[Wanted] = []
+        for outcome in outcomes:
+            subject = _key(outcome.event) or f"{self.inbound.partner}:unreadable"
+            cause = self._cause(outcome.event)
+            for effect in outcome.effects:
+                wanted.append(Wanted(effect, subject, cause))
+                whose[id(wanted[-1])] = outcome
+        answers: dict[int, list[int]] = defaultdict(list)
+        outbound = f"banka.outbound.{self.inbound.partner}"
+        for item, position in await self._outbox.write(conn, wanted, now):
+            if isinstance(item.effect, Fact) and outbound == (
+                item.effect.topic or item.effect.data.topic
+            ):
+                answers[id(whose[id(item)])].append(position)
+        known = [
+            (outcome.event, outcome.digest, _array(answers[id(outcome)]))
+            for outcome in outcomes
+            if outcome.digest is not None
+        ]
+        if known:
+            await conn.execute(
+                _REMEMBER,
+                self.inbound.partner,
+                [event.event_id for event, _, _ in known],
+                [digest for _, digest, _ in known],
+                [positions for _, _, positions in known],
+            )
+        repaired = [(event.repairs, positions) for event, _, positions in known if event.repairs]
+        if repaired:
+            await conn.execute(
+                _ANSWERED_BY_REPAIR, self.inbound.partner,
+                [event for event, _ in repaired], [positions for _, positions in repaired],
+            )  # fmt: skip
+        again = [position for outcome in outcomes for position in outcome.again]
+        if again:
+            await conn.execute(_ANSWER_AGAIN, again)
+
+    def _cause(self, event: Arrived) -> Cause:
+        envelope = event.envelope
+        return Cause(
+            envelope.id if envelope else None,
+            (envelope.correlation_id or envelope.id) if envelope else None,
+            envelope.traceparent if envelope else None,
             # live, whatever the partner says: `imported` silences all messages and alarms
             actor=f"partner:{self.inbound.partner}",
         )
-        subject = _key(event) or f"{self.inbound.partner}:unreadable"
-        wanted = [Wanted(effect, subject, cause) for effect in effects]
-        written = await self._outbox.write(conn, wanted, now)
-        outbound = f"banka.outbound.{self.inbound.partner}"
-        answers = [
-            position
-            for item, position in written
-            if isinstance(item.effect, Fact)
-            and (item.effect.topic or item.effect.data.topic) == outbound
-        ]
-        if remembered is not None and answers:
-            await conn.execute(
-                "UPDATE messaging.inbound_event SET answers = $3"
-                " WHERE partner = $1 AND event_id = ANY ($2::text[])",
-                self.inbound.partner, [remembered, event.repairs], answers,
-            )  # fmt: skip
 
     def next_of(
         self,
