@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from shared.events.envelope import STRUCTURED_TYPE, Envelope, encode
 from shared.messaging import Connection, Effect, Fact, Inbound, InboundEvent, InboundProblem
 from shared.messaging.errors import Rejected
+from shared.messaging.outbox import MAX_BODY
 from tests.integration.messaging.ledger import LedgerStore, World, until
 
 TYPE = "banka.partner-note.sent.v1"
@@ -74,6 +75,8 @@ class Desk:
         if wanted.number == 99 and self.broken:
             raise RuntimeError("a bug of ours")
         answer = Answered(accepted=True, event_id=event.partner_event_id)
+        if wanted.number == 97:
+            answer.codes = [["no record can hold this", "x" * MAX_BODY]]
         return [Fact(answer, topic=self.outbound)]
 
     def reject(self, problem: InboundProblem, now: datetime) -> Iterable[Effect]:

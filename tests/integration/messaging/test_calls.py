@@ -243,6 +243,50 @@ async def test_a_result_whose_handler_fails_is_kept_and_the_call_not_repeated(
     assert made == 1
 
 
+async def test_results_that_come_back_together_are_written_together(world: World) -> None:
+    asked, come_back = 0, asyncio.Event()
+
+    async def bureau(call: ClaimedCall) -> Result:
+        nonlocal asked
+        asked += 1
+        await come_back.wait()
+        return Succeeded({})
+
+    def picky(result: Any, state: Ledger, now: datetime) -> Iterable[Effect]:
+        if result.call.key == "k7" and come_back.is_set():
+            come_back.clear()
+            raise RuntimeError("bug")
+        return on_result(result, state, now)
+
+    service = await _run(world, _worker(bureau, timeout=60, on_result=picky, concurrency=12))
+    await asyncio.gather(*(_ask(service, f"S{n % 6}", f"k{n}") for n in range(12)))
+
+    async def all_asked() -> bool:
+        return asked == 12
+
+    async def all_done() -> bool:
+        return await _open(world) == 0
+
+    await until(all_asked)
+    come_back.set()
+    await until(all_done)
+    # the first by itself, the others behind it together; as one of those failed, each by itself,
+    # and the one once more: but every one is there, and once
+    for n in range(6):
+        assert await _answers(world, f"S{n}") == ["Succeeded:{}"] * 2
+
+    asked = 0
+    await asyncio.gather(*(_ask(service, f"T{n}", f"l{n}") for n in range(12)))
+    await until(all_asked)
+    come_back.set()
+    await until(all_done)
+    (row,) = await world.rows(
+        world.databases[0],
+        "SELECT count(DISTINCT done_at) AS n FROM messaging.call WHERE key LIKE 'l%'",
+    )
+    assert row["n"] == 2, "transactions: the first, and all that came back while it was written"
+
+
 async def test_a_call_for_later_waits_for_the_business_clock(world: World) -> None:
     clock = _Clock()
 

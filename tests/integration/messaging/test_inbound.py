@@ -94,6 +94,34 @@ async def test_a_bug_of_ours_blocks_one_reference_until_it_is_mended(desk: Desk)
     assert (await desk.world.entries(desk.world.databases[0]))["A"] == [99, 2]
 
 
+async def test_a_poll_of_all_kinds_is_answered_in_its_order(desk: Desk) -> None:
+    one = {"id": "one"}
+    await put(
+        desk, good(desk, "A", 1, **one), good(desk, "A", 13), good(desk, "A", 2),
+        good(desk, "A", 1, **one), good(desk, "A", 3, **one), good(desk, "B", 4),
+    )  # fmt: skip
+    # said twice before the first was answered: one answer is for both
+    answers = await desk.wait_for("A", [True, False, True, False])
+    await desk.wait_for("B", [True])
+    assert [answer["codes"] for answer in answers[1::2]] == [
+        [["number", "UNLUCKY"]],
+        [["id", "SAME_ID_OTHER_BODY"]],
+    ]
+    assert await desk.world.entries(desk.world.databases[0]) == {"A": [1, 2], "B": [4]}
+
+
+async def test_an_answer_that_cannot_be_written_stops_nobody_else_of_its_poll(desk: Desk) -> None:
+    await put(desk, good(desk, "A", 1), good(desk, "B", 97), good(desk, "B", 2), good(desk, "C", 3))
+    await desk.wait_for("A", [True])
+    await desk.wait_for("C", [True])
+    assert await desk.answers("B") == []
+    assert await desk.world.entries(desk.world.databases[0]) == {"A": [1], "C": [3]}
+    rows = await desk.world.rows(
+        desk.world.databases[0], "SELECT subject, state FROM messaging.blocked_key"
+    )
+    assert [tuple(row) for row in rows] == [("B", "parked")]
+
+
 async def test_a_poll_locks_what_it_knows_in_the_order_of_everybody_else(desk: Desk) -> None:
     """Whoever holds A and wants B must not meet a poll that holds B and wants A."""
     database = desk.world.databases[0]
