@@ -31,6 +31,7 @@ from tests.bench.driving import FELL_BEHIND, Measured, Pipeline, drive
 from tests.bench.kernel import kernel_alone
 from tests.bench.plain import Plain
 from tests.bench.profiling import profiled
+from tests.bench.stored import fill
 from tests.bench.thin import Thin
 from tests.bench.whole import Whole
 from tests.stack import running
@@ -87,7 +88,7 @@ def middle(runs: Sequence[Measured]) -> dict[str, Any] | None:
         return None
     whole = [run.as_json() for run in runs]
     found: dict[str, Any] = dict(whole[0])
-    for name in ("latency", "hop", "cpu", "memory"):
+    for name in ("latency", "hop", "cpu", "memory", "grown"):
         found[name] = {
             key: statistics.median(run[name][key] for run in whole) for key in whole[0][name]
         }
@@ -112,6 +113,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
                             profiled(pipeline.processes(), Path(options.profile) / short)
                         )
                     found[short] = await runs(Charged(pipeline), options, short)
+    stored = await with_stored(options) if options.stored else {}
     alone: dict[str, float] = {}
     if options.alone:
         # on a stack of its own: its relay would take the thin stages' events for a newer database's
@@ -125,7 +127,28 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         "seconds": options.seconds,
         "pipelines": found,
         "kernel alone": alone,
+        "stored": stored,
     }
+
+
+async def with_stored(options: argparse.Namespace) -> dict[str, Any]:
+    """The thin backlog with so many applications in the databases already, from few to many."""
+    found: dict[str, Any] = {}
+    first, filled = 100_000, 0
+    count = options.lifecycles or ALL_AT_ONCE["thin"]
+    with running("bench", partitions=options.partitions) as stack:
+        async with Thin(stack) as pipeline:
+            charged = Charged(pipeline)
+            await drive(charged, 0, WARM_UP["thin"])
+            for number in sorted(options.stored):
+                await fill(stack, filled + 1, number)
+                filled = number
+                measured = []
+                for _ in range(options.rounds):
+                    measured.append(await drive(charged, first, count))
+                    first += count
+                found[f"{number:,}"] = middle(measured)
+    return found
 
 
 def _commit() -> str:
@@ -141,7 +164,7 @@ def show(result: Mapping[str, Any], console: Console) -> None:
     table = Table("load", "pipeline", "lifecycles/s", "× plain", title="whole lifecycles")
     for column in ("p50 ms", "p99 ms", "p99.9 ms", "hop p50 ms", "hop p99 ms"):
         table.add_column(column, justify="right")
-    costs = Table("load", "pipeline", title="CPU ms a lifecycle · MiB resident")
+    costs = Table("load", "pipeline", title="CPU ms a lifecycle · MiB resident, grown by")
     pipelines: Mapping[str, Any] = result["pipelines"]
     processes = list(
         dict.fromkeys(
@@ -177,18 +200,36 @@ def show(result: Mapping[str, Any], console: Console) -> None:
             rate = f"{run['rate']:,.1f}" + ("" if run["kept_up"] else " (fell behind)")
             table.add_row(load, name, rate, ratio, *figures)
             cells = [
-                f"{run['cpu'][p]:.2f} · {run['memory'][p]:.0f}" if p in run["cpu"] else ""
+                f"{run['cpu'][p]:.2f} · {run['memory'][p]:.0f} {run['grown'][p]:+.0f}"
+                if p in run["cpu"]
+                else ""
                 for p in processes
             ]
             costs.add_row(load, name, *cells, f"{sum(run['cpu'].values()):.2f}")
     console.print(table)
     console.print(costs)
+    if result["stored"]:
+        console.print(table_of_stored(result["stored"]))
     alone = result["kernel alone"]
     if alone:
         console.print(
             f"kernel alone: a relay sends {alone['relayed']:,.0f} rows a second, a consumer builds"
             f" a read model from {alone['applied']:,.0f} events a second"
         )
+
+
+def table_of_stored(stored: Mapping[str, Any]) -> Table:
+    """Rate and cost of the thin backlog, by what was stored already."""
+    shown = Table(
+        "applications stored", "lifecycles/s", "CPU ms a lifecycle", "× the first",
+        title="thin, all at once, by what is stored",
+    )  # fmt: skip
+    costs = {number: sum(run["cpu"].values()) for number, run in stored.items()}
+    least = next(iter(costs.values()))
+    for number, run in stored.items():
+        cost = costs[number]
+        shown.add_row(number, f"{run['rate']:,.1f}", f"{cost:.2f}", f"{cost / least:.2f}")
+    return shown
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -205,6 +246,12 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--lifecycles", type=int, help="in the backlog that is drained")
     parser.add_argument(
         "--alone", type=int, default=50_000, help="events for the kernel alone; 0 leaves it out"
+    )
+    parser.add_argument(
+        "--stored",
+        type=_numbers,
+        default=[],
+        help="measure with so many applications in the databases: 10000,1000000 (takes long)",
     )
     parser.add_argument("--partitions", type=int, default=6, help="of banka's own topics")
     parser.add_argument("--json", type=Path, help="write the result here as well")

@@ -55,7 +55,8 @@ class Measured:
 
     rate: lifecycles per second from the first event to the last read model. latency, hop: seconds,
     {"p50", "p99", "p99.9"}; a lifecycle's from its first event to its complete read model. cpu: ms
-    of each process for one lifecycle. memory: MiB resident at the end. kept_up: False if lifecycles
+    of each process for one lifecycle. memory: MiB resident at the end; grown: since the begin.
+    kept_up: False if lifecycles
     came faster than they were completed, so that latencies only tell how long it was.
     """
 
@@ -66,6 +67,7 @@ class Measured:
     hop: dict[str, float] = field(default_factory=dict)
     cpu: dict[str, float] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
+    grown: dict[str, float] = field(default_factory=dict)
     kept_up: bool = True
 
     def as_json(self) -> dict[str, Any]:
@@ -85,6 +87,7 @@ async def drive(
     sent: dict[str, float] = {}
     waiting: set[str] = set()
     done: dict[str, float] = {}
+    resident = {name: _resident(pid) for name, pid in pipeline.processes().items()}
     before = {name: _cpu_seconds(pid) for name, pid in pipeline.processes().items()}
     began = time.monotonic()
 
@@ -114,6 +117,7 @@ async def drive(
         together.create_task(watch())
     rate = lifecycles / (max(done.values()) - began)
     used = {name: _cpu_seconds(pid) for name, pid in pipeline.processes().items()}
+    memory = {name: _resident(pid) for name, pid in pipeline.processes().items()}
     return Measured(
         lifecycles,
         per_second,
@@ -121,7 +125,8 @@ async def drive(
         quantiles(sorted(done[key] - sent[key] for key in sent)),
         quantiles(await pipeline.hops(list(sent))),
         {name: (used[name] - before[name]) * 1000 / lifecycles for name in before},
-        {name: _resident(pid) for name, pid in pipeline.processes().items()},
+        memory,
+        {name: memory[name] - resident[name] for name in memory},
         per_second is None or rate >= FELL_BEHIND * per_second,
     )
 
