@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 import psutil
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from deploy import local
@@ -237,7 +237,8 @@ async def _shared_by(office: Office, stage: str, members: int) -> bool:
 
     def described() -> bool:
         name = office.names.group(stage, "applications")
-        asked = AdminClient(office.stack.kafka_admin()).describe_consumer_groups([name])
+        admin = AdminClient(office.stack.kafka_admin())  # named: its answers come while it lives
+        asked = admin.describe_consumer_groups([name])
         shares = [one.assignment.topic_partitions for one in asked[name].result(_SECONDS).members]
         return len(shares) == members and sum(map(len, shares)) == PARTITIONS
 
@@ -468,7 +469,7 @@ async def topic_read_again(office: Office) -> str:
         "DELETE FROM messaging.consumer_offset WHERE consumer = $1 RETURNING next",
         office.names.group("review", "applications"),
     )
-    await asyncio.to_thread(_forget_groups, office, "review", ["applications"])
+    await _forget_groups(office, "review", ["applications"])
     await office.start("review", member.instance)
     return f"review reads all {sum(row['next'] for row in rows)} records again"
 
@@ -715,15 +716,27 @@ async def reporting_rebuilt(office: Office) -> str:
     await conn.close()
     await office.make_database("reporting")
     # a rebuild reads under a new name where the old one's offsets are known to Kafka
-    await asyncio.to_thread(_forget_groups, office, "reporting", ["applications", "contacts"])
+    await _forget_groups(office, "reporting", ["applications", "contacts"])
     await office.start("reporting", member.instance)
     return "reporting's database dropped, made anew and read from the topics"
 
 
-def _forget_groups(office: Office, stage: str, names: Sequence[str]) -> None:
-    groups = [office.names.group(stage, name) for name in names]
-    for deleted in AdminClient(office.stack.kafka_admin()).delete_consumer_groups(groups).values():
-        deleted.result(_SECONDS)
+async def _forget_groups(office: Office, stage: str, names: Sequence[str]) -> None:
+    """Have Kafka forget where groups stood, once their members' sessions have run out."""
+    admin = AdminClient(office.stack.kafka_admin())
+    left = {office.names.group(stage, name) for name in names}
+
+    def forgotten() -> bool:
+        for name, deleted in admin.delete_consumer_groups(sorted(left)).items():
+            try:
+                deleted.result(_SECONDS)
+                left.discard(name)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.NON_EMPTY_GROUP:
+                    raise
+        return not left
+
+    await office.until(lambda: asyncio.to_thread(forgotten), "the groups are forgotten")
 
 
 FAULTS: dict[str, Fault] = {
