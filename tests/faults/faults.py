@@ -33,16 +33,22 @@ _RACES, _WAVE = 1000, 50
 SESSION_SECONDS = 10.0  # after which the group takes a silent member for dead
 
 
+class NotRun(Exception):
+    """The fault cannot be done on this machine; the message says why. It has not passed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault. hurt: does it, under load, and returns what was done in a few words.
+    """One fault. hurt: does it, under load, and returns what was done in a few words, or raises
+    NotRun before it has done anything.
 
-    short: belongs to the selection that runs with every test run.
+    short: belongs to the selection that runs with every test run. cluster: needs three brokers.
     """
 
     name: str
     hurt: Callable[[Office], Awaitable[str]]
     short: bool = False
+    cluster: bool = False
 
 
 async def _restart(office: Office, member: Member) -> None:
