@@ -17,8 +17,10 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -28,6 +30,7 @@ from rich.table import Table
 from deploy.local import Stack
 from tests.faults.broken import BROKEN, Sabotage
 from tests.faults.checker import Broken, letters
+from tests.faults.cluster import running_cluster
 from tests.faults.faults import FAULTS, Fault, NotRun
 from tests.faults.running import LOAD, opened
 from tests.stack import running_here
@@ -105,28 +108,36 @@ def sources() -> str:
 
 
 async def run(faults: Sequence[Fault], *, again: bool) -> list[Row]:
-    """All of them, on one broker and one database server."""
+    """All of them, on one broker and one database server; then those on a cluster."""
     kept = json.loads(DONE.read_text()) if DONE.exists() else {}
     known = kept.get("rows", {}) if kept.get("sources") == sources() and not again else {}
-    rows = []
+    rows = {name: Row(**row) for name, row in known.items()}
+    servers: Callable[[], AbstractContextManager[Stack]]
+    for servers, on_cluster in ((partial(running_here, "faults"), False), (running_cluster, True)):
+        left = [one for one in faults if one.cluster == on_cluster and one.name not in known]
+        if not left:
+            continue
+        try:
+            with servers() as stack:
+                for fault in left:
+                    row = rows[fault.name] = await run_fault(stack, fault)
+                    _say(row)
+                    if row.passed:
+                        known[row.name] = asdict(row)
+                        DONE.write_text(json.dumps({"sources": sources(), "rows": known}))
+        except NotRun as reason:
+            for fault in left:
+                row = rows[fault.name] = Row(fault.name, "", 0.0, 0.0, "", not_run=str(reason))
+                _say(row)
+    return [rows[fault.name] for fault in faults]
+
+
+def _say(row: Row) -> None:
     console = Console(stderr=True)
-    with running_here("faults") as stack:
-        for fault in faults:
-            if fault.name in known:
-                rows.append(Row(**known[fault.name]))
-                continue
-            row = await run_fault(stack, fault)
-            rows.append(row)
-            console.print(
-                f"{row.name}: {row.done} · recovered in {row.recovery:.1f} s ·"
-                f" {row.verdict} ({row.took:.0f} s)"
-            )
-            for example in row.examples:
-                console.print(f"    {example}")
-            if row.passed:
-                known[row.name] = asdict(row)
-                DONE.write_text(json.dumps({"sources": sources(), "rows": known}))
-    return rows
+    recovered = "" if row.not_run else f"{row.done} · recovered in {row.recovery:.1f} s · "
+    console.print(f"{row.name}: {recovered}{row.verdict} ({row.took:.0f} s)")
+    for example in row.examples:
+        console.print(f"    {example}")
 
 
 async def run_broken(names: Sequence[str]) -> list[tuple[str, Sabotage, Row]]:

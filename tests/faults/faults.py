@@ -24,6 +24,15 @@ from shared.messaging.outbox import partition_of
 from shared.redrive import CannotRedrive, retry_parked, skip_parked
 from shared.redrive.event_log import republish
 from tests.faults.driving import ANSWER_SECONDS
+from tests.faults.failover import (
+    below_least_in_sync,
+    controller_killed,
+    coordinator_moved,
+    leader_frozen,
+    leader_killed,
+    rolled,
+    two_of_three_away,
+)
 from tests.faults.history import Outcome
 from tests.faults.repeating import deliver_again
 from tests.faults.running import PARTITIONS, Member, Office, stopped
@@ -769,6 +778,13 @@ FAULTS: dict[str, Fault] = {
         Fault("a third fails at first", transient_failures),
         Fault("older database", older_database),
         Fault("reporting rebuilt", reporting_rebuilt),
+        Fault("leader killed", leader_killed, cluster=True),
+        Fault("leader frozen", leader_frozen, cluster=True),
+        Fault("controller killed", controller_killed, cluster=True),
+        Fault("group coordinator moved", coordinator_moved, cluster=True),
+        Fault("all three restarted in turn", rolled, cluster=True),
+        Fault("below min.insync.replicas", below_least_in_sync, cluster=True),
+        Fault("two of three away", two_of_three_away, cluster=True),
     )
 }
 """{name: the fault}, in the order in which `make faults` runs them."""
