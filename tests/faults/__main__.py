@@ -15,6 +15,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -204,6 +205,8 @@ def main() -> int:
     )
     asked = parser.parse_args()
     quiet()
+    # told to stop, as by Ctrl-C: what was started is removed
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if asked.of_the_checker:
         names = [
             name

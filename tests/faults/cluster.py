@@ -142,13 +142,13 @@ def _spawn(name: str, node: int) -> None:
 
 
 def _await(what: str, ready: Callable[[], bool], seconds: float = _SYNC_SECONDS) -> float:
-    """Seconds until it was so; a cluster that does not answer is not ready. Raises TimeoutError."""
+    """Seconds until it was so; who does not answer is not ready. Raises TimeoutError."""
     begun = time.monotonic()
     while True:
         try:
             if ready():
                 return time.monotonic() - begun
-        except KafkaException:
+        except (KafkaException, OSError, ValueError):
             pass
         if time.monotonic() - begun > seconds:
             raise TimeoutError(f"not within {seconds:.0f} s: {what}")
@@ -256,7 +256,21 @@ class Cluster:
 
         return _await(f"others than node {node} coordinate", moved)
 
+    def coordinated_by(self, groups: list[str], node: int) -> float:
+        """Seconds until the node coordinates all of these groups."""
+
+        def moved() -> bool:
+            return set(self.coordinators(groups).values()) == {node}
+
+        return _await(f"node {node} coordinates", moved)
+
     # --- rest ------------------------------------------------------------------------------------
+
+    def mend(self) -> None:
+        """Start what a fault that failed has left ended, and wait for it."""
+        for node in set(NODES) - set(self.alive()):
+            self.spawn(node)
+        self.whole()
 
     def whole(self) -> float:
         """Seconds until every partition is in sync on all three nodes; led as it was at first."""
@@ -275,7 +289,8 @@ class Cluster:
 
     def elect_first_choice(self) -> None:
         """Who led at first leads again: consumers' groups are coordinated there, too."""
-        self._admin.elect_leaders(ElectionType.PREFERRED, None).result(_SECONDS)
+        asked = self._admin.elect_leaders(ElectionType.PREFERRED, request_timeout=_SECONDS)
+        asked.result(_SECONDS)
 
     def least_in_sync(self, topic: str) -> int:
         """How many nodes must have a record of the topic before it counts as written."""

@@ -25,7 +25,7 @@ async def _cluster(office: Office) -> Cluster:
     """The nodes, with what the office stands on: three copies, of which two must be written."""
     cluster = Cluster(office.stack)
     topic = office.names.topic("applications")
-    await _do(cluster.whole)
+    await _do(cluster.mend)
     if (least := await _do(cluster.least_in_sync, topic)) != len(NODES) - 1:
         raise RuntimeError(f"{least} nodes must have a record, of {len(NODES)}")
     return cluster
@@ -89,11 +89,7 @@ async def coordinator_moved(office: Office) -> str:
     seconds = await _do(cluster.coordinated_by_others, its, node)
     probe = await office.probe()
     await _do(cluster.start, node)
-
-    async def back() -> bool:
-        return set((await _do(cluster.coordinators, its)).values()) == {node}
-
-    await office.until(back, "the first choice coordinates again")
+    await _do(cluster.coordinated_by, its, node)
     return (
         f"kill -9 of node {node}, coordinator of {len(its)} of {len(groups)} groups: others after"
         f" {seconds:.1f} s, a new application through {probe:.1f} s later; moved back to it"
