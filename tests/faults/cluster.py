@@ -289,8 +289,9 @@ class Cluster:
 
     def elect_first_choice(self) -> None:
         """Who led at first leads again: consumers' groups are coordinated there, too."""
-        asked = self._admin.elect_leaders(ElectionType.PREFERRED, request_timeout=_SECONDS)
-        asked.result(_SECONDS)
+        # patient by its settings: it takes no time-out as an argument
+        patient = AdminClient(self.stack.kafka_admin())
+        patient.elect_leaders(ElectionType.PREFERRED).result(_SECONDS)
 
     def least_in_sync(self, topic: str) -> int:
         """How many nodes must have a record of the topic before it counts as written."""
