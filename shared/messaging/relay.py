@@ -178,7 +178,6 @@ class Relay:
             enable_idempotence=True,
             acks="all",
             max_batch_size=1_000_000,
-            request_timeout_ms=10_000,
             linger_ms=0,
         )
         await self._producer.start()

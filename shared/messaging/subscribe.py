@@ -31,7 +31,7 @@ from faststream.kafka.message import KafkaMessage
 from faststream.security import SASLScram512
 
 from shared.messaging import halting, metrics
-from shared.messaging.broker import Cluster, fetch_cluster
+from shared.messaging.broker import REQUEST_MS, Cluster, fetch_cluster
 from shared.messaging.effects import Connection
 from shared.messaging.errors import Halted, OlderDatabase, is_infrastructure, one_line
 from shared.messaging.offsets import OffsetMove
@@ -111,6 +111,7 @@ def build_broker(settings: Settings, service: str) -> KafkaBroker:
         apply_types=False,  # raw records in: type conversion costs a thread hop a message
         allow_auto_create_topics=False,
         consumer_only=True,
+        request_timeout_ms=REQUEST_MS,
         logger=None,
     )
 

@@ -228,8 +228,9 @@ class Driver:
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:
             if self._producer is None:
+                patience = {"request_timeout_ms": 5000}
                 producer = AIOKafkaProducer(
-                    **connection(self.settings), enable_idempotence=True, request_timeout_ms=5000
+                    **connection(self.settings) | patience, enable_idempotence=True
                 )
                 try:
                     await producer.start()
