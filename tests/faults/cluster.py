@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -209,13 +208,15 @@ class Cluster:
         found = self._admin.list_topics(topic, timeout=3).topics[topic].partitions
         return {part: one.leader for part, one in found.items()}
 
-    def led_most(self, topic: str) -> tuple[int, int]:
-        """The node that leads most partitions, but for the controller, and how many it leads."""
-        count = Counter(self.leaders(topic).values())
-        controller = self.controller()
-        return max(
-            ((node, count[node]) for node in NODES if node != controller), key=lambda one: one[1]
-        )
+    def led_most(self, topic: str) -> tuple[int, list[int]]:
+        """The node that leads most partitions, but for the controller, and which it leads."""
+        leaders, controller = self.leaders(topic), self.controller()
+        led = {
+            node: [part for part, leader in leaders.items() if leader == node]
+            for node in NODES
+            if node != controller
+        }
+        return max(led.items(), key=lambda one: len(one[1]))
 
     def led_by_others(self, topic: str, node: int) -> float:
         """Seconds until others than the node lead every partition."""
@@ -245,7 +246,9 @@ class Cluster:
 
     def coordinators(self, groups: list[str]) -> dict[str, int]:
         """{group: the node that coordinates it}"""
-        asked = self._admin.describe_consumer_groups(groups, request_timeout=_SECONDS)
+        # a client remembers who coordinated, and asks there
+        fresh = AdminClient(self.stack.kafka_admin())
+        asked = fresh.describe_consumer_groups(groups, request_timeout=_SECONDS)
         return {name: answer.result(_SECONDS).coordinator.id for name, answer in asked.items()}
 
     def coordinated_by_others(self, groups: list[str], node: int) -> float:

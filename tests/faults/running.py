@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import asyncpg
 from confluent_kafka import Consumer, TopicPartition
 
 from deploy.local import HOST, Stack, free_port
+from shared.messaging.outbox import partition_of
 from tests.faults.checker import Broken, check
 from tests.faults.driving import Driver, World
 from tests.faults.history import History, Outcome
@@ -213,10 +215,15 @@ class Office:
                 self.driver.ended = max(self.driver.ended, rows[0]["n"])
             await asyncio.sleep(0.3)
 
-    async def probe(self) -> float:
-        """Seconds until an application that is handed in now has come to its end everywhere."""
+    async def probe(self, part: int | None = None) -> float:
+        """Seconds until an application that is handed in now has come to its end everywhere; one
+        of that partition, if it matters."""
         begun = time.monotonic()
-        application = self.driver.next_id()
+        application = name = self.driver.next_id()
+        for n in itertools.count():
+            if part is None or partition_of(application, PARTITIONS) == part:
+                break
+            application = f"{name}.{n}"
         command = self.driver.command(application, "http", "submit")
         await self.driver.until_known(command, seconds=DRAIN_SECONDS)
         if command.outcome is not Outcome.ACKNOWLEDGED:
