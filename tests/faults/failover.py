@@ -41,7 +41,7 @@ async def leader_killed(office: Office) -> str:
     probe = await office.probe(led[0])
     await _do(cluster.start, node)
     return (
-        f"kill -9 of node {node}, leader of {len(led)} of {PARTITIONS} partitions: others lead after"
+        f"kill -9 of node {node}, leader of {len(led)} of {PARTITIONS}: others lead after"
         f" {seconds:.1f} s, one of theirs through {probe:.1f} s later"
     )
 
