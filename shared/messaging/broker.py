@@ -111,6 +111,11 @@ async def fetch_cluster(settings: Settings) -> Cluster:
     return Cluster(found["cluster_id"], topics)
 
 
+def links(producer: Any) -> frozenset[Any]:
+    """A producer's open connections, to be compared: behind a new one may be another broker."""
+    return frozenset(one for one in producer.client._conns.values() if one.connected())
+
+
 class Observer:
     """Asks where topics end, on a connection of its own: on a consumer's, the question would wait
     behind the fetch that waits for events. Opened with the first question."""

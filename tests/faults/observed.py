@@ -180,7 +180,7 @@ async def _read_places(conn: asyncpg.Connection[Any], found: Database) -> None:
         " WHERE locktype = 'advisory' AND granted AND classid = $1"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         " GROUP BY objid",
-        relay._LOCK_CLASS,
+        relay.LOCK_CLASS,
     ):
         found.holders[r["shard"]] = r["n"]
     for r in await conn.fetch("SELECT event_id, answers FROM messaging.inbound_event"):
