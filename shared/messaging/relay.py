@@ -45,6 +45,7 @@ POLL_SECONDS = 0.05  # for rows that another process wrote; our own wake us at o
 TAKE_SECONDS = 2.0  # how often shards without a holder are tried
 HELD_SECONDS = 30.0  # how often facts that could not be made into records are tried again
 TAIL = 2000  # records per partition, and log entries, that are compared on taking a shard
+SEND_SECONDS = 15.0  # for the broker's answer; after that somebody else may reach it
 STEADY_SECONDS = 30.0  # after so long without trouble the next one is met without delay
 LOCK_CLASS = 0x62616E6B  # "bank"; the second key is the shard
 
@@ -267,12 +268,12 @@ class Relay:
         self._proven.clear()
         producer, self._producer = self._producer, None
         conn, self._conn = self._conn, None
-        if producer is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(producer.stop(), 5.0)
         if conn is not None:
             with contextlib.suppress(Exception):
                 await conn.close(timeout=2.0)
+        if producer is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(producer.stop(), 5.0)
 
     async def _prove(self, topics: Collection[str] = ()) -> None:
         """Refuse a broker that is not the one we published to.
@@ -332,12 +333,14 @@ class Relay:
                     del waiting[topic, part]
                 else:
                     waiting[topic, part] = queue[fitting:]
-            results = await asyncio.gather(*futures, return_exceptions=True)
+            if futures:  # the producer itself would try for ever, and we would keep the shards
+                await asyncio.wait(futures, timeout=SEND_SECONDS)
             await self._prove(topics)  # who has acknowledged, if the line broke on the way
             done: list[int] = []
-            for (topic, positions), result in zip(sent, results, strict=True):
-                if isinstance(result, BaseException):
-                    failure = result
+            for (topic, positions), future in zip(sent, futures, strict=True):
+                problem = _problem(future)
+                if problem is not None:
+                    failure = problem
                 else:
                     done += positions
                     metrics.RELAYED.labels(topic).inc(len(positions))
@@ -469,6 +472,13 @@ class Relay:
             partition=partition.partition,
             count=int(count.split()[-1]),
         )
+
+
+def _problem(future: asyncio.Future[Any]) -> BaseException | None:
+    """Why the broker has not acknowledged a batch, as far as is known; None if it has."""
+    if not future.done():
+        return TimeoutError(f"no answer of the broker within {SEND_SECONDS:g} s")
+    return KafkaError("not sent") if future.cancelled() else future.exception()
 
 
 class _Tail:
