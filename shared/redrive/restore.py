@@ -7,6 +7,7 @@ on them is void. Behind `banka events restore`, while no service runs.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from shared.messaging.broker import Cluster, connection, fetch_cluster, read_events
 from shared.messaging.errors import one_line
@@ -29,6 +31,7 @@ from shared.messaging.relay import (
     message,
     new_producer,
 )
+from shared.messaging.subscribe import SESSION_MS
 from shared.redrive.selection import CannotRedrive, audit
 
 if TYPE_CHECKING:
@@ -134,6 +137,7 @@ async def restore(
         sent = await _publish(conns, settings, cluster, topics) if topics else {}
         changed = False
         for service, conn in conns.items():
+            await _forget_told(conn, settings, cluster)
             own = {topic for topic, services in topics.items() if service in services}
             async with conn.transaction():
                 names = sorted(own | await _begin_anew(conn, cluster))
@@ -324,6 +328,12 @@ JOIN unnest($1::text[], $2::text[]) AS t (topic, topic_id) USING (topic)
 ON CONFLICT (topic) DO UPDATE SET topic_id = excluded.topic_id
 """
 
+_STALE = """
+SELECT DISTINCT o.consumer, o.topic FROM messaging.consumer_offset o
+JOIN unnest($1::text[], $2::text[]) AS t (topic, topic_id) USING (topic)
+WHERE (o.cluster_id, o.topic_id) <> ($3, t.topic_id) ORDER BY 1, 2
+"""
+
 _READ_AGAIN = """
 UPDATE messaging.consumer_offset o
 SET next = 0, cluster_id = $3, topic_id = t.topic_id, clean = true, attempt_offset = NULL,
@@ -349,10 +359,39 @@ WHERE s.consumer = split_part(a.consumer, '@', 1) AND s.topic = a.topic
 """
 
 
+async def _forget_told(conn: Any, settings: Settings, cluster: Cluster) -> None:
+    """Tell Kafka that consumers begin anew: one that did not know yet that the broker was another
+    may have told it where it stood, and a database behind that would be taken for an older one."""
+    for name, topic in await conn.fetch(_STALE, *_identities(cluster), cluster.cluster_id):
+        consumer = AIOKafkaConsumer(**connection(settings), group_id=name, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            places = [
+                TopicPartition(topic, part) for part in range(cluster.topics[topic].partitions)
+            ]
+            consumer.assign(places)
+            told = {place: 0 for place in places if await consumer.committed(place)}
+            end = time.monotonic() + 2 * SESSION_MS / 1000
+            while told:
+                try:
+                    await consumer.commit(told)
+                    break
+                except KafkaError:  # the group still waits for its members, who were stopped
+                    if time.monotonic() > end:
+                        raise
+                    await asyncio.sleep(0.5)
+        finally:
+            await consumer.stop()
+
+
+def _identities(cluster: Cluster) -> tuple[list[str], list[str]]:
+    names = sorted(cluster.topics)
+    return names, [cluster.topics[name].topic_id for name in names]
+
+
 async def _begin_anew(conn: Any, cluster: Cluster) -> set[str]:
     """Know the topics as they are now; returns those that are read from the start."""
-    names = sorted(cluster.topics)
-    ids = [cluster.topics[name].topic_id for name in names]
+    names, ids = _identities(cluster)
     await conn.execute(_REMEMBER, names, ids)
     rows = await conn.fetch(_READ_AGAIN, names, ids, cluster.cluster_id)
     again = sorted({(row["consumer"], row["topic"]) for row in rows})

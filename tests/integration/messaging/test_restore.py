@@ -7,10 +7,12 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from confluent_kafka import KafkaException
 
 from shared.events.envelope import decode
 from shared.messaging import Consumer, Fact, Service
+from shared.messaging.broker import connection
 from shared.messaging.errors import OlderDatabase
 from tests.integration.messaging.ledger import (
     Echoed,
@@ -118,6 +120,14 @@ async def test_a_topic_made_anew_is_refused_and_restored_in_order(two: Two) -> N
     with pytest.raises(OlderDatabase, match=r"made anew since we published.*banka events restore"):
         await two.service("intake").start()
     assert await two.there() == []
+    # a reader who had not noticed yet, and told the new broker where it stood on the old one
+    unknowing = AIOKafkaConsumer(
+        **connection(world.settings), group_id=f"g.{world.tag}", enable_auto_commit=False
+    )
+    await unknowing.start()
+    unknowing.assign([TopicPartition(topic, 0)])
+    await unknowing.commit({TopicPartition(topic, 0): 4})
+    await unknowing.stop()
 
     said = await two.restore()
     assert said.startswith(f"{topic}: 4 are sent\n")
