@@ -109,13 +109,12 @@ def sources() -> str:
 
 
 async def run(faults: Sequence[Fault], *, again: bool) -> list[Row]:
-    """All of them, on one broker and one database server; then those on a cluster."""
+    """All of them, those together that are done on the same servers."""
     kept = json.loads(DONE.read_text()) if DONE.exists() else {}
     known = kept.get("rows", {}) if kept.get("sources") == sources() and not again else {}
     rows = {name: Row(**row) for name, row in known.items()}
-    servers: Callable[[], AbstractContextManager[Stack]]
-    for servers, on_cluster in ((partial(running_here, "faults"), False), (running_cluster, True)):
-        left = [one for one in faults if one.cluster == on_cluster and one.name not in known]
+    for servers in dict.fromkeys(_servers(fault) for fault in faults):
+        left = [one for one in faults if _servers(one) == servers and one.name not in known]
         if not left:
             continue
         try:
@@ -131,6 +130,14 @@ async def run(faults: Sequence[Fault], *, again: bool) -> list[Row]:
                 row = rows[fault.name] = Row(fault.name, "", 0.0, 0.0, "", not_run=str(reason))
                 _say(row)
     return [rows[fault.name] for fault in faults]
+
+
+_usual = partial(running_here, "faults")
+
+
+def _servers(fault: Fault) -> Callable[[], AbstractContextManager[Stack]]:
+    """What opens the servers that a fault is done on."""
+    return fault.stack or (running_cluster if fault.cluster else _usual)
 
 
 def _say(row: Row) -> None:

@@ -8,6 +8,7 @@ import json
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,7 @@ from shared.identifiers import new_id
 from shared.messaging.outbox import partition_of
 from shared.redrive import CannotRedrive, retry_parked, skip_parked
 from shared.redrive.event_log import republish
+from tests.faults import clock, disk, network, wiped
 from tests.faults.driving import ANSWER_SECONDS
 from tests.faults.failover import (
     below_least_in_sync,
@@ -52,12 +54,14 @@ class Fault:
     NotRun before it has done anything.
 
     short: belongs to the selection that runs with every test run. cluster: needs three brokers.
+    stack: opens a broker and a database of its own, where those of the others will not do.
     """
 
     name: str
     hurt: Callable[[Office], Awaitable[str]]
     short: bool = False
     cluster: bool = False
+    stack: Callable[[], AbstractContextManager[local.Stack]] | None = None
 
 
 async def _restart(office: Office, member: Member) -> None:
@@ -758,6 +762,7 @@ FAULTS: dict[str, Fault] = {
         Fault("broker killed", broker_killed),
         Fault("broker frozen", broker_frozen),
         Fault("broker away for a minute", broker_away),
+        Fault("broker wiped and restored", wiped.broker_wiped),
         Fault("database crashed", database_crashed),
         Fault("database away", database_away),
         Fault("sessions ended under load", sessions_ended),
@@ -767,6 +772,15 @@ FAULTS: dict[str, Fault] = {
         Fault("withdrawn against decided", withdrawn_against_decided),
         Fault("rolling deploy", rolling_deploy),
         Fault("publisher before its readers", publisher_before_its_readers),
+        Fault("intake cut from the broker", network.intake_cut_from_the_broker),
+        Fault("review stalled from the broker", network.review_stalled_from_the_broker),
+        Fault("review cut from the database", network.review_cut_from_the_database),
+        Fault("answers to COMMIT lost", network.answers_to_commit_lost),
+        Fault("slow lines", network.slow_lines),
+        Fault("world outside cut", network.outside_cut),
+        Fault("clock set back and forward", clock.set_back_and_forward),
+        Fault("broker's disk full", disk.broker_disk_full, stack=disk.small_disk("kafka")),
+        Fault("database's disk full", disk.database_disk_full, stack=disk.small_disk("postgres")),
         Fault("every event three times", everything_three_times),
         Fault("topic read again", topic_read_again),
         Fault("partner repeats everything", partner_repeats_everything),
