@@ -1,16 +1,20 @@
-"""`banka events verify|republish|accept-start`: a publisher's log, its topics, and the cure."""
+"""`banka events verify|republish|accept-start|restore`: publishers' logs, topics, and the cure."""
 
 from __future__ import annotations
 
 import getpass
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from deploy.operating import Database, Name, Service, Who, Why, with_service
-from shared.events.catalog import source
+from deploy.operating import Database, Name, Service, Who, Why, with_service, with_services
+from deploy.secret_files import ADMIN
+from shared.events.catalog import SERVICES, source
 from shared.messaging.service import published_topics
 from shared.redrive import event_log
+from shared.redrive.restore import restore as restore_topics
+from shared.settings import Settings, load_settings
 
 Topic = Annotated[str | None, typer.Option(help="one topic only; default: all that it publishes")]
 Subject = Annotated[str | None, typer.Option(help="one application (Kafka key) only")]
@@ -99,3 +103,27 @@ def accept_start(
 
     for part, offset in with_service(service, name, database, accept).items():
         typer.echo(f"{consumer} begins {topic}/{part} at {offset}")
+
+
+def restore(
+    why: Why,
+    who: Who = "",
+    name: Name = None,
+    database: Annotated[list[str], typer.Option(hidden=True)] = [],  # noqa: B006 - typer's way
+) -> None:
+    """Give a broker that lost its data what the event logs have, in order, and have every service
+    read it from the start; what was applied is not applied again.
+
+    Every service is stopped, the topics are made (provisioned) and empty. May be run again where it
+    was broken off. Needs the secrets of the administrator and of all services.
+    """
+    by = who or getpass.getuser()
+    databases = dict(one.split("=", 1) for one in database) or dict.fromkeys(SERVICES)
+
+    async def all_of_them(conns: Mapping[str, Any]) -> dict[str, int]:
+        settings: Settings = load_settings("restore").model_copy(update={"kafka_user": ADMIN})
+        return await restore_topics(conns, settings, who=by, why=why)
+
+    for topic, count in with_services(databases, name, all_of_them).items():
+        typer.echo(f"{topic}: {count} are sent")
+    typer.echo("every consumer reads them from the start: start the services")

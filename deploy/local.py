@@ -754,12 +754,11 @@ class _Broker:
         self.properties.write_text(_kafka_properties(self.data, password, ports))
         (self.folder / "log4j2.properties").write_text(_LOG4J.format(log=self.log))
 
-    def format(self, password: str) -> None:
+    def format(self, password: str, cluster: str) -> None:
         """Make the data folder, the administrator known to SCRAM; half a folder is made anew."""
         if (self.data / "meta.properties").exists():
             return
         shutil.rmtree(self.data, ignore_errors=True)
-        cluster = cluster_id()
         arguments = self._arguments(
             "format",
             "kafka.tools.StorageTool",
@@ -831,7 +830,7 @@ def _start_kafka(
     broker = _Broker(stack.folder / "kafka", stack.logs / "kafka.log", runtime)
     password = stack.secret(f"kafka-{ADMIN}")
     broker.write(password, ports)
-    broker.format(password)
+    broker.format(password, cluster_id())
     with (stack.logs / "kafka.out").open("wb") as log:
         return spawn(
             broker.command(),
@@ -856,7 +855,7 @@ def _train(runtime: Runtime, check: Callable[[], None]) -> None:
         broker = _Broker(folder, folder / "kafka.log", runtime)
         ports = {use: free_port() for use in _PORTS}
         broker.write("training", ports)
-        broker.format("training")
+        broker.format("training", cluster_id())
         incoming = runtime.aot_cache.with_suffix(".incoming")
         with (folder / "kafka.out").open("wb") as log:
             process = spawn(

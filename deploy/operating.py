@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import asyncpg
@@ -44,16 +45,31 @@ def with_service(
     line and exit code 1."""
     if service not in SERVICES:
         _end(f"{service} is no service: {', '.join(SERVICES)}")
+
+    async def alone(conns: Mapping[str, Any]) -> T:
+        return await work(conns[service], load_settings(service))
+
+    return with_services({service: database}, name, alone)
+
+
+def with_services(
+    databases: Mapping[str, str | None],
+    name: str | None,
+    work: Callable[[Mapping[str, Any]], Awaitable[T]],
+) -> T:
+    """The same on several services' databases, each as its service. databases: {service: name of
+    its database, or None for the usual one}."""
     if name or not os.environ.get("BANKA_POSTGRES_DSN"):
         os.environ.update(local.attach(name or running_stack()).environment())
 
     async def run() -> T:
-        settings = load_settings(service)
-        conn = await connect(settings, service, database=database)
-        try:
-            return await work(conn, settings)
-        finally:
-            await conn.close()
+        async with AsyncExitStack() as opened:
+            conns = {}
+            for service, database in databases.items():
+                conn = await connect(load_settings(service), service, database=database)
+                opened.push_async_callback(conn.close)
+                conns[service] = conn
+            return await work(conns)
 
     try:
         return asyncio.run(run())

@@ -106,7 +106,6 @@ async def open_link(
         acks="all",
         enable_idempotence=True,
         max_request_size=MAX_MESSAGE_BYTES,
-        request_timeout_ms=10_000,
     )
     consumer = AIOKafkaConsumer(
         **connection(own),

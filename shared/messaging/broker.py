@@ -30,9 +30,17 @@ if TYPE_CHECKING:
     from shared.settings import Settings
 
 
+# A broker that is gone without a word (power, network) is given up after so long, and another is
+# asked who leads now. Longer than a group's join waits for its other members.
+REQUEST_MS = 12_000
+
+
 def connection(settings: Settings) -> dict[str, Any]:
     """The arguments that every aiokafka client of ours starts with."""
-    arguments: dict[str, Any] = {"bootstrap_servers": settings.required("kafka_bootstrap")}
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": settings.required("kafka_bootstrap"),
+        "request_timeout_ms": REQUEST_MS,
+    }
     if settings.kafka_security == "SASL_PLAINTEXT":
         arguments |= {
             "security_protocol": "SASL_PLAINTEXT",
@@ -101,6 +109,11 @@ async def fetch_cluster(settings: Settings) -> Cluster:
     if not found["cluster_id"]:
         raise KafkaError("the broker names no cluster id")
     return Cluster(found["cluster_id"], topics)
+
+
+def links(producer: Any) -> frozenset[Any]:
+    """A producer's open connections, to be compared: behind a new one may be another broker."""
+    return frozenset(one for one in producer.client._conns.values() if one.connected())
 
 
 class Observer:

@@ -24,7 +24,7 @@ from shared.messaging import metrics
 from shared.messaging.effects import Effect, Store
 from shared.messaging.errors import is_infrastructure, one_line
 from shared.messaging.outbox import Cause, Outbox, Wanted
-from shared.messaging.parking import backoff
+from shared.messaging.parking import backoff, come
 
 log = structlog.get_logger(__name__)
 
@@ -113,21 +113,21 @@ class Worker:
     break_seconds: float = 5.0
 
 
-_CLAIM = """
+_CLAIM = f"""
 UPDATE messaging.call c
 SET state = 'leased', lease_owner = $3, attempt = c.attempt + (c.result IS NULL)::int,
     lease_until = clock_timestamp() + make_interval(secs => $4)
 FROM (
     SELECT id, state FROM messaging.call
-    WHERE kind = $1 AND retry_at <= clock_timestamp()
+    WHERE kind = $1 AND {come("retry_at")}
         AND (not_before IS NULL OR not_before <= $2)
-        AND (state = 'open' OR (state = 'leased' AND lease_until < clock_timestamp()))
+        AND (state = 'open' OR (state = 'leased' AND {come("lease_until", "$4::float8")}))
     ORDER BY id LIMIT $5 FOR UPDATE SKIP LOCKED
 ) due
 WHERE c.id = due.id
 RETURNING c.id, c.kind, c.key, c.subject, c.payload, c.cause, c.attempt, c.result, c.applying,
     c.error, due.state = 'leased' AS interrupted
-"""
+"""  # noqa: S608 - constants of ours
 
 _FINISH = """
 UPDATE messaging.call c

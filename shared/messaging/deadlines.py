@@ -15,7 +15,7 @@ from shared.messaging import metrics
 from shared.messaging.effects import DeadlineHandler, Store
 from shared.messaging.errors import is_infrastructure, one_line
 from shared.messaging.outbox import Cause, Outbox, Wanted
-from shared.messaging.parking import backoff
+from shared.messaging.parking import backoff, come
 
 log = structlog.get_logger(__name__)
 
@@ -37,15 +37,15 @@ class Deadlines:
     handlers: Mapping[str, DeadlineHandler]
 
 
-_DUE = """
+_DUE = f"""
 SELECT name, array_agg(subject ORDER BY subject) AS subjects
 FROM (
     SELECT name, subject FROM messaging.deadline
-    WHERE name = ANY ($1::text[]) AND at <= $2 AND retry_at <= clock_timestamp() AND attempts < $3
+    WHERE name = ANY ($1::text[]) AND at <= $2 AND {come("retry_at")} AND attempts < $3
     ORDER BY at, subject LIMIT $4
 ) due
 GROUP BY name ORDER BY name
-"""
+"""  # noqa: S608 - constants of ours
 
 _TAKE = """
 DELETE FROM messaging.deadline WHERE name = $1 AND subject = ANY ($2::text[]) AND at <= $3

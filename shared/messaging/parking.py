@@ -34,6 +34,19 @@ KILLED = "stopped the process while it was applied"
 STARTS = 3  # a record that was begun so often without an end kills the process: park it
 
 
+# Moments are kept by the database's clock, which may be set back. A moment that lies farther ahead
+# than any wait of ours says that it was, and counts as come: nothing may hang for as long as that.
+FARTHEST = 80  # seconds; the longest back-off with its jitter, and more than a claim's 30
+
+
+def come(moment: str, more: str = "0") -> str:
+    """SQL that is true once a moment has come. more: SQL, seconds that it may lie ahead besides."""
+    return (
+        f"{moment} NOT BETWEEN clock_timestamp()"
+        f" AND clock_timestamp() + make_interval(secs => {FARTHEST} + {more})"
+    )
+
+
 def backoff(attempts: int, first: float = RETRY_SECONDS, most: float = RETRY_MAX_SECONDS) -> float:
     """Seconds to wait after the given number of attempts, with jitter of ±25 %."""
     return min(first * 2.0 ** max(attempts - 1, 0), most) * random.uniform(0.75, 1.25)  # noqa: S311
@@ -327,19 +340,19 @@ SET failed = true, tries = tries + 1, first_tried = coalesce(first_tried, now())
 WHERE id = $1
 """
 
-_CLAIM_RETRIES = """
+_CLAIM_RETRIES = f"""
 UPDATE messaging.blocked_key b
 SET attempts = b.attempts + 1, last_tried = now(),
     -- should this process die of it, the attempt is counted and the next one waits
     retry_at = clock_timestamp() + make_interval(secs => 30)
 FROM (
     SELECT consumer, topic, subject FROM messaging.blocked_key
-    WHERE retry_at <= clock_timestamp() AND consumer = ANY ($1::text[])
+    WHERE {come("retry_at")} AND consumer = ANY ($1::text[])
     ORDER BY retry_at LIMIT 20 FOR UPDATE SKIP LOCKED
 ) due
 WHERE b.consumer = due.consumer AND b.topic = due.topic AND b.subject = due.subject
 RETURNING b.consumer, b.topic, b.subject, b.attempts
-"""
+"""  # noqa: S608 - constants of ours
 
 _UNCOPIED = """
 SELECT e.*, b.reason FROM messaging.parked_event e

@@ -12,7 +12,7 @@ import contextlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,13 @@ from asyncpg import Record
 
 from shared.events.envelope import Envelope, encode
 from shared.messaging import metrics
-from shared.messaging.broker import TopicIdentity, connection, read_events
+from shared.messaging.broker import (
+    TopicIdentity,
+    connection,
+    fetch_cluster,
+    links,
+    read_events,
+)
 from shared.messaging.errors import OlderDatabase, is_infrastructure, one_line
 from shared.postgres.pool import connect
 
@@ -39,7 +45,9 @@ POLL_SECONDS = 0.05  # for rows that another process wrote; our own wake us at o
 TAKE_SECONDS = 2.0  # how often shards without a holder are tried
 HELD_SECONDS = 30.0  # how often facts that could not be made into records are tried again
 TAIL = 2000  # records per partition, and log entries, that are compared on taking a shard
-_LOCK_CLASS = 0x62616E6B  # "bank"; the second key is the shard
+SEND_SECONDS = 15.0  # for the broker's answer; after that somebody else may reach it
+STEADY_SECONDS = 30.0  # after so long without trouble the next one is met without delay
+LOCK_CLASS = 0x62616E6B  # "bank"; the second key is the shard
 
 _READ = """
 SELECT l.position, l.topic, l.part, l.subject, l.sequence, l.id, l.type, l.attributes, l.body,
@@ -48,6 +56,12 @@ FROM (SELECT position FROM messaging.outbox
       WHERE part % $1 = ANY ($2::int[]) AND position <> ALL ($4::bigint[])
       ORDER BY position LIMIT $3) o
 JOIN messaging.event_log l USING (position) ORDER BY l.position
+"""
+
+
+_REMEMBER_TOPICS = """
+INSERT INTO messaging.published_topic SELECT * FROM unnest($1::text[], $2::text[])
+ON CONFLICT DO NOTHING
 """
 
 
@@ -73,6 +87,50 @@ def message(row: Record, source: str) -> Message:
         origin=attributes["origin"],
     )
     return row["subject"].encode(), encode(envelope), row["body"], int(recorded.timestamp() * 1000)
+
+
+def build_batch(producer: Any, queue: Sequence[Message]) -> tuple[Any, int]:
+    """A batch of as many records as fit, from the front, and how many those are."""
+    batch = producer.create_batch()
+    size = 0
+    for count, (key, headers, value, stamp) in enumerate(queue):
+        size += len(key) + len(value) + 400
+        if count and size > BATCH_BYTES:
+            return batch, count
+        if batch.append(timestamp=stamp, key=key, value=value, headers=headers) is None:
+            return batch, count
+    return batch, len(queue)
+
+
+def new_producer(settings: Settings, client_id: str) -> AIOKafkaProducer:
+    """A producer that keeps order, and hears of every record whether the broker has it."""
+    return AIOKafkaProducer(
+        **connection(settings),
+        client_id=client_id,
+        enable_idempotence=True,
+        acks="all",
+        max_batch_size=1_000_000,
+        linger_ms=0,
+    )
+
+
+async def prove(
+    conn: Any, found: Mapping[str, TopicIdentity], wanted: Collection[str] = ()
+) -> None:
+    """Refuse topics that are not the ones which this service has published to.
+
+    found: what the broker has. wanted: topics that are to be published to, and remembered.
+    """
+    rows = await conn.fetch("SELECT topic, topic_id FROM messaging.published_topic ORDER BY topic")
+    for topic, topic_id in rows:
+        if topic in found and found[topic].topic_id != topic_id:
+            raise OlderDatabase(
+                f"{topic} was made anew since we published to it: what the event log has is not"
+                " there. If the broker is the right one and has lost its data, stop every service"
+                " and send it again: banka events restore --why …"
+            )
+    if new := sorted(set(wanted) & found.keys() - {topic for topic, _ in rows}):
+        await conn.execute(_REMEMBER_TOPICS, new, [found[topic].topic_id for topic in new])
 
 
 class Relay:
@@ -104,6 +162,8 @@ class Relay:
         self._stuck: dict[tuple[str, str], str] = {}  # {(topic, subject): why it is held back}
         self._held_back: set[int] = set()  # positions of stuck subjects, left out of the rounds
         self._released = time.monotonic()
+        self._links: frozenset[Any] | None = None  # connections to the broker that was proven
+        self._proven: set[str] = set()
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -124,6 +184,7 @@ class Relay:
         """Refuse (OlderDatabase) if the broker holds events of ours that the log does not know."""
         conn = await self._open()
         try:
+            await prove(conn, self._topics())
             await self._compare_tails(conn, range(SHARDS))
         finally:
             await conn.close()
@@ -146,6 +207,7 @@ class Relay:
     async def _run(self) -> None:
         delay = 0.1
         while True:
+            begun = time.monotonic()
             try:
                 await self._hold()
                 return
@@ -164,6 +226,8 @@ class Relay:
             await self._discard()
             if self._stopping:
                 return
+            if time.monotonic() - begun > STEADY_SECONDS:
+                delay = 0.1
             await asyncio.sleep(delay)
             delay = min(delay * 2, 5.0)
 
@@ -172,18 +236,11 @@ class Relay:
         # a deletion promises nothing: a row that a crash brings back is sent once more, as it would
         # be had the crash come before it was deleted
         await self._conn.execute("SET synchronous_commit = off")
-        self._producer = AIOKafkaProducer(
-            **connection(self._settings),
-            client_id=f"banka-relay-{self._service}",
-            enable_idempotence=True,
-            acks="all",
-            max_batch_size=1_000_000,
-            request_timeout_ms=10_000,
-            linger_ms=0,
-        )
+        self._producer = new_producer(self._settings, f"banka-relay-{self._service}")
         await self._producer.start()
         tried = 0.0
         while True:
+            await self._prove()
             if len(self._held) < SHARDS and time.monotonic() - tried > TAKE_SECONDS:
                 await self._take_free_shards()
                 tried = time.monotonic()
@@ -207,21 +264,37 @@ class Relay:
         """Drop connection (and with it every lock) and producer; the table knows the rest."""
         self._held.clear()
         self._release()
+        self._links = None
+        self._proven.clear()
         producer, self._producer = self._producer, None
         conn, self._conn = self._conn, None
-        if producer is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(producer.stop(), 5.0)
         if conn is not None:
             with contextlib.suppress(Exception):
                 await conn.close(timeout=2.0)
+        if producer is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(producer.stop(), 5.0)
+
+    async def _prove(self, topics: Collection[str] = ()) -> None:
+        """Refuse a broker that is not the one we published to.
+
+        It is asked when a topic is new to this holder, and with every new connection: a broker may
+        have come back empty, and would take what we have as if nothing had been before.
+        """
+        now = links(self._producer)
+        if now == self._links and (now or not topics) and self._proven.issuperset(topics):
+            return
+        found = (await fetch_cluster(self._settings)).topics
+        await prove(self._conn, found, topics)
+        self._links = now
+        self._proven |= found.keys() & set(topics)
 
     async def _take_free_shards(self) -> None:
         taken = [
             shard
             for shard in range(SHARDS)
             if shard not in self._held
-            and await self._conn.fetchval("SELECT pg_try_advisory_lock($1, $2)", _LOCK_CLASS, shard)
+            and await self._conn.fetchval("SELECT pg_try_advisory_lock($1, $2)", LOCK_CLASS, shard)
         ]
         if taken:
             await self._compare_tails(self._conn, taken)
@@ -242,12 +315,14 @@ class Relay:
             if record is not None:
                 waiting[row["topic"], row["part"]].append((row["position"], record))
         count = sum(map(len, waiting.values()))
+        topics = {topic for topic, _ in waiting}
+        await self._prove(topics)
         failure: BaseException | None = None
         while waiting and failure is None:
             sent: list[tuple[str, list[int]]] = []
             futures: list[asyncio.Future[Any]] = []
             for (topic, part), queue in list(waiting.items()):
-                batch, fitting = self._build([record for _, record in queue])
+                batch, fitting = build_batch(self._producer, [record for _, record in queue])
                 try:
                     futures.append(await self._producer.send_batch(batch, topic, partition=part))
                 except Exception as error:  # noqa: BLE001 - raised below, when the others are known
@@ -258,11 +333,14 @@ class Relay:
                     del waiting[topic, part]
                 else:
                     waiting[topic, part] = queue[fitting:]
-            results = await asyncio.gather(*futures, return_exceptions=True)
+            if futures:  # the producer itself would try for ever, and we would keep the shards
+                await asyncio.wait(futures, timeout=SEND_SECONDS)
+            await self._prove(topics)  # who has acknowledged, if the line broke on the way
             done: list[int] = []
-            for (topic, positions), result in zip(sent, results, strict=True):
-                if isinstance(result, BaseException):
-                    failure = result
+            for (topic, positions), future in zip(sent, futures, strict=True):
+                problem = _problem(future)
+                if problem is not None:
+                    failure = problem
                 else:
                     done += positions
                     metrics.RELAYED.labels(topic).inc(len(positions))
@@ -310,18 +388,6 @@ class Relay:
             "DELETE FROM messaging.outbox WHERE position = ANY ($1::bigint[])", positions
         )
 
-    def _build(self, queue: Sequence[Message]) -> tuple[Any, int]:
-        """A batch of as many records as fit, from the front, and how many those are."""
-        batch = self._producer.create_batch()
-        size = 0
-        for count, (key, headers, value, stamp) in enumerate(queue):
-            size += len(key) + len(value) + 400
-            if count and size > BATCH_BYTES:
-                return batch, count
-            if batch.append(timestamp=stamp, key=key, value=value, headers=headers) is None:
-                return batch, count
-        return batch, len(queue)
-
     async def _compare_tails(self, conn: Any, shards: Sequence[int] | range) -> None:
         """Hold the end of every partition against the log, in both directions.
 
@@ -339,6 +405,7 @@ class Relay:
         names = ({row["topic"] for row in recent} | set(self._publishes)) & known.keys()
         if not names:
             return
+        await prove(conn, known, names)
         consumer = AIOKafkaConsumer(
             **connection(self._settings),
             client_id=f"banka-tail-{self._service}",
@@ -405,6 +472,13 @@ class Relay:
             partition=partition.partition,
             count=int(count.split()[-1]),
         )
+
+
+def _problem(future: asyncio.Future[Any]) -> BaseException | None:
+    """Why the broker has not acknowledged a batch, as far as is known; None if it has."""
+    if not future.done():
+        return TimeoutError(f"no answer of the broker within {SEND_SECONDS:g} s")
+    return KafkaError("not sent") if future.cancelled() else future.exception()
 
 
 class _Tail:

@@ -31,7 +31,7 @@ from faststream.kafka.message import KafkaMessage
 from faststream.security import SASLScram512
 
 from shared.messaging import halting, metrics
-from shared.messaging.broker import Cluster, fetch_cluster
+from shared.messaging.broker import REQUEST_MS, Cluster, fetch_cluster
 from shared.messaging.effects import Connection
 from shared.messaging.errors import Halted, OlderDatabase, is_infrastructure, one_line
 from shared.messaging.offsets import OffsetMove
@@ -47,6 +47,7 @@ log = structlog.get_logger(__name__)
 POLL_MS = 200  # a poll returns as soon as there is something
 FETCH_WAIT_MS = 200  # the most that a broker with nothing new lets us wait
 SESSION_MS = 10_000  # after so long without a heartbeat another member takes over
+METADATA_MS = 10_000  # how often the broker is asked for its topics: one may be away, and come back
 TRICKLE = 100  # records; after a larger poll the next is fetched while it is being applied
 COMMIT_SECONDS = 0.5  # how often Kafka is told where we are
 HANDOVER_SECONDS = 20.0  # a revoked partition waits at most so long for the poll in hand
@@ -108,9 +109,11 @@ def build_broker(settings: Settings, service: str) -> KafkaBroker:
         settings.required("kafka_bootstrap").split(","),
         security=security,
         client_id=f"banka-{service}",
+        metadata_max_age_ms=METADATA_MS,
         apply_types=False,  # raw records in: type conversion costs a thread hop a message
         allow_auto_create_topics=False,
         consumer_only=True,
+        request_timeout_ms=REQUEST_MS,
         logger=None,
     )
 
@@ -344,11 +347,15 @@ class Subscription:
             "If the broker is the right one, restore the newer database; if the database is, "
             "give it a new consumer name, or delete its consumer_offset rows to read from the start"
         )
+        restore = (
+            "If the broker is the right one and has lost its data, stop every service and send it"
+            " again: banka events restore --why …"
+        )
         stored = row["next"] if row else 0
         if row and row["cluster_id"] != cluster.cluster_id:
-            raise OlderDatabase(f"{where}: the offset belongs to another cluster. {decide}.")
+            raise OlderDatabase(f"{where}: the offset belongs to another cluster. {restore}.")
         if row and row["topic_id"] != topic.topic_id:
-            raise OlderDatabase(f"{where}: the topic was made anew since. {decide}.")
+            raise OlderDatabase(f"{where}: the topic was made anew since. {restore}.")
         if stored > end:
             raise OlderDatabase(f"{where}: offset {stored} lies beyond the end {end}. {decide}.")
         if committed is not None and committed > max(stored, begin):
@@ -640,6 +647,13 @@ class Subscription:
         return behind
 
     @property
+    def _has_no_topic(self) -> bool:
+        """True if the group gave us no share because the broker has no such topic."""
+        if not self._member or self._assigned:
+            return False
+        return not self._consumer.partitions_for_topic(self.reader.topic)
+
+    @property
     def _has_halted(self) -> bool:
         return bool(self.halted)
 
@@ -660,6 +674,8 @@ class Subscription:
         wrong = self.refused or paused or self.trouble
         if wrong:
             return wrong
+        if self._has_no_topic:
+            return f"no topic {self.reader.topic} on the broker"
         idle = time.monotonic() - self.last_progress
         if idle <= stuck_after:
             return "ok"

@@ -15,10 +15,13 @@ import asyncio
 import hashlib
 import json
 import logging
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -28,7 +31,8 @@ from rich.table import Table
 from deploy.local import Stack
 from tests.faults.broken import BROKEN, Sabotage
 from tests.faults.checker import Broken, letters
-from tests.faults.faults import FAULTS, Fault
+from tests.faults.cluster import running_cluster
+from tests.faults.faults import FAULTS, Fault, NotRun
 from tests.faults.running import LOAD, opened
 from tests.stack import running_here
 
@@ -39,7 +43,8 @@ _WARM = 25  # applications that have come to their end before anything is done t
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How one fault went. recovery: seconds; broken: promises by letter, "" if all were kept."""
+    """How one fault went. recovery: seconds; broken: promises by letter, "" if all were kept.
+    not_run: why it could not be done here, else ""; then nothing is known of the promises."""
 
     name: str
     done: str
@@ -47,12 +52,22 @@ class Row:
     took: float
     broken: str
     examples: tuple[str, ...] = ()
+    not_run: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return not self.broken and not self.not_run
+
+    @property
+    def verdict(self) -> str:
+        """In a few words, for people."""
+        return f"not run: {self.not_run}" if self.not_run else self.broken or "every promise kept"
 
 
 async def run_fault(stack: Stack, fault: Fault, *, broken: str = "") -> Row:
     """One fault on an office of its own; `broken` names a sabotage of the kernel."""
     begun = time.monotonic()
-    recovery, found = 0.0, []
+    recovery, found, not_run = 0.0, [], ""
     async with opened(stack, broken=broken) as office:
         stop = asyncio.Event()
         load = asyncio.create_task(office.driver.load(LOAD, stop))
@@ -60,17 +75,21 @@ async def run_fault(stack: Stack, fault: Fault, *, broken: str = "") -> Row:
             await office.ended(_WARM)
             done = await fault.hurt(office)
             recovery = await office.probe()
+        except NotRun as reason:
+            done, not_run = "", str(reason)
         except Exception as problem:  # noqa: BLE001 - a fault that cannot be done is a row too
             done = f"{type(problem).__name__}: {problem}"
             found.append(Broken("!", done))
         finally:
             stop.set()
         await load
-        await office.rest()
-        found += await office.checked()
-        done = "; ".join((done, *office.said))
+        if not not_run:
+            await office.rest()
+            found += await office.checked()
+            done = "; ".join((done, *office.said))
     examples = tuple(f"{one.letter}: {one.words}" for one in found)
-    return Row(fault.name, done, recovery, time.monotonic() - begun, letters(found), examples)
+    took = time.monotonic() - begun
+    return Row(fault.name, done, recovery, took, letters(found), examples, not_run)
 
 
 def sources() -> str:
@@ -90,28 +109,43 @@ def sources() -> str:
 
 
 async def run(faults: Sequence[Fault], *, again: bool) -> list[Row]:
-    """All of them, on one broker and one database server."""
+    """All of them, those together that are done on the same servers."""
     kept = json.loads(DONE.read_text()) if DONE.exists() else {}
     known = kept.get("rows", {}) if kept.get("sources") == sources() and not again else {}
-    rows = []
+    rows = {name: Row(**row) for name, row in known.items()}
+    for servers in dict.fromkeys(_servers(fault) for fault in faults):
+        left = [one for one in faults if _servers(one) == servers and one.name not in known]
+        if not left:
+            continue
+        try:
+            with servers() as stack:
+                for fault in left:
+                    row = rows[fault.name] = await run_fault(stack, fault)
+                    _say(row)
+                    if row.passed:
+                        known[row.name] = asdict(row)
+                        DONE.write_text(json.dumps({"sources": sources(), "rows": known}))
+        except NotRun as reason:
+            for fault in left:
+                row = rows[fault.name] = Row(fault.name, "", 0.0, 0.0, "", not_run=str(reason))
+                _say(row)
+    return [rows[fault.name] for fault in faults]
+
+
+_usual = partial(running_here, "faults")
+
+
+def _servers(fault: Fault) -> Callable[[], AbstractContextManager[Stack]]:
+    """What opens the servers that a fault is done on."""
+    return fault.stack or (running_cluster if fault.cluster else _usual)
+
+
+def _say(row: Row) -> None:
     console = Console(stderr=True)
-    with running_here("faults") as stack:
-        for fault in faults:
-            if fault.name in known:
-                rows.append(Row(**known[fault.name]))
-                continue
-            row = await run_fault(stack, fault)
-            rows.append(row)
-            console.print(
-                f"{row.name}: {row.done} · recovered in {row.recovery:.1f} s ·"
-                f" {row.broken or 'every promise kept'} ({row.took:.0f} s)"
-            )
-            for example in row.examples:
-                console.print(f"    {example}")
-            if not row.broken:
-                known[row.name] = asdict(row)
-                DONE.write_text(json.dumps({"sources": sources(), "rows": known}))
-    return rows
+    recovered = "" if row.not_run else f"{row.done} · recovered in {row.recovery:.1f} s · "
+    console.print(f"{row.name}: {recovered}{row.verdict} ({row.took:.0f} s)")
+    for example in row.examples:
+        console.print(f"    {example}")
 
 
 async def run_broken(names: Sequence[str]) -> list[tuple[str, Sabotage, Row]]:
@@ -147,8 +181,18 @@ def table(rows: Sequence[Row]) -> Table:
     """What was run, for people."""
     shown = Table("fault", "what was done", "recovery s", "promises broken")
     for row in rows:
-        shown.add_row(row.name, row.done, f"{row.recovery:.1f}", row.broken or "none")
+        recovery = "" if row.not_run else f"{row.recovery:.1f}"
+        shown.add_row(row.name, row.done, recovery, "none" if row.passed else row.verdict)
     return shown
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """The last line: what is not known must not look as if it had passed."""
+    failed = sum(bool(row.broken) for row in rows)
+    not_run = sum(bool(row.not_run) for row in rows)
+    passed = len(rows) - failed - not_run
+    line = f"{passed} faults with every promise kept, {failed} with a broken one"
+    return f"{line}, {not_run} NOT RUN" if not_run else line
 
 
 def quiet() -> None:
@@ -168,6 +212,8 @@ def main() -> int:
     )
     asked = parser.parse_args()
     quiet()
+    # told to stop, as by Ctrl-C: what was started is removed
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if asked.of_the_checker:
         names = [
             name
@@ -187,7 +233,9 @@ def main() -> int:
         sys.stderr.write("no fault has these words; there are: " + ", ".join(FAULTS) + "\n")
         return 2
     rows = asyncio.run(run(faults, again=asked.again))
-    Console(width=150).print(table(rows))
+    console = Console(width=150)
+    console.print(table(rows))
+    console.print(summary(rows))
     return 1 if any(row.broken for row in rows) else 0
 
 

@@ -36,6 +36,7 @@ PATIENCE_SECONDS = 90.0  # how long somebody goes on asking
 MOST_OPEN = 100  # applications on their way: a slow machine gets no more
 _WITHDRAWS = 0.2  # of the customers, somewhere between handing in and the decision
 _BY_PARTNER = 0.4
+_SEND_SECONDS = 15.0
 
 
 class World:
@@ -213,23 +214,35 @@ class Driver:
             time=now,
         )
         while True:
+            producer: AIOKafkaProducer | None = None
             try:
-                producer = await self._connected()
-                await producer.send_and_wait(
-                    self.names.topic("inbound"),
-                    b'{"mood": "fine"}',
-                    key=command.application_id.encode(),
-                    headers=encode(envelope),
-                )
+                async with asyncio.timeout(_SEND_SECONDS):
+                    producer = await self._connected()
+                    await producer.send_and_wait(
+                        self.names.topic("inbound"),
+                        b'{"mood": "fine"}',
+                        key=command.application_id.encode(),
+                        headers=encode(envelope),
+                    )
                 return
             except Exception:  # noqa: BLE001 - the broker is away: the partner tries again
+                if producer is not None and producer is self._producer:
+                    await self.forget_broker()
                 await asyncio.sleep(0.3)
+
+    async def forget_broker(self) -> None:
+        """Connect anew before the next event: a producer may try for ever on a broker that does not
+        know it any more."""
+        lost, self._producer = self._producer, None
+        if lost is not None:
+            await _quietly(lost.stop())
 
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:
             if self._producer is None:
+                patience = {"request_timeout_ms": 5000}
                 producer = AIOKafkaProducer(
-                    **connection(self.settings), enable_idempotence=True, request_timeout_ms=5000
+                    **connection(self.settings) | patience, enable_idempotence=True
                 )
                 try:
                     await producer.start()
@@ -246,6 +259,7 @@ class Driver:
                 self.names.topic("outbound"),
                 **connection(self.settings),
                 auto_offset_reset="earliest",
+                metadata_max_age_ms=5000,  # its topic may be away, and come back
             )
             try:
                 await consumer.start()

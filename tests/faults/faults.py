@@ -8,6 +8,7 @@ import json
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +24,17 @@ from shared.identifiers import new_id
 from shared.messaging.outbox import partition_of
 from shared.redrive import CannotRedrive, retry_parked, skip_parked
 from shared.redrive.event_log import republish
+from tests.faults import clock, disk, network, wiped
 from tests.faults.driving import ANSWER_SECONDS
+from tests.faults.failover import (
+    below_least_in_sync,
+    controller_killed,
+    coordinator_moved,
+    leader_frozen,
+    leader_killed,
+    rolled,
+    two_of_three_away,
+)
 from tests.faults.history import Outcome
 from tests.faults.repeating import deliver_again
 from tests.faults.running import PARTITIONS, Member, Office, stopped
@@ -33,16 +44,24 @@ _RACES, _WAVE = 1000, 50
 SESSION_SECONDS = 10.0  # after which the group takes a silent member for dead
 
 
+class NotRun(Exception):
+    """The fault cannot be done on this machine; the message says why. It has not passed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault. hurt: does it, under load, and returns what was done in a few words.
+    """One fault. hurt: does it, under load, and returns what was done in a few words, or raises
+    NotRun before it has done anything.
 
-    short: belongs to the selection that runs with every test run.
+    short: belongs to the selection that runs with every test run. cluster: needs three brokers.
+    stack: opens a broker and a database of its own, where those of the others will not do.
     """
 
     name: str
     hurt: Callable[[Office], Awaitable[str]]
     short: bool = False
+    cluster: bool = False
+    stack: Callable[[], AbstractContextManager[local.Stack]] | None = None
 
 
 async def _restart(office: Office, member: Member) -> None:
@@ -756,6 +775,7 @@ FAULTS: dict[str, Fault] = {
         Fault("broker killed", broker_killed),
         Fault("broker frozen", broker_frozen),
         Fault("broker away for a minute", broker_away),
+        Fault("broker wiped and restored", wiped.broker_wiped),
         Fault("database crashed", database_crashed),
         Fault("database away", database_away),
         Fault("sessions ended under load", sessions_ended),
@@ -765,6 +785,15 @@ FAULTS: dict[str, Fault] = {
         Fault("withdrawn against decided", withdrawn_against_decided),
         Fault("rolling deploy", rolling_deploy),
         Fault("publisher before its readers", publisher_before_its_readers),
+        Fault("intake cut from the broker", network.intake_cut_from_the_broker),
+        Fault("review stalled from the broker", network.review_stalled_from_the_broker),
+        Fault("review cut from the database", network.review_cut_from_the_database),
+        Fault("answers to COMMIT lost", network.answers_to_commit_lost),
+        Fault("slow lines", network.slow_lines),
+        Fault("world outside cut", network.outside_cut),
+        Fault("clock set back and forward", clock.set_back_and_forward),
+        Fault("broker's disk full", disk.broker_disk_full, stack=disk.small_disk("kafka")),
+        Fault("database's disk full", disk.database_disk_full, stack=disk.small_disk("postgres")),
         Fault("every event three times", everything_three_times),
         Fault("topic read again", topic_read_again),
         Fault("partner repeats everything", partner_repeats_everything),
@@ -776,6 +805,13 @@ FAULTS: dict[str, Fault] = {
         Fault("a third fails at first", transient_failures),
         Fault("older database", older_database),
         Fault("reporting rebuilt", reporting_rebuilt),
+        Fault("leader killed", leader_killed, cluster=True),
+        Fault("leader frozen", leader_frozen, cluster=True),
+        Fault("controller killed", controller_killed, cluster=True),
+        Fault("group coordinator moved", coordinator_moved, cluster=True),
+        Fault("all three restarted in turn", rolled, cluster=True),
+        Fault("below min.insync.replicas", below_least_in_sync, cluster=True),
+        Fault("two of three away", two_of_three_away, cluster=True),
     )
 }
 """{name: the fault}, in the order in which `make faults` runs them."""

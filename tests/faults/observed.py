@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -179,7 +180,7 @@ async def _read_places(conn: asyncpg.Connection[Any], found: Database) -> None:
         " WHERE locktype = 'advisory' AND granted AND classid = $1"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         " GROUP BY objid",
-        relay._LOCK_CLASS,
+        relay.LOCK_CLASS,
     ):
         found.holders[r["shard"]] = r["n"]
     for r in await conn.fetch("SELECT event_id, answers FROM messaging.inbound_event"):
@@ -203,8 +204,13 @@ def _read_topics(stack: Stack, topics: list[str], found: Observed) -> None:
             if low < high:
                 left[place.topic, place.partition] = high
         consumer.assign([p for p in places if (p.topic, p.partition) in left])
+        end = time.monotonic() + _SECONDS
         while left:
-            for message in consumer.consume(1000, timeout=_SECONDS):
+            if time.monotonic() > end:
+                raise TimeoutError(f"nothing came of {sorted(left)} for {_SECONDS:.0f} s")
+            # it waits until so many are there or the time is over: at the end, the time
+            for message in consumer.consume(1000, timeout=0.2):
+                end = time.monotonic() + _SECONDS
                 if message.error():
                     continue
                 record = _record(message)

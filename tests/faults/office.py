@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -52,6 +53,7 @@ from shared.messaging import (
 from shared.messaging.effects import Connection
 from shared.messaging.errors import Permanent, Rejected, Transient
 from tests.faults.lifecycle import advance
+from tests.faults.proxy import ROUTES, redirect
 from tests.integration.messaging.ledger import World
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -242,6 +244,22 @@ class Store:
         )
 
 
+def shift_file(stack: local.Stack, names: Names) -> Path:
+    """Where it stands, in seconds, how far an office's clock is off."""
+    return stack.folder / f"clock-{names.tag}"
+
+
+class ShiftedClock:
+    """The machine's clock, and as far off as a file says."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def now(self) -> datetime:
+        off = int(self._path.read_text()) if self._path.exists() else 0
+        return datetime.now(UTC) + timedelta(seconds=off)
+
+
 class Stage:
     """What the services of the office have in common."""
 
@@ -257,6 +275,7 @@ class Stage:
         self.service = world.service(
             database,
             stage,
+            clock=ShiftedClock(shift_file(world.stack, names)),
             migrations=MIGRATIONS,
             consumers=self._consumers(),
             inbound=[self._partner()] if stage == "intake" else [],
@@ -513,6 +532,8 @@ async def run(
 
     if broken:
         BROKEN[broken].break_it()
+    if routes := os.environ.get(ROUTES):
+        redirect(asyncio.get_running_loop(), routes)
     world = World(local.attach(stack), tag=tag, instance=instance)
     database = f"banka_{tag}_{STAGES.index(stage)}"
     one = Stage(world, Names(tag), stage, database, outside, int(build))

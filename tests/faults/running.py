@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from deploy.local import HOST, Stack, free_port
+from shared.messaging.outbox import partition_of
 from tests.faults.checker import Broken, check
 from tests.faults.driving import Driver, World
 from tests.faults.history import History, Outcome
 from tests.faults.lifecycle import ENDS
 from tests.faults.observed import Observed, observe
 from tests.faults.office import MIGRATIONS, RUNNING, STAGES, Names
+from tests.faults.proxy import Lines
 from tests.integration.messaging.ledger import World as Bench
 
 PARTITIONS = 6
@@ -58,13 +61,17 @@ class Member:
 
 @dataclass
 class Office:
-    """A running small office with topics and databases of its own, under load."""
+    """A running small office with topics and databases of its own, under load.
+
+    closing: what a fault opened and its processes need until their end.
+    """
 
     stack: Stack
     bench: Bench
     history: History
     world: World
     driver: Driver
+    closing: AsyncExitStack
     broken: str = ""
     members: dict[str, Member] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)  # what was done, for the table
@@ -80,10 +87,16 @@ class Office:
     # --- processes -------------------------------------------------------------------------------
 
     async def start(
-        self, stage: str, instance: str = "", *, wait: bool = True, build: int = 1
+        self,
+        stage: str,
+        instance: str = "",
+        *,
+        wait: bool = True,
+        build: int = 1,
+        lines: Lines | None = None,
     ) -> Member:
         """One more process of the stage; `instance` tells two of them apart. build: 2 knows one
-        more version of an event."""
+        more version of an event. lines: between it and the servers."""
         instance = instance or f"{stage}-1"
         port = free_port() if stage == "intake" else 0
         self._started += 1
@@ -95,7 +108,11 @@ class Office:
                     *(self.names.tag, stage, instance, str(port), self.world.url),
                     *(str(build), self.broken),
                 ],
-                env={**os.environ, **self.stack.environment()},
+                env={
+                    **os.environ,
+                    **self.stack.environment(),
+                    **(lines.environment() if lines else {}),
+                },
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -185,7 +202,7 @@ class Office:
         while True:
             try:
                 found = await what()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaException):
                 found = None
             if found:
                 return found
@@ -213,10 +230,15 @@ class Office:
                 self.driver.ended = max(self.driver.ended, rows[0]["n"])
             await asyncio.sleep(0.3)
 
-    async def probe(self) -> float:
-        """Seconds until an application that is handed in now has come to its end everywhere."""
+    async def probe(self, part: int | None = None) -> float:
+        """Seconds until an application that is handed in now has come to its end everywhere; one
+        of that partition, if it matters."""
         begun = time.monotonic()
-        application = self.driver.next_id()
+        application = name = self.driver.next_id()
+        for n in itertools.count():
+            if part is None or partition_of(application, PARTITIONS) == part:
+                break
+            application = f"{name}.{n}"
         command = self.driver.command(application, "http", "submit")
         await self.driver.until_known(command, seconds=DRAIN_SECONDS)
         if command.outcome is not Outcome.ACKNOWLEDGED:
@@ -295,13 +317,14 @@ async def opened(stack: Stack, *, broken: str = "") -> AsyncIterator[Office]:
         for group in groups:
             bench.topic("", 1, full=f"{names.group(stage, group)}.dead-letters")
     world = World(history)
-    async with world.open():
+    async with world.open(), AsyncExitStack() as closing:
         office = Office(
             stack,
             bench,
             history,
             world,
             Driver(bench.settings, names, history, lambda: office.intakes()),
+            closing,
             broken,
         )
         try:

@@ -94,7 +94,9 @@ async def test_nobody_writes_where_the_catalogue_does_not_let_them(
     office: local.Stack, user: str, topic: str
 ) -> None:
     await provision(office)
-    producer = AIOKafkaProducer(**connection(_settings(office, user)), request_timeout_ms=5000)
+    producer = AIOKafkaProducer(
+        **connection(_settings(office, user)) | {"request_timeout_ms": 5000}
+    )
     await producer.start()
     try:
         with pytest.raises(TopicAuthorizationFailedError):

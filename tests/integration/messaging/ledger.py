@@ -24,6 +24,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from pydantic import BaseModel
 
 from deploy.local import Stack
+from deploy.provision import copies, least_in_sync
 from shared.clock import SystemClock
 from shared.events.catalog import MAX_MESSAGE_BYTES
 from shared.events.envelope import Envelope, encode
@@ -166,8 +167,13 @@ class World:
         """A topic of this test's own, with messages as large as a deployment's topics take."""
         full = full or f"banka.{self.tag}.{name}"
         admin = AdminClient(self.stack.kafka_admin())
-        settings = {"max.message.bytes": str(largest), **(config or {})}
-        admin.create_topics([NewTopic(full, partitions, 1, config=settings)])[full].result(20)
+        number = copies(len(admin.list_topics(timeout=20).brokers))
+        settings = {
+            "max.message.bytes": str(largest),
+            "min.insync.replicas": str(least_in_sync(number)),
+            **(config or {}),
+        }
+        admin.create_topics([NewTopic(full, partitions, number, config=settings)])[full].result(20)
         self.made[full] = partitions
         return full
 

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from shared.events.envelope import Envelope, encode
 from shared.identifiers import new_id
-from shared.messaging import Fact, Service
+from shared.messaging import Fact, Service, relay
 from shared.messaging.errors import OlderDatabase
 from shared.messaging.relay import SHARDS
 from shared.redrive.event_log import republish
@@ -346,3 +346,28 @@ async def test_facts_survive_a_broker_connection_that_fails(world: World) -> Non
         await _say(service, topic, "S0", number)
     await until(lambda: _outbox_is_empty(world, database))
     assert sorted(set(await _numbers(world, topic, "S0"))) == [1, 2, 3, 4, 5]
+
+
+async def test_a_relay_that_hears_nothing_of_the_broker_lets_go_and_begins_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "SEND_SECONDS", 0.5)
+    topic, database = world.topic("echo", 1), await world.database()
+    service = world.service(database)
+    await service.start()
+
+    async def holds() -> bool:
+        return service._relay._producer is not None and len(service._relay.shards) == SHARDS
+
+    await until(holds)
+
+    async def silent(*_: Any, **__: Any) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().create_future()
+
+    service._relay._producer.send_batch = silent  # the next producer is a new one
+    await service.execute(LedgerStore(), "A", lambda s, n: [Fact(Echoed(number=1), topic=topic)])
+
+    async def published() -> bool:
+        return len(await world.read(topic)) == 1
+
+    await until(published)

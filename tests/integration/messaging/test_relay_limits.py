@@ -117,14 +117,14 @@ async def test_a_queue_longer_than_a_batch_keeps_its_order(
     service = world.service(database)
     await service.start()
     batches: list[int] = []
-    build = service._relay._build
+    build = relay.build_batch
 
-    def count(queue: Any) -> Any:
-        batch, fitting = build(queue)
+    def count(producer: Any, queue: Any) -> Any:
+        batch, fitting = build(producer, queue)
         batches.append(fitting)
         return batch, fitting
 
-    service._relay._build = count  # type: ignore[method-assign]
+    monkeypatch.setattr(relay, "build_batch", count)
     await _say(service, topic, "S0", *range(40))
     await _say(service, topic, "S1", *range(3))
 
