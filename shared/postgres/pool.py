@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 #: seconds; a statement of ours that takes longer is stuck, and a poll must not hang for ever
 STATEMENT_TIMEOUT = 60
+#: seconds; a server that recovers may take a connection and not answer it
+CONNECT_TIMEOUT = 10
 #: seconds; no transaction of ours waits for anything outside the database
 IDLE_IN_TRANSACTION = 60
 
@@ -55,6 +57,7 @@ async def open_pool(
         settings.postgres_url(database or database_of(service), role or app_role(service)),
         min_size=min_size,
         max_size=max_size,
+        timeout=CONNECT_TIMEOUT,
         command_timeout=STATEMENT_TIMEOUT + 5,
         max_inactive_connection_lifetime=300,
         reset=_keep,
@@ -77,6 +80,7 @@ async def connect(
     """One direct connection outside any pool: for advisory locks, migrations and tools."""
     return await asyncpg.connect(
         settings.postgres_url(database or database_of(service), role or app_role(service)),
+        timeout=CONNECT_TIMEOUT,
         command_timeout=STATEMENT_TIMEOUT + 5,
         server_settings=session_settings(f"banka-{service}"),
     )

@@ -60,6 +60,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 STAGES = ("intake", "review", "notify", "reporting")
 RUNNING = "the stage runs"
 CALL_SECONDS = 3.0
+_PATIENCE_SECONDS = 12.0  # for a process to end
 
 
 class Said(BaseModel):
@@ -552,11 +553,23 @@ async def run(
     sys.stdout.flush()
     await stop.wait()
     begun = time.monotonic()
+    loop.call_later(_PATIENCE_SECONDS, _say_what_is_open)
     if web is not None:
         server.should_exit = True
         await web
     await one.service.stop()
     sys.stdout.write(f"stopped in {time.monotonic() - begun:.2f} s\n")
+    sys.stdout.flush()
+
+
+def _say_what_is_open() -> None:
+    """Where every task stands, for whoever wonders why a process does not end."""
+    for task in asyncio.all_tasks():
+        sys.stdout.write(f"{task.get_name()} is open\n")
+        step: Any = task.get_coro()
+        while frame := getattr(step, "cr_frame", None):
+            sys.stdout.write(f"    {frame.f_code.co_qualname} {frame.f_lineno}\n")
+            step = step.cr_await
     sys.stdout.flush()
 
 

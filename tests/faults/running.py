@@ -131,10 +131,14 @@ class Office:
             await asyncio.sleep(0.05)
 
     async def stop(self, member: Member, seconds: float = 30.0) -> float:
-        """SIGTERM; returns how long it took. Raises TimeoutExpired."""
+        """SIGTERM; returns how long it took. Raises RuntimeError with what was still open."""
         begun = time.monotonic()
         member.signal(signal.SIGTERM)
-        await asyncio.to_thread(member.process.wait, seconds)
+        try:
+            await asyncio.to_thread(member.process.wait, seconds)
+        except subprocess.TimeoutExpired:
+            tail = member.output.read_text(errors="replace")[-4000:]
+            raise RuntimeError(f"{member.instance} does not stop: {tail}") from None
         return time.monotonic() - begun
 
     def of(self, stage: str) -> Member:
