@@ -542,6 +542,7 @@ async def run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, _say_what_is_open)
     starting = asyncio.create_task(one.service.start())
     web: asyncio.Task[None] | None = None
     if int(port):
