@@ -56,9 +56,9 @@ async def read_events(
 ) -> AsyncIterator[tuple[TopicPartition, Envelope]]:
     """The events between two offsets of each partition; what is no event of ours is left out.
 
-    consumer: of aiokafka, started, in no group; it is given these partitions.
+    consumer: of aiokafka, started, in no group, with these partitions assigned, and that before
+      it was asked for the offsets: of a topic that it has not, it may not hear.
     """
-    consumer.assign(list(begins))
     for partition, begin in begins.items():
         consumer.seek(partition, begin)
     open_ = {partition for partition, begin in begins.items() if ends[partition] > begin}

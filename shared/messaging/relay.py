@@ -511,6 +511,7 @@ async def _read_tails(
     """The last records of every partition that carry this source."""
     if not partitions:
         return {}
+    consumer.assign(partitions)
     starts = await consumer.beginning_offsets(partitions)
     ends = await consumer.end_offsets(partitions)
     begins = {p: max(starts[p], ends[p] - TAIL) for p in partitions}

@@ -85,6 +85,7 @@ async def _compare(
     others: dict[str, tuple[str, int | None]] = {}
     parts = range(partitions) if subject is None else [partition_of(subject, partitions)]
     places = [TopicPartition(topic, part) for part in parts]
+    consumer.assign(places)
     begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
     async for _, event in read_events(consumer, begins, ends):
         if event.source == source and subject in (None, event.subject):

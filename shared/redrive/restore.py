@@ -265,6 +265,7 @@ async def _already_there(
             places = [
                 TopicPartition(topic, part) for part in range(cluster.topics[topic].partitions)
             ]
+            consumer.assign(places)
             begins = await consumer.beginning_offsets(places)
             ends = await consumer.end_offsets(places)
             seen: set[str] = set()
