@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,13 +51,24 @@ def connection(settings: Settings) -> dict[str, Any]:
     return arguments
 
 
+async def take(
+    consumer: Any, partitions: Sequence[TopicPartition]
+) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+    """Assign partitions; returns where they begin and where they end now.
+
+    consumer: of aiokafka, started, in no group. In this order: of a topic that was not assigned it
+    may hear late or never.
+    """
+    consumer.assign(partitions)
+    return await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+
+
 async def read_events(
     consumer: Any, begins: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
 ) -> AsyncIterator[tuple[TopicPartition, Envelope]]:
     """The events between two offsets of each partition; what is no event of ours is left out.
 
-    consumer: of aiokafka, started, in no group, with these partitions assigned, and that before
-      it was asked for the offsets: of a topic that it has not, it may not hear.
+    consumer: one that took these partitions.
     """
     for partition, begin in begins.items():
         consumer.seek(partition, begin)

@@ -29,6 +29,7 @@ from shared.messaging.broker import (
     fetch_cluster,
     links,
     read_events,
+    take,
 )
 from shared.messaging.errors import OlderDatabase, is_infrastructure, one_line
 from shared.postgres.pool import connect
@@ -58,12 +59,10 @@ FROM (SELECT position FROM messaging.outbox
 JOIN messaging.event_log l USING (position) ORDER BY l.position
 """
 
-
 _REMEMBER_TOPICS = """
 INSERT INTO messaging.published_topic SELECT * FROM unnest($1::text[], $2::text[])
 ON CONFLICT DO NOTHING
 """
-
 
 Message = tuple[bytes, list[tuple[str, bytes]], bytes, int]
 
@@ -184,7 +183,6 @@ class Relay:
         """Refuse (OlderDatabase) if the broker holds events of ours that the log does not know."""
         conn = await self._open()
         try:
-            await prove(conn, self._topics())
             await self._compare_tails(conn, range(SHARDS))
         finally:
             await conn.close()
@@ -403,9 +401,9 @@ class Relay:
         )
         known = self._topics()
         names = ({row["topic"] for row in recent} | set(self._publishes)) & known.keys()
+        await prove(conn, known, names)
         if not names:
             return
-        await prove(conn, known, names)
         consumer = AIOKafkaConsumer(
             **connection(self._settings),
             client_id=f"banka-tail-{self._service}",
@@ -511,9 +509,7 @@ async def _read_tails(
     """The last records of every partition that carry this source."""
     if not partitions:
         return {}
-    consumer.assign(partitions)
-    starts = await consumer.beginning_offsets(partitions)
-    ends = await consumer.end_offsets(partitions)
+    starts, ends = await take(consumer, partitions)
     begins = {p: max(starts[p], ends[p] - TAIL) for p in partitions}
     tails = {p: _Tail(whole=begin == 0) for p, begin in begins.items()}
     async for partition, event in read_events(consumer, begins, ends):

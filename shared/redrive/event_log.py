@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from shared.messaging.broker import connection, fetch_cluster, read_events
+from shared.messaging.broker import connection, fetch_cluster, read_events, take
 from shared.messaging.outbox import partition_of
 from shared.redrive.selection import CannotRedrive, audit
 
@@ -85,8 +85,7 @@ async def _compare(
     others: dict[str, tuple[str, int | None]] = {}
     parts = range(partitions) if subject is None else [partition_of(subject, partitions)]
     places = [TopicPartition(topic, part) for part in parts]
-    consumer.assign(places)
-    begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+    begins, ends = await take(consumer, places)
     async for _, event in read_events(consumer, begins, ends):
         if event.source == source and subject in (None, event.subject):
             lacking.pop(event.id, None)

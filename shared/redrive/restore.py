@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from shared.messaging.broker import Cluster, connection, fetch_cluster, read_events
+from shared.messaging.broker import Cluster, connection, fetch_cluster, read_events, take
 from shared.messaging.errors import one_line
 from shared.messaging.outbox import partition_of
 from shared.messaging.relay import (
@@ -265,9 +265,7 @@ async def _already_there(
             places = [
                 TopicPartition(topic, part) for part in range(cluster.topics[topic].partitions)
             ]
-            consumer.assign(places)
-            begins = await consumer.beginning_offsets(places)
-            ends = await consumer.end_offsets(places)
+            begins, ends = await take(consumer, places)
             seen: set[str] = set()
             async for place, event in read_events(consumer, begins, ends):
                 if event.id not in seen:

@@ -31,9 +31,8 @@ from rich.table import Table
 from deploy.local import Stack
 from tests.faults.broken import BROKEN, Sabotage
 from tests.faults.checker import Broken, letters
-from tests.faults.cluster import running_cluster
-from tests.faults.faults import FAULTS, Fault, NotRun
-from tests.faults.running import LOAD, opened
+from tests.faults.faults import FAULTS, Fault
+from tests.faults.running import LOAD, NotRun, opened
 from tests.stack import running_here
 
 ROOT = Path(__file__).parents[2]
@@ -137,7 +136,7 @@ _usual = partial(running_here, "faults")
 
 def _servers(fault: Fault) -> Callable[[], AbstractContextManager[Stack]]:
     """What opens the servers that a fault is done on."""
-    return fault.stack or (running_cluster if fault.cluster else _usual)
+    return fault.stack or _usual
 
 
 def _say(row: Row) -> None:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 from confluent_kafka import ElectionType, KafkaException
@@ -30,6 +31,7 @@ from confluent_kafka.admin import (
 from deploy import local
 from deploy.runtime import prepare
 from deploy.secret_files import ADMIN, make_secrets, read_secret
+from tests.faults.running import NotRun, server_process
 
 NODES = (1, 2, 3)
 NAME = "faults-cluster"
@@ -42,8 +44,6 @@ _SYNC_SECONDS = 60.0
 def running_cluster(name: str = NAME) -> Iterator[local.Stack]:
     """A fresh cluster while the block runs; what a killed run left is removed first. Raises NotRun
     where the machine has too little memory for it."""
-    from tests.faults.faults import NotRun  # which lists the faults that need us
-
     free = psutil.virtual_memory().available
     if free < _LEAST_MEMORY:
         raise NotRun(
@@ -84,7 +84,8 @@ def _start(name: str) -> local.Stack:
         list(side_by_side.map(make, NODES))
     for node in NODES:
         _spawn(name, node)
-    with _given(",".join(f"{local.HOST}:{ports[node]['kafka']}" for node in NODES)):
+    brokers = ",".join(f"{local.HOST}:{ports[node]['kafka']}" for node in NODES)
+    with patch.dict(os.environ, BANKA_KAFKA_BOOTSTRAP=brokers):  # as if they were the user's own
         stack = local.up(name)
     cluster_ = Cluster(stack)
     _await("three brokers know each other", lambda: len(cluster_.brokers()) == len(NODES))
@@ -105,19 +106,6 @@ def _in_common(ports: Mapping[int, Mapping[str, int]]) -> dict[str, str]:
         # three JVMs on a small machine pause each other: two seconds would be taken for a death
         "broker.session.timeout.ms": "4000",
     }
-
-
-@contextmanager
-def _given(bootstrap: str) -> Iterator[None]:
-    """As if these were brokers of the user's own."""
-    before = os.environ.get("BANKA_KAFKA_BOOTSTRAP")
-    os.environ["BANKA_KAFKA_BOOTSTRAP"] = bootstrap
-    try:
-        yield
-    finally:
-        del os.environ["BANKA_KAFKA_BOOTSTRAP"]
-        if before is not None:
-            os.environ["BANKA_KAFKA_BOOTSTRAP"] = before
 
 
 def _server(node: int) -> str:
@@ -193,8 +181,7 @@ class Cluster:
         return self.whole()
 
     def process(self, node: int) -> psutil.Process:
-        record = json.loads((self.stack.folder / f"{_server(node)}.pid").read_text())
-        return psutil.Process(record["pid"])
+        return server_process(self.stack, _server(node))
 
     def alive(self) -> list[int]:
         """The nodes whose process runs."""

@@ -10,14 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import asyncpg
 
 from deploy import local
-
-if TYPE_CHECKING:
-    from tests.faults.running import Office
+from tests.faults.running import NotRun, Office
 
 _NAME = "faults-disk"
 _MEGABYTES = {"kafka": 96, "postgres": 256}
@@ -29,8 +26,6 @@ def small_disk(server: str) -> Callable[[], AbstractContextManager[local.Stack]]
 
     @contextmanager
     def opened() -> Iterator[local.Stack]:
-        from tests.faults.faults import NotRun  # which lists us
-
         if os.geteuid() != 0:
             raise NotRun("needs root: it mounts a small file system")
         local.down(_NAME)

@@ -146,12 +146,7 @@ async def _commands_meanwhile(office: Office, seconds: float) -> str:
     await asyncio.gather(*(driver.until_known(one, seconds=seconds) for one in commands))
     taken = sum(one.outcome is Outcome.ACKNOWLEDGED for one in commands)
     await asyncio.sleep(end - time.monotonic())
-    waiting = sum([await _waiting(office, stage) for stage in STAGES])
+    waiting = sum([await office.outbox(stage) for stage in STAGES])
     if taken < len(commands) or waiting < taken:
         raise RuntimeError(f"{taken} of {len(commands)} commands taken, {waiting} facts wait")
     return f"{taken} of {taken} commands taken, {waiting} facts waited"
-
-
-async def _waiting(office: Office, stage: str) -> int:
-    (row,) = await office.fetch(stage, "SELECT count(*) AS n FROM messaging.outbox")
-    return int(row["n"])

@@ -4,7 +4,6 @@ afterwards is the checker's business."""
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,6 +24,7 @@ from shared.messaging.outbox import partition_of
 from shared.redrive import CannotRedrive, retry_parked, skip_parked
 from shared.redrive.event_log import republish
 from tests.faults import clock, disk, network, wiped
+from tests.faults.cluster import running_cluster
 from tests.faults.driving import ANSWER_SECONDS
 from tests.faults.failover import (
     below_least_in_sync,
@@ -37,15 +37,11 @@ from tests.faults.failover import (
 )
 from tests.faults.history import Outcome
 from tests.faults.repeating import deliver_again
-from tests.faults.running import PARTITIONS, Member, Office, stopped
+from tests.faults.running import PARTITIONS, Member, Office, server_process, stopped
 
 _SECONDS = 20.0
 _RACES, _WAVE = 1000, 50
 SESSION_SECONDS = 10.0  # after which the group takes a silent member for dead
-
-
-class NotRun(Exception):
-    """The fault cannot be done on this machine; the message says why. It has not passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +49,13 @@ class Fault:
     """One fault. hurt: does it, under load, and returns what was done in a few words, or raises
     NotRun before it has done anything.
 
-    short: belongs to the selection that runs with every test run. cluster: needs three brokers.
-    stack: opens a broker and a database of its own, where those of the others will not do.
+    short: belongs to the selection that runs with every test run. stack: opens servers of its own,
+    where those of the others will not do, such as three brokers.
     """
 
     name: str
     hurt: Callable[[Office], Awaitable[str]]
     short: bool = False
-    cluster: bool = False
     stack: Callable[[], AbstractContextManager[local.Stack]] | None = None
 
 
@@ -84,11 +79,11 @@ async def killed_after_commit(office: Office) -> str:
     """intake dies with facts committed that no broker has."""
     with Frozen(office, "kafka"):
         await asyncio.sleep(1.0)
-        (row,) = await office.fetch("intake", "SELECT count(*) AS n FROM messaging.outbox")
+        waiting = await office.outbox("intake")
         member = office.of("intake")
         member.kill()
     await office.start("intake", member.instance)
-    return f"kill -9 with {row['n']} facts committed and not published"
+    return f"kill -9 with {waiting} facts committed and not published"
 
 
 async def relay_killed_before_delete(office: Office) -> str:
@@ -244,24 +239,11 @@ async def told_to_stop_under_load(office: Office) -> str:
 async def scaled(office: Office) -> str:
     """Members come and go: one, four, two."""
     more = [await office.start("review", f"review-{n}") for n in (2, 3, 4)]
-    await office.until(lambda: _shared_by(office, "review", 4), "four share the partitions")
+    await office.until(lambda: office.shared_by("review", 4), "four share the partitions")
     for member in more[1:]:
         await office.stop(member)
-    await office.until(lambda: _shared_by(office, "review", 2), "two share the partitions")
+    await office.until(lambda: office.shared_by("review", 2), "two share the partitions")
     return "review 1 → 4 → 2 members"
-
-
-async def _shared_by(office: Office, stage: str, members: int) -> bool:
-    """Whether the topic's partitions are handed out to so many members."""
-
-    def described() -> bool:
-        name = office.names.group(stage, "applications")
-        admin = AdminClient(office.stack.kafka_admin())  # named: its answers come while it lives
-        asked = admin.describe_consumer_groups([name])
-        shares = [one.assignment.topic_partitions for one in asked[name].result(_SECONDS).members]
-        return len(shares) == members and sum(map(len, shares)) == PARTITIONS
-
-    return await asyncio.to_thread(described)
 
 
 async def killed_again_and_again(office: Office) -> str:
@@ -274,16 +256,11 @@ async def killed_again_and_again(office: Office) -> str:
 
 
 # --- broker and database -------------------------------------------------------------------------
-def _process(office: Office, server: str) -> psutil.Process:
-    record = json.loads((office.stack.folder / f"{server}.pid").read_text())
-    return psutil.Process(record["pid"])
-
-
 class Frozen:
     """The server does not answer while the block runs."""
 
     def __init__(self, office: Office, server: str) -> None:
-        self._process = _process(office, server)
+        self._process = server_process(office.stack, server)
 
     def __enter__(self) -> None:
         self._process.suspend()
@@ -438,7 +415,7 @@ async def rolling_deploy(office: Office) -> str:
         old = office.of(stage)
         if stage == "review":
             await office.start(stage, "review-2", build=2)
-            await office.until(lambda: _shared_by(office, "review", 2), "both builds read")
+            await office.until(lambda: office.shared_by("review", 2), "both builds read")
         await office.stop(old)
         await office.start(stage, old.instance, build=2)
     await office.ended(office.driver.ended + 25)
@@ -805,13 +782,13 @@ FAULTS: dict[str, Fault] = {
         Fault("a third fails at first", transient_failures),
         Fault("older database", older_database),
         Fault("reporting rebuilt", reporting_rebuilt),
-        Fault("leader killed", leader_killed, cluster=True),
-        Fault("leader frozen", leader_frozen, cluster=True),
-        Fault("controller killed", controller_killed, cluster=True),
-        Fault("group coordinator moved", coordinator_moved, cluster=True),
-        Fault("all three restarted in turn", rolled, cluster=True),
-        Fault("below min.insync.replicas", below_least_in_sync, cluster=True),
-        Fault("two of three away", two_of_three_away, cluster=True),
+        Fault("leader killed", leader_killed, stack=running_cluster),
+        Fault("leader frozen", leader_frozen, stack=running_cluster),
+        Fault("controller killed", controller_killed, stack=running_cluster),
+        Fault("group coordinator moved", coordinator_moved, stack=running_cluster),
+        Fault("all three restarted in turn", rolled, stack=running_cluster),
+        Fault("below min.insync.replicas", below_least_in_sync, stack=running_cluster),
+        Fault("two of three away", two_of_three_away, stack=running_cluster),
     )
 }
 """{name: the fault}, in the order in which `make faults` runs them."""

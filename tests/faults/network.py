@@ -33,11 +33,11 @@ async def intake_cut_from_the_broker(office: Office) -> str:
     await asyncio.sleep(14.0)
     command = office.driver.command(office.driver.next_id(), "http", "submit")
     await office.driver.until_known(command, seconds=10.0)
-    (row,) = await office.fetch("intake", "SELECT count(*) AS n FROM messaging.outbox")
+    waiting = await office.outbox("intake")
     await laid.broker.mend()
-    if command.outcome is not Outcome.ACKNOWLEDGED or not row["n"]:
+    if command.outcome is not Outcome.ACKNOWLEDGED or not waiting:
         raise RuntimeError(f"a command without the broker is {command.outcome}")
-    return f"no line from intake to the broker for 15 s; {row['n']} facts waited"
+    return f"no line from intake to the broker for 15 s; {waiting} facts waited"
 
 
 async def review_stalled_from_the_broker(office: Office) -> str:
@@ -49,7 +49,7 @@ async def review_stalled_from_the_broker(office: Office) -> str:
     await asyncio.sleep(SESSION_MS / 1000 + 2.0)
     await office.ended(office.driver.ended + 20)  # the other one has everything
     await laid.broker.mend()
-    await asyncio.sleep(2.0)
+    await office.until(lambda: office.shared_by("review", 2), "it is in its group again")
     return "a black hole between one of two members of review and the broker, beyond its session"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -17,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from deploy.local import HOST, Stack, free_port
 from shared.messaging.outbox import partition_of
@@ -31,9 +34,20 @@ from tests.faults.proxy import Lines
 from tests.integration.messaging.ledger import World as Bench
 
 PARTITIONS = 6
+_SECONDS = 20.0
 START_SECONDS = 60.0
 DRAIN_SECONDS = 60.0  # the bound within which everything has to be at rest after a fault
 LOAD = 25.0  # customers a second
+
+
+class NotRun(Exception):
+    """A fault cannot be done on this machine; the message says why. It has not passed."""
+
+
+def server_process(stack: Stack, server: str) -> psutil.Process:
+    """A server of a stack that runs here: kafka, postgres, kafka-2."""
+    record = json.loads((stack.folder / f"{server}.pid").read_text())
+    return psutil.Process(record["pid"])
 
 
 @dataclass(slots=True)
@@ -167,6 +181,11 @@ class Office:
         finally:
             await conn.close()
 
+    async def outbox(self, stage: str) -> int:
+        """How many facts of the stage no broker has acknowledged."""
+        (row,) = await self.fetch(stage, "SELECT count(*) AS n FROM messaging.outbox")
+        return int(row["n"])
+
     @asynccontextmanager
     async def held(self, stage: str, table: str) -> AsyncIterator[None]:
         """Whoever writes the table waits in mid-transaction until the block ends."""
@@ -213,6 +232,19 @@ class Office:
             if time.monotonic() > end:
                 raise TimeoutError(f"not within {seconds:.0f} s: {words}")
             await asyncio.sleep(pause)
+
+    async def shared_by(self, stage: str, members: int) -> bool:
+        """Whether the topic's partitions are handed out to so many members."""
+
+        def described() -> bool:
+            name = self.names.group(stage, "applications")
+            admin = AdminClient(self.stack.kafka_admin())  # named: its answers come while it lives
+            asked = admin.describe_consumer_groups([name])
+            found = asked[name].result(_SECONDS).members
+            shares = [one.assignment.topic_partitions for one in found]
+            return len(shares) == members and sum(map(len, shares)) == PARTITIONS
+
+        return await asyncio.to_thread(described)
 
     async def ended(self, least: int) -> int:
         """Wait until so many applications have come to their end in reporting's eyes."""

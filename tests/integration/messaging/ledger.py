@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 from pydantic import BaseModel
 
@@ -176,6 +177,17 @@ class World:
         admin.create_topics([NewTopic(full, partitions, number, config=settings)])[full].result(20)
         self.made[full] = partitions
         return full
+
+    async def topic_again(self, topic: str) -> None:
+        """A topic of one partition under a name of which an older one may still be going."""
+
+        async def made() -> bool:
+            try:
+                return bool(self.topic("", 1, full=topic))
+            except KafkaException:  # it is
+                return False
+
+        await until(made)
 
     def remove_topic(self, topic: str) -> None:
         admin = AdminClient(self.stack.kafka_admin())

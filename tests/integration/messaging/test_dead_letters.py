@@ -34,14 +34,7 @@ async def _made_anew(world: World, topic: str) -> str:
     """A topic under its deployed name, which an earlier run may have left."""
     with contextlib.suppress(KafkaException):
         world.remove_topic(topic)
-
-    async def made() -> bool:
-        try:
-            return bool(world.topic("", 1, full=topic))
-        except KafkaException:  # the old one is still going
-            return False
-
-    await until(made)
+    await world.topic_again(topic)
     return topic
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaException
 
 from shared.messaging import Service
 from shared.postgres.migrate import SchemaMismatch, migrate
@@ -64,14 +63,7 @@ async def test_an_offset_beyond_the_end_is_refused(world: World) -> None:
 async def test_a_topic_that_was_made_anew_is_refused(world: World) -> None:
     topic, database, group = await _applied(world)
     world.remove_topic(topic)
-
-    async def made() -> bool:
-        try:
-            return bool(world.topic("", 1, full=topic))
-        except KafkaException:  # the old one is still going
-            return False
-
-    await until(made)
+    await world.topic_again(topic)
     await _refused(world, database, topic, group, "made anew")
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from confluent_kafka import KafkaException
 
 from shared.events.envelope import decode
 from shared.messaging import Consumer, Fact, Service
@@ -46,17 +45,7 @@ async def _drained(world: World, *databases: str) -> None:
 
 async def _make_anew(world: World, topic: str) -> None:
     await asyncio.to_thread(world.remove_topic, topic)
-    await _make(world, topic)
-
-
-async def _make(world: World, topic: str) -> None:
-    async def made() -> bool:
-        try:
-            return bool(world.topic("", 1, full=topic))
-        except KafkaException:  # the old one is still going
-            return False
-
-    await until(made)
+    await world.topic_again(topic)
 
 
 class Two:
@@ -243,7 +232,7 @@ async def test_a_restore_that_was_broken_off_goes_on_and_a_stray_is_refused(two:
     await _make_anew(world, topic)
     await world.send_raw(topic, third.key, third.value, third.headers)
     assert f"{topic} did not begin as the logs do and is deleted" in await two.restore(code=1)
-    await _make(world, topic)
+    await world.topic_again(topic)
     assert (await two.restore()).startswith(f"{topic}: 3 are sent\n")
 
     await _make_anew(world, topic)

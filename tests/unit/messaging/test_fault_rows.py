@@ -54,6 +54,8 @@ async def test_a_cluster_without_memory_for_it_is_not_run(
 
     monkeypatch.setattr(cluster, "_LEAST_MEMORY", 10**18)
     monkeypatch.setattr(faults, "DONE", tmp_path / "faults.json")
-    (row,) = await faults.run([Fault("leader killed", hurt, cluster=True)], again=False)
+    (row,) = await faults.run(
+        [Fault("leader killed", hurt, stack=cluster.running_cluster)], again=False
+    )
     assert "GB of memory" in row.not_run
     assert not faults.DONE.exists()
