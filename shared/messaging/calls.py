@@ -8,7 +8,6 @@ only if its lease is still the valid one.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
 import uuid
@@ -25,6 +24,7 @@ from shared.messaging.effects import Effect, Store
 from shared.messaging.errors import is_infrastructure, one_line
 from shared.messaging.outbox import Cause, Outbox, Wanted
 from shared.messaging.parking import backoff, come
+from shared.messaging.waking import woken
 
 log = structlog.get_logger(__name__)
 
@@ -194,8 +194,7 @@ class WorkerLoop:
                     self._open.add(task)
                     task.add_done_callback(self._done)
                 if not claimed:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), delay)
+                    await woken(self._wake, delay)
                 # every commit and every finished call wakes us: take up together what they left
                 await asyncio.sleep(GATHER_SECONDS)
         finally:

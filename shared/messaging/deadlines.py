@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ from shared.messaging.effects import DeadlineHandler, Store
 from shared.messaging.errors import is_infrastructure, one_line
 from shared.messaging.outbox import Cause, Outbox, Wanted
 from shared.messaging.parking import backoff, come
+from shared.messaging.waking import woken
 
 log = structlog.get_logger(__name__)
 
@@ -93,8 +93,7 @@ class DeadlineLoop:
             except Exception as error:  # noqa: BLE001 - the database is away: try again later
                 self.state = one_line(error)
                 delay = min(max(delay, POLL_SECONDS) * 2, 5.0)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), delay)
+            await woken(self._wake, delay)
 
     async def _handle_due(self, now: datetime) -> bool:
         due = await self._pool.fetch(_DUE, list(self._handlers), now, ATTEMPTS, BATCH)

@@ -32,6 +32,7 @@ from shared.messaging.broker import (
     take,
 )
 from shared.messaging.errors import OlderDatabase, is_infrastructure, one_line
+from shared.messaging.waking import woken
 from shared.postgres.pool import connect
 
 if TYPE_CHECKING:
@@ -252,8 +253,7 @@ class Relay:
                 if found == 0:
                     return
             elif found < ROUND:  # that was all: whoever has written more since has woken us
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                await woken(self._wake, POLL_SECONDS)
 
     async def _open(self) -> Any:
         return await connect(self._settings, self._service, database=self._database)
