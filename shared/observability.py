@@ -6,6 +6,8 @@ name is told. Metrics stand next to what they measure (`shared.messaging.metrics
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import re
 import secrets
@@ -80,7 +82,7 @@ def configure_logging(
             structlog.processors.JSONRenderer(ensure_ascii=False, sort_keys=True),
         ],
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = _Lines(stream or sys.stderr)
     handler.setFormatter(formatter)
     handler.addFilter(FloodGate(_FLOODING, _FLOOD_SECONDS))
     root = logging.getLogger()
@@ -89,6 +91,22 @@ def configure_logging(
     # every request of an outside call, with its address, at INFO
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("httpcore").setLevel(logging.WARNING)
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """Nobody fails because a line cannot be written: a disk is full, a pipe is closed, a library's
+    text does not fit its arguments. The logging module itself would print those, unmasked."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - as its base
+        lost = {
+            "event": "log line lost",
+            "level": "error",
+            "logger": record.name,
+            "error": type(sys.exception()).__name__,
+        }
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(json.dumps(lost, sort_keys=True) + self.terminator)
+            self.flush()
 
 
 def keep_allowed(
@@ -157,8 +175,7 @@ class FloodGate(logging.Filter):
             self._seen.clear()
         self._seen[key] = (now, 0)
         if suppressed:
-            record.msg = f"{record.getMessage()} (and {suppressed} more like it)"
-            record.args = ()
+            record.msg = f"{record.msg} (and {suppressed} more like it)"
         return True
 
 

@@ -180,6 +180,11 @@ class Relay:
         """The shards that this process publishes now."""
         return frozenset(self._held)
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has been started and publishes no more."""
+        return self._task is not None and self._task.done()
+
     async def verify(self) -> None:
         """Refuse (OlderDatabase) if the broker holds events of ours that the log does not know."""
         conn = await self._open()

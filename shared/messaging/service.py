@@ -382,6 +382,8 @@ class Service:
         idle = time.monotonic() - self._relay.last_round
         if self._relay.state:
             return self._relay.state
+        if self._relay.ended and not self._state:
+            return "ended"
         if waiting and self._relay.shards and idle > STUCK_SECONDS:
             return f"no progress for {idle:.0f} s with facts waiting"
         return "ok"

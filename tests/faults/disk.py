@@ -1,10 +1,11 @@
-"""A full disk under the broker or under PostgreSQL: their data lies on a small file system in
-memory, on a stack of its own, and a ballast takes what is left of it."""
+"""A full disk under the broker or under PostgreSQL: its data, and nothing else, lies on a small
+file system in memory, on a stack of its own, and a ballast takes what is left of it."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -32,13 +33,13 @@ def small_disk(server: str) -> Callable[[], AbstractContextManager[local.Stack]]
         for left in _MEGABYTES:
             _unmount(_folder(left))  # of a run that was killed with its guard
         local.purge(_NAME)
+        local.up(_NAME, partitions=6)  # makes the folders, which a mount would be in the way of
+        local.down(_NAME)
         folder = _folder(server)
-        folder.mkdir(parents=True)
-        size = f"size={_MEGABYTES[server]}m,mode=755"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder], check=True)
+        _mount(folder, _MEGABYTES[server])
         with _guarded(folder):
             try:
-                yield local.up(_NAME, partitions=6)
+                yield local.up(_NAME)
             finally:
                 local.down(_NAME)
                 _unmount(folder)
@@ -50,7 +51,18 @@ def small_disk(server: str) -> Callable[[], AbstractContextManager[local.Stack]]
 def _folder(server: str) -> Path:
     if server == "kafka":
         return local.folder_of(_NAME) / "kafka" / "data"
-    return local._postgres_folder(_NAME).parent
+    return local._postgres_folder(_NAME)
+
+
+def _mount(folder: Path, megabytes: int) -> None:
+    """A file system of that size in the folder's place, with what was in it."""
+    aside = folder.with_name(f"{folder.name}.aside")
+    folder.rename(aside)
+    folder.mkdir()
+    size = f"size={megabytes}m"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder], check=True)
+    subprocess.run(["cp", "--archive", f"{aside}/.", folder], check=True)  # the owners as well
+    shutil.rmtree(aside)
 
 
 @contextmanager

@@ -52,6 +52,7 @@ from shared.messaging import (
 )
 from shared.messaging.effects import Connection
 from shared.messaging.errors import Permanent, Rejected, Transient
+from shared.observability import configure_logging
 from tests.faults.lifecycle import advance
 from tests.faults.proxy import ROUTES, redirect
 from tests.integration.messaging.ledger import World
@@ -531,6 +532,7 @@ async def run(
     """Serve one stage until told to stop."""
     from tests.faults.broken import BROKEN
 
+    configure_logging(stage, stream=sys.stdout)
     if broken:
         BROKEN[broken].break_it()
     if routes := os.environ.get(ROUTES):

@@ -199,6 +199,23 @@ async def test_a_relay_that_hangs_with_facts_waiting_shows(
     await relay_says("ok")
 
 
+async def test_a_relay_that_ended_is_told(world: World) -> None:
+    service = world.service(await world.database())
+    await service.start()
+
+    async def runs() -> bool:
+        return (await service.readiness()).checks["relay"] == "ok"
+
+    await until(runs)
+    task = service._relay._task
+    assert task is not None
+    task.cancel()
+    await asyncio.wait([task])
+    ready = await service.readiness()
+    assert ready.checks["relay"] == "ended"
+    assert not ready.ready
+
+
 # what the broker has acknowledged can be deleted only when the gate is open
 _SLOW_DELETE = """
 CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -106,6 +107,26 @@ def test_other_personal_numbers_are_masked() -> None:
     assert mask_numbers("card 6200000000001234") == "card [card]"
     assert mask_numbers("to li.si@example.cn") == "to [email]"
     assert mask_numbers("offset 13800001 at 1.13800001234") == "offset 13800001 at 1.13800001234"
+
+
+def test_nobody_fails_because_a_line_cannot_be_written(
+    lines: Lines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = next(
+        one for one in logging.getLogger().handlers if getattr(one, "stream", 0) is lines.stream
+    )
+    # pytest's own handlers, beside ours, do raise
+    ours.handle(logging.LogRecord("a", 30, "f.py", 7, "%d is 13800001234", ("x",), None))
+    (line,) = lines.read()
+    assert line == {
+        "event": "log line lost", "level": "error", "logger": "a", "error": "TypeError"
+    }  # fmt: skip
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - no file: writing to it finds no space
+        configure_logging("intake", stream=full)
+        structlog.get_logger("a").warning("relay starts again", error="13800001234")
+        with contextlib.suppress(OSError):
+            full.close()  # what could not be written is still in its buffer
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_flood_is_one_line_with_its_count() -> None:
