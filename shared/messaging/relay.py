@@ -240,6 +240,9 @@ class Relay:
         # a deletion promises nothing: a row that a crash brings back is sent once more, as it would
         # be had the crash come before it was deleted
         await self._conn.execute("SET synchronous_commit = off")
+        # whatever the statistics say: the few rows of the outbox, each looked up in the log. A plan
+        # that was made while both were empty reads the whole log every time.
+        await self._conn.execute("SET enable_hashjoin = off; SET enable_mergejoin = off")
         self._producer = new_producer(self._settings, f"banka-relay-{self._service}")
         await self._producer.start()
         tried = 0.0

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import psutil
 
 POLL_SECONDS = 0.005  # the resolution of latencies; longer while more lifecycles are under way
+BACKLOG_POLL_SECONDS = 0.1  # where only the last one's end is asked for
 WAITING_PER_SECOND = 40_000  # so many keys are asked for in a second at most
 STALLED_SECONDS = 60.0  # no lifecycle completed for so long: the run is broken off
 FELL_BEHIND = 0.8  # of the offered rate: a pipeline that completed less did not keep up
@@ -90,6 +91,7 @@ async def drive(
     resident = {name: _resident(pid) for name, pid in pipeline.processes().items()}
     before = {name: _cpu_seconds(pid) for name, pid in pipeline.processes().items()}
     began = time.monotonic()
+    resolution = BACKLOG_POLL_SECONDS if per_second is None else POLL_SECONDS
 
     async def send() -> None:
         for nth in range(lifecycles):
@@ -103,7 +105,7 @@ async def drive(
     async def watch() -> None:
         last = time.monotonic()
         while len(done) < lifecycles:
-            await asyncio.sleep(max(POLL_SECONDS, len(waiting) / WAITING_PER_SECOND))
+            await asyncio.sleep(max(resolution, len(waiting) / WAITING_PER_SECOND))
             fresh = await pipeline.finished(list(waiting)) if waiting else []
             now = time.monotonic()
             done.update(dict.fromkeys(fresh, now))

@@ -71,6 +71,7 @@ class Whole:
         self._open = AsyncExitStack()
         self._crowd = Crowd(Random(7), MORNING.date())
         self._prepared: dict[int, PartnerApplicationSubmitted] = {}
+        self._taken: dict[str, str] = {}  # {reference: application}
         self._delivered: dict[str, str] = {}  # event id of a delivery: its card
         self._sending: set[asyncio.Task[object]] = set()
 
@@ -140,10 +141,12 @@ class Whole:
         """References of applications whose card is in use on reporting's page."""
         known = await self._intake.fetch(
             "SELECT partner_reference, application_id FROM application"
-            " WHERE partner_reference = ANY ($1::text[])",
-            keys,
+            " WHERE partner = $1 AND partner_reference = ANY ($2::text[])",
+            PARTNER,
+            [key for key in keys if key not in self._taken],
         )
-        references = {row["application_id"]: row["partner_reference"] for row in known}
+        self._taken |= {row["partner_reference"]: row["application_id"] for row in known}
+        references = {self._taken[key]: key for key in keys if key in self._taken}
         rows = await self._reporting.fetch(
             "SELECT application_id FROM projection.application"
             " WHERE state = 'in_use' AND application_id = ANY ($1)",
