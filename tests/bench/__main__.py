@@ -206,8 +206,9 @@ def show(result: Mapping[str, Any], console: Console) -> None:
                 for p in processes
             ]
             costs.add_row(load, name, *cells, f"{sum(run['cpu'].values()):.2f}")
-    console.print(table)
-    console.print(costs)
+    if pipelines:
+        console.print(table)
+        console.print(costs)
     if result["stored"]:
         console.print(table_of_stored(result["stored"]))
     alone = result["kernel alone"]
@@ -245,7 +246,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1, help="of each measurement: medians")
     parser.add_argument("--lifecycles", type=int, help="in the backlog that is drained")
     parser.add_argument(
-        "--alone", type=int, default=50_000, help="events for the kernel alone; 0 leaves it out"
+        "--alone", type=int, default=200_000, help="events for the kernel alone; 0 leaves it out"
     )
     parser.add_argument(
         "--stored",

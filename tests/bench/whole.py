@@ -19,11 +19,13 @@ from random import Random
 from typing import Any, Self
 
 import asyncpg
+import httpx
 
 from deploy.demo.credit_systems import bureau_answer
 from deploy.demo.handed_in import PURPOSE, party_form
 from deploy.demo.mobile_app import PARTNER, MobileApp, fetch_keys
 from deploy.demo.people import Crowd, Person
+from deploy.demo.site import Clockwork, Site
 from deploy.demo.staff import OPERATIONS, Desk
 from deploy.local import Stack
 from deploy.partner_link import PartnerLink, open_link, settings_for
@@ -88,6 +90,16 @@ class Whole:
         await load_organisation(office)
         keys = await fetch_keys(office.url(GATEWAY))
         self._clock = SteppedClock(clock_file)
+        site = Site(
+            stack=self._stack,
+            gateway=office.url(GATEWAY),
+            machines={name: office.url(name) for name in SERVICES},
+            credit_systems=office.url("credit-systems"),
+            message_gateways=office.url("message-gateways"),
+            clock_file=clock_file,
+        )
+        client = await enter(httpx.AsyncClient(trust_env=False, timeout=30))
+        self._clockwork = Clockwork(site, client, MORNING)
         self._operations = await Desk.sign_in(office.url(GATEWAY), OPERATIONS)
         self._open.push_async_callback(self._operations.close)
         self._app = await enter(MobileApp.open(self._settings(PARTNER), keys, self._clock))
@@ -111,6 +123,7 @@ class Whole:
         """Make customers of long standing, and seal what they will hand in."""
         people = [self._creditworthy() for _ in range(lifecycles)]
         await import_customers(self._operations, people, BRANCH, MORNING)
+        await self._clockwork.settle()  # what the import set off is nobody's lifecycle
         for nth, person in enumerate(people, start=first):
             papers = [(item, picture(f"{item} {nth}"), MORNING.date()) for item in PAPERS]
             self._prepared[nth] = self._app.application(_reference(nth), self._form(person), papers)
