@@ -67,7 +67,7 @@ async def run_fault(stack: Stack, fault: Fault, *, broken: str = "") -> Row:
     """One fault on an office of its own; `broken` names a sabotage of the kernel."""
     begun = time.monotonic()
     recovery, found, not_run = 0.0, [], ""
-    async with opened(stack, broken=broken) as office:
+    async with opened(stack, broken=broken, pair=fault.pair) as office:
         stop = asyncio.Event()
         load = asyncio.create_task(office.driver.load(LOAD, stop))
         try:

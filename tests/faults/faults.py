@@ -50,13 +50,15 @@ class Fault:
     NotRun before it has done anything.
 
     short: belongs to the selection that runs with every test run. stack: opens servers of its own,
-    where those of the others will not do, such as three brokers.
+    where those of the others will not do, such as three brokers. pair: the stage that has two
+    processes from the start, or "" where the fault itself says how many there are.
     """
 
     name: str
     hurt: Callable[[Office], Awaitable[str]]
     short: bool = False
     stack: Callable[[], AbstractContextManager[local.Stack]] | None = None
+    pair: str = "reporting"
 
 
 async def _restart(office: Office, member: Member) -> None:
@@ -750,7 +752,7 @@ FAULTS: dict[str, Fault] = {
         Fault("killed again and again", killed_again_and_again),
         Fault("broker restarted", broker_restarted),
         Fault("broker killed", broker_killed),
-        Fault("broker frozen", broker_frozen),
+        Fault("broker frozen", broker_frozen, pair=""),
         Fault("broker away for a minute", broker_away),
         Fault("broker wiped and restored", wiped.broker_wiped),
         Fault("database crashed", database_crashed),
@@ -760,15 +762,15 @@ FAULTS: dict[str, Fault] = {
         Fault("prepared transaction", prepared_transaction),
         Fault("client asks again", client_asks_again),
         Fault("withdrawn against decided", withdrawn_against_decided),
-        Fault("rolling deploy", rolling_deploy),
-        Fault("publisher before its readers", publisher_before_its_readers),
+        Fault("rolling deploy", rolling_deploy, pair=""),
+        Fault("publisher before its readers", publisher_before_its_readers, pair=""),
         Fault("intake cut from the broker", network.intake_cut_from_the_broker),
         Fault("review stalled from the broker", network.review_stalled_from_the_broker),
         Fault("review cut from the database", network.review_cut_from_the_database),
         Fault("answers to COMMIT lost", network.answers_to_commit_lost),
         Fault("slow lines", network.slow_lines),
         Fault("world outside cut", network.outside_cut),
-        Fault("clock set back and forward", clock.set_back_and_forward),
+        Fault("clock set back and forward", clock.set_back_and_forward, pair=""),
         Fault("broker's disk full", disk.broker_disk_full, stack=disk.small_disk("kafka")),
         Fault("database's disk full", disk.database_disk_full, stack=disk.small_disk("postgres")),
         Fault("every event three times", everything_three_times),
@@ -781,11 +783,11 @@ FAULTS: dict[str, Fault] = {
         Fault("deadly event", deadly_event),
         Fault("a third fails at first", transient_failures),
         Fault("older database", older_database),
-        Fault("reporting rebuilt", reporting_rebuilt),
+        Fault("reporting rebuilt", reporting_rebuilt, pair=""),
         Fault("leader killed", leader_killed, stack=running_cluster),
-        Fault("leader frozen", leader_frozen, stack=running_cluster),
+        Fault("leader frozen", leader_frozen, stack=running_cluster, pair=""),
         Fault("controller killed", controller_killed, stack=running_cluster),
-        Fault("group coordinator moved", coordinator_moved, stack=running_cluster),
+        Fault("group coordinator moved", coordinator_moved, stack=running_cluster, pair=""),
         Fault("all three restarted in turn", rolled, stack=running_cluster),
         Fault("below min.insync.replicas", below_least_in_sync, stack=running_cluster),
         Fault("two of three away", two_of_three_away, stack=running_cluster),

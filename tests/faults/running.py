@@ -341,8 +341,9 @@ class Office:
 
 
 @asynccontextmanager
-async def opened(stack: Stack, *, broken: str = "") -> AsyncIterator[Office]:
-    """A new small office with one process a stage, and its customers' clients."""
+async def opened(stack: Stack, *, broken: str = "", pair: str = "") -> AsyncIterator[Office]:
+    """A new small office with one process a stage, two of the stage `pair`, and its customers'
+    clients."""
     bench, history = Bench(stack), History()
     names = Names(bench.tag)
     for topic in ("applications", "contacts", "inbound", "outbound"):
@@ -368,6 +369,8 @@ async def opened(stack: Stack, *, broken: str = "") -> AsyncIterator[Office]:
                 await office.make_database(stage)
             for stage in STAGES:
                 await office.start(stage, wait=False)
+            if pair:
+                await office.start(pair, f"{pair}-2", wait=False)
             for member in list(office.members.values()):
                 await office.await_start(member)
             watching = asyncio.create_task(office.watch())
