@@ -180,6 +180,7 @@ class Subscription:
         self.last_progress = time.monotonic()
         self._member = False  # the group has given us a share, if only an empty one
         self._assigned: frozenset[int] = frozenset()
+        self._asked_anew = False
         self._busy = asyncio.Lock()
         self._preparing: asyncio.Task[None] | None = None
         self._failures = 0
@@ -226,12 +227,24 @@ class Subscription:
         self.positions.clear()
         self.refused = ""  # what follows decides anew
         self.last_progress = time.monotonic()
+        if not parts:
+            self._ask_anew()
+            return
+        self._asked_anew = False
+        self._consumer.pause(*(self._partition(part) for part in parts))
         # who has halted stays halted, whatever is handed round, until somebody resumes
-        if parts and self.halted:
-            self._consumer.pause(*(self._partition(part) for part in parts))
-        elif parts:
-            self._consumer.pause(*(self._partition(part) for part in parts))
+        if not self.halted:
             self._preparing = asyncio.create_task(self._prepare(parts))
+
+    def _ask_anew(self) -> None:
+        """Have the group share the topic out again, once.
+
+        Who comes back under its name within its session gets what it had, without a sharing. If
+        that was nothing, because the broker had no such topic then, nobody would ever read it.
+        """
+        if not self._asked_anew:
+            self._asked_anew = True
+            self._consumer._coordinator.request_rejoin()
 
     async def revoked(self) -> None:
         """Finish the poll in hand, then let go."""

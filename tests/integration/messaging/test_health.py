@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from shared.messaging import Fact, service
+from shared.messaging.broker import connection
 from shared.messaging.subscribe import Subscription
 from shared.redrive import list_parked, resume_consumer, retry_parked
 from tests.integration.messaging.ledger import (
@@ -197,6 +199,32 @@ async def test_a_relay_that_hangs_with_facts_waiting_shows(
     finally:
         await gate.close()
     await relay_says("ok")
+
+
+async def test_who_comes_back_to_an_empty_share_asks_for_a_new_one(world: World) -> None:
+    """It joined when the broker had no such topic, and its session goes on: what it was given then,
+    which is nothing, is what the group gives it again."""
+    topic, group, database = f"banka.{world.tag}.late", f"g.{world.tag}", await world.database()
+    world.instance = "one"
+    before = AIOKafkaConsumer(
+        **connection(world.settings),
+        group_id=group,
+        group_instance_id=world.instance,
+        session_timeout_ms=20_000,
+    )
+    await before.start()
+    before.subscribe([topic])
+
+    async def joined() -> bool:
+        return before._coordinator.generation >= 0
+
+    await until(joined)
+    await before.stop()
+    world.topic("", 1, full=topic)
+    service = world.service(database, consumers=[consumer(topic, Moods(), group)])
+    await service.start()
+    await world.send(topic, "S0", Noted(number=1), 1)
+    await _reads(world, database, "S0", [1])
 
 
 async def test_a_relay_that_ended_is_told(world: World) -> None:
