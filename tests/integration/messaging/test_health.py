@@ -216,7 +216,7 @@ async def test_who_comes_back_to_an_empty_share_asks_for_a_new_one(world: World)
     before.subscribe([topic])
 
     async def joined() -> bool:
-        return before._coordinator.generation >= 0
+        return bool(before._coordinator.generation >= 0)
 
     await until(joined)
     await before.stop()
