@@ -66,7 +66,8 @@ def with_services(
         async with AsyncExitStack() as opened:
             conns = {}
             for service, database in databases.items():
-                conn = await connect(load_settings(service), service, database=database)
+                settings = load_settings(service)
+                conn = await connect(settings, service, database=database, patient=True)
                 opened.push_async_callback(conn.close)
                 conns[service] = conn
             return await work(conns)

@@ -48,6 +48,8 @@ TAKE_SECONDS = 2.0  # how often shards without a holder are tried
 HELD_SECONDS = 30.0  # how often facts that could not be made into records are tried again
 TAIL = 2000  # records per partition, and log entries, that are compared on taking a shard
 SEND_SECONDS = 15.0  # for the broker's answer; after that somebody else may reach it
+IDLE_SECONDS = 30  # a holder that says nothing to the database for so long lets go of its shards
+CLOSE_SECONDS = 5.0  # for the connections of a producer
 STEADY_SECONDS = 30.0  # after so long without trouble the next one is met without delay
 LOCK_CLASS = 0x62616E6B  # "bank"; the second key is the shard
 
@@ -112,6 +114,25 @@ def new_producer(settings: Settings, client_id: str) -> AIOKafkaProducer:
         max_batch_size=1_000_000,
         linger_ms=0,
     )
+
+
+async def end_producer(producer: AIOKafkaProducer) -> None:
+    """Let go of a producer, whatever it has not sent: that lies in the outbox.
+
+    Its own `stop` waits until all of it is sent, and a broker that takes nothing (too few replicas
+    in sync) would leave one behind, still trying, for every new start.
+    """
+    producer._closed = True
+    sender = producer._sender.sender_task
+    if sender is not None:
+        sender.cancel()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await producer.client.close()  # what is under way fails, and the sender ends
+            if sender is not None:
+                await asyncio.wait([sender])
+    if sender is not None and not sender.done():
+        sender.cancel()  # the first time it waits for what is under way
 
 
 async def prove(
@@ -243,6 +264,9 @@ class Relay:
         # whatever the statistics say: the few rows of the outbox, each looked up in the log. A plan
         # that was made while both were empty reads the whole log every time.
         await self._conn.execute("SET enable_hashjoin = off; SET enable_mergejoin = off")
+        # a process that is frozen holds its connection, and with it its shards; it reads at least
+        # this often while it is well
+        await self._conn.execute(f"SET idle_session_timeout = '{IDLE_SECONDS}s'")
         self._producer = new_producer(self._settings, f"banka-relay-{self._service}")
         await self._producer.start()
         tried = 0.0
@@ -279,7 +303,7 @@ class Relay:
                 await conn.close(timeout=2.0)
         if producer is not None:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(producer.stop(), 5.0)
+                await end_producer(producer)
 
     async def _prove(self, topics: Collection[str] = ()) -> None:
         """Refuse a broker that is not the one we published to.

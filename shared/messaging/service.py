@@ -165,6 +165,7 @@ class Service:
         self._copier: AIOKafkaProducer | None = None
         self._observer = Observer(self.settings)
         self._state = "starting"
+        self._first_waiting: tuple[int | None, float] = None, 0.0  # position, since when
         self._accepts = False  # commands, once it is known which topics there are
 
     # -- life ---------------------------------------------------------------------------------
@@ -362,7 +363,7 @@ class Service:
         checks = {"service": self._state or "ok"}
         try:
             async with asyncio.timeout(2.0):
-                waiting = await self.pool.fetchval("SELECT EXISTS (SELECT 1 FROM messaging.outbox)")
+                waiting = await self.pool.fetchval("SELECT min(position) FROM messaging.outbox")
             checks["database"] = "ok"
             checks["relay"] = self._relay_state(waiting)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
@@ -378,14 +379,24 @@ class Service:
                 checks[task.get_name()] = "ended"
         return Readiness(all(text == "ok" for text in checks.values()), checks)
 
-    def _relay_state(self, waiting: bool) -> str:
-        idle = time.monotonic() - self._relay.last_round
+    def _relay_state(self, first: int | None) -> str:
+        """first: position of the fact that has waited longest, or None."""
+        now = time.monotonic()
+        if first is None or first != self._first_waiting[0]:
+            self._first_waiting = first, now
         if self._relay.state:
             return self._relay.state
         if self._relay.ended and not self._state:
             return "ended"
-        if waiting and self._relay.shards and idle > STUCK_SECONDS:
+        if first is None:
+            return "ok"
+        idle, waited = now - self._relay.last_round, now - self._first_waiting[1]
+        if self._relay.shards and idle > STUCK_SECONDS:
             return f"no progress for {idle:.0f} s with facts waiting"
+        if not self._relay.shards and waited > STUCK_SECONDS:
+            return (
+                f"facts wait for {waited:.0f} s, and the process that holds the shards sends none"
+            )
         return "ok"
 
     async def quiet(self) -> Quiet:

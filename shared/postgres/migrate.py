@@ -79,7 +79,9 @@ async def migrate(
 
     Raises SchemaMismatch if an applied file was changed or is unknown to this build.
     """
-    conn = await connect(settings, service, database=database, role=owner_role(service))
+    conn = await connect(
+        settings, service, database=database, role=owner_role(service), patient=True
+    )
     try:
         await conn.execute("SELECT pg_advisory_lock($1)", _LOCK)
         await _prepare(conn, app_role(service))

@@ -15,6 +15,8 @@ STATEMENT_TIMEOUT = 60
 CONNECT_TIMEOUT = 10
 #: seconds; no transaction of ours waits for anything outside the database
 IDLE_IN_TRANSACTION = 60
+#: seconds; a client that is gone without a word (power, network) holds its locks no longer
+GONE = 30
 
 
 def database_of(service: str) -> str:
@@ -32,12 +34,20 @@ def owner_role(service: str) -> str:
     return f"{service}_owner"
 
 
-def session_settings(name: str) -> dict[str, str]:
-    """What every session of ours sets; `synchronous_commit` stays on: a commit is a promise."""
+def session_settings(name: str, *, patient: bool = False) -> dict[str, str]:
+    """What every session of ours sets; `synchronous_commit` stays on: a commit is a promise.
+
+    patient: no statement is too long, as for an operator who reads whole logs.
+    """
     return {
         "application_name": name,
-        "statement_timeout": str(STATEMENT_TIMEOUT * 1000),
-        "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION * 1000),
+        "statement_timeout": "0" if patient else str(STATEMENT_TIMEOUT * 1000),
+        "idle_in_transaction_session_timeout": "0" if patient else str(IDLE_IN_TRANSACTION * 1000),
+        # the server asks for a sign of life three times; Linux' own way takes two hours
+        "tcp_keepalives_idle": str(GONE // 2),
+        "tcp_keepalives_interval": str(GONE // 6),
+        "tcp_keepalives_count": "3",
+        "tcp_user_timeout": str(GONE * 1000),
         "timezone": "UTC",
         "jit": "off",
     }
@@ -75,12 +85,18 @@ async def _keep(_: object) -> None:
 
 
 async def connect(
-    settings: Settings, service: str, *, database: str | None = None, role: str | None = None
+    settings: Settings,
+    service: str,
+    *,
+    database: str | None = None,
+    role: str | None = None,
+    patient: bool = False,
 ) -> asyncpg.Connection[Any]:
-    """One direct connection outside any pool: for advisory locks, migrations and tools."""
+    """One direct connection outside any pool: for advisory locks, migrations and tools. patient:
+    with no limit to how long a statement or a transaction may take."""
     return await asyncpg.connect(
         settings.postgres_url(database or database_of(service), role or app_role(service)),
         timeout=CONNECT_TIMEOUT,
-        command_timeout=STATEMENT_TIMEOUT + 5,
-        server_settings=session_settings(f"banka-{service}"),
+        command_timeout=None if patient else STATEMENT_TIMEOUT + 5,
+        server_settings=session_settings(f"banka-{service}", patient=patient),
     )

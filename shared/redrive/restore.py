@@ -28,6 +28,7 @@ from shared.messaging.relay import (
     SHARDS,
     Message,
     build_batch,
+    end_producer,
     message,
     new_producer,
 )
@@ -228,7 +229,7 @@ async def _publish(
             " was on it: make it (provision), and restore again"
         ) from None
     finally:
-        await producer.stop()
+        await end_producer(producer)
     return sent
 
 
@@ -317,8 +318,17 @@ async def _send(producer: Any, batch: list[Entry], sent: dict[str, int]) -> None
             queues[topic, part] = queue[fitting:]
             if not queues[topic, part]:
                 del queues[topic, part]
-        await asyncio.gather(*futures)
+        _, silent = await asyncio.wait(futures, timeout=_ANSWER_SECONDS)
+        if silent:
+            raise CannotRedrive(
+                f"the broker has not taken what was sent within {_ANSWER_SECONDS:.0f} s: look"
+                " whether enough of its replicas are in sync, and restore again"
+            )
+        for future in futures:
+            future.result()
 
+
+_ANSWER_SECONDS = 60.0
 
 _REMEMBER = """
 INSERT INTO messaging.published_topic

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from shared.messaging import Fact, service
+from shared.messaging import Fact, relay, service
 from shared.messaging.broker import connection
 from shared.messaging.subscribe import Subscription
 from shared.redrive import list_parked, resume_consumer, retry_parked
@@ -225,6 +225,35 @@ async def test_who_comes_back_to_an_empty_share_asks_for_a_new_one(world: World)
     await service.start()
     await world.send(topic, "S0", Noted(number=1), 1)
     await _reads(world, database, "S0", [1])
+
+
+async def test_facts_that_nobody_publishes_are_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that has the shards does nothing with them; the others say so."""
+    topic, database = world.topic("echo"), await world.database()
+    holder = await world.connect(database)
+    try:
+        for shard in range(relay.SHARDS):
+            await holder.execute("SELECT pg_advisory_lock($1, $2)", relay.LOCK_CLASS, shard)
+        speaking = world.service(database)
+        await speaking.start()
+        fact = Fact(Echoed(number=1), topic=topic)
+        await speaking.execute(LedgerStore(), "A", lambda s, n: [fact])
+        assert (await speaking.readiness()).checks["relay"] in ("starting", "ok")
+        monkeypatch.setattr(service, "STUCK_SECONDS", 1.0)
+
+        async def told() -> bool:
+            return "holds the shards sends none" in (await speaking.readiness()).checks["relay"]
+
+        await until(told)
+    finally:
+        await holder.close()
+
+    async def well() -> bool:
+        return (await speaking.readiness()).checks["relay"] == "ok"
+
+    await until(well)
 
 
 async def test_a_relay_that_ended_is_told(world: World) -> None:

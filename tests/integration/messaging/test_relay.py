@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -12,11 +13,13 @@ import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
+from deploy.operating import with_services
 from shared.events.envelope import Envelope, encode
 from shared.identifiers import new_id
 from shared.messaging import Fact, Service, relay
 from shared.messaging.errors import OlderDatabase
 from shared.messaging.relay import SHARDS
+from shared.postgres.pool import connect
 from shared.redrive.event_log import republish
 from tests.integration.messaging.ledger import (
     Echoed,
@@ -371,3 +374,78 @@ async def test_a_relay_that_hears_nothing_of_the_broker_lets_go_and_begins_anew(
         return len(await world.read(topic)) == 1
 
     await until(published)
+
+
+async def test_who_begins_anew_leaves_no_producer_behind(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would try for ever, and send again what the next one has sent."""
+    monkeypatch.setattr(relay, "SEND_SECONDS", 0.3)
+    monkeypatch.setattr(relay, "CLOSE_SECONDS", 0.5)
+    topic, database = world.topic("echo", 1), await world.database()
+    service = world.service(database)
+    await service.start()
+    await _say(service, topic, "A", 1)
+    await until(lambda: _outbox_is_empty(world, database))
+
+    async def silent(*_: Any, **__: Any) -> None:
+        await asyncio.Event().wait()
+
+    first = service._relay._producer
+    first.client.send = silent
+    await _say(service, topic, "A", 2)
+    await until(lambda: _outbox_is_empty(world, database))
+    assert service._relay._producer is not first
+    senders = [task for task in asyncio.all_tasks() if "_sender_routine" in str(task.get_coro())]
+    assert len(senders) == 1
+
+
+async def test_a_holder_that_says_nothing_lets_go_of_its_shards(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a frozen process would: its connection is there, and nothing comes over it."""
+    monkeypatch.setattr(relay, "IDLE_SECONDS", 2)
+    database = await world.database()
+    first = world.service(database)
+    await first.start()
+
+    async def all_held(service: Service) -> bool:
+        return len(service._relay.shards) == SHARDS
+
+    await until(lambda: all_held(first))
+    task = first._relay._task
+    assert task is not None
+    task.cancel()
+    await asyncio.wait([task])
+    second = world.service(database)
+    await second.start()
+    await until(lambda: all_held(second))
+
+
+async def test_a_session_whose_client_is_gone_is_ended_soon(world: World) -> None:
+    conn = await connect(world.settings, "review", database=await world.database())
+    try:
+        found = {
+            row["name"]: row["setting"]
+            for row in await conn.fetch("SELECT name, setting FROM pg_settings")
+        }
+        asked = int(found["tcp_keepalives_interval"]) * int(found["tcp_keepalives_count"])
+        assert 0 < int(found["tcp_keepalives_idle"]) + asked <= 30
+        assert 0 < int(found["tcp_user_timeout"]) <= 30_000
+    finally:
+        await conn.close()
+
+
+async def test_an_operator_s_work_on_a_whole_log_has_no_time_limit(world: World) -> None:
+    database = await world.database()
+
+    async def limits(conns: Mapping[str, Any]) -> list[str]:
+        conn = conns["review"]
+        assert conn._config.command_timeout is None
+        return [
+            await conn.fetchval(f"SHOW {name}")
+            for name in ("statement_timeout", "idle_in_transaction_session_timeout")
+        ]
+
+    found = await asyncio.to_thread(with_services, {"review": database}, world.stack.name, limits)
+    assert found == ["0", "0"]
