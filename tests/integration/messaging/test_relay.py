@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import asyncpg
 import pytest
@@ -447,5 +449,8 @@ async def test_an_operator_s_work_on_a_whole_log_has_no_time_limit(world: World)
             for name in ("statement_timeout", "idle_in_transaction_session_timeout")
         ]
 
-    found = await asyncio.to_thread(with_services, {"review": database}, world.stack.name, limits)
+    with patch.dict(os.environ):  # it makes the stack's settings the process's own
+        found = await asyncio.to_thread(
+            with_services, {"review": database}, world.stack.name, limits
+        )
     assert found == ["0", "0"]
