@@ -2,7 +2,8 @@
 
 A call is a row of work, written with the state that wants it. A worker claims it by a committed
 lease, calls outside any transaction, and writes the result and its effects in one transaction,
-only if its lease is still the valid one.
+only if its lease is still the valid one. What came back is written again and again while the
+database is away: a result that is lost is a call made twice, or a mail of which nobody knows.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 0.5  # for work that another process wrote, or that became due
 GATHER_SECONDS = 0.01
 LEASE_GRACE = 10.0  # seconds beyond the time-out before another worker may take the call
+WRITE_SECONDS = 3.0  # for results and their effects; after that the results alone are kept
+KEPT_SECONDS = 1.0  # before a result that was kept for the machinery's sake is applied again
 APPLY_ATTEMPTS = 5  # tries to write a result's effects before it waits for an operator
 
 
@@ -119,7 +122,7 @@ SET state = 'leased', lease_owner = $3, attempt = c.attempt + (c.result IS NULL)
     lease_until = clock_timestamp() + make_interval(secs => $4)
 FROM (
     SELECT id, state FROM messaging.call
-    WHERE kind = $1 AND {come("retry_at")}
+    WHERE kind = $1 AND id <> ALL ($6::bigint[]) AND {come("retry_at")}
         AND (not_before IS NULL OR not_before <= $2)
         AND (state = 'open' OR (state = 'leased' AND {come("lease_until", "$4::float8")}))
     ORDER BY id LIMIT $5 FOR UPDATE SKIP LOCKED
@@ -131,7 +134,7 @@ RETURNING c.id, c.kind, c.key, c.subject, c.payload, c.cause, c.attempt, c.resul
 
 _FINISH = """
 UPDATE messaging.call c
-SET state = 'done', done_at = now(), lease_owner = NULL, error = NULL
+SET state = 'done', done_at = now(), lease_owner = NULL, result = NULL, error = NULL
 FROM (SELECT * FROM unnest($2::bigint[], $3::int[]) AS u (id, attempt) ORDER BY id) d
 WHERE c.id = d.id AND c.state = 'leased' AND c.lease_owner = $1 AND c.attempt = d.attempt
 RETURNING c.id
@@ -146,9 +149,9 @@ WHERE id = $1 AND state = 'leased' AND lease_owner = $2 AND attempt = $3
 
 _KEEP_RESULT = """
 UPDATE messaging.call
-SET state = CASE WHEN applying + 1 >= $6 THEN 'failed' ELSE 'open' END, lease_owner = NULL,
-    result = $4, error = $5, applying = applying + 1,
-    retry_at = clock_timestamp() + make_interval(secs => $7)
+SET state = CASE WHEN applying + $6 >= $7 THEN 'failed' ELSE 'open' END, lease_owner = NULL,
+    result = $4, error = $5, applying = applying + $6,
+    retry_at = clock_timestamp() + make_interval(secs => $8)
 WHERE id = $1 AND state = 'leased' AND lease_owner = $2 AND attempt = $3
 """
 
@@ -164,7 +167,7 @@ class WorkerLoop:
         self._outbox = outbox
         self._clock = clock
         self._owner = uuid.uuid4()
-        self._open: set[asyncio.Task[None]] = set()
+        self._open: dict[asyncio.Task[None], int] = {}  # with the call's id
         self._wake = asyncio.Event()
         self._back: list[tuple[Record, Result]] = []  # results that are not written yet
         self._applying = asyncio.Lock()
@@ -191,7 +194,7 @@ class WorkerLoop:
                     self.state = one_line(error)
                 for row in claimed:
                     task = asyncio.create_task(self._work(row))
-                    self._open.add(task)
+                    self._open[task] = row["id"]
                     task.add_done_callback(self._done)
                 if not claimed:
                     await woken(self._wake, delay)
@@ -199,14 +202,17 @@ class WorkerLoop:
                 await asyncio.sleep(GATHER_SECONDS)
         finally:
             if self._open:
-                await asyncio.wait(self._open, timeout=self.worker.timeout + 2)
+                await asyncio.wait(list(self._open), timeout=self.worker.timeout + 2)
+            for task in list(self._open):
+                task.cancel()  # it would write for ever to what is closed next
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._open.discard(task)
+        self._open.pop(task, None)
         self._wake.set()
-        if not task.cancelled() and task.exception() is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
             # the lease runs out and somebody tries again
-            log.error("call not finished", kind=self.worker.kind, error=str(task.exception()))
+            log.error("call not finished", kind=self.worker.kind, error=one_line(error))
 
     async def _claim(self) -> list[Record]:
         free = self.worker.concurrency - len(self._open)
@@ -223,6 +229,7 @@ class WorkerLoop:
             self._owner,
             self.worker.timeout + LEASE_GRACE,
             free,
+            list(self._open.values()),  # a lease may end while we cannot write what came back
         )
         return rows
 
@@ -232,7 +239,9 @@ class WorkerLoop:
         call = ClaimedCall(row["kind"], row["key"], row["subject"], payload, row["attempt"], before)
         if row["result"] is not None:
             name, values = json.loads(row["result"])
-            await self._apply(row, replace(_RESULTS[name](**values), call=call))
+            # by itself: whatever kept it from being written may not keep others
+            await self._write([(row, replace(_RESULTS[name](**values), call=call))])
+            self._outbox.wake()
             return
         if row["interrupted"] and not self.worker.repeatable:
             await self._apply(row, Unknown("the worker stopped in mid-call", call=call))
@@ -247,7 +256,7 @@ class WorkerLoop:
         if result is None:
             wait = backoff(call.attempt, first=self.worker.backoff)
             metrics.CALLS.labels(call.kind, "retried").inc()
-            await self._pool.execute(_RETRY, row["id"], self._owner, call.attempt, error, wait)
+            await self._surely(_RETRY, [(row["id"], self._owner, call.attempt, error, wait)])
             return
         metrics.CALLS.labels(call.kind, type(result).__name__.lower()).inc()
         await self._apply(row, replace(result, call=call))
@@ -283,34 +292,83 @@ class WorkerLoop:
             together, self._back = self._back, []
             if not together:
                 return  # whoever was here before took ours along
-            try:
-                await self._apply_all(together)
-            except Exception as error:
-                if is_infrastructure(error):
-                    raise
-                for one in together:  # some result's own failure
-                    await self._apply_alone(*one)
+            await self._write(together)
         self._outbox.wake()
 
-    async def _apply_alone(self, row: Record, result: Result) -> None:
+    async def _write(self, together: Sequence[tuple[Record, Result]]) -> None:
+        """Write results and effects; what cannot be written now is kept with its call, for later.
+
+        A broken session or a deadlock is tried again at once. A row that somebody holds must not
+        cost the others their leases: after a while the results alone are kept.
+        """
+        tries = 0
+        failure: Exception = TimeoutError(f"not written within {WRITE_SECONDS:g} s")
         try:
-            await self._apply_all([(row, result)])
-        except Exception as error:
-            if is_infrastructure(error):
-                raise
+            async with asyncio.timeout(WRITE_SECONDS) as limit:
+                # a break-off that meets the end of a session may come as that session's error
+                while not limit.expired():
+                    try:
+                        await self._apply_all(together)
+                        return
+                    except Exception as error:
+                        if not is_infrastructure(error):
+                            raise
+                        failure = error
+                    tries += 1
+                    await asyncio.sleep(backoff(tries, first=GATHER_SECONDS))
+        except TimeoutError:
+            pass
+        except Exception as error:  # noqa: BLE001 - some result's own failure
+            failure = error
+        if is_infrastructure(failure):
+            metrics.BACKOFF.labels("calls").inc()
+            log.warning("results kept for later", kind=self.worker.kind, count=len(together),
+                        error=one_line(failure))  # fmt: skip
+            await self._keep(together, failure)
+        elif len(together) == 1:
+            row, _ = together[0]
             log.error("result not applied", kind=row["kind"], key=row["key"],
-                      error=one_line(error))  # fmt: skip
-            values = {f: getattr(result, f) for f in result.__dataclass_fields__ if f != "call"}
-            await self._pool.execute(
-                _KEEP_RESULT,
+                      error=one_line(failure))  # fmt: skip
+            await self._keep(together, failure)
+        else:
+            for one in together:
+                await self._write([one])
+
+    async def _keep(self, together: Sequence[tuple[Record, Result]], error: Exception) -> None:
+        """Keep results with their calls: they are applied later, the calls not made again."""
+        counted = 0 if is_infrastructure(error) else 1
+        values = []
+        for row, result in together:
+            parts = {f: getattr(result, f) for f in result.__dataclass_fields__ if f != "call"}
+            values.append((
                 row["id"],
                 self._owner,
                 row["attempt"],
-                json.dumps([type(result).__name__, values]),
+                json.dumps([type(result).__name__, parts], default=str),
                 one_line(error),
+                counted,
                 APPLY_ATTEMPTS,
-                backoff(row["applying"] + 1),
-            )
+                backoff(row["applying"] + 1) if counted else KEPT_SECONDS,
+            ))  # fmt: skip
+        await self._surely(_KEEP_RESULT, values)
+
+    async def _surely(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Note what became of calls, however long the database is away.
+
+        Twice is once: the statement does nothing where the lease is not ours any more.
+        """
+        tries = 0
+        while True:
+            try:
+                async with asyncio.timeout(WRITE_SECONDS):
+                    await self._pool.executemany(statement, rows)
+                return
+            except Exception as error:
+                if not is_infrastructure(error):
+                    raise
+                self.state = one_line(error)
+            tries += 1
+            await asyncio.sleep(backoff(tries, first=GATHER_SECONDS, most=1.0))
 
     async def _apply_all(self, together: Sequence[tuple[Record, Result]]) -> None:
         """Results and effects in one transaction, only where the lease is still ours."""
@@ -325,7 +383,8 @@ class WorkerLoop:
             changed: dict[str, Any] = {}
             for row, result in together:
                 if row["id"] not in ours:
-                    log.warning("result of a lost lease dropped", kind=row["kind"], key=row["key"])
+                    # another has it, or it was written and the answer to our COMMIT was lost
+                    log.warning("call not ours any more", kind=row["kind"], key=row["key"])
                     continue
                 state = changed[row["subject"]] = states[row["subject"]]
                 cause = Cause.from_json(row["cause"])

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 
@@ -25,6 +29,7 @@ from shared.messaging import (
     Succeeded,
     Worker,
 )
+from shared.messaging import calls as kernel
 from shared.messaging.calls import APPLY_ATTEMPTS
 from shared.messaging.deadlines import ATTEMPTS
 from tests.integration.messaging.ledger import Ledger, LedgerStore, World, until
@@ -285,6 +290,169 @@ async def test_results_that_come_back_together_are_written_together(world: World
         "SELECT count(DISTINCT done_at) AS n FROM messaging.call WHERE key LIKE 'l%'",
     )
     assert row["n"] == 2, "transactions: the first, and all that came back while it was written"
+
+
+@dataclass
+class _Outside:
+    """Another side that answers when it is let; counts what it was asked."""
+
+    asked: Counter[str] = field(default_factory=Counter)
+    answer: asyncio.Event = field(default_factory=asyncio.Event)
+    refusals: int = 0
+
+    async def call(self, call: ClaimedCall) -> Result:
+        self.asked[call.key] += 1
+        await self.answer.wait()
+        if self.refusals:
+            self.refusals -= 1
+            raise ConnectionError("refused")
+        return Succeeded({})
+
+    async def wait_asked(self, calls: int) -> None:
+        async def all_asked() -> bool:
+            return len(self.asked) == calls
+
+        await until(all_asked)
+
+
+async def _ask_together(world: World, outside: _Outside, **parts: Any) -> Service:
+    """Six calls of six subjects are under way; they come back in this order."""
+    service = await _run(world, _worker(outside.call, **({"timeout": 5} | parts)))
+    for number in range(6):
+        await _ask(service, f"S{number}", f"k{number}")
+    await outside.wait_asked(6)
+    return service
+
+
+async def _wait_all_done(world: World) -> None:
+    async def all_done() -> bool:
+        return await _open(world) == 0
+
+    await until(all_done)
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+async def test_results_whose_session_breaks_off_are_written_with_another(
+    world: World, repeatable: bool
+) -> None:
+    outside = _Outside()
+    await _ask_together(world, outside, repeatable=repeatable)
+    await world.do(
+        world.databases[0],
+        """
+        CREATE SEQUENCE writes;
+        CREATE FUNCTION break_off() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS $$
+        BEGIN
+            IF nextval('writes') = 7 THEN  -- the third of the five that came back together
+                PERFORM pg_terminate_backend(pg_backend_pid());
+            END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER break_off BEFORE INSERT OR UPDATE ON ledger
+            FOR EACH ROW EXECUTE FUNCTION break_off()
+        """,
+    )
+    outside.answer.set()
+    await _wait_all_done(world)
+    for number in range(6):
+        assert await _answers(world, f"S{number}") == ["Succeeded:{}"]
+    assert set(outside.asked.values()) == {1}
+    (row,) = await world.rows(world.databases[0], "SELECT last_value FROM writes")
+    assert row["last_value"] > 12, "nothing was broken off"
+
+
+async def test_a_row_that_somebody_holds_costs_no_result_and_nobody_elses_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel, "WRITE_SECONDS", 0.3)
+    monkeypatch.setattr(kernel, "KEPT_SECONDS", 60)
+    outside = _Outside()
+    await _ask_together(world, outside, repeatable=False)
+    database = world.databases[0]
+
+    async def kept() -> list[tuple[Any, ...]]:
+        found = await world.rows(
+            database,
+            "SELECT key, attempt, applying, result FROM messaging.call"
+            " WHERE state = 'open' ORDER BY key",
+        )
+        return [tuple(row) for row in found]
+
+    async def kept_are(keys: list[str]) -> bool:
+        result = '["Succeeded", {"value": {}}]'
+        return await kept() == [(key, 1, 0, result) for key in keys]
+
+    again = "UPDATE messaging.call SET retry_at = clock_timestamp() WHERE state = 'open'"
+    holder = await world.connect(database)
+    try:
+        async with holder.transaction():
+            await holder.execute("SELECT FROM ledger WHERE subject = 'S3' FOR UPDATE")
+            outside.answer.set()
+            # the first is by itself
+            await until(lambda: kept_are([f"k{n}" for n in range(1, 6)]))
+            await world.do(database, again)
+            await until(lambda: kept_are(["k3"]))
+    finally:
+        await holder.close()
+    await world.do(database, again)
+    await _wait_all_done(world)
+    for number in range(6):
+        assert await _answers(world, f"S{number}") == ["Succeeded:{}"]
+    assert set(outside.asked.values()) == {1}
+    # what the other side said of a customer is kept no longer than it is needed
+    assert not await world.rows(database, "SELECT FROM messaging.call WHERE result IS NOT NULL")
+
+
+@asynccontextmanager
+async def _away(world: World) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """The database takes no connection and ends those that it has; gives one to another."""
+    name = world.databases[0]
+    admin = await asyncpg.connect(world.stack.superuser_url())
+    try:
+        await admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+        )
+        yield admin
+        await admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    finally:
+        await admin.close()
+
+
+@pytest.mark.parametrize("refusals", [0, 1])
+async def test_what_came_back_while_the_database_was_away_longer_than_the_lease_is_written(
+    world: World, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    monkeypatch.setattr(kernel, "LEASE_GRACE", 0.5)
+    monkeypatch.setattr(kernel, "WRITE_SECONDS", 0.5)
+    outside = _Outside(refusals=refusals)
+    await _ask_together(world, outside, repeatable=False, timeout=3)
+    (row,) = await world.rows(
+        world.databases[0], "SELECT max(lease_until) AS until FROM messaging.call"
+    )
+    async with _away(world) as admin:
+        outside.answer.set()
+
+        async def leases_over() -> bool:
+            return bool(await admin.fetchval("SELECT clock_timestamp() > $1", row["until"]))
+
+        await until(leases_over)
+    await _wait_all_done(world)
+    for number in range(6):
+        assert await _answers(world, f"S{number}") == ["Succeeded:{}"]
+    assert outside.asked.total() == 6 + refusals
+
+
+async def test_a_service_that_cannot_write_what_came_back_stops_all_the_same(
+    world: World,
+) -> None:
+    outside = _Outside()
+    service = await _ask_together(world, outside, timeout=2)
+    loop = service._loops[0]
+    async with _away(world):
+        outside.answer.set()
+        await service.stop()
+        assert not loop._open
 
 
 async def test_a_call_for_later_waits_for_the_business_clock(world: World) -> None:
