@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import asyncpg
 from aiokafka.errors import KafkaError
+
+from shared.observability import mask_numbers
 
 
 class MessagingError(Exception):
@@ -81,23 +84,67 @@ def is_infrastructure(error: BaseException) -> bool:
     )
 
 
-def one_line(error: BaseException) -> str:
-    """The error as one line for a table or a log; a database's DETAIL may hold values, so not it.
+# Classes whose message repeats the value that was refused: data (22) and constraints (23).
+_VALUE_CLASSES = frozenset({"22", "23"})
+_LONGEST = 500  # characters
+_ARGUMENT = re.compile(r"(?:invalid input for )?query argument (\$\d+)(?: in element (#\d+))?")
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,60}|\d{1,6}")
 
-    pydantic's own text repeats the input, so only its locations and codes are kept.
+
+def one_line(error: BaseException) -> str:
+    """The error as one line for a table or a log: what went wrong and where, never a value.
+
+    A line leaves the database: for logs, and for the dead letters. So of what was refused it says
+    the kind of failure and the names of constraint, table and column; all other texts are masked.
     """
+    # cut first, for a mask takes its time over a long text; but later again, for it may be longer
+    line = mask_numbers(_line(error)[: 4 * _LONGEST])
     # whatever the text repeats, a table must be able to hold it
-    line = _line(error).encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
-    return line[:500]
+    return line.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")[:_LONGEST]
 
 
 def _line(error: BaseException) -> str:
+    kind = type(error).__name__
+    text = str(error).splitlines()[0] if str(error) else ""
     errors = getattr(error, "errors", None)
     if callable(errors) and type(error).__module__.startswith("pydantic"):
+        # its own text repeats the input
         found = [
-            f"{'.'.join(str(part) for part in item['loc']) or 'body'}: {item['type']}"
+            f"{'.'.join(_field(part) for part in item['loc']) or 'body'}: {item['type']}"
             for item in errors(include_input=False, include_url=False)
         ]
-        return f"{type(error).__name__}: " + "; ".join(found[:5])
-    text = str(error).splitlines()[0] if str(error) else ""
-    return f"{type(error).__name__}: {text}"
+        return f"{kind}: " + "; ".join(found[:5])
+    if isinstance(error, asyncpg.DataError | asyncpg.InterfaceError):
+        argument = _ARGUMENT.match(text)
+        if argument:
+            return f"{kind}: {_argument(error, argument)}"
+    if isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "")[:2] in _VALUE_CLASSES:
+        return f"{kind}: " + ", ".join(_names(error))
+    if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+        return kind  # a setting with which nobody can be reached; its text may hold a password
+    return f"{kind}: {text}"
+
+
+def _field(part: object) -> str:
+    """A part of a place in a payload; a name that is none of ours may be anything."""
+    return str(part) if _FIELD.fullmatch(str(part)) else "…"
+
+
+def _names(error: asyncpg.PostgresError) -> list[str]:
+    """What PostgreSQL says besides its message."""
+    names = {
+        "constraint": error.constraint_name,
+        "table": error.table_name,
+        "column": error.column_name,
+        "type": error.data_type_name,
+    }
+    known = [f"{what} {name}" for what, name in names.items() if name]
+    if not known and error.server_source_function:
+        known = [f"in {error.server_source_function}"]  # the function tells which type it was
+    return [f"SQLSTATE {error.sqlstate}", *known]
+
+
+def _argument(error: BaseException, found: re.Match[str]) -> str:
+    """Which of a query's arguments the driver could not send, and what kind of failure it was."""
+    place = f"query argument {found[1]}" + (f" of row {found[2]}" if found[2] else "")
+    return f"{place} ({type(error.__cause__).__name__})" if error.__cause__ else place

@@ -7,6 +7,7 @@ import hashlib
 import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from asyncpg import ClientConfigurationError
 from asyncpg import exceptions as pg
 from pydantic import BaseModel
 
@@ -95,6 +96,10 @@ class _Form(BaseModel):
     age: int
 
 
+class _Family(BaseModel):
+    ages: dict[str, int]
+
+
 def test_one_line_of_an_error_holds_no_values() -> None:
     with pytest.raises(ValueError, match="age") as caught:
         _Form.model_validate({"name": "Li Lei", "age": "Li Lei"})
@@ -103,6 +108,18 @@ def test_one_line_of_an_error_holds_no_values() -> None:
     assert one_line(ValueError("a\x00\ud800号")) == "ValueError: a\\x00\\ud800号"
     assert len(one_line(ValueError("号" * 9000))) == 500
     assert one_line(Rejected(("mobile", "FORMAT"))) == "Rejected: mobile: FORMAT"
+    assert one_line(KeyError("13800001234")) == "KeyError: '[mobile]'"
+    assert one_line(ValueError("a\x0013800001234")) == "ValueError: a\\x00[mobile]"
+    assert one_line(ValueError("." * 480 + " 13800001234")).endswith(". [mobile")
+    assert one_line(ClientConfigurationError("invalid: secret")) == "ClientConfigurationError"
+
+
+def test_one_line_names_no_field_that_is_none_of_ours() -> None:
+    with pytest.raises(ValueError, match="ages") as caught:
+        _Family.model_validate({"ages": {"Li Lei": "x", "age_1": "y", "13800001234": "z"}})
+    assert one_line(caught.value) == (
+        "ValidationError: ages.…: int_parsing; ages.age_1: int_parsing; ages.…: int_parsing"
+    )
 
 
 def test_causes_survive_their_writing() -> None:
