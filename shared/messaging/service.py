@@ -197,7 +197,15 @@ class Service:
         self._relay.start()
         self._broker = build_broker(self.settings, self.name)
         self._subscriptions = [
-            Subscription(reader, self._broker, self.settings, self.pool, self.clock, self._wake)
+            Subscription(
+                reader,
+                self._broker,
+                self.settings,
+                self.pool,
+                self.clock,
+                self._wake,
+                lambda: self._relay.refused,
+            )
             for reader in self._readers
         ]
         self._loops = [

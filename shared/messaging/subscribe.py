@@ -17,7 +17,7 @@ import itertools
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -51,6 +51,11 @@ METADATA_MS = 10_000  # how often the broker is asked for its topics: one may be
 TRICKLE = 100  # records; after a larger poll the next is fetched while it is being applied
 COMMIT_SECONDS = 0.5  # how often Kafka is told where we are
 HANDOVER_SECONDS = 20.0  # a revoked partition waits at most so long for the poll in hand
+
+_DECIDE = (
+    "If the broker is the right one, restore the newer database; if the database is, "
+    "give it a new consumer name, or delete its consumer_offset rows to read from the start"
+)
 
 
 class PollReader(Protocol):
@@ -166,12 +171,14 @@ class Subscription:
         pool: Any,
         clock: Clock,
         wake: Any,
+        relay_refused: Callable[[], str],
     ) -> None:
         self.reader = reader
         self._settings = settings
         self._pool = pool
         self._clock = clock
         self._wake = wake
+        self._relay_refused = relay_refused
         self.positions: dict[int, Position] = {}
         self.refused = ""
         self.halted = ""
@@ -185,7 +192,7 @@ class Subscription:
         self._preparing: asyncio.Task[None] | None = None
         self._failures = 0
         self._held: list[int] = []  # partitions that are not fetched while a poll is applied
-        self._told: dict[int, int] = {}
+        self._told: dict[int, int] = {}  # {partition: the offset that Kafka has of us}
         self._subscriber = broker.subscriber(
             reader.topic,
             batch=True,
@@ -288,9 +295,7 @@ class Subscription:
                 found = await self._take_over(parts)
                 break
             except OlderDatabase as refusal:
-                self.refused = str(refusal)
-                log.critical("consumer refuses to run", consumer=self.reader.name,
-                             reason=self.refused)  # fmt: skip
+                self._refuse(str(refusal))
                 return
             except Exception as error:  # noqa: BLE001 - broker or database away: try again
                 attempt += 1
@@ -305,7 +310,18 @@ class Subscription:
             self._seek(part, position)
             self._consumer.resume(self._partition(part))
 
+    def _refuse(self, reason: str) -> None:
+        """Apply nothing more; the next assignment decides anew."""
+        self.refused = reason
+        log.critical("consumer refuses to run", consumer=self.reader.name, reason=reason)
+        self._pause(list(self.positions), reason)
+
+    def _heed_relay(self) -> None:
+        if reason := self._relay_refused():
+            raise OlderDatabase(f"the relay refuses: {reason}")
+
     async def _take_over(self, parts: frozenset[int]) -> dict[int, Position]:
+        self._heed_relay()
         cluster = await fetch_cluster(self._settings)
         partitions = [self._partition(part) for part in sorted(parts)]
         starts = await self._consumer.beginning_offsets(partitions)
@@ -346,6 +362,7 @@ class Subscription:
                 cluster.cluster_id,
                 cluster.topics[self.reader.topic].topic_id,
             )
+        self._told = {part: told for part, told in committed.items() if told is not None}
         return found
 
     def _check(
@@ -356,10 +373,6 @@ class Subscription:
         topic = cluster.topics.get(self.reader.topic)
         if topic is None:
             raise KafkaError(f"no topic {self.reader.topic} on the broker")
-        decide = (
-            "If the broker is the right one, restore the newer database; if the database is, "
-            "give it a new consumer name, or delete its consumer_offset rows to read from the start"
-        )
         restore = (
             "If the broker is the right one and has lost its data, stop every service and send it"
             " again: banka events restore --why …"
@@ -370,11 +383,11 @@ class Subscription:
         if row and row["topic_id"] != topic.topic_id:
             raise OlderDatabase(f"{where}: the topic was made anew since. {restore}.")
         if stored > end:
-            raise OlderDatabase(f"{where}: offset {stored} lies beyond the end {end}. {decide}.")
+            raise OlderDatabase(f"{where}: offset {stored} lies beyond the end {end}. {_DECIDE}.")
         if committed is not None and committed > max(stored, begin):
             raise OlderDatabase(
                 f"{where}: Kafka saw us at {committed}, the database says {stored}: it is older"
-                f" than the broker. {decide}."
+                f" than the broker. {_DECIDE}."
             )
         if self.reader.history_needed and begin > stored:
             raise OlderDatabase(
@@ -432,6 +445,8 @@ class Subscription:
                 self._unkept = True
                 with contextlib.suppress(Exception):  # the database is away: kept once it is back
                     await self._keep_halt()
+            except OlderDatabase as refusal:
+                self._refuse(str(refusal))
             except Exception as error:  # noqa: BLE001 - nothing was committed: seek back, wait, repeat
                 self._failures += 1
                 self.trouble = one_line(error)
@@ -471,6 +486,7 @@ class Subscription:
             elif self.halted and not kept and not self._unkept:
                 log.warning("consumer resumed", consumer=name)
                 self.halted = ""
+                self.refused = ""  # what follows decides anew
                 self.reader.recent = self.reader.recent.anew()
                 self.positions.clear()
                 self.last_progress = time.monotonic()
@@ -563,20 +579,21 @@ class Subscription:
         for event in events:
             ends[event.part] = event.offset + 1
         try:
-            owned, effects = await self._transact(events, ends, killer, carefully=False)
+            owned, moved, effects = await self._transact(events, ends, killer, carefully=False)
         except Exception as error:
-            if is_infrastructure(error):
+            if is_infrastructure(error) or isinstance(error, OlderDatabase):
                 raise
             # some event's own failure: all again, with savepoints to find it by
-            owned, effects = await self._transact(events, ends, killer, carefully=True)
-        for part, end in ends.items():
-            position = self.positions.get(part)
-            if position is None:
-                continue
+            owned, moved, effects = await self._transact(events, ends, killer, carefully=True)
+        for part, position in self.positions.items():
             if part in owned:
-                position.next = end
-            else:
-                await self._reload(part)
+                position.next = ends[part]
+            elif part in moved:
+                log.warning(
+                    "offset moved by another member", consumer=self.reader.name, partition=part
+                )
+                position.next = moved[part]
+                self._seek(part, position)
         self.last_progress = time.monotonic()
         metrics.POLL_SECONDS.labels(self.reader.name).observe(self.last_progress - begun)
         if effects:
@@ -590,17 +607,21 @@ class Subscription:
         killer: int | None,
         *,
         carefully: bool,
-    ) -> tuple[set[int], bool]:
-        """One try; returns the partitions that were still ours, and whether there were effects."""
+    ) -> tuple[set[int], dict[int, int], bool]:
+        """One try; returns the partitions that were still ours, where others' offsets are now, and
+        whether there were effects."""
+        self._heed_relay()
         effects = False
         async with self._pool.acquire() as conn, conn.transaction():
+            stood = {part: self.positions[part].next for part in ends if part in self.positions}
             owned = await self._claim(conn, ends, events)
+            moved = await self._moved(conn, {p: n for p, n in stood.items() if p not in owned})
             mine = [event for event in events if event.part in owned]
             if mine:
                 effects = await self.reader.apply(
                     conn, mine, self._clock.now(), killer, carefully=carefully
                 )
-        return owned, effects
+        return owned, moved, effects
 
     async def _claim(
         self, conn: Connection, ends: dict[int, int], events: Sequence[Arrived]
@@ -613,18 +634,31 @@ class Subscription:
         ]
         return await self.reader.claim(conn, moves, events)
 
-    async def _reload(self, part: int) -> None:
-        """Somebody else moved the offset: go on from there, if the partition is still ours."""
-        log.warning("offset moved by another member", consumer=self.reader.name, partition=part)
-        stored = await self._pool.fetchval(
-            "SELECT next FROM messaging.consumer_offset"
-            " WHERE consumer = $1 AND topic = $2 AND part = $3",
-            self.reader.name, self.reader.topic, part,
+    async def _moved(self, conn: Connection, stood: dict[int, int]) -> dict[int, int]:
+        """{partition: where another member has moved the offset on to}, of those not ours now.
+
+        stood: {partition: where we stood}, which the database has said itself, or has committed.
+        Nobody moves an offset back while a service runs. One that lies behind was put back with the
+        database, by a restore or by a failover to a standby that lagged; then nothing of this poll
+        may be applied.
+        """
+        if not stood:
+            return {}
+        rows = await conn.fetch(
+            "SELECT part, next FROM messaging.consumer_offset"
+            " WHERE consumer = $1 AND topic = $2 AND part = ANY ($3::int[])",
+            self.reader.name, self.reader.topic, list(stood),
         )  # fmt: skip
-        position = self.positions.get(part)
-        if position is not None and stored is not None:
-            position.next = stored
-            self._seek(part, position)
+        stored = {row["part"]: row["next"] for row in rows}
+        for part, next_ in stood.items():
+            if part not in stored or stored[part] < next_:
+                raise OlderDatabase(
+                    f"{self.reader.name}, {self.reader.topic}/{part}: this process stood at"
+                    f" {next_}, the database now says {stored.get(part, 'nothing')}: it was put"
+                    f" back while the service ran, and is older than the broker. {_DECIDE}; then"
+                    " restart."
+                )
+        return stored
 
     # -- what others ask ----------------------------------------------------------------------
 
@@ -635,11 +669,11 @@ class Subscription:
             await self.commit()
 
     async def commit(self) -> None:
-        """Tell Kafka where we are."""
+        """Tell Kafka where we are; never less than it has, for it is the witness."""
         told = {
             part: position.next
             for part, position in self.positions.items()
-            if part in self._assigned and self._told.get(part) != position.next
+            if part in self._assigned and position.next > self._told.get(part, -1)
         }
         if not told or self._consumer is None:
             return

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from shared.messaging import Service
+from shared.messaging import Fact, Service
+from shared.messaging.broker import connection
+from shared.messaging.outbox import partition_of
 from shared.postgres.migrate import SchemaMismatch, migrate
-from tests.integration.messaging.ledger import Moods, Noted, World, consumer, until
+from tests.integration.messaging.ledger import (
+    Echoed,
+    LedgerStore,
+    Moods,
+    Noted,
+    World,
+    consumer,
+    until,
+)
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -71,6 +84,180 @@ async def test_another_cluster_is_refused(world: World) -> None:
     topic, database, group = await _applied(world)
     await world.do(database, "UPDATE messaging.consumer_offset SET cluster_id = 'other'")
     await _refused(world, database, topic, group, "another cluster")
+
+
+_PUT_BACK = ("messaging.consumer_offset", "messaging.cursor", "ledger")
+
+
+async def _copy(world: World, database: str) -> None:
+    for table in _PUT_BACK:
+        await world.do(database, f'CREATE TABLE "copy of {table}" AS TABLE {table}')
+
+
+async def _put_back(conn: asyncpg.Connection[Any]) -> None:
+    """Everything as it was copied, under whoever is connected."""
+    async with conn.transaction():
+        for table in _PUT_BACK:
+            await conn.execute(f"DELETE FROM {table}")
+            await conn.execute(f'INSERT INTO {table} TABLE "copy of {table}"')
+
+
+async def _kafka_has(world: World, topic: str, group: str, part: int) -> int | None:
+    """The offset that the group has committed."""
+    reader = AIOKafkaConsumer(
+        **connection(world.settings), group_id=group, enable_auto_commit=False
+    )
+    await reader.start()
+    try:
+        found: int | None = await reader.committed(TopicPartition(topic, part))
+        return found
+    finally:
+        await reader.stop()
+
+
+async def _note(world: World, topic: str, subject: str, *numbers: int) -> None:
+    for number in numbers:
+        await world.send(topic, subject, Noted(number=number), number)
+
+
+async def _until_entries(world: World, database: str, **expected: list[int]) -> None:
+    async def there() -> bool:
+        return await world.entries(database) == expected
+
+    await until(there)
+
+
+async def _until_it_says(service: Service, group: str, words: str) -> None:
+    async def says_so() -> bool:
+        return words in (await service.readiness()).checks[group]
+
+    await until(says_so)
+    assert not (await service.readiness()).ready
+
+
+async def test_a_database_put_back_under_a_running_service_is_refused(world: World) -> None:
+    """And Kafka keeps the offset that shows it, whatever happens to the group afterwards."""
+    topic, database, group = world.topic("notes", 1), await world.database(), f"g.{world.tag}"
+    moods = Moods()
+    service = world.service(database, consumers=[consumer(topic, moods, group)])
+    await service.start()
+    await _note(world, topic, "A", 1)
+    await _until_entries(world, database, A=[1])
+    await _copy(world, database)
+    await _note(world, topic, "A", 2, 3)
+    await _until_entries(world, database, A=[1, 2, 3])
+    conn = await world.connect(database)
+    await _put_back(conn)
+    await conn.close()
+    await _note(world, topic, "A", 4)
+    await _until_it_says(service, group, "put back while the service ran")
+    assert [number for _, number in moods.seen] == [1, 2, 3]
+    assert await world.entries(database) == {"A": [1]}
+    subscription = service._subscriptions[0]
+    await subscription.commit()
+    assert await _kafka_has(world, topic, group, 0) == 3
+    # handed out anew: the group's next member sees it too
+    subscription._consumer._coordinator.request_rejoin()
+    await _until_it_says(service, group, "Kafka saw us at 3, the database says 1")
+    await service.stop()
+    assert await _kafka_has(world, topic, group, 0) == 3
+    assert await world.entries(database) == {"A": [1]}
+
+
+async def test_a_poll_with_one_offset_put_back_is_not_applied_at_all(world: World) -> None:
+    topic, database, group = world.topic("notes", 2), await world.database(), f"g.{world.tag}"
+    one, other = (next(s for s in "ABCDEFGH" if partition_of(s, 2) == part) for part in (0, 1))
+    service = world.service(database, consumers=[consumer(topic, Moods(), group)])
+    await service.start()
+    await _note(world, topic, one, 1)
+    await _note(world, topic, other, 1)
+    await _until_entries(world, database, **{one: [1], other: [1]})
+    await _copy(world, database)
+    await _note(world, topic, one, 2)
+    await _until_entries(world, database, **{one: [1, 2], other: [1]})
+    async with world.held(database, "messaging.consumer_offset") as conn:
+        await _note(world, topic, other, 2)  # of its partition the copy knows no less
+        await world.waiting(database)
+        await _note(world, topic, other, 3)  # these two are one poll
+        await _note(world, topic, one, 3)
+        await _put_back(conn)
+    await _until_it_says(service, group, "put back while the service ran")
+    assert await world.entries(database) == {one: [1], other: [1, 2]}
+
+
+async def test_a_database_without_the_offset_of_a_running_service_is_refused(world: World) -> None:
+    topic, database, group = world.topic("notes", 1), await world.database(), f"g.{world.tag}"
+    service = world.service(database, consumers=[consumer(topic, Moods(), group)])
+    await service.start()
+    await _note(world, topic, "A", 1)
+    await _until_entries(world, database, A=[1])
+    await world.do(database, "DELETE FROM messaging.consumer_offset")
+    await _note(world, topic, "A", 2)
+    await _until_it_says(service, group, "the database now says nothing")
+    assert await world.entries(database) == {"A": [1]}
+
+
+async def _swap(world: World, database: str, other: str) -> None:
+    """Another database in its place, under running services: their sessions end."""
+    admin = await asyncpg.connect(world.stack.superuser_url())
+    try:
+        await admin.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
+        await admin.fetch(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1",
+            database,
+        )
+        await admin.execute(f'ALTER DATABASE "{database}" RENAME TO "{other}_newer"')
+        await admin.execute(f'ALTER DATABASE "{other}" RENAME TO "{database}"')
+        world.databases.append(f"{other}_newer")
+    finally:
+        await admin.close()
+
+
+async def test_nothing_is_applied_while_the_relay_refuses(world: World) -> None:
+    """The older database knows no less of what was consumed, but less of what was published."""
+    topic, echo, database = world.topic("notes", 1), world.topic("echo", 1), await world.database()
+    group, moods = f"g.{world.tag}", Moods(echo)
+
+    def service() -> Service:
+        return world.service(database, consumers=[consumer(topic, moods, group)])
+
+    first = service()
+    await first.start()
+    await _note(world, topic, "A", 1)
+    await _until_entries(world, database, A=[1])
+    await first.stop()
+    admin = await asyncpg.connect(world.stack.superuser_url())
+    await admin.execute(f'CREATE DATABASE "{database}_backup" TEMPLATE "{database}"')
+    await admin.close()
+    running = service()
+    await running.start()
+    await running.execute(
+        LedgerStore(), "A", lambda state, now: [Fact(Echoed(number=9), topic=echo)]
+    )
+
+    async def published() -> bool:
+        return len(await world.read(echo)) == 2
+
+    await until(published)
+    await _swap(world, database, f"{database}_backup")
+
+    async def relay_refuses() -> bool:
+        return "older than the broker" in running._relay.refused
+
+    await until(relay_refuses)
+    await _note(world, topic, "A", 2)
+    await _until_it_says(running, group, "the relay refuses")
+    assert [number for _, number in moods.seen] == [1]
+    assert await world.entries(database) == {"A": [1]}
+    # and what is handed out anew is not taken over
+    subscription = running._subscriptions[0]
+    assert subscription.positions
+    subscription._consumer._coordinator.request_rejoin()
+
+    async def not_taken_over() -> bool:
+        return bool(subscription._assigned and subscription.refused and not subscription.positions)
+
+    await until(not_taken_over)
 
 
 async def test_deleted_history_is_refused_once_and_parks_nothing(world: World) -> None:
