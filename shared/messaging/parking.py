@@ -30,6 +30,7 @@ RETRY_SECONDS = 0.5  # before the second attempt; doubled each time, with jitter
 RETRY_MAX_SECONDS = 60.0
 COPY_SECONDS = 10.0  # for one copy to the dead-letter topic
 _HEX_KEY = 100  # bytes of an odd key that are shown; a longer one goes by its digest
+RETRIES = 20  # keys that are tried one after another before the loop looks up
 KILLED = "stopped the process while it was applied"
 STARTS = 3  # a record that was begun so often without an end kills the process: park it
 
@@ -340,7 +341,7 @@ SET failed = true, tries = tries + 1, first_tried = coalesce(first_tried, now())
 WHERE id = $1
 """
 
-_CLAIM_RETRIES = f"""
+_CLAIM_RETRY = f"""
 UPDATE messaging.blocked_key b
 SET attempts = b.attempts + 1, last_tried = now(),
     -- should this process die of it, the attempt is counted and the next one waits
@@ -348,11 +349,16 @@ SET attempts = b.attempts + 1, last_tried = now(),
 FROM (
     SELECT consumer, topic, subject FROM messaging.blocked_key
     WHERE {come("retry_at")} AND consumer = ANY ($1::text[])
-    ORDER BY retry_at LIMIT 20 FOR UPDATE SKIP LOCKED
+    ORDER BY retry_at LIMIT 1 FOR UPDATE SKIP LOCKED
 ) due
 WHERE b.consumer = due.consumer AND b.topic = due.topic AND b.subject = due.subject
 RETURNING b.consumer, b.topic, b.subject, b.attempts
 """  # noqa: S608 - constants of ours
+
+_TAKE_BACK = """
+UPDATE messaging.blocked_key SET attempts = attempts - 1
+WHERE consumer = $1 AND topic = $2 AND subject = $3 AND attempts >= $4
+"""
 
 _UNCOPIED = """
 SELECT e.*, b.reason FROM messaging.parked_event e
@@ -373,6 +379,7 @@ class ParkingLot:
         self._wake = wake
         self._send = send
         self._trouble: dict[str, str] = {}
+        self._owed: list[Record] = []  # attempts that were counted and were none
 
     async def run(self) -> None:
         """Until cancelled. Two loops: a broker that is away must not hold up retries."""
@@ -396,21 +403,35 @@ class ParkingLot:
         return "; ".join(f"{what}: {error}" for what, error in self._trouble.items())
 
     async def _retry(self) -> int:
-        due = await self._pool.fetch(_CLAIM_RETRIES, list(self._readers))
-        for row in due:
-            reader = self._readers[row["consumer"]]
-            if row["attempts"] > reader.attempts + STARTS:
-                # counted before each attempt, and none ever came back: it kills the process
-                await self._pool.execute(
-                    "UPDATE messaging.blocked_key SET state = 'parked', retry_at = NULL,"
-                    " reason = $4 WHERE consumer = $1 AND topic = $2 AND subject = $3",
-                    row["consumer"], row["topic"], row["subject"], KILLED,
-                )  # fmt: skip
-                continue
-            async with self._pool.acquire() as conn, conn.transaction():
-                await drain(conn, reader, row["topic"], row["subject"], self._clock.now())
-            self._wake()
-        return len(due)
+        while self._owed:
+            await self._pool.execute(_TAKE_BACK, *self._owed[-1].values())
+            self._owed.pop()
+        for done in range(RETRIES):
+            row = await self._pool.fetchrow(_CLAIM_RETRY, list(self._readers))
+            if row is None:
+                return done
+            try:
+                await self._try_again(row)
+            except Exception as error:
+                if is_infrastructure(error):
+                    # it was not this event, and this process lives to take the attempt back
+                    self._owed.append(row)
+                raise
+        return RETRIES
+
+    async def _try_again(self, row: Record) -> None:
+        reader = self._readers[row["consumer"]]
+        if row["attempts"] > reader.attempts + STARTS:
+            # counted before each attempt, and none ever came back: it kills the process
+            await self._pool.execute(
+                "UPDATE messaging.blocked_key SET state = 'parked', retry_at = NULL,"
+                " reason = $4 WHERE consumer = $1 AND topic = $2 AND subject = $3",
+                row["consumer"], row["topic"], row["subject"], KILLED,
+            )  # fmt: skip
+            return
+        async with self._pool.acquire() as conn, conn.transaction():
+            await drain(conn, reader, row["topic"], row["subject"], self._clock.now())
+        self._wake()
 
     async def _copy(self) -> int:
         rows = await self._pool.fetch(_UNCOPIED, list(self._readers))

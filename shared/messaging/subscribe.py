@@ -192,6 +192,7 @@ class Subscription:
         self._preparing: asyncio.Task[None] | None = None
         self._failures = 0
         self._held: list[int] = []  # partitions that are not fetched while a poll is applied
+        self._begun: dict[int, int] = {}  # {partition: the offset that is counted as begun by us}
         self._told: dict[int, int] = {}  # {partition: the offset that Kafka has of us}
         self._subscriber = broker.subscriber(
             reader.topic,
@@ -523,14 +524,12 @@ class Subscription:
                     paused[part] = f"{reason} (offset {event.offset})"
                     read = read[:count]
                     break
-            cut = position.singly
-            singly += read[:cut]
-            events += read[cut:]
-            position.singly -= len(read[:cut])
+            singly += read[: position.singly]
+            events += read[position.singly :]
         lost: set[int] = set()  # moved on by another member: what we hold of them is stale
         for event in singly:
             if event.part not in lost:
-                owned = await self._apply([event], await self._mark_attempt(event))
+                owned = await self._begin(event)
                 lost |= {event.part} - owned
         events = [event for event in events if event.part not in lost]
         if events:
@@ -555,12 +554,31 @@ class Subscription:
             return False
         return True
 
+    async def _begin(self, event: Arrived) -> set[int]:
+        """Apply one event by itself; that it is tried is kept, in case this process dies of it."""
+        killer = await self._mark_attempt(event)
+        try:
+            owned = await self._apply([event], killer)
+        except Exception:
+            # we live: it was not this event. Where it cannot be taken back it stays counted, once
+            with contextlib.suppress(Exception):
+                await self._take_back_attempt(event)
+            raise
+        position = self.positions.get(event.part)
+        if position is not None:
+            position.singly = max(position.singly - 1, 0)
+        return owned
+
     async def _mark_attempt(self, event: Arrived) -> int | None:
-        """Commit that this event is being tried; returns its offset if it was too often."""
+        """Commit that this event is being tried; returns its offset if it was too often.
+
+        An offset counts once in the life of a process, however often that one tries it.
+        """
+        anew = self._begun.get(event.part) != event.offset
         count = await self._pool.fetchval(
             """
             UPDATE messaging.consumer_offset
-            SET attempt_count = CASE WHEN attempt_offset = $4 THEN attempt_count + 1 ELSE 1 END,
+            SET attempt_count = CASE WHEN attempt_offset = $4 THEN attempt_count + $5 ELSE 1 END,
                 attempt_offset = $4
             WHERE consumer = $1 AND topic = $2 AND part = $3
             RETURNING attempt_count
@@ -569,8 +587,21 @@ class Subscription:
             self.reader.topic,
             event.part,
             event.offset,
+            int(anew),
         )
+        self._begun[event.part] = event.offset
         return event.offset if count is not None and count > STARTS else None
+
+    async def _take_back_attempt(self, event: Arrived) -> None:
+        await self._pool.execute(
+            """
+            UPDATE messaging.consumer_offset SET attempt_count = attempt_count - 1
+            WHERE consumer = $1 AND topic = $2 AND part = $3 AND attempt_offset = $4
+                AND attempt_count > 0
+            """,
+            self.reader.name, self.reader.topic, event.part, event.offset,
+        )  # fmt: skip
+        self._begun.pop(event.part, None)
 
     async def _apply(self, events: Sequence[Arrived], killer: int | None = None) -> set[int]:
         """Apply in one transaction; returns the partitions that were still ours."""

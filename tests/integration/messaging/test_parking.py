@@ -6,6 +6,8 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -296,6 +298,95 @@ async def test_an_event_that_kills_the_process_when_it_is_retried_is_parked(benc
     rows = await bench.world.rows(bench.database, "SELECT reason FROM messaging.blocked_key")
     assert rows[0]["reason"] == "stopped the process while it was applied"
     assert len(bench.moods.seen) == seen
+
+
+async def test_a_retry_that_the_machinery_cuts_off_is_no_attempt(bench: Bench) -> None:
+    """However often: this process lives, and what else was due then was not even begun."""
+    world, database = bench.world, bench.database
+    bench.moods.transient_left = 99
+    for subject in ("A", "B"):
+        await bench.send(subject, 1)
+        await bench.wait_for(subject, [1])
+        await bench.send(subject, 2, "flaky")
+    await bench.wait_blocked({"A": "retry", "B": "retry"})
+
+    async def cut_off() -> None:
+        await world.do(
+            database, "SELECT pg_terminate_backend($1, 5000)", await world.waiting(database)
+        )
+
+    due = "UPDATE messaging.blocked_key SET retry_at = clock_timestamp() - interval '2 seconds'"
+    async with _row(world, database, "A"):
+        async with _row(world, database, "B"):
+            bench.moods.transient_left = 0
+            await world.do(database, f"{due} * (CASE subject WHEN 'A' THEN 2 ELSE 1 END)")
+            await cut_off()
+            await world.waiting(database)  # B has its turn, and not after a claim's half minute
+        await bench.wait_for("B", [1, 2])
+        for _ in range(bench.service.consumers[0].attempts + STARTS):
+            await world.do(database, due)
+            await cut_off()
+    await world.do(database, due)
+    await bench.wait_for("A", [1, 2])
+    await bench.wait_blocked({})
+
+
+@asynccontextmanager
+async def _row(world: World, database: str, subject: str) -> AsyncIterator[None]:
+    """Whoever loads this subject waits until the block ends."""
+    conn = await world.connect(database)
+    try:
+        async with conn.transaction():
+            await conn.execute("SELECT 1 FROM ledger WHERE subject = $1 FOR UPDATE", subject)
+            yield
+    finally:
+        await conn.close()
+
+
+async def test_a_good_event_that_the_machinery_holds_up_after_an_unclean_stop_is_applied(
+    world: World,
+) -> None:
+    """This process lives through every one of its attempts: that is no event that stops it."""
+    bench = Bench(world, world.topic("notes", 1), await world.database(), Moods())
+    await bench.service.start()
+    await bench.send("A", 1)
+    await bench.wait_for("A", [1])
+    await bench.service.stop()
+    await world.do(bench.database, "UPDATE messaging.consumer_offset SET clean = false")
+    moods = Moods()
+    moods.gone_left = 3 * (STARTS + 2)  # a poll tries it three times
+    bench.service = world.service(
+        bench.database, consumers=[consumer(bench.topic, moods, bench.group)]
+    )
+    await bench.service.start()
+    for number in (2, 3, 4):
+        await bench.send("A", number, "gone" if number == 2 else "fine")
+    await bench.wait_for("A", [1, 2, 3, 4])
+    assert moods.gone_left == 0
+    assert await bench.blocked() == {}
+
+
+async def test_lives_that_an_event_did_not_end_are_not_counted_against_it(world: World) -> None:
+    """The machinery fails through as many lives of the process as would park it; they end well."""
+    bench = Bench(world, world.topic("notes", 1), await world.database(), Moods())
+    await bench.send("A", 1, "gone")
+    for life in range(STARTS + 2):
+        moods = Moods()
+        moods.gone_left = 999 if life <= STARTS else 0
+        service = world.service(
+            bench.database, consumers=[consumer(bench.topic, moods, bench.group)]
+        )
+        await service.start()
+
+        async def tried(moods: Moods = moods) -> bool:
+            return len(moods.seen) > 0
+
+        await until(tried)
+        if life <= STARTS:
+            await service.stop()
+            await world.do(bench.database, "UPDATE messaging.consumer_offset SET clean = false")
+    await bench.wait_for("A", [1])
+    assert await bench.blocked() == {}
 
 
 async def test_a_failed_event_is_copied_to_the_dead_letters_once(bench: Bench) -> None:
