@@ -368,16 +368,26 @@ WHERE e.failed AND NOT e.copied AND e.consumer = ANY ($1::text[]) ORDER BY e.id 
 
 
 class ParkingLot:
-    """Background work of a service: retries that are due, copies to the dead-letter topics."""
+    """Background work of a service: retries that are due, copies to the dead-letter topics.
+
+    refused: says of a consumer why it may not apply anything now, or "".
+    """
 
     def __init__(
-        self, pool: Any, readers: Sequence[Reader], clock: Any, wake: Any, send: Any
+        self,
+        pool: Any,
+        readers: Sequence[Reader],
+        clock: Any,
+        wake: Any,
+        send: Any,
+        refused: Callable[[str], str],
     ) -> None:
         self._pool = pool
         self._readers = {reader.name: reader for reader in readers}
         self._clock = clock
         self._wake = wake
         self._send = send
+        self._refused = refused
         self._trouble: dict[str, str] = {}
         self._owed: list[Record] = []  # attempts that were counted and were none
 
@@ -407,7 +417,8 @@ class ParkingLot:
             await self._pool.execute(_TAKE_BACK, *self._owed[-1].values())
             self._owed.pop()
         for done in range(RETRIES):
-            row = await self._pool.fetchrow(_CLAIM_RETRY, list(self._readers))
+            running = [name for name in self._readers if not self._refused(name)]
+            row = await self._pool.fetchrow(_CLAIM_RETRY, running)
             if row is None:
                 return done
             try:

@@ -213,7 +213,12 @@ class Service:
         ]
         self._other = {
             "parking": ParkingLot(
-                self.pool, self._readers, self.clock, self._wake, self._send_copy
+                self.pool,
+                self._readers,
+                self.clock,
+                self._wake,
+                self._send_copy,
+                self._refused,
             ),
             "deadlines": DeadlineLoop(self.deadlines, self.pool, self._outbox, self.clock),
         }
@@ -298,6 +303,11 @@ class Service:
                     self._wake()
                     self._other["deadlines"].wake()
             await asyncio.sleep(CLOCK_SECONDS)
+
+    def _refused(self, consumer: str) -> str:
+        """Why a consumer may not apply anything now, or ""."""
+        own = (s.refused for s in self._subscriptions if s.reader.name == consumer)
+        return self._relay.refused or next(own, "")
 
     def _wake(self) -> None:
         self._relay.wake()

@@ -164,6 +164,29 @@ async def test_a_database_put_back_under_a_running_service_is_refused(world: Wor
     assert await world.entries(database) == {"A": [1]}
 
 
+async def test_what_waits_in_a_database_put_back_is_not_tried_again(world: World) -> None:
+    topic, database, group = world.topic("notes", 1), await world.database(), f"g.{world.tag}"
+    moods = Moods()
+    moods.transient_left = 99
+    service = world.service(database, consumers=[consumer(topic, moods, group, attempts=99)])
+    await service.start()
+    await _note(world, topic, "A", 1)
+    await world.send(topic, "B", Noted(number=1, mood="flaky"), 1)
+
+    async def waits() -> Any:
+        return await world.rows(database, "SELECT 1 FROM messaging.blocked_key")
+
+    await until(waits)
+    await world.do(database, "UPDATE messaging.consumer_offset SET next = 1")
+    await _note(world, topic, "A", 2)
+    await _until_it_says(service, group, "put back while the service ran")
+    lot = service._other["parking"]
+    await world.do(database, "UPDATE messaging.blocked_key SET retry_at = clock_timestamp()")
+    seen = len(moods.seen)
+    assert await lot._retry() == 0
+    assert len(moods.seen) == seen
+
+
 async def test_a_poll_with_one_offset_put_back_is_not_applied_at_all(world: World) -> None:
     topic, database, group = world.topic("notes", 2), await world.database(), f"g.{world.tag}"
     one, other = (next(s for s in "ABCDEFGH" if partition_of(s, 2) == part) for part in (0, 1))
