@@ -37,6 +37,23 @@ from tests.stack import running_here
 
 ROOT = Path(__file__).parents[2]
 DONE = ROOT / ".banka" / "faults.json"
+SOURCES = (
+    "shared/messaging",
+    "shared/redrive",
+    "shared/events",
+    "shared/postgres",
+    "shared/clock.py",
+    "shared/identifiers.py",
+    "shared/observability.py",
+    "shared/settings.py",
+    "deploy/local.py",
+    "deploy/provision.py",
+    "requirements-dev.lock",
+    "tests/faults",
+    "tests/integration/messaging/ledger.py",
+    "tests/stack.py",
+)
+"""What a fault's outcome depends on: files, and all that is in folders."""
 _WARM = 25  # applications that have come to their end before anything is done to the office
 
 
@@ -66,24 +83,26 @@ class Row:
 async def run_fault(stack: Stack, fault: Fault, *, broken: str = "") -> Row:
     """One fault on an office of its own; `broken` names a sabotage of the kernel."""
     begun = time.monotonic()
-    recovery, found, not_run = 0.0, [], ""
+    ended, recovery, found, not_run = begun, 0.0, [], ""
     async with opened(stack, broken=broken, pair=fault.pair) as office:
         stop = asyncio.Event()
         load = asyncio.create_task(office.driver.load(LOAD, stop))
         try:
             await office.ended(_WARM)
             done = await fault.hurt(office)
+            ended = time.monotonic()
             recovery = await office.probe()
         except NotRun as reason:
             done, not_run = "", str(reason)
         except Exception as problem:  # noqa: BLE001 - a fault that cannot be done is a row too
             done = f"{type(problem).__name__}: {problem}"
             found.append(Broken("!", done))
+            ended = time.monotonic()
         finally:
             stop.set()
         await load
         if not not_run:
-            await office.rest()
+            found += await office.rest(ended)
             found += await office.checked()
             done = "; ".join((done, *office.said))
     examples = tuple(f"{one.letter}: {one.words}" for one in found)
@@ -94,15 +113,9 @@ async def run_fault(stack: Stack, fault: Fault, *, broken: str = "") -> Row:
 def sources() -> str:
     """A digest of what a fault's outcome depends on."""
     digest = hashlib.sha256()
-    for folder in (
-        "shared/messaging",
-        "shared/redrive",
-        "shared/events",
-        "shared/postgres",
-        "tests/faults",
-    ):
-        for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in (".py", ".sql"):
+    for name in SOURCES:
+        for path in sorted((ROOT / name).rglob("*")) or [ROOT / name]:
+            if path.suffix in (".py", ".sql", ".lock"):
                 digest.update(path.read_bytes())
     return digest.hexdigest()
 

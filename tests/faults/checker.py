@@ -146,13 +146,49 @@ def effects_happened_once(observed: Observed, history: History) -> Iterator[str]
         for (topic, event), n in times.items():
             if n > 1:
                 yield f"{database.stage} applied {event} of {topic} {n} times"
-    for key, n in history.outside.sends.items():
-        if n > 1:
-            yield f"the outside took {key} {n} times"
     told = Counter(history.outside.about.values())
     for (application, cause), n in told.items():
         if n > 1:
             yield f"{application} was told of {cause} {n} times under different keys"
+    yield from _messages_ended_once(observed, history)
+    yield from _partner_was_answered_once(observed)
+
+
+def _messages_ended_once(observed: Observed, history: History) -> Iterator[str]:
+    """Of every message that was to be sent the log says once what became of it, and the world
+    outside says the same."""
+    ends: dict[str, Counter[str]] = {
+        word: Counter() for word in ("message-requested", "message-sent", "message-given-up")
+    }
+    notify = observed.databases["notify"]
+    for entry in notify.log:
+        if (word := entry.type.split(".")[2]) in ends:
+            ends[word][json.loads(entry.body)["message_id"]] += 1
+    asked, sent, given_up = ends.values()
+    effects = history.outside.effects
+    for message in asked.keys() | sent.keys() | given_up.keys() | effects.keys():
+        n, known = sent[message] + given_up[message], effects[message]
+        if asked[message] != 1 or n > 1 or (n < 1 and not notify.open_calls):
+            yield f"message {message}: asked for {asked[message]} times, with {n} ends in the log"
+        if known > 1 or known < sent[message]:
+            yield f"message {message} went out {known} times, the log says {sent[message]} times"
+
+
+def _partner_was_answered_once(observed: Observed) -> Iterator[str]:
+    """Each event of a partner is remembered with one answer, and the log has no other."""
+    intake = observed.databases["intake"]
+    answers: Counter[str] = Counter()
+    for entry in intake.log:
+        if entry.topic.startswith("banka.outbound."):
+            event = json.loads(entry.body)["command_id"]
+            if event is not None:  # what has no id is known by nothing
+                answers[event] += 1
+    for event in answers.keys() | intake.seen.keys():
+        if not answers[event] == intake.seen.get(event, 0) == 1:
+            yield (
+                f"the partner's {event} has {answers[event]} answers in the log,"
+                f" {intake.seen.get(event, 0)} are remembered"
+            )
 
 
 def applied_in_order(observed: Observed, history: History) -> Iterator[str]:
@@ -198,6 +234,38 @@ def nothing_is_passed_over(observed: Observed, history: History) -> Iterator[str
                 yield f"{database.stage} neither applied nor kept {record.type} {event} of {topic}"
         for event in skipped - database.audited:
             yield f"{database.stage} skipped {event}, and nobody says who"
+    yield from _dead_letters_belong(observed)
+
+
+def _dead_letters_belong(observed: Observed) -> Iterator[str]:
+    """What failed has a copy on its group's dead-letter topic, and every copy there is of an event
+    that waits, was skipped, or was applied when it was tried again."""
+    copied = {(letter.consumer, letter.place) for letter in observed.dead}
+    places = _places(observed)
+    known: dict[str, set[str]] = {}
+    for database in observed.databases.values():
+        known[database.stage] = {
+            *(line.event_id for line in database.applied),
+            *(one.event_id for one in database.waiting),
+            *(event for _, event in database.skipped),
+            *database.seen,
+        }
+        for one in database.waiting:
+            if one.failed and (one.consumer, (one.topic, one.part, one.offset)) not in copied:
+                yield f"{one.consumer}: {one.event_id} failed and has no dead letter"
+    for consumer, place in copied:
+        where = "/".join(map(str, place))
+        event = places[place].event_id or where if place in places else ""
+        if event not in known[consumer.partition(".")[0]]:
+            yield f"{consumer} has a dead letter of {where}, and nothing of it waits or was skipped"
+
+
+def _places(observed: Observed) -> dict[tuple[str, int, int], OnTopic]:
+    return {
+        (record.topic, record.part, record.offset): record
+        for records in observed.topics.values()
+        for record in records
+    }
 
 
 def nothing_goes_past_a_blocked_head(observed: Observed, history: History) -> Iterator[str]:
@@ -230,25 +298,37 @@ def _blocked_without_cause(observed: Observed, history: History) -> Iterator[str
         for one in database.waiting:
             if one.subject not in bad | odd:
                 yield f"{database.stage}: {one.subject} waits for no reason: {one.reason}"
+    places = _places(observed)
+    for letter in observed.dead:
+        record = places.get(letter.place)
+        if record and letter.place not in history.planted and record.subject not in bad | odd:
+            yield f"{letter.consumer}: {record.subject} failed for no reason"
 
 
 def aggregates_add_up(observed: Observed, history: History) -> Iterator[str]:
-    """J: reporting's counts are what its log of applied events comes to."""
+    """J: reporting's counts are what the publishers' logs come to, but for what waits there or was
+    skipped."""
     reporting = observed.databases["reporting"]
-    types = {entry.event_id: entry.type for entry in _entries(observed)}
-    states: dict[str, str] = {}
-    for line in reporting.applied:
-        kind = types.get(line.event_id)
-        if kind is not None and _moves(line.topic, kind):
-            states[line.subject] = kind.split(".")[2]
-    again = Counter(states.values())
+    aside = {one.event_id for one in reporting.waiting} | {event for _, event in reporting.skipped}
+    newest: dict[str, Entry] = {}
+    again: Counter[str] = Counter()
+    for entry in _entries(observed):
+        if entry.event_id in aside:
+            continue
+        if _moves(entry.topic, entry.type):
+            before = newest.get(entry.subject)
+            if before is None or (entry.version or 0) > (before.version or 0):
+                newest[entry.subject] = entry
+        elif entry.topic.startswith("banka.contacts."):
+            again[entry.type.split(".")[2]] += 1
+    again.update(entry.type.split(".")[2] for entry in newest.values())
     if dict(again) != reporting.tally:
-        yield f"reporting counts {reporting.tally}, the events say {dict(again)}"
+        yield f"reporting counts {reporting.tally}, the logs say {dict(again)}"
 
 
 def offsets_are_not_ahead(observed: Observed, history: History) -> Iterator[str]:
     """K: no stored offset lies beyond the first event that was not dealt with, nor beyond the
-    topic's end."""
+    topic's end, and each cursor stands at the last event that was."""
     for database in observed.databases.values():
         for (consumer, topic, part), next_ in database.offsets.items():
             end = observed.ends.get((topic, part), 0)
@@ -266,6 +346,30 @@ def offsets_are_not_ahead(observed: Observed, history: History) -> Iterator[str]
                 continue
             if place not in kept and record.event_id not in done | kept_ids | skipped:
                 yield f"{database.stage} stands at {nexts[record.part]} beyond {place}"
+    yield from _cursors_are_not_ahead(observed, history)
+
+
+def _cursors_are_not_ahead(observed: Observed, history: History) -> Iterator[str]:
+    """Below a cursor everything counts as seen; behind it nothing would be seen again."""
+    odd = {
+        (record.topic, record.subject)
+        for place, record in _places(observed).items()
+        if place in history.planted
+    }
+    for database in observed.databases.values():
+        skipped = {event for _, event in database.skipped}
+        last: dict[tuple[str, str, str], int] = defaultdict(int)
+        done = [(e.topic, e.subject, e.source, e.sequence) for e in _entries(observed)
+                if e.event_id in skipped]  # fmt: skip
+        done += [(e.topic, e.subject, e.source, e.sequence) for e in database.applied]
+        for topic, subject, source, sequence in done:
+            last[topic, subject, source] = max(last[topic, subject, source], sequence)
+        for (consumer, topic, subject, source), number in database.cursors.items():
+            if (topic, subject) not in odd and number != last[topic, subject, source]:
+                yield (
+                    f"{consumer}: the cursor of {subject}, {source} stands at {number}, not at"
+                    f" {last[topic, subject, source]}"
+                )
 
 
 def everything_is_drained(observed: Observed, history: History) -> Iterator[str]:
@@ -326,22 +430,27 @@ def only_legal_moves(observed: Observed, history: History) -> Iterator[str]:
 
 
 def the_same_everywhere(observed: Observed, history: History) -> Iterator[str]:
-    """N: one source, subject and number means the same bytes in the log, in every record and in
-    every parking lot."""
+    """N: one source, subject and number means the same bytes, headers and all, in the log, in every
+    record, in every parking lot and among the dead letters."""
     known = {
-        (entry.topic, entry.source, entry.subject, entry.sequence): (entry.event_id, entry.body)
+        (entry.topic, entry.source, entry.subject, entry.sequence): (entry.body, entry.headers)
         for entry in _entries(observed)
     }
     for record in _records(observed, history):
         key = (record.topic, record.source, record.subject, record.sequence or 0)
-        if key in known and known[key] != (record.event_id, record.body):
+        if key in known and known[key] != (record.body, record.headers):
             yield f"{key} is another event on {record.topic}/{record.part}/{record.offset}"
+    places = _places(observed)
     for database in observed.databases.values():
         for one in database.waiting:
-            place = (one.topic, one.part, one.offset)
-            key = (one.topic, one.source, one.subject, one.sequence or 0)
-            if place not in history.planted and key in known and known[key][1] != one.body:
-                yield f"{key} is another event in the parking lot of {database.stage}"
+            there = places.get((one.topic, one.part, one.offset))
+            if there and (there.body, there.headers) != (one.body or b"", one.headers):
+                yield f"{one.event_id} is another event in the parking lot of {database.stage}"
+    for letter in observed.dead:
+        there = places.get(letter.place)
+        own = tuple((name, said or b"") for name, said in there.headers) if there else ()
+        if there and (there.body, own) != (letter.body, letter.headers):
+            yield f"{letter.place} is another event among the dead letters of {letter.consumer}"
 
 
 def one_relay_a_shard(observed: Observed, history: History) -> Iterator[str]:

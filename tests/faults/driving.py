@@ -32,7 +32,7 @@ from tests.faults.history import Command, History, Outcome
 from tests.faults.office import Names
 
 ANSWER_SECONDS = 2.0  # a client waits no longer, and does not know then
-PATIENCE_SECONDS = 90.0  # how long somebody goes on asking
+PATIENCE_SECONDS = 150.0  # how long somebody goes on asking: longer than anything is away
 MOST_OPEN = 100  # applications on their way: a slow machine gets no more
 _WITHDRAWS = 0.2  # of the customers, somewhere between handing in and the decision
 _BY_PARTNER = 0.4
@@ -43,11 +43,14 @@ class World:
     """Whoever the office asks and tells: answers `score`, takes `send` once per key.
 
     failing: share of requests that are answered with 503, or taken and not answered.
+    answering: not set while what was sent is taken and nobody hears of it.
     """
 
     def __init__(self, history: History) -> None:
         self._seen = history.outside
         self.failing = 0.0
+        self.answering = asyncio.Event()
+        self.answering.set()
         self.url = ""
 
     @asynccontextmanager
@@ -77,18 +80,18 @@ class World:
 
     async def _score(self, request: Request) -> JSONResponse:
         key = request.headers["Idempotency-Key"]
-        trouble = self._trouble()
-        self._seen.asked[key] = self._seen.asked.get(key, 0) + 1
         good = hashlib.sha256(key.encode()).digest()[0] % 3 > 0
-        return trouble or JSONResponse({"good": good})
+        return self._trouble() or JSONResponse({"good": good})
 
     async def _send(self, request: Request) -> JSONResponse:
         key, about = request.headers["Idempotency-Key"], await request.json()
+        self._seen.arrivals[key] += 1
         if trouble := self._trouble():
             return trouble
-        if key not in self._seen.sends:
-            self._seen.sends[key] = 1
+        if key not in self._seen.about:
             self._seen.about[key] = (about["application_id"], about["cause"])
+            self._seen.effects[about["message_id"]] += 1
+        await self.answering.wait()
         # taken, but the answer is lost on its way
         return self._trouble() or JSONResponse({"taken": True})
 

@@ -3,6 +3,7 @@ besides what it reads itself."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -36,12 +37,16 @@ class Command:
 
 @dataclass(slots=True)
 class Outside:
-    """What the world outside counted. `sends`: {idempotency key: how often it took effect there},
-    by what the key was about."""
+    """What the world outside counted of the messages that it was to send. It does what comes under
+    one idempotency key once: a message goes out twice if it comes under two.
 
-    asked: dict[str, int] = field(default_factory=dict)
-    sends: dict[str, int] = field(default_factory=dict)
-    about: dict[str, tuple[str, str]] = field(default_factory=dict)  # {key: (application, cause)}
+    arrivals: {key: how often it came}; about: {key that it took: (application, cause)}; effects:
+    {message: how often it went out}.
+    """
+
+    arrivals: Counter[str] = field(default_factory=Counter)
+    about: dict[str, tuple[str, str]] = field(default_factory=dict)
+    effects: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)

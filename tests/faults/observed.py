@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from deploy.local import Stack
-from shared.events.envelope import EnvelopeError, decode
+from shared.events.envelope import EnvelopeError, Headers, decode, rfc3339
 from shared.messaging import relay
 from tests.faults.office import STAGES, Names
 
 _SECONDS = 20.0
+_OURS = "banka-"  # the headers that a dead letter has besides the record's own
+Sorted = tuple[tuple[str, bytes | None], ...]
+"""A record's headers by their names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A fact in a service's event log. source: `/banka/<service>`."""
+    """A fact in a service's event log. source: `/banka/<service>`. headers: what its record has to
+    carry."""
 
     source: str
     position: int
@@ -32,6 +38,7 @@ class Entry:
     version: int | None
     body: bytes
     pending: bool = False
+    headers: Sorted = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,17 @@ class OnTopic:
     type: str
     version: int | None
     body: bytes
+    headers: Sorted = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A copy on a group's dead-letter topic, of the record at `place`."""
+
+    consumer: str
+    place: tuple[str, int, int]
+    body: bytes
+    headers: Sorted
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +82,8 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A parked event. state, reason: of its key, "" if nothing blocks it."""
+    """A parked event. state, reason: of its key, "" if nothing blocks it. failed: it is not only
+    waiting behind another."""
 
     consumer: str
     topic: str
@@ -77,6 +96,8 @@ class Waiting:
     body: bytes | None
     state: str = ""
     reason: str = ""
+    headers: Sorted = ()
+    failed: bool = False
 
 
 @dataclass(slots=True)
@@ -105,6 +126,7 @@ class Observed:
     databases: dict[str, Database] = field(default_factory=dict)
     topics: dict[str, list[OnTopic]] = field(default_factory=dict)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
+    dead: list[DeadLetter] = field(default_factory=list)
 
 
 async def observe(stack: Stack, names: Names) -> Observed:
@@ -114,7 +136,13 @@ async def observe(stack: Stack, names: Names) -> Observed:
         url = stack.superuser_url(f"banka_{names.tag}_{number}")
         found.databases[stage] = await _read_database(url, stage)
     topics = [names.topic(name) for name in ("applications", "contacts", "outbound", "inbound")]
-    await asyncio.to_thread(_read_topics, stack, topics, found)
+    for message in await asyncio.to_thread(_read_topics, stack, topics, found.ends):
+        record = _record(message)
+        found.topics.setdefault(record.topic, []).append(record)
+    for records in found.topics.values():
+        records.sort(key=lambda record: (record.part, record.offset))
+    letters = await asyncio.to_thread(_read_topics, stack, names.dead_letters(), {})
+    found.dead = [_dead_letter(message) for message in letters]
     return found
 
 
@@ -126,7 +154,7 @@ async def _read_database(url: str, stage: str) -> Database:
             found.log = [
                 Entry(
                     source, r["position"], r["topic"], r["subject"], r["sequence"], str(r["id"]),
-                    r["type"], r["version"], r["body"], r["pending"],
+                    r["type"], r["version"], r["body"], r["pending"], _headers_of(source, r),
                 )
                 for r in await conn.fetch(
                     "SELECT l.*, (attributes::json ->> 'stateversion')::int AS version,"
@@ -145,7 +173,7 @@ async def _read_database(url: str, stage: str) -> Database:
                 Waiting(
                     r["consumer"], r["topic"], r["part"], r["kafka_offset"], r["subject"],
                     r["source"], r["sequence"], r["event_id"], r["body"], r["state"] or "",
-                    r["reason"] or "",
+                    r["reason"] or "", _sorted(_thawed(r["headers"])), r["failed"],
                 )
                 for r in await conn.fetch(
                     "SELECT e.*, b.state, b.reason FROM messaging.parked_event e"
@@ -187,7 +215,38 @@ async def _read_places(conn: asyncpg.Connection[Any], found: Database) -> None:
         found.seen[r["event_id"]] = len(r["answers"])
 
 
-def _read_topics(stack: Stack, topics: list[str], found: Observed) -> None:
+def _headers_of(source: str, row: asyncpg.Record) -> Sorted:
+    """What a log's entry says that its record has to carry."""
+    fields = {
+        "specversion": "1.0",
+        "id": str(row["id"]),
+        "type": row["type"],
+        "source": source,
+        "subject": row["subject"],
+        "recordedtime": rfc3339(row["recorded_at"]),
+        "sequence": str(row["sequence"]),
+        **json.loads(row["attributes"]),
+    }
+    known = [
+        (f"ce_{name}", str(said).encode()) for name, said in fields.items() if said is not None
+    ]
+    return _sorted([*known, ("content-type", b"application/json")])
+
+
+def _thawed(headers: str) -> Headers:
+    """As parking keeps them."""
+    return [(name, said and base64.b64decode(said)) for name, said in json.loads(headers)]
+
+
+def _sorted(headers: Headers) -> Sorted:
+    return tuple(sorted(headers, key=lambda pair: (pair[0], pair[1] or b"")))
+
+
+def _read_topics(
+    stack: Stack, topics: list[str], ends: dict[tuple[str, int], int]
+) -> list[Message]:
+    """Every record of the topics; where each partition ends is written into `ends`."""
+    found: list[Message] = []
     consumer = Consumer({**stack.kafka_admin(), "group.id": "checker", "enable.auto.commit": False})
     try:
         known = consumer.list_topics(timeout=_SECONDS).topics
@@ -199,8 +258,7 @@ def _read_topics(stack: Stack, topics: list[str], found: Observed) -> None:
         left: dict[tuple[str, int], int] = {}
         for place in places:
             low, high = consumer.get_watermark_offsets(place, timeout=_SECONDS)
-            found.ends[place.topic, place.partition] = high
-            found.topics.setdefault(place.topic, [])
+            ends[place.topic, place.partition] = high
             if low < high:
                 left[place.topic, place.partition] = high
         consumer.assign([p for p in places if (p.topic, p.partition) in left])
@@ -213,25 +271,33 @@ def _read_topics(stack: Stack, topics: list[str], found: Observed) -> None:
                 end = time.monotonic() + _SECONDS
                 if message.error():
                     continue
-                record = _record(message)
-                found.topics[record.topic].append(record)
-                if record.offset >= left.get((record.topic, record.part), 0) - 1:
-                    left.pop((record.topic, record.part), None)
+                found.append(message)
+                where = (message.topic(), message.partition())
+                if message.offset() >= left.get(where, 0) - 1:
+                    left.pop(where, None)
     finally:
         consumer.close()
-    for records in found.topics.values():
-        records.sort(key=lambda record: (record.part, record.offset))
+    return found
 
 
-def _record(message: Any) -> OnTopic:
+def _dead_letter(message: Message) -> DeadLetter:
+    headers = message.headers() or []
+    said = {name: text.decode() for name, text in headers if name.startswith(_OURS)}
+    place = (said["banka-topic"], int(said["banka-partition"]), int(said["banka-offset"]))
+    own = [pair for pair in headers if not pair[0].startswith(_OURS)]
+    return DeadLetter(said["banka-consumer"], place, message.value() or b"", _sorted(own))
+
+
+def _record(message: Message) -> OnTopic:
     place = (message.topic(), message.partition(), message.offset())
     body = message.value() or b""
     key = (message.key() or b"").decode("utf-8", "replace")
+    headers = message.headers() or []
     try:
-        envelope, data = decode(message.headers() or [], message.value())
+        envelope, data = decode(headers, message.value())
     except (EnvelopeError, UnicodeDecodeError):
-        return OnTopic(*place, key, "?", None, "", "?", None, body)
+        return OnTopic(*place, key, "?", None, "", "?", None, body, _sorted(headers))
     return OnTopic(
         *place, key, envelope.source, envelope.sequence, envelope.id, envelope.type,
-        envelope.state_version, data,
+        envelope.state_version, data, _sorted(headers),
     )  # fmt: skip

@@ -47,7 +47,6 @@ from shared.messaging import (
     Received,
     Result,
     Succeeded,
-    Unknown,
     Worker,
 )
 from shared.messaging.effects import Connection
@@ -130,6 +129,15 @@ class MessageSent(Said):
     message_id: str
 
 
+class MessageGivenUp(Said):
+    """It may or may not have gone out: nobody outside answered."""
+
+    type = "banka.small.message-given-up.v1"
+    topic = "contacts"
+
+    message_id: str
+
+
 class Answered(Said):
     """The answer to a partner's event."""
 
@@ -142,7 +150,14 @@ class Answered(Said):
 LIFECYCLE: tuple[type[Said], ...] = (
     Submitted, WithdrawalRequested, Approved, Declined, Withdrawn, WithdrawalRefused, CardOrdered,
 )  # fmt: skip
-MESSAGES: tuple[type[Said], ...] = (MessageRequested, MessageSent)
+MESSAGES: tuple[type[Said], ...] = (MessageRequested, MessageSent, MessageGivenUp)
+READINGS: dict[str, tuple[str, ...]] = {
+    "intake": ("applications", "inbound"),
+    "review": ("applications",),
+    "notify": ("applications",),
+    "reporting": ("applications", "contacts"),
+}
+"""{stage: the topics that it reads}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +171,14 @@ class Names:
 
     def group(self, stage: str, name: str) -> str:
         return f"{stage}.{self.tag}.{name}"
+
+    def dead_letters(self) -> list[str]:
+        """The topics of all groups' dead letters."""
+        return [
+            f"{self.group(stage, name)}.dead-letters"
+            for stage, names in READINGS.items()
+            for name in names
+        ]
 
     @property
     def partner(self) -> str:
@@ -172,11 +195,12 @@ class Kept:
     was: str = ""
     applied: list[tuple[Any, ...]] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)  # what became of some, in words
     done: Sequence[str] = ()  # commands that were carried out before
 
 
 class Store:
-    """Loads with locks, saves in bulk; `counts`: keeps the tally of states as well."""
+    """Loads with locks, saves in bulk; `counts`: keeps the tally of states and messages as well."""
 
     def __init__(self, *, counts: bool = False) -> None:
         self._counts = counts
@@ -236,6 +260,7 @@ class Store:
         for kept in states:
             change[kept.state] += 1
             change[kept.was] -= 1
+            change.update(kept.messages)
         change.pop("", None)
         names = sorted(name for name, n in change.items() if n)
         await conn.execute(
@@ -353,6 +378,8 @@ class Stage:
         word = _word(type(event.data))
         if not own and event.state_version is not None and event.state_version > kept.version:
             kept.state, kept.version = advance(kept.state, word), event.state_version
+        if isinstance(event.data, MESSAGES):
+            kept.messages.append(word)
         return list(getattr(self, f"_{self.stage}_on_{word.replace('-', '_')}", _nothing)(
             event, kept
         ))  # fmt: skip
@@ -484,9 +511,8 @@ class Stage:
     def on_sent(self, result: Result, kept: Kept, now: datetime) -> Iterable[Effect]:
         """The message is out, or nobody knows."""
         assert result.call is not None
-        if isinstance(result, Unknown):
-            return
-        yield self.fact(MessageSent, kept, message_id=result.call.payload["message_id"])
+        kind = MessageSent if isinstance(result, Succeeded) else MessageGivenUp
+        yield self.fact(kind, kept, message_id=result.call.payload["message_id"])
 
 
 def _nothing(event: Received[Any], kept: Kept) -> Iterable[Effect]:

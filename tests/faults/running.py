@@ -29,14 +29,16 @@ from tests.faults.driving import Driver, World
 from tests.faults.history import History, Outcome
 from tests.faults.lifecycle import ENDS
 from tests.faults.observed import Observed, observe
-from tests.faults.office import MIGRATIONS, RUNNING, STAGES, Names
+from tests.faults.office import MIGRATIONS, READINGS, RUNNING, STAGES, Names
 from tests.faults.proxy import Lines
 from tests.integration.messaging.ledger import World as Bench
 
 PARTITIONS = 6
 _SECONDS = 20.0
 START_SECONDS = 60.0
-DRAIN_SECONDS = 60.0  # the bound within which everything has to be at rest after a fault
+UNTIL_SECONDS = 60.0
+AT_REST_SECONDS = 60.0
+"""The bound of promise L: so long after a fault's end nothing is on its way any more."""
 LOAD = 25.0  # customers a second
 
 
@@ -216,7 +218,7 @@ class Office:
         self,
         what: Callable[[], Awaitable[Any]],
         words: str,
-        seconds: float = DRAIN_SECONDS,
+        seconds: float = UNTIL_SECONDS,
         *,
         pause: float = 0.1,
     ) -> Any:
@@ -276,7 +278,7 @@ class Office:
                 break
             application = f"{name}.{n}"
         command = self.driver.command(application, "http", "submit")
-        await self.driver.until_known(command, seconds=DRAIN_SECONDS)
+        await self.driver.until_known(command, seconds=UNTIL_SECONDS)
         if command.outcome is not Outcome.ACKNOWLEDGED:
             raise TimeoutError(f"a new application is {command.outcome}")
 
@@ -289,9 +291,9 @@ class Office:
         await self.until(arrived, "a new application comes to its end")
         return time.monotonic() - begun
 
-    async def rest(self) -> None:
-        """Until nothing is on its way any more; where that does not come, the checker says what
-        is."""
+    async def rest(self, ended: float) -> list[Broken]:
+        """Until nothing is on its way any more; promise L is broken if that came too long after
+        `ended`, by the monotonic clock. Where it does not come, the checker says what is."""
 
         async def at_rest() -> bool:
             for stage in STAGES:
@@ -299,7 +301,9 @@ class Office:
                     stage,
                     "SELECT (SELECT count(*) FROM messaging.outbox)"
                     " + (SELECT count(*) FROM messaging.call WHERE state <> 'done')"
-                    " + (SELECT count(*) FROM messaging.blocked_key WHERE state = 'retry') AS n",
+                    " + (SELECT count(*) FROM messaging.blocked_key WHERE state = 'retry')"
+                    " + (SELECT count(*) FROM messaging.parked_event WHERE failed AND NOT copied)"
+                    " AS n",
                 )
                 if rows[0]["n"]:
                     return False
@@ -310,6 +314,9 @@ class Office:
                 await self.until(at_rest, "everything is at rest")
         except TimeoutError as late:
             self.said.append(str(late))
+        took = time.monotonic() - ended
+        self.said.append(f"at rest {took:.0f} s after its end")
+        return late_at_rest(took)
 
     async def _offsets(self) -> dict[tuple[str, str, int], int]:
         return {
@@ -322,8 +329,7 @@ class Office:
         consumer = Consumer({**self.stack.kafka_admin(), "group.id": "rest"})
         try:
             groups = {(name, topic) for name, topic, _ in offsets}
-            wanted = 4 + 1 + 1  # readings of applications, contacts and inbound
-            return len(groups) == wanted and all(
+            return len(groups) == sum(map(len, READINGS.values())) and all(
                 offsets.get((name, topic, part), -1)
                 >= consumer.get_watermark_offsets(TopicPartition(topic, part), timeout=10)[1]
                 for name, topic in groups
@@ -348,11 +354,8 @@ async def opened(stack: Stack, *, broken: str = "", pair: str = "") -> AsyncIter
     names = Names(bench.tag)
     for topic in ("applications", "contacts", "inbound", "outbound"):
         bench.topic("", PARTITIONS, full=names.topic(topic))
-    for stage in STAGES:
-        groups = ["applications"]
-        groups += {"reporting": ["contacts"], "intake": ["inbound"]}.get(stage, [])
-        for group in groups:
-            bench.topic("", 1, full=f"{names.group(stage, group)}.dead-letters")
+    for topic in names.dead_letters():
+        bench.topic("", 1, full=topic)
     world = World(history)
     async with world.open(), AsyncExitStack() as closing:
         office = Office(
@@ -386,6 +389,13 @@ async def opened(stack: Stack, *, broken: str = "", pair: str = "") -> AsyncIter
                     member.process.send_signal(signal.SIGCONT)
                     member.kill()
             await bench.close()
+
+
+def late_at_rest(took: float) -> list[Broken]:
+    """Promise L, by the clock. took: seconds from the fault's end until everything was at rest."""
+    if took <= AT_REST_SECONDS:
+        return []
+    return [Broken("L", f"at rest after {took:.0f} s, not within {AT_REST_SECONDS:.0f}")]
 
 
 @contextmanager

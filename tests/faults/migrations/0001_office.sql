@@ -23,7 +23,7 @@ CREATE TABLE command (
 );
 CREATE INDEX command_application ON command (application_id);
 
--- Reporting's aggregate: how many applications stand where.
+-- Reporting's aggregate: how many applications stand where, and what became of how many messages.
 CREATE TABLE tally (
     state text PRIMARY KEY,
     n     int  NOT NULL
