@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from shared.messaging import inbox, relay
+from shared.messaging import calls, inbox, relay
+from shared.messaging.calls import ClaimedCall, WorkerLoop
 from shared.messaging.inbox import Inbox
 from shared.messaging.parking import Arrived, Parked
 from shared.messaging.relay import Relay
@@ -255,6 +256,22 @@ def _park_everybody() -> None:
     Inbox._plan = panicking  # type: ignore[method-assign]
 
 
+def _result_without_lease() -> None:
+    calls._FINISH = """
+UPDATE messaging.call c SET state = 'done', done_at = now(), lease_owner = NULL, error = NULL
+WHERE c.id = ANY ($2::bigint[]) AND $1::uuid IS NOT NULL AND $3::int[] IS NOT NULL RETURNING c.id
+"""
+
+
+def _a_key_per_attempt() -> None:
+    make = WorkerLoop._make
+
+    async def anew(self: WorkerLoop, call: ClaimedCall) -> Any:
+        return await make(self, replace(call, key=f"{call.key}/{call.attempt}"))
+
+    WorkerLoop._make = anew  # type: ignore[method-assign]
+
+
 BROKEN: dict[str, Sabotage] = {
     "acknowledge-first": Sabotage(
         "a command is acknowledged before it is committed",
@@ -303,6 +320,14 @@ BROKEN: dict[str, Sabotage] = {
     "park-everybody": Sabotage(
         "one application's failure makes all others wait",
         "poison, mended", "I", _park_everybody,
+    ),
+    "result-without-lease": Sabotage(
+        "a worker writes a call's result, although its lease is another's by now",
+        "notify stalled from the database", "F", _result_without_lease,
+    ),
+    "a-key-per-attempt": Sabotage(
+        "a call that is tried again goes out under a new idempotency key",
+        "a third fails at first", "F", _a_key_per_attempt,
     ),
 }  # fmt: skip
 """{name: the sabotage}"""

@@ -65,6 +65,85 @@ async def review_cut_from_the_database(office: Office) -> str:
     return "no line from review to PostgreSQL for 6 s, from the middle of a transaction on"
 
 
+async def reporting_cut_from_the_broker(office: Office) -> str:
+    """One of two members has no line: the group gives what it had to the other."""
+    laid = await _behind(office, "reporting")
+    laid.broker.cut()
+    await asyncio.sleep(SESSION_MS / 1000 + 2.0)
+    await office.ended(office.driver.ended + 20)  # the other one has everything
+    await laid.broker.mend()
+    await office.until(lambda: office.shared_by("reporting", 2), "it is in its group again")
+    return "no line between one of two members of reporting and the broker, beyond its session"
+
+
+async def reporting_stalled_from_the_database(office: Office) -> str:
+    """A member that goes on with the broker and comes no further: it keeps its partitions, and what
+    it had in hand is written when the line is mended. Whoever waits for its locks waits, too."""
+    laid = await _behind(office, "reporting")
+    await office.until(lambda: office.shared_by("reporting", 2), "two share the partitions")
+    laid.database.stall()
+    await asyncio.sleep(SESSION_MS / 1000 + 2.0)
+    await laid.database.mend()
+    return "a black hole between one of two members of reporting and PostgreSQL for 12 s"
+
+
+async def notify_cut_from_the_broker(office: Office) -> str:
+    """Messages go out all the same: what is said of them waits in the outbox."""
+    laid = await _behind(office, "notify")
+    laid.broker.cut()
+    await asyncio.sleep(SESSION_MS / 1000 + 2.0)
+    waiting = await office.outbox("notify")
+    await laid.broker.mend()
+    return f"no line from notify to the broker for 12 s; {waiting} facts waited"
+
+
+async def notify_stalled_from_the_database(office: Office) -> str:
+    """One of two processes hears what the world outside says and cannot write it down, until the
+    other has its calls; then it wants to write it after all."""
+    laid = await _behind(office, "notify")
+    await office.start("notify", "notify-2")
+    seen = office.history.outside
+    office.driver.pausing = True
+    office.world.answering.clear()
+    before = set(seen.arrivals)
+
+    async def asked() -> bool:
+        return len(seen.arrivals.keys() - before) >= 8
+
+    await office.until(asked, "messages are on their way")
+    await asyncio.sleep(0.5)  # whatever else it writes is written by then
+    laid.database.stall()
+    office.world.answering.set()
+    office.driver.pausing = False
+    await asyncio.sleep(2.0)
+    left = [
+        row["key"]
+        for row in await office.fetch(
+            "notify", "SELECT key FROM messaging.call WHERE state = 'leased' AND key = ANY ($1)",
+            sorted(seen.arrivals.keys() - before),
+        )
+    ]  # fmt: skip
+    if not left:
+        raise RuntimeError("the stalled process had no call in hand")
+
+    async def taken_over() -> bool:
+        (row,) = await office.fetch(
+            "notify",
+            "SELECT count(*) AS n FROM messaging.call WHERE state = 'done' AND key = ANY ($1)",
+            left,
+        )
+        return bool(row["n"] == len(left))
+
+    await office.until(taken_over, "the other process makes its calls")
+    twice = sum(seen.arrivals[key] > 1 for key in left)
+    await laid.database.mend()
+    await office.until(lambda: office.shared_by("notify", 2), "both share the partitions")
+    return (
+        f"a black hole between one of two processes of notify and PostgreSQL; the other made its"
+        f" {len(left)} open calls, {twice} of them for the second time"
+    )
+
+
 async def answers_to_commit_lost(office: Office) -> str:
     """PostgreSQL commits, and whoever asked for it never hears of it."""
     for stage in ("intake", "review"):
