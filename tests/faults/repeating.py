@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
@@ -26,8 +27,13 @@ def deliver_again(stack: Stack, topic: str, times: int = 1) -> int:
         consumer.assign([TopicPartition(topic, part, OFFSET_BEGINNING) for part in parts])
         left = {part: end for part, end in ends.items() if end}
         copied = 0
+        patience = time.monotonic() + _SECONDS
         while left:
-            for message in consumer.consume(500, timeout=_SECONDS):
+            if time.monotonic() > patience:
+                raise TimeoutError(f"nothing came of {topic} for {_SECONDS:.0f} s")
+            # it waits until so many are there or the time is over: at the end, the time
+            for message in consumer.consume(500, timeout=0.2):
+                patience = time.monotonic() + _SECONDS
                 part, offset = message.partition(), message.offset()
                 if offset >= ends[part]:
                     continue

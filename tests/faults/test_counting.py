@@ -89,6 +89,12 @@ def _went_out_unasked(observed: Observed, history: History) -> None:
     history.outside.effects["m-2"] = 1
 
 
+def _said_unasked(observed: Observed, history: History) -> None:
+    _log(observed, _entry("notify", CONTACTS, "message-sent", 3, message_id="m-2"))
+    observed.databases["reporting"].tally["message-sent"] = 2
+    history.outside.effects["m-2"] = 1
+
+
 def _answered_twice(observed: Observed, history: History) -> None:
     _log(observed, _entry("intake", OUTBOUND, "answered", 2, command_id="c-1"))
 
@@ -161,6 +167,7 @@ def _failed_for_no_reason(observed: Observed, history: History) -> None:
         ("F", _went_out_twice),
         ("F", _never_went_out),
         ("F", _went_out_unasked),
+        ("F", _said_unasked),
         ("F", _answered_twice),
         ("F", _answer_not_remembered),
         ("H", _dead_letter_of_nothing),
