@@ -215,6 +215,7 @@ class WorkerLoop:
             log.error("call not finished", kind=self.worker.kind, error=one_line(error))
 
     async def _claim(self) -> list[Record]:
+        self._outbox.check()
         free = self.worker.concurrency - len(self._open)
         if self._failures >= self.worker.break_after:
             if time.monotonic() < self._closed_until:

@@ -96,6 +96,7 @@ class DeadlineLoop:
             await woken(self._wake, delay)
 
     async def _handle_due(self, now: datetime) -> bool:
+        self._outbox.check()
         due = await self._pool.fetch(_DUE, list(self._handlers), now, ATTEMPTS, BATCH)
         for row in due:
             name, subjects = row["name"], row["subjects"]

@@ -16,7 +16,7 @@ from shared.events.envelope import is_attribute, rfc3339
 from shared.identifiers import new_id
 from shared.messaging.broker import TopicIdentity
 from shared.messaging.effects import Call, ClearDeadline, Connection, Deadline, Effect, Fact
-from shared.messaging.errors import Permanent
+from shared.messaging.errors import OlderDatabase, Permanent
 
 _JSON = json.JSONEncoder(separators=(",", ":"))  # made once: `json.dumps` would for every fact
 MAX_BODY = 800_000  # bytes; a larger record would be refused by the broker and stop its partition
@@ -124,12 +124,19 @@ class Outbox:
     """Writes effects for one service.
 
     source: `/banka/<service>`. topics: what the broker has, filled in when it was asked.
-    wake: tells the relay of this process that there may be work.
+    wake: tells the relay of this process that there may be work. refused: why the relay does not
+    run, for the database is not the broker's, or ""; then nothing may be begun either.
     """
 
     source: str
     topics: Mapping[str, TopicIdentity] = field(default_factory=dict)
     wake: Callable[[], None] = lambda: None
+    refused: Callable[[], str] = lambda: ""
+
+    def check(self) -> None:
+        """Raise OlderDatabase where nothing may be begun."""
+        if reason := self.refused():
+            raise OlderDatabase(reason)
 
     async def write(
         self, conn: Connection, wanted: Iterable[Wanted], now: datetime

@@ -144,7 +144,9 @@ class Service:
 
     def __post_init__(self) -> None:
         self._topics: dict[str, TopicIdentity] = {}
-        self._outbox = Outbox(f"/banka/{self.name}", self._topics, self._wake)
+        self._outbox = Outbox(
+            f"/banka/{self.name}", self._topics, self._wake, lambda: self._relay.refused
+        )
         self._relay = Relay(
             self.settings,
             self.name,

@@ -24,6 +24,7 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.local import HOST, Stack, free_port
 from shared.messaging.outbox import partition_of
+from shared.messaging.relay import LOCK_CLASS, SHARDS
 from tests.faults.checker import Broken, check
 from tests.faults.driving import Driver, World
 from tests.faults.history import History, Outcome
@@ -303,9 +304,13 @@ class Office:
                     " + (SELECT count(*) FROM messaging.call WHERE state <> 'done')"
                     " + (SELECT count(*) FROM messaging.blocked_key WHERE state = 'retry')"
                     " + (SELECT count(*) FROM messaging.parked_event WHERE failed AND NOT copied)"
-                    " AS n",
+                    " AS n,"
+                    " (SELECT count(DISTINCT objid) FROM pg_locks WHERE locktype = 'advisory'"
+                    " AND granted AND classid::bigint = $1 AND database ="
+                    " (SELECT oid FROM pg_database WHERE datname = current_database())) AS held",
+                    LOCK_CLASS,
                 )
-                if rows[0]["n"]:
+                if rows[0]["n"] or rows[0]["held"] < SHARDS:
                     return False
             return await asyncio.to_thread(self._all_read, await self._offsets())
 

@@ -8,11 +8,11 @@ import signal
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-import asyncpg
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy import local
+from shared.postgres.pool import connect
 from shared.redrive import CannotRedrive
 from shared.redrive.restore import restore
 from tests.faults.history import Outcome
@@ -97,7 +97,9 @@ def _wipe(office: Office) -> None:
 
 async def _restore(office: Office) -> int:
     conns = {
-        stage: await asyncpg.connect(office.stack.superuser_url(office.database(stage)))
+        stage: await connect(
+            office.bench.settings, stage, database=office.database(stage), patient=True
+        )
         for stage in STAGES
     }
     try:

@@ -655,6 +655,39 @@ async def test_a_deadline_is_handled_once_when_its_moment_comes(world: World) ->
     assert await _answers(world, "B") == []
 
 
+async def test_nothing_is_begun_in_a_database_that_the_relay_refuses(world: World) -> None:
+    clock, made = _Clock(), []
+
+    async def bureau(call: ClaimedCall) -> Result:
+        made.append(call.key)
+        return Succeeded({})
+
+    def on_due(state: Ledger, now: datetime) -> Iterable[Effect]:
+        made.append("due")
+        return []
+
+    deadlines = [Deadlines(store=LedgerStore(), handlers={"due": on_due})]
+    service = await _run(world, _worker(bureau), clock=clock, deadlines=deadlines)
+    at = clock.now() + timedelta(days=1)
+    await _ask(service, "A", "k1", not_before=at)
+    await service.execute(LedgerStore(), "B", lambda s, n: _due_at(at, s, n))
+    service._relay.refused = "older than the broker"
+    clock.instant = at
+
+    async def told() -> bool:
+        checks = (await service.readiness()).checks
+        return all("older" in checks[name] for name in ("worker bureau", "deadlines"))
+
+    await until(told)
+    assert made == []
+    service._relay.refused = ""
+
+    async def both() -> bool:
+        return sorted(made) == ["due", "k1"]
+
+    await until(both)
+
+
 def _due_at(at: datetime, state: Any, now: datetime) -> list[Effect]:
     return [Deadline("due", at)]
 
