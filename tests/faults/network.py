@@ -46,11 +46,16 @@ async def review_stalled_from_the_broker(office: Office) -> str:
     laid = await _behind(office, "review")
     await office.start("review", "review-2")
     laid.broker.stall()
+    await _away_beyond_its_session(office, laid, "review")
+    return "a black hole between one of two members of review and the broker, beyond its session"
+
+
+async def _away_beyond_its_session(office: Office, laid: Lines, stage: str) -> None:
+    """Until the group has given what the member had to the other, and it is back in its group."""
     await asyncio.sleep(SESSION_MS / 1000 + 2.0)
     await office.ended(office.driver.ended + 20)  # the other one has everything
     await laid.broker.mend()
-    await office.until(lambda: office.shared_by("review", 2), "it is in its group again")
-    return "a black hole between one of two members of review and the broker, beyond its session"
+    await office.until(lambda: office.shared_by(stage, 2), "it is in its group again")
 
 
 async def review_cut_from_the_database(office: Office) -> str:
@@ -69,10 +74,7 @@ async def reporting_cut_from_the_broker(office: Office) -> str:
     """One of two members has no line: the group gives what it had to the other."""
     laid = await _behind(office, "reporting")
     laid.broker.cut()
-    await asyncio.sleep(SESSION_MS / 1000 + 2.0)
-    await office.ended(office.driver.ended + 20)  # the other one has everything
-    await laid.broker.mend()
-    await office.until(lambda: office.shared_by("reporting", 2), "it is in its group again")
+    await _away_beyond_its_session(office, laid, "reporting")
     return "no line between one of two members of reporting and the broker, beyond its session"
 
 
