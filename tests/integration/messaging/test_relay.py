@@ -449,8 +449,7 @@ async def test_an_operator_s_work_on_a_whole_log_has_no_time_limit(world: World)
             for name in ("statement_timeout", "idle_in_transaction_session_timeout")
         ]
 
-    with patch.dict(os.environ):  # it makes the stack's settings the process's own
-        found = await asyncio.to_thread(
-            with_services, {"review": database}, world.stack.name, limits
-        )
+    # as in a deployment: the servers are the local stack's or containers, whatever runs here
+    with patch.dict(os.environ, world.stack.environment()):
+        found = await asyncio.to_thread(with_services, {"review": database}, None, limits)
     assert found == ["0", "0"]
