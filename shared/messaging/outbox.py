@@ -136,7 +136,7 @@ class Outbox:
     def check(self) -> None:
         """Raise OlderDatabase where nothing may be begun."""
         if reason := self.refused():
-            raise OlderDatabase(reason)
+            raise OlderDatabase(f"the relay refuses: {reason}")
 
     async def write(
         self, conn: Connection, wanted: Iterable[Wanted], now: datetime

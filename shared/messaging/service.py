@@ -206,7 +206,7 @@ class Service:
                 self.pool,
                 self.clock,
                 self._wake,
-                lambda: self._relay.refused,
+                self._outbox,
             )
             for reader in self._readers
         ]
@@ -309,7 +309,7 @@ class Service:
     def _refused(self, consumer: str) -> str:
         """Why a consumer may not apply anything now, or ""."""
         own = (s.refused for s in self._subscriptions if s.reader.name == consumer)
-        return self._relay.refused or next(own, "")
+        return self._outbox.refused() or next(own, "")
 
     def _wake(self) -> None:
         self._relay.wake()

@@ -17,7 +17,7 @@ import itertools
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,6 +40,7 @@ from shared.messaging.records import read_all
 
 if TYPE_CHECKING:
     from shared.clock import Clock
+    from shared.messaging.outbox import Outbox
     from shared.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -171,14 +172,14 @@ class Subscription:
         pool: Any,
         clock: Clock,
         wake: Any,
-        relay_refused: Callable[[], str],
+        outbox: Outbox,
     ) -> None:
         self.reader = reader
         self._settings = settings
         self._pool = pool
         self._clock = clock
         self._wake = wake
-        self._relay_refused = relay_refused
+        self._outbox = outbox
         self.positions: dict[int, Position] = {}
         self.refused = ""
         self.halted = ""
@@ -317,12 +318,8 @@ class Subscription:
         log.critical("consumer refuses to run", consumer=self.reader.name, reason=reason)
         self._pause(list(self.positions), reason)
 
-    def _heed_relay(self) -> None:
-        if reason := self._relay_refused():
-            raise OlderDatabase(f"the relay refuses: {reason}")
-
     async def _take_over(self, parts: frozenset[int]) -> dict[int, Position]:
-        self._heed_relay()
+        self._outbox.check()
         cluster = await fetch_cluster(self._settings)
         partitions = [self._partition(part) for part in sorted(parts)]
         starts = await self._consumer.beginning_offsets(partitions)
@@ -641,7 +638,7 @@ class Subscription:
     ) -> tuple[set[int], dict[int, int], bool]:
         """One try; returns the partitions that were still ours, where others' offsets are now, and
         whether there were effects."""
-        self._heed_relay()
+        self._outbox.check()
         effects = False
         async with self._pool.acquire() as conn, conn.transaction():
             stood = {part: self.positions[part].next for part in ends if part in self.positions}
