@@ -26,6 +26,7 @@ from starlette.routing import Route
 from shared.events.catalog import SERVICES
 
 HOME = "/reporting/board"
+KEEP_ALIVE = 2.0  # seconds that an idle connection to a service is kept
 # Paths that are no service's prefix; the longest match is not needed, no prefix holds another.
 ELSEWHERE = {"static": "reporting", "sign-in": "intake", "sign-out": "intake"}
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -61,10 +62,10 @@ def build(upstreams: Mapping[str, str]) -> Starlette:
             trust_env=False,
             # one client serves everybody: a cookie that it kept would let one in as another
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            # given up before the service does so (after 5 s): a request that goes out on a
-            # connection which is just being closed would come back as a failure
+            # given up before the service does so: a request that goes out on a connection which
+            # is just being closed would come back as a failure
             limits=httpx.Limits(
-                max_connections=200, max_keepalive_connections=50, keepalive_expiry=2.0
+                max_connections=200, max_keepalive_connections=50, keepalive_expiry=KEEP_ALIVE
             ),
         ) as client:
             app.state.client = client

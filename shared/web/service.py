@@ -39,6 +39,7 @@ from shared.web.problems import Problem, field_errors
 from shared.web.session import Signer
 from shared.web.state import FindStaff, WebState
 
+KEEP_ALIVE = 5  # seconds that an idle connection is kept; a gateway before us gives up earlier
 _DRAIN = 20  # seconds that open requests are given after SIGTERM
 
 log = structlog.get_logger(__name__)
@@ -326,4 +327,5 @@ def run(name: str, build: Callable[[Settings], FastAPI]) -> None:
         date_header=True,
         proxy_headers=True,
         timeout_graceful_shutdown=_DRAIN,
+        timeout_keep_alive=KEEP_ALIVE,
     )

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from deploy import gateway
 from deploy.gateway import ELSEWHERE, HOME, build, service_of
 from shared.events.catalog import SERVICES
+from shared.web.service import KEEP_ALIVE
 from tests.eventually import eventually
 
 
@@ -145,3 +146,11 @@ def test_the_deployments_gateway_knows_every_service() -> None:
     assert {_served_by_caddy(f"/{service}/x") for service in SERVICES} == set(SERVICES)
     text = (Path(gateway.__file__).parent / "caddy" / "Caddyfile").read_text(encoding="utf-8")
     assert f"redir / {HOME} 303" in text
+
+
+def test_both_gateways_give_up_an_idle_connection_well_before_the_service_closes_it() -> None:
+    """Else a request meets the closing, and one with a body comes back as 502."""
+    text = (Path(gateway.__file__).parent / "caddy" / "Caddyfile").read_text(encoding="utf-8")
+    kept = re.search(r"transport http \{\s+keepalive (\d+)s\s+\}", text)
+    assert kept is not None
+    assert max(int(kept[1]), gateway.KEEP_ALIVE) <= KEEP_ALIVE / 2
