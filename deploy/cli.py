@@ -27,6 +27,7 @@ app.add_typer(parked, name="parked")
 events.command("verify")(event_log.verify)
 events.command("republish")(event_log.republish)
 events.command("accept-start")(event_log.accept_start)
+events.command("read-again")(event_log.read_again)
 events.command("restore")(event_log.restore)
 
 Name = Annotated[str | None, typer.Option(help="BANKA_STACK, else `default`")]

@@ -1,4 +1,4 @@
-"""`banka events verify|republish|accept-start|restore`: publishers' logs, topics, and the cure."""
+"""`banka events verify|republish|accept-start|read-again|restore`: logs, topics, and the cure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from deploy.operating import Database, Name, Service, Who, Why, with_service, wi
 from deploy.secret_files import ADMIN
 from shared.events.catalog import SERVICES, source
 from shared.messaging.service import published_topics
-from shared.redrive import event_log
+from shared.redrive import event_log, places
 from shared.redrive.restore import restore as restore_topics
 from shared.settings import Settings, load_settings
 
 Topic = Annotated[str | None, typer.Option(help="one topic only; default: all that it publishes")]
+Consumer = Annotated[str, typer.Option(help="consumer group, such as `review.applications`")]
 Subject = Annotated[str | None, typer.Option(help="one application (Kafka key) only")]
 
 _SHOWN = 20  # differences a topic that are named one by one
@@ -85,7 +86,7 @@ def republish(
 
 def accept_start(
     service: Service,
-    consumer: Annotated[str, typer.Option(help="consumer group, such as `review.applications`")],
+    consumer: Consumer,
     topic: Annotated[str, typer.Option(help="the topic whose first events are gone")],
     why: Why,
     who: Who = "",
@@ -99,10 +100,33 @@ def accept_start(
     by = who or getpass.getuser()
 
     async def accept(conn: Any, settings: Any) -> dict[int, int]:
-        return await event_log.accept_start(conn, settings, consumer, topic, who=by, why=why)
+        return await places.accept_start(conn, settings, consumer, topic, who=by, why=why)
 
     for part, offset in with_service(service, name, database, accept).items():
         typer.echo(f"{consumer} begins {topic}/{part} at {offset}")
+
+
+def read_again(
+    service: Service,
+    consumer: Consumer,
+    topic: Annotated[str, typer.Option(help="the topic to be read from its start")],
+    why: Why,
+    who: Who = "",
+    name: Name = None,
+    database: Database = None,
+) -> None:
+    """Have a consumer of a stopped service read its topic again from the start; what was applied is
+    not applied again.
+
+    For a database that was restored from a backup, or made anew, and is the one to go on with.
+    """
+    by = who or getpass.getuser()
+
+    async def again(conn: Any, settings: Any) -> int:
+        return await places.read_again(conn, settings, consumer, topic, who=by, why=why)
+
+    parts = with_service(service, name, database, again)
+    typer.echo(f"{consumer} reads {topic} from the start, of {parts} partitions: start {service}")
 
 
 def restore(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -59,6 +60,8 @@ def with_services(
 ) -> T:
     """The same on several services' databases, each as its service. databases: {service: name of
     its database, or None for the usual one}."""
+    # what it cannot do is said in one line, and what it tries again is nobody's trouble
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if name or not os.environ.get("BANKA_POSTGRES_DSN"):
         os.environ.update(local.attach(name or running_stack()).environment())
 

@@ -479,9 +479,8 @@ class Relay:
             raise OlderDatabase(
                 f"{partition.topic}/{partition.partition} holds {self._source}'s event"
                 f" {unknown['id']} (number {unknown['sequence']} of its subject), which this"
-                " database does not know: it is older than the broker. Restore a newer one, or"
-                " start with an empty broker and republish from the event log: banka events"
-                f" republish {self._service}."
+                " database does not know: it is older than the broker. Restore a newer one; what"
+                " else can be done stands in deploy/README.md."
             )
 
     async def _publish_again(self, conn: Any, partition: TopicPartition, first: int) -> None:

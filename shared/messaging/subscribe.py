@@ -53,11 +53,6 @@ TRICKLE = 100  # records; after a larger poll the next is fetched while it is be
 COMMIT_SECONDS = 0.5  # how often Kafka is told where we are
 HANDOVER_SECONDS = 20.0  # a revoked partition waits at most so long for the poll in hand
 
-_DECIDE = (
-    "If the broker is the right one, restore the newer database; if the database is, "
-    "give it a new consumer name, or delete its consumer_offset rows to read from the start"
-)
-
 
 class PollReader(Protocol):
     """What a subscription needs of an inbox or of the gate for a partner."""
@@ -381,26 +376,33 @@ class Subscription:
         if row and row["topic_id"] != topic.topic_id:
             raise OlderDatabase(f"{where}: the topic was made anew since. {restore}.")
         if stored > end:
-            raise OlderDatabase(f"{where}: offset {stored} lies beyond the end {end}. {_DECIDE}.")
+            raise OlderDatabase(
+                f"{where}: offset {stored} lies beyond the end {end}. {self._cure()}"
+            )
         if committed is not None and committed > max(stored, begin):
             raise OlderDatabase(
                 f"{where}: Kafka saw us at {committed}, the database says {stored}: it is older"
-                f" than the broker. {_DECIDE}."
+                f" than the broker. {self._cure()}"
             )
         if self.reader.history_needed and begin > stored:
             raise OlderDatabase(
-                f"{where}: events {stored} to {begin - 1} are gone from the topic. {self._cure()}"
+                f"{where}: events {stored} to {begin - 1} are gone from the topic. Have every"
+                f" publisher of it send them again (banka events republish <publisher> --topic"
+                f" {self.reader.topic} --why …), then begin where the topic does"
+                f" ({self._command('accept-start')}) and restart."
             )
 
     def _cure(self) -> str:
-        """In one line, what an operator does about events that are gone."""
-        topic = self.reader.topic
+        """What an operator does about a database that stands elsewhere than the broker."""
         return (
-            "Have every publisher of it send them again (banka events republish <publisher>"
-            f" --topic {topic} --why …), then begin where the topic does (banka events accept-start"
-            f" {self._settings.service} --consumer {self.reader.name} --topic {topic} --why …) and"
-            " restart."
+            "If there is a newer database, restore it; if not, stop the service and have it read"
+            f" the topic again from the start, which applies nothing twice"
+            f" ({self._command('read-again')})."
         )
+
+    def _command(self, name: str) -> str:
+        where = f"--consumer {self.reader.name} --topic {self.reader.topic}"
+        return f"banka events {name} {self._settings.service} {where} --why …"
 
     # -- polls --------------------------------------------------------------------------------
 
@@ -683,8 +685,8 @@ class Subscription:
                 raise OlderDatabase(
                     f"{self.reader.name}, {self.reader.topic}/{part}: this process stood at"
                     f" {next_}, the database now says {stored.get(part, 'nothing')}: it was put"
-                    f" back while the service ran, and is older than the broker. {_DECIDE}; then"
-                    " restart."
+                    " back while the service ran, and is older than the broker."
+                    f" {self._cure()}"
                 )
         return stored
 

@@ -1,8 +1,7 @@
 """The event log against its topics: what one has and the other lacks, and the cure.
 
 The log is the owner's copy for ever of all that it published; a topic is repaired from it with the
-same bytes, and readers drop what they know. Behind `banka events verify`, `republish` and
-`accept-start`.
+same bytes, and readers drop what they know. Behind `banka events verify` and `republish`.
 """
 
 from __future__ import annotations
@@ -104,53 +103,6 @@ async def _compare(
         list(lacking.values()),
         [place for event_id, place in others.items() if event_id not in found],
     )
-
-
-async def accept_start(
-    conn: Any, settings: Settings, consumer: str, topic: str, *, who: str, why: str
-) -> dict[int, int]:
-    """Let a consumer begin where its topic begins now; returns {partition: first offset}.
-
-    For a topic whose first events are gone and were published again: what is applied meanwhile
-    waits for them, application by application. Only partitions that begin behind the consumer's
-    place are touched. Raises CannotRedrive where there is none.
-    """
-    cluster = await fetch_cluster(settings)
-    known = cluster.topics.get(topic)
-    if known is None:
-        raise CannotRedrive(f"no topic {topic} on the broker that {settings.service} may see")
-    reader = AIOKafkaConsumer(
-        **connection(settings), client_id="banka-accept", enable_auto_commit=False
-    )
-    await reader.start()
-    try:
-        begins = await reader.beginning_offsets(
-            [TopicPartition(topic, part) for part in range(known.partitions)]
-        )
-    finally:
-        await reader.stop()
-    async with conn.transaction():
-        moved = await conn.fetch(
-            """
-            INSERT INTO messaging.consumer_offset AS o
-                (consumer, topic, part, next, cluster_id, topic_id)
-            SELECT $1, $2, part, begin, $5, $6
-            FROM unnest($3::int[], $4::bigint[]) AS b (part, begin) WHERE begin > 0
-            ON CONFLICT (consumer, topic, part) DO UPDATE SET next = excluded.next
-                WHERE o.next < excluded.next
-            RETURNING part, next
-            """,
-            consumer,
-            topic,
-            [place.partition for place in begins],
-            list(begins.values()),
-            cluster.cluster_id,
-            known.topic_id,
-        )
-        if not moved:
-            raise CannotRedrive(f"nothing is gone from {topic} that {consumer} has not read")
-        await audit(conn, who, "accept-start", f"{consumer} {topic}", why)
-    return {row["part"]: row["next"] for row in moved}
 
 
 _COUNT_AGAIN = """

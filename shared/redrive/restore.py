@@ -7,7 +7,6 @@ on them is void. Behind `banka events restore`, while no service runs.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -17,22 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from shared.messaging.broker import Cluster, connection, fetch_cluster, read_events, take
 from shared.messaging.errors import one_line
 from shared.messaging.outbox import partition_of
 from shared.messaging.relay import (
-    LOCK_CLASS,
     ROUND,
-    SHARDS,
     Message,
     build_batch,
     end_producer,
     message,
     new_producer,
 )
-from shared.messaging.subscribe import SESSION_MS
+from shared.redrive.places import be_alone, begin_anew
 from shared.redrive.selection import CannotRedrive, audit
 
 if TYPE_CHECKING:
@@ -133,7 +129,7 @@ async def restore(
     cluster = await fetch_cluster(settings)
     try:
         for service, conn in conns.items():
-            await _lock(conn, service)
+            await be_alone(conn, service)
         topics = await _made_anew(conns, cluster)
         sent = await _publish(conns, settings, cluster, topics) if topics else {}
         changed = False
@@ -151,13 +147,6 @@ async def restore(
     finally:
         for conn in conns.values():
             await conn.execute("SELECT pg_advisory_unlock_all()")
-
-
-async def _lock(conn: Any, service: str) -> None:
-    """Be the only one who publishes for the service."""
-    for shard in range(SHARDS):
-        if not await conn.fetchval("SELECT pg_try_advisory_lock($1, $2)", LOCK_CLASS, shard):
-            raise CannotRedrive(f"{service} still publishes: stop it first")
 
 
 _MADE_ANEW = """
@@ -369,28 +358,9 @@ WHERE s.consumer = split_part(a.consumer, '@', 1) AND s.topic = a.topic
 
 
 async def _forget_told(conn: Any, settings: Settings, cluster: Cluster) -> None:
-    """Tell Kafka that consumers begin anew: one that did not know yet that the broker was another
-    may have told it where it stood, and a database behind that would be taken for an older one."""
+    """What a consumer told Kafka that did not know yet that the broker was another."""
     for name, topic in await conn.fetch(_STALE, *_identities(cluster), cluster.cluster_id):
-        consumer = AIOKafkaConsumer(**connection(settings), group_id=name, enable_auto_commit=False)
-        await consumer.start()
-        try:
-            places = [
-                TopicPartition(topic, part) for part in range(cluster.topics[topic].partitions)
-            ]
-            consumer.assign(places)
-            told = {place: 0 for place in places if await consumer.committed(place)}
-            end = time.monotonic() + 2 * SESSION_MS / 1000
-            while told:
-                try:
-                    await consumer.commit(told)
-                    break
-                except KafkaError:  # the group still waits for its members, who were stopped
-                    if time.monotonic() > end:
-                        raise
-                    await asyncio.sleep(0.5)
-        finally:
-            await consumer.stop()
+        await begin_anew(settings, name, topic, cluster.topics[topic])
 
 
 def _identities(cluster: Cluster) -> tuple[list[str], list[str]]:

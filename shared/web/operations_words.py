@@ -49,6 +49,7 @@ ACTIONS: Mapping[str, str] = {
     "resume": mark("Resume"),
     "republish": mark("Republish"),
     "accept-start": mark("Begin anew"),
+    "read-again": mark("Read again from the start"),
     "restore": mark("Restore from the event log"),
 }
 KINDS: Mapping[str, str] = {

@@ -6,22 +6,23 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from deploy import local
 from shared.events.envelope import Envelope, encode
 from shared.identifiers import new_id
 from shared.messaging.outbox import partition_of
+from shared.postgres.pool import connect
 from shared.redrive import CannotRedrive, retry_parked, skip_parked
 from shared.redrive.event_log import republish
+from shared.redrive.places import read_again
 from tests.faults import clock, disk, network, wiped
 from tests.faults.cluster import running_cluster
 from tests.faults.driving import ANSWER_SECONDS
@@ -468,14 +469,27 @@ async def topic_read_again(office: Office) -> str:
     """Somebody has a reader read its whole topic again."""
     member = office.of("review")
     await office.stop(member)
-    rows = await office.fetch(
+    (row,) = await office.fetch(
         "review",
-        "DELETE FROM messaging.consumer_offset WHERE consumer = $1 RETURNING next",
+        "SELECT sum(next) AS records FROM messaging.consumer_offset WHERE consumer = $1",
         office.names.group("review", "applications"),
     )
-    await _forget_groups(office, "review", ["applications"])
+    await _read_again(office, "review", "applications")
     await office.start("review", member.instance)
-    return f"review reads all {sum(row['next'] for row in rows)} records again"
+    return f"review reads all {row['records']} records again"
+
+
+async def _read_again(office: Office, stage: str, *names: str) -> None:
+    conn = await connect(
+        office.bench.settings, stage, database=office.database(stage), patient=True
+    )
+    try:
+        for name in names:
+            group, topic = office.names.group(stage, name), office.names.topic(name)
+            settings = office.bench.settings
+            await read_again(conn, settings, group, topic, who="o.perator", why="an older database")
+    finally:
+        await conn.close()
 
 
 async def partner_repeats_everything(office: Office) -> str:
@@ -723,28 +737,9 @@ async def reporting_rebuilt(office: Office) -> str:
     await conn.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
     await conn.close()
     await office.make_database("reporting")
-    # a rebuild reads under a new name where the old one's offsets are known to Kafka
-    await _forget_groups(office, "reporting", ["applications", "contacts"])
+    await _read_again(office, "reporting", "applications", "contacts")
     await office.start("reporting", member.instance)
     return "reporting's database dropped, made anew and read from the topics"
-
-
-async def _forget_groups(office: Office, stage: str, names: Sequence[str]) -> None:
-    """Have Kafka forget where groups stood, once their members' sessions have run out."""
-    admin = AdminClient(office.stack.kafka_admin())
-    left = {office.names.group(stage, name) for name in names}
-
-    def forgotten() -> bool:
-        for name, deleted in admin.delete_consumer_groups(sorted(left)).items():
-            try:
-                deleted.result(_SECONDS)
-                left.discard(name)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.NON_EMPTY_GROUP:
-                    raise
-        return not left
-
-    await office.until(lambda: asyncio.to_thread(forgotten), "the groups are forgotten")
 
 
 FAULTS: dict[str, Fault] = {

@@ -7,7 +7,15 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from shared.messaging import Fact, Service
-from tests.integration.messaging.ledger import Echoed, LedgerStore, Moods, World, consumer, until
+from tests.integration.messaging.ledger import (
+    Echoed,
+    LedgerStore,
+    Moods,
+    Noted,
+    World,
+    consumer,
+    until,
+)
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -119,6 +127,82 @@ async def test_a_topic_whose_first_events_are_gone_is_read_again_after_republish
         return await world.entries(theirs) == {"A": [1, 2, 3]}
 
     await until(applied)
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        "UPDATE messaging.consumer_offset SET next = 1",
+        "UPDATE messaging.consumer_offset SET next = 99",
+        "DELETE FROM messaging.consumer_offset",
+    ],
+    ids=["older", "beyond the end", "made anew"],
+)
+async def test_a_database_that_is_the_one_to_go_on_with_is_read_into_again(
+    world: World, otherwise: str
+) -> None:
+    topic, database, group = world.topic("notes", 1), await world.database(), f"g.{world.tag}"
+    moods = Moods()
+
+    def reader() -> Service:
+        return world.service(database, consumers=[consumer(topic, moods, group)])
+
+    first = reader()
+    await first.start()
+    for number in (1, 2, 3):
+        await world.send(topic, "A", Noted(number=number), number)
+
+    async def applied(*numbers: int) -> None:
+        async def there() -> bool:
+            return await world.entries(database) == {"A": list(numbers)}
+
+        await until(there)
+
+    await applied(1, 2, 3)
+    await first._subscriptions[0].commit()
+    on_topic = ("--consumer", group, "--topic", topic, "--why", "lost", "--who", "ops")
+    command = ("events", "read-again", "review", *on_topic, "--database", database)
+    runs = await world.banka(*command, code=1)
+    assert runs == "banka: review still publishes: stop it first\n"
+    await first.stop()
+    await world.do(database, otherwise)
+    if "99" not in otherwise:  # and what it knew of the three is gone with it
+        await world.do(database, "DELETE FROM ledger")
+        await world.do(database, "DELETE FROM messaging.cursor")
+    refused = reader()
+    await refused.start()
+
+    async def says_how() -> bool:
+        state = (await refused.readiness()).checks[group]
+        return f"banka events read-again review --consumer {group} --topic {topic}" in state
+
+    await until(says_how)
+    await refused.stop()
+    again = await world.banka(*command)
+    assert again == f"{group} reads {topic} from the start, of 1 partitions: start review\n"
+    await reader().start()
+    await world.send(topic, "A", Noted(number=4), 4)
+    await applied(1, 2, 3, 4)
+    audit = await world.rows(database, "SELECT who, action, what, why FROM messaging.audit")
+    assert [tuple(row) for row in audit] == [("ops", "read-again", f"{group} {topic}", "lost")]
+
+
+async def test_what_cannot_be_read_again_is_said_in_one_line(world: World) -> None:
+    topic, database = world.topic("notes", 1), await world.database()
+    command = ("events", "read-again", "review", "--database", database, "--why", "x")
+    nothing = await world.banka(*command, "--consumer", "g", "--topic", topic, code=1)
+    assert nothing == f"banka: g has read nothing of {topic}\n"
+    absent = await world.banka(*command, "--consumer", "g", "--topic", "no.such", code=1)
+    assert absent == "banka: no topic no.such on the broker that review may see\n"
+    await world.do(
+        database,
+        "INSERT INTO messaging.consumer_offset (consumer, topic, part, next, cluster_id, topic_id)"
+        f" VALUES ('g', '{topic}', 0, 3, 'x', 'x')",
+    )
+    other = await world.banka(*command, "--consumer", "g", "--topic", topic, code=1)
+    assert other == f"banka: {topic} was made anew since: banka events restore --why …\n"
+    rows = await world.rows(database, "SELECT next FROM messaging.consumer_offset")
+    assert [row["next"] for row in rows] == [3]
 
 
 async def test_an_event_that_the_log_does_not_know_is_named(world: World) -> None:
