@@ -7,7 +7,6 @@ process publishes them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,11 +21,14 @@ from services.intake.organisation import (
     changed_staff,
 )
 from shared.clock import Clock
-from shared.messaging import Fact
+from shared.events.intake import SessionEnded
+from shared.messaging import Fact, Service
 from shared.messaging.broker import fetch_cluster
 from shared.messaging.outbox import Outbox, Wanted, new_cause
 from shared.postgres.pool import connect
 from shared.settings import Environment, Settings
+from shared.web.directory import end_sessions
+from shared.web.session import Session
 from shared.web.sign_in import LockedOut, Verified
 
 DEMO_PASSWORD = "banka-demo"  # noqa: S105 - of made-up staff; production never sets it
@@ -117,9 +119,8 @@ async def set_password(settings: Settings, clock: Clock, username: str, password
 class Accounts:
     """Who may sign in; one per process."""
 
-    def __init__(self, pool: Callable[[], Any]) -> None:
-        """`pool`: gives the service's pool once it is open."""
-        self._pool = pool
+    def __init__(self, service: Service) -> None:
+        self._service = service
         # A comparison takes 64 MiB and every processor: several at once are no quicker, and anybody
         # could fill the memory by trying to sign in many times at once.
         self._comparing = asyncio.Lock()
@@ -127,7 +128,7 @@ class Accounts:
     async def verify(self, username: str, password: str) -> Verified | LockedOut | None:
         """Compare, count failures, lock the account after too many. Takes equally long for a name
         that nobody has."""
-        row = await self._pool().fetchrow(
+        row = await self._service.pool.fetchrow(
             "SELECT s.staff_id, s.session_epoch, a.password_hash,"
             " greatest(0, ceil(extract(epoch FROM a.locked_until - now())))::int AS locked"
             " FROM staff s JOIN account a USING (staff_id)"
@@ -143,14 +144,14 @@ class Accounts:
             await self.note(row["staff_id"], "locked")
             return LockedOut(row["locked"])
         if right:
-            await self._pool().execute(
+            await self._service.pool.execute(
                 "UPDATE account SET failures = 0, locked_until = NULL WHERE staff_id = $1",
                 row["staff_id"],
             )
             await self.note(row["staff_id"], "signed-in")
             return Verified(row["staff_id"], row["session_epoch"])
         await self.note(row["staff_id"], "wrong")
-        locked = await self._pool().fetchval(
+        locked = await self._service.pool.fetchval(
             "UPDATE account SET"
             " failures = CASE WHEN failures + 1 >= $2 THEN 0 ELSE failures + 1 END,"
             " locked_until = CASE WHEN failures + 1 >= $2"
@@ -162,13 +163,18 @@ class Accounts:
         )
         return LockedOut(LOCKED_SECONDS) if locked else None
 
-    async def signed_out(self, staff_id: str) -> None:
-        """Keep that somebody left."""
-        await self.note(staff_id, "signed-out")
+    async def signed_out(self, session: Session) -> None:
+        """End the session here at once and in the other services by an event, and keep that
+        somebody left. Raises what `Service.transaction` raises."""
+        ended = SessionEnded(staff_id=session.staff_id, session=session.digest, until=session.until)
+        async with self._service.transaction(actor=f"staff:{session.staff_id}") as tx:
+            await end_sessions(tx.conn, [ended])
+            await tx.append([Fact(ended)], subject=session.staff_id)
+        await self.note(session.staff_id, "signed-out")
 
     async def note(self, staff_id: str, outcome: Outcome) -> None:
         """One line of the record of sign-ins."""
-        await self._pool().execute(
+        await self._service.pool.execute(
             "INSERT INTO sign_in (staff_id, outcome) VALUES ($1, $2)", staff_id, outcome
         )
 

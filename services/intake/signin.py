@@ -9,5 +9,5 @@ from shared.web.sign_in import sign_in_router
 
 def router(service: Service) -> APIRouter:
     """`/sign-in` and `/sign-out` over the service's accounts."""
-    accounts = Accounts(lambda: service.pool)
+    accounts = Accounts(service)
     return sign_in_router(accounts.verify, signed_out=accounts.signed_out)

@@ -101,7 +101,7 @@ TOPICS: tuple[Topic, ...] = (
     ),
     Topic(
         name="banka.reference",
-        meaning="The organisation: branches and staff, as whole states.",
+        meaning="The organisation: branches and staff, as whole states; sessions that were ended.",
         publisher="intake",
         consumers=("intake", "review", "notify", "reporting"),
         subject="branch or staff id",

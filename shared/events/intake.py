@@ -298,6 +298,19 @@ class StaffChanged(Payload):
     active: bool = True
 
 
+class SessionEnded(Payload):
+    """A sign-in has ended before its time: whoever has its cookie gets in nowhere any more."""
+
+    type: ClassVar[str] = "banka.session.ended.v1"
+    topic: ClassVar[str] = "banka.reference"
+
+    staff_id: str
+    session: str = Field(description="digest of the session's own mark; says nothing else")
+    until: Instant = Field(
+        description="machine time at which it would have ended by itself; it may be forgotten then"
+    )
+
+
 class InboundAccepted(Payload):
     """Answer to a partner: your event was taken."""
 

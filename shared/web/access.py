@@ -123,7 +123,7 @@ async def signed_in(request: Request) -> tuple[Session, StaffMember]:
     """The session and its member of staff. Raises SignInNeeded if there is none or it has ended."""
     state = web_state(request)
     session = state.signer.open(request.cookies.get(COOKIE), time.time())
-    member = None if session is None else await state.find_staff(session.staff_id)
+    member = None if session is None else await state.find_staff(session)
     if (
         session is None
         or member is None

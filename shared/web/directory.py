@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.events.intake import BranchChanged, StaffChanged
+from shared.events.intake import BranchChanged, SessionEnded, StaffChanged
 from shared.messaging import Connection, Consumer, Effect, Received
 from shared.web.i18n import current_language
 from shared.web.permissions import Role
@@ -52,6 +52,7 @@ class DirectoryEntry:
     subject: str
     staff: StaffChanged | None = field(default=None)
     branch: BranchChanged | None = field(default=None)
+    ended: list[SessionEnded] = field(default_factory=list)
 
 
 def on_staff_changed(
@@ -70,6 +71,14 @@ def on_branch_changed(
     return ()
 
 
+def on_session_ended(
+    event: Received[SessionEnded], entry: DirectoryEntry, _now: datetime
+) -> Iterable[Effect]:
+    """Somebody signed out, or was signed out."""
+    entry.ended.append(event.data)
+    return ()
+
+
 class DirectoryStore:
     """Writes the copy for a Consumer; events carry whole states, so nothing is read before."""
 
@@ -81,6 +90,7 @@ class DirectoryStore:
         """Replaces the rows of every entry that an event has set."""
         staff = [entry.staff for entry in states if entry.staff is not None]
         branches = [entry.branch for entry in states if entry.branch is not None]
+        await end_sessions(conn, [one for entry in states for one in entry.ended])
         if branches:
             await conn.executemany(
                 """
@@ -118,18 +128,35 @@ class DirectoryStore:
             )
 
 
+async def end_sessions(conn: Connection, ended: Sequence[SessionEnded]) -> None:
+    """Let nobody in with these sessions. Forgets those that have ended by themselves."""
+    if ended:
+        await conn.execute(
+            "WITH over AS (DELETE FROM directory_ended_session WHERE until < now())"
+            " INSERT INTO directory_ended_session (session, until)"
+            " SELECT * FROM unnest($1::text[], $2::timestamptz[]) ON CONFLICT DO NOTHING",
+            [one.session for one in ended],
+            [one.until for one in ended],
+        )
+
+
 def directory_consumer(service: str) -> Consumer:
     """The consumer that keeps the copy; every service has it in its composition root."""
     return Consumer(
         name=f"{service}.reference",
         topic=StaffChanged.topic,
         store=DirectoryStore(),
-        handlers={StaffChanged: on_staff_changed, BranchChanged: on_branch_changed},
+        handlers={
+            StaffChanged: on_staff_changed,
+            BranchChanged: on_branch_changed,
+            SessionEnded: on_session_ended,
+        },
     )
 
 
-async def find_staff(conn: Connection, staff_id: str) -> StaffMember | None:
-    """The member of staff, with the branches of their regions; None if no event told of them.
+async def find_staff(conn: Connection, staff_id: str, session: str) -> StaffMember | None:
+    """The member of staff, with the branches of their regions; None if no event told of them, or if
+    the session (its digest) was ended.
 
     A role that this release does not know grants nothing.
     """
@@ -141,8 +168,10 @@ async def find_staff(conn: Connection, staff_id: str) -> StaffMember | None:
                                           WHERE own.branch = ANY (s.branches))) AS region_branches
           FROM directory_staff s
          WHERE s.staff_id = $1
+           AND NOT EXISTS (SELECT FROM directory_ended_session e WHERE e.session = $2)
         """,
         staff_id,
+        session,
     )
     if row is None:
         return None

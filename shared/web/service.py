@@ -36,7 +36,7 @@ from shared.web.i18n import _
 from shared.web.middleware import RequestFrame
 from shared.web.pages import LOCALE, make_environment, page
 from shared.web.problems import Problem, field_errors
-from shared.web.session import Signer
+from shared.web.session import Session, Signer
 from shared.web.state import FindStaff, WebState
 
 KEEP_ALIVE = 5  # seconds that an idle connection is kept; a gateway before us gives up earlier
@@ -77,9 +77,9 @@ def create_app(
     i18n.load(locales, settings.business_zone)
     clock: Clock = service.clock
 
-    async def find_in_directory(staff_id: str) -> StaffMember | None:
+    async def find_in_directory(session: Session) -> StaffMember | None:
         async with service.pool.acquire() as conn:
-            return await find_staff(conn, staff_id)
+            return await find_staff(conn, session.staff_id, session.digest)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

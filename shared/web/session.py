@@ -1,7 +1,8 @@
 """The signed session that all services accept: who signed in, when, and under which epoch.
 
 The cookie holds no secret and no personal data; it is signed with the key that all services share.
-Raising a member of staff's epoch in the directory ends every session that they have.
+Signing out ends it in every service; raising a member of staff's epoch in the directory ends every
+session that they have.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hmac
 import json
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from starlette.responses import Response
 
@@ -30,6 +32,16 @@ class Session:
     issued_at: int
     epoch: int
     nonce: str
+
+    @property
+    def digest(self) -> str:
+        """What other services are told of it when it ends: nobody can make a cookie from it."""
+        return hashlib.sha256(self.nonce.encode()).hexdigest()[:32]
+
+    @property
+    def until(self) -> datetime:
+        """When it ends by itself, machine time."""
+        return datetime.fromtimestamp(self.issued_at + LIFETIME, UTC)
 
     @classmethod
     def begin(cls, staff_id: str, epoch: int, wall_time: float) -> Session:

@@ -42,7 +42,7 @@ class LockedOut:
 
 
 Verify = Callable[[str, str], Awaitable[Verified | LockedOut | None]]
-SignedOut = Callable[[str], Awaitable[None]]
+SignedOut = Callable[[Session], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,13 @@ class DemoUser:
 def sign_in_router(
     verify: Verify,
     *,
-    signed_out: SignedOut | None = None,
+    signed_out: SignedOut,
     demo_users: Sequence[DemoUser] = (),
 ) -> APIRouter:
     """`/sign-in` and `/sign-out`.
 
     verify(username, password): counts failures itself, takes equally long for unknown names, and
-    answers None for a wrong pair. signed_out(staff_id): told after a sign-out, for the audit log.
+    answers None for a wrong pair. signed_out(session): ends it, in every service.
     """
     router = APIRouter(include_in_schema=False)
 
@@ -119,8 +119,7 @@ def sign_in_router(
             pass
         else:
             await check_form_token(request, session)
-            if signed_out is not None:
-                await signed_out(session.staff_id)
+            await signed_out(session)
         response = redirect(request, "/sign-in", flash=_("You are signed out."), tone="info")
         clear_session(response, secure=web_state(request).secure_cookies)
         return response

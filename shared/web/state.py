@@ -12,9 +12,9 @@ from starlette.requests import HTTPConnection
 
 from shared.web.clients import ApiClients
 from shared.web.directory import StaffMember
-from shared.web.session import Signer
+from shared.web.session import Session, Signer
 
-FindStaff = Callable[[str], Awaitable[StaffMember | None]]
+FindStaff = Callable[[Session], Awaitable[StaffMember | None]]  # None once the session has ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from shared.web.directory import StaffMember
 from shared.web.i18n import _
 from shared.web.permissions import Role
 from shared.web.service import create_app
+from shared.web.session import Session
 from shared.web.sign_in import DemoUser, LockedOut, Verified, sign_in_router
 from shared.web.states import STATES
 
@@ -268,9 +269,17 @@ async def verify(username: str, password: str) -> Verified | LockedOut | None:
     return None
 
 
-async def find(staff_id: str) -> StaffMember | None:
+ended: set[str] = set()  # sessions of people who signed out
+
+
+async def find(session: Session) -> StaffMember | None:
     """The sample's directory."""
-    return STAFF.get(staff_id)
+    return None if session.digest in ended else STAFF.get(session.staff_id)
+
+
+async def signed_out(session: Session) -> None:
+    """Nobody gets in with it again."""
+    ended.add(session.digest)
 
 
 def make_app(secrets_dir: Path) -> FastAPI:
@@ -288,6 +297,7 @@ def make_app(secrets_dir: Path) -> FastAPI:
             router,
             sign_in_router(
                 verify,
+                signed_out=signed_out,
                 demo_users=[
                     DemoUser(one.staff_id, one.name, next(iter(one.roles)))
                     for one in STAFF.values()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import Any
 
+import httpx
 import pytest
 
 from services.intake.accounts import (
@@ -15,9 +18,10 @@ from services.intake.accounts import (
     set_password,
 )
 from services.intake.organisation import read_organisation
+from shared.web.session import COOKIE, Signer
 from shared.web.sign_in import LockedOut, Verified
 from tests.eventually import eventually
-from tests.integration.intake.office import Office
+from tests.integration.intake.office import API, Office
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -39,7 +43,7 @@ async def _told(office: Office, staff_id: str) -> Any:
 
 async def test_the_organisation_is_loaded_told_and_signed_in_to(office: Office) -> None:
     settings, clock = office.service.settings, office.service.clock
-    accounts = Accounts(lambda: office.service.pool)
+    accounts = Accounts(office.service)
 
     first = await load(settings, clock, read_organisation(FILE))
     assert first.staff >= 2
@@ -85,3 +89,26 @@ async def test_the_organisation_is_loaded_told_and_signed_in_to(office: Office) 
         "wrong": FAILURES_ALLOWED,
         "locked": 1,
     }
+
+
+async def test_a_copied_cookie_gets_in_nowhere_after_the_sign_out(office: Office) -> None:
+    client, other = await office.colleague("assistant"), await office.colleague("assistant")
+    copied = client.cookies[COOKIE]
+    thief = httpx.AsyncClient(
+        transport=httpx.ASGITransport(office.app),
+        base_url="http://intake.test",
+        cookies={COOKIE: copied},
+    )
+    assert (await thief.get(f"{API}/applications")).status_code == 200
+    assert (await client.post("/sign-out")).status_code == 303
+    assert (await thief.get(f"{API}/applications")).status_code == 401
+    assert (await other.get(f"{API}/applications")).status_code == 200
+    signer = Signer(office.settings.secret("session-key").encode())
+    session = signer.open(copied, time.time())
+    assert session is not None
+    (row,) = await office.fetch(
+        "SELECT convert_from(body, 'UTF8') AS body FROM messaging.event_log"
+        f" WHERE type = 'banka.session.ended.v1' AND subject = '{session.staff_id}'"
+    )
+    assert json.loads(row["body"])["session"] == session.digest
+    assert session.nonce not in row["body"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from shared.events import intake
 from shared.web import routes_without_permission
+from shared.web.session import COOKIE, Signer
 from tests.eventually import eventually
 from tests.integration.review.bank import EMPLOYER, MOBILE, NAME, Applicant, Bank, Colleague
 from tests.integration.review.conftest import Desks
@@ -556,6 +558,22 @@ async def test_a_case_of_another_branch_is_not_to_be_found(bank: Bank, desks: De
     await eventually(narrowed)
     listed = await stranger.get(f"{API}/queue", number=applicant.about["application_number"])
     assert listed.json()["total"] == 0
+
+
+async def test_a_session_that_was_ended_elsewhere_gets_in_no_more(bank: Bank, desks: Desks) -> None:
+    colleague = await bank.colleague(desks.transport, "reviewer")
+    signer = Signer(bank.settings.secret("session-key").encode())
+    session = signer.open(colleague.client.cookies[COOKIE], time.time())
+    assert session is not None
+    ended = intake.SessionEnded(
+        staff_id=colleague.staff_id, session=session.digest, until=session.until
+    )
+    await bank.publish(colleague.staff_id, ended)
+
+    async def out() -> bool:
+        return (await colleague.get(f"{API}/queue")).status_code == 401
+
+    await eventually(out)
 
 
 async def test_decisions_and_history_cannot_be_rewritten_by_the_service(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +16,9 @@ from services.intake import accounts
 class _NobodyThere:
     async def fetchrow(self, *_: object) -> None:
         return None
+
+
+SERVICE = cast("Any", SimpleNamespace(pool=_NobodyThere()))
 
 
 async def test_passwords_are_compared_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +37,7 @@ async def test_passwords_are_compared_one_at_a_time(monkeypatch: pytest.MonkeyPa
             return False
 
     monkeypatch.setattr(accounts, "_hasher", Slow())
-    desk = accounts.Accounts(_NobodyThere)
+    desk = accounts.Accounts(SERVICE)
     found = await asyncio.gather(*(desk.verify(f"user{n}", "wrong") for n in range(8)))
     assert found == [None] * 8
     assert most == 1

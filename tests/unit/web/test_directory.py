@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
-from shared.events.intake import BranchChanged, StaffChanged
+from shared.events.intake import BranchChanged, SessionEnded, StaffChanged
 from shared.messaging import Received
 from shared.web.directory import (
     DirectoryEntry,
@@ -67,4 +67,4 @@ async def test_nothing_is_written_where_nothing_was_told() -> None:
 def test_every_service_reads_the_organisation_under_its_own_name() -> None:
     consumer = directory_consumer("review")
     assert (consumer.name, consumer.topic) == ("review.reference", "banka.reference")
-    assert set(consumer.handlers) == {StaffChanged, BranchChanged}
+    assert set(consumer.handlers) == {StaffChanged, BranchChanged, SessionEnded}

@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from shared.web.problems import FieldError, Problem, field_errors, pointer_of
+from shared.web.session import Session
 from tests.browser.sample import CLIENT_TOKEN
 from tests.unit.web.conftest import Visit
 
@@ -144,7 +145,7 @@ async def test_a_wrong_method_is_a_problem_that_names_the_right_ones(visit: Visi
 async def test_the_error_page_comes_even_without_a_database(
     app: FastAPI, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(_staff_id: str) -> None:
+    async def broken(_session: Session) -> None:
         raise ConnectionError("no database")
 
     object.__setattr__(app.state.web, "find_staff", broken)

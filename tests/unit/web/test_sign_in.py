@@ -104,11 +104,15 @@ async def test_the_way_back_keeps_its_filters(visit: Visit) -> None:
 
 async def test_signing_out_ends_the_session_and_needs_the_form_token(visit: Visit) -> None:
     visitor = visit("A0101")
+    copied = visitor.client.cookies[COOKIE]
     assert (await visitor.post("/sign-out", {})).status_code == 403
     answer = await visitor.post("/sign-out", {"csrf_token": visitor.form_token})
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
     assert (await visitor.get("/sample/components")).status_code == 303
     assert "已退出" in (await visitor.get("/sign-in")).text
+    thief = visit()
+    thief.client.cookies.set(COOKIE, copied, domain="banka.test")
+    assert (await thief.get("/sample/components")).status_code == 303
     assert (await visit().post("/sign-out", {})).status_code == 303  # of nobody: nothing to end
 
 
