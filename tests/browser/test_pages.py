@@ -7,7 +7,7 @@ import pytest
 
 from tests.browser.conftest import Enter, screenshots
 from tests.browser.town import TUESDAY, Town
-from tests.browser.watching import NARROW, Watched
+from tests.browser.watching import MOST_BYTES, MOST_SHIFT, NARROW, WIDEST, Watched
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -48,12 +48,18 @@ async def test_a_page_is_sound(town: Town, enter: Enter, page: str, language: st
     await watched.show(address(town, page), status=404 if page == "nowhere" else 200)
     await picture(watched, f"{page}-{language}")
     assert await watched.faults(language, town.names) == []
+    assert await watched.serious() == []
+    assert await watched.weight() <= MOST_BYTES
+    assert await watched.shift() <= MOST_SHIFT
+    await watched.page.set_viewport_size(WIDEST)
+    assert await watched.faults(language, town.names) == [], "widest"
     await watched.page.evaluate("document.documentElement.dataset.bsTheme = 'dark'")
     await watched.page.set_viewport_size(NARROW)
     await picture(watched, f"{page}-{language}-narrow")
     wide = await watched.page.evaluate("document.scrollingElement.scrollWidth")
     assert wide <= NARROW["width"], "scrolls sideways"
     assert await watched.faults(language, town.names) == [], "dark and narrow"
+    assert await watched.serious() == [], "dark and narrow"
 
 
 async def picture(watched: Watched, name: str) -> None:
@@ -61,3 +67,19 @@ async def picture(watched: Watched, name: str) -> None:
     folder = screenshots()
     if folder:
         await watched.page.screenshot(path=folder / f"{name}.png", full_page=True)
+
+
+async def test_what_is_wrong_with_a_page_is_noticed(town: Town, enter: Enter) -> None:
+    watched = await enter("manager")
+    page = await watched.show("/reporting/reports")
+    light = await watched.weight()
+    assert light > 1000
+    await page.evaluate(
+        """() => {
+          document.querySelector("main").insertAdjacentHTML("beforeend", "<button></button>");
+          document.querySelector("main").style.paddingTop = "200px";
+        }"""
+    )
+    assert [one.split(":")[0] for one in await watched.serious()] == ["button-name"]
+    await page.wait_for_function(f"window.shifted > {MOST_SHIFT}")
+    assert await watched.shift() > MOST_SHIFT

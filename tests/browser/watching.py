@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import (
     Browser,
     BrowserContext,
@@ -19,19 +20,28 @@ from playwright.async_api import (
     Error,
     Page,
     Request,
+    Response,
     ViewportSize,
 )
 
 WIDE: ViewportSize = {"width": 1360, "height": 900}
-NARROW: ViewportSize = {"width": 390, "height": 844}
+NARROW: ViewportSize = {"width": 360, "height": 780}
+WIDEST: ViewportSize = {"width": 1920, "height": 1080}
+MOST_BYTES = 100_000  # of a page with what it loads of ours; the vendored kit is kept for a year
+MOST_SHIFT = 0.02  # of what moves after it was shown; people notice from 0.1
 # A name of any other host is refused before it is looked up, also what the browser asks for itself.
 ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 _AUDIT = (Path(__file__).parent / "audit.js").read_text(encoding="utf-8")
-# A page that breaks its own policy says so in an event; it is turned into a complaint.
+# A page that breaks its own policy says so in an event; it is turned into a complaint. What moves
+# after it was shown is added up.
 _POLICY = """
 addEventListener("securitypolicyviolation", (event) => {
   console.error(`policy: ${event.violatedDirective} forbids ${event.blockedURI || "inline"}`);
 });
+window.shifted = 0;
+new PerformanceObserver((list) => {
+  for (const one of list.getEntries()) if (!one.hadRecentInput) window.shifted += one.value;
+}).observe({ type: "layout-shift", buffered: true });
 """
 
 
@@ -44,6 +54,7 @@ class Watched:
     origin: str
     foreign: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    loaded: list[Response] = field(default_factory=list)
 
     @classmethod
     async def open(
@@ -57,6 +68,7 @@ class Watched:
         await context.add_init_script(_POLICY)
         watched = cls(context, await context.new_page(), origin)
         context.on("request", watched._note)
+        context.on("response", lambda answer: watched.loaded.append(answer))
         watched.page.on("console", watched._hear)
         watched.page.on("pageerror", watched._break)
         return watched
@@ -83,6 +95,7 @@ class Watched:
 
     async def show(self, path: str, *, status: int = 200) -> Page:
         """Open a page of ours and wait until its scripts have run."""
+        self.loaded.clear()
         answer = await self.page.goto(self.origin + path, wait_until="load")
         assert answer is not None
         assert answer.status == status, f"{path}: {answer.status}"
@@ -97,6 +110,26 @@ class Watched:
             {"language": language, "names": sorted(names)},
         )
         return found
+
+    async def serious(self) -> list[str]:
+        """What axe-core finds that is serious or critical, with the place of each."""
+        found = (await Axe().run(self.page)).response["violations"]
+        return [
+            f"{one['id']}: {node['target']}"
+            for one in found
+            if one["impact"] in ("serious", "critical")
+            for node in one["nodes"]
+        ]
+
+    async def weight(self) -> int:
+        """Bytes of the page and of what it loaded of ours, not packed; the kit does not count."""
+        ours = [one for one in self.loaded if "/static/vendor/" not in one.url]
+        return sum([len(await one.body()) for one in ours])
+
+    async def shift(self) -> float:
+        """How much of the page moved after it was shown, as browsers measure it."""
+        moved: float = await self.page.evaluate("window.shifted")
+        return moved
 
     async def tab_to(self, selector: str, *, most: int = 120) -> None:
         """Press Tab until this element has the focus, as somebody without a mouse does. Each stop

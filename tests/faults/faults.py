@@ -19,6 +19,7 @@ from deploy import local
 from shared.events.envelope import Envelope, encode
 from shared.identifiers import new_id
 from shared.messaging.outbox import partition_of
+from shared.messaging.relay import SEND_SECONDS
 from shared.postgres.pool import connect
 from shared.redrive import CannotRedrive, retry_parked, skip_parked
 from shared.redrive.event_log import republish
@@ -555,19 +556,23 @@ def _plant(office: Office, topic: str) -> int:
 async def missing_on_arrival(office: Office) -> str:
     """An event never leaves its outbox, later ones of its application do; then it is published
     again from the log."""
-    application = office.driver.next_id()
-    handed_in = office.driver.command(application, "http", "submit")
-    with Frozen(office, "kafka"):
-        await office.driver.until_known(handed_in)
-        for _ in range(4):
-            await office.driver.until_known(office.driver.command(application, "http", "withdraw"))
-        (lost,) = await office.fetch(
-            "intake",
-            "DELETE FROM messaging.outbox WHERE position = (SELECT position"
-            " FROM messaging.event_log WHERE subject = $1 AND sequence = 2) RETURNING position",
-            application,
-        )
-        office.history.lost.add(application)
+    while True:
+        application = office.driver.next_id()
+        began = time.monotonic()
+        with Frozen(office, "kafka"):
+            await office.driver.until_known(office.driver.command(application, "http", "submit"))
+            wishes = [office.driver.command(application, "http", "withdraw") for _ in range(4)]
+            await asyncio.gather(*map(office.driver.until_known, wishes))
+            (lost,) = await office.fetch(
+                "intake",
+                "DELETE FROM messaging.outbox WHERE position = (SELECT position"
+                " FROM messaging.event_log WHERE subject = $1 AND sequence = 2) RETURNING position",
+                application,
+            )
+            office.history.lost.add(application)
+        if time.monotonic() - began < SEND_SECONDS / 2:
+            break
+        # so long without the broker, a relay lets go, compares log and topic, and mends it itself
 
     async def waits() -> bool:
         rows = await office.fetch(
