@@ -688,7 +688,16 @@ async def deadly_event(office: Office) -> str:
 
 
 async def transient_failures(office: Office) -> str:
-    """A third of the events fail at first."""
+    """A third of the events fail at first; some with their application's next ones at their heels."""
+    handed_in = [office.driver.command(office.driver.next_id(), "http", "submit") for _ in range(5)]
+    with Frozen(office, "kafka"):
+        await asyncio.gather(*(office.driver.until_known(one, "review:flaky") for one in handed_in))
+        wishes = [
+            office.driver.command(one.application, "http", "withdraw")
+            for one in handed_in
+            for _ in range(3)
+        ]
+        await asyncio.gather(*map(office.driver.until_known, wishes))
     office.driver.moods.extend(["review:flaky", "notify:flaky", "reporting:flaky"] * 15)
     office.world.failing = 0.3
 
