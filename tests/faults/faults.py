@@ -693,7 +693,7 @@ async def transient_failures(office: Office) -> str:
     with Frozen(office, "kafka"):
         await asyncio.gather(*(office.driver.until_known(one, "review:flaky") for one in handed_in))
         wishes = [
-            office.driver.command(one.application, "http", "withdraw")
+            office.driver.command(one.application_id, "http", "withdraw")
             for one in handed_in
             for _ in range(3)
         ]
