@@ -8,7 +8,7 @@ promise, and there is nothing to notice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -109,10 +109,14 @@ SELECT count(*) FROM moved
 """
 
 
-def _believing(events: Iterable[Arrived], wrong: Callable[[int, int], bool]) -> Any:
-    """A plan made with cursors that lie: an event whose number is wrong seems to be the next."""
+def _no_deduplication() -> None:
+    plan = Inbox._plan
+    inbox._MOVE = _MOVE_ANYHOW
 
-    def lying(cursors: dict[tuple[str, str], tuple[int, str]]) -> Any:
+    def careless(
+        self: Inbox, events: Sequence[Arrived], blocked: Any, cursors: Any, killer: Any
+    ) -> Any:
+        """A plan made with cursors that lie: the first of a subject seems to be the next."""
         told = dict(cursors)
         seen: set[tuple[str, str]] = set()
         for event in events:
@@ -120,31 +124,31 @@ def _believing(events: Iterable[Arrived], wrong: Callable[[int, int], bool]) -> 
             if event.sequence is None or key in seen:
                 continue
             seen.add(key)
-            if wrong(event.sequence, told.get(key, (0, ""))[0]):
+            if event.sequence <= told.get(key, (0, ""))[0]:
                 told[key] = (event.sequence - 1, "")
-        return told
+        return plan(self, events, blocked, told, killer)
 
-    return lying
+    Inbox._plan = careless  # type: ignore[method-assign]
 
 
-def _plan_with(wrong: Callable[[int, int], bool]) -> None:
+def _no_gaps() -> None:
     plan = Inbox._plan
     inbox._MOVE = _MOVE_ANYHOW
 
     def careless(
         self: Inbox, events: Sequence[Arrived], blocked: Any, cursors: Any, killer: Any
     ) -> Any:
-        return plan(self, events, blocked, _believing(events, wrong)(cursors), killer)
+        planned = plan(self, events, blocked, cursors, killer)
+        open_ = {parked.event.subject for parked in planned.park if parked.state == "gap"}
+        for parked in planned.park:
+            if parked.event.subject in open_:
+                planned.apply.setdefault(parked.event.subject, []).append(parked.event)
+        planned.park = [one for one in planned.park if one.event.subject not in open_]
+        for subject in open_:
+            del blocked[subject]
+        return planned
 
     Inbox._plan = careless  # type: ignore[method-assign]
-
-
-def _no_deduplication() -> None:
-    _plan_with(lambda sequence, last: sequence <= last)
-
-
-def _no_gaps() -> None:
-    _plan_with(lambda sequence, last: sequence > last + 1)
 
 
 def _relays_without_lock() -> None:

@@ -688,7 +688,7 @@ async def deadly_event(office: Office) -> str:
 
 
 async def transient_failures(office: Office) -> str:
-    """A third of the events fail at first; some with their application's next ones at their heels."""
+    """A third of the events fail at first, some with others of their application at their heels."""
     handed_in = [office.driver.command(office.driver.next_id(), "http", "submit") for _ in range(5)]
     with Frozen(office, "kafka"):
         await asyncio.gather(*(office.driver.until_known(one, "review:flaky") for one in handed_in))
