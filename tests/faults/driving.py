@@ -70,6 +70,7 @@ class World:
         try:
             yield
         finally:
+            self.answering.set()  # a fault that broke off may have left requests waiting
             server.should_exit = True
             await task
 

@@ -105,7 +105,6 @@ async def notify_stalled_from_the_database(office: Office) -> str:
     laid = await _behind(office, "notify")
     await office.start("notify", "notify-2")
     seen = office.history.outside
-    office.driver.pausing = True
     office.world.answering.clear()
     before = set(seen.arrivals)
 
@@ -113,6 +112,7 @@ async def notify_stalled_from_the_database(office: Office) -> str:
         return len(seen.arrivals.keys() - before) >= 8
 
     await office.until(asked, "messages are on their way")
+    office.driver.pausing = True
     await asyncio.sleep(0.5)  # whatever else it writes is written by then
     laid.database.stall()
     office.world.answering.set()
