@@ -203,6 +203,8 @@ class Clocks(_File):
     card_posting_days: Days
     activation_days: Days
     activation_reminder_days_before: Days
+    late_facts_days: Days  # what happened within the term may be told so long after it
+    early_withdrawal_days: Days  # a withdrawal before its application is kept so long
     complaint_days: Days
     complaint_complex_days: Days
     bureau_dispute_days: Days
