@@ -442,6 +442,23 @@ class Desk:
             now=now,
         )
 
+    async def refusals_of(
+        self, conn: Any, form: ApplicationForm, known: Application | None, now: datetime
+    ) -> tuple[str, ...]:
+        """Every return code that stands against a form which is not taken anyway: nobody becomes
+        known by it, and nothing is locked. known: an application that is no other one."""
+        today, product = business_day(now), product_of(form.product)
+        refusals = examine(form, (), product, today=today, region="").refusals
+        id_number = form.holder.id_number
+        vault = await self._open_vault()
+        found = await vault.find(id_number=id_number) if id_number else []
+        if not found:
+            return refusals
+        holder = Party(party_id="", person=found[0].person, role=PartyRole.APPLICANT, fields={})
+        probe = Application(known.application_id if known else "", parties=[holder])
+        standing = await store.standing_of(conn, probe, product, today)
+        return (*refusals, *standing.refusals(product, today))
+
     async def examine(self, conn: Any, app: Application, now: datetime) -> Found:
         """What the rules say of the application, other applications of the person included; the
         person is locked until the transaction ends."""

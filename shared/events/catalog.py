@@ -143,7 +143,7 @@ PARTNERS: tuple[Partner, ...] = (
             partners.PartnerDocumentSupplied,
             partners.PartnerWithdrawalRequested,
         ),
-        receives=(*_ANSWERS, intake.ApplicationStatusChanged),
+        receives=(*_ANSWERS, intake.InboundKept, intake.ApplicationStatusChanged),
     ),
     Partner(
         name="card-factory",

@@ -1,0 +1,166 @@
+"""What is read of a partner's event, and that no wrong part hides another."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+import pytest
+
+from services.intake.partner_reading import Findings, check_schema, read_form, read_papers
+from shared.events.partners import PartnerApplicationSubmitted
+from shared.events.payload import Channel
+from shared.privacy.jwe import OfficeKeys, encrypt, new_key_set
+
+KEYS = OfficeKeys.from_secret(new_key_set())
+TODAY = date(2026, 10, 12)
+PERSON = {"name": "司徒望月", "mobile": "13900007788", "id_number": "119999199104161286"}
+PAPER = b"%PDF-1.4\n%%EOF\n"
+
+
+def sealed(clear: object) -> str:
+    data = clear if isinstance(clear, bytes) else json.dumps(clear, ensure_ascii=False)
+    return encrypt(data, KEYS.public_jwks())
+
+
+def application(**changes: Any) -> dict[str, Any]:
+    data = {
+        "reference": "A-1",
+        "branch": "1101",
+        "product": "standard",
+        "applicant_type": "salaried",
+        "parties": [{"role": "applicant", "personal": sealed(PERSON)}],
+        "documents": [{"item": "id_front", "content": sealed(PAPER)}],
+    }
+    return {name: value for name, value in {**data, **changes}.items() if value is not None}
+
+
+def read(data: dict[str, Any]) -> tuple[Any, list[Any], set[tuple[Any, str]]]:
+    findings = Findings()
+    check_schema(PartnerApplicationSubmitted, data, findings)
+    form = read_form(data, Channel.MOBILE_APP, KEYS, findings)
+    papers = read_papers(data, TODAY, KEYS, findings)
+    return form, papers, set(findings)
+
+
+def test_what_is_sound_is_read_whole() -> None:
+    form, papers, found = read(application())
+    assert found == set()
+    assert (form.applicant.name, form.channel) == (PERSON["name"], Channel.MOBILE_APP)
+    assert [(one.item, one.content, one.issued_on) for one in papers] == [("id_front", PAPER, None)]
+
+
+def test_an_id_without_end_is_said_as_forms_say_it() -> None:
+    person = sealed({**PERSON, "id_expires": "9999-12-31"})
+    form, _, found = read(application(parties=[{"role": "applicant", "personal": person}]))
+    assert found == set()
+    assert (form.applicant.id_long_term, form.applicant.id_expires) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"branch": None}, {(("branch",), "missing")}),
+        ({"product": "gold-rush"}, {(("product",), "UNKNOWN_PRODUCT")}),
+        ({"product": 5}, {(("product",), "string_type")}),
+        ({"applicant_type": "pirate"}, {(("applicant_type",), "enum")}),
+        ({"parties": None}, {(("parties",), "missing")}),
+        ({"parties": []}, {(("parties",), "too_short")}),
+        ({"parties": "me"}, {(("parties",), "list_type")}),
+        ({"parties": [5]}, {(("parties", 0), "model_type")}),
+        ({"documents": {}}, {(("documents",), "list_type")}),
+        ({"documents": [[]]}, {(("documents", 0), "model_type")}),
+        (
+            {"documents": [{"item": "id_front", "content": sealed(PAPER), "issued_on": "soon"}]},
+            {(("documents", 0, "issued_on"), "date_from_datetime_parsing")},
+        ),
+        (
+            {"consent": {"signed_at": "2026-10-11T01:30:00Z", "purpose": "x" * 201}},
+            {(("consent",), "value_error")},
+        ),
+        (
+            {"parties": [{"role": "applicant", "personal": sealed(PERSON)}] * 2},
+            {(("parties",), "value_error")},
+        ),
+        (
+            {"parties": [{"role": "contact", "personal": sealed(PERSON)}]},
+            {(("parties",), "value_error")},
+        ),
+        (
+            {"parties": [{"role": "applicant", "personal": sealed({**PERSON, "mobile": 1})}]},
+            {(("parties", 0, "personal", "mobile"), "string_type")},
+        ),
+        (
+            {"parties": [{"role": "applicant", "personal": sealed([])}]},
+            {(("parties", 0, "personal"), "JWE_BROKEN")},
+        ),
+        (
+            {"parties": [{"role": "applicant", "personal": sealed(b"\xff")}]},
+            {(("parties", 0, "personal"), "JWE_BROKEN")},
+        ),
+    ],
+)
+def test_a_part_that_is_wrong_is_said_once_and_alone(
+    changes: dict[str, Any], found: set[Any]
+) -> None:
+    assert read(application(**changes))[2] == found
+
+
+def test_findings_of_all_parts_come_together() -> None:
+    data = application(
+        branch=7,
+        product="gold-rush",
+        parties=[
+            {"role": "applicant", "personal": sealed({**PERSON, "email": 3})},
+            {"role": "uncle", "personal": sealed({**PERSON, "name": 4})},
+        ],
+        documents=[
+            {"item": "crystal_ball", "content": sealed(b"GIF89a"), "issued_on": "2026-10-13"},
+            {"item": "id_front", "content": "clear"},
+        ],
+    )
+    form, papers, found = read(data)
+    assert (form, papers) == (None, [])
+    assert found == {
+        (("branch",), "string_type"),
+        (("product",), "UNKNOWN_PRODUCT"),
+        (("parties", 0, "personal", "email"), "string_type"),
+        (("parties", 1, "role"), "enum"),
+        (("parties", 1, "personal", "name"), "string_type"),
+        (("documents", 0, "item"), "UNKNOWN_ITEM"),
+        (("documents", 0, "content"), "DOCUMENT_UNKNOWN_TYPE"),
+        (("documents", 0, "issued_on"), "ISSUED_IN_FUTURE"),
+        (("documents", 1, "content"), "string_pattern_mismatch"),
+    }
+
+
+def test_a_person_with_a_wrong_field_is_known_by_the_others() -> None:
+    odd = sealed({**PERSON, "email": 3, "surplus": 1})
+    form, _, found = read(application(parties=[{"role": "applicant", "personal": odd}]))
+    assert form.applicant.id_number == PERSON["id_number"]
+    assert found == {
+        (("parties", 0, "personal", "email"), "string_type"),
+        # the name of a field that nobody knows is not repeated
+        (("parties", 0, "personal"), "extra_forbidden"),
+    }
+
+
+def test_nobody_looks_beyond_what_the_contract_allows() -> None:
+    papers = [{"item": "crystal_ball", "content": sealed(PAPER)}] * 12
+    _, read_papers_, found = read(application(documents=papers))
+    assert len(read_papers_) == 10
+    assert (("documents",), "too_long") in found
+    assert (("documents", 11, "item"), "UNKNOWN_ITEM") not in found
+
+
+def test_each_finding_is_said_once_in_the_order_in_which_it_was_found() -> None:
+    findings = Findings()
+    assert not findings
+    for code in ("B", "A", "B"):
+        findings.add(code, "parties", 0)
+    assert list(findings) == [(("parties", 0), "B"), (("parties", 0), "A")]
+    assert findings.rejected().problems == (("parties.0", "B"), ("parties.0", "A"))
+    assert findings.sound("parties", 1)
+    assert not findings.sound("parties")
+    assert findings.sound("parties", 0, "role")  # the whole was wrong, not this part
