@@ -203,10 +203,13 @@ class MobileApp:
         if kind == "unknown-type":
             event = "banka.partner-application.revoked.v1"
         elif kind == "unknown-application":
-            event, data = PartnerDocumentSupplied.type, {
-                "reference": reference,
-                "documents": [{"item": "id_front", "content": encrypt(_BLANK, self.keys)}],
-            }
+            event, data = (
+                PartnerDocumentSupplied.type,
+                {
+                    "reference": reference,
+                    "documents": [{"item": "id_front", "content": encrypt(_BLANK, self.keys)}],
+                },
+            )
         elif kind == "wrong-source":
             source = partner_source("card-factory")
         else:

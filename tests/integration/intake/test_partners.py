@@ -300,7 +300,7 @@ async def test_a_wrong_event_is_answered_with_all_its_problems(office: Office) -
     assert found_in(answer) == {
         ("/name", "extra_forbidden"),
         ("/branch", "UNKNOWN_BRANCH"),
-        ("/requested_limit/minor", "int_parsing"),
+        ("/requested_limit/minor", "int_type"),
         ("/parties/0/personal/mobile", "string_too_long"),
         # what was encrypted is not repeated, not even as the name of a field
         ("/parties/0/personal", "extra_forbidden"),
