@@ -375,6 +375,13 @@ CODES: Mapping[str, Words] = {
         "卡片已下单制作",
         "客户收到卡后可销卡",
     ),
+    "NOT_OPEN": Words(
+        "case",
+        "Fields can be mended while material is wanted, not now",
+        "Wait for the status material-wanted",
+        "只有在要求补正期间才能更正字段",
+        "等待状态 material-wanted",
+    ),
     "ALREADY_ENDED": Words(
         "case", "The application has ended", "Begin a new one", "申请已结束", "重新申请"
     ),

@@ -205,9 +205,7 @@ class Desk:
         app = await self.look(viewer, application_id)
         async with self._plainly():
             applications.require_correctable(app)
-            mended = [
-                await self._mend(app, party.role, party.fields()) for party in correction.parties
-            ]
+            mended = await self._mended(app, correction)
             corrected = {name for party in correction.parties for name in party.fields()}
             async with self._transaction(viewer.actor, remember) as tx:
                 app = await self._load(tx, viewer, application_id)
@@ -442,6 +440,10 @@ class Desk:
             now=now,
         )
 
+    async def mended(self, app: Application, correction: FormCorrection) -> list[Party]:
+        """The parties of a locked application as they are with the corrected fields, sealed."""
+        return merged(app.parties, await self._mended(app, correction))
+
     async def refusals_of(
         self, conn: Any, form: ApplicationForm, known: Application | None, now: datetime
     ) -> tuple[str, ...]:
@@ -537,6 +539,9 @@ class Desk:
             {party.party_id: party.fields for party in app.parties},
             leave_out_unavailable=leave_out_unavailable,
         )
+
+    async def _mended(self, app: Application, correction: FormCorrection) -> list[Party]:
+        return [await self._mend(app, party.role, party.fields()) for party in correction.parties]
 
     async def _mend(self, app: Application, role: PartyRole, clear: Mapping[str, str]) -> Party:
         """The party with only its corrected fields, sealed; another person where the ID number

@@ -17,6 +17,7 @@ from services.intake.partner_reading import (
     Findings,
     PartnerPaper,
     check_schema,
+    read_correction,
     read_form,
     read_papers,
 )
@@ -65,6 +66,7 @@ class Reception:
         self._commands: Mapping[type[partners.PartnerEvent], Command] = {
             partners.PartnerApplicationSubmitted: self._application,
             partners.PartnerDocumentSupplied: self._documents,
+            partners.PartnerFieldsCorrected: self._correction,
             partners.PartnerWithdrawalRequested: self._withdrawal,
         }
 
@@ -88,8 +90,7 @@ class Reception:
             try:
                 return await take(conn, event, findings, now)
             except ApplicationError as error:
-                for code in error.codes or (error.code.upper().replace("-", "_"),):
-                    findings.add(code)
+                _add_error(error, findings)
                 raise findings.rejected() from None
             except KeyUnavailableError:
                 raise Rejected(("", "ERASED")) from None
@@ -189,6 +190,28 @@ class Reception:
         applied = bool(effects)
         effects += await self._desk.recheck(conn, app, now)
         return await self._answer(conn, app, event, effects, applied=applied)
+
+    async def _correction(
+        self, conn: Any, event: InboundEvent, findings: Findings, now: datetime
+    ) -> Iterable[Effect]:
+        correction = read_correction(event.data, self._keys, findings)
+        app = await self._known(conn, event, findings)
+        if app is not None:
+            try:
+                applications.require_correctable(app)
+            except ApplicationError as error:
+                _add_error(error, findings)
+        elif findings.sound("reference"):
+            findings.add("UNKNOWN_REFERENCE", "reference")
+        if findings or app is None or correction is None:
+            raise findings.rejected()
+        actor = f"partner:{event.partner}"
+        parties = await self._desk.mended(app, correction)
+        names = {name for party in correction.parties for name in party.fields()}
+        effects = applications.correct(app, parties, correction.consent, names, actor, now)
+        await _have_person(conn, app)  # who another number may have made another one
+        effects += await self._desk.recheck(conn, app, now)
+        return await self._answer(conn, app, event, effects, applied=True)
 
     async def _withdrawal(
         self, conn: Any, event: InboundEvent, findings: Findings, now: datetime
@@ -341,6 +364,12 @@ def on_early_deadline(early: store.Early, _now: datetime) -> Iterable[Effect]:
         )
         for one in early.withdrawals
     ]
+
+
+def _add_error(error: ApplicationError, findings: Findings) -> None:
+    """What the application does not allow."""
+    for code in error.codes or (error.code.upper().replace("-", "_"),):
+        findings.add(code)
 
 
 def _add_refusals(codes: Iterable[str], form: ApplicationForm, findings: Findings) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from services.intake.form import ApplicationForm, PartyForm
+from services.intake.form import ApplicationForm, FormCorrection, PartyForm
 from shared.documents import DocumentRefusedError, check_document
 from shared.events.partners import PartnerEvent
 from shared.events.payload import Channel, PartyRole
@@ -105,6 +105,20 @@ def read_form(
             if not known:
                 findings.add(one["type"], *(path or ("parties",)))
         return None
+
+
+def read_correction(
+    raw: Mapping[str, Any], keys: OfficeKeys, findings: Findings
+) -> FormCorrection | None:
+    """The correction of an event whose schema was checked; None where it cannot be read whole."""
+    people = [
+        read_personal(party, place, role, keys, findings)
+        for place, party in _entries(raw.get("parties"), _MOST_PARTIES)
+        if (role := _role(party, findings.sound("parties", place, "role"))) is not None
+    ]
+    if findings:
+        return None
+    return findings.validated(FormCorrection, {"parties": people, "consent": raw.get("consent")})
 
 
 def read_personal(

@@ -141,6 +141,7 @@ PARTNERS: tuple[Partner, ...] = (
         sends=(
             partners.PartnerApplicationSubmitted,
             partners.PartnerDocumentSupplied,
+            partners.PartnerFieldsCorrected,
             partners.PartnerWithdrawalRequested,
         ),
         receives=(*_ANSWERS, intake.InboundKept, intake.ApplicationStatusChanged),

@@ -18,6 +18,7 @@ from shared.privacy.jwe import encrypt
 from tests.eventually import eventually
 from tests.integration.intake.office import (
     BRANCH,
+    MOBILE,
     NAME,
     SALARIED_PAPERS,
     Customer,
@@ -162,6 +163,81 @@ async def test_the_customer_withdraws_in_the_app(office: Office) -> None:
     again = await send(office, customer, "withdrawal.requested", wish)
     assert (again["kind"], again["applied"]) == ("accepted", False)
     assert (await statuses(office, customer))[-1] == "closed"
+
+
+async def test_the_customer_mends_fields_in_the_app(office: Office) -> None:
+    wrong = {"office_phone": MOBILE, "employer": "无业"}
+    customer = await applied(office, SALARIED_PAPERS, party=wrong, consent=None)
+    status = (await office.said(customer.reference, OUTBOUND))[-1][2]
+    assert {one["field"] or one["item"] for one in status["wanted"]} == {
+        "office_phone",
+        "employer",
+        "credit_authorization",
+    }
+    right = office.customer().form
+    person = {name: right["parties"][0][name] for name in ("office_phone", "employer")}
+
+    def correction(**personal: str) -> dict[str, Any]:
+        parties = [{"role": "applicant", "personal": sealed(office, personal)}]
+        return {"reference": customer.reference, "parties": parties}
+
+    part = correction(office_phone=person["office_phone"])
+    answer = await send(office, customer, "fields.corrected", part)
+    assert (answer["kind"], answer["applied"]) == ("accepted", True)
+    assert answer["state"] == "awaiting_material"
+    rest = correction(employer=person["employer"]) | {"consent": right["consent"]}
+    answer = await send(office, customer, "fields.corrected", rest)
+    assert (answer["kind"], answer["state"]) == ("accepted", "checking")
+    assert await statuses(office, customer) == ["material-wanted", "in-review"]
+    told = [data for kind, _, data in await office.said(customer.application_id)
+            if kind == "application.corrected"]  # fmt: skip
+    assert [data["fields"] for data in told] == [["office_phone"], ["employer", "consent"]]
+    assert {data["entered_by"] for data in told} == {f"partner:{APP}"}
+    assert person["employer"] not in str(told)
+    # as over HTTP: not once the reviewers have it
+    answer = await send(office, customer, "fields.corrected", part)
+    assert found_in(answer) == {("", "NOT_OPEN")}
+
+
+async def test_a_correction_makes_another_person_of_the_customer_where_the_number_says_so(
+    office: Office,
+) -> None:
+    known = await applied(office)
+    customer = await applied(office, SALARIED_PAPERS[:4])
+    parties = [{"role": "applicant", "personal": sealed(office, {"id_number": known.id_number})}]
+    data = {"reference": customer.reference, "parties": parties}
+    answer = await send(office, customer, "fields.corrected", data)
+    assert (answer["kind"], answer["state"]) == ("accepted", "awaiting_material")
+    papers = {"reference": customer.reference, "documents": office.app_papers(SALARIED_PAPERS[4:])}
+    answer = await send(office, customer, "document.supplied", papers)
+    assert answer["state"] == "awaiting_material"
+    status = (await office.said(customer.reference, OUTBOUND))[-1][2]
+    assert [one["code"] for one in status["wanted"]] == ["DUPLICATE_APPLICATION"]
+
+
+async def test_a_wrong_correction_is_answered_with_all_its_problems(office: Office) -> None:
+    customer = await applied(office)  # with the reviewers
+    data = {
+        "reference": customer.reference,
+        "parties": [
+            {"role": "applicant", "personal": sealed(office, {"mobile": 5, NAME: "x"})},
+            {"role": "uncle", "personal": "clear"},
+        ],
+        "note": "",
+    }
+    answer = await send(office, customer, "fields.corrected", data)
+    assert found_in(answer) == {
+        ("/note", "extra_forbidden"),
+        ("/parties/0/personal/mobile", "string_type"),
+        ("/parties/0/personal", "extra_forbidden"),
+        ("/parties/1/role", "enum"),
+        ("/parties/1/personal", "string_pattern_mismatch"),
+        ("", "NOT_OPEN"),
+    }
+    assert NAME not in str(answer)
+    nobody = await app_customer(office)
+    answer = await send(office, nobody, "fields.corrected", {"reference": nobody.reference})
+    assert found_in(answer) == {("", "value_error"), ("/reference", "UNKNOWN_REFERENCE")}
 
 
 async def kept(office: Office, customer: Customer, number: int = 1) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from services.intake import answers, inbound, partner_reading
+from services.intake import answers, application, inbound, partner_reading
 from services.intake.answers import CODES, REFUSALS
 from shared.documents import DocumentRefusedError
 from shared.events import envelope
@@ -27,6 +27,15 @@ def codes_of_the_envelope() -> set[str]:
     return set(re.findall(r'EnvelopeError\(\s*"([a-z0-9-]+)"', inspect.getsource(envelope)))
 
 
+def codes_of_the_application() -> set[str]:
+    """Why an application does not allow it, as partners are told."""
+    raised = re.findall(r'ApplicationError\(\s*"([a-z-]+)"', inspect.getsource(application))
+    return {one.upper().replace("-", "_") for one in raised} - {
+        "NOT_ACCEPTABLE",  # the return codes stand in its place
+        "ALREADY_SUBMITTED",  # partners have no drafts
+    }
+
+
 def codes_of_what_is_sealed() -> set[str]:
     keys = set(re.findall(r'JweError\("([a-z_]+)"\)', inspect.getsource(jwe)))
     files = get_args(get_type_hints(DocumentRefusedError.__init__)["code"])
@@ -36,11 +45,18 @@ def codes_of_what_is_sealed() -> set[str]:
 def test_each_source_of_codes_was_read() -> None:
     assert {"UNKNOWN_TYPE", "LEFT_OUT", "ISSUED_IN_FUTURE"} <= codes_of_the_gate()
     assert {"not-utf-8", "wrong-value"} <= codes_of_the_envelope()
+    assert {"CARD_ORDERED", "NOT_OPEN"} <= codes_of_the_application()
     assert {"JWE_CLEAR", "DOCUMENT_DAMAGED"} <= codes_of_what_is_sealed()
 
 
 @pytest.mark.parametrize(
-    "code", sorted(codes_of_the_gate() | codes_of_the_envelope() | codes_of_what_is_sealed())
+    "code",
+    sorted(
+        codes_of_the_gate()
+        | codes_of_the_envelope()
+        | codes_of_the_application()
+        | codes_of_what_is_sealed()
+    ),
 )
 def test_a_code_has_its_words(code: str) -> None:
     assert code in CODES or code in REFUSALS
