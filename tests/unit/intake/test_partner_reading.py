@@ -7,9 +7,17 @@ from datetime import date
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from services.intake.partner_reading import Findings, check_schema, read_form, read_papers
-from shared.events.partners import PartnerApplicationSubmitted
+from services.intake.partner_reading import (
+    Findings,
+    check_schema,
+    read_correction,
+    read_form,
+    read_papers,
+)
+from shared.events.partners import PartnerApplicationSubmitted, PartnerFieldsCorrected
 from shared.events.payload import Channel
 from shared.privacy.jwe import OfficeKeys, encrypt, new_key_set
 
@@ -164,3 +172,68 @@ def test_each_finding_is_said_once_in_the_order_in_which_it_was_found() -> None:
     assert findings.sound("parties", 1)
     assert not findings.sound("parties")
     assert findings.sound("parties", 0, "role")  # the whole was wrong, not this part
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+SECRET = "秘而不宣"
+_PERSONAL = st.dictionaries(
+    st.sampled_from([*PERSON, "email", "id_expires", "role", SECRET]),
+    _JSON | st.just(SECRET),
+    max_size=4,
+)
+_SEALED = st.one_of(_PERSONAL, _JSON).map(sealed) | _JSON
+
+
+def _object(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.fixed_dictionaries({}, optional={**fields, "surplus": _JSON}) | _JSON
+
+
+_EVENT = st.fixed_dictionaries(
+    {},
+    optional={
+        "reference": st.just("A-1") | _JSON,
+        "branch": st.just("1101") | _JSON,
+        "product": st.sampled_from(["standard", "platinum"]) | _JSON,
+        "applicant_type": st.just("salaried") | _JSON,
+        "parties": st.lists(
+            _object(
+                role=st.sampled_from(["applicant", "contact", "uncle"]) | _JSON, personal=_SEALED
+            ),
+            max_size=5,
+        )
+        | _JSON,
+        "consent": _JSON,
+        "requested_limit": _JSON,
+        "documents": st.lists(
+            _object(
+                item=st.sampled_from(["id_front", "crystal_ball"]) | _JSON,
+                content=st.sampled_from([sealed(PAPER), sealed(b"GIF89a")]) | _JSON,
+                issued_on=st.sampled_from(["2026-10-12", "2126-10-12", "soon"]) | _JSON,
+            ),
+            max_size=3,
+        )
+        | _JSON,
+        "surplus": _JSON,
+    },
+)
+
+
+@given(_EVENT)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_comes_is_read_or_said_to_be_wrong(data: dict[str, Any]) -> None:
+    form, papers, found = read(data)
+    assert form is not None or found
+    for path, code in found:
+        assert code.isascii()
+        # neither a value nor a name out of what was encrypted
+        assert SECRET not in str(path)
+    assert all(paper.content == PAPER for paper in papers)
+    findings = Findings()
+    check_schema(PartnerFieldsCorrected, data, findings)
+    assert read_correction(data, KEYS, findings) is not None or findings
