@@ -248,6 +248,29 @@ CODES: Mapping[str, Words] = {
         "不是布尔值",
         "发送 true 或 false",
     ),
+    "bool_parsing": Words(
+        "schema",
+        "This is neither true nor false",
+        "Send true or false",
+        "不是布尔值",
+        "发送 true 或 false",
+    ),
+    "greater_than_equal": Words(
+        "schema", "The number is too small", "See `minimum`", "数值过小", "见 minimum"
+    ),
+    "less_than_equal": Words(
+        "schema", "The number is too large", "See `maximum`", "数值过大", "见 maximum"
+    ),
+    "date_from_datetime_inexact": Words(
+        "schema",
+        "This is a time, not a date",
+        "Send YYYY-MM-DD",
+        "是时间而非日期",
+        "按 YYYY-MM-DD 发送",
+    ),
+    "datetime_type": Words(
+        "schema", "This is no time", "Send RFC 3339", "不是时间", "按 RFC 3339 发送"
+    ),
     "date_from_datetime_parsing": Words(
         "schema", "This is no date", "Send YYYY-MM-DD", "不是日期", "按 YYYY-MM-DD 发送"
     ),

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.intake.answers import CODES, REFUSALS
+from services.intake.form import PartyForm
 from services.intake.partner_reading import (
     Findings,
     check_schema,
@@ -113,6 +115,25 @@ def test_a_part_that_is_wrong_is_said_once_and_alone(
     changes: dict[str, Any], found: set[Any]
 ) -> None:
     assert read(application(**changes))[2] == found
+
+
+ODD: tuple[Any, ...] = ("x", "2026-13-40", "2026-10-12T10:00:00", 5, -1, 1.5, True, None, [], {})
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_whatever_stands_in_a_field_is_refused_in_words(odd: Any) -> None:
+    person = {name: odd for name in PartyForm.model_fields if name != "role"}
+    found = read(
+        application(
+            branch=odd,
+            applicant_type=odd,
+            parties=[{"role": "applicant", "personal": sealed(person)}],
+            consent={"signed_at": odd, "purpose": odd},
+            requested_limit={"minor": odd, "currency": odd},
+            documents=[{"item": odd, "content": odd, "issued_on": odd}],
+        )
+    )[2]
+    assert {code for _, code in found if code not in CODES} <= set(REFUSALS)
 
 
 def test_findings_of_all_parts_come_together() -> None:
