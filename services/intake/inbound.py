@@ -23,6 +23,7 @@ from services.intake.partner_reading import (
 )
 from services.intake.store import ApplicationStore
 from shared.calendar import CalendarEndsError, business_day
+from shared.documents import DocumentRefusedError, check_document
 from shared.events import intake, partners
 from shared.events.catalog import PARTNERS, Partner, group
 from shared.events.payload import Channel
@@ -42,6 +43,7 @@ from shared.privacy.vault import KeyUnavailableError, PartyKeys
 from shared.web.problems import pointer_of
 
 APP = "mobile-app"
+REFUSED_PAPER = "DOCUMENT_"  # before the code of a file that is no paper
 EARLY_DEADLINE = "early-withdrawal"
 MAX_RECORDS = 50  # one transaction; a new application takes a dozen steps in it
 
@@ -115,7 +117,7 @@ class Reception:
         partner, raw = event.partner, event.data
         channel = Channel.MOBILE_APP if partner == APP else Channel.PARTNER
         form = read_form(raw, channel, self._keys, findings)
-        papers = read_papers(raw, business_day(now), self._keys, findings)
+        papers = self._papers(event, now, findings)
         region = None
         if findings.sound("branch"):
             region = await store.region_of(conn, raw["branch"])
@@ -176,7 +178,7 @@ class Reception:
     async def _documents(
         self, conn: Any, event: InboundEvent, findings: Findings, now: datetime
     ) -> Iterable[Effect]:
-        papers = read_papers(event.data, business_day(now), self._keys, findings)
+        papers = self._papers(event, now, findings)
         app = await self._known(conn, event, findings)
         if app is None and findings.sound("reference"):
             findings.add("UNKNOWN_REFERENCE", "reference")
@@ -254,6 +256,19 @@ class Reception:
             return None
         found = await store.id_of_reference(conn, event.partner, event.key)
         return (await self._store.load(conn, [found]))[found] if found is not None else None
+
+    def _papers(self, event: InboundEvent, now: datetime, findings: Findings) -> list[PartnerPaper]:
+        """The papers of an event that can be filed."""
+        papers = []
+        for paper in read_papers(event.data, business_day(now), self._keys, findings):
+            try:
+                check_document(paper.content)
+            except DocumentRefusedError as error:
+                code = f"{REFUSED_PAPER}{error.code.upper()}"
+                findings.add(code, "documents", paper.place, "content")
+            else:
+                papers.append(paper)
+        return papers
 
     async def _file(
         self,

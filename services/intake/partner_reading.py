@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from services.intake.form import ApplicationForm, FormCorrection, PartyForm
-from shared.documents import DocumentRefusedError, check_document
 from shared.events.partners import PartnerEvent
 from shared.events.payload import Channel, PartyRole
 from shared.messaging.errors import Rejected
@@ -66,8 +65,9 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class PartnerPaper:
-    """A paper that can be filed."""
+    """A paper that could be read; `place` in the event's list."""
 
+    place: int
     item: str
     content: bytes
     issued_on: date | None
@@ -163,7 +163,8 @@ def read_personal(
 def read_papers(
     raw: Mapping[str, Any], today: date, keys: OfficeKeys, findings: Findings
 ) -> list[PartnerPaper]:
-    """The papers of an event whose schema was checked, as far as they can be filed."""
+    """The papers of an event whose schema was checked, as far as they can be read; whether the
+    bytes are a paper at all is not looked at here."""
     items, papers = load_checklist_items().items, []
     for place, document in _entries(raw.get("documents"), _MOST_PAPERS):
         path: Path = ("documents", place)
@@ -178,13 +179,10 @@ def read_papers(
             continue
         try:
             content = keys.decrypt_bytes(document["content"])
-            check_document(content)
         except JweError as error:
             findings.add(f"JWE_{error.code.upper()}", *path, "content")
-        except DocumentRefusedError as error:
-            findings.add(f"DOCUMENT_{error.code.upper()}", *path, "content")
         else:
-            papers.append(PartnerPaper(str(item), content, issued_on))
+            papers.append(PartnerPaper(place, str(item), content, issued_on))
     return papers
 
 
