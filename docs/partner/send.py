@@ -91,9 +91,8 @@ def from_now_on():
     consumer = Consumer({**KAFKA, "group.id": f"{PARTNER}.guide", "enable.auto.commit": False})
     places = []
     for number in consumer.list_topics(OUTBOUND).topics[OUTBOUND].partitions:
-        place = TopicPartition(OUTBOUND, number)
-        place.offset = consumer.get_watermark_offsets(place)[1]
-        places.append(place)
+        end = consumer.get_watermark_offsets(TopicPartition(OUTBOUND, number))[1]
+        places.append(TopicPartition(OUTBOUND, number, end))
     consumer.assign(places)
     return consumer
 
@@ -115,7 +114,8 @@ def news(consumer, reference):
 
 
 def main():
-    key, consumer, producer = office_key(), from_now_on(), Producer({**KAFKA, "acks": "all"})
+    key, consumer = office_key(), from_now_on()
+    producer = Producer({**KAFKA, "acks": "all", "message.max.bytes": 8_000_000})
     reference = f"guide-{uuid.uuid4()}"
     application = {
         "branch": "1101",
