@@ -1,4 +1,5 @@
-"""Writes what is generated from the contracts: JSON Schemas, AsyncAPI, the README's diagram.
+"""Writes what is generated from the contracts: JSON Schemas, AsyncAPI, the README's diagram, the
+partner guide's tables.
 
 A schema that is there already is a promise: one that would break it is not written.
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from deploy import partner_guide
 from shared.events import asyncapi, catalog, lifecycle, schemas
 from shared.events.partners import PartnerEvent
 
@@ -78,6 +80,9 @@ def generated() -> Iterator[tuple[Path, str]]:
         yaml.safe_dump(asyncapi.document(), allow_unicode=True, sort_keys=False, width=100),
     )
     yield README, with_diagram(README.read_text(encoding="utf-8"))
+    for language, name in partner_guide.GUIDES.items():
+        guide = partner_guide.FOLDER / name
+        yield guide, partner_guide.with_tables(guide.read_text(encoding="utf-8"), language)
 
 
 def with_diagram(readme: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -68,6 +69,26 @@ def partner_listen(
         asyncio.run(_listen(stack, partner_name, from_now=from_now, follow=follow))
     except KeyboardInterrupt:
         raise typer.Exit from None
+
+
+@partner.command("access")
+def partner_access(partner_name: Partner = "mobile-app", name: Stacked = None) -> None:
+    """Print what a partner is handed, as variables for a shell, its password among them."""
+    from deploy import local
+    from shared.events.catalog import PARTNERS
+
+    if partner_name not in {one.name for one in PARTNERS}:
+        raise local.StackProblem(f"there is no partner {partner_name}")
+    stack = local.attach(name)
+    variables = {
+        "OFFICE_KAFKA": stack.kafka_bootstrap,
+        "OFFICE_SECURITY": stack.kafka_security,
+        "OFFICE_URL": _office(stack),
+        "PARTNER": partner_name,
+        "PARTNER_PASSWORD": stack.secret(f"kafka-{partner_name}"),
+    }
+    for variable, value in variables.items():
+        typer.echo(f"export {variable}={shlex.quote(value)}")
 
 
 def read_event(file: Path) -> dict[str, Any]:
@@ -175,25 +196,31 @@ async def _public_keys(stack: Stack, given: str | None) -> dict[str, Any]:
     import httpx
 
     from deploy.demo.mobile_app import fetch_keys
-    from deploy.local import HOST, StackProblem
+    from deploy.local import StackProblem
 
     if given is not None and "://" not in given:
         try:
             return dict(json.loads(_read(Path(given))))
         except ValueError:
             raise StackProblem(f"{given}: no JWK set") from None
-    if given is None:
-        try:
-            ports = json.loads((stack.folder / "http.json").read_text())
-            given = f"http://{HOST}:{ports['intake']}"
-        except (OSError, ValueError, KeyError):
-            raise StackProblem("no office has run on this stack yet; give --keys") from None
+    given = given or _office(stack)
     try:
         return await fetch_keys(given)
     except (httpx.HTTPError, ValueError) as problem:
         raise StackProblem(
             f"the office's keys at {given}: {type(problem).__name__}; is intake running?"
         ) from None
+
+
+def _office(stack: Stack) -> str:
+    """Where the office of a stack answers HTTP."""
+    from deploy.local import HOST, StackProblem
+
+    try:
+        ports = json.loads((stack.folder / "http.json").read_text())
+        return f"http://{HOST}:{ports['intake']}"
+    except (OSError, ValueError, KeyError):
+        raise StackProblem("no office has run on this stack yet; give --keys") from None
 
 
 async def _listen(stack: Stack, partner_name: str, *, from_now: bool, follow: bool) -> None:

@@ -48,6 +48,10 @@ class RuntimeProblem(RuntimeError):
     """A program of the stack cannot be had; the message is one line that says how to mend it."""
 
 
+# Kafka's console tools, which the partner guide is tried with; what they need the broker has.
+_TOOLS = ("org.apache.kafka", "kafka-tools", "4.3.1")
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """Where the programs lie: `java`, the broker's jars in the order of the class path, and
@@ -131,7 +135,8 @@ def prepare(check: Callable[[], None] = lambda: None) -> Runtime:
     locked = [
         entry
         for entry in _read_lock()
-        if not entry.artifact.startswith(_POSTGRES) or entry.artifact.endswith(architecture)
+        if entry.artifact != _TOOLS[1]
+        and (not entry.artifact.startswith(_POSTGRES) or entry.artifact.endswith(architecture))
     ]
     digest = hashlib.sha256("".join(entry.sha512 for entry in locked).encode()).hexdigest()[:12]
     folder = RUNTIMES / digest
@@ -154,6 +159,17 @@ def prepare(check: Callable[[], None] = lambda: None) -> Runtime:
             if not (postgres / "bin" / "postgres").exists():
                 _unpack_postgres(folder / "lib", postgres)
     return found
+
+
+def console_tools() -> str:
+    """The class path of Kafka's console tools, such as `org.apache.kafka.tools.ConsoleProducer`."""
+    runtime = prepare()
+    [tools] = [entry for entry in _read_lock() if entry.artifact == _TOOLS[1]]
+    folder = runtime.folder / "tools"
+    with exclusive(RUNTIME_BUSY):
+        if not (folder / tools.file_name).exists():
+            _fetch([tools], folder, lambda: None)
+    return f"{folder / tools.file_name}:{runtime.class_path}"
 
 
 def _complete(runtime: Runtime) -> bool:
@@ -270,11 +286,14 @@ def write_lock() -> int:
     inputs, transitive = context.resolver.resolve(
         [context.create_dependency(root) for root in _ROOTS]
     )
-    lines = sorted(
-        f"{found.groupId}:{found.artifactId}:{found.version}"
-        f" sha512:{_sha512(found.artifact.resolve())}"
+    files = {
+        f"{found.groupId}:{found.artifactId}:{found.version}": found.artifact.resolve()
         for found in (*inputs, *transitive)
-    )
+    }
+    group, artifact, version = _TOOLS
+    tools = context.project(group, artifact).at_version(version)
+    files[":".join(_TOOLS)] = tools.artifact().resolve()
+    lines = sorted(f"{name} sha512:{_sha512(file)}" for name, file in files.items())
     LOCK.write_text(
         "# Programs of the local stack; written by `banka stack lock` from deploy/runtime.py.\n"
         + "\n".join(lines)

@@ -41,6 +41,8 @@ PARTNER = "mobile-app"
 KEYS = "/intake/api/v1/keys"
 ANSWER_SECONDS = 30.0
 
+_BLANK = b"%PDF-1.4\n%%EOF\n"
+
 Documents = Sequence[tuple[str, bytes, date | None]]
 """Papers as (item of the checklist, content, date of issue where it bears one)."""
 
@@ -201,7 +203,13 @@ class MobileApp:
         if kind == "unknown-type":
             event = "banka.partner-application.revoked.v1"
         elif kind == "unknown-application":
-            event, data = PartnerWithdrawalRequested.type, {"reference": reference}
+            event, data = (
+                PartnerDocumentSupplied.type,
+                {
+                    "reference": reference,
+                    "documents": [{"item": "id_front", "content": encrypt(_BLANK, self.keys)}],
+                },
+            )
         elif kind == "wrong-source":
             source = partner_source("card-factory")
         else:

@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from services.intake import api, pages, signin
 from services.intake.desk import Desk
 from services.intake.handlers import DEADLINES, HANDLERS
-from services.intake.inbound import Reception, number_drawer
-from services.intake.store import ApplicationStore
+from services.intake.inbound import EARLY_DEADLINE, Reception, number_drawer, on_early_deadline
+from services.intake.store import ApplicationStore, EarlyStore
 from shared.clock import open_clock
 from shared.documents import DocumentStore
 from shared.events.catalog import group
@@ -106,7 +106,10 @@ def build_service(
             directory_consumer(NAME),
         ],
         inbound=reception.inbound(),
-        deadlines=[Deadlines(store=store, handlers=DEADLINES)],
+        deadlines=[
+            Deadlines(store=store, handlers=DEADLINES),
+            Deadlines(store=EarlyStore(), handlers={EARLY_DEADLINE: on_early_deadline}),
+        ],
         database=database,
         archive=archive,
     )

@@ -195,6 +195,11 @@ class Application:
         return self.state is not None and self.state not in TERMINAL
 
     @property
+    def takes_papers(self) -> bool:
+        """Whether papers may still come."""
+        return self.open and self.state not in CARD_STATES
+
+    @property
     def ours(self) -> bool:
         """Whether intake decides what happens next."""
         return (
@@ -310,7 +315,7 @@ def receive(
         if (known.sha256, known.issued_on) == (document.sha256, document.issued_on):
             return known, []
         break  # only the latest counts: going back to an earlier one is a change too
-    if not app.open or app.state in CARD_STATES:
+    if not app.takes_papers:
         raise ApplicationError("already-ended", "No more papers are taken for this application")
     app.documents.append(document)
     app.arrived.append(document)

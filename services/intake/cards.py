@@ -1,7 +1,8 @@
 """The card after the approval: the order, and the facts that its partners report.
 
 Facts come from two partners and over networks: late, twice, out of order, or impossible. The
-lifecycle says what each is; pure, like `application`.
+lifecycle says what each is, and its own time whether it lies within the term: so that facts of one
+moment come to the same in every order. Pure, like `application`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from services.intake.application import (
     Card,
     publish,
 )
+from shared.clock import format_instant
 from shared.events import intake, lifecycle, partners
 from shared.events.lifecycle import State
 from shared.identifiers import new_id
@@ -83,29 +85,60 @@ def take_fact(
     name = _name_of(kind)
     if name in app.card.facts:
         return [], False
-    # a partner's clock may run ahead of ours; nothing has happened that lies in the future
-    when = min(reported, now) if reported is not None else now
+    when = _believed(app, app.card, reported, now)
+    if _too_late(app, app.card, kind, when):
+        raise NotPossible([_refused(app, event_type, partner, partner_event_id, now)])
     try:
         transition = lifecycle.advance(app.state, kind)
     except lifecycle.IllegalTransition:
         refused = _refused(app, event_type, partner, partner_event_id, now)
         raise NotPossible([refused]) from None
     app.card.facts[name] = when
-    app.note(now, f"partner:{partner}", f"card_{name}")
+    told = {}
+    if reported is not None and reported != when:
+        told = {"told": format_instant(reported)}
+    app.note(now, f"partner:{partner}", f"card_{name}", **told)
     effects: list[Effect] = [
         publish(app, kind(**app.fields(), card_id=app.card.card_id), now, time=when)
     ]
-    if transition.moves:
-        effects += activation_term(app, when)
+    if transition.moves and app.state is State.DELIVERED:
+        # who hears late of the delivery has to wait for what may be on its way just as late
+        effects.append(Deadline(ACTIVATION_DEADLINE, last_facts(max(activation_end(when), now))))
+    elif transition.moves:
+        effects.append(ClearDeadline(ACTIVATION_DEADLINE))
     return effects, transition.moves
 
 
-def activation_term(app: Application, delivered: datetime) -> list[Effect]:
-    """A delivered card waits so many days for its activation, any other for nothing."""
-    if app.state is State.DELIVERED:
-        days = timedelta(days=load_clocks().activation_days)
-        return [Deadline(ACTIVATION_DEADLINE, delivered + days)]
-    return [ClearDeadline(ACTIVATION_DEADLINE)]
+def activation_end(delivered: datetime) -> datetime:
+    """Until when a card that was delivered then may be activated."""
+    return delivered + timedelta(days=load_clocks().activation_days)
+
+
+def last_facts(end: datetime) -> datetime:
+    """Until when the office waits for facts from before `end`: they travel, too."""
+    return end + timedelta(days=load_clocks().late_facts_days)
+
+
+def _believed(app: Application, card: Card, reported: datetime | None, now: datetime) -> datetime:
+    """When it happened. A partner's clock may be wrong: what would lie before the order or in the
+    future counts from now on, when the office hears of it."""
+    # of an imported card the office knows its last change only, not the order
+    earliest = app.submitted_at if app.imported else card.ordered_at
+    if reported is None or reported > now or (earliest is not None and reported < earliest):
+        return now
+    return reported
+
+
+def _too_late(app: Application, card: Card, kind: type[intake.CardEvent], when: datetime) -> bool:
+    """Whether a card that waits for its activation was put to use after the term. While the office
+    waits for late facts, the fact's own time decides, as it does when the term has closed."""
+    delivered = card.facts.get(_name_of(intake.CardDelivered))
+    return (
+        app.state is State.DELIVERED
+        and kind in (intake.CardActivated, intake.CardFirstUsed)
+        and delivered is not None
+        and when > activation_end(delivered)
+    )
 
 
 def _name_of(kind: type[intake.CardEvent]) -> str:

@@ -205,9 +205,7 @@ class Desk:
         app = await self.look(viewer, application_id)
         async with self._plainly():
             applications.require_correctable(app)
-            mended = [
-                await self._mend(app, party.role, party.fields()) for party in correction.parties
-            ]
+            mended = await self._mended(app, correction)
             corrected = {name for party in correction.parties for name in party.fields()}
             async with self._transaction(viewer.actor, remember) as tx:
                 app = await self._load(tx, viewer, application_id)
@@ -442,6 +440,27 @@ class Desk:
             now=now,
         )
 
+    async def mended(self, app: Application, correction: FormCorrection) -> list[Party]:
+        """The parties of a locked application as they are with the corrected fields, sealed."""
+        return merged(app.parties, await self._mended(app, correction))
+
+    async def refusals_of(
+        self, conn: Any, form: ApplicationForm, known: Application | None, now: datetime
+    ) -> tuple[str, ...]:
+        """Every return code that stands against a form which is not taken anyway: nobody becomes
+        known by it, and nothing is locked. known: an application that is no other one."""
+        today, product = business_day(now), product_of(form.product)
+        refusals = examine(form, (), product, today=today, region="").refusals
+        id_number = form.holder.id_number
+        vault = await self._open_vault()
+        found = await vault.find(id_number=id_number) if id_number else []
+        if not found:
+            return refusals
+        holder = Party(party_id="", person=found[0].person, role=PartyRole.APPLICANT, fields={})
+        probe = Application(known.application_id if known else "", parties=[holder])
+        standing = await store.standing_of(conn, probe, product, today)
+        return (*refusals, *standing.refusals(product, today))
+
     async def examine(self, conn: Any, app: Application, now: datetime) -> Found:
         """What the rules say of the application, other applications of the person included; the
         person is locked until the transaction ends."""
@@ -520,6 +539,9 @@ class Desk:
             {party.party_id: party.fields for party in app.parties},
             leave_out_unavailable=leave_out_unavailable,
         )
+
+    async def _mended(self, app: Application, correction: FormCorrection) -> list[Party]:
+        return [await self._mend(app, party.role, party.fields()) for party in correction.parties]
 
     async def _mend(self, app: Application, role: PartyRole, clear: Mapping[str, str]) -> Party:
         """The party with only its corrected fields, sealed; another person where the ID number

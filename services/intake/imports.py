@@ -181,9 +181,9 @@ def _go_on(app: Application, found: Found, since: datetime, now: datetime) -> li
     if app.state is State.APPROVED and app.limit is not None:
         return cards.order(app, app.limit, now)
     if app.state is State.DELIVERED:
-        days = timedelta(days=clocks.activation_days)
-        term = since + days if since + days > now else now + days
-        return [Deadline(applications.ACTIVATION_DEADLINE, term)]
+        end = cards.activation_end(since)
+        end = end if end > now else cards.activation_end(now)
+        return [Deadline(applications.ACTIVATION_DEADLINE, cards.last_facts(end))]
     return []
 
 

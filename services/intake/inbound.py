@@ -3,68 +3,53 @@ cards. Everything is answered, with all that is wrong with it, and nothing of wh
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import ValidationError
-
+from services.intake import answers, cards, store
 from services.intake import application as applications
-from services.intake import cards, store
 from services.intake.application import Application, ApplicationError
 from services.intake.desk import Desk, new_document
 from services.intake.form import ApplicationForm
+from services.intake.partner_reading import (
+    Findings,
+    PartnerPaper,
+    check_schema,
+    read_correction,
+    read_form,
+    read_papers,
+)
 from services.intake.store import ApplicationStore
 from shared.calendar import CalendarEndsError, business_day
 from shared.documents import DocumentRefusedError, check_document
 from shared.events import intake, partners
 from shared.events.catalog import PARTNERS, Partner, group
 from shared.events.payload import Channel
-from shared.messaging import Effect, Fact, Inbound, InboundEvent, InboundProblem
+from shared.messaging import (
+    ClearDeadline,
+    Deadline,
+    Effect,
+    Fact,
+    Inbound,
+    InboundEvent,
+    InboundProblem,
+)
 from shared.messaging.errors import Rejected, Transient
-from shared.parameters import load_checklist_items, load_return_codes
-from shared.privacy.jwe import JweError, OfficeKeys
+from shared.parameters import load_clocks, load_return_codes
+from shared.privacy.jwe import OfficeKeys
 from shared.privacy.vault import KeyUnavailableError, PartyKeys
 from shared.web.problems import pointer_of
 
 APP = "mobile-app"
+REFUSED_PAPER = "DOCUMENT_"  # before the code of a file that is no paper
+EARLY_DEADLINE = "early-withdrawal"
 MAX_RECORDS = 50  # one transaction; a new application takes a dozen steps in it
 
-_WORDS = {
-    "NOT_THE_KEY": "The record's key and the reference must be the same",
-    "KNOWN_REFERENCE": "An application with this reference was taken before",
-    "UNKNOWN_REFERENCE": "There is no application with this reference",
-    "UNKNOWN_BRANCH": "There is no such branch, or it is closed",
-    "UNKNOWN_CARD": "No card was ordered with this id",
-    "UNKNOWN_TYPE": "This partner may not send events of this type",
-    "ISSUED_IN_FUTURE": "A paper cannot be issued in the future",
-    "UNKNOWN_ITEM": "There is no such paper on the checklist",
-    "NOT_POSSIBLE": "This cannot have happened to the application as it stands",
-    "CARD_ORDERED": "The card is ordered already",
-    "ALREADY_ENDED": "The application has ended",
-    "ERASED": "The customer's data was erased or restricted",
-    "CALENDAR_ENDS": "A term would end after the office's calendar: later, under a new id",
-    "WRONG_SOURCE": "The event's source is not this partner's",
-    "SAME_ID_OTHER_BODY": "An event with this id and another content was taken before",
-    "UNREADABLE": "The content is not a JSON object of Unicode text",
-    "KEY_UNREADABLE": "The record's key is not text of at most 1024 bytes in UTF-8",
-    "MORE_PROBLEMS": "There are more problems than these",
-    "LEFT_OUT": "The office decided not to take this event: ask it, or say it anew under a new id",
-    "JWE_CLEAR": "Personal data come encrypted to the office's key, never in clear",
-    "JWE_UNKNOWN_KEY": "The key is not one of the office's; fetch the current ones",
-    "JWE_ALGORITHM": "Use ECDH-ES with A256GCM, without compression",
-    "JWE_BROKEN": "It cannot be decrypted, or is not what it must be",
-    "DOCUMENT_EMPTY": "The file is empty",
-    "DOCUMENT_TOO_LARGE": "The file is too large",
-    "DOCUMENT_UNKNOWN_TYPE": "The file is no PDF, JPEG or PNG",
-    "DOCUMENT_DAMAGED": "The file is not complete",
-}
-
-_Paper = tuple[str, bytes, date | None]  # item of the checklist, content, date of issue
-
 Number = Callable[[str, datetime], Awaitable[str]]
+Command = Callable[[Any, InboundEvent, Findings, datetime], Awaitable[Iterable[Effect]]]
+"""What an event of a partner does; the findings are those of its schema."""
 
 
 class Reception:
@@ -80,6 +65,12 @@ class Reception:
         self._keys = keys
         self._draw_number = draw_number
         self._store = ApplicationStore()
+        self._commands: Mapping[type[partners.PartnerEvent], Command] = {
+            partners.PartnerApplicationSubmitted: self._application,
+            partners.PartnerDocumentSupplied: self._documents,
+            partners.PartnerFieldsCorrected: self._correction,
+            partners.PartnerWithdrawalRequested: self._withdrawal,
+        }
 
     def inbound(self) -> list[Inbound]:
         """A gate for each partner of the catalogue."""
@@ -93,14 +84,16 @@ class Reception:
             payload = allowed.get(event.type)
             if payload is None:
                 raise Rejected(("type", "UNKNOWN_TYPE"))
-            data = payload.model_validate(event.data)
-            if data.reference != event.key:
-                raise Rejected(("reference", "NOT_THE_KEY"))
+            findings = Findings()
+            check_schema(payload, event.data, findings)
+            if findings.sound("reference") and event.data["reference"] != event.key:
+                findings.add("NOT_THE_KEY", "reference")
+            take = self._commands.get(payload, self._card_fact)
             try:
-                return await self._take(conn, event, data, now)
+                return await take(conn, event, findings, now)
             except ApplicationError as error:
-                codes = error.codes or (error.code.upper().replace("-", "_"),)
-                raise Rejected(*(("", code) for code in codes)) from None
+                _add_error(error, findings)
+                raise findings.rejected() from None
             except KeyUnavailableError:
                 raise Rejected(("", "ERASED")) from None
             except CalendarEndsError:
@@ -116,36 +109,28 @@ class Reception:
             max_records=MAX_RECORDS,
         )
 
-    async def _take(
-        self, conn: Any, event: InboundEvent, data: Any, now: datetime
-    ) -> Iterable[Effect]:
-        if isinstance(data, partners.PartnerApplicationSubmitted):
-            return await self._application(conn, event, data, now)
-        if isinstance(data, partners.PartnerDocumentSupplied):
-            return await self._documents(conn, event, data, now)
-        if isinstance(data, partners.PartnerWithdrawalRequested):
-            return await self._withdrawal(conn, event, data, now)
-        return await self._card_fact(conn, event, data, now)
-
     # -- the bank's app ---------------------------------------------------------------------------
 
     async def _application(
-        self,
-        conn: Any,
-        event: InboundEvent,
-        data: partners.PartnerApplicationSubmitted,
-        now: datetime,
+        self, conn: Any, event: InboundEvent, findings: Findings, now: datetime
     ) -> Iterable[Effect]:
-        if await store.id_of_reference(conn, event.partner, data.reference) is not None:
-            raise Rejected(("reference", "KNOWN_REFERENCE"))
-        problems: list[tuple[str, str]] = []
-        form = self._form(event.partner, data, problems)
-        papers = self._papers(data.documents, business_day(now), problems)
-        region = await store.region_of(conn, data.branch)
-        if region is None:
-            problems.append(("branch", "UNKNOWN_BRANCH"))
-        if problems or form is None or region is None:
-            raise Rejected(*problems)
+        partner, raw = event.partner, event.data
+        channel = Channel.MOBILE_APP if partner == APP else Channel.PARTNER
+        form = read_form(raw, channel, self._keys, findings)
+        papers = self._papers(event, now, findings)
+        region = None
+        if findings.sound("branch"):
+            region = await store.region_of(conn, raw["branch"])
+            if region is None:
+                findings.add("UNKNOWN_BRANCH", "branch")
+        known = await self._known(conn, event, findings)
+        if known is not None:
+            findings.add("KNOWN_REFERENCE", "reference")
+        if findings or form is None or region is None:
+            if form is not None:
+                refusals = await self._desk.refusals_of(conn, form, known, now)
+                _add_refusals(refusals, form, findings)
+            raise findings.rejected()
         sealed = await self._desk.seal(form)
         app = Application(sealed.application_id)
         start = self._desk.beginning(
@@ -153,24 +138,54 @@ class Reception:
             sealed,
             await self._draw_number(form.branch, now),
             region,
-            partner=event.partner,
-            reference=data.reference,
+            partner=partner,
+            reference=event.key,
         )
-        actor = f"partner:{event.partner}"
+        actor = f"partner:{partner}"
         effects = applications.begin(app, start, actor, now)
+        early = await store.take_early(conn, partner, event.key)
+        if early:
+            return await self._withdrawn_before(conn, app, event, effects, early, now)
         await _have_person(conn, app)
         effects += await self._file(app, sealed.keys[app.holder.role], papers, actor, now)
-        effects += await self._desk.submit_in(conn, app, actor, now)
+        try:
+            effects += await self._desk.submit_in(conn, app, actor, now)
+        except ApplicationError as error:
+            _add_refusals(error.codes, form, findings)
+            raise findings.rejected() from None
         return await self._answer(conn, app, event, effects, applied=True)
 
-    async def _documents(
-        self, conn: Any, event: InboundEvent, data: partners.PartnerDocumentSupplied, now: datetime
+    async def _withdrawn_before(
+        self,
+        conn: Any,
+        app: Application,
+        event: InboundEvent,
+        effects: list[Effect],
+        early: Sequence[store.EarlyWithdrawal],
+        now: datetime,
     ) -> Iterable[Effect]:
-        problems: list[tuple[str, str]] = []
-        papers = self._papers(data.documents, business_day(now), problems)
-        app = await self._known(conn, event.partner, data.reference)
-        if problems:
-            raise Rejected(*problems)
+        """The customer took back what comes only now: it is begun and withdrawn, and goes no
+        further. Nobody asks the bureau, and no paper is kept."""
+        effects += applications.withdraw(app, f"partner:{event.partner}", now)
+        subject = store.Early.subject_of(event.partner, event.key)
+        effects.append(ClearDeadline(EARLY_DEADLINE, subject=subject))
+        answers = [
+            _accepted(app, one.reference, one.partner_event_id, one.repaired_by, applied=not place)
+            for place, one in enumerate(early)
+        ]
+        return await self._answer(conn, app, event, effects, applied=True, more=answers)
+
+    async def _documents(
+        self, conn: Any, event: InboundEvent, findings: Findings, now: datetime
+    ) -> Iterable[Effect]:
+        papers = self._papers(event, now, findings)
+        app = await self._known(conn, event, findings)
+        if app is None and findings.sound("reference"):
+            findings.add("UNKNOWN_REFERENCE", "reference")
+        if app is None or findings:
+            if app is not None and not app.takes_papers:
+                findings.add("ALREADY_ENDED")
+            raise findings.rejected()
         await _have_person(conn, app)
         keys = await self._desk.keys_of(app)
         effects = await self._file(app, keys, papers, f"partner:{event.partner}", now)
@@ -178,117 +193,111 @@ class Reception:
         effects += await self._desk.recheck(conn, app, now)
         return await self._answer(conn, app, event, effects, applied=applied)
 
-    async def _withdrawal(
-        self,
-        conn: Any,
-        event: InboundEvent,
-        data: partners.PartnerWithdrawalRequested,
-        now: datetime,
+    async def _correction(
+        self, conn: Any, event: InboundEvent, findings: Findings, now: datetime
     ) -> Iterable[Effect]:
-        app = await self._known(conn, event.partner, data.reference)
+        correction = read_correction(event.data, self._keys, findings)
+        app = await self._known(conn, event, findings)
+        if app is not None:
+            try:
+                applications.require_correctable(app)
+            except ApplicationError as error:
+                _add_error(error, findings)
+        elif findings.sound("reference"):
+            findings.add("UNKNOWN_REFERENCE", "reference")
+        if findings or app is None or correction is None:
+            raise findings.rejected()
+        actor = f"partner:{event.partner}"
+        parties = await self._desk.mended(app, correction)
+        names = {name for party in correction.parties for name in party.fields()}
+        effects = applications.correct(app, parties, correction.consent, names, actor, now)
+        await _have_person(conn, app)  # who another number may have made another one
+        effects += await self._desk.recheck(conn, app, now)
+        return await self._answer(conn, app, event, effects, applied=True)
+
+    async def _withdrawal(
+        self, conn: Any, event: InboundEvent, findings: Findings, now: datetime
+    ) -> Iterable[Effect]:
+        app = await self._known(conn, event, findings)
+        if app is None and not findings:
+            return await self._keep(conn, event, now)
+        if app is None:
+            raise findings.rejected()
         effects = applications.withdraw(app, f"partner:{event.partner}", now)
-        applied = bool(effects)
-        return await self._answer(conn, app, event, effects, applied=applied)
+        if findings:
+            raise findings.rejected()
+        return await self._answer(conn, app, event, effects, applied=bool(effects))
 
-    async def _known(self, conn: Any, partner: str, reference: str) -> Application:
-        found = await store.id_of_reference(conn, partner, reference)
-        if found is None:
-            raise Rejected(("reference", "UNKNOWN_REFERENCE"))
-        return (await self._store.load(conn, [found]))[found]
+    async def _keep(self, conn: Any, event: InboundEvent, now: datetime) -> Iterable[Effect]:
+        """The withdrawal overtook its application: wait for that, and answer then."""
+        until = now + timedelta(days=load_clocks().early_withdrawal_days)
+        early = store.EarlyWithdrawal(
+            event.partner, event.key, event.partner_event_id, event.repaired_by
+        )
+        await store.keep_early(conn, early, until)
+        kept = intake.InboundKept(
+            partner_event_id=event.partner_event_id,
+            partner_reference=event.key,
+            until=until,
+            repaired_by=event.repaired_by,
+        )
+        return [
+            Fact(kept, subject=event.key, topic=f"banka.outbound.{event.partner}"),
+            Deadline(
+                EARLY_DEADLINE, until, subject=store.Early.subject_of(event.partner, event.key)
+            ),
+        ]
 
-    def _form(
-        self,
-        partner: str,
-        data: partners.PartnerApplicationSubmitted,
-        problems: list[tuple[str, str]],
-    ) -> ApplicationForm | None:
-        people: list[dict[str, Any]] = []
-        for place, party in enumerate(data.parties):
-            where = f"parties.{place}.personal"
-            try:
-                personal = json.loads(self._keys.decrypt(party.personal))
-            except JweError as error:
-                problems.append((where, f"JWE_{error.code.upper()}"))
-                continue
-            except (ValueError, RecursionError):
-                problems.append((where, "JWE_BROKEN"))
-                continue
-            if not isinstance(personal, dict):
-                problems.append((where, "JWE_BROKEN"))
-                continue
-            # as a form has it: an ID without an end of its term says so in words of its own
-            if personal.get("id_expires") == "9999-12-31":
-                personal = {**personal, "id_expires": None, "id_long_term": True}
-            people.append({**personal, "role": party.role})
-        if len(people) < len(data.parties):
+    async def _known(
+        self, conn: Any, event: InboundEvent, findings: Findings
+    ) -> Application | None:
+        """The application that the partner means, if there is one."""
+        if not findings.sound("reference"):
             return None
-        try:
-            return ApplicationForm.model_validate(
-                {
-                    "branch": data.branch,
-                    "product": data.product,
-                    "applicant_type": data.applicant_type,
-                    "channel": Channel.MOBILE_APP if partner == APP else Channel.PARTNER,
-                    "parties": people,
-                    "consent": data.consent,
-                    "requested_limit": data.requested_limit,
-                }
-            )
-        except ValidationError as error:
-            problems += [
-                (".".join(map(str, one["loc"])) or "body", one["type"])
-                for one in error.errors(include_input=False, include_url=False)
-            ]
-            return None
+        found = await store.id_of_reference(conn, event.partner, event.key)
+        return (await self._store.load(conn, [found]))[found] if found is not None else None
 
-    def _papers(
-        self,
-        documents: Sequence[partners.PartnerDocument],
-        today: date,
-        problems: list[tuple[str, str]],
-    ) -> list[_Paper]:
-        items, papers = load_checklist_items().items, []
-        for place, document in enumerate(documents):
-            if document.item not in items or not items[document.item].upload:
-                problems.append((f"documents.{place}.item", "UNKNOWN_ITEM"))
-            if document.issued_on is not None and document.issued_on > today:
-                problems.append((f"documents.{place}.issued_on", "ISSUED_IN_FUTURE"))
+    def _papers(self, event: InboundEvent, now: datetime, findings: Findings) -> list[PartnerPaper]:
+        """The papers of an event that can be filed."""
+        papers = []
+        for paper in read_papers(event.data, business_day(now), self._keys, findings):
             try:
-                content = self._keys.decrypt_bytes(document.content)
-                check_document(content)
-            except JweError as error:
-                problems.append((f"documents.{place}.content", f"JWE_{error.code.upper()}"))
+                check_document(paper.content)
             except DocumentRefusedError as error:
-                problems.append((f"documents.{place}.content", f"DOCUMENT_{error.code.upper()}"))
+                code = f"{REFUSED_PAPER}{error.code.upper()}"
+                findings.add(code, "documents", paper.place, "content")
             else:
-                papers.append((document.item, content, document.issued_on))
+                papers.append(paper)
         return papers
 
     async def _file(
         self,
         app: Application,
         keys: PartyKeys,
-        papers: Sequence[_Paper],
+        papers: Sequence[PartnerPaper],
         actor: str,
         now: datetime,
     ) -> list[Effect]:
         effects: list[Effect] = []
-        for item, content, issued_on in papers:
-            stored = await self._desk.store_document(keys, content)
-            _, more = applications.receive(
-                app, new_document(app, item, stored, issued_on, now), actor, now
-            )
+        for paper in papers:
+            stored = await self._desk.store_document(keys, paper.content)
+            document = new_document(app, paper.item, stored, paper.issued_on, now)
+            _, more = applications.receive(app, document, actor, now)
             effects += more
         return effects
 
     # -- the card's partners ----------------------------------------------------------------------
 
     async def _card_fact(
-        self, conn: Any, event: InboundEvent, data: partners.PartnerEvent, now: datetime
+        self, conn: Any, event: InboundEvent, findings: Findings, now: datetime
     ) -> Iterable[Effect]:
-        found = await store.id_of_card(conn, data.reference)
+        found = None
+        if findings.sound("reference"):
+            found = await store.id_of_card(conn, event.key)
+            if found is None:
+                findings.add("UNKNOWN_CARD", "reference")
         if found is None:
-            raise Rejected(("reference", "UNKNOWN_CARD"))
+            raise findings.rejected()
         app = (await self._store.load(conn, [found]))[found]
         try:
             effects, applied = cards.take_fact(
@@ -300,16 +309,22 @@ class Reception:
                 now=now,
             )
         except cards.NotPossible as refusal:
+            told = bool(findings)
+            findings.add("NOT_POSSIBLE", "type")
+            if told:  # an event that is none reports nothing
+                raise findings.rejected() from None
             # not raised on: the office keeps that it was reported
             await self._store.save(conn, [app])
             answer = _rejection(
                 event.partner,
                 event.partner_event_id,
-                data.reference,
-                (("type", "NOT_POSSIBLE"),),
+                event.key,
+                findings.rejected().problems,
                 event.repaired_by,
             )
             return [*_about(app, refusal.effects), answer]
+        if findings:
+            raise findings.rejected()
         return await self._answer(conn, app, event, effects, applied=applied)
 
     async def _answer(
@@ -320,22 +335,68 @@ class Reception:
         effects: Iterable[Effect],
         *,
         applied: bool,
+        more: Sequence[intake.InboundAccepted] = (),
     ) -> list[Effect]:
-        """Save the application; what follows, the answer, and then how the application stands."""
-        assert app.state is not None  # it was begun or found
-        accepted = intake.InboundAccepted(
-            partner_event_id=event.partner_event_id,
-            partner_reference=event.key,
-            application_id=app.application_id,
-            application_number=app.need_scope().application_number,
-            state=str(applications.outside_state(app.state)),
-            applied=applied,
-            repaired_by=event.repaired_by,
-        )
-        answer = Fact(accepted, subject=event.key, topic=f"banka.outbound.{event.partner}")
-        effects = _about(app, [*effects, answer, *applications.partner_news(app)])
+        """Save the application; what follows, the answers (to this event, then to `more` that
+        waited), and then how the application stands."""
+        own = _accepted(app, event.key, event.partner_event_id, event.repaired_by, applied=applied)
+        topic = f"banka.outbound.{event.partner}"
+        answers = [Fact(one, subject=event.key, topic=topic) for one in (own, *more)]
+        effects = _about(app, [*effects, *answers, *applications.partner_news(app)])
         await self._store.save(conn, [app])
         return effects
+
+
+def _accepted(
+    app: Application,
+    reference: str,
+    partner_event_id: str,
+    repaired_by: str | None,
+    *,
+    applied: bool,
+) -> intake.InboundAccepted:
+    assert app.state is not None  # it was begun or found
+    return intake.InboundAccepted(
+        partner_event_id=partner_event_id,
+        partner_reference=reference,
+        application_id=app.application_id,
+        application_number=app.need_scope().application_number,
+        state=str(applications.outside_state(app.state)),
+        applied=applied,
+        repaired_by=repaired_by,
+    )
+
+
+def on_early_deadline(early: store.Early, _now: datetime) -> Iterable[Effect]:
+    """The application did not come: what waited for it is answered as unknown."""
+    return [
+        _rejection(
+            one.partner,
+            one.partner_event_id,
+            one.reference,
+            (("reference", "UNKNOWN_REFERENCE"),),
+            one.repaired_by,
+        )
+        for one in early.withdrawals
+    ]
+
+
+def _add_error(error: ApplicationError, findings: Findings) -> None:
+    """What the application does not allow."""
+    for code in error.codes or (error.code.upper().replace("-", "_"),):
+        findings.add(code)
+
+
+def _add_refusals(codes: Iterable[str], form: ApplicationForm, findings: Findings) -> None:
+    """Why the office cannot take the application, each where it shows."""
+    holder = form.parties.index(form.holder)
+    places: Mapping[str, tuple[str | int, ...]] = {
+        "PRODUCT_NOT_FOR_APPLICANT": ("product",),
+        "DUPLICATE_APPLICATION": ("product",),
+        "AGE_OUT_OF_RANGE": ("parties", holder, "personal", "id_number"),
+    }
+    for code in codes:
+        findings.add(code, *places.get(code, ()))
 
 
 async def _have_person(conn: Any, app: Application) -> None:
@@ -390,7 +451,7 @@ def _rejection(
 
 def _words_for(code: str) -> str:
     known = load_return_codes().codes.get(code)
-    return known.mend.en if known else _WORDS.get(code, "This is not what the contract asks for")
+    return known.mend.en if known else answers.words_of(code).in_english()
 
 
 def number_drawer(pool: Callable[[], Any]) -> Number:

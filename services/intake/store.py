@@ -353,6 +353,97 @@ async def lock_known(conn: Any, partner: str, references: Sequence[str]) -> None
         partner,
         references,
     )
+    await conn.execute(
+        "SELECT FROM early_withdrawal WHERE partner = $1 AND reference = ANY ($2::text[])"
+        " ORDER BY partner, reference, partner_event_id FOR UPDATE",
+        partner,
+        references,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyWithdrawal:
+    """A withdrawal that overtook its application; the ids are those that its answer names."""
+
+    partner: str
+    reference: str
+    partner_event_id: str
+    repaired_by: str | None
+
+
+async def keep_early(conn: Any, early: EarlyWithdrawal, until: datetime) -> None:
+    """Keep a withdrawal for the application that is still to come; those that were kept before for
+    the same application wait as long."""
+    await conn.execute(
+        "INSERT INTO early_withdrawal (partner, reference, partner_event_id, repaired_by,"
+        " kept_until) VALUES ($1, $2, $3, $4, $5)",
+        early.partner,
+        early.reference,
+        early.partner_event_id,
+        early.repaired_by,
+        until,
+    )
+    await conn.execute(
+        "UPDATE early_withdrawal SET kept_until = $3 WHERE partner = $1 AND reference = $2",
+        early.partner,
+        early.reference,
+        until,
+    )
+
+
+async def take_early(conn: Any, partner: str, reference: str) -> list[EarlyWithdrawal]:
+    """The withdrawals that wait for this application, which are kept no longer."""
+    rows = await conn.fetch(
+        "DELETE FROM early_withdrawal WHERE partner = $1 AND reference = $2"
+        " RETURNING partner_event_id, repaired_by",
+        partner,
+        reference,
+    )
+    found = [EarlyWithdrawal(partner, reference, *row) for row in rows]
+    return sorted(found, key=lambda one: one.partner_event_id)
+
+
+@dataclass(slots=True)
+class Early:
+    """All withdrawals that wait for one application; `subject` is that of their deadline."""
+
+    subject: str
+    withdrawals: list[EarlyWithdrawal] = field(default_factory=list)
+
+    @staticmethod
+    def subject_of(partner: str, reference: str) -> str:
+        return f"{partner}/{reference}"  # no partner's name has a slash
+
+
+class EarlyStore:
+    """Withdrawals that wait, for the kernel: when their time has run out they are given up."""
+
+    async def load(self, conn: Connection, subjects: Sequence[str]) -> dict[str, Early]:
+        """{subject: what waits}; rows locked in the order in which the gate does."""
+        keys = [subject.partition("/") for subject in subjects]
+        rows = await conn.fetch(
+            "SELECT e.partner, e.reference, e.partner_event_id, e.repaired_by"
+            " FROM early_withdrawal e JOIN unnest($1::text[], $2::text[]) AS w (partner, reference)"
+            " USING (partner, reference)"
+            " ORDER BY e.partner, e.reference, e.partner_event_id FOR UPDATE OF e",
+            [partner for partner, _, _ in keys],
+            [reference for _, _, reference in keys],
+        )
+        found = {subject: Early(subject) for subject in subjects}
+        for row in rows:
+            subject = Early.subject_of(row["partner"], row["reference"])
+            found[subject].withdrawals.append(EarlyWithdrawal(*row))
+        return found
+
+    async def save(self, conn: Connection, states: Sequence[Early]) -> None:
+        """What was given up is kept no longer."""
+        keys = [early.subject.partition("/") for early in states]
+        await conn.execute(
+            "DELETE FROM early_withdrawal WHERE (partner, reference) IN"
+            " (SELECT * FROM unnest($1::text[], $2::text[]))",
+            [partner for partner, _, _ in keys],
+            [reference for _, _, reference in keys],
+        )
 
 
 async def standing_of(conn: Any, app: Application, product: Product, today: date) -> Standing:

@@ -141,9 +141,10 @@ PARTNERS: tuple[Partner, ...] = (
         sends=(
             partners.PartnerApplicationSubmitted,
             partners.PartnerDocumentSupplied,
+            partners.PartnerFieldsCorrected,
             partners.PartnerWithdrawalRequested,
         ),
-        receives=(*_ANSWERS, intake.ApplicationStatusChanged),
+        receives=(*_ANSWERS, intake.InboundKept, intake.ApplicationStatusChanged),
     ),
     Partner(
         name="card-factory",

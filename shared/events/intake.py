@@ -332,6 +332,23 @@ class InboundAccepted(Payload):
     )
 
 
+class InboundKept(Payload):
+    """Answer to a partner: your withdrawal came before its application and is kept for it. The
+    final answer follows: accepted once the application has come, else rejected."""
+
+    type: ClassVar[str] = "banka.inbound.kept.v1"
+    topic: ClassVar[str] = "banka.outbound.<partner>"
+
+    partner_event_id: str
+    partner_reference: str
+    until: Instant = Field(description="at least so long; a further withdrawal prolongs it")
+    repaired_by: str | None = Field(
+        default=None,
+        description="id of the office's event that stood in for yours; null where it was kept as"
+        " it came",
+    )
+
+
 class Problem(Part):
     """One thing that is wrong: a JSON pointer, a code, and how to mend it. Never a value."""
 

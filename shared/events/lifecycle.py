@@ -63,7 +63,7 @@ def _working(days: int) -> Silence:
 
 # The defaults of the office's own clocks; a state that waits for the customer may stay silent one
 # day longer than the customer's deadline, so that the deadline closes the case before anybody is
-# alarmed.
+# alarmed; of a delivered card, partners' late facts are waited for besides.
 OWNERS: dict[State, Owner] = {
     State.DRAFT: Owner("intake", "assistant", "customer", Silence(31, "days")),
     State.SUBMITTED: Owner("intake", "assistant", "bank", _working(1)),
@@ -76,7 +76,7 @@ OWNERS: dict[State, Owner] = {
     State.APPROVED: Owner("intake", "operations", "bank", _working(1)),
     State.CARD_PRODUCING: Owner("intake", "operations", "partner", _working(3)),
     State.POSTED: Owner("intake", "operations", "partner", Silence(15, "days")),
-    State.DELIVERED: Owner("intake", "assistant", "customer", Silence(61, "days")),
+    State.DELIVERED: Owner("intake", "assistant", "customer", Silence(64, "days")),
     State.ACTIVATED: Owner("intake", "assistant", "customer", Silence(90, "days")),
 }
 

@@ -73,6 +73,16 @@ class PartnerDocumentSupplied(PartnerEvent):
     documents: list[PartnerDocument] = Field(min_length=1, max_length=10)
 
 
+class PartnerFieldsCorrected(PartnerEvent):
+    """A customer of the partner mends fields of the form while material is wanted: of each person
+    only the fields that `personal` names; the rest stays."""
+
+    type: ClassVar[str] = "banka.partner-fields.corrected.v1"
+
+    parties: list[PartnerParty] = Field(default=[], max_length=4)
+    consent: CreditConsent | None = None
+
+
 class PartnerWithdrawalRequested(PartnerEvent):
     """A customer of the partner wants to withdraw."""
 

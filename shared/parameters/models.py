@@ -194,6 +194,8 @@ class Clocks(_File):
 
     material: Reminder
     draft_days: Days  # an abandoned draft is closed
+    late_facts_days: Days  # what happened within the term may be told so long after it
+    early_withdrawal_days: Days  # a withdrawal before its application is kept so long
     pre_check_working_days: WorkingDays
     first_contact_working_days: WorkingDays
     interview_days: Days

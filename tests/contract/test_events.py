@@ -421,6 +421,7 @@ def test_asyncapi_says_who_sends_and_receives_what() -> None:
     assert _said("mobile_app_receive_banka_outbound_partner") == {
         "banka.inbound.accepted.v1",
         "banka.inbound.rejected.v1",
+        "banka.inbound.kept.v1",
         "banka.application-status.changed.v1",
     }
     assert _said("intake_receive_banka_inbound_partner") == {

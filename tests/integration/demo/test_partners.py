@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import random
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -522,3 +523,27 @@ async def test_from_the_terminal_the_example_is_sent_and_answered(
     (tmp_path / "wrong.json").write_text("[]")
     said = await banka("send", str(tmp_path / "wrong.json"), "--keys", str(keys))
     assert isinstance(said.exception, local.StackProblem)
+
+
+def test_what_a_partner_is_handed_comes_as_variables_for_a_shell(
+    partners_stack: local.Stack,
+) -> None:
+    def banka(partner: str) -> Result:
+        words = ["partner", "access", "--partner", partner, "--name", partners_stack.name]
+        return CliRunner().invoke(cli, words, env=partners_stack.environment())
+
+    ports = partners_stack.folder / "http.json"
+    assert "no office has run" in str(banka("card-factory").exception)
+    ports.write_text(json.dumps({"intake": 8123}))
+    said = banka("card-factory")
+    ports.unlink()
+    shown = subprocess.run(
+        ["bash", "-c", 'eval "$0"; env', said.stdout], capture_output=True, text=True, check=True
+    )
+    variables = dict(line.split("=", 1) for line in shown.stdout.splitlines() if "=" in line)
+    assert variables["PARTNER"] == "card-factory"
+    assert variables["PARTNER_PASSWORD"] == partners_stack.secret("kafka-card-factory")
+    assert variables["OFFICE_KAFKA"] == partners_stack.kafka_bootstrap
+    assert variables["OFFICE_SECURITY"] == partners_stack.kafka_security
+    assert variables["OFFICE_URL"] == "http://127.0.0.1:8123"
+    assert "there is no partner" in str(banka("postman").exception)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from services.intake import store
+from shared.clock import parse_instant
 from shared.events import review
+from shared.formats import make_synthetic_resident_id
 from shared.identifiers import new_id
+from shared.parameters import load_clocks
 from shared.privacy.jwe import encrypt
 from tests.eventually import eventually
 from tests.integration.intake.office import (
     BRANCH,
+    MOBILE,
     NAME,
     SALARIED_PAPERS,
     Customer,
@@ -159,9 +163,164 @@ async def test_the_customer_withdraws_in_the_app(office: Office) -> None:
     again = await send(office, customer, "withdrawal.requested", wish)
     assert (again["kind"], again["applied"]) == ("accepted", False)
     assert (await statuses(office, customer))[-1] == "closed"
+
+
+async def test_the_customer_mends_fields_in_the_app(office: Office) -> None:
+    wrong = {"office_phone": MOBILE, "employer": "无业"}
+    customer = await applied(office, SALARIED_PAPERS, party=wrong, consent=None)
+    status = (await office.said(customer.reference, OUTBOUND))[-1][2]
+    assert {one["field"] or one["item"] for one in status["wanted"]} == {
+        "office_phone",
+        "employer",
+        "credit_authorization",
+    }
+    right = office.customer().form
+    person = {name: right["parties"][0][name] for name in ("office_phone", "employer")}
+
+    def correction(**personal: str) -> dict[str, Any]:
+        parties = [{"role": "applicant", "personal": sealed(office, personal)}]
+        return {"reference": customer.reference, "parties": parties}
+
+    part = correction(office_phone=person["office_phone"])
+    answer = await send(office, customer, "fields.corrected", part)
+    assert (answer["kind"], answer["applied"]) == ("accepted", True)
+    assert answer["state"] == "awaiting_material"
+    rest = correction(employer=person["employer"]) | {"consent": right["consent"]}
+    answer = await send(office, customer, "fields.corrected", rest)
+    assert (answer["kind"], answer["state"]) == ("accepted", "checking")
+    assert await statuses(office, customer) == ["material-wanted", "in-review"]
+    told = [data for kind, _, data in await office.said(customer.application_id)
+            if kind == "application.corrected"]  # fmt: skip
+    assert [data["fields"] for data in told] == [["office_phone"], ["employer", "consent"]]
+    assert {data["entered_by"] for data in told} == {f"partner:{APP}"}
+    assert person["employer"] not in str(told)
+    # as over HTTP: not once the reviewers have it
+    answer = await send(office, customer, "fields.corrected", part)
+    assert found_in(answer) == {("", "NOT_OPEN")}
+
+
+async def test_a_correction_makes_another_person_of_the_customer_where_the_number_says_so(
+    office: Office,
+) -> None:
+    known = await applied(office)
+    customer = await applied(office, SALARIED_PAPERS[:4])
+    parties = [{"role": "applicant", "personal": sealed(office, {"id_number": known.id_number})}]
+    data = {"reference": customer.reference, "parties": parties}
+    answer = await send(office, customer, "fields.corrected", data)
+    assert (answer["kind"], answer["state"]) == ("accepted", "awaiting_material")
+    papers = {"reference": customer.reference, "documents": office.app_papers(SALARIED_PAPERS[4:])}
+    answer = await send(office, customer, "document.supplied", papers)
+    assert answer["state"] == "awaiting_material"
+    status = (await office.said(customer.reference, OUTBOUND))[-1][2]
+    assert [one["code"] for one in status["wanted"]] == ["DUPLICATE_APPLICATION"]
+
+
+async def test_a_wrong_correction_is_answered_with_all_its_problems(office: Office) -> None:
+    customer = await applied(office)  # with the reviewers
+    data = {
+        "reference": customer.reference,
+        "parties": [
+            {"role": "applicant", "personal": sealed(office, {"mobile": 5, NAME: "x"})},
+            {"role": "uncle", "personal": "clear"},
+        ],
+        "note": "",
+    }
+    answer = await send(office, customer, "fields.corrected", data)
+    assert found_in(answer) == {
+        ("/note", "extra_forbidden"),
+        ("/parties/0/personal/mobile", "string_type"),
+        ("/parties/0/personal", "extra_forbidden"),
+        ("/parties/1/role", "enum"),
+        ("/parties/1/personal", "string_pattern_mismatch"),
+        ("", "NOT_OPEN"),
+    }
+    assert NAME not in str(answer)
     nobody = await app_customer(office)
-    answer = await send(office, nobody, "withdrawal.requested", {"reference": nobody.reference})
-    assert answer["code"] == "UNKNOWN_REFERENCE"
+    answer = await send(office, nobody, "fields.corrected", {"reference": nobody.reference})
+    assert found_in(answer) == {("", "value_error"), ("/reference", "UNKNOWN_REFERENCE")}
+
+
+async def kept(office: Office, customer: Customer, number: int = 1) -> list[dict[str, Any]]:
+    """What the app was told of withdrawals that wait for their application."""
+
+    async def told() -> list[dict[str, Any]]:
+        said = await office.said(customer.reference, OUTBOUND)
+        found = [data for kind, _, data in said if kind == "inbound.kept"]
+        return found if len(found) >= number else []
+
+    return await eventually(told)
+
+
+async def test_a_withdrawal_that_overtakes_its_application_is_honoured_when_it_comes(
+    office: Office,
+) -> None:
+    customer = await app_customer(office)
+    wish = {"reference": customer.reference}
+    first = await office.partner_says(APP, "withdrawal.requested", customer.reference, wish)
+    second = await office.partner_says(APP, "withdrawal.requested", customer.reference, wish)
+    told = await kept(office, customer, 2)
+    assert [one["partner_event_id"] for one in told] == [first, second]
+    until = office.now + timedelta(days=load_clocks().early_withdrawal_days)
+    assert parse_instant(told[0]["until"]) == until
+
+    # a refused application is none: the wish waits for the one that is mended
+    wrong = office.app_form(customer, SALARIED_PAPERS) | {"branch": "7777"}
+    assert (await send(office, customer, "application.submitted", wrong))["kind"] == "rejected"
+    form = office.app_form(customer, SALARIED_PAPERS)
+    answer = await send(office, customer, "application.submitted", form)
+    assert (answer["kind"], answer["state"], answer["applied"]) == ("accepted", "withdrawn", True)
+    customer.application_id = answer["application_id"]
+    for event_id, applied in ((first, True), (second, False)):
+        (final,) = await office.answers(APP, event_id)
+        assert (final["kind"], final["state"]) == ("accepted", "withdrawn")
+        assert (final["application_id"], final["applied"]) == (customer.application_id, applied)
+    assert await statuses(office, customer) == ["closed"]
+    # nobody else was told of it as of an application that was handed in, and nothing was kept
+    assert await office.types(customer) == ["application.drafted", "application.withdrawn"]
+    left = await office.fetch(
+        "SELECT FROM early_withdrawal WHERE reference = $1", customer.reference
+    )
+    assert left == []
+    waiting = await office.fetch(
+        "SELECT FROM messaging.deadline WHERE subject LIKE $1", f"%{customer.reference}"
+    )
+    assert waiting == []
+    # the same person may apply anew
+    again = Customer(customer.id_number, form=customer.form, reference=f"app-{new_id()}")
+    form = office.app_form(again, SALARIED_PAPERS)
+    assert (await send(office, again, "application.submitted", form))["state"] == "checking"
+
+
+async def test_a_withdrawal_whose_application_never_comes_is_answered_in_the_end(
+    office: Office,
+) -> None:
+    customer = await app_customer(office)
+    wish = {"reference": customer.reference}
+    event_id = await office.partner_says(APP, "withdrawal.requested", customer.reference, wish)
+    await kept(office, customer)
+    office.step(office.now + timedelta(days=load_clocks().early_withdrawal_days, minutes=1))
+    answer = (await office.answers(APP, event_id))[-1]
+    assert (answer["kind"], answer["code"]) == ("rejected", "UNKNOWN_REFERENCE")
+    assert answer["partner_reference"] == customer.reference
+    # from then on the application is taken as any other
+    form = office.app_form(customer, SALARIED_PAPERS)
+    answer = await send(office, customer, "application.submitted", form)
+    assert answer["state"] == "checking"
+
+
+async def test_papers_before_their_application_are_to_be_sent_again(office: Office) -> None:
+    customer = await app_customer(office)
+    data = {"reference": customer.reference, "documents": office.app_papers(SALARIED_PAPERS)}
+    answer = await send(office, customer, "document.supplied", data)
+    assert [(one["pointer"], one["code"]) for one in answer["problems"]] == [
+        ("/reference", "UNKNOWN_REFERENCE")
+    ]
+    form = office.app_form(customer)
+    answer = await send(office, customer, "application.submitted", form)
+    assert answer["state"] == "awaiting_material"
+    answer = await send(office, customer, "document.supplied", data)
+    assert (answer["kind"], answer["state"]) == ("accepted", "checking")
+    assert (await office.service.quiet()).parked == 0
 
 
 async def test_the_same_event_again_gets_the_same_answer(office: Office) -> None:
@@ -187,31 +346,101 @@ async def test_the_same_event_again_gets_the_same_answer(office: Office) -> None
     assert first["application_id"]
 
 
-async def test_a_wrong_event_is_answered_with_all_its_problems(office: Office) -> None:
-    customer = await app_customer(office)
-    data = office.app_form(customer)
-    data["name"] = NAME
-    data["branch"] = "31"
-    answer = await send(office, customer, "application.submitted", data)
-    assert answer["kind"] == "rejected"
-    found = {(one["pointer"], one["code"]) for one in answer["problems"]}
-    assert found == {("/name", "extra_forbidden"), ("/branch", "string_pattern_mismatch")}
-
-    data = office.app_form(customer)
-    data["branch"] = "7777"
-    data["parties"][0]["personal"] = ".".join(["eyJhbGciOiJub25lIn0"] * 5)
-    data["documents"] = [
-        {"item": "crystal_ball", "content": encrypt(b"GIF89a", office.jwks)},
-    ]
-    answer = await send(office, customer, "application.submitted", data)
-    assert {one["code"] for one in answer["problems"]} == {
-        "UNKNOWN_BRANCH",
-        "JWE_ALGORITHM",
-        "UNKNOWN_ITEM",
-        "DOCUMENT_UNKNOWN_TYPE",
-    }
+def found_in(answer: dict[str, Any]) -> set[tuple[str, str]]:
+    """What a refusal says: where, and the code."""
+    assert answer["kind"] == "rejected", answer
     assert all(one["detail"] for one in answer["problems"])
+    return {(one["pointer"], one["code"]) for one in answer["problems"]}
+
+
+async def test_a_wrong_event_is_answered_with_all_its_problems(office: Office) -> None:
+    known = await applied(office)
+    customer = await app_customer(office)
+    data = office.app_form(customer, ("work_proof", "id_front"))
+    # the schema, the branch, three persons and three papers, and what stands against the first
+    data["name"] = NAME
+    data["branch"] = "7777"
+    data["requested_limit"] = {"minor": "much", "currency": "CNY"}
+    person = {k: v for k, v in known.form["parties"][0].items() if k != "role"}
+    odd = {**person, "mobile": "1" * 201, NAME: "x"}
+    data["parties"] = [
+        {"role": "applicant", "personal": sealed(office, odd)},
+        {"role": "contact", "personal": ".".join(["eyJhbGciOiJub25lIn0"] * 5)},
+        {"role": "uncle", "personal": sealed(office, [person])},
+    ]
+    data["documents"][0]["content"] = encrypt(b"GIF89a", office.jwks)
+    data["documents"][0]["item"] = "crystal_ball"
+    data["documents"][1]["issued_on"] = (office.now.date() + timedelta(days=2)).isoformat()
+    data["documents"].append({"item": "id_back"})
+    answer = await send(office, customer, "application.submitted", data)
+    assert found_in(answer) == {
+        ("/name", "extra_forbidden"),
+        ("/branch", "UNKNOWN_BRANCH"),
+        ("/requested_limit/minor", "int_type"),
+        ("/parties/0/personal/mobile", "string_too_long"),
+        # what was encrypted is not repeated, not even as the name of a field
+        ("/parties/0/personal", "extra_forbidden"),
+        ("/parties/1/personal", "JWE_ALGORITHM"),
+        ("/parties/2/role", "enum"),
+        ("/parties/2/personal", "JWE_BROKEN"),
+        ("/documents/0/item", "UNKNOWN_ITEM"),
+        ("/documents/0/content", "DOCUMENT_UNKNOWN_TYPE"),
+        ("/documents/1/issued_on", "ISSUED_IN_FUTURE"),
+        ("/documents/2/content", "missing"),
+        ("/product", "DUPLICATE_APPLICATION"),
+    }
     assert NAME not in str(answer)
+    rows = await office.fetch(
+        "SELECT 1 FROM application WHERE partner_reference = $1", customer.reference
+    )
+    assert rows == []
+
+
+def sealed(office: Office, personal: object) -> str:
+    return encrypt(json.dumps(personal, ensure_ascii=False), office.jwks)
+
+
+async def test_papers_are_judged_with_the_application_that_they_are_for(office: Office) -> None:
+    customer = await applied(office, SALARIED_PAPERS[:3])
+    wish = {"reference": customer.reference}
+    assert (await send(office, customer, "withdrawal.requested", wish))["state"] == "withdrawn"
+    data = {
+        "reference": customer.reference,
+        "documents": office.app_papers(("work_proof",)) + office.app_papers(("crystal_ball",)),
+        "note": "",
+    }
+    assert found_in(await send(office, customer, "document.supplied", data)) == {
+        ("/note", "extra_forbidden"),
+        ("/documents/1/item", "UNKNOWN_ITEM"),
+        ("", "ALREADY_ENDED"),
+    }
+    stranger = await app_customer(office)
+    data["reference"] = stranger.reference
+    assert ("/reference", "UNKNOWN_REFERENCE") in found_in(
+        await send(office, stranger, "document.supplied", data)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"product": "student"}, {("/product", "PRODUCT_NOT_FOR_APPLICANT")}),
+        (
+            {"party": {"id_number": make_synthetic_resident_id("31", date(2015, 3, 1), 123)}},
+            {("/parties/0/personal/id_number", "AGE_OUT_OF_RANGE")},
+        ),
+    ],
+    ids=["product", "age"],
+)
+@pytest.mark.parametrize("more", [{}, {"surplus": 1}], ids=["alone", "beside the schema"])
+async def test_a_refusal_says_where_it_lies_and_hides_behind_nothing(
+    office: Office, changes: dict[str, Any], found: set[tuple[str, str]], more: dict[str, Any]
+) -> None:
+    customer = await app_customer(office, **changes)
+    data = office.app_form(customer, SALARIED_PAPERS) | more
+    answer = await send(office, customer, "application.submitted", data)
+    beside = {("/surplus", "extra_forbidden")} if more else set()
+    assert found_in(answer) == found | beside
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from shared.clock import parse_instant
 from shared.events import review
 from shared.identifiers import new_id, parse_application_number
+from shared.parameters import load_clocks
 from shared.web import routes_without_permission
 from tests.eventually import eventually
 from tests.integration.intake.office import (
@@ -402,6 +403,7 @@ async def test_a_card_comes_into_use(office: Office) -> None:
 
 async def test_facts_out_of_order_fill_the_timeline(office: Office) -> None:
     customer, card_id = await ordered(office)
+    office.step(office.now + timedelta(hours=5))
     at = office.now - timedelta(hours=2)
     assert (await fact(office, "card-factory", "delivered", card_id))["applied"] is True
     late = await fact(office, "card-factory", "posted", card_id, at=at)
@@ -422,7 +424,12 @@ async def test_facts_out_of_order_fill_the_timeline(office: Office) -> None:
 async def test_a_card_that_nobody_activates_expires(office: Office) -> None:
     customer, card_id = await ordered(office)
     await fact(office, "card-factory", "delivered", card_id)
-    office.step(office.now + timedelta(days=60, minutes=1))
+    delivered = office.now
+    office.step(delivered + timedelta(days=60, minutes=1))
+    too_late = await fact(office, "core-banking", "activated", card_id)
+    assert (too_late["kind"], too_late["code"]) == ("rejected", "NOT_POSSIBLE")
+    assert await office.state(customer) == "delivered"  # what happened before may be on its way
+    office.step(delivered + timedelta(days=60 + load_clocks().late_facts_days, minutes=1))
     expired = await office.last(customer, "application.expired")
     assert expired["reason"] == "card-not-activated"
     answer = await fact(office, "core-banking", "activated", card_id)

@@ -25,7 +25,7 @@ ANSWERS = {
     "approved": ("intake", "operations", "bank", "1 working day"),
     "card_producing": ("intake", "operations", "partner", "3 working days"),
     "posted": ("intake", "operations", "partner", "15 days"),
-    "delivered": ("intake", "assistant", "customer", "61 days"),
+    "delivered": ("intake", "assistant", "customer", "64 days"),
     "activated": ("intake", "assistant", "customer", "90 days"),
 }
 ENDS = {"in_use", "declined", "withdrawn", "expired"}

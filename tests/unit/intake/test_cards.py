@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
 
 from services.intake import cards
+from shared.clock import format_instant
 from shared.events import review
 from shared.events.lifecycle import State
 from shared.messaging import ClearDeadline, Deadline, Fact
+from shared.parameters import load_clocks
 from tests.unit.intake.drawers import (
     GRANTED,
     LIMIT,
@@ -24,6 +26,7 @@ from tests.unit.intake.drawers import (
     submitted,
 )
 
+LATE = load_clocks().late_facts_days
 KINDS = ("produced", "posted", "delivered", "activated", "first-used")
 
 
@@ -63,23 +66,77 @@ def test_a_fact_told_twice_is_one_fact() -> None:
 
 def test_a_late_fact_keeps_its_own_time_and_moves_nothing() -> None:
     app = ordered()
-    fact(app, "delivered")
+    later = NOW + timedelta(days=3)
+    fact(app, "delivered", now=later)
     version = app.state_version
-    before = NOW - timedelta(days=2)
-    effects, applied = fact(app, "posted", reported=before)
+    before = NOW + timedelta(days=1)
+    effects, applied = fact(app, "posted", reported=before, now=later)
     told = effects[0]
     assert isinstance(told, Fact)
     assert (applied, told.time, told.state_version) == (False, before, version)
     assert app.state is State.DELIVERED
 
 
-def test_nothing_happens_in_the_future() -> None:
+@pytest.mark.parametrize(
+    "reported",
+    [NOW + timedelta(days=100), NOW - timedelta(seconds=1), datetime(1970, 1, 1, tzinfo=UTC)],
+    ids=["yet to come", "just before the order", "a clock that was never set"],
+)
+def test_a_time_that_cannot_be_counts_from_when_the_office_hears_of_it(reported: datetime) -> None:
     app = ordered()
-    effects, _ = fact(app, "delivered", reported=NOW + timedelta(days=3))
+    heard = NOW + timedelta(days=99)
+    effects, applied = fact(app, "delivered", reported=reported, now=heard)
     told = effects[0]
     assert isinstance(told, Fact)
-    assert told.time == NOW
-    assert Deadline("activation", NOW + timedelta(days=60)) in effects
+    assert (applied, told.time) == (True, heard)
+    assert Deadline("activation", heard + timedelta(days=60 + LATE)) in effects
+    assert app.entries[-1].details == {"told": format_instant(reported)}
+
+
+def test_a_fact_of_the_moment_of_the_order_is_believed() -> None:
+    app = ordered()
+    fact(app, "produced", reported=NOW, now=NOW + timedelta(days=1))
+    assert app.card is not None
+    assert app.card.facts["produced"] == NOW
+    assert app.entries[-1].details == {}
+
+
+def test_of_an_imported_card_only_the_submission_is_known_to_lie_before_its_facts() -> None:
+    app = ordered()
+    assert app.card is not None
+    app.imported = True
+    app.card.ordered_at = NOW + timedelta(days=5)  # its last change over there
+    fact(app, "produced", reported=NOW + timedelta(days=2), now=NOW + timedelta(days=6))
+    assert app.card.facts["produced"] == NOW + timedelta(days=2)
+
+
+def test_whoever_hears_late_of_the_delivery_waits_for_facts_that_come_as_late() -> None:
+    app = ordered()
+    heard = NOW + timedelta(days=80)
+    effects, _ = fact(app, "delivered", reported=NOW + timedelta(days=2), now=heard)
+    assert Deadline("activation", heard + timedelta(days=LATE)) in effects
+    fact(app, "activated", reported=NOW + timedelta(days=62), now=heard)
+    assert app.state is State.ACTIVATED
+
+
+@pytest.mark.parametrize("kind", ["activated", "first-used"])
+@pytest.mark.parametrize(
+    ("days", "taken"), [(59, True), (60, True), (60.01, False)], ids=["within", "last", "after"]
+)
+def test_the_facts_own_time_says_whether_the_term_was_kept(
+    kind: str, days: float, taken: bool
+) -> None:
+    app = ordered()
+    fact(app, "delivered")
+    late = NOW + timedelta(days=61)
+    put_to_use = NOW + timedelta(days=days)
+    if taken:
+        assert fact(app, kind, reported=put_to_use, now=late)[1]
+        return
+    with pytest.raises(cards.NotPossible) as refusal:
+        fact(app, kind, reported=put_to_use, now=late)
+    assert names(refusal.value.effects) == ["CardFactRefused"]
+    assert app.state is State.DELIVERED
 
 
 def test_the_activation_ends_the_term() -> None:
