@@ -37,9 +37,14 @@ class CalendarEndsError(LookupError):
         self.day = day
 
 
-@lru_cache(maxsize=8192)
 def is_working_day(day: date) -> bool:
     """Whether offices work on that day. Raises CalendarEndsError outside the known years."""
+    return _is_working_day(day, load_calendar().digest)
+
+
+@lru_cache(maxsize=8192)
+def _is_working_day(day: date, _digest: str) -> bool:
+    # the digest: a calendar that is loaded anew is asked anew
     stated = load_calendar().years.get(day.year)
     if stated is not None:
         if day in stated.holidays:

@@ -13,6 +13,7 @@ from services.intake.application import (
     ACTIVATION_DEADLINE,
     Application,
     Card,
+    product_for,
     publish,
 )
 from shared.events import intake, lifecycle, partners
@@ -20,7 +21,7 @@ from shared.events.lifecycle import State
 from shared.identifiers import new_id
 from shared.messaging import ClearDeadline, Deadline, Effect, Fact
 from shared.money import Money
-from shared.parameters import load_clocks
+from shared.parameters import terms_of
 
 CARD_PARTNERS = ("card-factory", "core-banking")
 
@@ -103,7 +104,7 @@ def take_fact(
 def activation_term(app: Application, delivered: datetime) -> list[Effect]:
     """A delivered card waits so many days for its activation, any other for nothing."""
     if app.state is State.DELIVERED:
-        days = timedelta(days=load_clocks().activation_days)
+        days = timedelta(days=terms_of(product_for(app)).activation_days)
         return [Deadline(ACTIVATION_DEADLINE, delivered + days)]
     return [ClearDeadline(ACTIVATION_DEADLINE)]
 
