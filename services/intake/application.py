@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from services.intake.rules import CONSENT_ITEM, FORM_ITEM, Examination, Paper, Wanted
-from shared.calendar import BUSINESS_ZONE, add_working_days, business_day, end_of_day
+from shared.calendar import BUSINESS_ZONE, add_working_days, business_day, due_after, end_of_day
 from shared.events import intake, lifecycle
 from shared.events.intake import HandedDocument, WantedItem
 from shared.events.lifecycle import OWNERS, TERMINAL, State
@@ -38,6 +38,9 @@ _ITEM_OF_REFUSAL = {"AGE_OUT_OF_RANGE": "id_front"}
 CARD_STATES = frozenset(
     {State.CARD_PRODUCING, State.POSTED, State.DELIVERED, State.ACTIVATED, State.IN_USE}
 )
+
+# States in which the customer is met: the pre-check was passed and nothing is decided yet.
+_AFTER_PASS = frozenset({State.CHECKING, State.SCORING, State.MANUAL_REVIEW, State.ON_HOLD})
 
 
 class ApplicationError(Exception):
@@ -644,6 +647,27 @@ def _expire(
     app.note(now, OWN_SOURCE, "expired", reason=reason)
     expired = intake.ApplicationExpired(**app.fields(), reason=reason)
     return [publish(app, expired, now), *no_more_terms(app), *partner_news(app)]
+
+
+# --- until when --------------------------------------------------------------------------------
+
+Step = Literal["pre_check", "material", "first_contact", "interview"]
+
+
+def dues(app: Application) -> dict[Step, datetime]:
+    """{step of people: until when it has to be done}, for the steps whose term runs now: by the
+    product's own terms, else the clocks'. Raises UnknownVersionError, CalendarEndsError."""
+    terms = terms_of(product_for(app))
+    found: dict[Step, datetime] = {}
+    if app.state is State.PRE_CHECK and app.state_since is not None:
+        found["pre_check"] = due_after(app.state_since, terms.pre_check_working_days)
+    elif app.state is State.AWAITING_MATERIAL and app.material_deadline is not None:
+        found["material"] = app.material_deadline
+    elif app.state in _AFTER_PASS and app.passed_at is not None:
+        found["first_contact"] = due_after(app.passed_at, terms.first_contact_working_days)
+        last = business_day(app.passed_at) + timedelta(days=terms.interview_days)
+        found["interview"] = end_of_day(last)
+    return found
 
 
 # --- what a partner may know -------------------------------------------------------------------

@@ -40,7 +40,6 @@ from shared.events.payload import FIELD_CLASSES, ApplicantType, Channel, Party, 
 from shared.identifiers import new_id
 from shared.messaging import Effect, Service, Transaction
 from shared.parameters import (
-    ChangedVersionError,
     UnknownVersionError,
     load_checklist_items,
     load_return_codes,
@@ -49,6 +48,7 @@ from shared.parameters import (
 from shared.privacy import masking
 from shared.privacy.vault import KeyUnavailableError, PartyKeys, Vault
 from shared.web import FieldError, Problem, Viewer
+from shared.web.problems import parameters_problem
 
 NOTE_FIELD = "note"
 NOTE_CLASS = "financial"
@@ -714,12 +714,6 @@ def problem_of(error: ApplicationError) -> Problem:
             for code in error.codes
         ],
     )
-
-
-def parameters_problem(error: UnknownVersionError) -> Problem:
-    """That an application waits until the rules with which it began are held again."""
-    code = "parameters-changed" if isinstance(error, ChangedVersionError) else "parameters-missing"
-    return Problem(503, code, str(error))
 
 
 _DOCUMENT_STATUS = {"too_large": 413, "unknown_type": 415}

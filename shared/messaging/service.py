@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 from faststream.kafka import KafkaBroker
 
+from shared.calendar import CALENDAR_WARNING_DAYS, business_day, days_left, last_known_year
 from shared.clock import ClockUnreadableError, SteppedClock
 from shared.events.catalog import MAX_MESSAGE_BYTES, deployed_topics
 from shared.messaging import metrics
@@ -287,8 +288,10 @@ class Service:
                 await asyncio.sleep(backoff(tries, first=0.2, most=3.0))
 
     async def _count_waiting(self) -> None:
-        """Keep the metric of what waits for an operator."""
+        """Keep the metrics of what waits for an operator, or will soon."""
         while True:
+            with contextlib.suppress(ClockUnreadableError):  # the loops say so themselves
+                metrics.CALENDAR_DAYS.set(days_left(business_day(self.clock.now())))
             with contextlib.suppress(Exception):  # the database is away: others say so
                 for kind, count in (await _waiting(self.pool)).items():
                     metrics.WAITING.labels(kind).set(count)
@@ -408,8 +411,17 @@ class Service:
 
     async def notes(self) -> dict[str, str]:
         """What an operator has to mend although the service goes on."""
-        refused = self._parameters.refused
-        return {"parameters": refused} if refused else {}
+        notes = {}
+        if self._parameters.refused:
+            notes["parameters"] = self._parameters.refused
+        with contextlib.suppress(ClockUnreadableError):
+            left = days_left(business_day(self.clock.now()))
+            if left < CALENDAR_WARNING_DAYS:
+                notes["calendar"] = (
+                    f"known for {max(left, 0)} more days, to the end of {last_known_year()}:"
+                    " add the next year to calendar.yaml"
+                )
+        return notes
 
     def _relay_state(self, first: int | None) -> str:
         """first: position of the fact that has waited longest, or None."""

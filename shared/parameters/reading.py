@@ -108,9 +108,8 @@ def read_model(text: Text, model: type[Model]) -> Model:
     try:
         return model.model_validate({**text.content, "digest": digest_of(text.content)})
     except ValidationError as problem:
-        names = _names_in(model)
         raise ParametersError(
-            _from_validation(text, error, names) for error in problem.errors(include_url=False)
+            _from_validation(text, problem.errors(include_url=False), _names_in(model))
         ) from None
 
 
@@ -136,14 +135,25 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     return f"known are {', '.join(names)}" if names else "take it away"
 
 
-def _from_validation(text: Text, error: Any, names: frozenset[str]) -> Fault:
+def _from_validation(text: Text, errors: Sequence[Any], names: frozenset[str]) -> Iterator[Fault]:
+    close_to = {
+        error["loc"]: difflib.get_close_matches(str(error["loc"][-1]), sorted(names), n=1)
+        for error in errors
+        if error["type"] == "extra_forbidden"
+    }
+    misspelt = {(*loc[:-1], name) for loc, close in close_to.items() for name in close}
+    for error in errors:
+        if error["type"] != "missing" or error["loc"] not in misspelt:
+            yield _fault_of(text, error, close_to.get(error["loc"], []))
+
+
+def _fault_of(text: Text, error: Any, close: Sequence[str]) -> Fault:
     place = [part for part in error["loc"] if part != "[key]"]
     said = error["msg"].removeprefix("Value error, ")
     match error["type"]:
         case "missing":
             return text.fault(place, "is missing", "add it")
         case "extra_forbidden":
-            close = difflib.get_close_matches(str(place[-1]), sorted(names), n=1)
             mend = f"did you mean {close[0]!r}?" if close else "take it away"
             return text.fault(place, "is not known here", mend)
         case "wrong":  # of our own models, which say where and how
@@ -205,9 +215,11 @@ def _unclear(root: Any) -> Iterator[tuple[tuple[str | int, ...], tuple[str, str]
             continue
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
-            waiting += [(value, (*place, number)) for number, value in enumerate(node.value)]
+            parts = [(value, (*place, number)) for number, value in enumerate(node.value)]
+            waiting += reversed(parts)  # in the order of the file
             continue
         names = [str(key.value) for key, _ in node.value]
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield (*place, name), ("stands here twice", "keep one of them")
-        waiting += [(v, (*place, n)) for n, (_, v) in zip(names, node.value, strict=True)]
+        named = zip(names, node.value, strict=True)
+        waiting += reversed([(value, (*place, name)) for name, (_, value) in named])

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp
 from shared.clock import Clock, format_instant
 from shared.messaging import Quiet, Readiness
 from shared.observability import configure_logging
-from shared.parameters import ParametersError
+from shared.parameters import ChangedVersionError, ParametersError, UnknownVersionError
 from shared.parameters.load import take
 from shared.postgres.migrate import migrate
 from shared.settings import Environment, Settings, SettingsError, load_settings
@@ -37,7 +37,7 @@ from shared.web.directory import StaffMember, find_staff
 from shared.web.i18n import _
 from shared.web.middleware import RequestFrame
 from shared.web.pages import LOCALE, make_environment, page
-from shared.web.problems import Problem, field_errors
+from shared.web.problems import Problem, field_errors, parameters_problem
 from shared.web.session import Session, Signer
 from shared.web.state import FindStaff, WebState
 
@@ -199,6 +199,12 @@ def _add_error_handlers(app: FastAPI) -> None:
             return Response(status_code=204, headers={"HX-Redirect": error.location})
         return RedirectResponse(error.location, status_code=303)
 
+    async def on_unknown_version(request: Request, error: Exception) -> Response:
+        if not isinstance(error, UnknownVersionError):
+            raise error
+        log.error("rules of an application are not held", error=str(error))
+        return await _answer(request, parameters_problem(error))
+
     async def on_crash(request: Request, error: Exception) -> Response:
         log.error("request failed", exc_info=error, path=request.url.path, method=request.method)
         return await _answer(request, Problem(500, "internal", "Something went wrong on our side"))
@@ -207,6 +213,8 @@ def _add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(SignInNeeded, on_sign_in_needed)
+    app.add_exception_handler(UnknownVersionError, on_unknown_version)
+    app.add_exception_handler(ChangedVersionError, on_unknown_version)
     app.add_exception_handler(Exception, on_crash)
 
 
