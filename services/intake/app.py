@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,9 +91,11 @@ class Intake(Service):
         """Also whether applications under way began with rules that are not held any more."""
         now = held()
         if self._compared is None or self._compared[0] is not now:
-            async with self.pool.acquire() as conn:
-                self._compared = now, await unheld(conn, now)
-        return {**self._compared[1], **await super().notes()}
+            # the database is away, or not there yet: the checks say so
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(2.0), self.pool.acquire() as conn:
+                    self._compared = now, await unheld(conn, now)
+        return {**(self._compared[1] if self._compared else {}), **await super().notes()}
 
     async def stop(self) -> None:
         """Closes the vault when the last that needed it has finished."""
@@ -100,14 +105,17 @@ class Intake(Service):
 
 async def unheld(conn: Any, now: Held) -> dict[str, str]:
     """{product version: how many open applications began with it as it is not held}; logged."""
-    digests, found = now.digests(), {}
+    digests = now.digests()
+    counts: Counter[tuple[str, str]] = Counter()
     for product, version, digest, count in await products_in_use(conn):
         here = digests.get((product, version))
-        if here is not None and digest in (None, here):
-            continue
-        what = "was changed since" if here is not None else "is missing"
+        if here is None or digest not in (None, here):
+            counts[product, version] += count
+    found = {}
+    for (product, version), count in counts.items():
+        what = "was changed" if (product, version) in digests else "is missing"
         found[f"product {product} {version}"] = (
-            f"{what}: {count} open applications began with it; put its file back"
+            f"{what}; {count} open applications began with it: put its file back"
         )
     if found:
         log.error("open applications began with other parameters", products=found)

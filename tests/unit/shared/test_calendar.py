@@ -53,6 +53,13 @@ def test_a_year_without_a_notice_is_refused_with_how_to_mend_it() -> None:
         add_working_days(date(calendar.last_known_year(), 12, 30), 10)
 
 
+def test_it_is_known_how_many_days_the_calendar_has_left() -> None:
+    year = calendar.last_known_year()
+    assert calendar.days_left(date(year, 12, 31)) == 0
+    assert calendar.days_left(date(year, 11, 1)) == 60
+    assert calendar.days_left(date(year + 1, 1, 2)) == -2
+
+
 def test_a_year_stated_by_the_bank_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     stated = Calendar.model_validate(
         {
