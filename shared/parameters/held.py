@@ -204,6 +204,12 @@ def _read_versions(
         if digest not in (None, product.digest):
             faults.append(_altered(text.fault((), "", ""), str(digest), product.digest))
         found[code, version] = Version(product, text, digest is not None)
+    if drafts:
+        for path in sorted((folder / PRODUCTS).glob("*.yaml")):
+            mend = f"move it to {PRODUCTS}/{path.stem}/<version>.yaml"
+            faults.append(
+                Fault(f"{PRODUCTS}/{path.name}", 0, 0, "", "lies where nobody looks for it", mend)
+            )
     by_code: dict[str, dict[str, Version]] = {}
     for (code, version), one in sorted(found.items(), key=lambda item: _in_order(*item[0])):
         by_code.setdefault(code, {})[version] = one

@@ -336,6 +336,17 @@ def test_a_published_version_that_was_edited_is_refused_and_one_that_is_gone(fol
     )
 
 
+def test_a_file_in_the_wrong_place_is_pointed_out(folder: Path) -> None:
+    (folder / STANDARD).rename(folder / "products/standard.yaml")
+    assert check(folder) == (
+        1,
+        [
+            "products/standard.yaml: lies where nobody looks for it;"
+            " move it to products/standard/<version>.yaml"
+        ],
+    )
+
+
 def test_what_is_published_is_fixed_and_nothing_wrong_is_published(folder: Path) -> None:
     path, listed = folder / STANDARD, folder / "products/published.sha256"
     text, before = path.read_text(encoding="utf-8"), listed.read_text(encoding="utf-8")
