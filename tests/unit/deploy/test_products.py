@@ -15,6 +15,7 @@ from shared.parameters.held import SHIPPED, published_list, read_held
 
 RUN = CliRunner()
 STANDARD = "products/standard/2026.2.yaml"
+STANDARD_FOLDER = "products/standard/<version>.yaml"
 
 
 @pytest.fixture
@@ -340,10 +341,7 @@ def test_a_file_in_the_wrong_place_is_pointed_out(folder: Path) -> None:
     (folder / STANDARD).rename(folder / "products/standard.yaml")
     assert check(folder) == (
         1,
-        [
-            "products/standard.yaml: lies where nobody looks for it;"
-            " move it to products/standard/<version>.yaml"
-        ],
+        ["products/standard.yaml: lies where nobody looks for it; move it to " + STANDARD_FOLDER],
     )
 
 
