@@ -6,7 +6,6 @@ until it is published; from then on it is fixed, because applications begin with
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +23,7 @@ from shared.parameters.held import (
     published_list,
     read_held,
 )
+from shared.parameters.load import default_folder
 from shared.parameters.models import Clocks
 
 products = typer.Typer(no_args_is_help=True, help="The card products and their versions.")
@@ -116,9 +116,8 @@ def copy(folder: Annotated[Path, typer.Argument(help="folder of parameters of yo
 
 
 def _read(folder: Path | None) -> Held:
-    folder = folder or Path(os.environ.get("BANKA_PARAMETERS") or SHIPPED)
     try:
-        return read_held(folder, drafts=True)
+        return read_held(folder or default_folder(), drafts=True)
     except ParametersError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

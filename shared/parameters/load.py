@@ -6,6 +6,7 @@ python -m shared.parameters.load write-schemas   # JSON Schemas for editors and 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -36,9 +37,20 @@ class _Current:
     seen: frozenset[tuple[str, int, int]] = frozenset()  # the folder's fingerprint when it was read
 
 
+def default_folder() -> Path:
+    """Where a process looks that was told nothing else: BANKA_PARAMETERS, or what ships."""
+    return Path(os.environ.get("BANKA_PARAMETERS") or SHIPPED)
+
+
 def held() -> Held:
-    """The parameters of this process: those that ship, unless others were taken."""
-    return _Current.held or take(SHIPPED)
+    """The parameters of this process: those that it took, else those of its default folder."""
+    return _Current.held or take(default_folder())
+
+
+def seen() -> frozenset[tuple[str, int, int]]:
+    """The folder's fingerprint when what is held was read."""
+    held()
+    return _Current.seen
 
 
 def take(folder: Path | None) -> Held:

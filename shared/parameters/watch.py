@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import Gauge
 
-from shared.parameters.load import fingerprint, held, take
+from shared.parameters.load import fingerprint, held, seen, take
 from shared.parameters.reading import ParametersError
 
 LOOK_SECONDS = 5.0  # between two looks at the folder; it is read when it has rested for one
@@ -35,7 +35,7 @@ class Watch:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        tried = looked = fingerprint(self._folder)
+        tried = looked = seen()
         while True:
             await asyncio.sleep(self._seconds)
             now = await asyncio.to_thread(fingerprint, self._folder)

@@ -165,11 +165,13 @@ async def test_a_watch_takes_what_is_right_and_keeps_the_old_where_it_is_not(fol
     watch = Watch(folder, seconds=0.01)
     clocks = folder / "clocks.yaml"
     text = clocks.read_text(encoding="utf-8")
+    # also what changed between the reading and the first look
+    clocks.write_text(text.replace("draft_days: 30", "draft_days: 29"), encoding="utf-8")
 
-    async def changed(content: str, until: Callable[[], bool]) -> None:
+    async def changed(content: str | None, until: Callable[[], bool]) -> None:
         task = asyncio.create_task(watch.run())
-        await asyncio.sleep(0)  # it has had its first look
-        clocks.write_text(content, encoding="utf-8")
+        if content is not None:
+            clocks.write_text(content, encoding="utf-8")
 
         async def reached() -> bool:
             return until()
@@ -182,6 +184,7 @@ async def test_a_watch_takes_what_is_right_and_keeps_the_old_where_it_is_not(fol
     def draft_days() -> int:
         return held().file("clocks", Clocks).draft_days
 
+    await changed(None, lambda: draft_days() == 29)
     await changed(text.replace("draft_days: 30", "draft_days: 21"), lambda: draft_days() == 21)
     assert watch.refused == ""
     await changed(text.replace("draft_days: 30", "draft_days: soon"), lambda: watch.refused != "")
