@@ -205,11 +205,10 @@ def _read_versions(
             faults.append(_altered(text.fault((), "", ""), str(digest), product.digest))
         found[code, version] = Version(product, text, digest is not None)
     if drafts:
-        for path in sorted((folder / PRODUCTS).glob("*.yaml")):
-            mend = f"move it to {PRODUCTS}/{path.stem}/<version>.yaml"
-            faults.append(
-                Fault(f"{PRODUCTS}/{path.name}", 0, 0, "", "lies where nobody looks for it", mend)
-            )
+        for stray in sorted((folder / PRODUCTS).glob("*.yaml")):
+            name = f"{PRODUCTS}/{stray.name}"
+            mend = f"move it to {PRODUCTS}/{stray.stem}/<version>.yaml"
+            faults.append(Fault(name, 0, 0, "", "lies where nobody looks for it", mend))
     by_code: dict[str, dict[str, Version]] = {}
     for (code, version), one in sorted(found.items(), key=lambda item: _in_order(*item[0])):
         by_code.setdefault(code, {})[version] = one
