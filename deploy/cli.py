@@ -14,6 +14,7 @@ from rich.table import Table
 from deploy import event_log
 from deploy.parked import app as parked
 from deploy.partner_cli import partner
+from deploy.products import products
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The card office, on events.")
 stack = typer.Typer(no_args_is_help=True, help="A broker and a database of your own.")
@@ -24,6 +25,7 @@ app.add_typer(stack, name="stack")
 app.add_typer(events, name="events")
 app.add_typer(partner, name="partner")
 app.add_typer(parked, name="parked")
+app.add_typer(products, name="products")
 events.command("verify")(event_log.verify)
 events.command("republish")(event_log.republish)
 events.command("accept-start")(event_log.accept_start)

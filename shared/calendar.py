@@ -17,6 +17,8 @@ from shared.parameters import load_calendar
 
 BUSINESS_ZONE = ZoneInfo("Asia/Shanghai")  # default of the setting business_zone
 
+CALENDAR_WARNING_DAYS = 60  # before the known days end; the next year's are out by mid-November
+
 _DAY = timedelta(days=1)
 # the library's first full year and the last year for which it holds an arrangement
 _LIBRARY_FIRST_YEAR = min(chinese_calendar.holidays).year
@@ -37,9 +39,14 @@ class CalendarEndsError(LookupError):
         self.day = day
 
 
-@lru_cache(maxsize=8192)
 def is_working_day(day: date) -> bool:
     """Whether offices work on that day. Raises CalendarEndsError outside the known years."""
+    return _is_working_day(day, load_calendar().digest)
+
+
+@lru_cache(maxsize=8192)
+def _is_working_day(day: date, _digest: str) -> bool:
+    # the digest: a calendar that is loaded anew is asked anew
     stated = load_calendar().years.get(day.year)
     if stated is not None:
         if day in stated.holidays:
@@ -53,6 +60,11 @@ def is_working_day(day: date) -> bool:
 def last_known_year() -> int:
     """The last year whose working days are known; operators extend it once a year."""
     return max(int(_LIBRARY_LAST_YEAR), *load_calendar().years, 0)
+
+
+def days_left(today: date) -> int:
+    """Days of the calendar for which working days are known, today's not counted; below 0 after."""
+    return (date(last_known_year(), 12, 31) - today).days
 
 
 def add_working_days(day: date, count: int) -> date:

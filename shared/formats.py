@@ -1,7 +1,8 @@
 """Whether a value that a customer gave can be what it claims: numbers with check digits, addresses.
 
 Every check is pure and returns findings; what a finding leads to (return code, question, decline)
-is decided by the service that asked. No finding carries the value itself.
+is decided by the service that asked. No finding carries the value itself. What no standard says but
+a bank (`FieldRules`, `tolerance_days`) is a parameter of the product.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from shared.identifiers import luhn_check_digit
+
+if TYPE_CHECKING:
+    from shared.parameters.models import FieldRules
 
 Sex = Literal["female", "male"]
 
@@ -87,13 +91,10 @@ _CREDIT_CODE_FORM = re.compile(rf"[{_CREDIT_CODE_ALPHABET}]{{18}}")
 _MOBILE_FORM = re.compile(r"1[3-9][0-9]{9}")
 _CARD_FORM = re.compile(r"[0-9]{16}")
 _POSTCODE_FORM = re.compile(r"[0-9]{6}")
-_LANDLINE_FORM = re.compile(r"(0[0-9]{2,3})-?([0-9]{7,8})")
+_LANDLINE_FORM = re.compile(r"0[0-9]+")
 _OFFICE_MOBILE_FORM = re.compile(r"1[0-9]{10}")
 _EMAIL_FORM = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}")
 _NAME_FORM = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff·]{2,30}|[A-Za-z][A-Za-z .'-]{1,49}")
-
-ADDRESS_LENGTH = (6, 80)  # characters, both ends included
-EMPLOYER_PLACEHOLDERS = frozenset({"自由职业", "待核实", "个体", "无业", "待业", "无工作"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +165,13 @@ def is_synthetic_resident_id(text: str) -> bool:
 
 
 def check_id_term(
-    birth_date: date, issued: date, expires: date | None, today: date
+    birth_date: date, issued: date, expires: date | None, today: date, *, tolerance_days: int
 ) -> list[Finding]:
     """Whether an ID card is in force and its term fits the holder's age at issue.
 
     `expires` None is 长期. 居民身份证法 Art. 5: 5 years under 16, 10 years from 16 to 25, 20 years
-    from 26 to 45, without end from 46.
+    from 26 to 45, without end from 46. Some cards name the day before: the end may miss its term by
+    `tolerance_days`.
     """
     findings = []
     if issued > today:
@@ -178,7 +180,7 @@ def check_id_term(
         findings.append(Finding(FormatCode.ID_EXPIRED))
     age = age_on(birth_date, issued)
     years = 5 if age < 16 else 10 if age < 26 else 20 if age < 46 else None
-    if issued < birth_date or not _is_term(issued, expires, years):
+    if issued < birth_date or not _is_term(issued, expires, years, tolerance_days):
         findings.append(Finding(FormatCode.ID_TERM))
     return findings
 
@@ -211,13 +213,13 @@ def credit_code_check_character(first17: str) -> str:
     return _CREDIT_CODE_ALPHABET[(31 - total % 31) % 31]
 
 
-def check_mobile(text: str) -> list[Finding]:
-    """A mainland mobile number; numbers of virtual operators (170, 171) are worth a look."""
+def check_mobile(text: str, rules: FieldRules | None = None) -> list[Finding]:
+    """A mainland mobile number; by the rules, those of virtual operators are worth a look."""
     if not text:
         return [Finding(FormatCode.EMPTY)]
     if _MOBILE_FORM.fullmatch(text) is None:
         return [Finding(FormatCode.MOBILE_FORM)]
-    if text.startswith(("170", "171")):
+    if rules is not None and text.startswith(tuple(rules.virtual_operators)):
         return [Finding(FormatCode.MOBILE_VIRTUAL_OPERATOR, Severity.WARNING)]
     return []
 
@@ -236,50 +238,61 @@ def check_card_number(text: str) -> list[Finding]:
     return findings
 
 
-def check_postcode(text: str) -> list[Finding]:
-    """Six digits, not six identical ones; 222222 is a real place (连云港)."""
+def check_postcode(text: str, rules: FieldRules) -> list[Finding]:
+    """Six digits, not six identical ones but where that is a real place."""
     if not text:
         return [Finding(FormatCode.EMPTY)]
     if _POSTCODE_FORM.fullmatch(text) is None:
         return [Finding(FormatCode.POSTCODE_FORM)]
-    if len(set(text)) == 1 and text != "222222":
+    if len(set(text)) == 1 and text not in rules.repeated_postcodes:
         return [Finding(FormatCode.POSTCODE_REPEATED)]
     return []
 
 
-def check_employer(text: str) -> list[Finding]:
-    """An employer's name: two characters or more, no spaces at its ends, no stand-in for none."""
+def check_employer(text: str, rules: FieldRules) -> list[Finding]:
+    """An employer's name: long enough, no spaces at its ends, no stand-in for none."""
     if not text.strip():
         return [Finding(FormatCode.EMPTY)]
     findings = []
     if text != text.strip():
         findings.append(Finding(FormatCode.EMPLOYER_EDGE_SPACE))
-    if len(text.strip()) < 2:
+    if len(text.strip()) < rules.employer_shortest:
         findings.append(Finding(FormatCode.EMPLOYER_TOO_SHORT))
-    if text.strip() in EMPLOYER_PLACEHOLDERS:
+    if text.strip() in rules.employer_placeholders:
         findings.append(Finding(FormatCode.EMPLOYER_PLACEHOLDER))
     return findings
 
 
-def check_address(text: str) -> list[Finding]:
-    """A postal address of 6–80 characters."""
+def check_address(text: str, rules: FieldRules) -> list[Finding]:
+    """A postal address that is neither too short nor too long."""
     if not text.strip():
         return [Finding(FormatCode.EMPTY)]
-    shortest, longest = ADDRESS_LENGTH
-    if not shortest <= len(text.strip()) <= longest:
+    if not rules.address.shortest <= len(text.strip()) <= rules.address.longest:
         return [Finding(FormatCode.ADDRESS_LENGTH)]
     return []
 
 
-def check_office_phone(text: str, mobile: str) -> list[Finding]:
-    """Area code and 7–8 digits, or 11 digits that begin with 1; never the own mobile."""
+def check_office_phone(text: str, mobile: str, rules: FieldRules) -> list[Finding]:
+    """Area code and number, or where the rules allow it 11 digits that begin with 1; never the
+    applicant's own mobile."""
     if not text:
         return [Finding(FormatCode.EMPTY)]
-    if _OFFICE_MOBILE_FORM.fullmatch(text) is None and _LANDLINE_FORM.fullmatch(text) is None:
+    is_mobile = _OFFICE_MOBILE_FORM.fullmatch(text) is not None
+    if not (rules.office_phone_may_be_mobile if is_mobile else _is_landline(text, rules)):
         return [Finding(FormatCode.OFFICE_PHONE_FORM)]
     if text == mobile:
         return [Finding(FormatCode.OFFICE_PHONE_IS_MOBILE)]
     return []
+
+
+def _is_landline(text: str, rules: FieldRules) -> bool:
+    """Whether the digits can be an area code, a hyphen or none, and a number of that length."""
+    area, hyphen, number = text.partition("-")
+    if _LANDLINE_FORM.fullmatch(area + number) is None:
+        return False
+    if hyphen:
+        return len(area) in rules.area_code_digits and len(number) in rules.landline_digits
+    return any(len(text) - length in rules.landline_digits for length in rules.area_code_digits)
 
 
 def check_email(text: str) -> list[Finding]:
@@ -307,11 +320,11 @@ def _birth_date(number: str) -> date | None:
         return None
 
 
-def _is_term(issued: date, expires: date | None, years: int | None) -> bool:
+def _is_term(issued: date, expires: date | None, years: int | None, tolerance: int) -> bool:
     if expires is None or years is None:
         return expires is None and years is None
     try:
         end = issued.replace(year=issued.year + years)
     except ValueError:  # issued on 29 February
         end = date(issued.year + years, 3, 1)
-    return abs((expires - end).days) <= 1  # some cards name the day before
+    return abs((expires - end).days) <= tolerance

@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     call_backoff: Annotated[float, Field(gt=0, le=60)] = 0.5
 
     clock_file: Path | None = None  # the stepped business clock; demo and test only
+    parameters: Path | None = None  # folder of products, clocks, words; by default those that ship
     business_zone: str = "Asia/Shanghai"  # IANA name; decides which business day an instant is in
 
     identity_url: str = ""

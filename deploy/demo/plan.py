@@ -222,7 +222,7 @@ def needed_papers(
     applies = {
         Condition.ALWAYS: True,
         Condition.ID_PROVINCE_NOT_WORK_PROVINCE: other_province,
-        Condition.HOLDER_UNDER_18: minor,
+        Condition.HOLDER_IS_MINOR: minor,
         Condition.NOT_ON_FILE: True,
     }
     items = [

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import structlog
 from asyncpg import Record
 from asyncpg.pool import Pool
 from fastapi import FastAPI
@@ -13,11 +18,13 @@ from services.intake import api, pages, signin
 from services.intake.desk import Desk
 from services.intake.handlers import DEADLINES, HANDLERS
 from services.intake.inbound import EARLY_DEADLINE, Reception, number_drawer, on_early_deadline
-from services.intake.store import ApplicationStore, EarlyStore
+from services.intake.store import ApplicationStore, EarlyStore, products_in_use
 from shared.clock import open_clock
 from shared.documents import DocumentStore
 from shared.events.catalog import group
 from shared.messaging import Consumer, Deadlines, Service
+from shared.parameters.held import Held
+from shared.parameters.load import held
 from shared.privacy.jwe import OfficeKeys
 from shared.privacy.vault import VAULT_DATABASE, Vault
 from shared.privacy.vault_database import open_vault, read_bank_key
@@ -26,6 +33,8 @@ from shared.web import operations
 from shared.web.clients import ApiClients
 from shared.web.directory import directory_consumer
 from shared.web.service import create_app
+
+log = structlog.get_logger(__name__)
 
 NAME = "intake"
 TOPIC = "banka.applications"
@@ -71,16 +80,46 @@ class Intake(Service):
     """The service with what its desk holds open besides: the vault and the papers."""
 
     archive: Archive = field(repr=False)
+    _compared: tuple[Held, dict[str, str]] | None = field(default=None, init=False, repr=False)
 
     async def start(self) -> None:
         """Opens the vault before anything is taken."""
         await self._patiently(self.archive.start)
         await super().start()
 
+    async def notes(self) -> dict[str, str]:
+        """Also whether applications under way began with rules that are not held any more."""
+        now = held()
+        if self._compared is None or self._compared[0] is not now:
+            # the database is away, or not there yet: the checks say so
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(2.0), self.pool.acquire() as conn:
+                    self._compared = now, await unheld(conn, now)
+        return {**(self._compared[1] if self._compared else {}), **await super().notes()}
+
     async def stop(self) -> None:
         """Closes the vault when the last that needed it has finished."""
         await super().stop()
         await self.archive.stop()
+
+
+async def unheld(conn: Any, now: Held) -> dict[str, str]:
+    """{product version: how many open applications began with it as it is not held}; logged."""
+    digests = now.digests()
+    counts: Counter[tuple[str, str]] = Counter()
+    for product, version, digest, count in await products_in_use(conn):
+        here = digests.get((product, version))
+        if here is None or digest not in (None, here):
+            counts[product, version] += count
+    found = {}
+    for (product, version), count in counts.items():
+        what = "was changed" if (product, version) in digests else "is missing"
+        found[f"product {product} {version}"] = (
+            f"{what}; {count} open applications began with it: put its file back"
+        )
+    if found:
+        log.error("open applications began with other parameters", products=found)
+    return found
 
 
 def build_service(

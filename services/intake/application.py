@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from services.intake.rules import CONSENT_ITEM, FORM_ITEM, Examination, Paper, Wanted
-from shared.calendar import BUSINESS_ZONE, add_working_days, business_day, end_of_day
+from shared.calendar import BUSINESS_ZONE, add_working_days, business_day, due_after, end_of_day
 from shared.events import intake, lifecycle
 from shared.events.intake import HandedDocument, WantedItem
 from shared.events.lifecycle import OWNERS, TERMINAL, State
@@ -23,14 +23,13 @@ from shared.identifiers import new_id
 from shared.messaging import ClearDeadline, Deadline, Effect, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
-from shared.parameters import load_clocks
+from shared.parameters import Product, load_clocks, product_of, terms_of
 
 DRAFT_DEADLINE = "draft"
 MATERIAL_DEADLINE = "material"
 MATERIAL_REMINDER = "material-reminder"
 ACTIVATION_DEADLINE = "activation"
 
-REMINDER_TIME = time(9)  # by the bank's wall clock: within every send window
 OWN_SOURCE = "intake"
 
 # Where a refusal shows once the application has been taken, as an item of the customer's list.
@@ -39,6 +38,9 @@ _ITEM_OF_REFUSAL = {"AGE_OUT_OF_RANGE": "id_front"}
 CARD_STATES = frozenset(
     {State.CARD_PRODUCING, State.POSTED, State.DELIVERED, State.ACTIVATED, State.IN_USE}
 )
+
+# States in which the customer is met: the pre-check was passed and nothing is decided yet.
+_AFTER_PASS = frozenset({State.CHECKING, State.SCORING, State.MANUAL_REVIEW, State.ON_HOLD})
 
 
 class ApplicationError(Exception):
@@ -63,6 +65,7 @@ class Scope:
     product: str
     product_version: str
     applicant_type: str
+    product_digest: str | None = None  # None: begun before digests were kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +227,7 @@ class Application:
             "channel": scope.channel,
             "product": scope.product,
             "product_version": scope.product_version,
+            "product_digest": scope.product_digest,
             "applicant_type": scope.applicant_type,
         }
 
@@ -234,6 +238,18 @@ class Application:
     def unanswered(self, items: Iterable[WantedItem]) -> list[WantedItem]:
         """Those of the items for which nothing has come since the customer was asked."""
         return [item for item in items if answer_key(item.item, item.field) not in self.answered]
+
+
+def product_for(app: Application) -> Product:
+    """The product in the version that the application began with, and as it was then.
+
+    Raises UnknownVersionError where it is not held.
+    """
+    scope = app.need_scope()
+    product = product_of(scope.product, scope.product_version, scope.product_digest)
+    # one that was begun before digests were kept is held to the version as it is found first
+    scope.product_digest = product.digest
+    return product
 
 
 def answer_key(item: str, field_name: str | None) -> str:
@@ -299,8 +315,13 @@ def begin(app: Application, start: Beginning, actor: str, now: datetime) -> list
     app.note(now, actor, "begun")
     return [
         publish(app, intake.ApplicationDrafted(**app.fields(), entered_by=actor), now),
-        Deadline(DRAFT_DEADLINE, now + timedelta(days=load_clocks().draft_days)),
+        Deadline(DRAFT_DEADLINE, draft_ends(app, now)),
     ]
+
+
+def draft_ends(app: Application, now: datetime) -> datetime:
+    """When a draft that is begun now is closed."""
+    return now + timedelta(days=terms_of(product_for(app)).draft_days)
 
 
 def receive(
@@ -491,7 +512,7 @@ def handed_documents(app: Application) -> list[HandedDocument]:
 
 def request_material(app: Application, items: Sequence[WantedItem], now: datetime) -> list[Effect]:
     """Ask the customer for everything in one list, with a term and a reminder before it ends."""
-    term = load_clocks().material
+    term = terms_of(product_for(app)).material
     today = business_day(now)
     app.round += 1
     app.wanted, app.asked, app.answered = list(items), app.unanswered(app.asked), set()
@@ -504,7 +525,10 @@ def request_material(app: Application, items: Sequence[WantedItem], now: datetim
     return [
         publish(app, requested, now),
         Deadline(MATERIAL_DEADLINE, app.material_deadline),
-        Deadline(MATERIAL_REMINDER, datetime.combine(remind_on, REMINDER_TIME, BUSINESS_ZONE)),
+        Deadline(
+            MATERIAL_REMINDER,
+            datetime.combine(remind_on, load_clocks().reminder_time, BUSINESS_ZONE),
+        ),
     ]
 
 
@@ -628,6 +652,27 @@ def _expire(
     app.note(now, OWN_SOURCE, "expired", reason=reason)
     expired = intake.ApplicationExpired(**app.fields(), reason=reason)
     return [publish(app, expired, now), *no_more_terms(app), *partner_news(app)]
+
+
+# --- until when --------------------------------------------------------------------------------
+
+Step = Literal["pre_check", "material", "first_contact", "interview"]
+
+
+def dues(app: Application) -> dict[Step, datetime]:
+    """{step of people: until when it has to be done}, for the steps whose term runs now: by the
+    product's own terms, else the clocks'. Raises UnknownVersionError, CalendarEndsError."""
+    terms = terms_of(product_for(app))
+    found: dict[Step, datetime] = {}
+    if app.state is State.PRE_CHECK and app.state_since is not None:
+        found["pre_check"] = due_after(app.state_since, terms.pre_check_working_days)
+    elif app.state is State.AWAITING_MATERIAL and app.material_deadline is not None:
+        found["material"] = app.material_deadline
+    elif app.state in _AFTER_PASS and app.passed_at is not None:
+        found["first_contact"] = due_after(app.passed_at, terms.first_contact_working_days)
+        last = business_day(app.passed_at) + timedelta(days=terms.interview_days)
+        found["interview"] = end_of_day(last)
+    return found
 
 
 # --- what a partner may know -------------------------------------------------------------------

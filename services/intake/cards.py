@@ -14,6 +14,7 @@ from services.intake.application import (
     ACTIVATION_DEADLINE,
     Application,
     Card,
+    product_for,
     publish,
 )
 from shared.clock import format_instant
@@ -22,7 +23,7 @@ from shared.events.lifecycle import State
 from shared.identifiers import new_id
 from shared.messaging import ClearDeadline, Deadline, Effect, Fact
 from shared.money import Money
-from shared.parameters import load_clocks
+from shared.parameters import load_clocks, terms_of
 
 CARD_PARTNERS = ("card-factory", "core-banking")
 
@@ -103,15 +104,16 @@ def take_fact(
     ]
     if transition.moves and app.state is State.DELIVERED:
         # who hears late of the delivery has to wait for what may be on its way just as late
-        effects.append(Deadline(ACTIVATION_DEADLINE, last_facts(max(activation_end(when), now))))
+        end = max(activation_end(app, when), now)
+        effects.append(Deadline(ACTIVATION_DEADLINE, last_facts(end)))
     elif transition.moves:
         effects.append(ClearDeadline(ACTIVATION_DEADLINE))
     return effects, transition.moves
 
 
-def activation_end(delivered: datetime) -> datetime:
+def activation_end(app: Application, delivered: datetime) -> datetime:
     """Until when a card that was delivered then may be activated."""
-    return delivered + timedelta(days=load_clocks().activation_days)
+    return delivered + timedelta(days=terms_of(product_for(app)).activation_days)
 
 
 def last_facts(end: datetime) -> datetime:
@@ -137,7 +139,7 @@ def _too_late(app: Application, card: Card, kind: type[intake.CardEvent], when: 
         app.state is State.DELIVERED
         and kind in (intake.CardActivated, intake.CardFirstUsed)
         and delivered is not None
-        and when > activation_end(delivered)
+        and when > activation_end(app, delivered)
     )
 
 

@@ -22,6 +22,7 @@ from services.intake.application import (
     Beginning,
     Document,
     Scope,
+    product_for,
 )
 from services.intake.checklist import Line, checklist
 from services.intake.form import ApplicationForm, FormCorrection, PartyForm
@@ -38,10 +39,16 @@ from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, ApplicantType, Channel, Party, PartyRole
 from shared.identifiers import new_id
 from shared.messaging import Effect, Service, Transaction
-from shared.parameters import Product, load_checklist_items, load_return_codes, product_of
+from shared.parameters import (
+    UnknownVersionError,
+    load_checklist_items,
+    load_return_codes,
+    product_on,
+)
 from shared.privacy import masking
 from shared.privacy.vault import KeyUnavailableError, PartyKeys, Vault
 from shared.web import FieldError, Problem, Viewer
+from shared.web.problems import parameters_problem
 
 NOTE_FIELD = "note"
 NOTE_CLASS = "financial"
@@ -301,7 +308,7 @@ class Desk:
 
     async def checklist(self, app: Application) -> list[Line]:
         """The checklist as it stands; empty where the persons' data was erased."""
-        async with self._service.pool.acquire() as conn:
+        async with self._plainly(), self._service.pool.acquire() as conn:
             try:
                 return await self.lines(conn, app, self._service.clock.now())
             except KeyUnavailableError:
@@ -397,7 +404,12 @@ class Desk:
         partner: str | None = None,
         reference: str | None = None,
     ) -> Beginning:
-        """What a new application starts from."""
+        """What a new application starts from: the product in the version that holds today."""
+        product = product_on(form.product, business_day(self._service.clock.now()))
+        if product is None:
+            raise ApplicationError(
+                "not-acceptable", "The product is not offered yet", ["PRODUCT_NOT_OFFERED"]
+            )
         return Beginning(
             scope=Scope(
                 application_number=number,
@@ -405,7 +417,8 @@ class Desk:
                 region=region,
                 channel=str(form.channel),
                 product=form.product,
-                product_version=product_of(form.product).version,
+                product_version=product.version,
+                product_digest=product.digest,
                 applicant_type=str(form.applicant_type),
             ),
             parties=sealed.parties,
@@ -449,7 +462,10 @@ class Desk:
     ) -> tuple[str, ...]:
         """Every return code that stands against a form which is not taken anyway: nobody becomes
         known by it, and nothing is locked. known: an application that is no other one."""
-        today, product = business_day(now), product_of(form.product)
+        today = business_day(now)
+        product = product_on(form.product, today)
+        if product is None:
+            return ("PRODUCT_NOT_OFFERED",)
         refusals = examine(form, (), product, today=today, region="").refusals
         id_number = form.holder.id_number
         vault = await self._open_vault()
@@ -668,6 +684,8 @@ class Desk:
             raise document_problem(error) from None
         except CalendarEndsError as error:
             raise Problem(503, "calendar-ends", str(error)) from None
+        except UnknownVersionError as error:
+            raise parameters_problem(error) from None
 
 
 class _Raced(Exception):
@@ -688,12 +706,6 @@ def new_document(
         received_at=now,
         issued_on=issued_on,
     )
-
-
-def product_for(app: Application) -> Product:
-    """The product in the version that the application began with."""
-    scope = app.need_scope()
-    return product_of(scope.product, scope.product_version)
 
 
 def merged(parties: Sequence[Party], mended: Sequence[Party]) -> list[Party]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,7 +22,6 @@ from shared.events.payload import Instant
 from shared.identifiers import new_id
 from shared.messaging import Deadline, Effect, Fact
 from shared.money import Money
-from shared.parameters import load_clocks
 from shared.web import Problem, Viewer
 from shared.web.problems import field_errors
 
@@ -165,9 +164,8 @@ def take_over(
 def _go_on(app: Application, found: Found, since: datetime, now: datetime) -> list[Effect]:
     """What intake owes an application in the state that it came in. A term that ran out before is
     given anew."""
-    clocks = load_clocks()
     if app.state is State.DRAFT:
-        return [Deadline(applications.DRAFT_DEADLINE, now + timedelta(days=clocks.draft_days))]
+        return [Deadline(applications.DRAFT_DEADLINE, applications.draft_ends(app, now))]
     if app.state is State.SUBMITTED:
         started = applications.publish(app, intake.PreCheckStarted(**app.fields()), now)
         return [started, *applications.verdict(app, found.examination, (), now)]
@@ -181,8 +179,8 @@ def _go_on(app: Application, found: Found, since: datetime, now: datetime) -> li
     if app.state is State.APPROVED and app.limit is not None:
         return cards.order(app, app.limit, now)
     if app.state is State.DELIVERED:
-        end = cards.activation_end(since)
-        end = end if end > now else cards.activation_end(now)
+        end = cards.activation_end(app, since)
+        end = end if end > now else cards.activation_end(app, now)
         return [Deadline(applications.ACTIVATION_DEADLINE, cards.last_facts(end))]
     return []
 

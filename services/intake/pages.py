@@ -8,13 +8,14 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import Response
 from pydantic import ValidationError
 
+from services.intake import application as applications
 from services.intake import batches, store, viewing, words
 from services.intake.application import Application
 from services.intake.checklist import Line
 from services.intake.desk import Begun, Desk
 from services.intake.form import ApplicationForm, FormCorrection
 from services.intake.rules import CREDIT_PURPOSE
-from shared.calendar import business_day
+from shared.calendar import CalendarEndsError, business_day
 from shared.documents import LARGEST_DOCUMENT
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, PartyRole
@@ -251,7 +252,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
             app=app,
             scope=scope,
             branch_name=branches.get(scope.branch, scope.branch),
-            product_name=load_products()[scope.product].names.in_language(current_language()),
+            product_name=_product_name(scope.product),
             needed=needed,
             welcome=[line for line in lines if line not in needed],
             settled_groups=settled,
@@ -284,6 +285,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
             ],
             today=business_day(service.clock.now()),
             words=words,
+            dues=_dues(app),
         )
 
     @routes.get("/applications/{application_id}/documents/{document_id}")
@@ -600,6 +602,20 @@ def _shown(fields: Mapping[str, str], *, clear: bool) -> list[tuple[str, str | N
             text = _("without end")
         rows.append((_(words.FIELDS[name]), text))
     return rows
+
+
+def _dues(app: Application) -> Mapping[applications.Step, datetime]:
+    """Until when the office has to do its steps; none where nobody can count so far yet."""
+    try:
+        return applications.dues(app)
+    except CalendarEndsError:
+        return {}
+
+
+def _product_name(code: str) -> str:
+    """In the reader's language; one that is no longer held goes by its code."""
+    known = load_products().get(code)
+    return code if known is None else known.names.in_language(current_language())
 
 
 def _filters(branches: Mapping[str, str]) -> list[dict[str, Any]]:

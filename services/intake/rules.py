@@ -50,32 +50,6 @@ _ITEM_OF_FIELD = {
     "id_expires": "id_back",
 }
 
-_PERSON = ("name", "id_number", "id_issued", "mobile", "home_address")
-_EARNING = ("employer", "occupation", "work_address", "office_phone", "monthly_income")
-_NEEDED_OF_APPLICANT: dict[ApplicantType, tuple[str, ...]] = {
-    ApplicantType.SALARIED: (*_PERSON, *_EARNING),
-    ApplicantType.SELF_EMPLOYED: (
-        *_PERSON,
-        "employer",
-        "occupation",
-        "work_address",
-        "monthly_income",
-    ),
-    ApplicantType.ASSET_OWNER: (*_PERSON, "monthly_income"),
-    ApplicantType.STUDENT: _PERSON,
-    ApplicantType.EXISTING_CUSTOMER: (*_PERSON, "monthly_income"),
-    # the main cardholder is known to the bank; the holder is asked for below
-    ApplicantType.SUPPLEMENTARY: ("name", "id_number", "mobile"),
-}
-_NEEDED_OF_ROLE = {
-    PartyRole.SUPPLEMENTARY_HOLDER: _PERSON,
-    PartyRole.GUARDIAN: ("name", "id_number", "mobile"),
-    PartyRole.CONTACT: ("name", "mobile"),
-}
-
-_AGES = (18, 26, 36, 46, 56, 66)
-_INCOMES = (0, 3_000, 5_000, 10_000, 20_000, 50_000)  # yuan a month
-
 
 @dataclass(frozen=True, slots=True)
 class Paper:
@@ -123,7 +97,7 @@ def examine(
     today: business day. region: province of the branch, 2 digits. on_file: items that the bank
     holds from before and that are still valid.
     """
-    faults, warnings = field_faults(form, today)
+    faults, warnings = field_faults(form, product, today)
     refusals = []
     if form.applicant_type.value not in product.applicants or (
         form.channel.value not in product.channels
@@ -141,22 +115,24 @@ def examine(
         wanted=tuple(dict.fromkeys(wanted)),
         warnings=tuple(dict.fromkeys(warnings)),
         refusals=tuple(refusals),
-        age_band=_band_of(_AGES, age_of(form.holder, today)),
-        income_band=_band_of(_INCOMES, _yuan(form.applicant.monthly_income)),
+        age_band=_band_of(product.bands.age, age_of(form.holder, today)),
+        income_band=_band_of(product.bands.income, _yuan(form.applicant.monthly_income)),
     )
 
 
 # -- fields ----------------------------------------------------------------------------------------
 
 
-def field_faults(form: ApplicationForm, today: date) -> tuple[list[Wanted], list[str]]:
+def field_faults(
+    form: ApplicationForm, product: Product, today: date
+) -> tuple[list[Wanted], list[str]]:
     """What is wrong with the form's fields, and codes of what is only worth a look."""
     wanted: list[Wanted] = []
     warnings: list[str] = []
     if form.lacks_holder:
         wanted.append(Wanted(FORM_ITEM, "HOLDER_MISSING"))
     for party in form.parties:
-        for name, finding in _party_findings(party, form.applicant_type, today):
+        for name, finding in _party_findings(party, form.applicant_type, product, today):
             if finding.severity is Severity.WARNING:
                 warnings.append(finding.code.value)
             else:
@@ -170,52 +146,66 @@ def item_of_field(name: str) -> str:
 
 
 def _party_findings(
-    party: PartyForm, applicant_type: ApplicantType, today: date
+    party: PartyForm, applicant_type: ApplicantType, product: Product, today: date
 ) -> Iterable[tuple[str, Finding]]:
-    needed = (
-        _NEEDED_OF_APPLICANT[applicant_type]
-        if party.role is PartyRole.APPLICANT
-        else _NEEDED_OF_ROLE[party.role]
-    )
+    needed = needed_of(party.role, applicant_type, product)
     for name in dict.fromkeys((*needed, *party.fields())):
         text = getattr(party, name)
         # a checker says itself that a value is missing
         if name in needed or text not in (None, ""):
-            for finding in _field_findings(party, name, "" if text is None else str(text), today):
+            shown = "" if text is None else str(text)
+            for finding in _field_findings(party, name, shown, product, today):
                 yield name, finding
     if "id_issued" in needed and party.id_expires is None and not party.id_long_term:
         yield "id_expires", Finding(FormatCode.EMPTY)
 
 
-def _field_findings(party: PartyForm, name: str, text: str, today: date) -> list[Finding]:
+def needed_of(role: PartyRole, applicant_type: ApplicantType, product: Product) -> list[str]:
+    """The fields that the form has to have of a person. Of an applicant for whom the product is
+    not, none: that it is not says enough."""
+    if role is PartyRole.APPLICANT:
+        return product.form.needed.get(applicant_type.value, [])
+    return product.form.needed_of[role.value]  # type: ignore[index]
+
+
+def _field_findings(
+    party: PartyForm, name: str, text: str, product: Product, today: date
+) -> list[Finding]:
+    rules = product.form.fields
     match name:
         case "name":
             return check_name(text)
         case "id_number":
             return check_resident_id(text, today)
         case "id_issued":
-            return [Finding(FormatCode.EMPTY)] if not text else _term(party, today)
+            return [Finding(FormatCode.EMPTY)] if not text else _term(party, product, today)
         case "mobile":
-            return check_mobile(text)
+            return check_mobile(text, rules)
         case "email":
             return check_email(text)
         case "home_address" | "work_address":
-            return check_address(text)
+            return check_address(text, rules)
         case "employer":
-            return check_employer(text)
+            return check_employer(text, rules)
         case "office_phone":
-            return check_office_phone(text, party.mobile or "")
+            return check_office_phone(text, party.mobile or "", rules)
         case _:
             return [] if text.strip() else [Finding(FormatCode.EMPTY)]
 
 
-def _term(party: PartyForm, today: date) -> list[Finding]:
+def _term(party: PartyForm, product: Product, today: date) -> list[Finding]:
     born = _birth_date(party)
     if born is None or party.id_issued is None:
         return []  # the number's own fault says enough
     if party.id_expires is None and not party.id_long_term:
         return []
-    return check_id_term(born, party.id_issued, party.id_expires, today)
+    return check_id_term(
+        born,
+        party.id_issued,
+        party.id_expires,
+        today,
+        tolerance_days=product.identity.term_tolerance_days,
+    )
 
 
 def age_of(party: PartyForm, today: date) -> int | None:
@@ -251,13 +241,14 @@ def applicable(
     return [
         requirement
         for requirement in product.materials.get(form.applicant_type.value, [])
-        if _applies(requirement, form, today, region, on_file)
+        if _applies(requirement, form, product, today, region, on_file)
     ]
 
 
 def _applies(
     requirement: Requirement,
     form: ApplicationForm,
+    product: Product,
     today: date,
     region: str,
     on_file: frozenset[str],
@@ -268,9 +259,9 @@ def _applies(
         case Condition.ID_PROVINCE_NOT_WORK_PROVINCE:
             holder = _resident(form.holder)
             return holder is not None and holder.province != work_province(form, region)
-        case Condition.HOLDER_UNDER_18:
+        case Condition.HOLDER_IS_MINOR:
             age = age_of(form.holder, today)
-            return age is not None and age < 18
+            return age is not None and age < product.identity.minor_under
         case Condition.NOT_ON_FILE:
             return not on_file.issuperset(requirement.items)
     assert_never(requirement.when)

@@ -73,17 +73,18 @@ _SAVE = """
 INSERT INTO application (application_id, state, state_version, state_since, application_number,
     branch, region, channel, product, product_version, applicant_type, person, created_at,
     submitted_at, passed_at, material_deadline, reapply_from, card_id, partner, partner_reference,
-    imported)
+    imported, product_digest)
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::text[], $6::text[],
     $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
     $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::date[],
-    $18::text[], $19::text[], $20::text[], $21::boolean[])
+    $18::text[], $19::text[], $20::text[], $21::boolean[], $22::text[])
 ON CONFLICT (application_id) DO UPDATE SET
     state = excluded.state, state_version = excluded.state_version,
     state_since = excluded.state_since, person = excluded.person,
     submitted_at = excluded.submitted_at, passed_at = excluded.passed_at,
     material_deadline = excluded.material_deadline, reapply_from = excluded.reapply_from,
-    card_id = excluded.card_id, imported = excluded.imported
+    card_id = excluded.card_id, imported = excluded.imported,
+    product_digest = excluded.product_digest
 """
 
 _SAVE_FILES = """
@@ -202,6 +203,7 @@ def _row(app: Application) -> tuple[Any, ...]:
         app.partner,
         app.partner_reference,
         app.imported,
+        scope.product_digest,
     )
 
 
@@ -248,6 +250,7 @@ def _application(row: Any, body: str, documents: list[Document]) -> Application:
             product=row["product"],
             product_version=row["product_version"],
             applicant_type=row["applicant_type"],
+            product_digest=row["product_digest"],
         ),
         parties=file.parties,
         consent=file.consent,
@@ -279,6 +282,16 @@ def _application(row: Any, body: str, documents: list[Document]) -> Application:
 
 
 # --- numbers, branches, other applications of the person ---------------------------------------
+
+
+async def products_in_use(conn: Any) -> list[tuple[str, str, str | None, int]]:
+    """(product, version, its digest or None, how many) of the applications that have not ended."""
+    rows = await conn.fetch(
+        "SELECT product, product_version, product_digest, count(*) FROM application"
+        " WHERE state <> ALL ($1) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        [state.value for state in TERMINAL],
+    )
+    return [tuple(row) for row in rows]
 
 
 async def draw_number(conn: Any, branch: str, day: date) -> str:

@@ -47,6 +47,12 @@ CARD_FACTS: Mapping[str, str] = {
     "first_used": mark("Card used for the first time"),
 }
 
+STEPS: Mapping[str, str] = {
+    "pre_check": mark("Pre-check until"),
+    "material": mark("Material until"),
+    "first_contact": mark("First contact until"),
+    "interview": mark("Interview until"),
+}
 
 _NO_TABLE: Mapping[str, str] = {
     "empty": mark("The file holds no row of an application. Its first row names the columns."),

@@ -137,7 +137,7 @@ def build_service(
 
 def build(settings: Settings) -> FastAPI:
     """Notify as it is served: consumers, channels, JSON API and pages."""
-    handlers = Handlers(load_clocks().send_window, settings.zone)
+    handlers = Handlers(lambda: load_clocks().send_window, settings.zone)
     service = build_service(settings, handlers)
     return create_app(
         service,

@@ -64,8 +64,8 @@ Decide = Callable[[Application, datetime], Iterable[Effect]]
 class Handlers:
     """The handlers with the bank's own parameters: when messages may go out, in which zone."""
 
-    def __init__(self, window: SendWindow, zone: ZoneInfo) -> None:
-        self.window = window
+    def __init__(self, window: Callable[[], SendWindow], zone: ZoneInfo) -> None:
+        self._window = window  # asked for each message: the clocks may change meanwhile
         self.zone = zone
 
     # --- events of applications -------------------------------------------------------------------
@@ -140,7 +140,9 @@ class Handlers:
             title=text.title,
             body=text.body,
             details=wish.details,
-            not_before=send_moment(wish.template, application.channel, now, self.window, self.zone),
+            not_before=send_moment(
+                wish.template, application.channel, now, self._window(), self.zone
+            ),
             requested_at=now,
         )
 
@@ -240,7 +242,9 @@ class Handlers:
 
         def decide(application: Application, now: datetime) -> Iterable[Effect]:
             message = application.messages[unresolved]
-            moment = send_moment(message.template, application.channel, now, self.window, self.zone)
+            moment = send_moment(
+                message.template, application.channel, now, self._window(), self.zone
+            )
             message.send_again(now, moment, actor, evidence)
             application.touch(message)
             requested = notify.MessageRequested(**_about(application, message), not_before=moment)

@@ -15,8 +15,10 @@ from services.reporting.kpis import Figure, Period
 from services.reporting.projections import ApplicationRow, AppliedEvent
 from shared.calendar import (
     BUSINESS_ZONE,
+    CALENDAR_WARNING_DAYS,
     CalendarEndsError,
     business_day,
+    days_left,
     end_of_day,
     is_working_day,
 )
@@ -70,7 +72,8 @@ class Stalled:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The morning board. The lists are whole; the page shows the first of each."""
+    """The morning board. The lists are whole; the page shows the first of each. calendar_days: how
+    many days the working days are still known for, where that is soon over, else None."""
 
     today: date
     yesterday: date
@@ -80,6 +83,7 @@ class Board:
     due_today: Sequence[ApplicationRow]
     stalled: Sequence[Stalled]
     refused: Sequence[ApplicationRow]
+    calendar_days: int | None = None
 
 
 def desks_of(*, knows_holds: bool) -> tuple[str, ...]:
@@ -153,7 +157,14 @@ def make_board(
             key=lambda row: (row.refused_at or now, row.number or ""),
             reverse=True,
         ),
+        calendar_days=_calendar_days(today),
     )
+
+
+def _calendar_days(today: date) -> int | None:
+    """Whoever sees the board has to ask for the next year's holidays before terms reach into it."""
+    left = days_left(today)
+    return max(left, 0) if left < CALENDAR_WARNING_DAYS else None
 
 
 def _due_by(row: ApplicationRow, tonight: datetime) -> bool:

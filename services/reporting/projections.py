@@ -18,6 +18,7 @@ from shared.clock import format_instant
 from shared.events import intake, lifecycle, notify, reporting, review
 from shared.events.payload import ApplicationEvent, Party, PartyRole, Payload
 from shared.money import Money
+from shared.parameters import digest_held
 from shared.web.states import shown_state
 
 _WAITED: tuple[str, ...] = ("customer", "bank", "partner")
@@ -297,6 +298,7 @@ def _identity(row: ApplicationRow) -> dict[str, Any]:
         "channel": row.channel,
         "product": row.product,
         "product_version": row.product_version,
+        "product_digest": digest_held(row.product or "", row.product_version or ""),
         "applicant_type": row.applicant_type,
     }
 

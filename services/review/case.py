@@ -24,7 +24,7 @@ from shared.identifiers import new_id
 from shared.messaging import Effect, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
-from shared.parameters import product_of
+from shared.parameters import digest_held, product_of
 from shared.web.i18n import mark
 
 CheckName = Literal["identity", "bureau", "watchlist"]
@@ -225,6 +225,7 @@ class Case:
             "channel": scope.channel,
             "product": scope.product,
             "product_version": scope.product_version,
+            "product_digest": digest_held(scope.product, scope.product_version),
             "applicant_type": scope.applicant_type,
         }
 

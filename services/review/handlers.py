@@ -15,6 +15,7 @@ from shared.events.payload import Payload
 from shared.messaging import Effect, Received, Refused, Succeeded
 from shared.messaging.errors import Permanent
 from shared.money import Money
+from shared.parameters import product_of
 
 
 def on_moved(event: Received[Any], case: Case, now: datetime) -> Iterable[Effect]:
@@ -36,6 +37,8 @@ def on_pre_check_passed(
     _know(case, event)
     cases.follow(case, intake.PreCheckPassed, event.state_version)
     data = event.data
+    # review decides by the very rules with which the application began, or not at all
+    product_of(data.product, data.product_version, data.product_digest)
     hand_over = HandOver(
         parties=data.parties,
         consent=data.consent,

@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.calendar import due_after
+from shared.parameters import load_clocks
 from shared.web.i18n import mark
 
-FULL_REVIEW = 10  # working days from hand-over (domain: full review, a default)
-ADD_ON_REVIEW = 5  # working days for an existing customer's further card (domain, a default)
 WARNING = timedelta(days=2)  # left on the clock: the case is shown as urgent
 
 
@@ -52,7 +51,9 @@ class Clock:
 
 def due_at(handed_at: datetime, applicant_type: str) -> datetime:
     """When review has to be done, from the first hand-over (UTC)."""
-    days = ADD_ON_REVIEW if applicant_type == "existing_customer" else FULL_REVIEW
+    clocks = load_clocks()
+    add_on = applicant_type == "existing_customer"
+    days = clocks.existing_customer_working_days if add_on else clocks.review_working_days
     return due_after(handed_at, days)
 
 

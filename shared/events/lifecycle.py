@@ -2,7 +2,8 @@
 
 One table: state x event -> next state. Every state that is not final names its **authority** (the
 only service that publishes transitions out of it), its **desk** (the people who own the case), whom
-everybody is **waiting** for, and the **longest silence** after which the case counts as stuck.
+everybody is **waiting** for, and by the office's clocks the **longest silence** after which the
+case counts as stuck.
 Services keep an application's state through `advance` alone.
 """
 
@@ -12,6 +13,7 @@ from typing import Literal
 
 from shared.events import intake, review
 from shared.events.payload import Payload
+from shared.parameters.load import load_clocks
 
 
 class State(StrEnum):
@@ -51,33 +53,35 @@ class Silence:
 class Owner:
     """Who answers for a state."""
 
+    state: State
     authority: Literal["intake", "review"]
     desk: Literal["assistant", "credit_review", "risk", "compliance", "operations"]
     waiting_on: Literal["customer", "bank", "partner"]
-    silence: Silence
+
+    @property
+    def silence(self) -> Silence:
+        """How long the state may stay silent, by the clocks as they are now."""
+        limit = load_clocks().longest_silence.of(self.state)
+        return Silence(limit.days, "days" if limit.unit == "days" else "working days")
 
 
-def _working(days: int) -> Silence:
-    return Silence(days, "working days")
-
-
-# The defaults of the office's own clocks; a state that waits for the customer may stay silent one
-# day longer than the customer's deadline, so that the deadline closes the case before anybody is
-# alarmed; of a delivered card, partners' late facts are waited for besides.
 OWNERS: dict[State, Owner] = {
-    State.DRAFT: Owner("intake", "assistant", "customer", Silence(31, "days")),
-    State.SUBMITTED: Owner("intake", "assistant", "bank", _working(1)),
-    State.PRE_CHECK: Owner("intake", "assistant", "bank", _working(7)),
-    State.AWAITING_MATERIAL: Owner("intake", "assistant", "customer", _working(11)),
-    State.CHECKING: Owner("review", "risk", "partner", _working(1)),
-    State.SCORING: Owner("review", "risk", "bank", _working(1)),
-    State.MANUAL_REVIEW: Owner("review", "credit_review", "bank", _working(3)),
-    State.ON_HOLD: Owner("review", "compliance", "bank", _working(5)),
-    State.APPROVED: Owner("intake", "operations", "bank", _working(1)),
-    State.CARD_PRODUCING: Owner("intake", "operations", "partner", _working(3)),
-    State.POSTED: Owner("intake", "operations", "partner", Silence(15, "days")),
-    State.DELIVERED: Owner("intake", "assistant", "customer", Silence(64, "days")),
-    State.ACTIVATED: Owner("intake", "assistant", "customer", Silence(90, "days")),
+    owner.state: owner
+    for owner in (
+        Owner(State.DRAFT, "intake", "assistant", "customer"),
+        Owner(State.SUBMITTED, "intake", "assistant", "bank"),
+        Owner(State.PRE_CHECK, "intake", "assistant", "bank"),
+        Owner(State.AWAITING_MATERIAL, "intake", "assistant", "customer"),
+        Owner(State.CHECKING, "review", "risk", "partner"),
+        Owner(State.SCORING, "review", "risk", "bank"),
+        Owner(State.MANUAL_REVIEW, "review", "credit_review", "bank"),
+        Owner(State.ON_HOLD, "review", "compliance", "bank"),
+        Owner(State.APPROVED, "intake", "operations", "bank"),
+        Owner(State.CARD_PRODUCING, "intake", "operations", "partner"),
+        Owner(State.POSTED, "intake", "operations", "partner"),
+        Owner(State.DELIVERED, "intake", "assistant", "customer"),
+        Owner(State.ACTIVATED, "intake", "assistant", "customer"),
+    )
 }
 
 TERMINAL: frozenset[State] = frozenset(State) - frozenset(OWNERS)

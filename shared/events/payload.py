@@ -124,4 +124,8 @@ class ApplicationEvent(Payload):
     product_version: str = Field(
         description="version of the product's parameters, fixed at the start"
     )
+    product_digest: str | None = Field(
+        default=None,
+        description="SHA-256 of what that version says; null where the publisher does not know it",
+    )
     applicant_type: ApplicantType

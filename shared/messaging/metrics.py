@@ -33,6 +33,10 @@ RELAY_SECONDS = Histogram(
     "Time of one relay round: read, send, acknowledgement, delete",
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
+CALENDAR_DAYS = Gauge(
+    "banka_calendar_days_left",
+    "Days until the known working days end (the parameters take a further year)",
+)
 WAITING = Gauge(
     "banka_waiting_for_operator",
     "What does not go on by itself (`banka parked`); kind: event (applications whose events wait),"

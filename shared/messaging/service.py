@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 from faststream.kafka import KafkaBroker
 
+from shared.calendar import CALENDAR_WARNING_DAYS, business_day, days_left, last_known_year
 from shared.clock import ClockUnreadableError, SteppedClock
 from shared.events.catalog import MAX_MESSAGE_BYTES, deployed_topics
 from shared.messaging import metrics
@@ -32,6 +33,8 @@ from shared.messaging.outbox import Outbox, Wanted, new_cause
 from shared.messaging.parking import ParkingLot, backoff
 from shared.messaging.relay import Relay
 from shared.messaging.subscribe import Subscription, build_broker
+from shared.parameters.load import take
+from shared.parameters.watch import Watch
 from shared.postgres.migrate import check_schema
 from shared.postgres.pool import open_pool
 
@@ -98,10 +101,12 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """ready: may take traffic. checks: {what: "ok" or one line that says what is wrong}."""
+    """ready: may take traffic. checks: {what: "ok" or one line that says what is wrong}. notes:
+    {what: one line} of what an operator has to mend although the service goes on with its work."""
 
     ready: bool
     checks: dict[str, str]
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,7 @@ class Service:
         self._broker: KafkaBroker | None = None
         self._copier: AIOKafkaProducer | None = None
         self._observer = Observer(self.settings)
+        self._parameters = Watch(self.settings.parameters)
         self._state = "starting"
         self._first_waiting: tuple[int | None, float] = None, 0.0  # position, since when
         self._accepts = False  # commands, once it is known which topics there are
@@ -176,8 +182,9 @@ class Service:
         """Connect, check the schema, prove that database and broker belong together, then run.
 
         Raises `errors.OlderDatabase`, or `postgres.migrate.SchemaMismatch`; waits for a database
-        or a broker that is not there yet.
+        or a broker that is not there yet. Raises `parameters.ParametersError` for wrong ones.
         """
+        take(self.settings.parameters)
         self.pool = await self._patiently(
             lambda: open_pool(
                 self.settings,
@@ -227,6 +234,7 @@ class Service:
         for name, loop in [*((x.worker.kind, x) for x in self._loops), *self._other.items()]:
             self._spawn(f"{self.name}-{name}", loop.run())
         self._spawn(f"{self.name}-waiting", self._count_waiting())
+        self._spawn(f"{self.name}-parameters", self._parameters.run())
         if isinstance(self.clock, SteppedClock):
             self._spawn(f"{self.name}-clock", self._watch(self.clock))
         for subscription in self._subscriptions:
@@ -280,8 +288,10 @@ class Service:
                 await asyncio.sleep(backoff(tries, first=0.2, most=3.0))
 
     async def _count_waiting(self) -> None:
-        """Keep the metric of what waits for an operator."""
+        """Keep the metrics of what waits for an operator, or will soon."""
         while True:
+            with contextlib.suppress(ClockUnreadableError):  # the loops say so themselves
+                metrics.CALENDAR_DAYS.set(days_left(business_day(self.clock.now())))
             with contextlib.suppress(Exception):  # the database is away: others say so
                 for kind, count in (await _waiting(self.pool)).items():
                     metrics.WAITING.labels(kind).set(count)
@@ -397,7 +407,21 @@ class Service:
         for task in self._tasks:
             if task.done() and not self._state:
                 checks[task.get_name()] = "ended"
-        return Readiness(all(text == "ok" for text in checks.values()), checks)
+        return Readiness(all(text == "ok" for text in checks.values()), checks, await self.notes())
+
+    async def notes(self) -> dict[str, str]:
+        """What an operator has to mend although the service goes on."""
+        notes = {}
+        if self._parameters.refused:
+            notes["parameters"] = self._parameters.refused
+        with contextlib.suppress(ClockUnreadableError):
+            left = days_left(business_day(self.clock.now()))
+            if left < CALENDAR_WARNING_DAYS:
+                notes["calendar"] = (
+                    f"known for {max(left, 0)} more days, to the end of {last_known_year()}:"
+                    " add the next year to calendar.yaml"
+                )
+        return notes
 
     def _relay_state(self, first: int | None) -> str:
         """first: position of the fact that has waited longest, or None."""

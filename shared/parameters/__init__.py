@@ -1,11 +1,13 @@
 """What the bank may change without a programmer: products, clocks, words, calendar.
 
-Every file carries a version and is checked on load; events name version and digest used.
+Every file carries a version and is checked on load; events name version and digest of the product.
+A product has several versions side by side, and an application keeps the one that it began with.
 """
 
 from shared.parameters.load import (
-    ParametersError,
+    ChangedVersionError,
     UnknownVersionError,
+    digest_held,
     load_calendar,
     load_checklist_items,
     load_clocks,
@@ -13,6 +15,8 @@ from shared.parameters.load import (
     load_products,
     load_return_codes,
     product_of,
+    product_on,
+    terms_of,
 )
 from shared.parameters.models import (
     APPLICANT_TYPES,
@@ -25,13 +29,16 @@ from shared.parameters.models import (
     Product,
     Requirement,
     ReturnCodes,
+    Terms,
     Words,
 )
+from shared.parameters.reading import ParametersError
 
 __all__ = [
     "APPLICANT_TYPES",
     "AgeRange",
     "Calendar",
+    "ChangedVersionError",
     "ChecklistItems",
     "Clocks",
     "Condition",
@@ -40,8 +47,10 @@ __all__ = [
     "Product",
     "Requirement",
     "ReturnCodes",
+    "Terms",
     "UnknownVersionError",
     "Words",
+    "digest_held",
     "load_calendar",
     "load_checklist_items",
     "load_clocks",
@@ -49,4 +58,6 @@ __all__ = [
     "load_products",
     "load_return_codes",
     "product_of",
+    "product_on",
+    "terms_of",
 ]

@@ -1,136 +1,177 @@
-"""Reads and checks the parameter files; a wrong file is refused with its name and the place in it.
+"""The parameters that this process works with, and how new ones come in while it runs.
 
 python -m shared.parameters.load write-schemas   # JSON Schemas for editors and other tools
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import sys
-from functools import cache
+from datetime import date
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from shared.parameters import models
-
-FOLDER: Final = Path(__file__).parent
-
-_Model = TypeVar("_Model", bound=BaseModel)
+from shared.parameters.held import FILES, PUBLISHED, SHIPPED, Held, changed, read_held
+from shared.parameters.reading import ParametersError
 
 # file or pattern: the model that it must fit
-_SCHEMAS: Final[dict[str, type[BaseModel]]] = {
-    "product": models.Product,
-    "clocks": models.Clocks,
-    "phrases": models.Phrases,
-    "checklist_items": models.ChecklistItems,
-    "return_codes": models.ReturnCodes,
-    "calendar": models.Calendar,
-}
-
-
-class ParametersError(ValueError):
-    """A parameter file is missing or wrong; one line per fault with file and place."""
+_SCHEMAS: Final[dict[str, type[BaseModel]]] = {"product": models.Product, **FILES}
 
 
 class UnknownVersionError(LookupError):
-    """An event names a product or version that this release does not hold: wait, never guess."""
+    """The version of a product with which an application began is not held: wait, never guess."""
 
 
-@cache
+class ChangedVersionError(UnknownVersionError):
+    """The version is held, but it says something else than when the application began."""
+
+
+class _Current:
+    """What the process holds; replaced as a whole, so that no reader sees two states mixed."""
+
+    held: Held | None = None
+    seen: frozenset[tuple[str, int, int]] = frozenset()  # the folder's fingerprint when it was read
+
+
+def default_folder() -> Path:
+    """Where a process looks that was told nothing else: BANKA_PARAMETERS, or what ships."""
+    return Path(os.environ.get("BANKA_PARAMETERS") or SHIPPED)
+
+
+def held() -> Held:
+    """The parameters of this process: those that it took, else those of its default folder."""
+    return _Current.held or take(default_folder())
+
+
+def seen() -> frozenset[tuple[str, int, int]]:
+    """The folder's fingerprint when what is held was read."""
+    held()
+    return _Current.seen
+
+
+def take(folder: Path | None) -> Held:
+    """Work with the parameters of a folder (None: those that ship) from now on.
+
+    Raises ParametersError where they are wrong, or where a version that was published is gone or
+    was changed; then those from before stay. For the first taking of a process there is no before.
+    """
+    seen = fingerprint(folder)
+    after = read_held(folder or SHIPPED)
+    before = _Current.held
+    if before is not None and before.folder == after.folder:
+        faults = changed(before, after)
+        if faults:
+            raise ParametersError(faults)
+    _Current.held, _Current.seen = after, seen
+    return after
+
+
+def _look_again() -> bool:
+    """Whether another process was quicker: it began an application with a version that was
+    published a moment ago, and that this one has not taken yet."""
+    folder = held().folder
+    if fingerprint(folder) == _Current.seen:
+        return False
+    try:
+        take(folder)
+    except ParametersError:  # the watch says so
+        return False
+    return True
+
+
+def fingerprint(folder: Path | None) -> frozenset[tuple[str, int, int]]:
+    """What a look at the folder tells without reading it: names, times and sizes of its files."""
+    root = folder or SHIPPED
+    paths = [*root.glob("*.yaml"), *root.glob("products/*/*.yaml"), root / "products" / PUBLISHED]
+    seen = set()
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError:  # it went away meanwhile: the next look tells
+            continue
+        seen.add((str(path.relative_to(root)), status.st_mtime_ns, status.st_size))
+    return frozenset(seen)
+
+
 def load_products() -> dict[str, models.Product]:
-    """The products by code, as they are now."""
-    products: dict[str, models.Product] = {}
-    items = load_checklist_items().items
-    for path in sorted((FOLDER / "products").glob("*.yaml")):
-        product = read(path, models.Product)
-        if product.product != path.stem:
-            raise ParametersError(f"{path.name}: product: is {product.product!r}, not the file's")
-        for applicant, requirements in product.materials.items():
-            for requirement in requirements:
-                unknown = set(requirement.items) - items.keys()
-                if unknown:
-                    raise ParametersError(
-                        f"{path.name}: materials.{applicant}: unknown items {sorted(unknown)}"
-                    )
-        products[product.product] = product
-    return products
+    """The newest published version of every product by code, for names and choices."""
+    return {code: list(versions.values())[-1].product for code, versions in held().products.items()}
 
 
-def product_of(code: str, version: str | None = None) -> models.Product:
-    """One product; raises UnknownVersionError if code or version are not held."""
-    product = load_products().get(code)
-    if product is None or version not in (None, product.version):
-        raise UnknownVersionError(f"product {code} version {version or 'current'} is not known")
-    return product
+def product_on(code: str, day: date) -> models.Product | None:
+    """The version with which an application begins on that business day; None where the product
+    is not offered then."""
+    return held().on(code, day)
 
 
-@cache
+def product_of(code: str, version: str | None = None, digest: str | None = None) -> models.Product:
+    """One version of a product, without `version` the newest. `digest`: of the version with which
+    the application began.
+
+    Raises UnknownVersionError where the version is not held, ChangedVersionError where it has
+    another content by now.
+    """
+    found = _find(code, version)
+    if found is None and version is not None and _look_again():
+        found = _find(code, version)
+    if found is None:
+        raise UnknownVersionError(
+            f"version {version or 'current'} of the product {code} is not held:"
+            f" put products/{code}/{version or '…'}.yaml and its line in {PUBLISHED} back"
+        )
+    if digest not in (None, found.digest):
+        raise ChangedVersionError(
+            f"version {found.version} of the product {code} was changed after applications had"
+            f" begun with it: put products/{code}/{found.version}.yaml back as it was"
+        )
+    return found
+
+
+def _find(code: str, version: str | None) -> models.Product | None:
+    if version is None:
+        return held().newest(code)
+    found = held().products.get(code, {}).get(version)
+    return found.product if found is not None else None
+
+
+def digest_held(code: str, version: str) -> str | None:
+    """The digest of a version as this process works with it; None where it is not held."""
+    found = _find(code, version)
+    return found.digest if found is not None else None
+
+
 def load_clocks() -> models.Clocks:
     """Terms, reminders, send window, longest silence."""
-    return read(FOLDER / "clocks.yaml", models.Clocks)
+    return held().file("clocks", models.Clocks)
 
 
-@cache
+def terms_of(product: models.Product) -> models.Terms:
+    """The terms that hold for a product: its own, else the clocks'."""
+    return product.terms.over(load_clocks())
+
+
 def load_phrases() -> models.Phrases:
     """The words approved for customers."""
-    return read(FOLDER / "phrases.yaml", models.Phrases)
+    return held().file("phrases", models.Phrases)
 
 
-@cache
 def load_checklist_items() -> models.ChecklistItems:
     """Names and acceptance of every checklist item."""
-    return read(FOLDER / "checklist_items.yaml", models.ChecklistItems)
+    return held().file("checklist_items", models.ChecklistItems)
 
 
-@cache
 def load_return_codes() -> models.ReturnCodes:
     """Names and remedies of every return code."""
-    return read(FOLDER / "return_codes.yaml", models.ReturnCodes)
+    return held().file("return_codes", models.ReturnCodes)
 
 
-@cache
 def load_calendar() -> models.Calendar:
     """Years stated by the bank itself."""
-    return read(FOLDER / "calendar.yaml", models.Calendar)
-
-
-def read(path: Path, model: type[_Model]) -> _Model:
-    """A parameter file as its model; raises ParametersError."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise ParametersError(f"{path.name}: {problem.strerror}") from None
-    except yaml.YAMLError as problem:
-        place = getattr(problem, "problem_mark", None)
-        line = f" line {place.line + 1}" if place is not None else ""
-        raise ParametersError(
-            f"{path.name}:{line} {getattr(problem, 'problem', 'not YAML')}"
-        ) from None
-    if not isinstance(content, dict):
-        raise ParametersError(f"{path.name}: must be a mapping")
-    if "digest" in content:
-        raise ParametersError(f"{path.name}: digest: is computed, not written")
-    try:
-        return model.model_validate({**content, "digest": digest_of(content)})
-    except ValidationError as problem:
-        faults = (
-            f"{path.name}: {'.'.join(map(str, fault['loc'])) or 'file'}:"
-            f" {fault['msg'].removeprefix('Value error, ')}"
-            for fault in problem.errors(include_url=False)
-        )
-        raise ParametersError("\n".join(faults)) from None
-
-
-def digest_of(content: dict[str, Any]) -> str:
-    """SHA-256 of the content in canonical JSON: comments and order of keys do not change it."""
-    canonical = json.dumps(
-        content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str
-    )
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return held().file("calendar", models.Calendar)
 
 
 def schemas() -> dict[str, str]:
@@ -151,7 +192,7 @@ def _main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m shared.parameters.load write-schemas\n")
         return 2
     for name, text in schemas().items():
-        (FOLDER / "schemas" / f"{name}.json").write_text(text, encoding="utf-8")
+        (SHIPPED / "schemas" / f"{name}.json").write_text(text, encoding="utf-8")
     return 0
 
 

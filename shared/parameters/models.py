@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import date, time
 from decimal import Decimal
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from shared.money import Money
 
@@ -23,10 +25,19 @@ APPLICANT_TYPES: tuple[ApplicantTypeName, ...] = (
     "supplementary",
 )
 
+OtherRoleName = Literal["supplementary_holder", "guardian", "contact"]
+
 Version = Annotated[str, Field(pattern=r"^[0-9]{4}\.[0-9]+$")]  # year.number
 Days = Annotated[int, Field(ge=0, le=3660)]
 WorkingDays = Annotated[int, Field(ge=1, le=250)]
 ItemCode = Annotated[str, Field(pattern=r"^[a-z][a-z_]+$")]
+
+
+def _wrong(says: str, mend: str, *place: str) -> PydanticCustomError:
+    """Parts of a file that do not fit together: what, where below this part, and how to mend it."""
+    return PydanticCustomError(
+        "wrong", "{says}; {mend}", {"says": says, "mend": mend, "place": place}
+    )
 
 
 class _Parameters(BaseModel):
@@ -56,7 +67,7 @@ class Condition(StrEnum):
 
     ALWAYS = "always"
     ID_PROVINCE_NOT_WORK_PROVINCE = "id_province_not_work_province"
-    HOLDER_UNDER_18 = "holder_under_18"
+    HOLDER_IS_MINOR = "holder_is_minor"  # younger than the product's `identity.minor_under`
     NOT_ON_FILE = "not_on_file"  # the bank does not hold it from before
 
 
@@ -75,9 +86,14 @@ class Requirement(_Parameters):
     @model_validator(mode="after")
     def _shape(self) -> Self:
         if self.need == "one_of" and (len(self.items) < 2 or self.group is None):
-            raise ValueError("one_of needs a group name and at least two items")
+            raise _wrong(
+                "a choice is a group of two items at least",
+                "give it `group: …` and the items of which one is enough",
+            )
         if self.need == "mandatory" and len(self.items) != 1:
-            raise ValueError("mandatory names exactly one item")
+            raise _wrong(
+                "mandatory names exactly one item", "write a line for each, or one_of", "items"
+            )
         return self
 
     @property
@@ -99,7 +115,7 @@ class AgeRange(_Parameters):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.youngest > self.oldest:
-            raise ValueError("youngest is above oldest")
+            raise _wrong("youngest is above oldest", "exchange them", "youngest")
         return self
 
 
@@ -123,7 +139,7 @@ class LimitRules(_Parameters):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.smallest <= self.largest <= self.total_cap:
-            raise ValueError("needs smallest ≤ largest ≤ total_cap")
+            raise _wrong("needs smallest ≤ largest ≤ total_cap", "mend one of them", "smallest")
         return self
 
 
@@ -134,31 +150,71 @@ class CoolDown(_Parameters):
     waived_for: list[str]  # decline categories
 
 
-class Product(_File):
-    """One card product: who may have it, what must be handed in, what may be granted."""
+class Characters(_Parameters):
+    """How long a text may be, both ends included."""
 
-    product: Annotated[str, Field(pattern=r"^[a-z_]+$")]
-    names: Words
-    applicants: dict[ApplicantTypeName, AgeRange]
-    channels: list[Literal["counter", "mobile_app", "web", "batch", "partner"]]
-    cards_per_customer: Annotated[int, Field(ge=1, le=20)]  # of the bank, whatever the product
-    materials: dict[ApplicantTypeName, list[Requirement]]
-    validity: Validity
-    limit: LimitRules
-    cool_down: CoolDown
-    daily_rate: Annotated[Decimal, Field(ge=0, le=Decimal("0.001"))]  # interest per day
+    shortest: Annotated[int, Field(ge=1, le=200)]
+    longest: Annotated[int, Field(ge=1, le=200)]
 
     @model_validator(mode="after")
-    def _every_applicant_has_a_matrix(self) -> Self:
-        if set(self.applicants) != set(self.materials):
-            raise ValueError("applicants and materials must name the same applicant types")
+    def _ordered(self) -> Self:
+        if self.shortest > self.longest:
+            raise _wrong("shortest is above longest", "exchange them", "shortest")
         return self
 
+
+_Digits = Annotated[str, Field(pattern=r"^[0-9]+$")]
+_Length = Annotated[int, Field(ge=1, le=20)]
+
+
+class FieldRules(_Parameters):
+    """What a field of the form may say, beyond what the standards of its number demand."""
+
+    address: Characters
+    employer_shortest: Annotated[int, Field(ge=1, le=50)]  # characters
+    employer_placeholders: list[str]  # what people write who name no employer
+    virtual_operators: list[_Digits]  # a mobile number that begins so is worth a look
+    area_code_digits: list[_Length]  # of an office phone
+    landline_digits: list[_Length]  # after the area code
+    office_phone_may_be_mobile: bool  # 11 digits that begin with 1, if not the applicant's own
+    repeated_postcodes: list[_Digits]  # of six times the same digit, and real all the same
+
+
+FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z_]+$")]
+
+
+class FormRules(_Parameters):
+    """What the form has to say, and of whom. A field that is not needed may be left out; a field
+    that is filled in must be right all the same."""
+
+    needed: dict[ApplicantTypeName, list[FieldName]]  # of the applicant
+    needed_of: dict[OtherRoleName, list[FieldName]]  # of anybody else
+    fields: FieldRules
+
+
+class IdentityRules(_Parameters):
+    """How the holder's ID is looked at."""
+
+    term_tolerance_days: Annotated[int, Field(ge=0, le=31)]  # by which its end may miss the term
+    minor_under: Annotated[int, Field(ge=14, le=21)]  # years; a guardian consents for a minor
+
+
+_Steps = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=20)]
+
+
+class Bands(_Parameters):
+    """What reports may know of age and income: where each band begins. The same in every product,
+    or reports cannot add them up."""
+
+    age: _Steps  # years
+    income: _Steps  # yuan a month
+
     @model_validator(mode="after")
-    def _nobody_is_checked_without_consent(self) -> Self:
-        for applicant, requirements in self.materials.items():
-            if not any(one.asks_for_consent for one in requirements):
-                raise ValueError(f"materials.{applicant} must always ask for credit_authorization")
+    def _ascending(self) -> Self:
+        for name in ("age", "income"):
+            steps = getattr(self, name)
+            if any(after <= before for before, after in pairwise(steps)):
+                raise _wrong("the bands do not ascend", "put them in order", name)
         return self
 
 
@@ -171,7 +227,87 @@ class Reminder(_Parameters):
     @model_validator(mode="after")
     def _reminder_within_term(self) -> Self:
         if self.remind_working_days_before >= self.working_days:
-            raise ValueError("the reminder must fall within the term")
+            raise _wrong(
+                "the reminder falls outside the term",
+                "remind fewer days before its end than it has",
+                "remind_working_days_before",
+            )
+        return self
+
+
+class Terms(_Parameters):
+    """How long the customer and the office have for a step of an application."""
+
+    material: Reminder
+    draft_days: Days  # an abandoned draft is closed
+    pre_check_working_days: WorkingDays
+    first_contact_working_days: WorkingDays  # after the pre-check was passed
+    interview_days: Days  # 面签, after the pre-check was passed
+    activation_days: Days  # after the delivery of the card
+
+
+class OwnTerms(_Parameters):
+    """The terms that a product sets itself; for the others the clocks hold."""
+
+    material: Reminder | None = None
+    draft_days: Days | None = None
+    pre_check_working_days: WorkingDays | None = None
+    first_contact_working_days: WorkingDays | None = None
+    interview_days: Days | None = None
+    activation_days: Days | None = None
+
+    def over(self, clocks: Terms) -> Terms:
+        """The terms that hold for the product."""
+        own = {name: getattr(self, name) for name in Terms.model_fields}
+        held = {
+            name: getattr(clocks, name) if value is None else value for name, value in own.items()
+        }
+        return Terms.model_construct(**held)
+
+
+class Product(_File):
+    """One version of a card product: who may have it, what must be handed in, what may be granted.
+    An application keeps the version with which it began."""
+
+    valid_from: date  # first business day on which an application may begin with this version
+    product: Annotated[str, Field(pattern=r"^[a-z_]+$")]
+    names: Words
+    applicants: dict[ApplicantTypeName, AgeRange]
+    channels: list[Literal["counter", "mobile_app", "web", "batch", "partner"]]
+    cards_per_customer: Annotated[int, Field(ge=1, le=20)]  # of the bank, whatever the product
+    materials: dict[ApplicantTypeName, list[Requirement]]
+    validity: Validity
+    form: FormRules
+    identity: IdentityRules
+    bands: Bands
+    terms: OwnTerms = OwnTerms()
+    limit: LimitRules
+    cool_down: CoolDown
+    daily_rate: Annotated[Decimal, Field(ge=0, le=Decimal("0.001"))]  # interest per day
+
+    @model_validator(mode="after")
+    def _every_applicant_has_matrix_and_fields(self) -> Self:
+        places: dict[tuple[str, ...], set[ApplicantTypeName]] = {
+            ("materials",): set(self.materials),
+            ("form", "needed"): set(self.form.needed),
+        }
+        for place, stated in places.items():
+            for applicant in sorted(set(self.applicants) - stated):
+                raise _wrong(f"says nothing of {applicant}", "add it", *place)
+            for applicant in sorted(stated - set(self.applicants)):
+                raise _wrong("may not apply for this product", "take it away", *place, applicant)
+        return self
+
+    @model_validator(mode="after")
+    def _nobody_is_checked_without_consent(self) -> Self:
+        for applicant, requirements in self.materials.items():
+            if not any(one.asks_for_consent for one in requirements):
+                raise _wrong(
+                    "credit_authorization is not always asked for",
+                    "add {need: mandatory, items: [credit_authorization]}",
+                    "materials",
+                    applicant,
+                )
         return self
 
 
@@ -188,29 +324,52 @@ class SendWindow(_Parameters):
     opens: time
     closes: time
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.opens >= self.closes:
+            raise _wrong("the window closes before it opens", "exchange them", "opens")
+        return self
 
-class Clocks(_File):
-    """Terms of customers, the office and partners."""
 
-    material: Reminder
-    draft_days: Days  # an abandoned draft is closed
+class LongestSilence(_Parameters):
+    """How long an application may stay in a state without a sign, by state."""
+
+    draft: SilenceLimit
+    submitted: SilenceLimit
+    pre_check: SilenceLimit
+    awaiting_material: SilenceLimit
+    checking: SilenceLimit
+    scoring: SilenceLimit
+    manual_review: SilenceLimit
+    on_hold: SilenceLimit
+    approved: SilenceLimit
+    card_producing: SilenceLimit
+    posted: SilenceLimit
+    delivered: SilenceLimit
+    activated: SilenceLimit
+
+    def of(self, state: str) -> SilenceLimit:
+        """The limit of a state that is not final."""
+        limit: SilenceLimit = getattr(self, state)
+        return limit
+
+
+class Clocks(_File, Terms):
+    """Terms of customers, the office and partners. A product's own terms go before these."""
+
+    review_working_days: WorkingDays
+    existing_customer_working_days: WorkingDays  # review of a further card of a customer
     late_facts_days: Days  # what happened within the term may be told so long after it
     early_withdrawal_days: Days  # a withdrawal before its application is kept so long
-    pre_check_working_days: WorkingDays
-    first_contact_working_days: WorkingDays
-    interview_days: Days
-    review_working_days: WorkingDays
-    existing_customer_working_days: WorkingDays
-    card_production_working_days: WorkingDays
-    card_posting_days: Days
-    activation_days: Days
-    activation_reminder_days_before: Days
-    complaint_days: Days
-    complaint_complex_days: Days
-    bureau_dispute_days: Days
-    retention_years: Annotated[int, Field(ge=1, le=100)]
+    reminder_time: time  # of the day, by the bank's wall clock
     send_window: SendWindow
-    longest_silence: dict[str, SilenceLimit]  # by lifecycle state
+    longest_silence: LongestSilence
+
+    @model_validator(mode="after")
+    def _the_reminder_can_be_sent(self) -> Self:
+        if not self.send_window.opens <= self.reminder_time < self.send_window.closes:
+            raise _wrong("lies outside the send window", "choose a time within it", "reminder_time")
+        return self
 
 
 class DeclinePhrase(_Parameters):
@@ -273,10 +432,15 @@ class Calendar(_File):
     @model_validator(mode="after")
     def _days_lie_in_their_year(self) -> Self:
         for year, stated in self.years.items():
-            if any(day.year != year for day in [*stated.holidays, *stated.working_weekends]):
-                raise ValueError(f"a day listed under {year} lies in another year")
-            if any(day.weekday() < 5 for day in stated.working_weekends):
-                raise ValueError(f"a make-up day of {year} is not on a weekend")
-            if set(stated.holidays) & set(stated.working_weekends):
-                raise ValueError(f"a day of {year} is both holiday and make-up day")
+            days = [*stated.holidays, *stated.working_weekends]
+            for faults, says in (
+                ([d for d in days if d.year != year], "lies in another year"),
+                ([d for d in stated.working_weekends if d.weekday() < 5], "is on no weekend"),
+                (
+                    [d for d in stated.working_weekends if d in stated.holidays],
+                    "is both holiday and make-up day",
+                ),
+            ):
+                if faults:
+                    raise _wrong(f"{faults[0]} {says}", "mend or drop it", "years", str(year))
         return self

@@ -11,6 +11,8 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
+from shared.parameters import ChangedVersionError, UnknownVersionError
+
 MEDIA_TYPE = "application/problem+json"
 
 # Messages of these kinds name bounds and allowed values only; all others may quote the input.
@@ -116,6 +118,12 @@ class Problem(Exception):
 def pointer_of(parts: Sequence[str | int]) -> str:
     """The JSON pointer of a path: ("parties", 0, "name") is /parties/0/name."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def parameters_problem(error: UnknownVersionError) -> Problem:
+    """That an application waits until the rules with which it began are held again."""
+    code = "parameters-changed" if isinstance(error, ChangedVersionError) else "parameters-missing"
+    return Problem(503, code, str(error))
 
 
 def field_errors(errors: Sequence[Mapping[str, Any]]) -> list[FieldError]:

@@ -26,6 +26,8 @@ from starlette.types import ASGIApp
 from shared.clock import Clock, format_instant
 from shared.messaging import Quiet, Readiness
 from shared.observability import configure_logging
+from shared.parameters import ChangedVersionError, ParametersError, UnknownVersionError
+from shared.parameters.load import take
 from shared.postgres.migrate import migrate
 from shared.settings import Environment, Settings, SettingsError, load_settings
 from shared.web import i18n, static_files
@@ -35,7 +37,7 @@ from shared.web.directory import StaffMember, find_staff
 from shared.web.i18n import _
 from shared.web.middleware import RequestFrame
 from shared.web.pages import LOCALE, make_environment, page
-from shared.web.problems import Problem, field_errors
+from shared.web.problems import Problem, field_errors, parameters_problem
 from shared.web.session import Session, Signer
 from shared.web.state import FindStaff, WebState
 
@@ -197,6 +199,12 @@ def _add_error_handlers(app: FastAPI) -> None:
             return Response(status_code=204, headers={"HX-Redirect": error.location})
         return RedirectResponse(error.location, status_code=303)
 
+    async def on_unknown_version(request: Request, error: Exception) -> Response:
+        if not isinstance(error, UnknownVersionError):
+            raise error
+        log.error("rules of an application are not held", error=str(error))
+        return await _answer(request, parameters_problem(error))
+
     async def on_crash(request: Request, error: Exception) -> Response:
         log.error("request failed", exc_info=error, path=request.url.path, method=request.method)
         return await _answer(request, Problem(500, "internal", "Something went wrong on our side"))
@@ -205,6 +213,8 @@ def _add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(SignInNeeded, on_sign_in_needed)
+    app.add_exception_handler(UnknownVersionError, on_unknown_version)
+    app.add_exception_handler(ChangedVersionError, on_unknown_version)
     app.add_exception_handler(Exception, on_crash)
 
 
@@ -285,6 +295,15 @@ def _words_for(problem: Problem) -> tuple[str, str, str]:
             _("Check what you entered and send it again. Nothing was changed."),
             "alert-triangle",
         )
+    if problem.code in {"parameters-missing", "parameters-changed"}:
+        return (
+            _("The rules of this application are not loaded"),
+            _(
+                "The version of the product with which it began is missing or was changed. Give"
+                " operations the reference below; nothing was changed and nothing is lost."
+            ),
+            "alert-circle",
+        )
     return (
         _("Something went wrong on our side"),
         _("Try again in a minute. If it goes on, give operations the reference below."),
@@ -295,7 +314,8 @@ def _words_for(problem: Problem) -> tuple[str, str, str]:
 def run(name: str, build: Callable[[Settings], FastAPI]) -> None:
     """`python -m services.<name>` serves; `python -m services.<name> migrate` updates the schema.
 
-    Exits with 2 and one line where a setting or secret is missing.
+    Exits with 2 and one line where a setting or secret is missing, or a line for each fault of the
+    parameters.
     """
     if sys.argv[1:] not in ([], ["migrate"]):
         sys.stderr.write(f"usage: python -m services.{name} [migrate]\n")
@@ -307,8 +327,9 @@ def run(name: str, build: Callable[[Settings], FastAPI]) -> None:
             applied = asyncio.run(migrate(settings, name))
             sys.stdout.write(f"{name}: {len(applied)} migrations applied\n")
             return
+        take(settings.parameters)
         app = build(settings)
-    except SettingsError as problem:
+    except (SettingsError, ParametersError) as problem:
         sys.stderr.write(f"{problem}\n")
         raise SystemExit(2) from None
     # what was made so far stays for good: the collector need not look at it again and again

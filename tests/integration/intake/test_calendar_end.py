@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client import REGISTRY
 
 from shared.calendar import last_known_year
 from shared.identifiers import new_id
+from tests.eventually import eventually
 from tests.integration.intake.office import API, BRANCH, Office
 from tests.integration.intake.test_many import table
 
@@ -16,6 +18,19 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 async def test_nothing_is_taken_whose_term_nobody_can_count(office: Office) -> None:
     office.step(datetime(last_known_year(), 12, 30, 2, tzinfo=UTC))
+
+    # nobody is taken by surprise
+    async def told() -> bool:
+        ready = await office.client().get("/readyz")
+        note = ready.json()["notes"].get("calendar", "")
+        return ready.status_code == 200 and "known for 1 more days" in note
+
+    await eventually(told)
+
+    async def counted() -> bool:
+        return REGISTRY.get_sample_value("banka_calendar_days_left") == 1
+
+    await eventually(counted)
 
     customer = office.customer()
     customer.reference = f"app-{new_id()}"

@@ -234,7 +234,9 @@ def _empty(role: str) -> dict[str, Any]:
 
 
 def _asked_for(applicant_type: str, parties: list[dict[str, Any]]) -> set[str | None]:
-    found, _ = field_faults(form(applicant_type=applicant_type, parties=parties), TODAY)
+    product = next(one for one in load_products().values() if applicant_type in one.applicants)
+    asked = form(applicant_type=applicant_type, product=product.product, parties=parties)
+    found, _ = field_faults(asked, product, TODAY)
     assert {one.code for one in found} <= {"EMPTY"}
     return {one.field for one in found}
 

@@ -42,7 +42,7 @@ NOW = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)  # 10:00 in the office
 NIGHT = datetime(2026, 11, 2, 15, 0, tzinfo=UTC)  # 23:00
 MORNING = datetime(2026, 11, 3, 0, 0, tzinfo=UTC)
 SEALED = Sealed("bk1.01890000-0000-7000-8000-000000000000." + "A" * 40)
-handlers = Handlers(SendWindow(opens=time(8), closes=time(21)), ZoneInfo("Asia/Shanghai"))
+handlers = Handlers(lambda: SendWindow(opens=time(8), closes=time(21)), ZoneInfo("Asia/Shanghai"))
 
 ABOUT: dict[str, Any] = {
     "application_id": "a-1",

@@ -2,8 +2,11 @@
 
 from datetime import date, timedelta
 
+import pytest
+
 from services.reporting.board import last_working_day, make_board
 from services.reporting.projections import find_silence
+from shared.calendar import last_known_year
 from shared.events import intake, review
 from tests.unit.reporting.walks import MONDAY, Office
 
@@ -90,3 +93,11 @@ def test_a_refused_card_fact_is_shown_to_operations_even_on_a_closed_case() -> N
     assert [row.application_id for row in board.refused] == ["reviewed"]
     later = make_board(office.rows.values(), office.events, MONDAY + timedelta(days=11))
     assert not later.refused
+
+
+@pytest.mark.parametrize(("day", "left"), [((11, 1), None), ((11, 2), 59), ((12, 31), 0)])
+def test_the_board_says_ahead_that_the_calendar_ends(
+    day: tuple[int, int], left: int | None
+) -> None:
+    morning = MONDAY.replace(year=last_known_year(), month=day[0], day=day[1])
+    assert make_board([], [], morning).calendar_days == left

@@ -13,6 +13,7 @@ from shared.events import intake, review
 from shared.events.lifecycle import MOVES, State, publisher
 from shared.messaging import Call, ClaimedCall, Exhausted, Fact, Received, Refused, Succeeded
 from shared.messaging.errors import Permanent
+from shared.parameters import UnknownVersionError, product_of
 from tests.unit.review.builders import NOW, SEALED, SIGNED, case, hand_over, recommendation
 
 
@@ -109,6 +110,22 @@ def test_an_application_is_followed_from_its_draft_to_the_hand_over() -> None:
 def test_a_hand_over_out_of_order_is_parked() -> None:
     with pytest.raises(Permanent):
         list(handlers.on_pre_check_passed(handed(unknown(), 1), unknown(), NOW))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"product_version": "2025.9"}, {"product_digest": "0" * 64}],
+    ids=["unknown", "edited"],
+)
+def test_a_hand_over_under_rules_that_review_does_not_hold_waits(other: dict[str, str]) -> None:
+    subject = case(State.PRE_CHECK)
+    with pytest.raises(UnknownVersionError, match="back"):
+        list(handlers.on_pre_check_passed(handed(subject, 5, **other), subject, NOW))
+
+
+def test_what_review_says_names_what_it_decided_by() -> None:
+    fields = case().fields()
+    assert fields["product_digest"] == product_of("standard", fields["product_version"]).digest
 
 
 def test_the_clock_of_review_runs_from_the_first_hand_over() -> None:

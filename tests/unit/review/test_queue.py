@@ -8,6 +8,7 @@ import pytest
 
 from services.review.queue import FLAGS, WARNING, Urgency, clock_of, due_at, flags_of
 from services.review.reason_codes import REASONS, Effect
+from shared.parameters import load_clocks
 
 MONDAY = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
 
@@ -15,6 +16,15 @@ MONDAY = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
 def test_review_has_ten_working_days_and_five_for_an_add_on() -> None:
     assert due_at(MONDAY, "salaried") == datetime(2026, 11, 16, 15, 59, 59, tzinfo=UTC)
     assert due_at(MONDAY, "existing_customer") == datetime(2026, 11, 9, 15, 59, 59, tzinfo=UTC)
+
+
+def test_reviews_clock_is_the_offices(monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = load_clocks().model_copy(
+        update={"review_working_days": 3, "existing_customer_working_days": 1}
+    )
+    monkeypatch.setattr("services.review.queue.load_clocks", lambda: clocks)
+    assert due_at(MONDAY, "salaried").day == 5
+    assert due_at(MONDAY, "existing_customer").day == 3
 
 
 @pytest.mark.parametrize(

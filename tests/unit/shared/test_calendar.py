@@ -53,29 +53,28 @@ def test_a_year_without_a_notice_is_refused_with_how_to_mend_it() -> None:
         add_working_days(date(calendar.last_known_year(), 12, 30), 10)
 
 
-def test_a_year_stated_by_the_bank_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    stated = Calendar.model_validate(
-        {
-            "version": "2030.1",
-            "digest": "0" * 64,
-            "years": {
-                2030: {
-                    "notice": "for this test",
-                    "holidays": ["2030-01-01"],
-                    "working_weekends": ["2030-01-05"],
-                }
-            },
-        }
-    )
-    monkeypatch.setattr(calendar, "load_calendar", lambda: stated)
-    is_working_day.cache_clear()
-    try:
-        assert not is_working_day(date(2030, 1, 1))
-        assert is_working_day(date(2030, 1, 5))
-        assert not is_working_day(date(2030, 1, 6))
+def test_it_is_known_how_many_days_the_calendar_has_left() -> None:
+    year = calendar.last_known_year()
+    assert calendar.days_left(date(year, 12, 31)) == 0
+    assert calendar.days_left(date(year, 11, 1)) == 60
+    assert calendar.days_left(date(year + 1, 1, 2)) == -2
+
+
+def stated(digest: str, holiday: str, working: str) -> Calendar:
+    year = {"notice": "for this test", "holidays": [holiday], "working_weekends": [working]}
+    return Calendar.model_validate({"version": "2030.1", "digest": digest, "years": {2030: year}})
+
+
+def test_a_year_stated_by_the_bank_is_used_and_a_mended_one_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for known, works in (
+        (stated("0" * 64, "2030-01-01", "2030-01-05"), {1: False, 2: True, 5: True, 6: False}),
+        (stated("1" * 64, "2030-01-02", "2030-01-06"), {1: True, 2: False, 5: False, 6: True}),
+    ):
+        monkeypatch.setattr(calendar, "load_calendar", lambda known=known: known)
+        assert {day: is_working_day(date(2030, 1, day)) for day in works} == works
         assert calendar.last_known_year() == 2030
-    finally:
-        is_working_day.cache_clear()
 
 
 def test_the_business_day_turns_at_midnight_in_shanghai() -> None:
