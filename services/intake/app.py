@@ -10,6 +10,7 @@ from asyncpg.pool import Pool
 from fastapi import FastAPI
 
 from services.intake import api, pages, signin
+from services.intake.api_problems import KINDS
 from services.intake.desk import Desk
 from services.intake.handlers import DEADLINES, HANDLERS
 from services.intake.inbound import Reception, number_drawer
@@ -134,6 +135,7 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
         settings=service.settings,
         package=Path(__file__).parent,
         clients=ApiClients.load(service.settings.secrets_dir),
+        problems=KINDS,
     )
 
 

@@ -207,6 +207,7 @@ class Clocks(_File):
     complaint_complex_days: Days
     bureau_dispute_days: Days
     retention_years: Annotated[int, Field(ge=1, le=100)]
+    request_keys_days: Days  # how long a repetition under an idempotency key gets the old answer
     send_window: SendWindow
     longest_silence: dict[str, SilenceLimit]  # by lifecycle state
 
