@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
-from services.intake import api_many, store
+from services.intake import api_many, api_token, store
 from services.intake.api_examples import APPLICATION, CORRECTION, DOCUMENT, SEARCH, WITHDRAWAL
 from services.intake.api_models import (
     ApplicationIn,
@@ -58,6 +58,7 @@ def router(service: Service, desk: Desk, public_jwks: Callable[[], dict[str, Any
     _add_changes(routes, desk)
     _add_reading(routes, service, desk)
     api_many.add(routes, service, desk)
+    api_token.add(routes)
 
     @routes.get("/keys", dependencies=[public("partners encrypt to this public key")])
     async def api_keys() -> dict[str, Any]:

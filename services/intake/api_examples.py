@@ -47,6 +47,11 @@ WITHDRAWAL: dict[str, Any] = {"reason": "暂时不需要了"}
 
 SEARCH: dict[str, Any] = {"mobile": "13900001234"}
 
+TOKEN: dict[str, Any] = {
+    "grant_type": "client_credentials",
+    "scope": "application.create application.view",
+}
+
 BATCH: dict[str, Any] = {"branch": "1101", "file": "applications.csv"}
 
 IMPORT: dict[str, Any] = {

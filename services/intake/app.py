@@ -134,7 +134,9 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
         ],
         settings=service.settings,
         package=Path(__file__).parent,
-        clients=ApiClients.load(service.settings.secrets_dir),
+        clients=ApiClients.load(
+            service.settings.secrets_dir, key=service.settings.secret("session-key").encode()
+        ),
         problems=KINDS,
     )
 

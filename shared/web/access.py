@@ -66,7 +66,7 @@ class _Gate:
         return viewer_of(request, session, member, scope)
 
     def _client(self, request: Request, authorization: str) -> Viewer:
-        client = web_state(request).clients.calling(authorization)
+        client = web_state(request).clients.by_token(authorization)
         if client is None or "/api/" not in request.url.path:
             raise Problem(
                 401,

@@ -113,7 +113,8 @@ class RequestFrame:
                 self._count(scope, status, time.perf_counter() - started)
 
     def _turn(self, headers: Headers) -> Turn | None:
-        client = self._clients.calling(headers.get("authorization"))
+        shown = headers.get("authorization")
+        client = self._clients.by_token(shown) or self._clients.by_secret(shown)
         return None if client is None else self._turns.take(client)
 
     def _dress(

@@ -95,14 +95,18 @@ def _complete_route(
     for name in names:
         by_status.setdefault(known[name].status, []).append(name)
     for status in sorted(by_status):
-        answers[str(status)] = _answer(status, by_status[status], known)
+        answer = _answer(status, by_status[status], known)
+        said = answers.setdefault(str(status), answer)
+        if said is not answer:  # what the route answers itself, and what every route may
+            said["description"] += "; " + answer["description"]
+            said["content"].update(answer["content"])
 
 
 def _of_every_route(route: dict[str, Any], *, restricted: bool, changes: bool) -> Iterable[str]:
     if restricted:
         yield from ("sign-in-needed", "bad-credentials", "not-permitted", "too-many-requests")
     if changes:
-        yield from ("form-expired", "cross-site")
+        yield from ("form-expired", "cross-site") if restricted else ("cross-site",)
     if "requestBody" in route:
         yield from ("bad-request", "too-large")
     if "requestBody" in route or route.get("parameters"):
@@ -164,7 +168,8 @@ _SECURITY = {
     "client": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The token of a channel, as the office hands it out",
+        "description": "The token of a channel as the office hands it out, or one that a secret of"
+        " it bought at `token`",
     },
     "session": {
         "type": "apiKey",

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,16 @@ TOKENS = {
     "web-partner": "t-web-partner-0123456789abcdef",
     "web-careful": "t-web-careful-0123456789abcdef",
     "web-hasty": "t-web-hasty-0123456789abcdef",
+    "web-sealed": "",  # has a secret instead
 }
+SECRET = "s-web-sealed-0123456789abcdef"
 # What the list says of a client beyond what it says of all.
 CLIENTS: dict[str, dict[str, Any]] = {
     "branch-terminal": {"sees": "branch"},
     "one-branch": {"sees": "branch"},
     "web-careful": {"must_match": True},
     "web-hasty": {"rate": {"per_second": 0.01, "burst": 2}},
+    "web-sealed": {"token": None, "secrets": [{"sha256": sha256(SECRET.encode()).hexdigest()}]},
 }
 STAFF_PERMISSIONS = [
     "application.create",

@@ -23,13 +23,15 @@ from shared.web.access import declared_access
 from shared.web.limits import BODY_MOST, MULTIPART_MOST
 from shared.web.permissions import GRANTS, Permission
 from tests.eventually import eventually
-from tests.integration.intake.described import description
+from tests.integration.intake.described import as_described, description
 from tests.integration.intake.office import (
     API,
     BRANCH,
     MOBILE,
     NAME,
     OTHER_BRANCH,
+    SECRET,
+    TOKENS,
     Customer,
     Office,
     picture,
@@ -105,6 +107,18 @@ async def test_of_refused_requests_at_once_all_get_one_answer(office: Office) ->
     )
     assert {answer.status_code for answer in answers} == {409}
     assert all(answer.json() == answers[0].json() for answer in answers)
+
+
+async def test_of_one_request_sent_many_times_at_once_all_get_what_came_of_it(
+    office: Office,
+) -> None:
+    customer, key = await office.begun(), keyed(new_id())
+    answers = await asyncio.gather(
+        *(office.client().post(f"{path_of(customer)}/submit", headers=key) for _ in "12345")
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert all(answer.json() == answers[0].json() for answer in answers)
+    assert (await office.types(customer)).count("application.submitted") == 1
 
 
 async def test_a_fault_in_the_form_uses_up_no_key(office: Office) -> None:
@@ -389,6 +403,70 @@ async def test_a_page_says_that_somebody_was_quicker(office: Office) -> None:
     assert (await client.post(f"{here}/corrections", data=data)).status_code == 303
 
 
+# --- with a secret -------------------------------------------------------------------------------
+
+
+async def buy(
+    office: Office, secret: str = SECRET, name: str = "web-sealed", **asked: str
+) -> httpx.Response:
+    transport = httpx.ASGITransport(office.app)
+    hooks = {"response": [as_described]}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://intake.test", event_hooks=hooks
+    ) as web:
+        data = {"grant_type": "client_credentials", **asked}
+        return await web.post(f"{API}/token", data=data, auth=(name, secret))
+
+
+async def test_a_secret_buys_a_token_for_what_is_asked(office: Office) -> None:
+    form = office.customer(channel="web").form
+    whole = await buy(office)
+    assert whole.status_code == 200
+    assert whole.headers["cache-control"] == "no-store"
+    assert whole.headers["ratelimit"].startswith('"client";')
+    assert (whole.json()["token_type"], whole.json()["expires_in"]) == ("Bearer", 900)
+    looking = await buy(office, scope="application.view")
+    assert looking.json()["scope"] == "application.view"
+    bearer = {
+        name: {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        for name, answer in (("whole", whole), ("looking", looking))
+    }
+    transport = httpx.ASGITransport(office.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://intake.test") as web:
+        begun = await web.post(f"{API}/applications", json=form, headers=bearer["whole"])
+        assert begun.status_code == 201
+        path = f"{API}/applications/{begun.json()['application_id']}"
+        assert (await web.get(path, headers=bearer["looking"])).status_code == 200
+        refused = await web.post(f"{path}/withdraw", headers=bearer["looking"])
+        assert (refused.status_code, refused.json()["permission"]) == (403, "application.edit")
+        # the secret itself opens nothing else, and a token buys no further one
+        for shown in (httpx.BasicAuth("web-sealed", SECRET), None):
+            answer = await web.get(f"{API}/applications", auth=shown)
+            assert answer.status_code == 401
+        answer = await web.post(
+            f"{API}/token", data={"grant_type": "client_credentials"}, headers=bearer["whole"]
+        )
+        assert answer.json() == {"error": "invalid_client"}
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "asked"),
+    [
+        (401, "invalid_client", {"secret": "wrong"}),
+        (401, "invalid_client", {"name": "web-channel", "secret": TOKENS["web-channel"]}),
+        (400, "unsupported_grant_type", {"grant_type": "password"}),
+        (400, "invalid_scope", {"scope": "application.view operations.redrive"}),
+        (400, "invalid_scope", {"scope": "everything"}),
+    ],
+)
+async def test_no_token_is_sold_for_less(
+    office: Office, status: int, error: str, asked: dict[str, str]
+) -> None:
+    answer = await buy(office, **asked)
+    assert (answer.status_code, answer.json()) == (status, {"error": error})
+    assert ("www-authenticate" in answer.headers) is (status == 401)
+
+
 # --- how much and how often ----------------------------------------------------------------------
 
 
@@ -479,6 +557,8 @@ async def test_every_example_of_the_description_is_taken(office: Office) -> None
     operations = await office.colleague("ops")
     stock = await operations.post(f"{API}/imports", json=taken("post", "/imports"))
     assert [row["problems"] for row in stock.json()["results"]] == [[]]
+    token = await buy(office, **taken("post", "/token"))
+    assert token.json()["scope"] == "application.create application.view"
     assert examples == {}, "an example that nobody posts"
 
 
