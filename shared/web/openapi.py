@@ -16,6 +16,7 @@ from shared.web.session import COOKIE
 
 _KINDS = "x-problems"
 _REVISED = "x-revised"
+_UNSAID = "Successful Response"
 _METHODS = ("get", "put", "post", "patch", "delete")
 _GENERATED = ("HTTPValidationError", "ValidationError")  # FastAPI's own errors, which we never send
 
@@ -74,6 +75,8 @@ def complete(
             if method in methods:
                 demand = access[f"{method.upper()} {path}"]
                 _complete_route(methods[method], demand, known, changes=method != "get")
+                for answer in methods[method]["responses"].values():
+                    _say_what(answer, schemas)
     return document
 
 
@@ -125,6 +128,16 @@ def _head(answer: dict[str, Any], *, restricted: bool, revised: bool) -> None:
         headers.update(_RATE)
     if not headers:
         del answer["headers"]
+
+
+def _say_what(answer: dict[str, Any], schemas: Mapping[str, Any]) -> None:
+    """In place of FastAPI's words for every good answer: what is answered."""
+    if answer["description"] != _UNSAID:
+        return
+    found = [content.get("schema", {}) for content in answer.get("content", {}).values()]
+    names = [(one.get("items") or one).get("$ref", "").rpartition("/")[2] for one in found]
+    said = [schemas[name].get("description", name) for name in names if name in schemas]
+    answer["description"] = " ".join(said) or "As the route says"
 
 
 def _answer(status: int, names: list[str], known: Mapping[str, Kind]) -> dict[str, Any]:

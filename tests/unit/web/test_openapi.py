@@ -82,6 +82,7 @@ def test_who_may_enter_what_is_sent_and_what_comes_back(described: dict[str, Any
     assert post["x-permission"] == "application.edit@branch"
     assert post["requestBody"]["content"]["application/json"]["example"] == {"name": "喵"}
     assert set(post["responses"]["200"]["headers"]) == {"ETag", "RateLimit", "RateLimit-Policy"}
+    assert post["responses"]["200"]["description"] == "A body."
     assert "Retry-After" in post["responses"]["429"]["headers"]
     hours = described["paths"]["/zoo/api/v1/hours"]["get"]
     assert hours["security"] == []
