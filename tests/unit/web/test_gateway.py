@@ -119,17 +119,21 @@ async def test_no_more_passes_than_a_service_takes(
     origin: httpx.AsyncClient, kind: str, told: bool
 ) -> None:
     most, chunk = KINDS[kind], 64 * 1024
+    read = 0
 
     async def body(length: int) -> AsyncIterator[bytes]:
+        nonlocal read
         for start in range(0, length, chunk):
+            read += 1
             yield bytes(min(chunk, length - start))
 
     for length, status in ((most, 200), (most + 1, 413)):
-        said = {"content-length": str(length)} if told else {}
+        said, read = {"content-length": str(length)} if told else {}, 0
         answer = await origin.post(
             "/review/x", content=body(length), headers={"content-type": kind, **said}
         )
         assert answer.status_code == status
+    assert (read == 0) is told, "what says that it is too much is not read"
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == "too-large"
 
