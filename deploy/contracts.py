@@ -1,7 +1,7 @@
-"""Writes what is generated from the contracts: JSON Schemas, AsyncAPI, the README's diagram, the
-partner guide's tables.
+"""Writes what is generated from the contracts: schemas, AsyncAPI, OpenAPI, the README's diagram,
+the partner guide's tables.
 
-A schema that is there already is a promise: one that would break it is not written.
+A schema or a route that is there already is a promise: one that would break it is not written.
 """
 
 import hashlib
@@ -13,18 +13,19 @@ from pathlib import Path
 
 import yaml
 
-from deploy import partner_guide
+from deploy import api_contract, partner_guide
 from shared.events import asyncapi, catalog, lifecycle, schemas
 from shared.events.partners import PartnerEvent
 
 ROOT = Path(__file__).parent.parent
 ASYNCAPI = ROOT / "docs" / "asyncapi.yaml"
+OPENAPI = ROOT / "docs" / "openapi.json"
 README = ROOT / "README.md"
 _VALIDATOR = Path(__file__).parent / "asyncapi"
 
 
 class BreakingChangeError(Exception):
-    """A payload no longer keeps the promise of its published schema."""
+    """A payload or a route no longer keeps the promise of its published description."""
 
 
 class MissingDiagramError(Exception):
@@ -33,7 +34,7 @@ class MissingDiagramError(Exception):
 
 def breaking_changes() -> list[str]:
     """One line for everything that would break a published type for its readers or senders."""
-    return [*_lost(), *_changed()]
+    return [*_lost(), *_changed(), *_api_changed()]
 
 
 def _lost() -> Iterator[str]:
@@ -67,6 +68,15 @@ def _changed() -> Iterator[str]:
                 yield f"{payload.type}: {line}"
 
 
+def _api_changed() -> Iterator[str]:
+    if not OPENAPI.exists():
+        yield f"{OPENAPI.name}: the published description of the API is missing; restore it"
+        return
+    yield from api_contract.breaks(
+        json.loads(OPENAPI.read_text(encoding="utf-8")), api_contract.document()
+    )
+
+
 def generated() -> Iterator[tuple[Path, str]]:
     """Every generated file and what it must hold. Raises MissingDiagramError."""
     texts = {
@@ -79,6 +89,7 @@ def generated() -> Iterator[tuple[Path, str]]:
         ASYNCAPI,
         yaml.safe_dump(asyncapi.document(), allow_unicode=True, sort_keys=False, width=100),
     )
+    yield OPENAPI, api_contract.text()
     yield README, with_diagram(README.read_text(encoding="utf-8"))
     for language, name in partner_guide.GUIDES.items():
         guide = partner_guide.FOLDER / name

@@ -24,6 +24,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import Route
 
 from shared.events.catalog import SERVICES
+from shared.web.limits import most_bytes, too_large
+from shared.web.problems import Problem
 
 HOME = "/reporting/board"
 KEEP_ALIVE = 2.0  # seconds that an idle connection to a service is kept
@@ -87,18 +89,22 @@ def build(upstreams: Mapping[str, str]) -> Starlette:
         target = httpx.URL(upstreams[service]).copy_with(
             raw_path=raw_path + (b"?" + query if query else b"")
         )
+        if too_large(request.headers):
+            return _TOO_LARGE.response()
         client: httpx.AsyncClient = request.app.state.client
         has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
         outgoing = client.build_request(
             request.method,
             target,
             headers=_forwarded(request),
-            content=request.stream() if has_body else None,
+            content=_counted(request) if has_body else None,
         )
         try:
             answer = await client.send(outgoing, stream=True)
         except ClientDisconnect:
             return Response(status_code=499)
+        except _TooLargeError:
+            return _TOO_LARGE.response()
         except httpx.ConnectError:
             return PlainTextResponse(f"{service} does not answer\n", status_code=503)
         except httpx.TimeoutException:
@@ -138,6 +144,23 @@ def _forwarded(request: Request) -> list[tuple[str, str]]:
         ("x-forwarded-host", request.headers.get("host", "")),
     ]
     return headers
+
+
+class _TooLargeError(Exception):
+    """More is sent than is taken."""
+
+
+_TOO_LARGE = Problem(413, "too-large", "The request is larger than is taken")
+
+
+async def _counted(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes; raises _TooLargeError with the first byte too many."""
+    left = most_bytes(request.headers.get("content-type"))
+    async for part in request.stream():
+        left -= len(part)
+        if left < 0:
+            raise _TooLargeError
+        yield part
 
 
 async def _body(answer: httpx.Response) -> AsyncIterator[bytes]:

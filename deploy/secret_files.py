@@ -22,9 +22,12 @@ ADMIN = "admin"  # the broker's super user: provisioning and operators
 SUPERUSER = "superuser"
 CLIENTS_FILE = "api-clients.json"  # as shared.web.clients reads it
 
-# Channels of the demo and the tests that call intake's API, and what they may do there.
+# Channels of the demo and the tests that call intake's API, and what they may do there: a terminal
+# of the office sees its branches, a channel its own applications. Their days pass in seconds.
 CHANNELS = {"branch-terminal": "counter", "web-channel": "web"}
 _CHANNEL_MAY = ["application.create", "application.edit", "application.view", "material.receive"]
+_SEES_ITS_BRANCHES = frozenset({"branch-terminal"})
+_RATE = {"per_second": 2000, "burst": 5000}
 
 
 def kafka_users() -> list[str]:
@@ -89,6 +92,8 @@ def make_channels(folder: Path) -> None:
                 "channel": channel,
                 "permissions": _CHANNEL_MAY,
                 "branches": None,
+                "sees": "branch" if client in _SEES_ITS_BRANCHES else "own",
+                "rate": _RATE,
             }
         )
     _write(folder / CLIENTS_FILE, json.dumps(entries, indent=1))

@@ -15,6 +15,7 @@ from asyncpg.pool import Pool
 from fastapi import FastAPI
 
 from services.intake import api, pages, signin
+from services.intake.api_problems import KINDS
 from services.intake.desk import Desk
 from services.intake.handlers import DEADLINES, HANDLERS
 from services.intake.inbound import EARLY_DEADLINE, Reception, number_drawer, on_early_deadline
@@ -175,7 +176,10 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
         ],
         settings=service.settings,
         package=Path(__file__).parent,
-        clients=ApiClients.load(service.settings.secrets_dir),
+        clients=ApiClients.load(
+            service.settings.secrets_dir, key=service.settings.secret("session-key").encode()
+        ),
+        problems=KINDS,
     )
 
 

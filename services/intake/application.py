@@ -124,6 +124,7 @@ class Beginning:
     reopens: str | None
     partner: str | None = None
     partner_reference: str | None = None
+    client: str | None = None
 
 
 @dataclass(slots=True)
@@ -133,7 +134,8 @@ class Application:
     `wanted` is the list that the customer was last given, `asked` the part of it that a reviewer
     wants beyond the rules, `answered` the items and fields that came since the customer was asked.
     `entries` and `arrived` are new and to be written; `told` is what the partner who sent the
-    application was last told.
+    application was last told. `client`: the program that began it. `revision`: see
+    `count_revision`.
     """
 
     application_id: str
@@ -167,6 +169,8 @@ class Application:
     partner_reference: str | None = None
     told: str | None = None
     imported: bool = False
+    client: str | None = None
+    revision: int = 0
     entries: list[Entry] = field(default_factory=list)
     arrived: list[Document] = field(default_factory=list)
 
@@ -230,6 +234,12 @@ class Application:
             "product_digest": scope.product_digest,
             "applicant_type": scope.applicant_type,
         }
+
+    def count_revision(self) -> None:
+        """Raise the revision where anything was done that whoever works on the application may see.
+        That review moved it is not counted: a hold would show by it (反洗钱法 35)."""
+        if self.revision == 0 or any(one.action != "moved" for one in self.entries):
+            self.revision += 1
 
     def note(self, at: datetime, actor: str, action: str, **details: Any) -> None:
         """Add a line to the history."""
@@ -306,6 +316,7 @@ def fill(app: Application, start: Beginning) -> None:
     app.requested_limit = start.requested_limit
     app.reopens = start.reopens
     app.partner, app.partner_reference = start.partner, start.partner_reference
+    app.client = start.client
 
 
 def begin(app: Application, start: Beginning, actor: str, now: datetime) -> list[Effect]:

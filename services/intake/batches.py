@@ -49,7 +49,8 @@ class NoTableError(Problem):
     """The file is no table of applications; `refusal` says why."""
 
     def __init__(self, refusal: BatchRefused) -> None:
-        super().__init__(422, refusal.code, "The file cannot be read as a table", refusal.detail)
+        status = 413 if refusal.code == "too-large" else 422
+        super().__init__(status, refusal.code, "The file cannot be read as a table", refusal.detail)
         self.refusal = refusal
 
 

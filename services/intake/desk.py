@@ -8,10 +8,18 @@ follows. Whatever fails before it leaves an unused key or paper behind, which do
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
 from services.intake import application as applications
@@ -42,6 +50,7 @@ from shared.messaging import Effect, Service, Transaction
 from shared.parameters import (
     UnknownVersionError,
     load_checklist_items,
+    load_clocks,
     load_return_codes,
     product_on,
 )
@@ -52,6 +61,7 @@ from shared.web.problems import parameters_problem
 
 NOTE_FIELD = "note"
 NOTE_CLASS = "financial"
+KEY_REUSED = "key-reused"
 
 T = TypeVar("T")
 
@@ -115,7 +125,10 @@ class Found:
 
 class Desk:
     """Commands on applications. Each raises Problem: 404 for an application that the viewer may not
-    see, 409 or 422 with a code and plain words where the application does not allow it."""
+    see, 409 or 422 with a code and plain words where the application does not allow it.
+
+    `expect`: the revisions that the caller may have decided on; 412 `changed-meanwhile` where the
+    application has another one by now. None: whatever it says."""
 
     def __init__(
         self,
@@ -160,7 +173,7 @@ class Desk:
                     # the database does not see that it would wait for itself
                     await store.lock_person(tx.conn, app.holder.person)
                 number = await store.draw_number(tx.conn, form.branch, business_day(tx.now))
-                start = self.beginning(form, sealed, number, region)
+                start = self.beginning(form, sealed, number, region, client=viewer.client)
                 effects = applications.begin(app, start, viewer.actor, tx.now)
                 refused: tuple[str, ...] = ()
                 if submit:
@@ -192,7 +205,8 @@ class Desk:
                 app = Application(sealed.application_id, parties=sealed.parties)
                 await store.lock_person(tx.conn, app.holder.person)  # before the number, as above
                 number = await store.draw_number(tx.conn, form.branch, day)
-                applications.fill(app, self.beginning(form, sealed, number, region))
+                start = self.beginning(form, sealed, number, region, client=viewer.client)
+                applications.fill(app, start)
                 found = await self.examine(tx.conn, app, tx.now)
                 await self._write(tx, app, decide(app, found, tx.now))
                 await self._keep(tx, remember, app)
@@ -204,6 +218,7 @@ class Desk:
         application_id: str,
         correction: FormCorrection,
         *,
+        expect: Collection[int] | None = None,
         remember: Remember | None = None,
     ) -> Begun:
         """Mend fields of a draft, or of an application for which material is awaited; what was
@@ -215,7 +230,7 @@ class Desk:
             mended = await self._mended(app, correction)
             corrected = {name for party in correction.parties for name in party.fields()}
             async with self._transaction(viewer.actor, remember) as tx:
-                app = await self._load(tx, viewer, application_id)
+                app = await self._load(tx, viewer, application_id, expect)
                 effects = applications.correct(
                     app,
                     merged(app.parties, mended),
@@ -238,6 +253,7 @@ class Desk:
         content: bytes,
         issued_on: date | None = None,
         *,
+        expect: Collection[int] | None = None,
         remember: Remember | None = None,
     ) -> Filed:
         """File a paper. Raises Problem 413, 415 or 422 for bytes that are none."""
@@ -251,7 +267,7 @@ class Desk:
         async with self._plainly():
             stored = await self.store_document(await self.keys_of(app), content)
             async with self._transaction(viewer.actor, remember) as tx:
-                app = await self._load(tx, viewer, application_id)
+                app = await self._load(tx, viewer, application_id, expect)
                 document, effects = applications.receive(
                     app,
                     new_document(app, item, stored, issued_on, tx.now),
@@ -265,13 +281,18 @@ class Desk:
         return filed
 
     async def submit(
-        self, viewer: Viewer, application_id: str, *, remember: Remember | None = None
+        self,
+        viewer: Viewer,
+        application_id: str,
+        *,
+        expect: Collection[int] | None = None,
+        remember: Remember | None = None,
     ) -> Begun:
         """Hand the application in. Raises Problem 422 `not-acceptable` with every return code that
         no paper mends, 409 `already-submitted`."""
         await self._not_before(remember)
         async with self._plainly(), self._transaction(viewer.actor, remember) as tx:
-            app = await self._load(tx, viewer, application_id)
+            app = await self._load(tx, viewer, application_id, expect)
             effects = await self.submit_in(tx.conn, app, viewer.actor, tx.now)
             await self._write(tx, app, effects)
             begun = Begun(app, await self.lines(tx.conn, app, tx.now))
@@ -284,6 +305,7 @@ class Desk:
         application_id: str,
         reason: str = "",
         *,
+        expect: Collection[int] | None = None,
         remember: Remember | None = None,
     ) -> Application:
         """The customer wants out. Raises Problem 409 `card-ordered` or `already-ended`."""
@@ -292,7 +314,7 @@ class Desk:
         async with self._plainly():
             sealed = await self._seal_note(app, reason)
             async with self._transaction(viewer.actor, remember) as tx:
-                app = await self._load(tx, viewer, application_id)
+                app = await self._load(tx, viewer, application_id, expect)
                 effects = applications.withdraw(app, viewer.actor, tx.now)
                 if sealed:
                     app.note(tx.now, viewer.actor, "withdrawal_reason", text=sealed)
@@ -324,7 +346,7 @@ class Desk:
         ids = sorted({party.application_id for party in found})
         async with self._service.transaction(actor=viewer.actor) as tx:
             await store.record_view(tx.conn, None, viewer.staff_id, "search", tx.now)
-            wanted = store.Filter(branches=viewer.branch_list, ids=ids)
+            wanted = store.Filter(branches=viewer.branch_list, client=viewer.own_client, ids=ids)
             rows, _ = await store.list_applications(tx.conn, wanted, page=1, page_size=200)
         return rows
 
@@ -403,6 +425,7 @@ class Desk:
         *,
         partner: str | None = None,
         reference: str | None = None,
+        client: str | None = None,
     ) -> Beginning:
         """What a new application starts from: the product in the version that holds today."""
         product = product_on(form.product, business_day(self._service.clock.now()))
@@ -427,6 +450,7 @@ class Desk:
             reopens=form.reopens,
             partner=partner,
             partner_reference=reference,
+            client=client,
         )
 
     async def keys_of(self, app: Application) -> PartyKeys:
@@ -610,7 +634,7 @@ class Desk:
             return
         async with self._service.pool.acquire() as conn:
             old = await store.find_application(conn, reopens)
-        if old is None or old.open or not viewer.sees(old.need_scope().branch):
+        if old is None or old.open or not may_see(old, viewer):
             raise Problem(
                 422,
                 "unknown-application",
@@ -618,9 +642,23 @@ class Desk:
                 errors=[FieldError("/reopens", "unknown-application")],
             )
 
-    async def _load(self, tx: Transaction, viewer: Viewer, application_id: str) -> Application:
+    async def _load(
+        self,
+        tx: Transaction,
+        viewer: Viewer,
+        application_id: str,
+        expect: Collection[int] | None = None,
+    ) -> Application:
         loaded = await self._store.load(tx.conn, [application_id])
-        return visible(loaded[application_id], viewer)
+        app = visible(loaded[application_id], viewer)
+        if expect is not None and app.revision not in expect:
+            raise Problem(
+                412,
+                "changed-meanwhile",
+                "The application was changed meanwhile: look at it again and decide anew",
+                headers={"ETag": f'"{app.revision}"'},
+            )
+        return app
 
     async def _write(self, tx: Transaction, app: Application, effects: Iterable[Effect]) -> None:
         facts = [*effects, *applications.partner_news(app)]
@@ -635,18 +673,34 @@ class Desk:
             plain.update(len(data).to_bytes(8, "big") + data)
         return self._blind("request", plain.hexdigest())
 
+    async def keep_refusal(self, remember: Remember, status: int, body: Any) -> Answer:
+        """Remember that a request was refused, so that a repetition is not run again; the answer
+        that it gets now: where the same request was answered meanwhile, that answer. Raises Problem
+        422 where the key was used for something else meanwhile."""
+        answer = Answer(remember.digest, status, body)
+        async with self._service.transaction(actor=remember.client) as tx:
+            kept = await store.remember_answer(
+                tx.conn, remember.client, remember.key, answer, tx.now, remembered_since(tx.now)
+            )
+        if kept:
+            return answer
+        try:
+            await self._not_before(remember)
+        except Repeated as before:
+            return before.answer
+        return answer
+
     async def _not_before(self, remember: Remember | None) -> None:
-        """Raises Repeated, or Problem 409 where the key was used for something else."""
+        """Raises Repeated, or Problem 422 where the key was used for something else."""
         if remember is None:
             return
+        since = remembered_since(self._service.clock.now())
         async with self._service.pool.acquire() as conn:
-            known = await store.answer_to(conn, remember.client, remember.key)
+            known = await store.answer_to(conn, remember.client, remember.key, since)
         if known is None:
             return
         if known.digest != remember.digest:
-            raise Problem(
-                409, "key-reused", "The idempotency key was used for another request before"
-            )
+            raise Problem(422, KEY_REUSED, "The idempotency key was used for another request")
         raise Repeated(known)
 
     async def _keep(self, tx: Transaction, remember: Remember | None, result: object) -> None:
@@ -654,7 +708,10 @@ class Desk:
             return
         status, body = remember.answer(result)
         answer = Answer(remember.digest, status, body)
-        if not await store.remember_answer(tx.conn, remember.client, remember.key, answer, tx.now):
+        since = remembered_since(tx.now)
+        if not await store.remember_answer(
+            tx.conn, remember.client, remember.key, answer, tx.now, since
+        ):
             raise _Raced
 
     @asynccontextmanager
@@ -688,6 +745,11 @@ class Desk:
             raise parameters_problem(error) from None
 
 
+def remembered_since(now: datetime) -> datetime:
+    """Requests from before that may come under their key once more, as new ones."""
+    return now - timedelta(days=load_clocks().request_keys_days)
+
+
 class _Raced(Exception):
     """The same request was faster."""
 
@@ -718,10 +780,20 @@ def merged(parties: Sequence[Party], mended: Sequence[Party]) -> list[Party]:
     return list(by_role.values())
 
 
+def may_see(app: Application, viewer: Viewer) -> bool:
+    """Whether the application is of a branch of the viewer's, and, where the viewer is a program
+    that sees its own alone, begun by it."""
+    return (
+        app.scope is not None
+        and viewer.sees(app.scope.branch)
+        and viewer.own_client in (None, app.client)
+    )
+
+
 def visible(app: Application | None, viewer: Viewer) -> Application:
     """The application itself. Raises Problem 404 where the viewer may not see it, so that nobody
     learns what exists elsewhere."""
-    if app is None or app.scope is None or not viewer.sees(app.scope.branch):
+    if app is None or not may_see(app, viewer):
         raise Problem(404, "not-found", "There is no such application")
     return app
 

@@ -53,6 +53,9 @@ _MAY_RECEIVE = requires(Permission.MATERIAL_RECEIVE)
 _MAY_LOOK = requires(Permission.MATERIAL_VIEW)
 _MAY_REVEAL = requires(Permission.PERSONAL_REVEAL)
 
+# What the page showed when somebody decided on it. Filing a paper has none: it overwrites nothing.
+_Revision = Annotated[int | None, Form(ge=0)]
+
 
 def router(service: Service, desk: Desk) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
@@ -313,11 +316,15 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
 
     @routes.post("/applications/{application_id}/submit")
     async def submit(
-        request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_EDIT]
+        request: Request,
+        application_id: str,
+        viewer: Annotated[Viewer, _MAY_EDIT],
+        revision: _Revision = None,
     ) -> Response:
         """Hand the application in."""
         try:
-            return _after(request, await desk.submit(viewer, application_id))
+            expect = _expected(revision)
+            return _after(request, await desk.submit(viewer, application_id, expect=expect))
         except Problem as problem:
             if problem.code != "not-acceptable":
                 raise
@@ -353,7 +360,10 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
 
     @routes.post("/applications/{application_id}/corrections")
     async def correct(
-        request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_EDIT]
+        request: Request,
+        application_id: str,
+        viewer: Annotated[Viewer, _MAY_EDIT],
+        revision: _Revision = None,
     ) -> Response:
         """Mend fields of the form; fields left empty stay as they are."""
         here = f"/intake/applications/{application_id}"
@@ -367,7 +377,8 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
                 flash=_("Nothing was changed: fill in at least one field, days as 2026-10-12."),
                 tone="danger",
             )
-        begun = await desk.correct(viewer, application_id, correction)
+        expect = _expected(revision)
+        begun = await desk.correct(viewer, application_id, correction, expect=expect)
         flash = _("The form is corrected.")
         if begun.application.state is State.CHECKING:
             flash += " " + _("Everything is in: the application is with review.")
@@ -379,9 +390,11 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
         application_id: str,
         viewer: Annotated[Viewer, _MAY_EDIT],
         reason: Annotated[str, Form(max_length=300)] = "",
+        revision: _Revision = None,
     ) -> Response:
         """The customer wants out."""
-        app = await desk.withdraw(viewer, application_id, reason)
+        expect = _expected(revision)
+        app = await desk.withdraw(viewer, application_id, reason, expect=expect)
         done = app.state is State.WITHDRAWN
         return redirect(
             request,
@@ -528,6 +541,10 @@ def _words_for(kind: str) -> str:
     if kind in {"enum", "literal_error", "string_too_short", "string_pattern_mismatch", "int_type"}:
         return _("Choose or write a value that is possible here.")
     return _("This cannot be kept as it is.")
+
+
+def _expected(revision: int | None) -> frozenset[int] | None:
+    return None if revision is None else frozenset({revision})
 
 
 def _day(text: str) -> date | None:

@@ -73,18 +73,18 @@ _SAVE = """
 INSERT INTO application (application_id, state, state_version, state_since, application_number,
     branch, region, channel, product, product_version, applicant_type, person, created_at,
     submitted_at, passed_at, material_deadline, reapply_from, card_id, partner, partner_reference,
-    imported, product_digest)
+    imported, product_digest, revision, client)
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::text[], $6::text[],
     $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
     $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::date[],
-    $18::text[], $19::text[], $20::text[], $21::boolean[], $22::text[])
+    $18::text[], $19::text[], $20::text[], $21::boolean[], $22::text[], $23::bigint[], $24::text[])
 ON CONFLICT (application_id) DO UPDATE SET
     state = excluded.state, state_version = excluded.state_version,
     state_since = excluded.state_since, person = excluded.person,
     submitted_at = excluded.submitted_at, passed_at = excluded.passed_at,
     material_deadline = excluded.material_deadline, reapply_from = excluded.reapply_from,
     card_id = excluded.card_id, imported = excluded.imported,
-    product_digest = excluded.product_digest
+    product_digest = excluded.product_digest, revision = excluded.revision
 """
 
 _SAVE_FILES = """
@@ -121,6 +121,8 @@ class ApplicationStore:
         known = [app for app in states if app.state is not None and app.scope is not None]
         if not known:
             return
+        for app in known:
+            app.count_revision()
         rows = [_row(app) for app in known]
         await conn.execute(_SAVE, *(list(column) for column in zip(*rows, strict=True)))
         await conn.execute(
@@ -204,6 +206,8 @@ def _row(app: Application) -> tuple[Any, ...]:
         app.partner_reference,
         app.imported,
         scope.product_digest,
+        app.revision,
+        app.client,
     )
 
 
@@ -278,6 +282,8 @@ def _application(row: Any, body: str, documents: list[Document]) -> Application:
         partner_reference=row["partner_reference"],
         told=file.told,
         imported=row["imported"],
+        revision=row["revision"],
+        client=row["client"],
     )
 
 
@@ -513,26 +519,49 @@ class Answer:
     body: Any
 
 
-async def answer_to(conn: Any, client: str, key: str) -> Answer | None:
-    """The answer that a client's request under this key got."""
+async def answer_to(conn: Any, client: str, key: str, since: datetime) -> Answer | None:
+    """The answer that a client's request under this key got; None where it was before `since`."""
     row = await conn.fetchrow(
-        "SELECT digest, status, body FROM request WHERE client = $1 AND key = $2", client, key
+        "SELECT digest, status, body FROM request WHERE client = $1 AND key = $2 AND at >= $3",
+        client,
+        key,
+        since,
     )
     return Answer(row["digest"], row["status"], json.loads(row["body"])) if row else None
 
 
-async def remember_answer(conn: Any, client: str, key: str, answer: Answer, now: datetime) -> bool:
+# Each answer that comes takes a few with it that are too old: no more are kept than are needed.
+_REMEMBER = """
+WITH swept AS (
+    DELETE FROM request WHERE (client, key) IN (
+        SELECT client, key FROM request WHERE at < $7 AND (client, key) <> ($1, $2)
+        ORDER BY at LIMIT 5 FOR UPDATE SKIP LOCKED
+    )
+)
+INSERT INTO request AS kept (client, key, digest, status, body, at)
+VALUES ($1, $2, $3, $4, $5::jsonb, $6)
+ON CONFLICT (client, key) DO UPDATE SET
+    digest = excluded.digest, status = excluded.status, body = excluded.body, at = excluded.at
+    WHERE kept.at < $7
+RETURNING true
+"""
+
+
+async def remember_answer(
+    conn: Any, client: str, key: str, answer: Answer, now: datetime, since: datetime
+) -> bool:
     """Keep the answer in the transaction that did what was asked; False where another request
-    under the same key was first, and this one must be undone."""
+    under the same key was first, and this one must be undone. Answers from before `since` count no
+    longer, and are swept away."""
     done = await conn.fetchval(
-        "INSERT INTO request (client, key, digest, status, body, at)"
-        " VALUES ($1, $2, $3, $4, $5::jsonb, $6) ON CONFLICT DO NOTHING RETURNING true",
+        _REMEMBER,
         client,
         key,
         answer.digest,
         answer.status,
         json.dumps(answer.body, ensure_ascii=False),
         now,
+        since,
     )
     return bool(done)
 
@@ -557,13 +586,16 @@ class Row:
     submitted_at: datetime | None
     material_deadline: datetime | None
     imported: bool
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a list shall hold. `branches` None: all. `ids`: only these. `states`: any of these."""
+    """What a list shall hold. `branches` None: all. `client`: only what that program began. `ids`:
+    only these. `states`: any of these."""
 
     branches: list[str] | None
+    client: str | None = None
     branch: str | None = None
     product: str | None = None
     number: str | None = None
@@ -573,13 +605,15 @@ class Filter:
 
 _COLUMNS = (
     "application_id, application_number, state, state_since, branch, region, channel, product,"
-    " applicant_type, created_at, submitted_at, material_deadline, imported"
+    " applicant_type, created_at, submitted_at, material_deadline, imported,"
+    " revision"
 )
 _NARROWED = (
     "($1::text[] IS NULL OR branch = ANY ($1)) AND ($2::text IS NULL OR branch = $2)"
     " AND ($3::text IS NULL OR product = $3) AND ($4::text IS NULL OR application_number = $4)"
     " AND ($5::text[] IS NULL OR application_id = ANY ($5))"
     " AND ($6::text[] IS NULL OR state = ANY ($6))"
+    " AND ($7::text IS NULL OR client = $7)"
 )
 
 
@@ -594,6 +628,7 @@ async def list_applications(
         wanted.number,
         wanted.ids,
         wanted.states,
+        wanted.client,
     )
     total = await conn.fetchval(
         f"SELECT count(*) FROM application WHERE {_NARROWED}",  # noqa: S608 - our own text
@@ -601,7 +636,7 @@ async def list_applications(
     )
     rows = await conn.fetch(
         f"SELECT {_COLUMNS} FROM application WHERE {_NARROWED}"  # noqa: S608 - our own text
-        " ORDER BY created_at DESC, application_id DESC LIMIT $7 OFFSET $8",
+        " ORDER BY created_at DESC, application_id DESC LIMIT $8 OFFSET $9",
         *arguments,
         page_size,
         (page - 1) * page_size,

@@ -89,6 +89,17 @@ def breaks(published: Schema, now: Schema, *, inbound: bool = False) -> list[str
     return list(dict.fromkeys(lines))
 
 
+def breaks_readers(published: Schema, now: Schema) -> list[str]:
+    """As `breaks`, of what is answered and never stored: readers of the promise alone count, and a
+    field that is new may always be there."""
+    found = (
+        *_removed(_Node(published, published), _Node(now, now), ""),
+        *_refused(_Node(now, now), _Node(published, published), ""),
+    )
+    lines = [f"{at or '/'} {what}: {one} against {other}" for at, what, one, other in found]
+    return list(dict.fromkeys(lines))
+
+
 _Difference = tuple[str, str, object, object]
 """JSON pointer, keyword, and what the sender's and the reader's schema say."""
 

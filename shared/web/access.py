@@ -66,10 +66,7 @@ class _Gate:
         return viewer_of(request, session, member, scope)
 
     def _client(self, request: Request, authorization: str) -> Viewer:
-        scheme, _, token = authorization.partition(" ")
-        client = (
-            web_state(request).clients.find(token.strip()) if scheme.lower() == "bearer" else None
-        )
+        client = web_state(request).clients.by_token(authorization)
         if client is None or "/api/" not in request.url.path:
             raise Problem(
                 401,
@@ -77,7 +74,8 @@ class _Gate:
                 "The client's token is not accepted",
                 headers={"WWW-Authenticate": 'Bearer realm="banka"'},
             )
-        wide_enough = client.branches is None or self.scope < Scope.ALL
+        everything = client.branches is None and not client.own_only
+        wide_enough = everything or self.scope < Scope.ALL
         if self.permission not in client.permissions or not wide_enough:
             raise Problem(
                 403,
@@ -94,6 +92,8 @@ class _Gate:
             language=current_language(),
             client=client.id,
             channel=client.channel,
+            own_only=client.own_only,
+            must_match=client.must_match,
         )
 
 

@@ -1,4 +1,5 @@
-"""What happens to every request: trace, language, security headers, figures, cross-site refusal."""
+"""What happens to every request: trace, language, security headers, figures, limits, cross-site
+refusal."""
 
 from __future__ import annotations
 
@@ -16,6 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.observability import in_trace
 from shared.web import i18n
+from shared.web.clients import ApiClients
+from shared.web.limits import Turn, Turns, counted
 from shared.web.problems import Problem
 
 LANGUAGE_COOKIE = "banka_language"
@@ -52,13 +55,24 @@ def current_traceparent() -> str | None:
     return _traceparent.get()
 
 
-class RequestFrame:
-    """Outermost: gives the request a trace and a language, the answer its headers."""
+def current_trace_id() -> str | None:
+    """The trace that answers name, for whoever asks about them; None outside a request."""
+    traceparent = _traceparent.get()
+    return None if traceparent is None else traceparent.split("-")[1]
 
-    def __init__(self, app: ASGIApp, *, service: str, secure: bool) -> None:
+
+class RequestFrame:
+    """Outermost: gives the request a trace and a language, the answer its headers, and holds what
+    may come in."""
+
+    def __init__(
+        self, app: ASGIApp, *, service: str, secure: bool, clients: ApiClients | None = None
+    ) -> None:
         self._app = app
         self._service = service
         self._secure = secure
+        self._clients = clients or ApiClients()
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,6 +84,7 @@ class RequestFrame:
         kept = cookie_parser(headers.get("cookie", "")).get(LANGUAGE_COOKIE)
         language = i18n.choose_language(wanted or kept)
         scope.setdefault("state", {})["trace_id"] = trace_id
+        turn = self._turn(headers)
         started = time.perf_counter()
         status = 500
 
@@ -77,7 +92,10 @@ class RequestFrame:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._dress(MutableHeaders(scope=message), trace_id, language, wanted)
+                answer = MutableHeaders(scope=message)
+                if turn is not None:
+                    answer.update(turn.headers)
+                self._dress(answer, trace_id, language, wanted)
             await send(message)
 
         token = _traceparent.set(traceparent)
@@ -86,11 +104,18 @@ class RequestFrame:
                 if _from_another_site(scope["method"], headers):
                     refusal = Problem(403, "cross-site", "The request came from another site")
                     await refusal.response(trace_id)(scope, receive, send_framed)
+                elif turn is not None and not turn.taken:
+                    await turn.refusal().response(trace_id)(scope, receive, send_framed)
                 else:
-                    await self._app(scope, receive, send_framed)
+                    await self._app(scope, counted(receive, headers), send_framed)
             finally:
                 _traceparent.reset(token)
                 self._count(scope, status, time.perf_counter() - started)
+
+    def _turn(self, headers: Headers) -> Turn | None:
+        shown = headers.get("authorization")
+        client = self._clients.by_token(shown) or self._clients.by_secret(shown)
+        return None if client is None else self._turns.take(client)
 
     def _dress(
         self,

@@ -173,7 +173,9 @@ class Viewer:
 
     `branches` are the branch codes that may be seen under the permission by which the viewer
     entered; None means every branch. `client` names the machine that is calling, if one is, and
-    `channel` the way by which its applications reach the bank.
+    `channel` the way by which its applications reach the bank; one that is `own_only` sees and
+    changes the applications that it began itself, and no other; one that `must_match` says of its
+    changes on which revision they were decided.
     """
 
     staff_id: str
@@ -185,6 +187,8 @@ class Viewer:
     home_branch: str | None = None
     client: str | None = None
     channel: str | None = None
+    own_only: bool = False
+    must_match: bool = False
     csrf_token: str = field(default="", repr=False)
 
     def may(self, permission: Permission | str) -> bool:
@@ -194,6 +198,12 @@ class Viewer:
     def sees(self, branch: str) -> bool:
         """Whether applications of this branch may be shown to the viewer."""
         return self.branches is None or branch in self.branches
+
+    @property
+    def own_client(self) -> str | None:
+        """Whose applications alone may be shown, None for anybody's. For SQL:
+        `($1::text IS NULL OR client = $1)`."""
+        return self.client if self.own_only else None
 
     @property
     def knows_holds(self) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -31,11 +31,12 @@ from shared.parameters.load import take
 from shared.postgres.migrate import migrate
 from shared.settings import Environment, Settings, SettingsError, load_settings
 from shared.web import i18n, static_files
-from shared.web.access import SignInNeeded, current_viewer, public
+from shared.web.access import SignInNeeded, current_viewer, declared_access, public
 from shared.web.clients import ApiClients
 from shared.web.directory import StaffMember, find_staff
 from shared.web.i18n import _
 from shared.web.middleware import RequestFrame
+from shared.web.openapi import Kind, complete
 from shared.web.pages import LOCALE, make_environment, page
 from shared.web.problems import Problem, field_errors, parameters_problem
 from shared.web.session import Session, Signer
@@ -68,12 +69,14 @@ def create_app(
     package: Path | None = None,
     find: FindStaff | None = None,
     clients: ApiClients | None = None,
+    problems: Mapping[str, Kind] | None = None,
 ) -> FastAPI:
     """The HTTP app of a service; starting it starts the service's consumers, relay and workers.
 
     package: the service's folder, with `templates/` and `locale/zh_CN.po`. find: how to look up a
     member of staff; by default in the service's own directory tables. clients: channels that may
-    call the API; by default none: pages and API are for staff.
+    call the API; by default none: pages and API are for staff. problems: those that its API knows
+    beyond what every API may answer.
     """
     locales = [LOCALE, *([package / "locale"] if package is not None else [])]
     i18n.load(locales, settings.business_zone)
@@ -109,6 +112,7 @@ def create_app(
         secure_cookies=settings.environment is Environment.PRODUCTION,
         demo=settings.stepped,
     )
+    app.state.problems = problems or {}
     _add_probes(app, service, settings)
     app.add_route("/static/{path:path}", static_files.serve, methods=["GET", "HEAD"])
     for router in routers:
@@ -127,7 +131,15 @@ class _Framed(FastAPI):
             super().build_middleware_stack(),
             service=state.service_name,
             secure=state.secure_cookies,
+            clients=state.clients,
         )
+
+    def openapi(self) -> dict[str, Any]:
+        """The description of the API, with everything that FastAPI does not know of it."""
+        if not self.openapi_schema:
+            complete(super().openapi(), declared_access(self), self.state.problems)
+        assert self.openapi_schema is not None  # made and kept by FastAPI just now
+        return self.openapi_schema
 
 
 def _add_probes(app: FastAPI, service: Running, settings: Settings) -> None:
@@ -282,6 +294,12 @@ def _words_for(problem: Problem) -> tuple[str, str, str]:
             _("Not found"),
             _("There is nothing at this address, or it belongs to a branch that you do not see."),
             "search",
+        )
+    if problem.status == 413:
+        return (
+            _("That is too large"),
+            _("A file has at most 10 MB. Nothing was changed."),
+            "alert-triangle",
         )
     if problem.status in {409, 412}:
         return (

@@ -270,7 +270,7 @@ def promises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "schemas"
     shutil.copytree(schemas.FOLDER, folder)
     monkeypatch.setattr(schemas, "FOLDER", folder)
-    for name in ("ASYNCAPI", "README"):
+    for name in ("ASYNCAPI", "OPENAPI", "README"):
         copied = shutil.copy(getattr(contracts, name), tmp_path)
         monkeypatch.setattr(contracts, name, Path(copied))
     assert contracts.write() == []

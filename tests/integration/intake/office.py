@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from shared.settings import Environment, Settings
 from shared.web.access import CSRF_HEADER
 from shared.web.session import COOKIE, Session, Signer
 from tests.eventually import eventually
+from tests.integration.intake.described import as_described
 
 API = "/intake/api/v1"
 BRANCH, OTHER_BRANCH = "3101", "4401"
@@ -52,6 +54,19 @@ TOKENS = {
     "branch-terminal": "t-branch-terminal-0123456789abcdef",
     "web-channel": "t-web-channel-0123456789abcdef",
     "one-branch": "t-one-branch-0123456789abcdef",
+    "web-partner": "t-web-partner-0123456789abcdef",
+    "web-careful": "t-web-careful-0123456789abcdef",
+    "web-hasty": "t-web-hasty-0123456789abcdef",
+    "web-sealed": "",  # has a secret instead
+}
+SECRET = "s-web-sealed-0123456789abcdef"
+# What the list says of a client beyond what it says of all.
+CLIENTS: dict[str, dict[str, Any]] = {
+    "branch-terminal": {"sees": "branch"},
+    "one-branch": {"sees": "branch"},
+    "web-careful": {"must_match": True},
+    "web-hasty": {"rate": {"per_second": 0.01, "burst": 2}},
+    "web-sealed": {"token": None, "secrets": [{"sha256": sha256(SECRET.encode()).hexdigest()}]},
 }
 STAFF_PERMISSIONS = [
     "application.create",
@@ -75,9 +90,11 @@ def settings_of(stack: Stack, folder: Path) -> Settings:
         {
             "id": name,
             "token": token,
-            "channel": "web" if name == "web-channel" else "counter",
+            "channel": "web" if name.startswith("web") else "counter",
             "permissions": STAFF_PERMISSIONS,
             "branches": [OTHER_BRANCH] if name == "one-branch" else None,
+            "rate": {"per_second": 2000, "burst": 5000},
+            **CLIENTS.get(name, {}),
         }
         for name, token in TOKENS.items()
     ]
@@ -178,18 +195,19 @@ class Office:
                 transport=httpx.ASGITransport(self.app),
                 base_url="http://intake.test",
                 headers={"Authorization": f"Bearer {TOKENS[name]}"},
+                event_hooks={"response": [as_described]},
             )
         return self._clients[name]
 
-    async def colleague(self, *roles: str) -> httpx.AsyncClient:
-        """A member of staff who is signed in."""
+    async def colleague(self, *roles: str, branch: str = "*") -> httpx.AsyncClient:
+        """A member of staff who is signed in; of every branch, where none is named."""
         staff_id = new_id()
         payload = intake.StaffChanged(
             staff_id=staff_id,
             username=f"{roles[0]}-{staff_id[-6:]}",
             display_name=f"甲{staff_id[-4:]}",
             roles=list(roles),
-            branches=["*"],
+            branches=[branch],
             desk="operations",
             session_epoch=1,
         )
@@ -202,6 +220,7 @@ class Office:
             base_url="http://intake.test",
             cookies={COOKIE: signer.seal(session)},
             headers={CSRF_HEADER: signer.form_token(session.nonce)},
+            event_hooks={"response": [as_described]},
         )
 
         async def known() -> bool:

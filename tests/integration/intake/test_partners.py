@@ -78,7 +78,7 @@ async def test_an_application_of_the_app_is_taken_and_its_progress_told(office: 
     await office.until(customer, "on_hold")
     path = f"/intake/api/v1/applications/{customer.application_id}"
     # a channel speaks to customers: it learns nothing of a case that rests
-    channel = office.client("web-channel")
+    channel = office.client("branch-terminal")
     seen = (await channel.get(path)).json()
     assert (seen["state"], seen["state_version"], seen["state_since"]) == ("checking", None, None)
     listing = path.removesuffix(f"/{customer.application_id}")

@@ -162,7 +162,7 @@ async def test_the_same_request_twice_is_one_application(office: Office) -> None
     assert len({answer.json()["application_id"] for answer in answers}) == 1
     other = {**customer.form, "product": "gold"}
     answer = await client.post(f"{API}/applications", json=other, headers=headers)
-    assert (answer.status_code, answer.json()["code"]) == (409, "key-reused")
+    assert (answer.status_code, answer.json()["code"]) == (422, "key-reused")
     other_client = office.client("web-channel")
     of_the_web = {**other, "channel": "web"}
     answer = await other_client.post(f"{API}/applications", json=of_the_web, headers=headers)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +13,7 @@ from fastapi.responses import Response
 
 from shared.web import Permission, Scope, public, requires, routes_without_permission
 from shared.web.access import CSRF_HEADER, declared_access, viewer_of
+from shared.web.clients import FILE, ApiClients
 from shared.web.directory import EVERY_BRANCH, StaffMember
 from shared.web.permissions import Role, scopes_of
 from shared.web.session import LIFETIME, Session
@@ -172,6 +175,43 @@ async def test_a_channel_enters_the_api_with_its_own_permissions_and_branches(vi
     }
     refused = await ask_as_channel(visit, COMPONENTS, bearer)
     assert refused.status_code == 401  # channels have no business on pages
+
+
+@pytest.mark.parametrize(
+    ("entry", "status"),
+    [
+        ({"sees": "branch"}, 200),
+        ({"sees": "own"}, 403),
+        ({}, 403),
+        ({"sees": "branch", "branches": ["0101"]}, 403),
+    ],
+)
+async def test_the_whole_bank_is_open_to_a_client_that_sees_all_of_it(
+    app: FastAPI, tmp_path: Path, entry: dict[str, object], status: int
+) -> None:
+    router = APIRouter()
+
+    @router.get("/sample/api/v1/whole")
+    async def whole(viewer: object = requires(Permission.BOARD_VIEW, Scope.ALL)) -> str:
+        return "in"
+
+    app.include_router(router)
+    listed = {
+        "id": "terminal",
+        "token": CLIENT_TOKEN,
+        "channel": "counter",
+        "permissions": [Permission.BOARD_VIEW],
+        **entry,
+    }
+    (tmp_path / FILE).write_text(json.dumps([listed]), encoding="utf-8")
+    app.state.web = replace(state_of(app), clients=ApiClients.load(tmp_path))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://banka.test"
+    ) as web:
+        answer = await web.get(
+            "/sample/api/v1/whole", headers={"Authorization": f"Bearer {CLIENT_TOKEN}"}
+        )
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize(

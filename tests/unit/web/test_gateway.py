@@ -18,11 +18,14 @@ from starlette.routing import Route
 from deploy import gateway
 from deploy.gateway import ELSEWHERE, HOME, build, service_of
 from shared.events.catalog import SERVICES
+from shared.web.limits import BODY_MOST, MULTIPART_MOST
 from shared.web.service import KEEP_ALIVE
 from tests.eventually import eventually
 
 
 async def _told(request: Request) -> Response:
+    if request.method == "POST":
+        return JSONResponse({"bytes": len(await request.body())})
     answer = JSONResponse({"path": request.url.path, "headers": dict(request.headers)})
     answer.set_cookie("banka_session", "somebody")
     answer.headers["Content-Security-Policy"] = "default-src 'none'"
@@ -32,7 +35,7 @@ async def _told(request: Request) -> Response:
 @pytest.fixture
 async def origin() -> AsyncIterator[httpx.AsyncClient]:
     """The gateway before review, which is up, and notify, which is not."""
-    upstream = Starlette(routes=[Route("/{path:path}", _told)])
+    upstream = Starlette(routes=[Route("/{path:path}", _told, methods=["GET", "POST"])])
     server = uvicorn.Server(uvicorn.Config(upstream, port=0, log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve())
 
@@ -105,6 +108,45 @@ async def test_a_service_that_is_down_is_said_to_be(origin: httpx.AsyncClient) -
     assert (answer.status_code, answer.text) == (503, "notify does not answer\n")
     home = await origin.get("/")
     assert (home.status_code, home.headers["location"]) == (303, "/reporting/board")
+
+
+KINDS = {"application/json": BODY_MOST, "multipart/form-data; boundary=x": MULTIPART_MOST}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("told", [True, False])
+async def test_no_more_passes_than_a_service_takes(
+    origin: httpx.AsyncClient, kind: str, told: bool
+) -> None:
+    most, chunk = KINDS[kind], 64 * 1024
+    read = 0
+
+    async def body(length: int) -> AsyncIterator[bytes]:
+        nonlocal read
+        for start in range(0, length, chunk):
+            read += 1
+            yield bytes(min(chunk, length - start))
+
+    for length, status in ((most, 200), (most + 1, 413)):
+        said, read = {"content-length": str(length)} if told else {}, 0
+        answer = await origin.post(
+            "/review/x", content=body(length), headers={"content-type": kind, **said}
+        )
+        assert answer.status_code == status
+    assert (read == 0) is told, "what says that it is too much is not read"
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "too-large"
+
+
+def test_both_gateways_hold_the_same_limit() -> None:
+    text = (Path(gateway.__file__).parent / "caddy" / "Caddyfile").read_text(encoding="utf-8")
+    held = {
+        (matcher, int(size) * 1024 * 1024)
+        for matcher, size in re.findall(r"request_body (@\w+) \{\s+max_size (\d+)MiB\s+\}", text)
+    }
+    assert held == {("@files", MULTIPART_MOST), ("@plain", BODY_MOST)}
+    assert "@files header Content-Type multipart/form-data*" in text
+    assert "@plain not header Content-Type multipart/form-data*" in text
 
 
 def _served_by_caddy(path: str) -> str | None:

@@ -1,0 +1,68 @@
+"""An example of what is sent to each route, for its description: each is posted by a test. Nobody
+in them exists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+APPLICATION: dict[str, Any] = {
+    "branch": "1101",
+    "product": "standard",
+    "applicant_type": "salaried",
+    "channel": "web",
+    "parties": [
+        {
+            "role": "applicant",
+            "name": "欧阳若轩",
+            "salutation": "ms",
+            "id_number": "119999199104161286",
+            "id_issued": "2019-03-01",
+            "id_expires": "2039-03-01",
+            "nationality": "CHN",
+            "mobile": "13900001234",
+            "email": "ouyang@example.com",
+            "home_address": "北京市海淀区建设路18号3单元501室",
+            "employer": "恒远科技有限公司",
+            "occupation": "工程师",
+            "work_address": "北京市朝阳区科技大道66号",
+            "office_phone": "010-81234567",
+            "monthly_income": "1500000",
+            "other_bank_limits": "0",
+        }
+    ],
+    "consent": {"signed_at": "2026-10-12T01:30:00Z", "purpose": "信用卡审批"},
+    "requested_limit": {"minor": 2000000, "currency": "CNY"},
+    "submit": False,
+}
+
+CORRECTION: dict[str, Any] = {
+    "parties": [
+        {"role": "applicant", "mobile": "13900005678", "work_address": "北京市西城区复兴街9号"}
+    ]
+}
+
+DOCUMENT: dict[str, Any] = {"item": "work_proof", "issued_on": "2026-10-08", "file": "paper.pdf"}
+
+WITHDRAWAL: dict[str, Any] = {"reason": "暂时不需要了"}
+
+SEARCH: dict[str, Any] = {"mobile": "13900001234"}
+
+TOKEN: dict[str, Any] = {
+    "grant_type": "client_credentials",
+    "scope": "application.create application.view",
+}
+
+BATCH: dict[str, Any] = {"branch": "1101", "file": "applications.csv"}
+
+IMPORT: dict[str, Any] = {
+    "applications": [
+        {
+            **{name: value for name, value in APPLICATION.items() if name != "submit"},
+            "state": "delivered",
+            "submitted_at": "2026-09-01T02:00:00Z",
+            "state_since": "2026-09-20T02:00:00Z",
+            "limit": {"minor": 1000000, "currency": "CNY"},
+            "card_id": "OLD-SYSTEM-000123",
+        }
+    ]
+}

@@ -1,0 +1,57 @@
+"""What the API may answer beyond what every API may: each problem's status and when it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shared.web import FieldError
+from shared.web.openapi import Kind
+
+KINDS: Mapping[str, Kind] = {
+    "not-found": Kind(
+        404, "There is no such application, or it belongs to somebody whom the caller does not see"
+    ),
+    "erased": Kind(409, "The customer's data was erased or restricted: nothing is added"),
+    "already-submitted": Kind(409, "The application was handed in before"),
+    "already-ended": Kind(409, "The application has ended"),
+    "card-ordered": Kind(409, "The card is ordered already"),
+    "not-open": Kind(409, "Neither a draft, nor is material awaited"),
+    "changed-meanwhile": Kind(
+        412, "If-Match names another revision than the application has: `ETag` says which"
+    ),
+    "document-too-large": Kind(413, "The file is larger than 10 MB"),
+    "document-unknown-type": Kind(415, "The file is neither PDF, JPEG nor PNG"),
+    "document-damaged": Kind(422, "The file is not complete"),
+    "document-empty": Kind(422, "The file is empty"),
+    "unknown-item": Kind(422, "There is no such paper on the checklist"),
+    "issued-in-future": Kind(422, "A paper cannot be issued in the future"),
+    "not-acceptable": Kind(
+        422,
+        "The office cannot take the application; every reason stands in `errors`",
+        (FieldError("", "COOL_DOWN", "The customer may apply again after the cool-down"),),
+    ),
+    "other-channel": Kind(
+        422,
+        "A channel hands in applications under its own name alone",
+        (FieldError("/channel", "other-channel"),),
+    ),
+    "unknown-branch": Kind(
+        422,
+        "There is no such branch, or it is closed, or not the caller's",
+        (FieldError("/branch", "unknown-branch"),),
+    ),
+    "unknown-application": Kind(
+        422,
+        "Only an application that has ended can be taken up again",
+        (FieldError("/reopens", "unknown-application"),),
+    ),
+    "key-reused": Kind(422, "The idempotency key was used for another request"),
+    "empty": Kind(422, "The table holds no row"),
+    "unreadable": Kind(422, "The file cannot be read as a table"),
+    "too-many-rows": Kind(422, "The table has more rows than are taken at once"),
+    "unknown-column": Kind(422, "A heading that the template lacks"),
+    "column-twice": Kind(422, "A column stands in the table twice"),
+    "missing-column": Kind(422, "A column that is needed is missing"),
+    "if-match-needed": Kind(428, "This client has to say which revision it changes"),
+    "calendar-ends": Kind(503, "A term would end after the office's calendar"),
+}

@@ -1,0 +1,107 @@
+"""How much may come in: bytes of one request, requests of one client.
+
+Both are held before anything is read or worked on. Rates are counted by each process for itself: n
+processes of a service let a client do n times as much.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive
+
+from shared.web.clients import ApiClient
+from shared.web.problems import Problem
+
+MULTIPART_MOST = 11 * 1024 * 1024  # bytes: the largest paper, with the form around it
+BODY_MOST = 1024 * 1024  # bytes of any other body: JSON, a form without files
+# Both gateways hold the same (deploy/gateway.py, deploy/caddy/Caddyfile).
+
+
+def most_bytes(content_type: str | None) -> int:
+    """How large a body of this type may be."""
+    multipart = (content_type or "").strip().lower().startswith("multipart/form-data")
+    return MULTIPART_MOST if multipart else BODY_MOST
+
+
+def too_large(headers: Mapping[str, str]) -> bool:
+    """Whether the request says itself that its body is larger than is taken."""
+    said = headers.get("content-length", "")
+    return said.isdecimal() and int(said) > most_bytes(headers.get("content-type"))
+
+
+class BodyTooLarge(HTTPException):
+    """More was sent than is taken."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(413, f"A request of this kind has at most {most // (1024 * 1024)} MB")
+
+
+def counted(receive: Receive, headers: Headers) -> Receive:
+    """`receive` that raises BodyTooLarge where the body gets too large: at once where the length
+    is said, else with the first byte too many, so that no more is held or written than allowed."""
+    most = most_bytes(headers.get("content-type"))
+    got = 0
+
+    async def receive_counted() -> Message:
+        nonlocal got
+        if too_large(headers):
+            raise BodyTooLarge(most)
+        message = await receive()
+        got += len(message.get("body", b""))
+        if got > most:
+            raise BodyTooLarge(most)
+        return message
+
+    return receive_counted
+
+
+@dataclass(slots=True)
+class _Bucket:
+    left: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Whether a request of a client is taken now, and what its headers say of it."""
+
+    taken: bool
+    headers: Mapping[str, str]
+
+    def refusal(self) -> Problem:
+        """The answer to a request that is not taken."""
+        return Problem(
+            429, "too-many-requests", "Call again later, and less often", headers=self.headers
+        )
+
+
+class Turns:
+    """A bucket of requests for each client: full at first, refilled at the client's rate."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._buckets: dict[str, _Bucket] = {}
+
+    def take(self, client: ApiClient) -> Turn:
+        """Takes one request out of the client's bucket, if one is left."""
+        rate, burst, now = client.rate.per_second, client.rate.burst, self._now()
+        bucket = self._buckets.setdefault(client.id, _Bucket(burst, now))
+        bucket.left = min(burst, bucket.left + (now - bucket.at) * rate)
+        bucket.at = now
+        taken = bucket.left >= 1
+        if taken:
+            bucket.left -= 1
+        left, whole_again = int(bucket.left), math.ceil((burst - bucket.left) / rate)
+        headers = {
+            "RateLimit-Policy": f'"client";q={burst};w={math.ceil(burst / rate)}',
+            "RateLimit": f'"client";r={left};t={whole_again}',
+        }
+        if not taken:
+            headers["Retry-After"] = str(max(1, math.ceil((1 - bucket.left) / rate)))
+        return Turn(taken, headers)

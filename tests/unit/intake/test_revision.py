@@ -1,0 +1,56 @@
+"""What counts as a change that whoever decides on an older look has to hear of."""
+
+from __future__ import annotations
+
+from services.intake.application import Application
+from services.intake.desk import may_see
+from shared.web import Viewer
+from tests.unit.intake.drawers import NOW, draft
+
+
+def counted(app: Application, *actions: str) -> int:
+    """The revision after these were noted and written."""
+    app.entries = []
+    for action in actions:
+        app.note(NOW, "somebody", action)
+    app.count_revision()
+    return app.revision
+
+
+def test_what_is_done_here_counts_once_a_writing() -> None:
+    app = draft()
+    app.revision = 0
+    assert counted(app, "begun") == 1
+    assert counted(app, "paper_received") == 2
+    assert counted(app, "corrected", "material_completed", "handed_over") == 3
+
+
+def test_a_step_of_review_and_a_repetition_count_nothing() -> None:
+    """By it a channel would see that a case rests."""
+    app = draft()
+    app.revision = 7
+    assert counted(app, "moved", "moved") == 7
+    assert counted(app) == 7
+    assert counted(app, "moved", "material_wanted") == 8
+
+
+def caller(client: str | None, *, own_only: bool, branches: frozenset[str] | None) -> Viewer:
+    return Viewer(
+        "x", "x", frozenset(), frozenset(), branches, "en", client=client, own_only=own_only
+    )
+
+
+def test_a_channel_sees_what_it_began_within_its_branches() -> None:
+    app = draft()
+    branch = app.need_scope().branch
+    app.client = "web"
+    here, elsewhere = frozenset({branch}), frozenset({"9999"})
+    assert may_see(app, caller("web", own_only=True, branches=None))
+    assert may_see(app, caller("web", own_only=True, branches=here))
+    assert not may_see(app, caller("web", own_only=True, branches=elsewhere))
+    assert not may_see(app, caller("app", own_only=True, branches=None))
+    assert may_see(app, caller("app", own_only=False, branches=here))
+    assert may_see(app, caller(None, own_only=False, branches=here))
+    app.client = None  # of the counter, or of a partner
+    assert not may_see(app, caller("web", own_only=True, branches=None))
+    assert not may_see(Application("unknown"), caller(None, own_only=False, branches=None))
