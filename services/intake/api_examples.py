@@ -13,14 +13,14 @@ APPLICATION: dict[str, Any] = {
     "parties": [
         {
             "role": "applicant",
-            "name": "欧阳若轩",
+            "name": "上官云舒",
             "salutation": "ms",
-            "id_number": "119999199104161286",
+            "id_number": "119999198803092588",
             "id_issued": "2019-03-01",
             "id_expires": "2039-03-01",
             "nationality": "CHN",
             "mobile": "13900001234",
-            "email": "ouyang@example.com",
+            "email": "shangguan@example.com",
             "home_address": "北京市海淀区建设路18号3单元501室",
             "employer": "恒远科技有限公司",
             "occupation": "工程师",
