@@ -9,7 +9,7 @@ from asyncpg import Record
 from asyncpg.pool import Pool
 from fastapi import FastAPI
 
-from services.intake import api, pages, signin
+from services.intake import api, api_precheck, pages, pages_precheck, signin
 from services.intake.desk import Desk
 from services.intake.handlers import DEADLINES, HANDLERS
 from services.intake.inbound import Reception, number_drawer
@@ -127,7 +127,9 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
         service,
         routers=[
             api.router(service, desk, keys.public_jwks),
+            api_precheck.router(service, desk),
             pages.router(service, desk),
+            pages_precheck.router(service, desk),
             signin.router(service),
             operations.router(service),
         ],

@@ -167,6 +167,7 @@ def _go_on(app: Application, found: Found, since: datetime, now: datetime) -> li
     given anew."""
     clocks = load_clocks()
     if app.state is State.DRAFT:
+        applications.settle(app, found.examination, now)
         return [Deadline(applications.DRAFT_DEADLINE, now + timedelta(days=clocks.draft_days))]
     if app.state is State.SUBMITTED:
         started = applications.publish(app, intake.PreCheckStarted(**app.fields()), now)
@@ -174,6 +175,7 @@ def _go_on(app: Application, found: Found, since: datetime, now: datetime) -> li
     if app.state is State.PRE_CHECK:
         return applications.verdict(app, found.examination, (), now)
     if app.state is State.AWAITING_MATERIAL:
+        applications.settle(app, found.examination, now)
         items = applications.open_items(app, found.examination)
         if not items:
             raise ApplicationError("nothing-wanted", "Nothing is missing: import it as checking")
