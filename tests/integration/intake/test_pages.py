@@ -76,7 +76,7 @@ async def test_an_application_goes_through_the_pages(office: Office) -> None:
         )
         assert here_of(answer) == here
     page = await client.get(here, params={"lang": "zh-CN"})
-    assert page.text.count("已完成") >= len(SALARIED_PAPERS)
+    assert page.text.count("已收待核") >= len(SALARIED_PAPERS)
     assert "待补充" not in re.sub(r"<option.*?</option>", "", page.text)
 
     link = re.search(rf"{here}/documents/[0-9a-f-]+", page.text)
