@@ -530,8 +530,9 @@ class Checklist:
     ) -> None:
         item.changed = True
         assert item.state is not None  # nothing is said about an item that is not on the list
-        if action == "moved" and was is None and item.state is _S.NOT_NEEDED:
-            return  # an item that is merely welcome has no history
+        idle = item.state in (_S.WANTED, _S.NOT_NEEDED) and not item.reasons
+        if action == "moved" and was is None and idle:
+            return  # an item that is merely welcome, or one of several that will do
         self.changes.append(
             Change(
                 party=item.party,

@@ -209,7 +209,9 @@ class Officers:
                 at=at,
                 evidence=list(evidence),
             )
-            app.note(now, viewer.actor, "meeting_recorded", **app.meeting.model_dump(mode="json"))
+            app.note(
+                now, viewer.actor, "meeting_recorded", meeting=app.meeting.model_dump(mode="json")
+            )
             step.effects.extend(await self._go_on(step))
         return app
 

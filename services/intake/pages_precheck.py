@@ -263,9 +263,9 @@ def _case(routes: APIRouter, officers: Officers) -> None:
             lambda: officers.record_meeting(
                 viewer,
                 application_id,
-                saw_person="person" in saw,
-                saw_original="original" in saw,
-                saw_signing="signing" in saw,
+                saw_person="saw_person" in saw,
+                saw_original="saw_original" in saw,
+                saw_signing="saw_signing" in saw,
                 at=when,
                 evidence=evidence,
             ),

@@ -10,6 +10,7 @@ from services.intake.application import Entry
 from services.intake.batch import CHOICES, COLUMNS, BatchRefused
 from services.intake.items import FORM_CHANGED, LAPSED, REVIEW_WISH, Change
 from services.intake.precheck import Obstacle
+from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_return_codes
 from shared.web.i18n import _, current_language, mark
 from shared.web.states import item_badge, named
@@ -111,6 +112,12 @@ _HISTORY: Mapping[str, _Happening] = {
         mark("Card used for the first time"), "rosette-discount-check", "good"
     ),
     "card_fact_refused": _Happening(mark("A partner's report was refused"), "ban", "bad"),
+}
+
+SEEN: Mapping[str, str] = {
+    "saw_person": mark("the person"),
+    "saw_original": mark("the original ID card"),
+    "saw_signing": mark("the signing"),
 }
 
 _OBSTACLES: Mapping[str, str] = {
@@ -306,10 +313,15 @@ def happening(entry: Entry, staff: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def seen(meeting: Meeting) -> str:
+    """What somebody saw of the customer."""
+    return _listed(_(label) for name, label in SEEN.items() if getattr(meeting, name))
+
+
 def _detail(entry: Entry) -> str:
     details = entry.details
-    if "saw_person" in details:
-        return ""
+    if "meeting" in details:
+        return seen(Meeting.model_validate(details["meeting"]))
     if "items" in details:
         return _listed(sorted({item_name(one["item"]) for one in details["items"]}))
     if "item" in details:

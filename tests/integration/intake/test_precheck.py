@@ -225,8 +225,16 @@ async def test_somebody_must_have_seen_the_customer(office: Office, with_meeting
         assert (await say(assistant, customer, "meetings", {**seen, **wrong})).status_code == 422
     half = await say(assistant, customer, "meetings", {**seen, "saw_signing": False})
     assert half.json()["state"] == "pre_check"
-    whole = await say(assistant, customer, "meetings", seen)
-    assert whole.json()["state"] == "checking", whole.text
+    here = f"/intake/applications/{customer.application_id}"
+    page = await assistant.get(here, params={"lang": "en"})
+    assert "Nobody has recorded that they saw person, original ID and signing" in page.text
+    typed = {"at": "yesterday", "saw": ["saw_person"], "evidence": papers[:1]}
+    await assistant.post(f"{here}/meetings", data=typed)
+    assert "within the last year" in (await assistant.get(here)).text
+    typed |= {"at": "2026-10-12T09:00", "saw": ["saw_person", "saw_original", "saw_signing"]}
+    await assistant.post(f"{here}/meetings", data=typed)
+    assert await office.state(customer) == "checking"
+    assert "the person, the original ID card, the signing" in (await assistant.get(here)).text
     met = (await office.last(customer, "application.pre-check-passed"))["meeting"]
     assert (met["saw_person"], met["evidence"]) == (True, papers[:1])
 
