@@ -140,6 +140,7 @@ def _items(routes: APIRouter, officers: Officers) -> None:
             application_id,
             lambda: officers.accept(viewer, application_id, party, item, document_id or None),
             _("%(item)s: accepted.") % {"item": words.item_name(item)},
+            item,
         )
 
     @routes.post(here + "/{party}/{item}/return")
@@ -159,6 +160,7 @@ def _items(routes: APIRouter, officers: Officers) -> None:
             lambda: officers.give_back(viewer, application_id, party, item, codes, remark),
             _("%(item)s: returned. The customer is asked when the case is sent back.")
             % {"item": words.item_name(item)},
+            item,
         )
 
     @routes.post(here + "/{item}/ask")
@@ -177,6 +179,7 @@ def _items(routes: APIRouter, officers: Officers) -> None:
             application_id,
             lambda: officers.ask(viewer, application_id, item, codes, reason or None, remark),
             _("%(item)s: the customer will be asked.") % {"item": words.item_name(item)},
+            item,
         )
 
     @routes.post(here + "/{party}/{item}/waive")
@@ -195,6 +198,7 @@ def _items(routes: APIRouter, officers: Officers) -> None:
             application_id,
             lambda: officers.ask_waiver(viewer, application_id, party, item, reason, remark),
             _("%(item)s: a second person has to agree.") % {"item": words.item_name(item)},
+            item,
         )
 
     @routes.post(here + "/{party}/{item}/waiver")
@@ -215,6 +219,7 @@ def _items(routes: APIRouter, officers: Officers) -> None:
                 viewer, application_id, party, item, agreed == "yes", remark
             ),
             _("Your answer is kept."),
+            item,
         )
 
 
@@ -278,9 +283,12 @@ async def _told(
     application_id: str,
     act: Callable[[], Awaitable[Application]],
     done: str,
+    item: str = "",
 ) -> Response:
-    """Back to the case with what became of it."""
+    """Back to the case with what became of it; to the line of the item, so that the keyboard goes
+    on from there."""
     here = f"/intake/applications/{application_id}"
+    line = f"#item-{item}" if words.is_item(item) else ""
     try:
         await act()
     except Problem as problem:
@@ -292,8 +300,8 @@ async def _told(
             why = " ".join(words.reason_name(code) for code in refusals if code)
             told = _("The verdict was not taken; see what stands in the way.")
             return redirect(request, here + "#verdict", flash=f"{told} {why}", tone="danger")
-        return redirect(request, here, flash=words.refusal(problem.code), tone="danger")
-    return redirect(request, here, flash=done)
+        return redirect(request, here + line, flash=words.refusal(problem.code), tone="danger")
+    return redirect(request, here + line, flash=done)
 
 
 def obstacles_of(app: Application, viewer: Viewer, entered: set[str]) -> list[str]:

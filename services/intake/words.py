@@ -175,6 +175,11 @@ def item_how(code: str) -> str:
     return known.how.in_language(current_language()) if known else ""
 
 
+def is_item(code: str) -> bool:
+    """Whether the checklist knows such an item."""
+    return code in load_checklist_items().items
+
+
 def is_upload(code: str) -> bool:
     """Whether the item is a paper that can be handed in as a file."""
     known = load_checklist_items().items.get(code)

@@ -412,6 +412,22 @@ async def test_an_older_draft_goes_on_and_its_papers_serve_the_next_application(
     assert [one["item"] for one in lines if one["reasons"]] == ["application_form_signed"]
 
 
+async def test_a_paper_that_a_service_of_the_release_before_took_is_seen(office: Office) -> None:
+    """While a release is rolled out the older services know nothing of items' states."""
+    customer = await office.begun()
+    await office.upload(customer, "id_front")
+    conn = await asyncpg.connect(office.superuser_url)
+    await conn.execute(
+        "UPDATE checklist_item SET state = 'wanted', document_id = NULL,"
+        " since = since - interval '1 minute', reasons = '[{\"code\": \"DOC_MISSING\"}]'"
+        " WHERE application_id = $1 AND item = 'id_front'",
+        customer.application_id,
+    )
+    await conn.close()
+    lines = {one["item"]: one for one in (await office.shown(customer))["checklist"]}
+    assert (lines["id_front"]["done"], lines["id_back"]["done"]) == (True, False)
+
+
 # --- pages --------------------------------------------------------------------------------------
 
 
