@@ -261,7 +261,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
         scope = app.need_scope()
         correctable = app.state in _CORRECTABLE and viewer.may(Permission.APPLICATION_EDIT)
         needed = [line for line in lines if line.need != "optional" or line.reasons]
-        counted = tally(lines)
+        counted, rules = tally(lines), product_for(app).pre_check
         return page(
             request,
             "application.html",
@@ -298,11 +298,13 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
                 "agree": app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
                 and viewer.may(Permission.PRE_CHECK_AGREE),
                 "end": app.state is State.PRE_CHECK and viewer.may(Permission.PRE_CHECK_DECIDE),
-                "meet": before_hand_over(app) and viewer.may(Permission.PRE_CHECK_DECIDE),
+                "meet": before_hand_over(app)
+                and (rules.by == "officer" or rules.meeting == "required")
+                and viewer.may(Permission.PRE_CHECK_DECIDE),
             },
             obstacles=obstacles_of(app, viewer, entered) if app.state is State.PRE_CHECK else [],
             refusals=_refusals(app, lines),
-            meeting_required=product_for(app).pre_check.meeting == "required",
+            meeting_required=rules.meeting == "required",
             changes=[
                 words.change(one, staff, remarks.get(one.remark or "")) for one in reversed(changes)
             ],
