@@ -59,7 +59,7 @@ class Condition(StrEnum):
     ALWAYS = "always"
     ID_PROVINCE_NOT_WORK_PROVINCE = "id_province_not_work_province"
     HOLDER_UNDER_18 = "holder_under_18"
-    NOT_ON_FILE = "not_on_file"  # the bank does not hold it from before
+    NOT_ON_FILE = "not_on_file"  # listed all the same: taken over where the bank holds it
 
 
 class Requirement(_Parameters):
