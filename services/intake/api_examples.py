@@ -45,6 +45,24 @@ DOCUMENT: dict[str, Any] = {"item": "work_proof", "issued_on": "2026-10-08", "fi
 
 WITHDRAWAL: dict[str, Any] = {"reason": "暂时不需要了"}
 
+ACCEPT: dict[str, Any] = {"document_id": "01936f2e-8a60-7000-8000-000000000101"}
+
+RETURN: dict[str, Any] = {"codes": ["PHOTO_UNCLEAR"], "remark": "左下角反光"}
+
+ASK: dict[str, Any] = {"codes": ["PHOTO_UNCLEAR"], "reason": "ACCEPTED_IN_ERROR"}
+
+WAIVER: dict[str, Any] = {"reason": "KNOWN_OTHERWISE"}
+
+AGREEMENT: dict[str, Any] = {"agreed": True}
+
+MEETING: dict[str, Any] = {
+    "saw_person": True,
+    "saw_original": True,
+    "saw_signing": True,
+    "at": "2026-10-12T01:30:00Z",
+    "evidence": ["01936f2e-8a60-7000-8000-000000000102"],
+}
+
 SEARCH: dict[str, Any] = {"mobile": "13900001234"}
 
 TOKEN: dict[str, Any] = {

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-from services.intake.rules import CONSENT_ITEM, FORM_ITEM, Examination, Paper, Wanted
+from services.intake.items import REVIEW_WISH, RULES, Checklist, Reason
+from services.intake.rules import FORM_ITEM, Examination, Paper
 from shared.calendar import BUSINESS_ZONE, add_working_days, business_day, due_after, end_of_day
 from shared.events import intake, lifecycle
-from shared.events.intake import HandedDocument, WantedItem
+from shared.events.intake import HandedDocument, Meeting, WantedItem
 from shared.events.lifecycle import OWNERS, TERMINAL, State
 from shared.events.payload import CreditConsent, Party, PartyRole, Payload
 from shared.identifiers import new_id
@@ -30,7 +31,7 @@ MATERIAL_DEADLINE = "material"
 MATERIAL_REMINDER = "material-reminder"
 ACTIVATION_DEADLINE = "activation"
 
-OWN_SOURCE = "intake"
+OWN_SOURCE = RULES
 
 # Where a refusal shows once the application has been taken, as an item of the customer's list.
 _ITEM_OF_REFUSAL = {"AGE_OUT_OF_RANGE": "id_front"}
@@ -131,11 +132,11 @@ class Beginning:
 class Application:
     """One application; `state` None: nothing known of it yet.
 
-    `wanted` is the list that the customer was last given, `asked` the part of it that a reviewer
-    wants beyond the rules, `answered` the items and fields that came since the customer was asked.
-    `entries` and `arrived` are new and to be written; `told` is what the partner who sent the
-    application was last told. `client`: the program that began it. `revision`: see
-    `count_revision`.
+    `items` is the checklist as it stands, `wanted` the list that the customer was last given.
+    `taken_over` are papers of earlier applications that count here too; `meeting` is the last
+    record that somebody saw person, original and signing (三亲见). `entries` and `arrived` are new
+    and to be written; `told` is what the partner who sent the application was last told. `client`:
+    the program that began it. `revision`: see `count_revision`.
     """
 
     application_id: str
@@ -155,9 +156,10 @@ class Application:
     age_band: str = "unknown"
     income_band: str = "unknown"
     warnings: list[str] = field(default_factory=list)
+    items: Checklist = field(default_factory=Checklist)
+    taken_over: list[Document] = field(default_factory=list)
+    meeting: Meeting | None = None
     wanted: list[WantedItem] = field(default_factory=list)
-    answered: set[str] = field(default_factory=set)
-    asked: list[WantedItem] = field(default_factory=list)
     material_deadline: datetime | None = None
     round: int = 0
     withdrawal: Withdrawal | None = None
@@ -195,6 +197,11 @@ class Application:
             )
             for document in self.documents
         ]
+
+    @property
+    def never_settled(self) -> bool:
+        """Whether the rules have never looked at its checklist as it is kept now."""
+        return all(item.changed for item in self.items)
 
     @property
     def open(self) -> bool:
@@ -245,10 +252,6 @@ class Application:
         """Add a line to the history."""
         self.entries.append(Entry(at, actor, action, details))
 
-    def unanswered(self, items: Iterable[WantedItem]) -> list[WantedItem]:
-        """Those of the items for which nothing has come since the customer was asked."""
-        return [item for item in items if answer_key(item.item, item.field) not in self.answered]
-
 
 def product_for(app: Application) -> Product:
     """The product in the version that the application began with, and as it was then.
@@ -260,11 +263,6 @@ def product_for(app: Application) -> Product:
     # one that was begun before digests were kept is held to the version as it is found first
     scope.product_digest = product.digest
     return product
-
-
-def answer_key(item: str, field_name: str | None) -> str:
-    """Under what the arrival of a paper, or the correction of a field, is remembered."""
-    return f"field:{field_name}" if field_name else f"item:{item}"
 
 
 # --- moving ------------------------------------------------------------------------------------
@@ -311,6 +309,7 @@ def follow(app: Application, event: Any) -> None:
 def fill(app: Application, start: Beginning) -> None:
     """What is known from the beginning."""
     app.scope = start.scope
+    app.items.applicant_type = start.scope.applicant_type
     app.parties = start.parties
     app.consent = start.consent
     app.requested_limit = start.requested_limit
@@ -351,7 +350,7 @@ def receive(
         raise ApplicationError("already-ended", "No more papers are taken for this application")
     app.documents.append(document)
     app.arrived.append(document)
-    app.answered.add(answer_key(document.item, None))
+    app.items.receive(document.item, document.document_id, actor, now)
     app.note(now, actor, "paper_received", item=document.item, number=document.document_number)
     payload = intake.DocumentReceived(
         **app.fields(),
@@ -392,21 +391,18 @@ def correct(
     require_correctable(app)
     names = sorted(corrected)
     app.parties = list(parties)
-    open_before = {item.item for item in app.unanswered(app.wanted)}
-    app.answered.update(answer_key("", name) for name in names)
     if consent is not None:
         app.consent = consent
-        app.answered |= {answer_key(CONSENT_ITEM, None), answer_key("", "consent")}
         names.append("consent")
+    answered = app.items.mend(names)
     app.note(now, actor, "corrected", fields=names)
     if app.state is State.DRAFT:
         return []
-    still_open = {item.item for item in app.unanswered(app.wanted)}
     told = intake.ApplicationCorrected(
         **app.fields(),
         parties=app.parties,
         fields=names,
-        items=sorted(open_before - still_open),
+        items=answered,
         entered_by=actor,
     )
     return [publish(app, told, now)]
@@ -455,18 +451,54 @@ def submit(
     ]
 
 
+def before_hand_over(app: Application) -> bool:
+    """Whether the office still collects and checks what belongs to it."""
+    return app.state in (State.DRAFT, State.SUBMITTED, State.PRE_CHECK, State.AWAITING_MATERIAL)
+
+
 def note_findings(app: Application, found: Examination) -> None:
     """Keep of an examination what later events carry."""
     app.age_band, app.income_band = found.age_band, found.income_band
     app.warnings = list(found.warnings)
 
 
+def settle(app: Application, found: Examination, now: datetime) -> list[Effect]:
+    """Bring the checklist to where the rules' findings put it, and tell what is asked for again."""
+    app.items.settle(found.wanted, found.needs, found.held, found.there, now)
+    return asked_again(app, now)
+
+
+def asked_again(app: Application, now: datetime) -> list[Effect]:
+    """Tell everybody of items that were settled and are wanted anew."""
+    again, app.items.again = app.items.again, []
+    return [
+        publish(
+            app,
+            intake.ItemAskedAgain(
+                **app.fields(),
+                party=one.party,
+                item=one.item,
+                reason=one.why or "",
+                codes=list(one.codes),
+                times=app.items.find(one.party, one.item).asked_again,
+                asked_by=one.actor,
+            ),
+            now,
+        )
+        for one in again
+    ]
+
+
 def open_items(
     app: Application, found: Examination, refusals: Sequence[str] = ()
 ) -> list[WantedItem]:
-    """Everything that stands in the way, in one list without repetition."""
-    items = [WantedItem(item=w.item, code=w.code, field=w.field) for w in found.wanted]
-    items += app.unanswered(app.asked)
+    """Everything that stands in the way and is the customer's to mend, in one list."""
+    items = [
+        WantedItem(item=item.item, code=reason.code, field=reason.field)
+        for item in app.items
+        if item.open
+        for reason in item.reasons
+    ]
     items += [
         WantedItem(item=_ITEM_OF_REFUSAL.get(code, FORM_ITEM), code=code)
         for code in (*found.refusals, *refusals)
@@ -477,17 +509,39 @@ def open_items(
 def verdict(
     app: Application, found: Examination, refusals: Sequence[str], now: datetime
 ) -> list[Effect]:
-    """What the pre-check comes to: one list of what is wanted, or the hand-over to review."""
+    """What the pre-check comes to: one list of what is wanted, or the hand-over to review. Where an
+    officer passes it, everything waits for what they say, so that the customer is asked once; and
+    where somebody has to have seen the customer, the hand-over waits for that."""
+    effects = settle(app, found, now)
+    if found.pre_check.by == "officer":
+        return effects
     items = open_items(app, found, refusals)
     if items:
-        return request_material(app, items, now)
+        return [*effects, *request_material(app, items, now)]
+    if found.pre_check.meeting == "required" and not met(app):
+        return effects
+    return [*effects, *hand_over(app, now)]
+
+
+def met(app: Application) -> bool:
+    """Whether somebody of the bank saw the person, the original and the signing (三亲见)."""
+    meeting = app.meeting
+    return meeting is not None and (
+        meeting.saw_person and meeting.saw_original and meeting.saw_signing
+    )
+
+
+def hand_over(app: Application, now: datetime, *, officer: str | None = None) -> list[Effect]:
+    """The pre-check is passed, by the rules or by an officer: review has the application now."""
     consent = app.consent
     if consent is None:
         raise Permanent("nothing is handed to review without the consent to the credit query")
-    app.wanted, app.asked, app.answered = [], [], set()
+    if officer is None:
+        app.items.accept_all(now)
+    app.wanted = []
     app.material_deadline = None
     app.passed_at = now
-    app.note(now, OWN_SOURCE, "handed_over")
+    app.note(now, officer or OWN_SOURCE, "handed_over")
     assert app.submitted_at is not None  # the pre-check follows the submission
     passed = intake.PreCheckPassed(
         **app.fields(),
@@ -500,6 +554,8 @@ def verdict(
         requested_limit=app.requested_limit,
         warnings=app.warnings,
         submitted_at=app.submitted_at,
+        passed_by=officer,
+        meeting=app.meeting,
     )
     return [
         ClearDeadline(MATERIAL_DEADLINE),
@@ -509,15 +565,18 @@ def verdict(
 
 
 def handed_documents(app: Application) -> list[HandedDocument]:
-    """The papers that review may look at."""
+    """The papers that review may look at, those taken over from earlier applications included."""
+    source = {item.document_id: item.taken_from for item in app.items if item.taken_from}
+    taken = [document for document in app.taken_over if document.document_id in source]
     return [
         HandedDocument(
             document_id=document.document_id,
             item=document.item,
             sha256=document.sha256,
             media_type=document.media_type,
+            taken_from=source.get(document.document_id),
         )
-        for document in app.documents
+        for document in (*app.documents, *taken)
     ]
 
 
@@ -526,7 +585,8 @@ def request_material(app: Application, items: Sequence[WantedItem], now: datetim
     term = terms_of(product_for(app)).material
     today = business_day(now)
     app.round += 1
-    app.wanted, app.asked, app.answered = list(items), app.unanswered(app.asked), set()
+    app.wanted = list(items)
+    app.items.tell(now)
     app.material_deadline = end_of_day(add_working_days(today, term.working_days))
     remind_on = add_working_days(today, term.working_days - term.remind_working_days_before)
     app.note(now, OWN_SOURCE, "material_requested", items=[i.model_dump() for i in items])
@@ -543,24 +603,38 @@ def request_material(app: Application, items: Sequence[WantedItem], now: datetim
     ]
 
 
-def outstanding(app: Application, found: Examination) -> list[WantedItem]:
-    """What of the customer's list has not come: neither answered since, nor needless by now (such
-    as one paper of a group, when another has come)."""
-    needed = {(w.item, w.field) for w in found.wanted}
-    needed |= {(ask.item, ask.field) for ask in app.asked}
-    return [item for item in app.unanswered(app.wanted) if (item.item, item.field) in needed]
+def outstanding(app: Application) -> list[WantedItem]:
+    """What the customer was asked for and has not brought or mended."""
+    return [
+        WantedItem(item=item.item, code=reason.code, field=reason.field)
+        for item, reason in app.items.outstanding()
+    ]
+
+
+def want_more(
+    app: Application, items: Sequence[WantedItem], asked_by: str, now: datetime
+) -> list[Effect]:
+    """A reviewer wants more. What had been accepted is asked for again as the reviewer's wish."""
+    by_item: dict[str, list[Reason]] = {}
+    for one in items:
+        by_item.setdefault(one.item, []).append(Reason(one.code, one.field))
+    for item, reasons in by_item.items():
+        app.items.ask(item, reasons, asked_by, now, why=REVIEW_WISH)
+    return [*asked_again(app, now), *request_material(app, items, now)]
 
 
 def recheck(
     app: Application, found: Examination, refusals: Sequence[str], now: datetime
 ) -> list[Effect]:
-    """Something came while material is awaited. Nothing happens before the last of the list is in;
+    """Something came. While material is awaited nothing happens before the last of the list is in;
     then the office checks again, and asks a further time or hands over."""
-    if app.state is not State.AWAITING_MATERIAL or outstanding(app, found):
-        return []
+    effects = settle(app, found, now)
+    if app.state is not State.AWAITING_MATERIAL or app.items.outstanding():
+        return effects
     note_findings(app, found)
     app.note(now, OWN_SOURCE, "material_completed")
     return [
+        *effects,
         publish(app, intake.MaterialCompleted(**app.fields()), now),
         *verdict(app, found, refusals, now),
     ]
@@ -633,7 +707,7 @@ def on_material_reminder(app: Application, now: datetime) -> list[Effect]:
     app.note(now, OWN_SOURCE, "reminded")
     reminded = intake.MaterialReminded(
         **app.fields(),
-        items=app.unanswered(app.wanted) or app.wanted,
+        items=outstanding(app) or app.wanted,
         deadline=app.material_deadline,
     )
     return [publish(app, reminded, now)]
@@ -747,8 +821,3 @@ def partner_news(app: Application) -> list[Effect]:
         reapply_from=app.reapply_from if status == "declined" else None,
     )
     return [Fact(news, subject=app.partner_reference, topic=f"banka.outbound.{app.partner}")]
-
-
-def as_wanted(items: Iterable[WantedItem]) -> list[Wanted]:
-    """Open asks as the checklist shows them."""
-    return [Wanted(item.item, item.code, item.field) for item in items]

@@ -1,90 +1,119 @@
-"""The checklist of an application: every item, 已完成 or 待补充, and why."""
+"""The checklist as people see it: two renderings of the one state that `items` keeps.
+
+The customer's says of each item 已完成 or 待补充 and why, the office's everything.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import Literal
+from datetime import datetime
 
-from services.intake.form import ApplicationForm
-from services.intake.rules import (
-    CONSENT_ITEM,
-    Paper,
-    Wanted,
-    applicable,
-    consented,
-    examine,
-    sound,
-)
-from shared.parameters import Product
-
-Need = Literal["mandatory", "one_of", "optional"]
-_WEIGHT: dict[Need, int] = {"mandatory": 0, "one_of": 1, "optional": 2}
+from services.intake.application import Application, Document
+from services.intake.items import OPEN, ItemState, Waiver
+from services.intake.rules import NeedKind
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One item. `need`: it is needed, it is one of a `group` of which one is enough, or it is
-    welcome. `done`: nothing about it is open. `reasons`: (return code, field of the form or None)
-    for everything that is open. `documents`: ids of its papers, newest first."""
+    """One item for the office. `need`: it is needed, it is one of a `group` of which one is enough,
+    or it is welcome. `reasons`: (return code, field of the form or None) for everything that is
+    open. `documents`: ids of its papers, the one that counts first; `taken_from`: the earlier
+    application with which that one came. `asked`: how often the customer was asked for it,
+    `asked_again`: of these after it had been settled."""
 
+    party: str
     item: str
-    need: Need
+    state: ItemState
+    need: NeedKind
     group: str | None
-    done: bool
     reasons: tuple[tuple[str, str | None], ...]
     documents: tuple[str, ...]
+    taken_from: str | None
+    asked: int
+    asked_again: int
+    waiver: Waiver | None
+    since: datetime | None
+    by: str
+
+    @property
+    def done(self) -> bool:
+        """Whether the customer has nothing to do about it (已完成)."""
+        there = (ItemState.RECEIVED, ItemState.ACCEPTED, ItemState.WAIVED)
+        return self.state in there and not self.reasons
+
+    @property
+    def to_do(self) -> bool:
+        """Whether the customer has to do something about it (待补充)."""
+        return self.state in OPEN and bool(self.reasons)
 
 
-def checklist(
-    form: ApplicationForm,
-    papers: Sequence[Paper],
-    product: Product,
-    *,
-    today: date,
-    region: str,
-    on_file: frozenset[str] = frozenset(),
-    asked: Sequence[Wanted] = (),
-) -> list[Line]:
-    """The lines in the order of the product's matrix, then items that only a finding or a paper
-    brought in. `asked`: what a reviewer wants besides and is still open."""
-    needs: dict[str, tuple[Need, str | None]] = {}
-    for requirement in applicable(form, product, today=today, region=region, on_file=on_file):
-        for item in requirement.items:
-            known = needs.get(item)
-            if known is None or _WEIGHT[requirement.need] < _WEIGHT[known[0]]:
-                needs[item] = (requirement.need, requirement.group)
-    found = examine(form, papers, product, today=today, region=region, on_file=on_file)
-    reasons: dict[str, list[tuple[str, str | None]]] = {}
-    for wanted in (*found.wanted, *asked):
-        reason = (wanted.code, wanted.field)
-        if reason not in reasons.setdefault(wanted.item, []):
-            reasons[wanted.item].append(reason)
-        needs.setdefault(wanted.item, ("mandatory", None))
-    for paper in papers:
-        needs.setdefault(paper.item, ("optional", None))
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How much of what is needed is done; a group counts once."""
+
+    done: int
+    needed: int
+    settled_groups: frozenset[str]
+
+
+def checklist(app: Application) -> list[Line]:
+    """Every item, in the order of the product's matrix."""
     return [
         Line(
-            item=item,
-            need=need,
-            group=group,
-            done=not reasons.get(item) and _is_there(item, form, papers, product, today, on_file),
-            reasons=tuple(reasons.get(item, ())),
-            documents=tuple(paper.document_id for paper in reversed(papers) if paper.item == item),
+            party=item.party,
+            item=item.item,
+            state=item.state,
+            need=item.need,
+            group=item.group,
+            reasons=tuple(dict.fromkeys((one.code, one.field) for one in item.reasons)),
+            documents=_papers(item.item, item.document_id, app.documents),
+            taken_from=item.taken_from,
+            asked=item.asked,
+            asked_again=item.asked_again,
+            waiver=item.waiver,
+            since=item.since,
+            by=item.by,
         )
-        for item, (need, group) in needs.items()
+        for item in app.items
+        if item.state is not None
     ]
 
 
-def _is_there(
-    item: str,
-    form: ApplicationForm,
-    papers: Sequence[Paper],
-    product: Product,
-    today: date,
-    on_file: frozenset[str],
-) -> bool:
-    if item == CONSENT_ITEM:
-        return consented(form.consent, today)
-    return item in on_file or bool(sound(item, papers, product))
+def _papers(item: str, counts: str | None, documents: Sequence[Document]) -> tuple[str, ...]:
+    own = [one.document_id for one in reversed(documents) if one.item == item]
+    return tuple(dict.fromkeys(([counts] if counts else []) + own))
+
+
+def for_customer(lines: Iterable[Line]) -> list[Line]:
+    """What the customer has to know: what is needed or was brought, in the same order. Of a group
+    in which nothing is open only what is there."""
+    lines = list(lines)
+    settled = tally(lines).settled_groups
+    return [
+        line
+        for line in lines
+        if line.done
+        or line.to_do
+        or line.need == "mandatory"
+        or (line.group is not None and line.group not in settled)
+    ]
+
+
+def tally(lines: Iterable[Line]) -> Tally:
+    """The count over all lines. A group is settled when one of it is there and nothing that is
+    open has been asked of it."""
+    lines = list(lines)
+    needed = [line for line in lines if not line.group and (line.need != "optional" or line.to_do)]
+    groups = {line.group for line in lines if line.group}
+    settled = frozenset(
+        group
+        for group in groups
+        if any(line.done for line in lines if line.group == group)
+        and not any(line.to_do for line in lines if line.group == group)
+    )
+    return Tally(
+        done=sum(line.done for line in needed) + len(settled),
+        needed=len(needed) + len(groups),
+        settled_groups=settled,
+    )

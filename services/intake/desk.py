@@ -17,7 +17,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
@@ -34,7 +34,8 @@ from services.intake.application import (
 )
 from services.intake.checklist import Line, checklist
 from services.intake.form import ApplicationForm, FormCorrection, PartyForm
-from services.intake.rules import Examination, examine
+from services.intake.items import ItemError
+from services.intake.rules import EarlierPaper, Examination, examine
 from services.intake.store import Answer, ApplicationStore, Standing
 from shared.calendar import CalendarEndsError, business_day
 from shared.documents import (
@@ -55,6 +56,7 @@ from shared.parameters import (
     product_on,
 )
 from shared.privacy import masking
+from shared.privacy.sealing import Sealed
 from shared.privacy.vault import KeyUnavailableError, PartyKeys, Vault
 from shared.web import FieldError, Problem, Viewer
 from shared.web.problems import parameters_problem
@@ -86,7 +88,7 @@ class Repeated(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SealedForm:
     """The persons of a new application: their keys are committed, their fields sealed."""
 
     application_id: str
@@ -121,6 +123,23 @@ class Found:
     standing: Standing
     refusals: tuple[str, ...]
     new_to_bank: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A locked application within a transaction, and what follows from what is done with it."""
+
+    tx: Transaction
+    app: Application
+    effects: list[Effect] = field(default_factory=list)
+
+    @property
+    def conn(self) -> Any:
+        return self.tx.conn
+
+    @property
+    def now(self) -> datetime:
+        return self.tx.now
 
 
 class Desk:
@@ -181,8 +200,10 @@ class Desk:
                         effects += await self.submit_in(tx.conn, app, viewer.actor, tx.now)
                     except ApplicationError as error:
                         refused = error.codes
+                if app.state is State.DRAFT:
+                    effects += await self.recheck(tx.conn, app, tx.now)
                 await self._write(tx, app, effects)
-                begun = Begun(app, await self.lines(tx.conn, app, tx.now), refused)
+                begun = Begun(app, checklist(app), refused)
                 await self._keep(tx, remember, begun)
         return begun
 
@@ -241,7 +262,7 @@ class Desk:
                 )
                 effects += await self.recheck(tx.conn, app, tx.now)
                 await self._write(tx, app, effects)
-                begun = Begun(app, await self.lines(tx.conn, app, tx.now))
+                begun = Begun(app, checklist(app))
                 await self._keep(tx, remember, begun)
         return begun
 
@@ -276,7 +297,7 @@ class Desk:
                 )
                 effects += await self.recheck(tx.conn, app, tx.now)
                 await self._write(tx, app, effects)
-                filed = Filed(document, app, await self.lines(tx.conn, app, tx.now))
+                filed = Filed(document, app, checklist(app))
                 await self._keep(tx, remember, filed)
         return filed
 
@@ -295,7 +316,7 @@ class Desk:
             app = await self._load(tx, viewer, application_id, expect)
             effects = await self.submit_in(tx.conn, app, viewer.actor, tx.now)
             await self._write(tx, app, effects)
-            begun = Begun(app, await self.lines(tx.conn, app, tx.now))
+            begun = Begun(app, checklist(app))
             await self._keep(tx, remember, begun)
         return begun
 
@@ -312,7 +333,7 @@ class Desk:
         await self._not_before(remember)
         app = await self.look(viewer, application_id)
         async with self._plainly():
-            sealed = await self._seal_note(app, reason)
+            sealed = await self.seal_note(app, reason)
             async with self._transaction(viewer.actor, remember) as tx:
                 app = await self._load(tx, viewer, application_id, expect)
                 effects = applications.withdraw(app, viewer.actor, tx.now)
@@ -329,12 +350,16 @@ class Desk:
         return visible(found, viewer)
 
     async def checklist(self, app: Application) -> list[Line]:
-        """The checklist as it stands; empty where the persons' data was erased."""
-        async with self._plainly(), self._service.pool.acquire() as conn:
-            try:
-                return await self.lines(conn, app, self._service.clock.now())
-            except KeyUnavailableError:
-                return []
+        """The checklist as it stands. Of an application that was begun before each item had a
+        state, as the rules would put it at the next step; where the persons' data was erased, as
+        far as papers tell."""
+        if app.never_settled and applications.before_hand_over(app):
+            now = self._service.clock.now()
+            async with self._plainly(), self._service.pool.acquire() as conn:
+                with suppress(KeyUnavailableError):
+                    _, found = await self._look_over(conn, app, now)
+                    applications.settle(app, found, now)
+        return checklist(app)
 
     async def search(
         self, viewer: Viewer, *, mobile: str | None = None, id_number: str | None = None
@@ -367,7 +392,7 @@ class Desk:
             raise Problem(422, "no-reason", "Say why you need to see it")
         app = await self.look(viewer, application_id)
         async with self._plainly():
-            sealed = await self._seal_note(app, reason)
+            sealed = await self.seal_note(app, reason)
             async with self._service.transaction(actor=viewer.actor) as tx:
                 await store.record_view(
                     tx.conn, application_id, viewer.staff_id, "fields", tx.now, reason=sealed
@@ -379,7 +404,10 @@ class Desk:
     ) -> tuple[Document, bytes]:
         """A paper with its bytes, recorded before it is shown. Raises Problem 404, 409."""
         app = await self.look(viewer, application_id)
-        found = next((d for d in app.documents if d.document_id == document_id), None)
+        own = {one.document_id: (application_id, one) for one in app.documents}
+        sources = {one.document_id: one.taken_from for one in app.items if one.taken_from}
+        taken = {one.document_id: (sources[one.document_id] or "", one) for one in app.taken_over}
+        source, found = {**taken, **own}.get(document_id, ("", None))
         if found is None:
             raise Problem(404, "not-found", "There is no such paper")
         async with self._service.transaction(actor=viewer.actor) as tx:
@@ -389,13 +417,13 @@ class Desk:
         async with self._plainly():
             documents = await self._open_documents()
             try:
-                return found, await documents.get(application_id, found.sha256)
+                return found, await documents.get(source, found.sha256)
             except DocumentMissingError:
                 raise Problem(404, "not-found", "The paper is no longer kept") from None
 
     # -- steps that partners' events share --------------------------------------------------------
 
-    async def seal(self, form: ApplicationForm, application_id: str | None = None) -> Sealed:
+    async def seal(self, form: ApplicationForm, application_id: str | None = None) -> SealedForm:
         """Keys for every person of the form, committed, and the fields sealed under them."""
         subject = application_id or new_id()
         vault = await self._open_vault()
@@ -414,12 +442,12 @@ class Desk:
                     fields=own.seal_fields(clear, FIELD_CLASSES),
                 )
             )
-        return Sealed(subject, parties, keys)
+        return SealedForm(subject, parties, keys)
 
     def beginning(
         self,
         form: ApplicationForm,
-        sealed: Sealed,
+        sealed: SealedForm,
         number: str,
         region: str,
         *,
@@ -498,7 +526,7 @@ class Desk:
             return refusals
         holder = Party(party_id="", person=found[0].person, role=PartyRole.APPLICANT, fields={})
         probe = Application(known.application_id if known else "", parties=[holder])
-        standing = await store.standing_of(conn, probe, product, today)
+        standing = await store.standing_of(conn, probe)
         return (*refusals, *standing.refusals(product, today))
 
     async def examine(self, conn: Any, app: Application, now: datetime) -> Found:
@@ -517,39 +545,69 @@ class Desk:
     async def _look_over(
         self, conn: Any, app: Application, now: datetime
     ) -> tuple[Standing, Examination]:
-        scope, today = app.need_scope(), business_day(now)
-        product = product_for(app)
-        standing = await store.standing_of(conn, app, product, today)
+        standing = await store.standing_of(conn, app)
+        papers = await self._papers_on_file(conn, app) if standing.known else []
         examination = examine(
             await self.open_form(app),
             app.papers,
-            product,
-            today=today,
-            region=scope.region,
-            on_file=standing.on_file,
+            product_for(app),
+            today=business_day(now),
+            region=app.need_scope().region,
+            filed=await self._filed(app, papers),
+            submitted_on=business_day(app.submitted_at) if app.submitted_at else None,
         )
+        held = {one.document_id for one in examination.held.values()}
+        kept = {one.document_id: one for one in app.taken_over}
+        kept |= {one.document.document_id: one.document for one in papers}
+        app.taken_over = [
+            document
+            for document in kept.values()
+            if document.document_id in held
+            or any(document.document_id == item.document_id for item in app.items)
+        ]
         return standing, examination
 
+    async def _papers_on_file(self, conn: Any, app: Application) -> list[store.PaperOnFile]:
+        items = [code for code, one in load_checklist_items().items.items() if one.reusable]
+        return await store.papers_on_file(conn, app, items)
+
+    async def _filed(
+        self, app: Application, papers: Sequence[store.PaperOnFile]
+    ) -> list[EarlierPaper]:
+        """Accepted papers of the person's other applications, with what their forms said. Where
+        the key is gone nobody knows what a paper shows: it is not taken over."""
+        theirs = {
+            party.party_id: party.fields
+            for paper in papers
+            for party in paper.parties
+            if party.person == app.holder.person
+        }
+        vault = await self._open_vault()
+        opened = await vault.open_parties(theirs, leave_out_unavailable=True) if theirs else {}
+        return [
+            EarlierPaper(
+                item=paper.document.item,
+                document_id=paper.document.document_id,
+                application_id=paper.application_id,
+                received_on=business_day(paper.document.received_at),
+                issued_on=paper.document.issued_on,
+                fields=opened[party.party_id],
+            )
+            for paper in papers
+            for party in paper.parties
+            if party.person == app.holder.person and opened.get(party.party_id)
+        ]
+
     async def recheck(self, conn: Any, app: Application, now: datetime) -> list[Effect]:
-        """Check a locked application again after something came; nothing while more is missing."""
-        if app.state is not State.AWAITING_MATERIAL:
+        """Look at a locked application again after something came: the checklist follows; nothing
+        is asked or handed over while more of what was asked for is missing."""
+        if not applications.before_hand_over(app):
             return []
+        if app.state is not State.AWAITING_MATERIAL:
+            _, examination = await self._look_over(conn, app, now)
+            return applications.recheck(app, examination, (), now)
         found = await self.examine(conn, app, now)
         return applications.recheck(app, found.examination, found.refusals, now)
-
-    async def lines(self, conn: Any, app: Application, now: datetime) -> list[Line]:
-        """The checklist of an application."""
-        today, product = business_day(now), product_for(app)
-        standing = await store.standing_of(conn, app, product, today)
-        return checklist(
-            await self.open_form(app),
-            app.papers,
-            product,
-            today=today,
-            region=app.need_scope().region,
-            on_file=standing.on_file,
-            asked=applications.as_wanted(app.unanswered(app.asked)),
-        )
 
     async def open_form(self, app: Application) -> ApplicationForm:
         """The form as it was filled in, in clear: for rules, never to be kept. Raises
@@ -568,6 +626,35 @@ class Desk:
             requested_limit=app.requested_limit,
             reopens=app.reopens,
         )
+
+    @asynccontextmanager
+    async def changing(self, viewer: Viewer, application_id: str) -> AsyncIterator[Step]:
+        """One step with an application that the viewer may see: locked meanwhile, and written at
+        the end with what follows."""
+        async with self._plainly(), self._transaction(viewer.actor, None) as tx:
+            step = Step(tx, await self._load(tx, viewer, application_id))
+            yield step
+            await self._write(tx, step.app, step.effects)
+
+    async def seal_note(self, app: Application, text: str) -> str:
+        """A remark about somebody is personal data too."""
+        if not text.strip():
+            return ""
+        keys = await self.keys_of(app)
+        return str(keys.seal(NOTE_CLASS, NOTE_FIELD, text.strip()[:2000]))
+
+    async def open_notes(self, notes: Iterable[str]) -> dict[str, str]:
+        """{sealed remark: text} for the office; those whose key is gone are missing."""
+        sealed = {note: Sealed(note) for note in notes}
+        vault = await self._open_vault()
+        keys = await vault.data_keys(
+            {one.parts.data_key_id for one in sealed.values()}, leave_out_unavailable=True
+        )
+        return {
+            note: keys[one.parts.data_key_id].open(NOTE_FIELD, one)
+            for note, one in sealed.items()
+            if one.parts.data_key_id in keys
+        }
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -609,13 +696,6 @@ class Desk:
             role=role,
             fields=keys.seal_fields(clear, FIELD_CLASSES),
         )
-
-    async def _seal_note(self, app: Application, text: str) -> str:
-        """A remark about somebody is personal data too."""
-        if not text.strip():
-            return ""
-        keys = await self.keys_of(app)
-        return str(keys.seal(NOTE_CLASS, NOTE_FIELD, text.strip()[:2000]))
 
     async def _region(self, viewer: Viewer, form: ApplicationForm) -> str:
         async with self._service.pool.acquire() as conn:
@@ -733,6 +813,8 @@ class Desk:
             yield
         except ApplicationError as error:
             raise problem_of(error) from error
+        except ItemError as error:
+            raise item_problem(error) from error
         except KeyUnavailableError:
             raise Problem(
                 409, "erased", "The customer's data was erased or restricted: nothing is added"
@@ -810,6 +892,19 @@ def problem_of(error: ApplicationError) -> Problem:
             FieldError("", code, codes[code].mend.en if code in codes else None)
             for code in error.codes
         ],
+    )
+
+
+_ITEM_STATUS = {"not-on-list": 404, "same-person": 403}
+
+
+def item_problem(error: ItemError) -> Problem:
+    """Why an item does not allow it."""
+    return Problem(
+        _ITEM_STATUS.get(error.code, 409),
+        error.code,
+        error.words,
+        errors=[FieldError("", code) for code in error.codes],
     )
 
 

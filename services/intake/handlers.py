@@ -61,9 +61,8 @@ def on_material_wanted(
     if _wants_out(app):
         effects = applications.let_go(app, now)
     else:
-        app.asked = list(event.data.items)
-        app.answered = set()
-        effects = applications.request_material(app, event.data.items, now)
+        asked_by = f"staff:{event.data.staff_id}"
+        effects = applications.want_more(app, event.data.items, asked_by, now)
     return [*effects, *applications.partner_news(app)]
 
 

@@ -165,6 +165,7 @@ def _go_on(app: Application, found: Found, since: datetime, now: datetime) -> li
     """What intake owes an application in the state that it came in. A term that ran out before is
     given anew."""
     if app.state is State.DRAFT:
+        applications.settle(app, found.examination, now)
         return [Deadline(applications.DRAFT_DEADLINE, applications.draft_ends(app, now))]
     if app.state is State.SUBMITTED:
         started = applications.publish(app, intake.PreCheckStarted(**app.fields()), now)
@@ -172,6 +173,7 @@ def _go_on(app: Application, found: Found, since: datetime, now: datetime) -> li
     if app.state is State.PRE_CHECK:
         return applications.verdict(app, found.examination, (), now)
     if app.state is State.AWAITING_MATERIAL:
+        applications.settle(app, found.examination, now)
         items = applications.open_items(app, found.examination)
         if not items:
             raise ApplicationError("nothing-wanted", "Nothing is missing: import it as checking")

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from services.intake import application as applications
 from services.intake import batches, store, viewing, words
-from services.intake.application import Application
-from services.intake.checklist import Line
+from services.intake.application import Application, before_hand_over, product_for
+from services.intake.checklist import Line, tally
 from services.intake.desk import Begun, Desk
 from services.intake.form import ApplicationForm, FormCorrection
+from services.intake.pages_precheck import obstacles_of, staff_of
 from services.intake.rules import CREDIT_PURPOSE
 from shared.calendar import CalendarEndsError, business_day
 from shared.documents import LARGEST_DOCUMENT
@@ -45,6 +46,16 @@ _BEFORE_CARD = frozenset(
     }
 )
 
+
+_MENDED_BY_NO_PAPER = frozenset(
+    {
+        "AGE_OUT_OF_RANGE",
+        "PRODUCT_NOT_FOR_APPLICANT",
+        "DUPLICATE_APPLICATION",
+        "TOO_MANY_CARDS",
+        "COOL_DOWN",
+    }
+)
 
 _MAY_VIEW = requires(Permission.APPLICATION_VIEW)
 _MAY_CREATE = requires(Permission.APPLICATION_CREATE)
@@ -240,15 +251,21 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
         async with service.pool.acquire() as conn:
             branches = await branch_names(conn)
             history = await store.history_of(conn, app.application_id)
+            office = viewer.may(Permission.PRE_CHECK_VIEW)
+            changes = await store.changes_of(conn, app.application_id) if office else []
+            entered = await store.who_entered(conn, app.application_id)
+            waivers = [line.waiver.by for line in lines if line.waiver]
+            actors = [one.actor for one in history] + waivers
             staff = await staff_names(
                 conn,
-                [one.actor.removeprefix("staff:") for one in history if "staff:" in one.actor],
+                staff_of(changes)
+                + [one.removeprefix("staff:") for one in actors if "staff:" in one],
             )
+        remarks = await desk.open_notes(one.remark for one in changes if one.remark)
         scope = app.need_scope()
         correctable = app.state in _CORRECTABLE and viewer.may(Permission.APPLICATION_EDIT)
         needed = [line for line in lines if line.need != "optional" or line.reasons]
-        groups = {line.group for line in lines if line.group}
-        settled = {line.group for line in lines if line.group and line.done}
+        counted, rules = tally(lines), product_for(app).pre_check
         return page(
             request,
             "application.html",
@@ -258,10 +275,9 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
             product_name=_product_name(scope.product),
             needed=needed,
             welcome=[line for line in lines if line not in needed],
-            settled_groups=settled,
-            done=sum(line.done for line in needed if not line.group) + len(settled),
-            to_do=sum(not line.group for line in needed) + len(groups),
-            papers={one.document_id: one for one in app.documents},
+            done=counted.done,
+            to_do=counted.needed,
+            papers={one.document_id: one for one in (*app.documents, *app.taken_over)},
             persons=[
                 (party.role.value, _shown(fields.get(party.party_id, {}), clear=clear))
                 for party in app.parties
@@ -281,7 +297,22 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
                 and viewer.may(Permission.APPLICATION_EDIT),
                 "reveal": viewer.may(Permission.PERSONAL_REVEAL) and not clear,
                 "look": viewer.may(Permission.MATERIAL_VIEW),
+                "judge": app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
+                and viewer.may(Permission.PRE_CHECK_DECIDE),
+                "agree": app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
+                and viewer.may(Permission.PRE_CHECK_AGREE),
+                "end": app.state is State.PRE_CHECK and viewer.may(Permission.PRE_CHECK_DECIDE),
+                "meet": before_hand_over(app)
+                and (rules.by == "officer" or rules.meeting == "required")
+                and viewer.may(Permission.PRE_CHECK_DECIDE),
             },
+            obstacles=obstacles_of(app, viewer, entered) if app.state is State.PRE_CHECK else [],
+            refusals=_refusals(app, lines),
+            meeting_required=rules.meeting == "required",
+            changes=[
+                words.change(one, staff, remarks.get(one.remark or "")) for one in reversed(changes)
+            ],
+            staff=staff,
             history=[
                 words.happening(one, staff)
                 for one in reversed(viewing.shown_history(history, viewer))
@@ -576,12 +607,26 @@ def _after(request: Request, begun: Begun) -> Response:
         )
     if app.state is State.DRAFT:
         return redirect(request, here, flash=_("Kept as a draft."))
+    if app.state is State.PRE_CHECK:
+        return redirect(request, here, flash=_("Handed in: an officer checks it now."))
     return redirect(request, here, flash=_("Handed in, complete, and with review."))
 
 
 def _refused(codes: list[str]) -> str:
     why = " ".join(words.reason(code, None) for code in dict.fromkeys(codes))
     return _("The office cannot take this application; it stays a draft.") + " " + why
+
+
+def _refusals(app: Application, lines: Iterable[Line]) -> list[str]:
+    """Return codes of the customer's list that no item stands for: no paper mends them."""
+    of_items = {(line.item, code) for line in lines for code, _field in line.reasons}
+    if app.state is not State.AWAITING_MATERIAL:
+        return []
+    return [
+        one.code
+        for one in app.wanted
+        if (one.item, one.code) not in of_items and one.code in _MENDED_BY_NO_PAPER
+    ]
 
 
 def _unfiled(code: str) -> str:

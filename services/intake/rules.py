@@ -7,11 +7,11 @@ field's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
-from typing import assert_never
+from typing import Literal, assert_never
 
 from services.intake.form import ApplicationForm, PartyForm
 from shared.calendar import business_day
@@ -33,8 +33,8 @@ from shared.formats import (
     check_resident_id,
     read_resident_id,
 )
-from shared.parameters import Product
-from shared.parameters.models import Condition, Requirement
+from shared.parameters import Product, load_checklist_items
+from shared.parameters.models import Condition, PreCheck, Requirement
 
 CREDIT_PURPOSE = "信用卡审批"
 """The one purpose for which the bank asks the bureau (征信业管理条例 18)."""
@@ -49,6 +49,9 @@ _ITEM_OF_FIELD = {
     "id_issued": "id_back",
     "id_expires": "id_back",
 }
+
+NeedKind = Literal["mandatory", "one_of", "optional"]
+_WEIGHT: dict[NeedKind, int] = {"mandatory": 0, "one_of": 1, "optional": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +74,53 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Need:
+    """An item of the product's matrix as it applies to this applicant."""
+
+    item: str
+    need: NeedKind
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierPaper:
+    """A paper of an earlier application of the same person that was accepted. `fields`: what that
+    application's form said, in clear, of the one whose paper it is."""
+
+    item: str
+    document_id: str
+    application_id: str
+    received_on: date
+    issued_on: date | None
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A paper that the bank holds from an earlier application, and that still counts."""
+
+    document_id: str
+    application_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Examination:
     """What the pre-check found. `wanted` stops the application until it is mended, `warnings` are
     codes for a person to look at, `refusals` codes that no paper mends. `age_band` and
-    `income_band` are what reports may know of age (years) and income (yuan a month)."""
+    `income_band` are what reports may know of age (years) and income (yuan a month). `needs`: the
+    product's matrix as it applies here; `held`: {item: what is taken over from an earlier
+    application}; `there`: items that are no paper and have been given; `pre_check`: how the product
+    lets the pre-check be passed."""
 
     wanted: tuple[Wanted, ...]
     warnings: tuple[str, ...]
     refusals: tuple[str, ...]
     age_band: str
     income_band: str
+    needs: tuple[Need, ...] = ()
+    held: Mapping[str, Held] = field(default_factory=dict)
+    there: frozenset[str] = frozenset()
+    pre_check: PreCheck = field(default_factory=PreCheck)
 
 
 def examine(
@@ -90,13 +130,15 @@ def examine(
     *,
     today: date,
     region: str,
-    on_file: frozenset[str] = frozenset(),
+    filed: Sequence[EarlierPaper] = (),
+    submitted_on: date | None = None,
 ) -> Examination:
     """Everything that the rules find, in the order in which the form is read.
 
-    today: business day. region: province of the branch, 2 digits. on_file: items that the bank
-    holds from before and that are still valid.
+    today: business day. region: province of the branch, 2 digits. filed: accepted papers of earlier
+    applications, of which those count that are valid on the day of submission, or today.
     """
+    held = still_valid(form, filed, product, submitted_on or today)
     faults, warnings = field_faults(form, product, today)
     refusals = []
     if form.applicant_type.value not in product.applicants or (
@@ -108,8 +150,13 @@ def examine(
         if not ages.youngest <= age <= ages.oldest:
             refusals.append("AGE_OUT_OF_RANGE")
     wanted = list(faults)
-    for requirement in applicable(form, product, today=today, region=region, on_file=on_file):
-        wanted += _lacking(requirement, form, papers, product, today)
+    needs: dict[str, Need] = {}
+    for requirement in applicable(form, product, today=today, region=region):
+        for item in requirement.items:
+            known = needs.get(item)
+            if known is None or _WEIGHT[requirement.need] < _WEIGHT[known.need]:
+                needs[item] = Need(item, requirement.need, requirement.group)
+        wanted += _lacking(requirement, form, papers, product, today, held)
         warnings += _ageing(requirement, papers, product)
     return Examination(
         wanted=tuple(dict.fromkeys(wanted)),
@@ -117,6 +164,10 @@ def examine(
         refusals=tuple(refusals),
         age_band=_band_of(product.bands.age, age_of(form.holder, today)),
         income_band=_band_of(product.bands.income, _yuan(form.applicant.monthly_income)),
+        needs=tuple(needs.values()),
+        held=held,
+        there=frozenset({CONSENT_ITEM}) if consented(form.consent, today) else frozenset(),
+        pre_check=product.pre_check,
     )
 
 
@@ -235,26 +286,21 @@ def applicable(
     *,
     today: date,
     region: str,
-    on_file: frozenset[str] = frozenset(),
 ) -> list[Requirement]:
     """The lines of the product's material matrix that apply to this applicant."""
     return [
         requirement
         for requirement in product.materials.get(form.applicant_type.value, [])
-        if _applies(requirement, form, product, today, region, on_file)
+        if _applies(requirement, form, product, today, region)
     ]
 
 
 def _applies(
-    requirement: Requirement,
-    form: ApplicationForm,
-    product: Product,
-    today: date,
-    region: str,
-    on_file: frozenset[str],
+    requirement: Requirement, form: ApplicationForm, product: Product, today: date, region: str
 ) -> bool:
     match requirement.when:
-        case Condition.ALWAYS:
+        case Condition.ALWAYS | Condition.NOT_ON_FILE:
+            # what the bank holds stands on the list, taken over
             return True
         case Condition.ID_PROVINCE_NOT_WORK_PROVINCE:
             holder = _resident(form.holder)
@@ -262,8 +308,6 @@ def _applies(
         case Condition.HOLDER_IS_MINOR:
             age = age_of(form.holder, today)
             return age is not None and age < product.identity.minor_under
-        case Condition.NOT_ON_FILE:
-            return not on_file.issuperset(requirement.items)
     assert_never(requirement.when)
 
 
@@ -282,6 +326,31 @@ def flaw(paper: Paper, product: Product) -> str | None:
     if paper.issued_on is None:
         return "DOC_UNDATED"
     return "DOC_STALE" if (paper.received_on - paper.issued_on).days > longest else None
+
+
+def still_valid(
+    form: ApplicationForm, filed: Sequence[EarlierPaper], product: Product, on: date
+) -> dict[str, Held]:
+    """What of earlier applications' papers counts on that day: a paper that is the same for every
+    application, shows what the form still says, and is within its age. {item: paper}, the newest
+    of each."""
+    items, validity = load_checklist_items().items, product.validity
+    now = form.holder.fields()
+    found: dict[str, Held] = {}
+    for paper in sorted(filed, key=lambda one: one.received_on):
+        known = items.get(paper.item)
+        if known is None or not known.reusable:
+            continue
+        if any(now.get(name) != paper.fields.get(name) for name in known.shows):
+            continue
+        longest = validity.longest_days.get(paper.item)
+        of = paper.received_on if longest is None else paper.issued_on
+        days = validity.held_days if longest is None else longest
+        # an ID card's own term is looked at with the form's fields, which are the card's
+        if "id_expires" not in known.shows and (of is None or (on - of).days > days):
+            continue
+        found[paper.item] = Held(paper.document_id, paper.application_id)
+    return found
 
 
 def sound(item: str, papers: Sequence[Paper], product: Product) -> list[Paper]:
@@ -304,10 +373,13 @@ def _lacking(
     papers: Sequence[Paper],
     product: Product,
     today: date,
+    held: Mapping[str, Held],
 ) -> list[Wanted]:
     if requirement.need == "optional":
         return []
     for item in requirement.items:
+        if item in held and all(paper.item != item for paper in papers):
+            return []
         if item == CONSENT_ITEM:
             if consented(form.consent, today):
                 return []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from services.intake.application import (
     CARD_STATES,
+    OWN_SOURCE,
     Application,
     Card,
     Document,
@@ -19,7 +20,8 @@ from services.intake.application import (
     Scope,
     Withdrawal,
 )
-from shared.events.intake import WantedItem
+from services.intake.items import Change, Checklist, Item, ItemState, Reason, Waiver
+from shared.events.intake import Meeting, WantedItem
 from shared.events.lifecycle import TERMINAL, State
 from shared.events.payload import CreditConsent, Party
 from shared.identifiers import make_application_number
@@ -45,17 +47,22 @@ class _ApplicationFile:
     income_band: str = "unknown"
     warnings: list[str] = field(default_factory=list)
     wanted: list[WantedItem] = field(default_factory=list)
-    answered: list[str] = field(default_factory=list)
-    asked: list[WantedItem] = field(default_factory=list)
+    meeting: Meeting | None = None
     round: int = 0
     withdrawal: Withdrawal | None = None
     limit: Money | None = None
     category: str | None = None
     card: Card | None = None
     told: str | None = None
+    # as the list was kept before each item had a state: what has been answered of `wanted`, and
+    # what a reviewer asked for
+    answered: list[str] = field(default_factory=list)
+    asked: list[WantedItem] = field(default_factory=list)
 
 
 _FILE: TypeAdapter[_ApplicationFile] = TypeAdapter(_ApplicationFile)
+_REASONS: TypeAdapter[list[Reason]] = TypeAdapter(list[Reason])
+_WAIVER: TypeAdapter[Waiver] = TypeAdapter(Waiver)
 
 _LOCK = """
 SELECT * FROM application WHERE application_id = ANY ($1) ORDER BY application_id FOR UPDATE
@@ -67,6 +74,44 @@ _DOCUMENTS = """
 SELECT application_id, document_id, document_number, item, sha256, media_type, size, received_at,
     issued_on
 FROM document WHERE application_id = ANY ($1) ORDER BY document_number
+"""
+
+_ITEMS = """
+SELECT application_id, party, item, state, need, item_group, reasons, document_id, taken_from,
+    asked, asked_again, waiver, since, by
+FROM checklist_item WHERE application_id = ANY ($1) ORDER BY application_id, place
+"""
+
+_TAKEN_OVER = """
+SELECT document_id, document_number, item, sha256, media_type, size, received_at, issued_on
+FROM document WHERE document_id = ANY ($1)
+"""
+
+_SAVE_ITEMS = """
+INSERT INTO checklist_item (application_id, party, item, place, state, need, item_group, reasons,
+    document_id, taken_from, asked, asked_again, waiver, since, by)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[],
+    $7::text[], $8::jsonb[], $9::text[], $10::text[], $11::int[], $12::int[], $13::jsonb[],
+    $14::timestamptz[], $15::text[])
+ON CONFLICT (application_id, party, item) DO UPDATE SET
+    place = excluded.place, state = excluded.state, need = excluded.need,
+    item_group = excluded.item_group, reasons = excluded.reasons,
+    document_id = excluded.document_id, taken_from = excluded.taken_from, asked = excluded.asked,
+    asked_again = excluded.asked_again, waiver = excluded.waiver, since = excluded.since,
+    by = excluded.by
+"""
+
+# asyncpg takes no array of arrays of different lengths: codes come as JSON
+_SAVE_CHANGES = """
+INSERT INTO checklist_change (application_id, party, item, at, actor, action, was, state, codes,
+    why, document_id, second, remark)
+SELECT application_id, party, item, at, actor, action, was, state,
+    ARRAY(SELECT jsonb_array_elements_text(codes)), why, document_id, second, remark
+FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[],
+    $7::text[], $8::text[], $9::jsonb[], $10::text[], $11::text[], $12::text[], $13::text[])
+    WITH ORDINALITY AS row (application_id, party, item, at, actor, action, was, state, codes, why,
+        document_id, second, remark, place)
+ORDER BY place
 """
 
 _SAVE = """
@@ -138,6 +183,12 @@ class ApplicationStore:
         entries = [(app.application_id, entry) for app in known for entry in app.entries]
         if entries:
             await conn.execute(_SAVE_HISTORY, *_entry_columns(entries))
+        items = [row for app in known for row in _item_rows(app)]
+        if items:
+            await conn.execute(_SAVE_ITEMS, *_columns(items))
+        changes = [row for app in known for row in _change_rows(app)]
+        if changes:
+            await conn.execute(_SAVE_CHANGES, *_columns(changes))
 
 
 async def _complete(conn: Any, rows: Sequence[Any]) -> dict[str, Application]:
@@ -151,12 +202,138 @@ async def _complete(conn: Any, rows: Sequence[Any]) -> dict[str, Application]:
     for one in await conn.fetch(_DOCUMENTS, ids):
         values = dict(one)
         papers.setdefault(values.pop("application_id"), []).append(Document(**values))
-    return {
-        row["application_id"]: _application(
-            row, bodies[row["application_id"]], papers.get(row["application_id"], [])
-        )
-        for row in rows
+    items: dict[str, list[Item]] = {}
+    for one in await conn.fetch(_ITEMS, ids):
+        items.setdefault(one["application_id"], []).append(_item(one))
+    types = {row["application_id"]: row["applicant_type"] for row in rows}
+    lists = {subject: Checklist(types[subject], found) for subject, found in items.items()}
+    foreign = {
+        subject: [one.document_id for one in found if one.taken_from and one.document_id]
+        for subject, found in items.items()
     }
+    taken = [document_id for found in foreign.values() for document_id in found]
+    theirs = (
+        {one["document_id"]: Document(**one) for one in await conn.fetch(_TAKEN_OVER, taken)}
+        if taken
+        else {}
+    )
+    found = {}
+    for row in rows:
+        subject = row["application_id"]
+        app = _application(
+            row,
+            bodies[subject],
+            papers.get(subject, []),
+            lists.get(subject),
+            [theirs[one] for one in foreign.get(subject, ()) if one in theirs],
+        )
+        catch_up(app)
+        found[subject] = app
+    return found
+
+
+def catch_up(app: Application) -> None:
+    """Papers that a service of the release before took, which knew no states of items."""
+    counted = {item.item: item for item in app.items}
+    latest = {document.item: document for document in app.documents}
+    for code, document in latest.items():
+        item = counted.get(code)
+        unseen = item is None or (
+            item.document_id != document.document_id
+            and (item.own_paper or (item.since or document.received_at) <= document.received_at)
+        )
+        if unseen:
+            app.items.receive(code, document.document_id, OWN_SOURCE, document.received_at)
+
+
+def _as_before(row: Any, file: _ApplicationFile, documents: Sequence[Document]) -> Checklist:
+    """The checklist of an application that was begun before each item had a state, from what was
+    kept then: papers that were handed over count as accepted, others as received; what was asked
+    for and is unanswered is open. The rules add the rest at the next step."""
+    kept = Checklist(row["applicant_type"])
+    passed = row["passed_at"]
+    for document in documents:
+        kept.receive(document.item, document.document_id, OWN_SOURCE, document.received_at)
+    for item in kept:
+        if passed is not None and item.since is not None and item.since <= passed:
+            kept.accept(item, OWN_SOURCE, passed)
+    if row["state"] == State.AWAITING_MATERIAL:
+        asked = {(one.item, one.field, one.code) for one in file.asked}
+        for one in file.wanted:
+            key = f"field:{one.field}" if one.field else f"item:{one.item}"
+            if key in file.answered:
+                continue
+            by_person = (one.item, one.field, one.code) in asked
+            reason = Reason(one.code, one.field, by_person=by_person, told=True)
+            kept.remember_open(one.item, reason, row["state_since"])
+    return kept
+
+
+def _item(row: Any) -> Item:
+    return Item(
+        party=row["party"],
+        item=row["item"],
+        state=ItemState(row["state"]),
+        need=row["need"],
+        group=row["item_group"],
+        reasons=_REASONS.validate_json(row["reasons"]),
+        document_id=row["document_id"],
+        taken_from=row["taken_from"],
+        asked=row["asked"],
+        asked_again=row["asked_again"],
+        waiver=_WAIVER.validate_json(row["waiver"]) if row["waiver"] else None,
+        since=row["since"],
+        by=row["by"],
+    )
+
+
+def _item_rows(app: Application) -> list[tuple[Any, ...]]:
+    return [
+        (
+            app.application_id,
+            one.party,
+            one.item,
+            place,
+            one.state,
+            one.need,
+            one.group,
+            _REASONS.dump_json(one.reasons).decode(),
+            one.document_id,
+            one.taken_from,
+            one.asked,
+            one.asked_again,
+            _WAIVER.dump_json(one.waiver).decode() if one.waiver else None,
+            one.since,
+            one.by,
+        )
+        for place, one in enumerate(app.items)
+        if one.changed and one.state is not None
+    ]
+
+
+def _change_rows(app: Application) -> list[tuple[Any, ...]]:
+    return [
+        (
+            app.application_id,
+            one.party,
+            one.item,
+            one.at,
+            one.actor,
+            one.action,
+            one.was,
+            one.state,
+            json.dumps(one.codes),
+            one.why,
+            one.document_id,
+            one.second,
+            one.remark,
+        )
+        for one in app.items.changes
+    ]
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _file(app: Application) -> _ApplicationFile:
@@ -170,8 +347,7 @@ def _file(app: Application) -> _ApplicationFile:
         income_band=app.income_band,
         warnings=app.warnings,
         wanted=app.wanted,
-        answered=sorted(app.answered),
-        asked=app.asked,
+        meeting=app.meeting,
         round=app.round,
         withdrawal=app.withdrawal,
         limit=app.limit,
@@ -239,7 +415,13 @@ def _entry_columns(entries: Iterable[tuple[str, Entry]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _application(row: Any, body: str, documents: list[Document]) -> Application:
+def _application(
+    row: Any,
+    body: str,
+    documents: list[Document],
+    items: Checklist | None,
+    taken_over: list[Document],
+) -> Application:
     file = _FILE.validate_json(body)
     return Application(
         application_id=row["application_id"],
@@ -268,9 +450,10 @@ def _application(row: Any, body: str, documents: list[Document]) -> Application:
         age_band=file.age_band,
         income_band=file.income_band,
         warnings=file.warnings,
+        items=items if items is not None else _as_before(row, file, documents),
+        taken_over=taken_over,
+        meeting=file.meeting,
         wanted=file.wanted,
-        answered=set(file.answered),
-        asked=file.asked,
         material_deadline=row["material_deadline"],
         round=file.round,
         withdrawal=file.withdrawal,
@@ -324,16 +507,16 @@ async def region_of(conn: Any, branch: str) -> str | None:
 class Standing:
     """What the office knows of a person from other applications.
 
-    open_products: products of applications under way. reapply_from: end of the last cool-down.
-    cards: of the bank, ordered or held. has_card: one of them was activated, by somebody whose
-    identity was checked. on_file: items of accepted papers that are still valid.
+    known: there are any. open_products: products of applications under way. reapply_from: end of
+    the last cool-down. cards: of the bank, ordered or held. has_card: one of them was activated, by
+    somebody whose identity was checked.
     """
 
+    known: bool = False
     open_products: frozenset[str] = frozenset()
     reapply_from: date | None = None
     cards: int = 0
     has_card: bool = False
-    on_file: frozenset[str] = frozenset()
 
     def refusals(self, product: Product, today: date) -> list[str]:
         """Return codes that stand against an application for the product today."""
@@ -465,7 +648,7 @@ class EarlyStore:
         )
 
 
-async def standing_of(conn: Any, app: Application, product: Product, today: date) -> Standing:
+async def standing_of(conn: Any, app: Application) -> Standing:
     """What other applications of the person say. Lock the person first where it decides. A decline
     that the application takes up again (异议, 复议) does not make it wait."""
     rows = await conn.fetch(
@@ -476,12 +659,8 @@ async def standing_of(conn: Any, app: Application, product: Product, today: date
     )
     if not rows:  # a newcomer
         return Standing()
-    papers = await conn.fetch(
-        "SELECT item, issued_on FROM document WHERE application_id = ANY ($1)",
-        [row["application_id"] for row in rows if row["passed_at"] is not None],
-    )
-    terms = product.validity.longest_days
     return Standing(
+        known=True,
         open_products=frozenset(r["product"] for r in rows if r["state"] in _OPEN_AND_SUBMITTED),
         reapply_from=max(
             (
@@ -495,16 +674,82 @@ async def standing_of(conn: Any, app: Application, product: Product, today: date
         ),
         cards=sum(r["state"] in CARD_STATES for r in rows),
         has_card=any(r["state"] in _HELD for r in rows),
-        on_file=frozenset(
-            paper["item"]
-            for paper in papers
-            if paper["item"] not in terms
-            or (
-                paper["issued_on"] is not None
-                and paper["issued_on"] + timedelta(days=terms[paper["item"]]) >= today
-            )
-        ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PaperOnFile:
+    """An accepted paper of an earlier application of the person; `parties`: whose fields that
+    application's form had, sealed."""
+
+    document: Document
+    application_id: str
+    parties: list[Party]
+
+
+_FILED = """
+SELECT d.document_id, d.document_number, d.item, d.sha256, d.media_type, d.size, d.received_at,
+    d.issued_on, d.application_id, f.body
+FROM application a
+JOIN application_file f USING (application_id)
+JOIN document d USING (application_id)
+LEFT JOIN checklist_item i ON i.application_id = d.application_id AND i.item = d.item
+WHERE a.person = $1 AND a.application_id <> $2 AND a.state <> $3 AND d.item = ANY ($4)
+    AND CASE WHEN i.item IS NULL THEN a.passed_at >= d.received_at
+        ELSE i.state = 'accepted' AND i.document_id = d.document_id END
+ORDER BY d.received_at
+"""
+
+
+async def papers_on_file(conn: Any, app: Application, items: Sequence[str]) -> list[PaperOnFile]:
+    """Accepted papers of these items in the person's other applications, the newest last; not those
+    of an application that was declined."""
+    rows = await conn.fetch(
+        _FILED, app.holder.person, app.application_id, State.DECLINED.value, items
+    )
+    found = []
+    for row in rows:
+        values = dict(row)
+        body, application_id = values.pop("body"), values.pop("application_id")
+        parties = _FILE.validate_json(body).parties
+        found.append(PaperOnFile(Document(**values), application_id, parties))
+    return found
+
+
+async def changes_of(conn: Any, application_id: str) -> list[Change]:
+    """What became of each item of the checklist, oldest first."""
+    rows = await conn.fetch(
+        "SELECT party, item, at, actor, action, was, state, codes, why, document_id, second, remark"
+        " FROM checklist_change WHERE application_id = $1 ORDER BY id",
+        application_id,
+    )
+    return [
+        Change(
+            party=row["party"],
+            item=row["item"],
+            at=row["at"],
+            actor=row["actor"],
+            action=row["action"],
+            was=ItemState(row["was"]) if row["was"] else None,
+            state=ItemState(row["state"]),
+            codes=tuple(row["codes"]),
+            why=row["why"],
+            document_id=row["document_id"],
+            second=row["second"],
+            remark=row["remark"],
+        )
+        for row in rows
+    ]
+
+
+async def who_entered(conn: Any, application_id: str) -> set[str]:
+    """Who entered or changed the form, as the history names them."""
+    rows = await conn.fetch(
+        "SELECT DISTINCT actor FROM application_history WHERE application_id = $1"
+        " AND action IN ('begun', 'corrected', 'submitted', 'imported')",
+        application_id,
+    )
+    return {row["actor"] for row in rows}
 
 
 # --- idempotency -------------------------------------------------------------------------------
@@ -652,6 +897,90 @@ async def count_by_state(conn: Any, branches: list[str] | None) -> dict[str, int
         branches,
     )
     return {row["state"]: row["n"] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkRow:
+    """A case that waits for an officer or for the customer, with what its checklist counts."""
+
+    application_id: str
+    application_number: str
+    state: str
+    state_since: datetime
+    branch: str
+    product: str
+    applicant_type: str
+    channel: str
+    material_deadline: datetime | None
+    unchecked: int
+    open: int
+    waivers: int
+
+
+# What waits for an officer, what lies with the customer, and what a second person has to answer;
+# $2: what an officer should have passed or returned by now began before it.
+_WAITING = {
+    "to-check": "a.state = 'pre_check'",
+    "overdue": "a.state = 'pre_check' AND a.state_since < $2",
+    "returned": "a.state = 'awaiting_material'",
+    "waivers": (
+        "a.state IN ('pre_check', 'awaiting_material') AND EXISTS (SELECT FROM checklist_item w"
+        " WHERE w.application_id = a.application_id AND w.waiver IS NOT NULL"
+        " AND w.state <> 'waived')"
+    ),
+}
+WORK = tuple(_WAITING)
+
+
+async def list_work(
+    conn: Any,
+    section: str,
+    branches: list[str] | None,
+    overdue_before: datetime,
+    *,
+    page: int,
+    page_size: int,
+) -> list[WorkRow]:
+    """A page of a section of the work, what has waited longest first."""
+    rows = await conn.fetch(
+        "SELECT a.application_id, a.application_number, a.state, a.state_since, a.branch,"  # noqa: S608 - our own text
+        " a.product, a.applicant_type, a.channel, a.material_deadline,"
+        " count(i.item) FILTER (WHERE i.state = 'received') AS unchecked,"
+        " count(i.item) FILTER (WHERE i.state IN ('wanted', 'returned', 'expired')"
+        " AND i.reasons <> '[]') AS open,"
+        " count(i.item) FILTER (WHERE i.waiver IS NOT NULL AND i.state <> 'waived') AS waivers"
+        f" FROM (SELECT * FROM application a WHERE {_WAITING[section]}"
+        " AND ($1::text[] IS NULL OR a.branch = ANY ($1))"
+        " AND ($2::timestamptz IS NOT NULL)"
+        " ORDER BY a.state_since, a.application_id LIMIT $3 OFFSET $4) a"
+        " LEFT JOIN checklist_item i USING (application_id)"
+        " GROUP BY a.application_id, a.application_number, a.state, a.state_since, a.branch,"
+        " a.product, a.applicant_type, a.channel, a.material_deadline"
+        " ORDER BY a.state_since, a.application_id",
+        branches,
+        overdue_before,
+        page_size,
+        (page - 1) * page_size,
+    )
+    return [WorkRow(**row) for row in rows]
+
+
+async def count_work(
+    conn: Any, branches: list[str] | None, overdue_before: datetime
+) -> dict[str, int]:
+    """{section: cases} of these branches."""
+    counts = ", ".join(
+        f'count(*) FILTER (WHERE {condition}) AS "{section}"'
+        for section, condition in _WAITING.items()
+    )
+    row = await conn.fetchrow(
+        f"SELECT {counts} FROM application a"  # noqa: S608 - our own text
+        " WHERE a.state IN ('pre_check', 'awaiting_material')"
+        " AND ($1::text[] IS NULL OR a.branch = ANY ($1))",
+        branches,
+        overdue_before,
+    )
+    return {section: row[section] for section in WORK}
 
 
 async def find_application(conn: Any, application_id: str) -> Application | None:

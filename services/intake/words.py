@@ -8,9 +8,12 @@ from typing import Any
 
 from services.intake.application import Entry
 from services.intake.batch import CHOICES, COLUMNS, BatchRefused
+from services.intake.items import FORM_CHANGED, LAPSED, REVIEW_WISH, Change
+from services.intake.precheck import Obstacle
+from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_return_codes
 from shared.web.i18n import _, current_language, mark
-from shared.web.states import named
+from shared.web.states import item_badge, named
 
 FIELDS: Mapping[str, str] = {
     "name": mark("Name"),
@@ -93,6 +96,10 @@ _HISTORY: Mapping[str, _Happening] = {
     "material_wanted": _Happening(mark("Review wants material"), "paperclip", "waiting"),
     "material_completed": _Happening(mark("Material complete"), "checklist", "good"),
     "reminded": _Happening(mark("Customer reminded"), "bell", "waiting"),
+    "sent_back": _Happening(mark("Sent back to the customer by an officer"), "refresh", "waiting"),
+    "meeting_recorded": _Happening(
+        mark("Person, original ID and signing were seen"), "eye", "good"
+    ),
     "handed_over": _Happening(mark("Passed the pre-check, handed to review"), "send", "good"),
     "moved": _Happening(mark("Review moved it on"), "gavel", "progress"),
     "approved": _Happening(mark("Approved"), "circle-check", "good"),
@@ -113,6 +120,48 @@ _HISTORY: Mapping[str, _Happening] = {
     "card_fact_refused": _Happening(mark("A partner's report was refused"), "ban", "bad"),
 }
 
+SEEN: Mapping[str, str] = {
+    "saw_person": mark("the person"),
+    "saw_original": mark("the original ID card"),
+    "saw_signing": mark("the signing"),
+}
+
+_OBSTACLES: Mapping[str, str] = {
+    "item-open": mark("%(item)s is open: %(why)s"),
+    "item-unchecked": mark("Nobody has looked at this yet: %(item)s"),
+    "waiver-unanswered": mark("A second person has to say whether to do without it: %(item)s"),
+    "refused": mark("%(why)s"),
+    "no-consent": mark("The consent to the credit query is missing"),
+    "no-meeting": mark("Nobody has recorded that they saw person, original ID and signing"),
+    "entered-by-same-person": mark("You entered this application: somebody else passes it"),
+    "nothing-open": mark("Nothing is open that the customer could be asked for"),
+}
+
+_REFUSALS: Mapping[str, str] = {
+    "item-accepted": mark("It was accepted: say why the customer is to be asked again."),
+    "rules-object": mark("The rules find something wrong with it; a new paper mends that."),
+    "nothing-there": mark("There is nothing to accept."),
+    "newer-paper": mark("Another paper has come since; look at it first."),
+    "not-waivable": mark("Nobody may do without this item."),
+    "nothing-open": mark("Nothing about this item is open."),
+    "no-waiver-asked": mark("Nobody has asked to do without this item."),
+    "same-person": mark("Somebody else has to agree."),
+    "not-in-pre-check": mark("The application is not in pre-check any more."),
+    "not-open": mark("The application is not with the office any more."),
+    "no-evidence": mark("Choose the papers that show it."),
+    "not-then": mark("The meeting lies within the last year, and not ahead."),
+    "unknown-code": mark("Choose at least one reason."),
+    "unknown-reason": mark("Choose a reason."),
+    "not-on-list": mark("The checklist has no such item."),
+    "erased": mark("The customer's data was erased or is restricted."),
+}
+
+_CHANGES: Mapping[str, str] = {
+    "asked": mark("the customer was asked"),
+    "waiver_asked": mark("a second person was asked whether to do without it"),
+    "waiver_refused": mark("the second person did not agree"),
+}
+
 _ACTORS: Mapping[str, str] = {
     "intake": mark("automatic"),
     "review": mark("Review"),
@@ -130,6 +179,11 @@ def item_how(code: str) -> str:
     """What the item must show to be accepted."""
     known = load_checklist_items().items.get(code)
     return known.how.in_language(current_language()) if known else ""
+
+
+def is_item(code: str) -> bool:
+    """Whether the checklist knows such an item."""
+    return code in load_checklist_items().items
 
 
 def is_upload(code: str) -> bool:
@@ -156,6 +210,83 @@ def reason(code: str, field: str | None) -> str:
         else ""
     )
     return f"{where}{words} · {mend}"
+
+
+def reason_name(code: str) -> str:
+    """A return code in few words."""
+    known = load_return_codes().codes.get(code)
+    return known.names.in_language(current_language()) if known else code
+
+
+def reason_mend(code: str) -> str:
+    """How the customer mends it."""
+    known = load_return_codes().codes.get(code)
+    return known.mend.in_language(current_language()) if known else ""
+
+
+def reasons_of_papers() -> list[tuple[str, str]]:
+    """[(return code, name)] for which an officer gives a paper back."""
+    codes = load_return_codes().codes
+    return [(code, reason_name(code)) for code, known in codes.items() if known.of_papers]
+
+
+def waiver_reasons() -> list[tuple[str, str]]:
+    """[(code, name)] for which two people do without an item."""
+    known = load_checklist_items().waiver_reasons
+    return [(code, words.in_language(current_language())) for code, words in known.items()]
+
+
+def ask_again_reasons() -> list[tuple[str, str]]:
+    """[(code, name)] for which an officer asks again for what was accepted."""
+    known = load_checklist_items().ask_again_reasons
+    return [
+        (code, words.in_language(current_language()))
+        for code, words in known.items()
+        if code not in (FORM_CHANGED, LAPSED, REVIEW_WISH)
+    ]
+
+
+def why_name(code: str | None) -> str:
+    """Why an item is done without, or was asked for again."""
+    known = load_checklist_items()
+    words = {**known.waiver_reasons, **known.ask_again_reasons}.get(code or "")
+    return words.in_language(current_language()) if words else (code or "")
+
+
+def is_waivable(code: str) -> bool:
+    """Whether two people may do without the item."""
+    known = load_checklist_items().items.get(code)
+    return known is not None and known.waivable
+
+
+def obstacle(one: Obstacle) -> str:
+    """What stands in the way of a verdict."""
+    return _(_OBSTACLES[one.code]) % {
+        "item": item_name(one.item or ""),
+        "why": reason_name(one.detail or ""),
+    }
+
+
+def refusal(code: str) -> str:
+    """Why a step was not taken."""
+    return _(_REFUSALS.get(code, mark("That is not possible now.")))
+
+
+def change(one: Change, staff: Mapping[str, str], remark: str | None) -> dict[str, Any]:
+    """A line of the checklist's history for the timeline."""
+    badge = item_badge(one.state)
+    what = _(badge.label) if one.action == "moved" else _(_CHANGES[one.action])
+    between = ", " if current_language().startswith("en") else "、"
+    actors = [actor(name, staff) for name in (one.actor, one.second) if name]
+    details = [*map(reason_name, one.codes), why_name(one.why), remark or ""]
+    return {
+        "at": one.at,
+        "title": f"{item_name(one.item)} · {what}",
+        "detail": " · ".join(part for part in details if part),
+        "actor": between.join(actors),
+        "icon": badge.icon,
+        "tone": badge.tone if one.action == "moved" else "neutral",
+    }
 
 
 def column(name: str) -> str:
@@ -187,14 +318,21 @@ def happening(entry: Entry, staff: Mapping[str, str]) -> dict[str, Any]:
         "at": entry.at,
         "title": _(known.words),
         "detail": _detail(entry),
-        "actor": _actor(entry.actor, staff),
+        "actor": actor(entry.actor, staff),
         "icon": known.icon,
         "tone": known.tone,
     }
 
 
+def seen(meeting: Meeting) -> str:
+    """What somebody saw of the customer."""
+    return _listed(_(label) for name, label in SEEN.items() if getattr(meeting, name))
+
+
 def _detail(entry: Entry) -> str:
     details = entry.details
+    if "meeting" in details:
+        return seen(Meeting.model_validate(details["meeting"]))
     if "items" in details:
         return _listed(sorted({item_name(one["item"]) for one in details["items"]}))
     if "item" in details:
@@ -206,12 +344,13 @@ def _detail(entry: Entry) -> str:
     return ""
 
 
-def _actor(actor: str, staff: Mapping[str, str]) -> str:
-    kind, _colon, name = actor.partition(":")
+def actor(name_of: str, staff: Mapping[str, str]) -> str:
+    """Who did it, in words: staff by their name, programs by what they are."""
+    kind, _colon, name = name_of.partition(":")
     match kind:
         case "staff":
             return staff.get(name, name)
         case "partner" | "client":
             return named(name, "caller")
         case _:
-            return _(_ACTORS[actor]) if actor in _ACTORS else actor
+            return _(_ACTORS[name_of]) if name_of in _ACTORS else name_of

@@ -47,10 +47,12 @@ FLOWS: dict[str, tuple[str, ...]] = {
     "stalled": (reporting.CaseStalled.type,),
     "resumed": (reporting.CaseResumed.type,),
     "fact_refused": (intake.CardFactRefused.type,),
+    "asked_again": (intake.ItemAskedAgain.type,),
 }
 
-# A case may stall, resume or be told nonsense more than once; the rest happens once to each.
-_EVERY_TIME = frozenset({"stalled", "resumed", "fact_refused"})
+# A case may stall, resume, be told nonsense or be asked again more than once; the rest happens once
+# to each.
+_EVERY_TIME = frozenset({"stalled", "resumed", "fact_refused", "asked_again"})
 
 FUNNEL: dict[str, tuple[str, ...]] = {
     "submitted": (_SUBMITTED,),

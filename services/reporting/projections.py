@@ -448,6 +448,12 @@ def _items(items: list[intake.WantedItem]) -> list[dict[str, str]]:
     ]
 
 
+def _staff(actor: str | None) -> dict[str, str]:
+    """The member of staff who is meant, if it is one."""
+    kind, _sep, staff_id = (actor or "").partition(":")
+    return {"staff_id": staff_id} if kind == "staff" else {}
+
+
 def _submitted(data: Any) -> dict[str, Any]:
     return {
         "new_to_bank": data.new_to_bank,
@@ -503,6 +509,12 @@ _FACTS: dict[type[Payload], Callable[[Any], dict[str, Any]]] = {
     intake.PreCheckPassed: lambda d: {
         "warnings": list(d.warnings),
         "submitted_at": format_instant(d.submitted_at),
+        **_staff(d.passed_by),
+    },
+    intake.ItemAskedAgain: lambda d: {
+        "items": [{"item": d.item, "code": code} for code in d.codes],
+        "asked_again": d.reason,
+        **_staff(d.asked_by),
     },
     intake.ApplicationExpired: lambda d: {"reason": d.reason},
     intake.CardOrdered: lambda d: {"limit_band": limit_band(d.limit)},

@@ -27,6 +27,7 @@ EVENTS: Mapping[str, tuple[str, str, str]] = {
     "application.material-requested": (mark("Material requested"), "paperclip", "waiting"),
     "application.material-reminded": (mark("Reminder of missing material"), "bell", "waiting"),
     "document.received": (mark("Paper received"), "file-check", "info"),
+    "item.asked-again": (mark("Asked again for what was accepted"), "refresh", "waiting"),
     "application.material-completed": (mark("Material complete"), "checklist", "good"),
     "application.pre-check-passed": (mark("Pre-check passed"), "clipboard-check", "good"),
     "application.imported": (mark("Taken over from another system"), "database", "neutral"),
@@ -145,6 +146,7 @@ FIGURES: Mapping[str, str] = {
     "stalled": mark("Silent for too long"),
     "resumed": mark("Moved again"),
     "fact_refused": mark("Card facts refused"),
+    "asked_again": mark("Asked again for what was accepted"),
     "stalled_open": mark("Silent at the cut-off"),
     "decided": mark("Decided"),
     "delivered": mark("Card delivered"),
@@ -394,6 +396,9 @@ def detail(event: AppliedEvent) -> str:
         parts.append("；".join(wanted_words(item) for item in items))
     elif "item" in facts:
         parts.append(item_name(facts["item"]))
+    if "asked_again" in facts:
+        why = load_checklist_items().ask_again_reasons.get(facts["asked_again"])
+        parts.append(facts["asked_again"] if why is None else _of(why))
     if "category" in facts:
         parts.append(category_name(facts["category"]))
     if facts.get("limit_band"):

@@ -135,6 +135,22 @@ class HandedDocument(Part):
     item: str
     sha256: str
     media_type: str
+    taken_from: str | None = Field(
+        default=None,
+        description="the earlier application with which it came, where the customer was not asked"
+        " again for what the bank holds",
+    )
+
+
+class Meeting(Part):
+    """That somebody of the bank saw the person, the original ID and the signing (三亲见)."""
+
+    saw_person: bool
+    saw_original: bool
+    saw_signing: bool
+    staff_id: str
+    at: Instant
+    evidence: list[str] = Field(description="documents that show it")
 
 
 class PreCheckPassed(ApplicationEvent):
@@ -155,6 +171,25 @@ class PreCheckPassed(ApplicationEvent):
         default=[], description="codes of findings that did not stop the application"
     )
     submitted_at: Instant
+    passed_by: str | None = Field(
+        default=None, description="`staff:<id>` who passed it; null where the rules did"
+    )
+    meeting: Meeting | None = None
+
+
+class ItemAskedAgain(ApplicationEvent):
+    """The customer has to bring again what the office had accepted, or had done without. That is to
+    be rare: `reason` says why, `codes` what is wrong with it."""
+
+    type: ClassVar[str] = "banka.item.asked-again.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    party: str = Field(description="role of the person whose paper it is")
+    item: str
+    reason: str
+    codes: list[str]
+    times: int = Field(ge=1, description="how many times that has happened to this item")
+    asked_by: str = Field(description="`staff:<id>`, or the service whose rules ask")
 
 
 class ApplicationImported(ApplicationEvent):

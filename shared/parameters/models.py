@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from shared.events.payload import FIELD_CLASSES
 from shared.money import Money
 
 ApplicantTypeName = Literal[
@@ -31,6 +32,7 @@ Version = Annotated[str, Field(pattern=r"^[0-9]{4}\.[0-9]+$")]  # year.number
 Days = Annotated[int, Field(ge=0, le=3660)]
 WorkingDays = Annotated[int, Field(ge=1, le=250)]
 ItemCode = Annotated[str, Field(pattern=r"^[a-z][a-z_]+$")]
+ReasonCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z_]+$")]
 
 
 def _wrong(says: str, mend: str, *place: str) -> PydanticCustomError:
@@ -68,7 +70,7 @@ class Condition(StrEnum):
     ALWAYS = "always"
     ID_PROVINCE_NOT_WORK_PROVINCE = "id_province_not_work_province"
     HOLDER_IS_MINOR = "holder_is_minor"  # younger than the product's `identity.minor_under`
-    NOT_ON_FILE = "not_on_file"  # the bank does not hold it from before
+    NOT_ON_FILE = "not_on_file"  # listed all the same: taken over where the bank holds it
 
 
 class Requirement(_Parameters):
@@ -124,6 +126,27 @@ class Validity(_Parameters):
 
     longest_days: dict[ItemCode, Days]
     warn_days: dict[ItemCode, Days] = {}  # older than that: a person looks
+    # taken over from an earlier application, and without an age of its own: so long after it came
+    held_days: Days = 365
+
+
+class PreCheck(_Parameters):
+    """How the pre-check (初审) is passed.
+
+    by: `rules` hand over what they find nothing wrong with; `officer`: a person accepts each item
+    and passes the case. other_than_entry: who entered the form may not pass it. meeting: the record
+    that somebody saw the person, the original ID and the signing (三亲见) is needed.
+    """
+
+    by: Literal["rules", "officer"] = "rules"
+    other_than_entry: bool = False
+    meeting: Literal["none", "required"] = "none"
+
+    @model_validator(mode="after")
+    def _four_eyes_need_eyes(self) -> Self:
+        if self.other_than_entry and self.by != "officer":
+            raise ValueError("other_than_entry needs by: officer, rules enter nothing")
+        return self
 
 
 class LimitRules(_Parameters):
@@ -281,6 +304,7 @@ class Product(_File):
     identity: IdentityRules
     bands: Bands
     terms: OwnTerms = OwnTerms()
+    pre_check: PreCheck = PreCheck()
     limit: LimitRules
     cool_down: CoolDown
     daily_rate: Annotated[Decimal, Field(ge=0, le=Decimal("0.001"))]  # interest per day
@@ -397,12 +421,25 @@ class ChecklistItem(_Parameters):
     names: Words
     how: Words  # what it must show to be accepted
     upload: bool  # false: given on the form or by a signature in branch
+    concerns: Literal["holder", "applicant", "guardian"] = "holder"  # whose paper it is
+    reusable: bool = False  # taken over from an earlier application while it is valid
+    shows: list[str] = []  # fields of the form; where one has changed since, it is not taken over
+    waivable: bool = True  # two people may do without it
+
+    @model_validator(mode="after")
+    def _shows_fields_of_the_form(self) -> Self:
+        unknown = sorted(set(self.shows) - FIELD_CLASSES.keys())
+        if unknown:
+            raise ValueError(f"shows names no fields of the form: {unknown}")
+        return self
 
 
 class ChecklistItems(_File):
-    """Every item of the checklist by code."""
+    """Every item of the checklist by code, and why one is done without or asked for again."""
 
     items: dict[ItemCode, ChecklistItem]
+    waiver_reasons: dict[ReasonCode, Words]
+    ask_again_reasons: dict[ReasonCode, Words]
 
 
 class ReturnCode(_Parameters):
@@ -410,12 +447,13 @@ class ReturnCode(_Parameters):
 
     names: Words
     mend: Words
+    of_papers: bool = False  # an officer may give a paper back for it
 
 
 class ReturnCodes(_File):
     """Every reason for handing back (退件原因) by code; format findings included."""
 
-    codes: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z_]+$")], ReturnCode]
+    codes: dict[ReasonCode, ReturnCode]
 
 
 class CalendarYear(_Parameters):

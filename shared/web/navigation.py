@@ -62,6 +62,7 @@ SECTIONS: tuple[Section, ...] = (
                 "clipboard-check",
                 Permission.APPLICATION_EDIT,
             ),
+            Entry(mark("Pre-check work"), "/intake/work", "checklist", Permission.PRE_CHECK_AGREE),
             Entry(mark("Review queue"), "/review/queue", "gavel", Permission.REVIEW_VIEW),
             Entry(mark("Messages"), "/notify/messages", "message", Permission.MESSAGE_VIEW),
         ),

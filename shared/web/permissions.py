@@ -23,6 +23,9 @@ class Permission(StrEnum):
     APPLICATION_EDIT = "application.edit"
     MATERIAL_VIEW = "material.view"  # opens a document; whoever shows one audits it
     MATERIAL_RECEIVE = "material.receive"
+    PRE_CHECK_VIEW = "pre-check.view"  # the checklist with codes, remarks and who said what
+    PRE_CHECK_DECIDE = "pre-check.decide"  # verdicts on items and cases (初审)
+    PRE_CHECK_AGREE = "pre-check.agree"  # the second person, where something is done without
     PERSONAL_REVEAL = "personal.reveal"  # sees a masked personal field in clear, with a reason
     REVIEW_VIEW = "review.view"
     REVIEW_CLAIM = "review.claim"
@@ -80,6 +83,9 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.APPLICATION_EDIT: Scope.BRANCH,
         _P.MATERIAL_VIEW: Scope.BRANCH,
         _P.MATERIAL_RECEIVE: Scope.BRANCH,
+        _P.PRE_CHECK_VIEW: Scope.BRANCH,
+        _P.PRE_CHECK_DECIDE: Scope.BRANCH,
+        _P.PRE_CHECK_AGREE: Scope.BRANCH,
         _P.PERSONAL_REVEAL: Scope.BRANCH,
         _P.MESSAGE_VIEW: Scope.BRANCH,
         _P.MESSAGE_RESOLVE: Scope.BRANCH,
@@ -127,6 +133,8 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.BOARD_VIEW: Scope.REGION,
         _P.APPLICATION_VIEW: Scope.REGION,
         _P.MATERIAL_VIEW: Scope.REGION,
+        _P.PRE_CHECK_VIEW: Scope.REGION,
+        _P.PRE_CHECK_AGREE: Scope.REGION,
         _P.REVIEW_VIEW: Scope.REGION,
         _P.MESSAGE_VIEW: Scope.REGION,
         _P.REPORT_VIEW: Scope.REGION,
@@ -148,6 +156,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.HOLD_VIEW: Scope.ALL,
         _P.APPLICATION_VIEW: Scope.ALL,
         _P.MATERIAL_VIEW: Scope.ALL,
+        _P.PRE_CHECK_VIEW: Scope.ALL,
         _P.REVIEW_VIEW: Scope.ALL,
         _P.MESSAGE_VIEW: Scope.ALL,
         _P.REPORT_VIEW: Scope.ALL,

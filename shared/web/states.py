@@ -41,6 +41,8 @@ ITEMS: Mapping[str, Badge] = {
     "complete": Badge(mark("Complete"), "good", "check"),  # 已完成
     "wanted": Badge(mark("To be supplied"), "waiting", "paperclip"),  # 待补充
     "received": Badge(mark("Received, unchecked"), "info", "inbox"),
+    "accepted": Badge(mark("Accepted"), "good", "check"),
+    "expired": Badge(mark("Lapsed"), "bad", "clock-exclamation"),
     "returned": Badge(mark("Returned"), "bad", "refresh"),
     "waived": Badge(mark("Waived"), "neutral", "minus"),
     "not_needed": Badge(mark("Not needed"), "neutral", "minus"),

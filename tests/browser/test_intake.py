@@ -88,7 +88,7 @@ async def test_an_application_is_taken_at_the_counter_and_its_papers_filed(
     await page.locator("button[name=then][value=keep]").click()
     checklist = page.locator("#checklist")
     await expect(checklist).to_contain_text("待补充")
-    await expect(checklist).to_contain_text("已完成")
+    await expect(checklist).to_contain_text("已收待核")
     done = checklist.locator("progress")
     before = int(await done.get_attribute("value") or "0")
     await page.locator("#item").select_option("id_front")
@@ -103,3 +103,46 @@ async def test_an_application_is_taken_at_the_counter_and_its_papers_filed(
     assert MOBILE not in whole
     await page.goto(f"{town.url}/intake/batches/new")
     await sound(counter, town, "intake-batch")
+
+
+async def test_an_officer_gives_verdicts_with_the_keyboard(town: Town, counter: Watched) -> None:
+    page = counter.page
+    await page.goto(f"{town.url}/intake/applications/new")
+    await fill_in(page)
+    await page.locator("button[name=then][value=submit]").click()
+    await expect(page.locator(".page-head")).to_contain_text("待补件")
+    await page.locator("#item").select_option("id_front")
+    file = {"name": "front.png", "mimeType": "image/png", "buffer": paper("of the officer")}
+    await page.locator("#file").set_input_files(file)  # type: ignore[arg-type]
+    await page.locator("form[enctype] button[type=submit]").click()
+    row = page.locator("#checklist tbody tr", has_text="身份证人像面")
+    await expect(row).to_contain_text("已收待核")
+
+    await row.get_by_role("button", name="核收").focus()
+    await page.keyboard.press("Enter")
+    await expect(row).to_contain_text("已核收")
+    await row.get_by_role("button", name="再次要件").first.focus()
+    await page.keyboard.press("Enter")
+    dialog = page.locator("dialog[open]")
+    await dialog.get_by_label("再次要件原因").select_option("ACCEPTED_IN_ERROR")
+    await dialog.get_by_label("影像不清晰").focus()
+    await page.keyboard.press("Space")
+    assert await counter.faults("zh-CN", town.names) == [], "with the dialog open"
+    await dialog.get_by_role("button", name="再次要件").focus()
+    await page.keyboard.press("Enter")
+    await expect(row).to_contain_text("已退回")
+    await expect(row).to_contain_text("已重复要件 1 次")
+    await expect(page.locator("#changes")).to_contain_text("此前误判为合格")
+    await sound(counter, town, "intake-verdict")
+
+    await page.get_by_role("link", name="打印资料清单").click()
+    await expect(page.locator("main")).to_contain_text("影像不清晰")
+    await sound(counter, town, "intake-checklist")
+    await page.emulate_media(media="print")
+    await expect(page.locator(".sidebar")).to_be_hidden()
+    await expect(page.locator("[data-print]")).to_be_hidden()
+    await expect(page.locator("main table")).to_be_visible()
+    await page.emulate_media(media="screen")
+    await page.goto(f"{town.url}/intake/work?section=returned")
+    await expect(page.locator("tbody tr").first).to_contain_text("项待补充")
+    await sound(counter, town, "intake-work")

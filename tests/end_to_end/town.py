@@ -45,7 +45,10 @@ _MOST_IMPORTS = 100  # in one request, which has to end in the client's time
 
 # What must stay as it is when everything is delivered a second time.
 _CONTENT = {
-    "intake": ("application", "document", "application_history", "messaging.event_log"),
+    "intake": (
+        *("application", "document", "application_history"),
+        *("checklist_item", "checklist_change", "messaging.event_log"),
+    ),
     "review": ("review_case", "decision", "messaging.event_log", "messaging.call"),
     "notify": ("application", "message", "messaging.event_log", "messaging.call"),
     "reporting": ("projection.application", "projection.event", "messaging.event_log"),

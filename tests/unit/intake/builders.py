@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from services.intake.form import ApplicationForm
-from services.intake.rules import Examination, Paper, examine
+from services.intake.rules import EarlierPaper, Examination, Paper, examine
 from shared.formats import make_synthetic_resident_id
 from shared.parameters import product_of
 
@@ -64,13 +65,27 @@ def papers(
     return [Paper(item, received_on, issued_on, f"doc-{item}") for item in items]
 
 
+def on_file(items: Iterable[str], **changed: Any) -> list[EarlierPaper]:
+    """Accepted papers of an earlier application with the same form."""
+    paper = EarlierPaper(
+        item="",
+        document_id="earlier-paper",
+        application_id="earlier",
+        received_on=TODAY - timedelta(days=20),
+        issued_on=TODAY - timedelta(days=21),
+        fields=form().applicant.fields(),
+    )
+    return [replace(paper, item=item, **changed) for item in items]
+
+
 def look(
     application: ApplicationForm | None = None,
     handed_in: list[Paper] | None = None,
     *,
     today: date = TODAY,
     region: str = REGION,
-    on_file: frozenset[str] = frozenset(),
+    filed: Sequence[EarlierPaper] = (),
+    submitted_on: date | None = None,
 ) -> Examination:
     application = application or form()
     return examine(
@@ -79,5 +94,6 @@ def look(
         product_of(application.product),
         today=today,
         region=region,
-        on_file=on_file,
+        filed=filed,
+        submitted_on=submitted_on,
     )

@@ -203,7 +203,9 @@ def test_an_answered_wish_is_not_open_again_in_a_further_round() -> None:
     hear(app, review.MaterialWanted, items=wanted, staff_id="s")
     bring(app, "tax_proof")
     applications.recheck(app, found(("tax_proof", "DOC_STALE")), (), NOW)
-    assert (app.state, app.asked) == (State.AWAITING_MATERIAL, [])
+    (item,) = [one for one in app.items if one.item == "tax_proof"]
+    assert [(one.code, one.by_person) for one in item.reasons] == [("DOC_STALE", False)]
+    assert app.state is State.AWAITING_MATERIAL
 
 
 def test_the_same_bytes_are_one_paper() -> None:

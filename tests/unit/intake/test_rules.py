@@ -14,7 +14,16 @@ from services.intake.rules import Wanted, field_faults
 from shared.events.payload import ApplicantType, PartyRole
 from shared.formats import make_synthetic_resident_id
 from shared.parameters import Product, load_checklist_items, load_products, load_return_codes
-from tests.unit.intake.builders import ID_NUMBER, SALARIED_PAPERS, TODAY, form, look, papers, person
+from tests.unit.intake.builders import (
+    ID_NUMBER,
+    SALARIED_PAPERS,
+    TODAY,
+    form,
+    look,
+    on_file,
+    papers,
+    person,
+)
 
 
 def test_a_sound_application_wants_nothing() -> None:
@@ -183,10 +192,52 @@ def test_who_works_in_another_province_proves_the_address(
 
 def test_what_the_bank_holds_is_not_asked_again() -> None:
     known = form(applicant_type="existing_customer")
-    held = frozenset({"id_front", "id_back", "work_proof"})
+    held = {"id_front", "id_back", "work_proof"}
     handed_in = papers(["application_form_signed"])
-    assert look(known, handed_in, on_file=held).wanted == ()
+    assert look(known, handed_in, filed=on_file(held)).wanted == ()
     assert {one.item for one in look(known, handed_in).wanted} == held
+
+
+@pytest.mark.parametrize(
+    ("item", "changed", "counts"),
+    [
+        ("work_proof", {"issued_on": TODAY - timedelta(days=93)}, True),
+        ("work_proof", {"issued_on": TODAY - timedelta(days=94)}, False),
+        ("work_proof", {"issued_on": None}, False),
+        ("work_proof", {"fields": {"employer": "云岭物流有限公司"}}, False),
+        # an ID card's term is the form's, and it must be the same card
+        ("id_back", {"issued_on": None, "received_on": date(2021, 1, 4)}, True),
+        ("id_back", {"fields": {**form().applicant.fields(), "id_issued": "2010-03-01"}}, False),
+        # what bears no age of its own is taken over for a year
+        ("asset_proof", {"received_on": TODAY - timedelta(days=365), "issued_on": None}, True),
+        ("asset_proof", {"received_on": TODAY - timedelta(days=366), "issued_on": None}, False),
+        # what is signed for each application anew
+        ("application_form_signed", {}, False),
+    ],
+)
+def test_what_the_bank_holds_counts_while_it_is_valid_and_shows_the_same(
+    item: str, changed: dict[str, Any], counts: bool
+) -> None:
+    found = look(filed=on_file([item], **changed))
+    assert (item in found.held) is counts
+
+
+def test_what_is_held_is_measured_on_the_day_of_submission() -> None:
+    old = on_file(["work_proof"], issued_on=TODAY - timedelta(days=93))
+    handed_in = papers(item for item in SALARIED_PAPERS if item != "work_proof")
+    later = TODAY + timedelta(days=8)
+    found = look(handed_in=handed_in, filed=old, today=later, submitted_on=TODAY)
+    assert found.wanted == ()
+    assert [one.code for one in look(handed_in=handed_in, filed=old, today=later).wanted] == [
+        "DOC_MISSING"
+    ]
+
+
+def test_a_new_paper_goes_before_what_is_held() -> None:
+    stale = papers(["work_proof"], issued_on=TODAY - timedelta(days=200))
+    rest = papers(item for item in SALARIED_PAPERS if item != "work_proof")
+    found = look(handed_in=[*rest, *stale], filed=on_file(["work_proof"]))
+    assert [(one.item, one.code) for one in found.wanted] == [("work_proof", "DOC_STALE")]
 
 
 @pytest.mark.parametrize(

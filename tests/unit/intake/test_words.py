@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from services.intake import words
 from services.intake.application import Entry
 from services.intake.batch import COLUMNS, BatchRefused, read_batch
+from services.intake.items import Change, ItemState
+from services.intake.precheck import Obstacle
 from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.parameters import load_checklist_items, load_return_codes
 from shared.web import i18n
@@ -91,6 +94,50 @@ def test_what_is_wrong_with_a_row_is_told_in_both_languages(column: str, code: s
     assert told["zh-CN"] != told["en"]
     kept = in_both(lambda: words.row_problem(column, "no such code"))
     assert told["en"].removeprefix(f"{column} ") != kept["en"]
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        Obstacle("item-open", "applicant", "id_back", "DOC_MISSING"),
+        Obstacle("item-unchecked", "applicant", "id_back"),
+        Obstacle("waiver-unanswered", "applicant", "id_back"),
+        Obstacle("refused", detail="COOL_DOWN"),
+        Obstacle("no-consent", detail="NO_CREDIT_AUTH"),
+        Obstacle("no-meeting"),
+        Obstacle("entered-by-same-person"),
+        Obstacle("nothing-open"),
+    ],
+    ids=lambda one: str(one.code),
+)
+def test_what_stands_in_the_way_is_told_in_both_languages(one: Obstacle) -> None:
+    told = in_both(lambda: words.obstacle(one))
+    assert told["zh-CN"] != told["en"]
+    assert "%(" not in str(told)
+
+
+def test_a_change_of_the_checklist_names_what_why_and_both_people() -> None:
+    at = datetime(2026, 10, 12, tzinfo=UTC)
+    waived = Change(
+        "applicant", "work_proof", at, "staff:A1", "moved", ItemState.WANTED, ItemState.WAIVED,
+        why="COVERED_BY_OTHER", second="staff:A2",
+    )  # fmt: skip
+    asked = replace(waived, action="asked", state=ItemState.RETURNED, codes=("NO_STAMP",), why=None)
+    i18n.load([SHARED, PACKAGE / "locale"])
+    with i18n.in_language("en"):
+        told = words.change(waived, {"A1": "Lin", "A2": "He"}, "a remark")
+        told_asked = words.change(asked, {"A1": "Lin", "A2": "He"}, None)
+    assert (told["title"], told["actor"]) == ("Proof of work · Waived", "Lin, He")
+    assert told["detail"] == "Another paper proves the same · a remark"
+    assert told_asked["title"] == "Proof of work · the customer was asked"
+    assert told_asked["detail"] == "No stamp"
+
+
+def test_reasons_are_offered_in_the_readers_language() -> None:
+    for offered in (words.reasons_of_papers, words.waiver_reasons, words.ask_again_reasons):
+        told = in_both(lambda offered=offered: str(offered()))  # type: ignore[misc]
+        assert told["zh-CN"] != told["en"]
+    assert "REVIEW_WISH" not in dict(words.ask_again_reasons())  # that is review's to say
 
 
 @pytest.mark.parametrize("code", ["unknown-branch", "calendar-ends", "erased", "key-reused"])

@@ -262,6 +262,18 @@ def test_the_rates_of_a_cohort_are_those_of_its_own_steps() -> None:
     }
 
 
+def test_each_time_that_a_customer_is_asked_again_counts() -> None:
+    office = Office()
+    for what in (intake.ApplicationDrafted, intake.ApplicationSubmitted, intake.PreCheckStarted):
+        office.happen("a", what, MONDAY)
+    for item in ("work_proof", "work_proof", "id_front"):
+        told = office.happen("a", intake.ItemAskedAgain, MONDAY, item=item, codes=["NO_STAMP"])
+    assert told.facts["items"] == [{"item": "id_front", "code": "NO_STAMP"}]
+    assert (told.facts["asked_again"], told.facts["staff_id"]) == ("REVIEW_WISH", "R0101")
+    monday = kpis.Period(date(2026, 10, 12), date(2026, 10, 12))
+    assert kpis.flow("asked_again", office.events, monday).value == 3
+
+
 @pytest.mark.parametrize("how", [intake.ApplicationWithdrawn, review.WithdrawalGranted])
 def test_a_withdrawal_is_counted_whoever_let_the_application_go(how: type[Payload]) -> None:
     office = Office()

@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from shared.events.lifecycle import OWNERS
 from shared.events.payload import ApplicantType
@@ -27,7 +28,7 @@ from shared.parameters import (
 )
 from shared.parameters.held import SHIPPED
 from shared.parameters.load import schemas
-from shared.parameters.models import Clocks, LongestSilence, Product
+from shared.parameters.models import ChecklistItem, Clocks, LongestSilence, Product
 from shared.parameters.reading import digest_of, read
 
 
@@ -113,6 +114,36 @@ def test_a_wrong_file_is_refused_with_file_and_place(
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ParametersError, match=rf"clocks\.yaml:\d+:\d+: .*{place}"):
         read(path, Clocks)
+
+
+@pytest.mark.parametrize(
+    ("pre_check", "place"),
+    [
+        ({"other_than_entry": True}, "other_than_entry needs by: officer"),
+        ({"by": "anybody"}, "pre_check.by"),
+        ({"meeting": "perhaps"}, "pre_check.meeting"),
+    ],
+)
+def test_a_pre_check_that_nobody_can_pass_is_refused(pre_check: object, place: str) -> None:
+    content = load_products()["business"].model_dump() | {"pre_check": pre_check}
+    with pytest.raises(ValidationError) as refused:
+        Product.model_validate(content)
+    assert place in str(refused.value).replace("\n", ".")
+
+
+def test_what_the_law_asks_for_is_neither_waived_nor_signed_once_for_all() -> None:
+    items = load_checklist_items().items
+    for code in ("id_front", "id_back", "application_form_signed", "credit_authorization"):
+        assert not items[code].waivable
+    for code in ("application_form_signed", "credit_authorization", "guardian_consent"):
+        assert not items[code].reusable
+    assert all(items[code].shows == [] or items[code].reusable for code in items)
+
+
+def test_an_item_shows_fields_of_the_form() -> None:
+    content = load_checklist_items().items["work_proof"].model_dump() | {"shows": ["shoe_size"]}
+    with pytest.raises(ValidationError, match="shoe_size"):
+        ChecklistItem.model_validate(content)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
