@@ -60,9 +60,9 @@ class Officers:
         remark: str = "",
     ) -> Application:
         """It will not do, and why. 409 `item-accepted` for what was settled."""
-        _know(codes, load_return_codes().codes, "unknown-code")
 
         def act(app: Application, now: datetime, sealed: str | None) -> None:
+            _know(codes, load_return_codes().codes, "unknown-code")
             one = app.items.find(party, item)
             app.items.give_back(one, codes, viewer.actor, now, remark=sealed)
 
@@ -79,12 +79,12 @@ class Officers:
     ) -> Application:
         """The customer has to bring it. What was accepted is asked for again with a reason `why`
         alone, and that is counted: 409 `item-accepted` without one."""
-        _know(codes, load_return_codes().codes, "unknown-code")
-        _know([item], load_checklist_items().items, "unknown-item")
-        if why is not None:
-            _know([why], load_checklist_items().ask_again_reasons, "unknown-reason")
 
         def act(app: Application, now: datetime, sealed: str | None) -> None:
+            _know(codes, load_return_codes().codes, "unknown-code")
+            _know([item], load_checklist_items().items, "unknown-item")
+            if why is not None:
+                _know([why], load_checklist_items().ask_again_reasons, "unknown-reason")
             reasons = [Reason(code) for code in codes]
             app.items.ask(item, reasons, viewer.actor, now, why=why, remark=sealed)
 
@@ -100,9 +100,9 @@ class Officers:
         remark: str = "",
     ) -> Application:
         """The officer would do without it; a second person has to agree."""
-        _know([reason], load_checklist_items().waiver_reasons, "unknown-reason")
 
         def act(app: Application, now: datetime, sealed: str | None) -> None:
+            _know([reason], load_checklist_items().waiver_reasons, "unknown-reason")
             one = app.items.find(party, item)
             app.items.ask_waiver(one, reason, viewer.actor, now, remark=sealed)
 

@@ -43,6 +43,8 @@ COMMON: Mapping[str, Kind] = {
         422, "Fields are missing or wrong", (FieldError("/product", "missing", "Field required"),)
     ),
     "too-many-requests": Kind(429, "The client calls more often than was agreed"),
+    "parameters-missing": Kind(503, "The rules that the application began with are not held"),
+    "parameters-changed": Kind(503, "The rules that the application began with were changed"),
     "internal": Kind(500, "Something went wrong on our side"),
 }
 
@@ -114,6 +116,8 @@ def _of_every_route(route: dict[str, Any], *, restricted: bool, changes: bool) -
         yield from ("bad-request", "too-large")
     if "requestBody" in route or route.get("parameters"):
         yield "invalid-request"
+    if any(one["name"] == "application_id" for one in route.get("parameters", ())):
+        yield from ("parameters-missing", "parameters-changed")
     yield "internal"
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import asyncpg
 import httpx
@@ -14,7 +15,7 @@ import pytest
 from shared.clock import format_instant
 from shared.events import review
 from shared.identifiers import new_id
-from shared.parameters import load_products
+from shared.parameters import Product, load
 from shared.parameters.models import PreCheck
 from tests.eventually import eventually
 from tests.integration.intake.office import (
@@ -33,11 +34,14 @@ REMARK = "章的日期看不清"
 
 def passed_by(product: str, rules: PreCheck) -> Iterator[None]:
     """A product whose pre-check is passed otherwise."""
-    products = load_products()
-    shipped = products[product]
-    products[product] = shipped.model_copy(update={"pre_check": rules})
-    yield
-    products[product] = shipped
+    find = load._find
+
+    def found(code: str, version: str | None) -> Product | None:
+        one = find(code, version)
+        return one.model_copy(update={"pre_check": rules}) if one and code == product else one
+
+    with patch.object(load, "_find", found):
+        yield
 
 
 @pytest.fixture

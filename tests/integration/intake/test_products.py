@@ -229,7 +229,6 @@ async def test_rules_that_are_not_held_are_a_clear_answer_and_never_500(
     path = f"{API}/applications/{application_id}"
 
     for refused in (
-        await office.client().get(f"{path}/checklist"),
         await office.client().patch(path, json={"consent": customer.form["consent"]}),
         await office.client().post(
             f"{path}/documents",
