@@ -323,7 +323,7 @@ def _lose_broker(deployment: Deployment) -> None:
     deployment.run("stop", *SERVICES, seconds=DOWN_SECONDS)
     deployment.run("rm", "--stop", "--force", "kafka")
     _docker("volume", "rm", f"{PROJECT}_kafka-data")
-    _up(deployment, "kafka")
+    _up(deployment, "kafka", scale=())
     provision = ("run", "--rm", "-T", "provision")
     deployment.run(*provision)
     why = ("--why", "kafka-data was lost")
