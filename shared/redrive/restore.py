@@ -321,7 +321,8 @@ _ANSWER_SECONDS = 60.0
 
 _REMEMBER = """
 INSERT INTO messaging.published_topic
-SELECT DISTINCT l.topic, t.topic_id FROM messaging.event_log l
+SELECT known.topic, t.topic_id
+FROM (SELECT topic FROM messaging.event_log UNION SELECT topic FROM messaging.published_topic) known
 JOIN unnest($1::text[], $2::text[]) AS t (topic, topic_id) USING (topic)
 ON CONFLICT (topic) DO UPDATE SET topic_id = excluded.topic_id
 """

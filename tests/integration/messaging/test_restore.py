@@ -105,6 +105,9 @@ async def test_a_topic_made_anew_is_refused_and_restored_in_order(two: Two) -> N
         await review._subscriptions[0].commit()
     before = await two.there()
     await _make_anew(world, topic)
+    # of another topic it knows only that it may publish to it: nothing was to be told yet
+    quiet = world.topic("quiet", 1)
+    await world.do(two.intake, f"INSERT INTO messaging.published_topic VALUES ('{quiet}', 'gone')")
 
     with pytest.raises(OlderDatabase, match=r"made anew since we published.*banka events restore"):
         await two.service("intake").start()
