@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError
 
-from shared.messaging.broker import TopicIdentity, connection, fetch_cluster
+from shared.messaging.broker import Cluster, TopicIdentity, connection, fetch_cluster
 from shared.messaging.relay import LOCK_CLASS, SHARDS
 from shared.messaging.subscribe import SESSION_MS
 from shared.redrive.selection import CannotRedrive, audit
@@ -30,10 +30,7 @@ async def accept_start(
     waits for them, application by application. Only partitions that begin behind the consumer's
     place are touched. Raises CannotRedrive where there is none.
     """
-    cluster = await fetch_cluster(settings)
-    known = cluster.topics.get(topic)
-    if known is None:
-        raise CannotRedrive(f"no topic {topic} on the broker that {settings.service} may see")
+    cluster, known = await _find(settings, topic)
     reader = AIOKafkaConsumer(
         **connection(settings), client_id="banka-accept", enable_auto_commit=False
     )
@@ -79,10 +76,7 @@ async def read_again(
     the database knows, a consumer that has read nothing of it, and while the service runs.
     """
     await be_alone(conn, settings.service)
-    cluster = await fetch_cluster(settings)
-    known = cluster.topics.get(topic)
-    if known is None:
-        raise CannotRedrive(f"no topic {topic} on the broker that {settings.service} may see")
+    cluster, known = await _find(settings, topic)
     async with conn.transaction():
         rows = await conn.fetch(
             "UPDATE messaging.consumer_offset SET next = 0 WHERE consumer = $1 AND topic = $2"
@@ -99,6 +93,14 @@ async def read_again(
             raise CannotRedrive(f"{consumer} has read nothing of {topic}")
         await audit(conn, who, "read-again", f"{consumer} {topic}", why)
     return len(parts)
+
+
+async def _find(settings: Settings, topic: str) -> tuple[Cluster, TopicIdentity]:
+    cluster = await fetch_cluster(settings)
+    known = cluster.topics.get(topic)
+    if known is None:
+        raise CannotRedrive(f"no topic {topic} on the broker that {settings.service} may see")
+    return cluster, known
 
 
 async def be_alone(conn: Any, service: str) -> None:

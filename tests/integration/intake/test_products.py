@@ -239,6 +239,8 @@ async def test_rules_that_are_not_held_are_a_clear_answer_and_never_500(
         assert refused.status_code == 503, refused.text
         assert refused.json()["code"] == code
         assert words in refused.text
+    # the list is kept as it stands: it is read without the rules
+    assert (await office.client().get(f"{path}/checklist")).status_code == 200
     assert (await office.client().get(f"{API}/applications")).status_code == 200
     colleague = await office.colleague("assistant")
     page = await colleague.get(
