@@ -694,13 +694,21 @@ async def deadly_event(office: Office) -> str:
 
 
 async def transient_failures(office: Office) -> str:
-    """A third of the events fail at first, some with others of their application at their heels."""
+    """A third of the events fail at first, nine with others of their application at their heels."""
     handed_in = [office.driver.command(office.driver.next_id(), "http", "submit") for _ in range(9)]
     wishes = [office.driver.command(one.application_id, "http", "withdraw") for one in handed_in]
+
     # it gets both of each in one poll, and soon enough that its session does not end
     with stopped(office.of("notify")):
-        await asyncio.gather(*(office.driver.until_known(one, "notify:flaky") for one in handed_in))
+        await asyncio.gather(*(office.driver.until_known(one, "notify:late") for one in handed_in))
         await asyncio.gather(*map(office.driver.until_known, wishes))
+        (last,) = await office.fetch("intake", "SELECT max(position) FROM messaging.event_log")
+
+        async def published() -> bool:
+            waiting = "SELECT 1 FROM messaging.outbox WHERE position <= $1"
+            return not await office.fetch("intake", waiting, last["max"])
+
+        await office.until(published, "they are on the topic")
     office.driver.moods.extend(["review:flaky", "notify:flaky", "reporting:flaky"] * 15)
     office.world.failing = 0.3
 

@@ -60,7 +60,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 STAGES = ("intake", "review", "notify", "reporting")
 RUNNING = "the stage runs"
 CALL_SECONDS = 3.0
-FLAKY_SECONDS = 0.5  # how long a flaky event fails from its first try
+LATE_SECONDS = 0.5  # how long an event fails from its first try
 _PATIENCE_SECONDS = 12.0  # for a process to end
 
 
@@ -395,12 +395,13 @@ class Stage:
         if how == "deadly":
             sys.stdout.flush()
             signal.raise_signal(signal.SIGKILL)
-        if how == "flaky" and int(hashlib.sha256(event.id.encode()).hexdigest(), 16) % 3 == 0:
+        third = int(hashlib.sha256(event.id.encode()).hexdigest(), 16) % 3 == 0
+        if how == "late" or (how == "flaky" and third):
             first = self.mended.with_name(f"{self.mended.name}-{event.id}")
             if not first.exists():
                 first.touch()
             # one poll tries it up to three times at once: it has to fail all of them
-            if time.time() - first.stat().st_mtime < FLAKY_SECONDS:
+            if time.time() - first.stat().st_mtime < LATE_SECONDS:
                 raise Transient("not now")
 
     # --- intake ----------------------------------------------------------------------------------
