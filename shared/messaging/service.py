@@ -199,8 +199,11 @@ class Service:
             cluster = await self._patiently(lambda: fetch_cluster(self.settings))
             self._topics.update(cluster.topics)
             await self._patiently(self._relay.verify)
-        except BaseException:
+        except BaseException as error:
             self.pool.terminate()
+            if isinstance(error, Exception):
+                # the web server logs a trace, which ends before its last line: that says why
+                log.error("service does not start", service=self.name, error=one_line(error))
             raise
         self._accepts = True
         self._relay.start()

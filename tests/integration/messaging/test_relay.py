@@ -14,6 +14,7 @@ from unittest.mock import patch
 import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from structlog.testing import capture_logs
 
 from deploy.operating import with_services
 from shared.events.envelope import Envelope, encode
@@ -220,8 +221,13 @@ async def test_a_database_older_than_the_broker_is_refused(world: World) -> None
     # what a backup from before the second fact would hold
     await world.do(database, "DELETE FROM messaging.event_log WHERE sequence = 2")
     await world.do(database, "UPDATE messaging.subject_sequence SET last = 1")
-    with pytest.raises(OlderDatabase, match="older than the broker"):
+    with (
+        capture_logs() as logged,
+        pytest.raises(OlderDatabase, match="older than the broker"),
+    ):
         await world.service(database).start()
+    (line,) = [line for line in logged if line["log_level"] == "error"]
+    assert "older than the broker" in line["error"]
 
 
 async def test_a_log_rewritten_after_a_restore_is_refused(world: World) -> None:
