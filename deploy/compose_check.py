@@ -123,6 +123,8 @@ def check_played(deployment: Deployment) -> None:
     _part("one way in", lambda: _look_from_outside(deployment.port))
     _part(f"two days played, review scaled to {REPLICAS} on the way", lambda: _play(deployment))
     _part("every review had its share", lambda: _look_shared(deployment))
+    _part("the broker's data lost, and given back", lambda: _lose_broker(deployment))
+    _part("an older database read into again", lambda: _read_again(deployment))
     _part("everything stops when told", lambda: _stop(deployment))
 
 
@@ -311,6 +313,40 @@ def _applied(lines: Iterable[str]) -> int:
         and 'outcome="applied"' in line
         and 'consumer="review.applications"' in line
     )
+
+
+_CLI = ("python", "-m", "deploy.cli")
+
+
+def _lose_broker(deployment: Deployment) -> None:
+    """The commands of deploy/README.md; afterwards each topic has what its publisher's log has."""
+    deployment.run("stop", *SERVICES, seconds=DOWN_SECONDS)
+    deployment.run("rm", "--stop", "--force", "kafka")
+    _docker("volume", "rm", f"{PROJECT}_kafka-data")
+    _up(deployment, "kafka", scale=())
+    provision = ("run", "--rm", "-T", "provision")
+    deployment.run(*provision)
+    why = ("--why", "kafka-data was lost")
+    sent = deployment.run(*provision, *_CLI, "events", "restore", *why, seconds=300)
+    if not re.search(r"^banka\.applications: [1-9]\d+ are sent$", sent, re.MULTILINE):
+        raise CheckFailed(f"restored: {sent.strip()}")
+    _up(deployment, scale=("demo=0", f"review={REPLICAS}"))
+    for service in SERVICES:
+        deployment.run("exec", "-T", service, *_CLI, "events", "verify", service)
+
+
+def _read_again(deployment: Deployment) -> None:
+    """reporting's database as a backup has it that knew nothing of an application's events."""
+    consumer, topic = "reporting.applications", "banka.applications"
+    deployment.run("stop", "reporting", seconds=DOWN_SECONDS)
+    sql = f"UPDATE messaging.consumer_offset SET next = 0 WHERE consumer = '{consumer}'"  # noqa: S608
+    psql = f'psql --username postgres --dbname banka_reporting --command "{sql}"'
+    known = "PGPASSWORD=$(cat /run/secrets/postgres-superuser)"
+    deployment.run("exec", "-T", "postgres", "sh", "-c", f"{known} {psql}")
+    where = ("--consumer", consumer, "--topic", topic, "--why", "an older backup")
+    again = ("run", "--rm", "--no-deps", "-T", "reporting", *_CLI, "events", "read-again")
+    deployment.run(*again, "reporting", *where)
+    _up(deployment, scale=("demo=0", f"review={REPLICAS}"))
 
 
 def _stop(deployment: Deployment) -> None:
