@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -36,6 +37,8 @@ from tests.faults.running import NotRun, server_process
 NODES = (1, 2, 3)
 NAME = "faults-cluster"
 _LEAST_MEMORY = 2_500_000_000  # bytes: three brokers, PostgreSQL and the office
+_USES = ("kafka", "controller", "followers")
+_LISTENERS = ("CLIENT", "CONTROLLER", "FOLLOWERS")
 _SECONDS = 20.0
 _SYNC_SECONDS = 60.0
 
@@ -68,7 +71,7 @@ def _start(name: str) -> local.Stack:
     (folder / "logs").mkdir(parents=True)
     make_secrets(folder / "secrets")
     local._train(prepare(), lambda: None)
-    ports = {node: {use: local.free_port() for use in ("kafka", "controller")} for node in NODES}
+    ports = {node: {use: local.free_port() for use in _USES} for node in NODES}
     password = read_secret(folder / "secrets", f"kafka-{ADMIN}")
     known, cluster = _in_common(ports), local.cluster_id()
 
@@ -76,7 +79,8 @@ def _start(name: str) -> local.Stack:
         broker = _files(name, node)
         broker.write(password, ports[node])
         with broker.properties.open("a") as file:  # what is said last counts
-            file.writelines(f"{key}={value}\n" for key, value in known.items())
+            own = _by_itself(ports[node], broker.properties.read_text())
+            file.writelines(f"{key}={value}\n" for key, value in (known | own).items())
             file.write(f"node.id={node}\n")
         broker.format(password, cluster)
 
@@ -105,7 +109,29 @@ def _in_common(ports: Mapping[int, Mapping[str, int]]) -> dict[str, str]:
         "share.coordinator.state.topic.min.isr": "2",
         # three JVMs on a small machine pause each other: two seconds would be taken for a death
         "broker.session.timeout.ms": "4000",
+        # who does not follow so long is not in sync; Kafka's thirty seconds make a long fault
+        "replica.lag.time.max.ms": "6000",
+        "listener.security.protocol.map": ",".join(f"{name}:SASL_PLAINTEXT" for name in _LISTENERS),
+        "inter.broker.listener.name": "FOLLOWERS",
     }
+
+
+def _by_itself(ports: Mapping[str, int], written: str) -> dict[str, str]:
+    """A listener for the other nodes alone, so that a line to them can be cut."""
+    (login,) = re.findall(r"^listener\.name\.client(\.scram\S+?)=(.*)$", written, re.MULTILINE)
+    return {
+        "listeners": _addresses(dict(zip(_LISTENERS, map(ports.__getitem__, _USES), strict=True))),
+        "advertised.listeners": _advertised(ports["kafka"], ports["followers"]),
+        f"listener.name.followers{login[0]}": login[1],
+    }
+
+
+def _advertised(clients: int, followers: int) -> str:
+    return _addresses({"CLIENT": clients, "FOLLOWERS": followers})
+
+
+def _addresses(ports: Mapping[str, int]) -> str:
+    return ",".join(f"{name}://{local.HOST}:{port}" for name, port in ports.items())
 
 
 def _server(node: int) -> str:
@@ -180,6 +206,23 @@ class Cluster:
         self.spawn(node)
         return self.whole()
 
+    def followers_port(self, node: int) -> int:
+        """Where it listens for the other nodes."""
+        written = _files(self.stack.name, node).properties.read_text()
+        (port,) = re.findall(r"^listeners=.*FOLLOWERS://[^:]+:(\d+)$", written, re.MULTILINE)
+        return int(port)
+
+    def follow_by(self, node: int, port: int) -> None:
+        """The others reach the node at this port from now on; it starts anew for that."""
+        properties = _files(self.stack.name, node).properties
+        known = re.findall(
+            r"^advertised\.listeners=CLIENT://[^:]+:(\d+)", properties.read_text(), re.MULTILINE
+        )
+        self.stop(node)
+        with properties.open("a") as file:  # what is said last counts
+            file.write(f"advertised.listeners={_advertised(int(known[-1]), port)}\n")
+        self.start(node)
+
     def process(self, node: int) -> psutil.Process:
         return server_process(self.stack, _server(node))
 
@@ -253,6 +296,15 @@ class Cluster:
             return set(self.coordinators(groups).values()) == {node}
 
         return _await(f"node {node} coordinates", moved)
+
+    def alone(self, topic: str, part: int) -> float:
+        """Seconds until the partition's leader has nobody in sync with it."""
+
+        def without() -> bool:
+            found = self._admin.list_topics(topic, timeout=3).topics[topic].partitions[part]
+            return bool(found.isrs == [found.leader])
+
+        return _await(f"nobody follows the leader of {topic}/{part}", without)
 
     # --- rest ------------------------------------------------------------------------------------
 

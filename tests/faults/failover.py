@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from deploy.local import HOST
 from tests.faults.cluster import NODES, Cluster
 from tests.faults.history import Outcome
 from tests.faults.office import STAGES
+from tests.faults.proxy import Line
 from tests.faults.running import PARTITIONS, Office
 
 AWAY_SECONDS = 15.0  # longer than a produce request, a group's session and a client's patience
@@ -61,6 +63,30 @@ async def leader_frozen(office: Office) -> str:
     return (
         f"SIGSTOP node {node}, leader of {len(led)} of {PARTITIONS}: others lead after"
         f" {seconds:.1f} s, one of theirs through {probe:.1f} s later; SIGCONT"
+    )
+
+
+async def followers_cut(office: Office) -> str:
+    """Whoever asks the leader still reaches it, the controller too, and its followers do not: it
+    may not acknowledge what it alone has. The line between brokers is a proxy."""
+    cluster, topic = await _cluster(office), office.names.topic("applications")
+    node, led = await _do(cluster.led_most, topic)
+    own = await _do(cluster.followers_port, node)
+    async with Line((HOST, own)).laid() as line:
+        await _do(cluster.follow_by, node, line.port)
+        try:
+            line.cut()
+            alone = await _do(cluster.alone, topic, led[0])
+            said = await _commands_meanwhile(office, AWAY_SECONDS, 1)  # others' partitions go on
+            await line.mend()
+            probe = await office.probe(led[0])
+            await _do(cluster.whole)
+        finally:
+            await line.mend()
+            await _do(cluster.follow_by, node, own)
+    return (
+        f"no line to node {node}, leader of {len(led)} of {PARTITIONS}, from its followers: alone"
+        f" after {alone:.1f} s; {said}; mended, one of its through after {probe:.1f} s"
     )
 
 
@@ -139,14 +165,14 @@ async def two_of_three_away(office: Office) -> str:
     return f"kill -9 of nodes {first} and {second}: {said}; one back, through after {through:.1f} s"
 
 
-async def _commands_meanwhile(office: Office, seconds: float) -> str:
-    """What becomes of commands while no fact can be published: taken, and the facts wait."""
+async def _commands_meanwhile(office: Office, seconds: float, least: int = _COMMANDS) -> str:
+    """What becomes of commands while facts cannot go out: taken, and at least so many wait."""
     driver, end = office.driver, time.monotonic() + seconds
     commands = [driver.command(driver.next_id(), "http", "submit") for _ in range(_COMMANDS)]
     await asyncio.gather(*(driver.until_known(one, seconds=seconds) for one in commands))
     taken = sum(one.outcome is Outcome.ACKNOWLEDGED for one in commands)
     await asyncio.sleep(end - time.monotonic())
     waiting = sum([await office.outbox(stage) for stage in STAGES])
-    if taken < len(commands) or waiting < taken:
+    if taken < len(commands) or waiting < least:
         raise RuntimeError(f"{taken} of {len(commands)} commands taken, {waiting} facts wait")
     return f"{taken} of {taken} commands taken, {waiting} facts waited"
