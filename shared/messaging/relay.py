@@ -13,6 +13,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ POLL_SECONDS = 0.05  # for rows that another process wrote; our own wake us at o
 TAKE_SECONDS = 2.0  # how often shards without a holder are tried
 HELD_SECONDS = 30.0  # how often facts that could not be made into records are tried again
 TAIL = 2000  # records per partition, and log entries, that are compared on taking a shard
+SLOW_SECONDS = 0.5  # for the broker's answer; after that the other partitions go on without it
 SEND_SECONDS = 15.0  # for the broker's answer; after that somebody else may reach it
 IDLE_SECONDS = 30  # a holder that says nothing to the database for so long lets go of its shards
 CLOSE_SECONDS = 5.0  # for the connections of a producer
@@ -58,6 +60,7 @@ SELECT l.position, l.topic, l.part, l.subject, l.sequence, l.id, l.type, l.attri
        l.recorded_at
 FROM (SELECT position FROM messaging.outbox
       WHERE part % $1 = ANY ($2::int[]) AND position <> ALL ($4::bigint[])
+        AND (topic, part) NOT IN (SELECT * FROM unnest($5::text[], $6::int[]))
       ORDER BY position LIMIT $3) o
 JOIN messaging.event_log l USING (position) ORDER BY l.position
 """
@@ -180,6 +183,7 @@ class Relay:
         self._conn: Any = None
         self._producer: Any = None
         self._held: set[int] = set()
+        self._sent: dict[tuple[str, int], _Sent] = {}  # by topic, partition
         self._stuck: dict[tuple[str, str], str] = {}  # {(topic, subject): why it is held back}
         self._held_back: set[int] = set()  # positions of stuck subjects, left out of the rounds
         self._released = time.monotonic()
@@ -281,10 +285,10 @@ class Relay:
             found = await self._round()
             self.last_round = time.monotonic()
             self.state = self._stuck_state()
-            if self._stopping:
-                if found == 0:
-                    return
-            elif found < ROUND:  # that was all: whoever has written more since has woken us
+            if self._stopping and found == 0:
+                return
+            # that was all: whoever has written more since has woken us
+            if found < ROUND and (self._sent or not self._stopping):
                 await woken(self._wake, POLL_SECONDS)
 
     async def _open(self) -> Any:
@@ -293,6 +297,7 @@ class Relay:
     async def _discard(self) -> None:
         """Drop connection (and with it every lock) and producer; the table knows the rest."""
         self._held.clear()
+        self._sent.clear()
         self._release()
         self._links = None
         self._proven.clear()
@@ -332,12 +337,16 @@ class Relay:
             log.info("relay holds shards", service=self._service, shards=sorted(self._held))
 
     async def _round(self) -> int:
-        """One batch per partition, all acknowledged before the next is built; returns how many rows
-        were found."""
+        """Send what waits, to each partition one batch after the other; returns how many rows were
+        found, and batches left without an answer."""
         if not self._held:
             return 0
         begun = time.monotonic()
-        rows = await self._conn.fetch(_READ, SHARDS, list(self._held), ROUND, list(self._held_back))
+        # to a partition nothing more is sent before the broker has answered for what was
+        topics, parts = zip(*self._sent, strict=True) if self._sent else ((), ())
+        rows = await self._conn.fetch(
+            _READ, SHARDS, list(self._held), ROUND, list(self._held_back), topics, parts
+        )
         waiting: dict[tuple[str, int], list[tuple[int, Message]]] = defaultdict(list)
         for row in rows:
             # before anything is sent: what was sent and not yet deleted would be sent again
@@ -345,41 +354,64 @@ class Relay:
             if record is not None:
                 waiting[row["topic"], row["part"]].append((row["position"], record))
         count = sum(map(len, waiting.values()))
-        topics = {topic for topic, _ in waiting}
-        await self._prove(topics)
-        failure: BaseException | None = None
-        while waiting and failure is None:
-            sent: list[tuple[str, list[int]]] = []
-            futures: list[asyncio.Future[Any]] = []
-            for (topic, part), queue in list(waiting.items()):
-                batch, fitting = build_batch(self._producer, [record for _, record in queue])
-                try:
-                    futures.append(await self._producer.send_batch(batch, topic, partition=part))
-                except Exception as error:  # noqa: BLE001 - raised below, when the others are known
-                    failure = error
-                    break
-                sent.append((topic, [position for position, _ in queue[:fitting]]))
-                if fitting == len(queue):
-                    del waiting[topic, part]
-                else:
-                    waiting[topic, part] = queue[fitting:]
-            if futures:  # the producer itself would try for ever, and we would keep the shards
-                await asyncio.wait(futures, timeout=SEND_SECONDS)
-            await self._prove(topics)  # who has acknowledged, if the line broke on the way
-            done: list[int] = []
-            for (topic, positions), future in zip(sent, futures, strict=True):
-                problem = _problem(future)
-                if problem is not None:
-                    failure = problem
-                else:
-                    done += positions
-                    metrics.RELAYED.labels(topic).inc(len(positions))
-            await self._delete(done)
-        if failure is not None:
-            raise failure
+        await self._prove({topic for topic, _ in waiting})
+        while waiting or self._sent:
+            failure = await self._send(waiting)
+            # who has acknowledged, if the line broke on the way
+            await self._prove({topic for topic, _ in (*waiting, *self._sent)})
+            failure = await self._settle() or failure
+            if failure is not None:
+                raise failure
+            waiting = {
+                place: queue
+                for place, queue in waiting.items()
+                if queue and place not in self._sent
+            }
+            if not waiting:
+                break
         if count:
             metrics.RELAY_SECONDS.observe(time.monotonic() - begun)
-        return len(rows)
+        return len(rows) + len(self._sent)
+
+    async def _send(
+        self, waiting: dict[tuple[str, int], list[tuple[int, Message]]]
+    ) -> BaseException | None:
+        """Send each partition's next batch, take it off its queue, and wait a while for the
+        answers. Returns why one could not be sent."""
+        futures: list[asyncio.Future[Any]] = []
+        failure = None
+        for place, queue in waiting.items():
+            batch, fitting = build_batch(self._producer, [record for _, record in queue])
+            try:
+                future = await self._producer.send_batch(batch, place[0], partition=place[1])
+            except Exception as error:  # noqa: BLE001 - raised when the others are known
+                failure = error
+                break
+            futures.append(future)
+            positions = [position for position, _ in queue[:fitting]]
+            self._sent[place] = _Sent(future, positions, time.monotonic())
+            waiting[place] = queue[fitting:]
+        if futures:
+            await asyncio.wait(futures, timeout=SLOW_SECONDS)
+        return failure
+
+    async def _settle(self) -> BaseException | None:
+        """Delete what the broker has acknowledged. Returns why it has not, where it is too late:
+        the producer itself would try for ever, and we would keep the shards."""
+        done: list[int] = []
+        failure = None
+        for place, sent in list(self._sent.items()):
+            if not sent.answer.done() and time.monotonic() - sent.at < SEND_SECONDS:
+                continue
+            del self._sent[place]
+            problem = _problem(sent.answer)
+            if problem is not None:
+                failure = problem
+            else:
+                done += sent.positions
+                metrics.RELAYED.labels(place[0]).inc(len(sent.positions))
+        await self._delete(done)
+        return failure
 
     def _record(self, row: Record) -> Message | None:
         """The row as a record; None if it cannot be made into one, or waits behind such a row of
@@ -508,6 +540,15 @@ def _problem(future: asyncio.Future[Any]) -> BaseException | None:
     if not future.done():
         return TimeoutError(f"no answer of the broker within {SEND_SECONDS:g} s")
     return KafkaError("not sent") if future.cancelled() else future.exception()
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A batch on its way. at: of the monotonic clock."""
+
+    answer: asyncio.Future[Any]
+    positions: list[int]
+    at: float
 
 
 class _Tail:

@@ -213,7 +213,7 @@ def _delete_first() -> None:
     async def round_(self: Relay) -> int:
         if self._held:
             rows = await self._conn.fetch(
-                relay._READ, relay.SHARDS, list(self._held), relay.ROUND, []
+                relay._READ, relay.SHARDS, list(self._held), relay.ROUND, [], [], []
             )
             await self._delete([row["position"] for row in rows])
             kept, self._conn = self._conn, _Remembering(self._conn, rows)

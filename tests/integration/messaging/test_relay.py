@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from shared.events.envelope import Envelope, encode
 from shared.identifiers import new_id
 from shared.messaging import Fact, Service, relay
 from shared.messaging.errors import OlderDatabase
+from shared.messaging.outbox import partition_of
 from shared.messaging.relay import SHARDS
 from shared.postgres.pool import connect
 from shared.redrive.event_log import republish
@@ -382,6 +383,43 @@ async def test_a_relay_that_hears_nothing_of_the_broker_lets_go_and_begins_anew(
         return len(await world.read(topic)) == 1
 
     await until(published)
+
+
+async def test_a_partition_without_an_answer_waits_alone(world: World) -> None:
+    """As where one leader has lost its followers: nothing more goes to it, the others go on."""
+    topic, database = world.topic("echo", 2), await world.database()
+    slow, quick = (
+        next(f"S{n}" for n in range(99) if partition_of(f"S{n}", 2) == p) for p in (0, 1)
+    )
+    service = world.service(database)
+    await service.start()
+    await _say(service, topic, quick, 1)
+    await until(lambda: _outbox_is_empty(world, database))
+    send, waiting = service._relay._producer.send_batch, []
+
+    async def silent(batch: Any, of: str, *, partition: int) -> Any:
+        if partition == 1:
+            return await send(batch, of, partition=partition)
+        waiting.append((batch, asyncio.get_running_loop().create_future()))
+        return waiting[-1][1]
+
+    service._relay._producer.send_batch = silent
+    for number in range(1, 4):
+        await _say(service, topic, slow, number)
+        await _say(service, topic, quick, number + 1)
+
+        async def through(numbers: Sequence[int] = range(1, number + 2)) -> bool:
+            return await _numbers(world, topic, quick) == list(numbers)
+
+        await until(through)
+    assert len(waiting) == 1
+    assert await _numbers(world, topic, slow) == []
+
+    service._relay._producer.send_batch = send
+    batch, answer = waiting[0]
+    answer.set_result(await (await send(batch, topic, partition=0)))
+    await until(lambda: _outbox_is_empty(world, database))
+    assert await _numbers(world, topic, slow) == [1, 2, 3]
 
 
 async def test_who_begins_anew_leaves_no_producer_behind(
