@@ -8,17 +8,20 @@ a bank (`FieldRules`, `tolerance_days`) is a parameter of the product.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 from shared.identifiers import luhn_check_digit
+from shared.places import PROVINCES, SYNTHETIC_COUNTY, is_place, retired_in
 
 if TYPE_CHECKING:
     from shared.parameters.models import FieldRules
 
 Sex = Literal["female", "male"]
+RetiredPlaces = Literal["always", "born_later"]
 
 
 class Severity(StrEnum):
@@ -35,6 +38,9 @@ class FormatCode(StrEnum):
     ID_FORM = "ID_FORM"
     ID_PROVINCE = "ID_PROVINCE"
     ID_BIRTH_DATE = "ID_BIRTH_DATE"
+    ID_PLACE_UNKNOWN = "ID_PLACE_UNKNOWN"
+    ID_PLACE_RETIRED = "ID_PLACE_RETIRED"
+    ID_RESIDENCE_PERMIT = "ID_RESIDENCE_PERMIT"
     ID_CHECK_DIGIT = "ID_CHECK_DIGIT"
     ID_EXPIRED = "ID_EXPIRED"
     ID_NOT_YET_VALID = "ID_NOT_YET_VALID"
@@ -56,6 +62,7 @@ class FormatCode(StrEnum):
     OFFICE_PHONE_IS_MOBILE = "OFFICE_PHONE_IS_MOBILE"
     EMAIL_FORM = "EMAIL_FORM"
     NAME_FORM = "NAME_FORM"
+    NAME_PRIVATE_CHARACTER = "NAME_PRIVATE_CHARACTER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +73,9 @@ class Finding:
     severity: Severity = Severity.ERROR
 
 
-# GB/T 2260: first two digits of the region code
-PROVINCES: dict[str, str] = {
-    "11": "北京", "12": "天津", "13": "河北", "14": "山西", "15": "内蒙古",
-    "21": "辽宁", "22": "吉林", "23": "黑龙江",
-    "31": "上海", "32": "江苏", "33": "浙江", "34": "安徽", "35": "福建", "36": "江西",
-    "37": "山东",
-    "41": "河南", "42": "湖北", "43": "湖南", "44": "广东", "45": "广西", "46": "海南",
-    "50": "重庆", "51": "四川", "52": "贵州", "53": "云南", "54": "西藏",
-    "61": "陕西", "62": "甘肃", "63": "青海", "64": "宁夏", "65": "新疆",
-    "71": "台湾", "81": "香港", "82": "澳门", "83": "台湾居住证",
-}  # fmt: skip
-
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643
 _ID_CHECK = "10X98765432"
 _ID_FORM = re.compile(r"[0-9]{17}[0-9X]")
-# The county part 9999 is allocated nowhere, so no real person can have such a number.
-_SYNTHETIC_COUNTY = "9999"
 
 _CREDIT_CODE_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # GB 32100
 _CREDIT_CODE_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
@@ -94,21 +87,49 @@ _POSTCODE_FORM = re.compile(r"[0-9]{6}")
 _LANDLINE_FORM = re.compile(r"0[0-9]+")
 _OFFICE_MOBILE_FORM = re.compile(r"1[0-9]{10}")
 _EMAIL_FORM = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}")
-_NAME_FORM = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff·]{2,30}|[A-Za-z][A-Za-z .'-]{1,49}")
+
+# Characters of Chinese names: the basic block, extension A, 〇, compatibility forms, the planes of
+# rare characters, and private codes, by which old cards print what had no code then.
+_PRIVATE = "\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
+_HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff" + _PRIVATE
+_MIDDLE_DOTS = "\u00b7\u2022\u2027\u2219\u22c5\u30fb\uff0e\uff65"  # as keyboards give them
+_LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff\u0300-\u036f"
+_NAME_FORM = re.compile(
+    rf"[{_HAN}]+(?:[{_MIDDLE_DOTS}][{_HAN}]+)*"
+    rf"|[{_LATIN}](?:[{_LATIN}]|[ .,'\u2019-](?![,'\u2019-]))+"
+)
+_PRIVATE_CHARACTER = re.compile(f"[{_PRIVATE}]")
+_DOTS = re.compile(f"[{_MIDDLE_DOTS}]")
+_SHORTEST_NAME, _LONGEST_HAN_NAME, _LONGEST_NAME = 2, 30, 50
+
+
+IdKind = Literal["resident", "permit", "foreign"]
+"""Whose card a number of 18 characters stands on: a citizen's ID card; the residence permit of
+somebody from Hong Kong, Macau or Taiwan; the permanent residence card of a foreigner."""
+
+_PERMIT_PREFIXES = ("81", "82", "83")
+_FOREIGN_PREFIX = "9"
 
 
 @dataclass(frozen=True, slots=True)
 class ResidentId:
-    """What a resident ID number says about its holder."""
+    """What an ID number says about its holder."""
 
     region: str  # 6 digits, GB/T 2260; retired county codes stay valid
     birth_date: date
     sex: Sex
 
     @property
+    def kind(self) -> IdKind:
+        if self.region.startswith(_FOREIGN_PREFIX):
+            return "foreign"
+        return "permit" if self.region.startswith(_PERMIT_PREFIXES) else "resident"
+
+    @property
     def province(self) -> str:
-        """Two digits, a key of PROVINCES."""
-        return self.region[:2]
+        """Two digits, a key of PROVINCES where the number names a province at all: where a citizen
+        was registered first, where a foreigner's card was issued."""
+        return self.region[1:3] if self.kind == "foreign" else self.region[:2]
 
 
 def normalise_resident_id(text: str) -> str:
@@ -117,21 +138,46 @@ def normalise_resident_id(text: str) -> str:
 
 
 def check_resident_id(text: str, today: date) -> list[Finding]:
-    """Form, province, birth date and check digit of an 18-character resident ID number."""
+    """Form, province, birth date and check digit of an ID number of 18 characters. That it names no
+    province is only worth a look: places come and go, and people keep their number."""
     number = normalise_resident_id(text)
     if not number:
         return [Finding(FormatCode.EMPTY)]
     if _ID_FORM.fullmatch(number) is None:
         return [Finding(FormatCode.ID_FORM)]
     findings = []
-    if number[:2] not in PROVINCES:
-        findings.append(Finding(FormatCode.ID_PROVINCE))
+    place = 1 if number.startswith(_FOREIGN_PREFIX) else 0
+    if number[place : place + 2] not in PROVINCES:
+        findings.append(Finding(FormatCode.ID_PROVINCE, Severity.WARNING))
     birth = _birth_date(number)
     if birth is None or birth.year < 1900 or birth > today:
         findings.append(Finding(FormatCode.ID_BIRTH_DATE))
     if resident_id_check_digit(number[:17]) != number[17]:
         findings.append(Finding(FormatCode.ID_CHECK_DIGIT))
     return findings
+
+
+def is_resident_id(text: str, today: date) -> bool:
+    """Whether it can be somebody's number."""
+    return all(one.severity is Severity.WARNING for one in check_resident_id(text, today))
+
+
+def check_id_place(number: ResidentId, retired: RetiredPlaces) -> list[Finding]:
+    """What is worth a look about where the number is from; nothing that makes it unusable.
+
+    retired: a code that was given up is worth it always, or only where it was given up before the
+    holder was born.
+    """
+    if number.kind != "resident":
+        return [Finding(FormatCode.ID_RESIDENCE_PERMIT, Severity.WARNING)]
+    if number.province not in PROVINCES:
+        return []  # said already
+    if not is_place(number.region):
+        return [Finding(FormatCode.ID_PLACE_UNKNOWN, Severity.WARNING)]
+    year = retired_in(number.region)
+    if year is not None and (retired == "always" or number.birth_date.year > year):
+        return [Finding(FormatCode.ID_PLACE_RETIRED, Severity.WARNING)]
+    return []
 
 
 def read_resident_id(text: str) -> ResidentId:
@@ -154,33 +200,41 @@ def make_synthetic_resident_id(province: str, birth_date: date, sequence: int) -
 
     Its county code (9999) is allocated nowhere. `sequence` 0–999; odd is male.
     """
-    body = f"{province}{_SYNTHETIC_COUNTY}{birth_date:%Y%m%d}{sequence:03d}"
+    body = f"{province}{SYNTHETIC_COUNTY}{birth_date:%Y%m%d}{sequence:03d}"
     return body + resident_id_check_digit(body)
 
 
 def is_synthetic_resident_id(text: str) -> bool:
     """Whether the number was made up by `make_synthetic_resident_id`."""
     number = normalise_resident_id(text)
-    return _ID_FORM.fullmatch(number) is not None and number[2:6] == _SYNTHETIC_COUNTY
+    return _ID_FORM.fullmatch(number) is not None and number[2:6] == SYNTHETIC_COUNTY
 
 
 def check_id_term(
-    birth_date: date, issued: date, expires: date | None, today: date, *, tolerance_days: int
+    birth_date: date,
+    issued: date,
+    expires: date | None,
+    today: date,
+    *,
+    tolerance_days: int,
+    kind: IdKind = "resident",
 ) -> list[Finding]:
     """Whether an ID card is in force and its term fits the holder's age at issue.
 
     `expires` None is 长期. 居民身份证法 Art. 5: 5 years under 16, 10 years from 16 to 25, 20 years
-    from 26 to 45, without end from 46. Some cards name the day before: the end may miss its term by
-    `tolerance_days`.
+    from 26 to 45, without end from 46. A residence permit (港澳台居民) holds 5 years, a foreigner's
+    permanent residence card 5, or from 18 on 10. Some cards name the day before: the end may miss
+    its term by `tolerance_days`.
     """
     findings = []
     if issued > today:
         findings.append(Finding(FormatCode.ID_NOT_YET_VALID))
     if expires is not None and expires < today:
         findings.append(Finding(FormatCode.ID_EXPIRED))
-    age = age_on(birth_date, issued)
-    years = 5 if age < 16 else 10 if age < 26 else 20 if age < 46 else None
-    if issued < birth_date or not _is_term(issued, expires, years, tolerance_days):
+    terms = _terms(kind, age_on(birth_date, issued))
+    if issued < birth_date or not any(
+        _is_term(issued, expires, years, tolerance_days) for years in terms
+    ):
         findings.append(Finding(FormatCode.ID_TERM))
     return findings
 
@@ -305,12 +359,33 @@ def check_email(text: str) -> list[Finding]:
 
 
 def check_name(text: str) -> list[Finding]:
-    """A person's name: 2–30 Chinese characters (with · in between), or Latin letters."""
+    """A person's name as people are called: 2–30 Chinese characters, rare ones too, with a dot
+    between the parts; or Latin letters with their accents. A private code is worth a look: another
+    system shows another character, or none."""
     if not text.strip():
         return [Finding(FormatCode.EMPTY)]
-    if _NAME_FORM.fullmatch(text) is None or text.startswith("·") or text.endswith("·"):
+    longest = _LONGEST_NAME if _is_latin(text) else _LONGEST_HAN_NAME
+    if _NAME_FORM.fullmatch(text) is None or not _SHORTEST_NAME <= len(text) <= longest:
         return [Finding(FormatCode.NAME_FORM)]
+    if _PRIVATE_CHARACTER.search(text):
+        return [Finding(FormatCode.NAME_PRIVATE_CHARACTER, Severity.WARNING)]
     return []
+
+
+def normalise_name(text: str) -> str:
+    """A name as it is compared: one kind of dot, of spaces, of letters' width and case. Rare
+    characters stay what they are."""
+    dotted = _DOTS.sub("·", text)
+    # letters and digits of full width only: NFKC over the whole would exchange rare characters
+    plain = "".join(
+        unicodedata.normalize("NFKC", one) if "\uff01" <= one <= "\uff5e" else one for one in dotted
+    )
+    words = unicodedata.normalize("NFC", plain).replace("\u2019", "'").split()
+    return (" " if _is_latin(plain) else "").join(words).upper()
+
+
+def _is_latin(text: str) -> bool:
+    return re.search(f"[{_LATIN}]", text) is not None
 
 
 def _birth_date(number: str) -> date | None:
@@ -318,6 +393,15 @@ def _birth_date(number: str) -> date | None:
         return date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
     except ValueError:
         return None
+
+
+def _terms(kind: IdKind, age: int) -> tuple[int | None, ...]:
+    """The terms in years, None for no end, that a card issued at that age may have."""
+    if kind == "permit":
+        return (5,)
+    if kind == "foreign":
+        return (5,) if age < 18 else (5, 10)
+    return (5 if age < 16 else 10 if age < 26 else 20 if age < 46 else None,)
 
 
 def _is_term(issued: date, expires: date | None, years: int | None, tolerance: int) -> bool:

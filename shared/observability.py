@@ -24,7 +24,8 @@ import structlog
 from opentelemetry import context, trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from shared.formats import PROVINCES, read_resident_id
+from shared.formats import read_resident_id
+from shared.places import PROVINCES
 
 # Names of fields that may be logged: ids, codes, counts, durations. Never a person's data.
 _ALLOWED: Final = """
@@ -246,12 +247,11 @@ def _safe(value: object) -> Any:
 
 
 def _is_a_persons(number: str) -> bool:
-    if number[:2] not in PROVINCES:
-        return False
     try:
-        return 1900 <= read_resident_id(number).birth_date.year <= 2100
+        read = read_resident_id(number)
     except ValueError:
         return False
+    return read.province in PROVINCES and 1900 <= read.birth_date.year <= 2100
 
 
 def _places(found: TracebackType | None) -> list[str]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from random import Random
 
-from shared.formats import PROVINCES, age_on, make_synthetic_resident_id
+from shared.formats import age_on, make_synthetic_resident_id
+from shared.places import PROVINCES
 
 _SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕"
 _GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀兰霞平刚桂英华玉萍红玲建文辉力晨曦若轩子涵雨桐"

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.events.intake import BranchChanged, StaffChanged
-from shared.formats import PROVINCES
+from shared.places import PROVINCES
 from shared.web.directory import EVERY_BRANCH
 from shared.web.permissions import Role
 

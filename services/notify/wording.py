@@ -223,7 +223,8 @@ def say_date(value: str, language: str, zone: ZoneInfo) -> str:
 _COMPOUND_SURNAMES: Final = frozenset(
     Path(__file__).with_name("compound_surnames.txt").read_text(encoding="utf-8").split()
 )
-_HAN_NAME = re.compile(r"[\u3400-\u9fff·]{2,20}")
+# the planes of rare characters included: 𠮷野 is a name too
+_HAN_NAME = re.compile(r"[\u3007\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff·]{2,20}")
 
 
 def address(name: str, salutation: str, language: str) -> str:

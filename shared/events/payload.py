@@ -89,9 +89,14 @@ FIELD_CLASSES: dict[str, str] = {
     "office_phone": "financial",
     "monthly_income": "financial",
     "other_bank_limits": "financial",
+    "postcode": "financial",
+    "credit_code": "financial",
+    "main_card_number": "financial",
 }
 """Every personal field of a party and the class of the key that seals it. `monthly_income` and
-`other_bank_limits` are whole fen as digits; dates are ISO 8601; `salutation` is `mr` or `ms`."""
+`other_bank_limits` are whole fen as digits; dates are ISO 8601; `salutation` is `mr` or `ms`;
+`credit_code` is the employer's (统一社会信用代码), `postcode` that of the home address,
+`main_card_number` the card to which a supplementary one is wished."""
 
 
 class Party(Part):

@@ -8,6 +8,7 @@ from shared.parameters.load import (
     ChangedVersionError,
     UnknownVersionError,
     digest_held,
+    load_attention,
     load_calendar,
     load_checklist_items,
     load_clocks,
@@ -21,6 +22,7 @@ from shared.parameters.load import (
 from shared.parameters.models import (
     APPLICANT_TYPES,
     AgeRange,
+    Attention,
     Calendar,
     ChecklistItems,
     Clocks,
@@ -37,6 +39,7 @@ from shared.parameters.reading import ParametersError
 __all__ = [
     "APPLICANT_TYPES",
     "AgeRange",
+    "Attention",
     "Calendar",
     "ChangedVersionError",
     "ChecklistItems",
@@ -51,6 +54,7 @@ __all__ = [
     "UnknownVersionError",
     "Words",
     "digest_held",
+    "load_attention",
     "load_calendar",
     "load_checklist_items",
     "load_clocks",

@@ -35,6 +35,7 @@ PUBLISHED: Final = "published.sha256"
 
 FILES: Final[dict[str, type[BaseModel]]] = {
     "clocks": models.Clocks,
+    "attention": models.Attention,
     "phrases": models.Phrases,
     "checklist_items": models.ChecklistItems,
     "return_codes": models.ReturnCodes,

@@ -154,6 +154,11 @@ def terms_of(product: models.Product) -> models.Terms:
     return product.terms.over(load_clocks())
 
 
+def load_attention() -> models.Attention:
+    """What makes a person look."""
+    return held().file("attention", models.Attention)
+
+
 def load_phrases() -> models.Phrases:
     """The words approved for customers."""
     return held().file("phrases", models.Phrases)

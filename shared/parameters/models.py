@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.events.payload import FIELD_CLASSES
+from shared.formats import RetiredPlaces
 from shared.money import Money
 
 ApplicantTypeName = Literal[
@@ -333,6 +334,34 @@ class Product(_File):
                     applicant,
                 )
         return self
+
+
+class ManyPersons(_Parameters):
+    """From how many persons on, the applicant counted, something that they share is worth a look,
+    within the last `days`."""
+
+    persons: Annotated[int, Field(ge=2, le=1000)]
+    days: Annotated[int, Field(ge=1, le=3660)]
+
+
+class ManyBranches(_Parameters):
+    """From how many branches on, the one of this application counted, one person's applications are
+    worth a look, within the last `days`."""
+
+    branches: Annotated[int, Field(ge=2, le=1000)]
+    days: Annotated[int, Field(ge=1, le=3660)]
+
+
+class Attention(_File):
+    """What makes a person look at an application and stops nothing. Not a product's: a warning
+    finds no fault with a form, so it may follow the newest wish of the bank."""
+
+    # a code of a place that was given up: always, or only where that was before the holder's birth
+    retired_place: RetiredPlaces
+    chinese_nationality: Annotated[list[str], Field(min_length=1)]  # as forms name it
+    shared_mobile: ManyPersons
+    shared_device: ManyPersons
+    branches: ManyBranches
 
 
 class SilenceLimit(_Parameters):

@@ -37,6 +37,7 @@ VAULT_MIGRATIONS: Final = Path(__file__).with_name("vault_migrations")
 VAULT_DATABASE: Final = "banka_vault"
 CACHE_SECONDS: Final = 60.0  # how long an unwrapped key may outlive its destruction
 _CACHE_KEYS: Final = 20_000
+_MOST_SHARING: Final = 1_000  # parties with one mobile; more than a thousand tell nothing more
 
 IndexKind = Literal["mobile", "id_number"]
 
@@ -285,6 +286,21 @@ class Vault:
             " JOIN vault.blind_index b USING (kind, digest) ORDER BY application_id, party_id",
             list(values),
             [self._bank_key.blind(kind, value) for kind, value in values.items()],
+        )
+        return [IndexedParty(r["person_id"], r["party_id"], r["application_id"]) for r in rows]
+
+    async def sharing_mobile(self, party_id: str, application_id: str) -> list[IndexedParty]:
+        """Parties with the mobile of this one, itself included; the latest of them where there are
+        very many. Compares digests: nobody opens the number for it."""
+        rows = await self._pool.fetch(
+            "SELECT other.person_id::text AS person_id, other.party_id::text AS party_id,"
+            " other.application_id::text AS application_id"
+            " FROM vault.blind_index own JOIN vault.blind_index other USING (kind, digest)"
+            " WHERE own.party_id = $1 AND own.application_id = $2 AND own.kind = 'mobile'"
+            " ORDER BY other.party_id DESC LIMIT $3",
+            party_id,
+            application_id,
+            _MOST_SHARING,
         )
         return [IndexedParty(r["person_id"], r["party_id"], r["application_id"]) for r in rows]
 

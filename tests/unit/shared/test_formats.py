@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.formats import (
-    PROVINCES,
     FormatCode,
     Severity,
     age_on,
@@ -31,6 +30,7 @@ from shared.formats import (
 )
 from shared.identifiers import luhn_check_digit
 from shared.parameters import product_of
+from shared.places import PROVINCES
 
 TODAY = date(2026, 3, 2)
 RULES = product_of("standard").form.fields
