@@ -1,5 +1,5 @@
 """Writes what is generated from the contracts: schemas, AsyncAPI, OpenAPI, the README's diagram,
-the partner guide's tables.
+the partner guide's tables, the rules of the pre-check.
 
 A schema or a route that is there already is a promise: one that would break it is not written.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from deploy import api_contract, partner_guide
+from deploy import api_contract, partner_guide, rule_tables
 from shared.events import asyncapi, catalog, lifecycle, schemas
 from shared.events.partners import PartnerEvent
 
@@ -91,6 +91,8 @@ def generated() -> Iterator[tuple[Path, str]]:
     )
     yield OPENAPI, api_contract.text()
     yield README, with_diagram(README.read_text(encoding="utf-8"))
+    for language, name in rule_tables.TEXTS.items():
+        yield rule_tables.FOLDER / name, rule_tables.text(language)
     for language, name in partner_guide.GUIDES.items():
         guide = partner_guide.FOLDER / name
         yield guide, partner_guide.with_tables(guide.read_text(encoding="utf-8"), language)

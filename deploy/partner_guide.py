@@ -142,7 +142,7 @@ def _products(language: str) -> Iterable[Row]:
 def _fields(language: str) -> Iterable[Row]:
     """What `personal` may hold."""
     yield _in(language, "field", "字段"), _in(language, "what it is", "说明")
-    for name in FIELD_CLASSES:
+    for name in (*FIELD_CLASSES, "device"):
         english, chinese = _FIELDS[name]
         yield f"`{name}`", _in(language, english, chinese)
 
@@ -153,7 +153,10 @@ _FIELDS: Mapping[str, tuple[str, str]] = {
     "email": ("", "电子邮箱"),
     "home_address": ("from the province on", "从省级行政区写起"),
     "work_address": ("from the province on", "从省级行政区写起"),
-    "id_number": ("resident ID number, 18 characters", "18 位居民身份证号"),
+    "id_number": (
+        "18 characters: resident ID, residence permit (港澳台), permanent residence card",
+        "18 位：居民身份证、港澳台居民居住证或外国人永久居留身份证号码",
+    ),
     "id_issued": ("YYYY-MM-DD", "YYYY-MM-DD，签发日期"),
     "id_expires": (
         "YYYY-MM-DD; 9999-12-31 for an ID card without end (长期)",
@@ -166,6 +169,16 @@ _FIELDS: Mapping[str, tuple[str, str]] = {
     "monthly_income": ("in fen, digits as text", "以分为单位，数字文本"),
     "other_bank_limits": ("in fen, digits as text", "以分为单位，数字文本"),
     "salutation": ("`mr` or `ms`", "`mr` 或 `ms`"),
+    "device": (
+        "where the form was filled in, as the app knows it; kept as a keyed digest alone",
+        "填写申请的设备标识；本行只保存其带密钥的摘要",
+    ),
+    "postcode": ("of the home address, 6 digits", "住址邮政编码，6 位数字"),
+    "credit_code": ("of the employer, 18 characters", "单位统一社会信用代码，18 位"),
+    "main_card_number": (
+        "for a supplementary card, 16 digits",
+        "申请附属卡时的主卡卡号，16 位数字",
+    ),
 }
 
 

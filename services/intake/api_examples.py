@@ -63,6 +63,8 @@ MEETING: dict[str, Any] = {
     "evidence": ["01936f2e-8a60-7000-8000-000000000102"],
 }
 
+READING: dict[str, Any] = {"employer": "恒远科技有限公司", "name": "测试员"}
+
 SEARCH: dict[str, Any] = {"mobile": "13900001234"}
 
 TOKEN: dict[str, Any] = {

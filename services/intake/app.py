@@ -14,7 +14,7 @@ from asyncpg import Record
 from asyncpg.pool import Pool
 from fastapi import FastAPI
 
-from services.intake import api, api_precheck, pages, pages_precheck, signin
+from services.intake import api, api_precheck, pages, pages_precheck, readings, signin
 from services.intake.api_problems import KINDS
 from services.intake.desk import Desk
 from services.intake.handlers import DEADLINES, HANDLERS
@@ -171,7 +171,9 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
         routers=[
             api.router(service, desk, keys.public_jwks),
             api_precheck.router(service, desk),
+            readings.api(desk),
             pages.router(service, desk),
+            readings.pages(desk),
             pages_precheck.router(service, desk),
             signin.router(service),
             operations.router(service),

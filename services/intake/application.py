@@ -126,6 +126,7 @@ class Beginning:
     partner: str | None = None
     partner_reference: str | None = None
     client: str | None = None
+    device: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -136,7 +137,8 @@ class Application:
     `taken_over` are papers of earlier applications that count here too; `meeting` is the last
     record that somebody saw person, original and signing (三亲见). `entries` and `arrived` are new
     and to be written; `told` is what the partner who sent the application was last told. `client`:
-    the program that began it. `revision`: see `count_revision`.
+    the program that began it. `device`: keyed digest of the device on which the form was filled
+    in, known at the beginning alone. `revision`: see `count_revision`.
     """
 
     application_id: str
@@ -172,6 +174,7 @@ class Application:
     told: str | None = None
     imported: bool = False
     client: str | None = None
+    device: bytes | None = None
     revision: int = 0
     entries: list[Entry] = field(default_factory=list)
     arrived: list[Document] = field(default_factory=list)
@@ -316,6 +319,7 @@ def fill(app: Application, start: Beginning) -> None:
     app.reopens = start.reopens
     app.partner, app.partner_reference = start.partner, start.partner_reference
     app.client = start.client
+    app.device = start.device
 
 
 def begin(app: Application, start: Beginning, actor: str, now: datetime) -> list[Effect]:

@@ -18,7 +18,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -35,7 +35,14 @@ from services.intake.application import (
 from services.intake.checklist import Line, checklist
 from services.intake.form import ApplicationForm, FormCorrection, PartyForm
 from services.intake.items import ItemError
-from services.intake.rules import EarlierPaper, Examination, examine
+from services.intake.rules import (
+    EarlierPaper,
+    Examination,
+    Paper,
+    Traces,
+    examine,
+    patterns,
+)
 from services.intake.store import Answer, ApplicationStore, Standing
 from shared.calendar import CalendarEndsError, business_day
 from shared.documents import (
@@ -50,6 +57,7 @@ from shared.identifiers import new_id
 from shared.messaging import Effect, Service, Transaction
 from shared.parameters import (
     UnknownVersionError,
+    load_attention,
     load_checklist_items,
     load_clocks,
     load_return_codes,
@@ -479,7 +487,13 @@ class Desk:
             partner=partner,
             partner_reference=reference,
             client=client,
+            device=self._device(form),
         )
+
+    def _device(self, form: ApplicationForm) -> bytes | None:
+        """The device as a keyed digest: the same one is known again, and which it is is not."""
+        device = (form.holder.device or form.applicant.device or "").strip()
+        return self._blind("device", device) if device else None
 
     async def keys_of(self, app: Application) -> PartyKeys:
         """The keys of who will hold the card. Raises KeyUnavailableError."""
@@ -534,12 +548,35 @@ class Desk:
         person is locked until the transaction ends."""
         await store.lock_person(conn, app.holder.person)
         standing, examination = await self._look_over(conn, app, now)
+        seen = patterns(await self._traces(conn, app, now), load_attention())
         return Found(
-            examination=examination,
+            examination=examination.and_worth_a_look(seen),
             standing=standing,
             refusals=tuple(standing.refusals(product_for(app), business_day(now))),
             # saying that one is a customer is not enough: a person looks at whoever has no card
             new_to_bank=not standing.has_card,
+        )
+
+    async def _traces(self, conn: Any, app: Application, now: datetime) -> Traces:
+        """What others' applications have in common with this one, found by keyed digests alone.
+        Whoever is named in it does not count as another: a family shares a number."""
+        attention, vault = load_attention(), await self._open_vault()
+        own = {party.person for party in app.parties}
+        on_mobile = await vault.sharing_mobile(app.holder.party_id, app.application_id)
+        since = now - timedelta(days=attention.shared_mobile.days)
+        recent = await store.submitted_since(
+            conn, [one.application_id for one in on_mobile if one.person not in own], since
+        )
+        persons = {one.person for one in on_mobile if one.application_id in recent} - own
+        return Traces(
+            on_mobile=1 + len(persons),
+            on_device=1
+            + await store.others_on_device(
+                conn, app, own, now - timedelta(days=attention.shared_device.days)
+            ),
+            branches=await store.branches_of(
+                conn, app, now - timedelta(days=attention.branches.days)
+            ),
         )
 
     async def _look_over(
@@ -549,7 +586,7 @@ class Desk:
         papers = await self._papers_on_file(conn, app) if standing.known else []
         examination = examine(
             await self.open_form(app),
-            app.papers,
+            await self._papers_read(conn, app),
             product_for(app),
             today=business_day(now),
             region=app.need_scope().region,
@@ -566,6 +603,37 @@ class Desk:
             or any(document.document_id == item.document_id for item in app.items)
         ]
         return standing, examination
+
+    async def _papers_read(self, conn: Any, app: Application) -> list[Paper]:
+        """The papers with what somebody read on them, in clear: for rules, never to be kept. Where
+        a key is gone nobody knows what was read."""
+        readings = await store.readings_of(conn, app.application_id)
+        if not readings:
+            return app.papers
+        opened = await self.open_readings(readings)
+        return [replace(paper, says=opened.get(paper.document_id, {})) for paper in app.papers]
+
+    async def open_readings(
+        self, readings: Mapping[str, Mapping[str, str]]
+    ) -> dict[str, dict[str, str]]:
+        """{document id: {field: what was read}}, in clear; what has no key any more is missing."""
+        sealed = {
+            document_id: {name: Sealed(text) for name, text in says.items()}
+            for document_id, says in readings.items()
+        }
+        vault = await self._open_vault()
+        keys = await vault.data_keys(
+            {one.parts.data_key_id for says in sealed.values() for one in says.values()},
+            leave_out_unavailable=True,
+        )
+        return {
+            document_id: {
+                name: keys[one.parts.data_key_id].open(name, one)
+                for name, one in says.items()
+                if one.parts.data_key_id in keys
+            }
+            for document_id, says in sealed.items()
+        }
 
     async def _papers_on_file(self, conn: Any, app: Application) -> list[store.PaperOnFile]:
         items = [code for code, one in load_checklist_items().items.items() if one.reusable]

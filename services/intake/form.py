@@ -83,6 +83,14 @@ class PartyForm(_Input):
     office_phone: _Text | None = None
     monthly_income: _Fen | None = None
     other_bank_limits: _Fen | None = None
+    postcode: _Text | None = None
+    credit_code: _Text | None = None
+    main_card_number: _Text | None = None
+    device: _Text | None = Field(
+        default=None,
+        description="the device on which this person filled in the form, as the channel knows it;"
+        " kept as a keyed digest alone",
+    )
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:
@@ -142,6 +150,10 @@ class ApplicationForm(_Input):
             (party for party in self.parties if party.role is PartyRole.SUPPLEMENTARY_HOLDER),
             self.applicant,
         )
+
+    def party(self, role: PartyRole) -> PartyForm | None:
+        """Who is named in that role."""
+        return next((party for party in self.parties if party.role is role), None)
 
     @property
     def lacks_holder(self) -> bool:

@@ -28,6 +28,8 @@ _LAPSING = frozenset({"ID_EXPIRED", "DOC_STALE"})
 # Return codes of a paper that a corrected field of the form mends as well as another paper.
 _MENDED_BY_FIELD: Mapping[str, frozenset[str]] = {
     "NAME_MISMATCH": frozenset({"name"}),
+    "ID_NUMBER_MISMATCH": frozenset({"id_number"}),
+    "ID_DATES_MISMATCH": frozenset({"id_issued", "id_expires"}),
     "EMPLOYER_MISMATCH": frozenset({"employer"}),
     "ADDR_MISMATCH": frozenset({"home_address", "work_address"}),
     "NO_CREDIT_AUTH": frozenset({"consent"}),

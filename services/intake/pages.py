@@ -15,12 +15,12 @@ from services.intake.checklist import Line, tally
 from services.intake.desk import Begun, Desk
 from services.intake.form import ApplicationForm, FormCorrection
 from services.intake.pages_precheck import obstacles_of, staff_of
-from services.intake.rules import CREDIT_PURPOSE
+from services.intake.rules import CREDIT_PURPOSE, READABLE
 from shared.calendar import CalendarEndsError, business_day
 from shared.documents import LARGEST_DOCUMENT
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, PartyRole
-from shared.formats import check_mobile, check_resident_id
+from shared.formats import check_mobile, is_resident_id
 from shared.messaging import Service
 from shared.money import Money
 from shared.parameters import load_products
@@ -137,14 +137,14 @@ def _lists(routes: APIRouter, service: Service, desk: Desk) -> None:
         today = business_day(service.clock.now())
         if is_mobile:
             rows = await desk.search(viewer, mobile=text)
-        elif not check_resident_id(text, today):
+        elif is_resident_id(text, today):
             rows = await desk.search(viewer, id_number=text)
         else:
             rows = []
         async with service.pool.acquire() as conn:
             branches = await branch_names(conn)
             counts = await store.count_by_state(conn, viewer.branch_list)
-        known = is_mobile or not check_resident_id(text, today)
+        known = is_mobile or is_resident_id(text, today)
         return page(
             request,
             "applications.html",
@@ -292,6 +292,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
                 "submit": app.state is State.DRAFT and viewer.may(Permission.APPLICATION_EDIT),
                 "correct": correctable,
                 "receive": app.open and viewer.may(Permission.MATERIAL_RECEIVE),
+                "read": before_hand_over(app) and viewer.may(Permission.MATERIAL_RECEIVE),
                 "withdraw": app.state in _BEFORE_CARD
                 and (app.withdrawal is None or app.withdrawal.outcome == "refused")
                 and viewer.may(Permission.APPLICATION_EDIT),
@@ -308,6 +309,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
             },
             obstacles=obstacles_of(app, viewer, entered) if app.state is State.PRE_CHECK else [],
             refusals=_refusals(app, lines),
+            readable=READABLE,
             meeting_required=rules.meeting == "required",
             changes=[
                 words.change(one, staff, remarks.get(one.remark or "")) for one in reversed(changes)

@@ -7,8 +7,9 @@ field's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import pairwise
 from typing import Literal, assert_never
@@ -17,30 +18,37 @@ from services.intake.form import ApplicationForm, PartyForm
 from shared.calendar import business_day
 from shared.events.payload import ApplicantType, CreditConsent, PartyRole
 from shared.formats import (
-    PROVINCES,
     Finding,
     FormatCode,
     ResidentId,
     Severity,
     age_on,
     check_address,
+    check_card_number,
+    check_credit_code,
     check_email,
     check_employer,
+    check_id_place,
     check_id_term,
     check_mobile,
     check_name,
     check_office_phone,
+    check_postcode,
     check_resident_id,
+    normalise_name,
+    normalise_resident_id,
     read_resident_id,
 )
-from shared.parameters import Product, load_checklist_items
+from shared.parameters import Attention, Product, load_attention, load_checklist_items
 from shared.parameters.models import Condition, PreCheck, Requirement
+from shared.places import PROVINCES
 
 CREDIT_PURPOSE = "信用卡审批"
 """The one purpose for which the bank asks the bureau (征信业管理条例 18)."""
 
 CONSENT_ITEM = "credit_authorization"
 FORM_ITEM = "application_form_signed"
+GUARDIAN_ITEM = "guardian_consent"
 
 # Which paper shows a field, and so is looked at again when the field is mended.
 _ITEM_OF_FIELD = {
@@ -56,12 +64,14 @@ _WEIGHT: dict[NeedKind, int] = {"mandatory": 0, "one_of": 1, "optional": 2}
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """A paper that the office has. `issued_on`: the date it bears, where it is known."""
+    """A paper that the office has. `issued_on`: the date it bears, where it is known; `says`: what
+    somebody read on it, in clear, by the form's fields."""
 
     item: str
     received_on: date
     issued_on: date | None
     document_id: str
+    says: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +132,10 @@ class Examination:
     there: frozenset[str] = frozenset()
     pre_check: PreCheck = field(default_factory=PreCheck)
 
+    def and_worth_a_look(self, codes: Iterable[str]) -> Examination:
+        """The same with further warnings."""
+        return replace(self, warnings=tuple(dict.fromkeys((*self.warnings, *codes))))
+
 
 def examine(
     form: ApplicationForm,
@@ -158,6 +172,9 @@ def examine(
                 needs[item] = Need(item, requirement.need, requirement.group)
         wanted += _lacking(requirement, form, papers, product, today, held)
         warnings += _ageing(requirement, papers, product)
+    against, worth_a_look = comparisons(form, papers, product, today)
+    wanted += against
+    warnings += worth_a_look
     return Examination(
         wanted=tuple(dict.fromkeys(wanted)),
         warnings=tuple(dict.fromkeys(warnings)),
@@ -227,7 +244,7 @@ def _field_findings(
         case "name":
             return check_name(text)
         case "id_number":
-            return check_resident_id(text, today)
+            return [*check_resident_id(text, today), *_place(party)]
         case "id_issued":
             return [Finding(FormatCode.EMPTY)] if not text else _term(party, product, today)
         case "mobile":
@@ -240,22 +257,34 @@ def _field_findings(
             return check_employer(text, rules)
         case "office_phone":
             return check_office_phone(text, party.mobile or "", rules)
+        case "credit_code":
+            return check_credit_code(text)
+        case "postcode":
+            return check_postcode(text, rules)
+        case "main_card_number":
+            return check_card_number(text)
         case _:
             return [] if text.strip() else [Finding(FormatCode.EMPTY)]
 
 
+def _place(party: PartyForm) -> list[Finding]:
+    number = _resident(party)
+    return [] if number is None else check_id_place(number, load_attention().retired_place)
+
+
 def _term(party: PartyForm, product: Product, today: date) -> list[Finding]:
-    born = _birth_date(party)
-    if born is None or party.id_issued is None:
+    number = _resident(party)
+    if number is None or party.id_issued is None:
         return []  # the number's own fault says enough
     if party.id_expires is None and not party.id_long_term:
         return []
     return check_id_term(
-        born,
+        number.birth_date,
         party.id_issued,
         party.id_expires,
         today,
         tolerance_days=product.identity.term_tolerance_days,
+        kind=number.kind,
     )
 
 
@@ -304,7 +333,12 @@ def _applies(
             return True
         case Condition.ID_PROVINCE_NOT_WORK_PROVINCE:
             holder = _resident(form.holder)
-            return holder is not None and holder.province != work_province(form, region)
+            # a number that names no province says nothing of where its holder is from
+            return (
+                holder is not None
+                and holder.province in PROVINCES
+                and holder.province != work_province(form, region)
+            )
         case Condition.HOLDER_IS_MINOR:
             age = age_of(form.holder, today)
             return age is not None and age < product.identity.minor_under
@@ -412,6 +446,130 @@ def _ageing(requirement: Requirement, papers: Sequence[Paper], product: Product)
         if limit is not None and ages and min(ages) > limit:
             return ["DOC_STALE"]
     return []
+
+
+# -- one thing against another ---------------------------------------------------------------------
+
+_DATES = frozenset({"id_issued", "id_expires"})
+
+
+def comparisons(
+    form: ApplicationForm, papers: Sequence[Paper], product: Product, today: date
+) -> tuple[list[Wanted], list[str]]:
+    """Where persons of the form do not fit together, and where papers say something else than the
+    form: what has to be mended, and codes of what is only worth a look."""
+    wanted = [*_of_guardian(form, product, today)]
+    warnings = [*_of_persons(form)]
+    for paper in {one.item: one for one in papers}.values():  # the last of each counts
+        for name, said in paper.says.items():
+            code = _mismatch(name, said, _person_of(paper.item, form))
+            if code == "ADDR_MISMATCH":
+                warnings.append(code)  # one address is written in many ways
+            elif code is not None:
+                wanted.append(Wanted(paper.item, code))
+    return wanted, warnings
+
+
+def _of_guardian(form: ApplicationForm, product: Product, today: date) -> list[Wanted]:
+    """Who consents for a minor holder is of age, and so never the minor."""
+    adult = product.identity.minor_under
+    holder = age_of(form.holder, today)
+    guardian = form.party(PartyRole.GUARDIAN)
+    if guardian is None or holder is None or holder >= adult:
+        return []
+    age = age_of(guardian, today)
+    if age is None or age >= adult:
+        return []
+    return [Wanted(GUARDIAN_ITEM, "GUARDIAN_UNDER_AGE", "id_number")]
+
+
+def _of_persons(form: ApplicationForm) -> Iterator[str]:
+    applicant, contact = form.applicant, form.party(PartyRole.CONTACT)
+    if form.holder is not applicant and _same(form.holder.id_number, applicant.id_number):
+        yield "HOLDER_IS_APPLICANT"
+    if contact is not None and _same(contact.mobile, applicant.mobile):
+        yield "CONTACT_IS_APPLICANT"
+    chinese = {one.upper() for one in load_attention().chinese_nationality}
+    for party in form.parties:
+        number, nationality = _resident(party), (party.nationality or "").strip().upper()
+        # people of Hong Kong, Macau and Taiwan name theirs in several ways
+        if number is None or not nationality or number.kind == "permit":
+            continue
+        if (number.kind == "foreign") is (nationality in chinese):
+            yield "NATIONALITY_MISMATCH"
+
+
+def _same(one: str | None, other: str | None) -> bool:
+    return bool(one) and bool(other) and _plain(one or "") == _plain(other or "")
+
+
+def _person_of(item: str, form: ApplicationForm) -> PartyForm | None:
+    """Whose paper it is."""
+    known = load_checklist_items().items.get(item)
+    match known.concerns if known else "holder":
+        case "applicant":
+            return form.applicant
+        case "guardian":
+            return form.party(PartyRole.GUARDIAN)
+        case _:
+            return form.holder
+
+
+def _mismatch(name: str, said: str, person: PartyForm | None) -> str | None:
+    """The return code where a paper says something else than the form; None where they agree, or
+    where the form says nothing: that is a fault of its own."""
+    written = person.fields().get(name) if person is not None else None
+    if not written or not said.strip():
+        return None
+    if name in _DATES:
+        return None if written == said else "ID_DATES_MISMATCH"
+    code, plain = _COMPARED[name]
+    one, other = plain(written), plain(said)
+    if code == "ADDR_MISMATCH":  # a card names no building, a form no province
+        return None if one in other or other in one else code
+    return None if one == other else code
+
+
+def _plain(text: str) -> str:
+    """A text as it is compared: width, case, brackets and spaces say nothing."""
+    return "".join(unicodedata.normalize("NFKC", text).split()).upper()
+
+
+_COMPARED: Mapping[str, tuple[str, Callable[[str], str]]] = {
+    "name": ("NAME_MISMATCH", normalise_name),
+    "id_number": ("ID_NUMBER_MISMATCH", normalise_resident_id),
+    "employer": ("EMPLOYER_MISMATCH", _plain),
+    "home_address": ("ADDR_MISMATCH", _plain),
+    "work_address": ("ADDR_MISMATCH", _plain),
+}
+READABLE = (*_COMPARED, "id_issued", "id_expires")
+"""Fields of the form that somebody may read on a paper."""
+
+
+# -- patterns over several applications ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What other applications have in common with this one, as counts; the applicant and the
+    branch of this one are counted too. Of persons, not of applications: who applies twice has the
+    same mobile."""
+
+    on_mobile: int = 1
+    on_device: int = 1
+    branches: int = 1
+
+
+def patterns(traces: Traces, attention: Attention) -> list[str]:
+    """Codes of what is worth a look and stops nothing: there are families, and shared tablets."""
+    found = []
+    if traces.on_mobile >= attention.shared_mobile.persons:
+        found.append("MOBILE_SHARED")
+    if traces.on_device >= attention.shared_device.persons:
+        found.append("DEVICE_SHARED")
+    if traces.branches >= attention.branches.branches:
+        found.append("MANY_BRANCHES")
+    return found
 
 
 # -- bands -----------------------------------------------------------------------------------------

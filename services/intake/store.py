@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -143,6 +143,11 @@ INSERT INTO document (document_id, document_number, application_id, item, sha256
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
 
+_SAVE_DEVICE = """
+INSERT INTO application_device (application_id, digest) VALUES ($1, $2)
+ON CONFLICT (application_id) DO NOTHING
+"""
+
 _SAVE_HISTORY = """
 INSERT INTO application_history (application_id, at, actor, action, details)
 SELECT application_id, at, actor, action, details
@@ -175,6 +180,9 @@ class ApplicationStore:
             [app.application_id for app in known],
             [_FILE.dump_json(_file(app)).decode() for app in known],
         )
+        devices = [(app.application_id, app.device) for app in known if app.device is not None]
+        if devices:
+            await conn.executemany(_SAVE_DEVICE, devices)
         documents = [(app.application_id, document) for app in known for document in app.arrived]
         if documents:
             await conn.executemany(
@@ -530,6 +538,49 @@ class Standing:
         return codes
 
 
+async def submitted_since(conn: Any, ids: Sequence[str], since: datetime) -> set[str]:
+    """Which of these applications were handed in since then."""
+    if not ids:
+        return set()
+    rows = await conn.fetch(
+        "SELECT application_id FROM application"
+        " WHERE application_id = ANY ($1) AND submitted_at >= $2",
+        list(ids),
+        since,
+    )
+    return {row["application_id"] for row in rows}
+
+
+async def others_on_device(
+    conn: Any, app: Application, own: Collection[str], since: datetime
+) -> int:
+    """How many other persons handed in an application from the same device since then."""
+    found: int = await conn.fetchval(
+        # one that is begun and handed in at once is not written yet
+        "SELECT count(DISTINCT other.person) FROM application_device device"
+        " JOIN application other USING (application_id)"
+        " WHERE device.digest = coalesce($4,"
+        " (SELECT digest FROM application_device WHERE application_id = $1))"
+        " AND other.submitted_at >= $2"
+        " AND other.person <> ALL ($3)",
+        app.application_id,
+        since,
+        list(own),
+        app.device,
+    )
+    return found
+
+
+async def branches_of(conn: Any, app: Application, since: datetime) -> int:
+    """At how many branches the person applied since then, that of this application included."""
+    rows = await conn.fetch(
+        "SELECT DISTINCT branch FROM application WHERE person = $1 AND submitted_at >= $2",
+        app.holder.person,
+        since,
+    )
+    return len({row["branch"] for row in rows} | {app.need_scope().branch})
+
+
 async def lock_person(conn: Any, person: str) -> None:
     """Of two applications of one person that are handed in at once, one waits for the other."""
     await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", person)
@@ -714,6 +765,36 @@ async def papers_on_file(conn: Any, app: Application, items: Sequence[str]) -> l
         parties = _FILE.validate_json(body).parties
         found.append(PaperOnFile(Document(**values), application_id, parties))
     return found
+
+
+async def readings_of(conn: Any, application_id: str) -> dict[str, dict[str, str]]:
+    """{document id: {field: what was read on it, sealed}}, by the last reading of each."""
+    rows = await conn.fetch(
+        "SELECT DISTINCT ON (document_id) document_id, says FROM paper_reading"
+        " WHERE application_id = $1 ORDER BY document_id, id DESC",
+        application_id,
+    )
+    return {row["document_id"]: json.loads(row["says"]) for row in rows}
+
+
+async def add_reading(
+    conn: Any,
+    application_id: str,
+    document_id: str,
+    says: Mapping[str, str],
+    actor: str,
+    now: datetime,
+) -> None:
+    """Keep what somebody read on a paper, sealed."""
+    await conn.execute(
+        "INSERT INTO paper_reading (document_id, application_id, at, actor, says)"
+        " VALUES ($1, $2, $3, $4, $5)",
+        document_id,
+        application_id,
+        now,
+        actor,
+        json.dumps(dict(says)),
+    )
 
 
 async def changes_of(conn: Any, application_id: str) -> list[Change]:

@@ -31,6 +31,9 @@ FIELDS: Mapping[str, str] = {
     "office_phone": mark("Office phone"),
     "monthly_income": mark("Monthly income"),
     "other_bank_limits": mark("Limits at other banks"),
+    "postcode": mark("Postcode"),
+    "credit_code": mark("Unified credit code"),
+    "main_card_number": mark("Number of the main card"),
 }
 
 ROLES: Mapping[str, str] = {
@@ -91,6 +94,7 @@ _HISTORY: Mapping[str, _Happening] = {
     "imported": _Happening(mark("Taken over from another system"), "database"),
     "corrected": _Happening(mark("Form corrected"), "pencil"),
     "paper_received": _Happening(mark("Paper received"), "file-check", "info"),
+    "paper_read": _Happening(mark("What a paper says was read"), "eye"),
     "submitted": _Happening(mark("Handed in"), "inbox", "info"),
     "material_requested": _Happening(mark("Material requested"), "paperclip", "waiting"),
     "material_wanted": _Happening(mark("Review wants material"), "paperclip", "waiting"),

@@ -1,0 +1,150 @@
+"""What somebody reads on a paper, to be held against the form: by a page, and by a channel's own
+reader. What was read is sealed like the form itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from services.intake import application as applications
+from services.intake import store, words
+from services.intake.api_examples import READING
+from services.intake.api_models import BegunOut, begun_out
+from services.intake.application import Application, ApplicationError
+from services.intake.checklist import checklist
+from services.intake.desk import Begun, Desk
+from services.intake.rules import READABLE
+from shared.events.payload import FIELD_CLASSES
+from shared.web import Permission, Problem, Viewer, redirect, requires
+from shared.web.i18n import _
+from shared.web.openapi import about
+
+MayReceive = Annotated[Viewer, requires(Permission.MATERIAL_RECEIVE)]
+
+_Text = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ReadingIn(BaseModel):
+    """What a paper says, by the form's fields; only what was read on it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    name: _Text | None = None
+    id_number: _Text | None = None
+    id_issued: date | None = None
+    id_expires: date | None = None
+    employer: _Text | None = None
+    home_address: _Text | None = None
+    work_address: _Text | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> ReadingIn:
+        if not self.fields():
+            raise ValueError("the reading names no field")
+        return self
+
+    def fields(self) -> dict[str, str]:
+        """{field: what was read}, as the form has it."""
+        read = {name: getattr(self, name) for name in READABLE}
+        return {
+            name: value.isoformat() if isinstance(value, date) else value
+            for name, value in read.items()
+            if value is not None and str(value).strip()
+        }
+
+
+class Readings:
+    """The one command."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def record(
+        self, viewer: Viewer, application_id: str, document_id: str, says: Mapping[str, str]
+    ) -> Application:
+        """Keep what was read, and look at the application again. What was read last counts. Raises
+        Problem 404 for a paper that is none of the application's, 409 `not-open`."""
+        async with self._desk.changing(viewer, application_id) as step:
+            app, now = step.app, step.now
+            if not applications.before_hand_over(app):
+                raise ApplicationError("not-open", "The application is not with the office")
+            paper = next((one for one in app.documents if one.document_id == document_id), None)
+            if paper is None:
+                raise Problem(404, "not-found", "There is no such paper")
+            keys = await self._desk.keys_of(app)
+            sealed = keys.seal_fields(says, FIELD_CLASSES)
+            await store.add_reading(
+                step.conn, application_id, document_id, sealed, viewer.actor, now
+            )
+            app.note(
+                now,
+                viewer.actor,
+                "paper_read",
+                number=paper.document_number,
+                fields=sorted(says),
+            )
+            found = await self._desk.examine(step.conn, app, now)
+            applications.note_findings(app, found.examination)
+            step.effects.extend(applications.recheck(app, found.examination, found.refusals, now))
+        return app
+
+
+def api(desk: Desk) -> APIRouter:
+    """The route for channels and people."""
+    routes = APIRouter(prefix="/intake/api/v1/applications/{application_id}", tags=["pre-check"])
+    readings = Readings(desk)
+
+    @routes.post(
+        "/documents/{document_id}/reading",
+        openapi_extra=about("not-found", "erased", "not-open", "calendar-ends", example=READING),
+    )
+    async def api_reading(
+        viewer: MayReceive, application_id: str, document_id: str, body: ReadingIn
+    ) -> BegunOut:
+        """What somebody read on a paper: it is held against the form, and where they differ the
+        paper is returned with the code that says so. The last reading counts."""
+        app = await readings.record(viewer, application_id, document_id, body.fields())
+        return BegunOut.model_validate(begun_out(Begun(app, checklist(app)), viewer))
+
+    return routes
+
+
+def pages(desk: Desk) -> APIRouter:
+    """The form on the case's page."""
+    routes = APIRouter(prefix="/intake/applications/{application_id}", include_in_schema=False)
+    readings = Readings(desk)
+
+    @routes.post("/readings")
+    async def read(
+        request: Request,
+        application_id: str,
+        viewer: MayReceive,
+        document_id: Annotated[str, Form(max_length=60)],
+    ) -> Response:
+        """What the viewer read on a paper."""
+        here = f"/intake/applications/{application_id}"
+        sent = await request.form()
+        given: dict[str, Any] = {
+            name: text for name in READABLE if (text := str(sent.get(name, "")).strip())
+        }
+        try:
+            says = ReadingIn.model_validate(given).fields()
+        except ValidationError:
+            flash = _("Nothing was kept: fill in what you read, days as 2026-10-12.")
+            return redirect(request, here + "#readings", flash=flash, tone="danger")
+        try:
+            await readings.record(viewer, application_id, document_id, says)
+        except Problem as problem:
+            if problem.status >= 500 or problem.code == "not-found":
+                raise
+            return redirect(request, here, flash=words.refusal(problem.code), tone="danger")
+        return redirect(
+            request, here + "#checklist", flash=_("What you read was held against the form.")
+        )
+
+    return routes
