@@ -374,7 +374,7 @@ def check_name(text: str) -> list[Finding]:
 
 def normalise_name(text: str) -> str:
     """A name as it is compared: one kind of dot, of spaces, of letters' width and case. Rare
-    characters stay what they are."""
+    characters stay what they are, but for those that have two codes."""
     dotted = _DOTS.sub("·", text)
     # letters and digits of full width only: NFKC over the whole would exchange rare characters
     plain = "".join(

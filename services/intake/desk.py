@@ -568,16 +568,14 @@ class Desk:
             conn, [one.application_id for one in on_mobile if one.person not in own], since
         )
         persons = {one.person for one in on_mobile if one.application_id in recent} - own
-        return Traces(
-            on_mobile=1 + len(persons),
-            on_device=1
-            + await store.others_on_device(
-                conn, app, own, now - timedelta(days=attention.shared_device.days)
-            ),
-            branches=await store.branches_of(
-                conn, app, now - timedelta(days=attention.branches.days)
-            ),
+        on_device, branches = await store.traces_of(
+            conn,
+            app,
+            own,
+            devices_since=now - timedelta(days=attention.shared_device.days),
+            branches_since=now - timedelta(days=attention.branches.days),
         )
+        return Traces(on_mobile=1 + len(persons), on_device=1 + on_device, branches=branches)
 
     async def _look_over(
         self, conn: Any, app: Application, now: datetime
@@ -607,7 +605,7 @@ class Desk:
     async def _papers_read(self, conn: Any, app: Application) -> list[Paper]:
         """The papers with what somebody read on them, in clear: for rules, never to be kept. Where
         a key is gone nobody knows what was read."""
-        readings = await store.readings_of(conn, app.application_id)
+        readings = await store.readings_of(conn, app.application_id) if app.documents else {}
         if not readings:
             return app.papers
         opened = await self.open_readings(readings)

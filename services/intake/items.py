@@ -31,6 +31,7 @@ _MENDED_BY_FIELD: Mapping[str, frozenset[str]] = {
     "ID_NUMBER_MISMATCH": frozenset({"id_number"}),
     "ID_DATES_MISMATCH": frozenset({"id_issued", "id_expires"}),
     "EMPLOYER_MISMATCH": frozenset({"employer"}),
+    "CREDIT_CODE_MISMATCH": frozenset({"credit_code"}),
     "ADDR_MISMATCH": frozenset({"home_address", "work_address"}),
     "NO_CREDIT_AUTH": frozenset({"consent"}),
 }

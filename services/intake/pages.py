@@ -15,7 +15,7 @@ from services.intake.checklist import Line, tally
 from services.intake.desk import Begun, Desk
 from services.intake.form import ApplicationForm, FormCorrection
 from services.intake.pages_precheck import obstacles_of, staff_of
-from services.intake.rules import CREDIT_PURPOSE, READABLE
+from services.intake.rules import COUNTED, CREDIT_PURPOSE, READABLE
 from shared.calendar import CalendarEndsError, business_day
 from shared.documents import LARGEST_DOCUMENT
 from shared.events.lifecycle import State
@@ -309,7 +309,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
             },
             obstacles=obstacles_of(app, viewer, entered) if app.state is State.PRE_CHECK else [],
             refusals=_refusals(app, lines),
-            readable=READABLE,
+            readable=(*READABLE, *COUNTED),
             meeting_required=rules.meeting == "required",
             changes=[
                 words.change(one, staff, remarks.get(one.remark or "")) for one in reversed(changes)

@@ -18,7 +18,7 @@ from services.intake.api_models import BegunOut, begun_out
 from services.intake.application import Application, ApplicationError
 from services.intake.checklist import checklist
 from services.intake.desk import Begun, Desk
-from services.intake.rules import READABLE
+from services.intake.rules import COUNTED, READABLE
 from shared.events.payload import FIELD_CLASSES
 from shared.web import Permission, Problem, Viewer, redirect, requires
 from shared.web.i18n import _
@@ -39,8 +39,15 @@ class ReadingIn(BaseModel):
     id_issued: date | None = None
     id_expires: date | None = None
     employer: _Text | None = None
+    credit_code: _Text | None = None
     home_address: _Text | None = None
     work_address: _Text | None = None
+    months: Annotated[int, Field(ge=0, le=600)] | None = Field(
+        default=None, description="how many months it covers"
+    )
+    registered_on: date | None = Field(
+        default=None, description="since when the business is registered"
+    )
 
     @model_validator(mode="after")
     def _something(self) -> ReadingIn:
@@ -50,9 +57,9 @@ class ReadingIn(BaseModel):
 
     def fields(self) -> dict[str, str]:
         """{field: what was read}, as the form has it."""
-        read = {name: getattr(self, name) for name in READABLE}
+        read = {name: getattr(self, name) for name in (*READABLE, *COUNTED)}
         return {
-            name: value.isoformat() if isinstance(value, date) else value
+            name: value.isoformat() if isinstance(value, date) else str(value)
             for name, value in read.items()
             if value is not None and str(value).strip()
         }
@@ -77,7 +84,7 @@ class Readings:
             if paper is None:
                 raise Problem(404, "not-found", "There is no such paper")
             keys = await self._desk.keys_of(app)
-            sealed = keys.seal_fields(says, FIELD_CLASSES)
+            sealed = keys.seal_fields(says, {**FIELD_CLASSES, **COUNTED})
             await store.add_reading(
                 step.conn, application_id, document_id, sealed, viewer.actor, now
             )
@@ -130,7 +137,9 @@ def pages(desk: Desk) -> APIRouter:
         here = f"/intake/applications/{application_id}"
         sent = await request.form()
         given: dict[str, Any] = {
-            name: text for name in READABLE if (text := str(sent.get(name, "")).strip())
+            name: text
+            for name in (*READABLE, *COUNTED)
+            if (text := str(sent.get(name, "")).strip())
         }
         try:
             says = ReadingIn.model_validate(given).fields()

@@ -206,6 +206,12 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("EMPLOYER_MISMATCH", "return", ("employer", "papers"), f"{_CARD_RULES} Art. 42", "C"),
     Rule(
+        "CREDIT_CODE_MISMATCH", "return", ("credit_code", "papers"), f"{_CARD_RULES} Art. 42", "C"
+    ),
+    Rule("DOC_SHORT", "return", ("papers",), POLICY, "C", "product: validity.shortest_months"),
+    Rule("DOC_SHORT", "warn", ("papers",), POLICY, "C", "attention: short_months"),
+    Rule("BUSINESS_YOUNG", "warn", ("papers",), POLICY, "C", "attention: young_business_days"),
+    Rule(
         "ADDR_MISMATCH",
         "warn",
         ("home_address", "work_address", "papers"),

@@ -461,7 +461,15 @@ def comparisons(
     wanted = [*_of_guardian(form, product, today)]
     warnings = [*_of_persons(form)]
     for paper in {one.item: one for one in papers}.values():  # the last of each counts
-        for name, said in paper.says.items():
+        short = _shortness(paper, product)
+        wanted += [Wanted(paper.item, "DOC_SHORT")] if short == "return" else []
+        warnings += ["DOC_SHORT"] if short == "warn" else []
+        if _registered_of_late(paper):
+            warnings.append("BUSINESS_YOUNG")
+        for name in READABLE:
+            said = paper.says.get(name)
+            if said is None:
+                continue
             code = _mismatch(name, said, _person_of(paper.item, form))
             if code == "ADDR_MISMATCH":
                 warnings.append(code)  # one address is written in many ways
@@ -497,6 +505,25 @@ def _of_persons(form: ApplicationForm) -> Iterator[str]:
             continue
         if (number.kind == "foreign") is (nationality in chinese):
             yield "NATIONALITY_MISMATCH"
+
+
+def _shortness(paper: Paper, product: Product) -> Literal["return", "warn"] | None:
+    """Whether a paper covers too little time, by the months that somebody counted on it."""
+    months = paper.says.get("months")
+    if months is None:
+        return None
+    if int(months) < product.validity.shortest_months.get(paper.item, 0):
+        return "return"
+    return "warn" if int(months) < load_attention().short_months.get(paper.item, 0) else None
+
+
+def _registered_of_late(paper: Paper) -> bool:
+    """Whether the business is young, by the date that somebody read on its licence."""
+    day = paper.says.get("registered_on")
+    if day is None:
+        return False
+    age = paper.received_on - date.fromisoformat(day)
+    return age.days < load_attention().young_business_days
 
 
 def _same(one: str | None, other: str | None) -> bool:
@@ -539,11 +566,16 @@ _COMPARED: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "name": ("NAME_MISMATCH", normalise_name),
     "id_number": ("ID_NUMBER_MISMATCH", normalise_resident_id),
     "employer": ("EMPLOYER_MISMATCH", _plain),
+    "credit_code": ("CREDIT_CODE_MISMATCH", _plain),
     "home_address": ("ADDR_MISMATCH", _plain),
     "work_address": ("ADDR_MISMATCH", _plain),
 }
 READABLE = (*_COMPARED, "id_issued", "id_expires")
 """Fields of the form that somebody may read on a paper."""
+
+COUNTED: Mapping[str, str] = {"months": "financial", "registered_on": "financial"}
+"""What else they may read, and the class of the key that seals it: how many months it covers, and
+since when the business is registered."""
 
 
 # -- patterns over several applications ------------------------------------------------------------

@@ -551,34 +551,38 @@ async def submitted_since(conn: Any, ids: Sequence[str], since: datetime) -> set
     return {row["application_id"] for row in rows}
 
 
-async def others_on_device(
-    conn: Any, app: Application, own: Collection[str], since: datetime
-) -> int:
-    """How many other persons handed in an application from the same device since then."""
-    found: int = await conn.fetchval(
-        # one that is begun and handed in at once is not written yet
-        "SELECT count(DISTINCT other.person) FROM application_device device"
-        " JOIN application other USING (application_id)"
-        " WHERE device.digest = coalesce($4,"
-        " (SELECT digest FROM application_device WHERE application_id = $1))"
-        " AND other.submitted_at >= $2"
-        " AND other.person <> ALL ($3)",
+_TRACES = """
+SELECT
+    (SELECT count(DISTINCT other.person) FROM application_device device
+        JOIN application other USING (application_id)
+        WHERE device.digest = coalesce($2,
+            (SELECT digest FROM application_device WHERE application_id = $1))
+        AND other.submitted_at >= $3 AND other.person <> ALL ($4)) AS on_device,
+    ARRAY(SELECT DISTINCT branch FROM application
+        WHERE person = $5 AND submitted_at >= $6) AS branches
+"""
+
+
+async def traces_of(
+    conn: Any,
+    app: Application,
+    own: Collection[str],
+    *,
+    devices_since: datetime,
+    branches_since: datetime,
+) -> tuple[int, int]:
+    """How many other persons handed in from the same device, and at how many branches this one
+    did, that of this application included."""
+    row = await conn.fetchrow(
+        _TRACES,
         app.application_id,
-        since,
+        app.device,  # one that is begun and handed in at once is not written yet
+        devices_since,
         list(own),
-        app.device,
-    )
-    return found
-
-
-async def branches_of(conn: Any, app: Application, since: datetime) -> int:
-    """At how many branches the person applied since then, that of this application included."""
-    rows = await conn.fetch(
-        "SELECT DISTINCT branch FROM application WHERE person = $1 AND submitted_at >= $2",
         app.holder.person,
-        since,
+        branches_since,
     )
-    return len({row["branch"] for row in rows} | {app.need_scope().branch})
+    return row["on_device"], len({*row["branches"], app.need_scope().branch})
 
 
 async def lock_person(conn: Any, person: str) -> None:

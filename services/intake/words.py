@@ -36,6 +36,13 @@ FIELDS: Mapping[str, str] = {
     "main_card_number": mark("Number of the main card"),
 }
 
+READ: Mapping[str, str] = {
+    **FIELDS,
+    "months": mark("Months that it covers"),
+    "registered_on": mark("Business registered on"),
+}
+"""What may be read on a paper."""
+
 ROLES: Mapping[str, str] = {
     "applicant": mark("Applicant"),
     "supplementary_holder": mark("Supplementary holder"),
@@ -342,7 +349,7 @@ def _detail(entry: Entry) -> str:
     if "item" in details:
         return f"{item_name(details['item'])} · {details.get('number', '')}"
     if "fields" in details:
-        return _listed(_(FIELDS.get(name, name)) for name in details["fields"])
+        return _listed(_(READ.get(name, name)) for name in details["fields"])
     if "state" in details:
         return named(details["state"], "state")
     return ""

@@ -230,6 +230,11 @@ def _in_order(code: str, version: str) -> tuple[str, int, int]:
 def _faults_between(held: Held, texts: Mapping[str, Text]) -> Iterator[Fault]:
     clocks = held.file("clocks", models.Clocks)
     yield from _faults_of_words(held, texts)
+    items = held.file("checklist_items", models.ChecklistItems).items
+    for item in sorted(held.file("attention", models.Attention).short_months.keys() - items.keys()):
+        yield texts["attention"].fault(
+            ("short_months", item), "is no checklist item", did_you_mean(item, items)
+        )
     yield from _silences_too_short(clocks, clocks, texts["clocks"], ())
     for versions in held.products.values():
         before: models.Product | None = None
@@ -267,7 +272,7 @@ def _faults_of_product(held: Held, one: Version, clocks: models.Clocks) -> Itera
     yield from _faults_of_form(product, text)
     items = held.file("checklist_items", models.ChecklistItems).items
     longest = product.validity.longest_days
-    for part in ("longest_days", "warn_days"):
+    for part in ("longest_days", "warn_days", "shortest_months"):
         for item in sorted(getattr(product.validity, part).keys() - items.keys()):
             yield text.fault(
                 ("validity", part, item), "is no checklist item", did_you_mean(item, items)

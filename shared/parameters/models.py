@@ -32,6 +32,7 @@ OtherRoleName = Literal["supplementary_holder", "guardian", "contact"]
 Version = Annotated[str, Field(pattern=r"^[0-9]{4}\.[0-9]+$")]  # year.number
 Days = Annotated[int, Field(ge=0, le=3660)]
 WorkingDays = Annotated[int, Field(ge=1, le=250)]
+Months = Annotated[int, Field(ge=1, le=60)]
 ItemCode = Annotated[str, Field(pattern=r"^[a-z][a-z_]+$")]
 ReasonCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z_]+$")]
 
@@ -129,6 +130,8 @@ class Validity(_Parameters):
     warn_days: dict[ItemCode, Days] = {}  # older than that: a person looks
     # taken over from an earlier application, and without an age of its own: so long after it came
     held_days: Days = 365
+    # how much time it has to cover, where somebody read it: less is returned
+    shortest_months: dict[ItemCode, Months] = {}
 
 
 class PreCheck(_Parameters):
@@ -362,6 +365,8 @@ class Attention(_File):
     shared_mobile: ManyPersons
     shared_device: ManyPersons
     branches: ManyBranches
+    short_months: dict[ItemCode, Months]  # a paper that covers less is worth a look
+    young_business_days: Days  # since the registration on its licence
 
 
 class SilenceLimit(_Parameters):

@@ -135,6 +135,21 @@ async def test_search_finds_parties_by_phone_and_id_number(world: VaultWorld) ->
     assert [hit.party_id for hit in await vault.find(mobile="13900005678")] == [keys.party_id]
 
 
+async def test_who_shares_a_mobile_is_found_without_the_number(world: VaultWorld) -> None:
+    vault = await world.vault_of("intake")
+    number = "13900007777"
+    one, other = [await vault.new_party(new_id(), mobile=number) for _ in range(2)]
+    alone = await vault.new_party(new_id(), mobile="13900008888")
+    found = await vault.sharing_mobile(one.party_id, one.application_id)
+    assert {hit.person for hit in found} == {one.person, other.person}
+    [itself] = await vault.sharing_mobile(alone.party_id, alone.application_id)
+    assert itself.person == alone.person
+    assert await vault.sharing_mobile(one.party_id, alone.application_id) == []
+    await vault.destroy(other.person, NOW)
+    [left] = await vault.sharing_mobile(one.party_id, one.application_id)
+    assert left.person == one.person
+
+
 async def test_destroying_a_person_leaves_nothing_to_open_or_find(world: VaultWorld) -> None:
     intake = await world.vault_of("intake")
     keys, sealed = await _applied(intake)

@@ -290,6 +290,14 @@ def test_a_broken_product_is_refused_with_its_place_and_the_remedy(
             "  job_proof:",
             "materials.salaried.4.items.0: 'work_proof' is no checklist item",
         ),
+        (
+            "attention",
+            "  income_proof: 6",
+            "  payslip: 6",
+            "short_months.payslip: is no checklist item",
+        ),
+        ("attention", "persons: 3", "persons: 1", "shared_mobile.persons: "),
+        ("attention", "always", "never", "retired_place: "),
         ("calendar", "years: {}", "years: {2027: {}}", "years.2027.notice: is missing; add it"),
     ],
 )

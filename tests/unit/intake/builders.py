@@ -10,7 +10,7 @@ from typing import Any
 from services.intake.form import ApplicationForm
 from services.intake.rules import EarlierPaper, Examination, Paper, examine
 from shared.formats import make_synthetic_resident_id
-from shared.parameters import product_of
+from shared.parameters import Product, product_of
 
 TODAY = date(2026, 10, 12)
 REGION = "11"
@@ -86,12 +86,13 @@ def look(
     region: str = REGION,
     filed: Sequence[EarlierPaper] = (),
     submitted_on: date | None = None,
+    product: Product | None = None,
 ) -> Examination:
     application = application or form()
     return examine(
         application,
         papers() if handed_in is None else handed_in,
-        product_of(application.product),
+        product or product_of(application.product),
         today=today,
         region=region,
         filed=filed,

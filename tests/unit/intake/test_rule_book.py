@@ -114,7 +114,20 @@ def dated(item: str, age: int | None) -> Case:
     return lambda: of(handed_in=[*rest, *papers([item], issued_on=day), *more])
 
 
-def reads(item: str, changed: Mapping[str, Any] | None = None, **on_paper: str) -> Case:
+_standard = product_of("standard")
+STRICT = _standard.model_copy(
+    update={
+        "validity": _standard.validity.model_copy(update={"shortest_months": {"income_proof": 3}})
+    }
+)
+
+
+def reads(
+    item: str,
+    changed: Mapping[str, Any] | None = None,
+    product: Product | None = None,
+    **on_paper: str,
+) -> Case:
     """A paper on which somebody read this, beside the form."""
     read = [
         Paper(one.item, one.received_on, one.issued_on, one.document_id, on_paper)
@@ -122,7 +135,7 @@ def reads(item: str, changed: Mapping[str, Any] | None = None, **on_paper: str) 
         else one
         for one in papers()
     ]
-    return lambda: of(form(parties=[person(**(changed or {}))]), read)
+    return lambda: of(form(parties=[person(**(changed or {}))]), read, product=product)
 
 
 def family(
@@ -429,6 +442,37 @@ TESTS: dict[tuple[str, str], Three] = {
                 "work_proof", {"employer": "恒远科技(北京)公司"}, employer="恒远科技（北京） 公司"
             ),
             reads("work_proof", {"employer": "恒远科技(北京)公司"}, employer="恒远科技公司"),
+        ),
+    ),
+    ("CREDIT_CODE_MISMATCH", "return"): Three(
+        reads("work_proof", {"credit_code": _credit_code()}, credit_code="914403001922038216"),
+        reads("work_proof", credit_code="914403001922038216"),  # the form names none
+        (
+            reads(
+                "work_proof", {"credit_code": _credit_code()}, credit_code=_credit_code().lower()
+            ),
+            reads("work_proof", {"credit_code": _credit_code()}, credit_code=_credit_code()[1:]),
+        ),
+    ),
+    ("DOC_SHORT", "return"): Three(
+        reads("income_proof", product=STRICT, months="1"),
+        reads("income_proof", months="1"),  # the product that ships returns none
+        (
+            reads("income_proof", product=STRICT, months="3"),
+            reads("income_proof", product=STRICT, months="2"),
+        ),
+    ),
+    ("DOC_SHORT", "warn"): Three(
+        reads("income_proof", months="1"),
+        reads("work_proof", months="1"),
+        (reads("income_proof", months="6"), reads("income_proof", months="5")),
+    ),
+    ("BUSINESS_YOUNG", "warn"): Three(
+        reads("work_proof", registered_on="2026-09-01"),
+        reads("work_proof", registered_on="2001-09-01"),
+        (
+            reads("work_proof", registered_on="2025-10-12"),
+            reads("work_proof", registered_on="2025-10-13"),
         ),
     ),
     ("ADDR_MISMATCH", "warn"): Three(

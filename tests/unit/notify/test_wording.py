@@ -128,6 +128,7 @@ def test_a_text_holds_the_surname_and_nothing_else_of_the_name(
         ("欧阳娜娜", "ms", "zh-CN", "欧阳女士"),
         ("欧阳", "ms", "zh-CN", "欧女士"),
         ("张三", "ms", "en", "Ms 张"),
+        ("𠮷一", "mr", "zh-CN", "𠮷先生"),
         ("张三", "", "zh-CN", "客户"),
         ("John Smith", "mr", "en", "Sir"),
         ("阿依古丽·买买提", "ms", "zh-CN", "女士"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from shared.formats import (
     FormatCode,
+    IdKind,
     Severity,
     age_on,
     check_address,
@@ -17,6 +18,7 @@ from shared.formats import (
     check_credit_code,
     check_email,
     check_employer,
+    check_id_place,
     check_id_term,
     check_mobile,
     check_name,
@@ -24,9 +26,12 @@ from shared.formats import (
     check_postcode,
     check_resident_id,
     credit_code_check_character,
+    is_resident_id,
     is_synthetic_resident_id,
     make_synthetic_resident_id,
+    normalise_name,
     read_resident_id,
+    resident_id_check_digit,
 )
 from shared.identifiers import luhn_check_digit
 from shared.parameters import product_of
@@ -244,13 +249,147 @@ def test_office_phone(phone: str, expected: list[str]) -> None:
     assert codes(list(check_office_phone(phone, "13800001234", RULES))) == expected
 
 
-def test_names_and_email() -> None:
-    for good in ("张三", "买买提·艾力", "Ann O'Neil-Lee"):
-        assert check_name(good) == []
-    for bad in ("张", "·张三", "张三1", "张三\n"):
-        assert codes(list(check_name(bad))) == ["NAME_FORM"]
+@pytest.mark.parametrize(
+    "name",
+    [
+        "张三",
+        "李一",  # a given name of one character
+        "欧阳娜娜",
+        "买买提·艾力",
+        "买买提•艾力",  # the dots that keyboards give
+        "买买提・艾力",
+        "阿依古丽‧买买提‧艾力",
+        "𠮷野",  # beyond the basic plane
+        "王\U00030edd",  # extension G
+        "李〇",
+        "金\uf9b4",  # a compatibility form
+        "㛃㛃",  # extension A
+        "Ann O'Neil-Lee",
+        "Zoë O’Connor",
+        "Nguyễn Thị Ánh",
+        "Martin Luther King, Jr.",
+        "路" * 30,
+        "A" * 50,
+    ],
+)
+def test_people_are_called_so(name: str) -> None:
+    assert check_name(name) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "张",
+        "·张三",
+        "张三·",
+        "张··三",
+        "张三1",
+        "张三\n",
+        "张 三",
+        "?",
+        "路" * 31,
+        "A" * 51,
+        "A",
+        "O''Neil",
+        "😀😀",
+    ],
+)
+def test_nobody_is_called_so(name: str) -> None:
+    assert codes(list(check_name(name))) == ["NAME_FORM"]
+
+
+def test_a_private_character_is_worth_a_look() -> None:
+    for private in ("张\ue863", "张\U000f0001"):
+        [found] = check_name(private)
+        assert (found.code, found.severity) == (FormatCode.NAME_PRIVATE_CHARACTER, Severity.WARNING)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("买买提·艾力", "买买提•艾力", True),
+        ("买买提·艾力", "买买提．艾力", True),
+        ("买买提·艾力", "买买提艾力", False),
+        ("张 三", "张三", True),
+        ("Ａｎｎ  Lee", "ANN LEE", True),
+        ("Ann Lee", "AnnLee", False),
+        ("Zoe\u0308 O’Neil", "ZOË O'NEIL", True),
+        ("Zoë", "Zoe", False),
+        ("𠮷野", "吉野", False),
+        ("金\uf9b4", "金領", True),  # one character, by another code
+        ("张\ue863", "张䶮", False),  # nobody knows what a private code means elsewhere
+    ],
+)
+def test_names_are_compared_without_what_says_nothing(one: str, other: str, same: bool) -> None:
+    assert (normalise_name(one) == normalise_name(other)) is same
+
+
+def test_email() -> None:
     assert check_email("li.si@example.cn") == []
     assert codes(list(check_email("li.si@example"))) == ["EMAIL_FORM"]
+
+
+def numbered(region: str, birth: date = date(1985, 3, 4)) -> str:
+    body = f"{region}{birth:%Y%m%d}123"
+    return body + resident_id_check_digit(body)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "province", "expected"),
+    [
+        (numbered("110101"), "resident", "11", []),
+        (numbered("119999"), "resident", "11", []),  # made up
+        (numbered("441900"), "resident", "44", []),  # a prefecture without counties
+        (numbered("710000"), "resident", "71", []),
+        (numbered("110103"), "resident", "11", ["ID_PLACE_RETIRED"]),
+        (numbered("110199"), "resident", "11", ["ID_PLACE_UNKNOWN"]),
+        (numbered("810000"), "permit", "81", ["ID_RESIDENCE_PERMIT"]),
+        (numbered("830000"), "permit", "83", ["ID_RESIDENCE_PERMIT"]),
+        ("911124198108030024", "foreign", "11", ["ID_RESIDENCE_PERMIT"]),
+        (numbered("990101"), "foreign", "90", ["ID_PROVINCE", "ID_RESIDENCE_PERMIT"]),
+        (numbered("880101"), "resident", "88", ["ID_PROVINCE"]),
+    ],
+)
+def test_where_a_number_is_from_refuses_nobody(
+    number: str, kind: str, province: str, expected: list[str]
+) -> None:
+    read = read_resident_id(number)
+    assert (read.kind, read.province) == (kind, province)
+    found = [*check_resident_id(number, TODAY), *check_id_place(read, "always")]
+    assert codes(list(found)) == expected
+    assert all(one.severity is Severity.WARNING for one in found)
+    assert is_resident_id(number, TODAY)
+
+
+@pytest.mark.parametrize(("year", "expected"), [(2010, []), (2011, ["ID_PLACE_RETIRED"])])
+def test_a_place_given_up_before_the_birth_is_worth_a_look_at_least(
+    year: int, expected: list[str]
+) -> None:
+    read = read_resident_id(numbered("110103", date(year, 3, 4)))  # 崇文区, until 2010
+    assert codes(list(check_id_place(read, "born_later"))) == expected
+    assert codes(list(check_id_place(read, "always"))) == ["ID_PLACE_RETIRED"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "born", "years", "fits"),
+    [
+        ("permit", 1985, 5, True),
+        ("permit", 1985, 20, False),
+        ("permit", 2015, 5, True),
+        ("foreign", 1985, 10, True),
+        ("foreign", 1985, 5, True),
+        ("foreign", 1985, 20, False),
+        ("foreign", 2015, 5, True),
+        ("foreign", 2015, 10, False),
+        ("resident", 1985, 5, False),
+    ],
+)
+def test_each_kind_of_card_has_its_own_terms(
+    kind: IdKind, born: int, years: int, fits: bool
+) -> None:
+    issued, end = date(2024, 5, 6), date(2024 + years, 5, 6)
+    found = check_id_term(date(born, 1, 2), issued, end, TODAY, tolerance_days=1, kind=kind)
+    assert codes(list(found)) == ([] if fits else ["ID_TERM"])
 
 
 def test_no_finding_repeats_the_value() -> None:

@@ -94,6 +94,11 @@ def test_id_numbers_are_masked_in_any_text(birth: date, sequence: int) -> None:
     assert number not in mask_numbers(f"「{number}」")
 
 
+@pytest.mark.parametrize("number", ["911124198108030024", "81000019850304123X"])
+def test_numbers_of_foreigners_and_permits_are_masked_too(number: str) -> None:
+    assert number not in mask_numbers(f"id={number}, next")
+
+
 @given(st.dates(), st.integers(1, 99_999), st.uuids())
 def test_our_own_numbers_stay_readable(day: date, running: int, uid: object) -> None:
     if 2000 <= day.year <= 2099:
