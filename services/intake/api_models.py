@@ -13,7 +13,7 @@ from services.intake.application import Application
 from services.intake.checklist import Line
 from services.intake.desk import Begun, Filed
 from services.intake.form import ApplicationForm
-from services.intake.viewing import shown_since, shown_state, shown_version
+from services.intake.viewing import shown_since, shown_state, shown_version, shown_warnings
 from shared.money import Money
 from shared.web import Viewer
 
@@ -303,7 +303,7 @@ def application_out(
         checklist=[line_out(line) for line in lines],
         wanted=[json.loads(item.model_dump_json()) for item in app.wanted],
         deadline=app.material_deadline,
-        warnings=app.warnings,
+        warnings=shown_warnings(app.warnings, viewer),
         documents=[
             DocumentOut(
                 document_id=one.document_id,

@@ -37,7 +37,9 @@ class ReadingIn(BaseModel):
     name: _Text | None = None
     id_number: _Text | None = None
     id_issued: date | None = None
-    id_expires: date | None = None
+    id_expires: date | None = Field(
+        default=None, description="9999-12-31 for an ID card without end (长期)"
+    )
     employer: _Text | None = None
     credit_code: _Text | None = None
     home_address: _Text | None = None

@@ -592,6 +592,10 @@ class Traces:
     branches: int = 1
 
 
+PATTERNS = frozenset({"MOBILE_SHARED", "DEVICE_SHARED", "MANY_BRANCHES"})
+"""Codes that `patterns` finds: what the bank notices, and no channel tells."""
+
+
 def patterns(traces: Traces, attention: Attention) -> list[str]:
     """Codes of what is worth a look and stops nothing: there are families, and shared tablets."""
     found = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -27,7 +27,7 @@ from shared.events.payload import CreditConsent, Party
 from shared.identifiers import make_application_number
 from shared.messaging import Connection
 from shared.money import Money
-from shared.parameters import Product
+from shared.parameters import Product, load_attention
 
 _OPEN_AND_SUBMITTED = sorted(set(State) - TERMINAL - {State.DRAFT})
 _ENDED_BY_REFUSAL = (State.DECLINED.value,)
@@ -144,8 +144,15 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
 
 _SAVE_DEVICE = """
-INSERT INTO application_device (application_id, digest) VALUES ($1, $2)
+INSERT INTO application_device (application_id, digest, at) VALUES ($1, $2, $3)
 ON CONFLICT (application_id) DO NOTHING
+"""
+
+# what another sweep has in hand is left to it
+_SWEEP_DEVICES = """
+DELETE FROM application_device WHERE application_id IN (
+    SELECT application_id FROM application_device WHERE at < $1
+    ORDER BY at LIMIT 100 FOR UPDATE SKIP LOCKED)
 """
 
 _SAVE_HISTORY = """
@@ -180,9 +187,15 @@ class ApplicationStore:
             [app.application_id for app in known],
             [_FILE.dump_json(_file(app)).decode() for app in known],
         )
-        devices = [(app.application_id, app.device) for app in known if app.device is not None]
+        devices = [
+            (app.application_id, app.device, app.created_at)
+            for app in known
+            if app.device is not None and app.created_at is not None
+        ]
         if devices:
             await conn.executemany(_SAVE_DEVICE, devices)
+            term = timedelta(days=load_attention().shared_device.days)
+            await conn.execute(_SWEEP_DEVICES, max(at for _, _, at in devices) - term)
         documents = [(app.application_id, document) for app in known for document in app.arrived]
         if documents:
             await conn.executemany(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from services.intake.application import Entry, outside_state
+from services.intake.rules import PATTERNS
 from shared.events.lifecycle import State
 from shared.web import Viewer
 from shared.web import states as words
@@ -40,6 +41,12 @@ def shown_since(state: str, since: datetime | None, viewer: Viewer) -> datetime 
 def shown_version(version: int, viewer: Viewer) -> int | None:
     """The count of transitions; None for whoever could find a hold by it."""
     return version if viewer.knows_holds else None
+
+
+def shown_warnings(codes: Iterable[str], viewer: Viewer) -> list[str]:
+    """The warnings that this viewer may know of. That several applications look alike is the bank's
+    own affair: a channel would tell whoever tries it how far they may go."""
+    return [code for code in codes if not (viewer.client and code in PATTERNS)]
 
 
 def shown_history(history: Iterable[Entry], viewer: Viewer) -> Sequence[Entry]:

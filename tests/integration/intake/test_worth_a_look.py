@@ -26,7 +26,10 @@ def mobile() -> str:
 
 
 async def warnings_of(office: Office, customer: Customer) -> list[str]:
-    found: list[str] = (await office.shown(customer))["warnings"]
+    """The warnings as the office sees them."""
+    assistant = await office.colleague("assistant")
+    answer = await assistant.get(f"{API}/applications/{customer.application_id}")
+    found: list[str] = answer.json()["warnings"]
     return found
 
 
@@ -45,7 +48,8 @@ async def test_a_mobile_of_three_persons_is_worth_a_look(office: Office) -> None
         customer = await office.handed_over(office.customer(party={"mobile": number}))
         found.append("MOBILE_SHARED" in await warnings_of(office, customer))
     assert found == [False, False, True]
-    # whoever looks at the case reads it in words
+    # no channel is told; whoever looks at the case reads it in words
+    assert (await office.shown(customer))["warnings"] == []
     assistant = await office.colleague("assistant")
     page = await assistant.get(
         f"/intake/applications/{customer.application_id}", headers={"Accept-Language": "zh-CN"}
@@ -83,6 +87,21 @@ async def test_a_device_of_three_persons_is_worth_a_look(office: Office, at_once
     assert found == [False, False, True]
     digests = await office.service.pool.fetch("SELECT digest FROM application_device")
     assert not any(device.encode() in row["digest"] for row in digests)
+
+
+async def test_a_device_is_forgotten_once_it_is_no_longer_looked_at(office: Office) -> None:
+    kept = []
+    for _ in range(2):
+        one = await office.begun(office.customer(party={"device": f"device-{mobile()}"}))
+        await office.service.pool.execute(
+            "UPDATE application_device SET at = at - interval '31 days' WHERE application_id = $1",
+            one.application_id,
+        )
+        kept.append(one.application_id)
+    rows = await office.service.pool.fetch("SELECT application_id FROM application_device")
+    found = {row["application_id"] for row in rows}
+    assert kept[0] not in found
+    assert kept[1] in found
 
 
 async def test_one_person_at_three_branches_is_worth_a_look(office: Office) -> None:
