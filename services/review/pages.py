@@ -242,6 +242,7 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
                 for check in in_order(case.checks)
             ],
             why_unavailable=WHY_UNAVAILABLE,
+            noticed=_noticed(case),
             findings=[reason_codes.REASONS[code] for code in findings],
             advice=ADVICE.get(found.advice) if found else None,
             steps=_steps(opened) if reveal else [],
@@ -622,6 +623,18 @@ def _fault_options() -> list[tuple[str, str]]:
     """What may be wrong with a paper, as return codes with their names."""
     known, language = load_return_codes().codes, current_language()
     return [(code, known[code].names.in_language(language)) for code in _PAPER_FAULTS]
+
+
+def _noticed(case: Case) -> list[tuple[str, str]]:
+    """[(what the pre-check found worth a look, what to do about it)], in words."""
+    known, language = load_return_codes().codes, current_language()
+    codes = case.hand_over.warnings if case.hand_over else []
+    return [
+        (known[code].names.in_language(language), known[code].mend.in_language(language))
+        if code in known
+        else (code, "")
+        for code in codes
+    ]
 
 
 def _item_options(product: str, version: str, applicant_type: str) -> list[tuple[str, str]]:

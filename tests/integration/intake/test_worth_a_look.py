@@ -145,6 +145,7 @@ async def test_a_foreigners_permanent_card_is_taken(office: Office) -> None:
         "id_expires": "2034-01-05",
         "nationality": "CAN",
         "name": "Zoë O’Connor",
+        "mobile": mobile(),
     }
     customer = await office.handed_over(office.customer(party=card))
     assert await warnings_of(office, customer) == ["ID_RESIDENCE_PERMIT"]

@@ -84,6 +84,7 @@ class Applicant:
     id_number: str
     new_to_bank: bool
     version: int = 0
+    warnings: list[str] = field(default_factory=list)  # of the pre-check
 
 
 @dataclass
@@ -213,6 +214,7 @@ class Bank:
             new_to_bank=applicant.new_to_bank,
             age_band="26-35",
             income_band="10000-19999",
+            warnings=applicant.warnings,
             documents=[
                 {
                     "document_id": new_id(),

@@ -341,6 +341,20 @@ async def test_a_page_says_whether_the_customer_is_new(
     assert f"<dt>New to the bank</dt><dd>{said_so}</dd>" in page.text
 
 
+async def test_what_the_pre_check_noticed_goes_to_a_person_who_reads_it_in_words(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await bank.applicant(101)
+    applicant.warnings = ["MOBILE_SHARED", "A_CODE_OF_LATER"]
+    await bank.hand_over(applicant)
+    await said(bank, applicant, "application.referred")
+    path = f"/review/cases/{applicant.application_id}"
+    assert "同一手机号码由多人使用" in (await desks.first.get(path, lang="zh-CN")).text
+    english = (await desks.first.get(path, lang="en")).text
+    assert "Mobile number of several persons" in english
+    assert "A_CODE_OF_LATER" in english
+
+
 async def test_income_and_debts_are_shown_to_those_alone_who_weigh_them(
     bank: Bank, desks: Desks
 ) -> None:
