@@ -133,9 +133,10 @@ def pages(desk: Desk) -> APIRouter:
         request: Request,
         application_id: str,
         viewer: MayReceive,
-        document_id: Annotated[str, Form(max_length=60)],
+        document_id: Annotated[str, Form(max_length=60)] = "",
     ) -> Response:
         """What the viewer read on a paper."""
+        await desk.look(viewer, application_id)  # before anything of what was sent is judged
         here = f"/intake/applications/{application_id}"
         sent = await request.form()
         given: dict[str, Any] = {

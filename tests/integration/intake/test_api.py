@@ -546,6 +546,11 @@ async def test_every_example_of_the_description_is_taken(office: Office) -> None
     scan = {"file": (paper.pop("file"), picture(new_id()))}
     filed = await client.post(f"{one}/documents", data=paper, files=scan)
     assert filed.status_code == 201, filed.text
+    reading = "/applications/{application_id}/documents/{document_id}/reading"
+    read = await client.post(
+        f"{one}/documents/{filed.json()['document_id']}/reading", json=taken("post", reading)
+    )
+    assert read.status_code == 200, read.text
     found = await client.post(f"{API}/searches", json=taken("post", "/searches"))
     assert found.json() == []  # the mobile was corrected
     left = await client.post(
