@@ -69,6 +69,23 @@ async def test_one_person_and_a_draft_share_no_mobile(office: Office) -> None:
         assert "MOBILE_SHARED" not in await warnings_of(office, customer)
 
 
+async def test_a_family_in_one_application_shares_its_mobile(office: Office) -> None:
+    number = mobile()
+    one = office.customer(
+        product="supplementary", applicant_type="supplementary", party={"mobile": number}
+    )
+    for role in ("supplementary_holder", "contact"):
+        [other] = office.customer(party={"mobile": number, "role": role}).form["parties"]
+        one.form["parties"].append(other)
+    await office.begun(one)
+    assert (await office.submit(one)).json()["state"] == "awaiting_material"
+    for item in ("application_form_signed", "id_front", "id_back", "main_card_confirmation"):
+        answer = await office.upload(one, item)
+    # handed in by now, and looked at once more
+    assert answer.json()["state"] == "checking"
+    assert await warnings_of(office, one) == ["CONTACT_IS_APPLICANT"]
+
+
 @pytest.mark.parametrize("at_once", [False, True])
 async def test_a_device_of_three_persons_is_worth_a_look(office: Office, at_once: bool) -> None:
     device = f"device-{mobile()}"
