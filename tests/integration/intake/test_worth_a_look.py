@@ -89,6 +89,8 @@ async def test_a_family_in_one_application_shares_its_mobile(office: Office) -> 
 @pytest.mark.parametrize("at_once", [False, True])
 async def test_a_device_of_three_persons_is_worth_a_look(office: Office, at_once: bool) -> None:
     device = f"device-{mobile()}"
+    for _ in range(2):  # began and never handed in
+        await office.begun(office.customer(party={"device": device}))
     found = []
     for _ in range(3):
         one = office.customer(party={"mobile": mobile(), "device": device})
