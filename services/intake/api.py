@@ -19,10 +19,10 @@ from services.intake.checklist import Line
 from services.intake.desk import Begun, Desk, Filed, Remember, Repeated, problem_of
 from services.intake.form import ApplicationForm, FormCorrection
 from services.intake.viewing import shown_since, shown_state, shown_version, states_shown_as
-from shared.documents import LARGEST_DOCUMENT
 from shared.events.lifecycle import State
 from shared.messaging import Service
 from shared.money import Money
+from shared.parameters import load_papers
 from shared.web import FieldError, Permission, Problem, Scope, Viewer, public, requires
 from shared.web.problems import MEDIA_TYPE
 
@@ -308,7 +308,7 @@ def _add_changes(routes: APIRouter, desk: Desk) -> None:
         key: Key = None,
     ) -> Response:
         """Hand in a paper: PDF, JPEG or PNG by its content."""
-        content = await _read(file, LARGEST_DOCUMENT)
+        content = await file.read(load_papers().largest_bytes + 1)
 
         def answer(filed: Filed) -> tuple[int, Any]:
             return 201, filed_out(filed, viewer)

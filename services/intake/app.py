@@ -18,6 +18,7 @@ from shared.clock import open_clock
 from shared.documents import DocumentStore
 from shared.events.catalog import group
 from shared.messaging import Consumer, Deadlines, Service
+from shared.paper_images import PaperReader
 from shared.privacy.jwe import OfficeKeys
 from shared.privacy.vault import VAULT_DATABASE, Vault
 from shared.privacy.vault_database import open_vault, read_bank_key
@@ -68,9 +69,10 @@ class Archive:
 
 @dataclass(kw_only=True)
 class Intake(Service):
-    """The service with what its desk holds open besides: the vault and the papers."""
+    """The service with what its desk holds open besides: vault, papers, and who decodes them."""
 
     archive: Archive = field(repr=False)
+    reader: PaperReader = field(repr=False)
 
     async def start(self) -> None:
         """Opens the vault before anything is taken."""
@@ -80,6 +82,7 @@ class Intake(Service):
     async def stop(self) -> None:
         """Closes the vault when the last that needed it has finished."""
         await super().stop()
+        self.reader.close()
         await self.archive.stop()
 
 
@@ -95,7 +98,8 @@ def build_service(
         office_keys(settings),
     )
     blind = read_bank_key(settings).blind
-    desk = Desk(lambda: service, archive.vault, archive.documents, blind)
+    reader = PaperReader()
+    desk = Desk(lambda: service, archive.vault, archive.documents, blind, reader)
     reception = Reception(desk, keys, number_drawer(lambda: service.pool))
     service = Intake(
         name=NAME,
@@ -109,6 +113,7 @@ def build_service(
         deadlines=[Deadlines(store=store, handlers=DEADLINES)],
         database=database,
         archive=archive,
+        reader=reader,
     )
     return service, desk, keys
 

@@ -28,20 +28,23 @@ from services.intake.form import ApplicationForm, FormCorrection, PartyForm
 from services.intake.rules import Examination, examine
 from services.intake.store import Answer, ApplicationStore, Standing
 from shared.calendar import CalendarEndsError, business_day
-from shared.documents import (
-    DocumentMissingError,
-    DocumentRefusedError,
-    DocumentStore,
-    StoredDocument,
-)
+from shared.documents import DocumentMissingError, DocumentStore, StoredDocument
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, ApplicantType, Channel, Party, PartyRole
 from shared.identifiers import new_id
 from shared.messaging import Effect, Service, Transaction
-from shared.parameters import Product, load_checklist_items, load_return_codes, product_of
+from shared.paper_images import CheckedPaper, DocumentRefusedError, PaperReader
+from shared.parameters import (
+    Product,
+    load_checklist_items,
+    load_papers,
+    load_return_codes,
+    product_of,
+)
 from shared.privacy import masking
 from shared.privacy.vault import KeyUnavailableError, PartyKeys, Vault
 from shared.web import FieldError, Problem, Viewer
+from shared.web.i18n import current_language
 
 NOTE_FIELD = "note"
 NOTE_CLASS = "financial"
@@ -116,12 +119,14 @@ class Desk:
         open_vault: Callable[[], Awaitable[Vault]],
         open_documents: Callable[[], Awaitable[DocumentStore]],
         blind: Callable[[str, str], bytes],
+        reader: PaperReader,
     ) -> None:
         self._find_service = service
         self._store = ApplicationStore()
         self._open_vault = open_vault
         self._open_documents = open_documents
         self._blind = blind
+        self._reader = reader
 
     @property
     def _service(self) -> Service:
@@ -244,7 +249,8 @@ class Desk:
         if issued_on is not None and issued_on > business_day(self._service.clock.now()):
             raise Problem(422, "issued-in-future", "A paper cannot be issued in the future")
         async with self._plainly():
-            stored = await self.store_document(await self.keys_of(app), content)
+            paper = await self._reader.check(content)
+            stored = await self.store_document(await self.keys_of(app), paper)
             async with self._transaction(viewer.actor, remember) as tx:
                 app = await self._load(tx, viewer, application_id)
                 document, effects = applications.receive(
@@ -423,10 +429,16 @@ class Desk:
         vault = await self._open_vault()
         return await vault.party_keys(app.holder.party_id, app.application_id)
 
-    async def store_document(self, keys: PartyKeys, content: bytes) -> StoredDocument:
-        """Keep a paper's bytes under these keys. Raises DocumentRefusedError."""
+    async def check_papers(
+        self, contents: Sequence[bytes]
+    ) -> list[CheckedPaper | DocumentRefusedError]:
+        """What each of these files is."""
+        return await self._reader.check_all(contents)
+
+    async def store_document(self, keys: PartyKeys, paper: CheckedPaper) -> StoredDocument:
+        """Keep a paper's bytes under these keys."""
         documents = await self._open_documents()
-        return await documents.put(keys, content)
+        return await documents.put(keys, paper)
 
     async def submit_in(
         self, conn: Any, app: Application, actor: str, now: datetime
@@ -711,11 +723,13 @@ _DOCUMENT_STATUS = {"too_large": 413, "unknown_type": 415}
 
 
 def document_problem(error: DocumentRefusedError) -> Problem:
-    """Why the bytes are no paper."""
+    """Why the bytes are no paper, and how that is mended."""
+    code, why = f"document-{error.code.replace('_', '-')}", load_papers().refusals[error.code]
     return Problem(
         _DOCUMENT_STATUS.get(error.code, 422),
-        f"document-{error.code.replace('_', '-')}",
-        "The file is not a complete PDF, JPEG or PNG of at most 10 MB",
+        code,
+        why.names.en,
+        errors=[FieldError("/file", code, why.mend.in_language(current_language()))],
     )
 
 

@@ -18,13 +18,13 @@ from services.intake.desk import Desk, new_document
 from services.intake.form import ApplicationForm
 from services.intake.store import ApplicationStore
 from shared.calendar import CalendarEndsError, business_day
-from shared.documents import DocumentRefusedError, check_document
 from shared.events import intake, partners
 from shared.events.catalog import PARTNERS, Partner, group
 from shared.events.payload import Channel
 from shared.messaging import Effect, Fact, Inbound, InboundEvent, InboundProblem
 from shared.messaging.errors import Rejected, Transient
-from shared.parameters import load_checklist_items, load_return_codes
+from shared.paper_images import CheckedPaper, DocumentRefusedError
+from shared.parameters import load_checklist_items, load_papers, load_return_codes
 from shared.privacy.jwe import JweError, OfficeKeys
 from shared.privacy.vault import KeyUnavailableError, PartyKeys
 from shared.web.problems import pointer_of
@@ -56,13 +56,12 @@ _WORDS = {
     "JWE_UNKNOWN_KEY": "The key is not one of the office's; fetch the current ones",
     "JWE_ALGORITHM": "Use ECDH-ES with A256GCM, without compression",
     "JWE_BROKEN": "It cannot be decrypted, or is not what it must be",
-    "DOCUMENT_EMPTY": "The file is empty",
-    "DOCUMENT_TOO_LARGE": "The file is too large",
-    "DOCUMENT_UNKNOWN_TYPE": "The file is no PDF, JPEG or PNG",
-    "DOCUMENT_DAMAGED": "The file is not complete",
 }
 
-_Paper = tuple[str, bytes, date | None]  # item of the checklist, content, date of issue
+_DOCUMENT = "DOCUMENT_"  # before the code of a refused paper
+
+# item of the checklist, content, date of issue
+_Paper = tuple[str, CheckedPaper, date | None]
 
 Number = Callable[[str, datetime], Awaitable[str]]
 
@@ -140,7 +139,7 @@ class Reception:
             raise Rejected(("reference", "KNOWN_REFERENCE"))
         problems: list[tuple[str, str]] = []
         form = self._form(event.partner, data, problems)
-        papers = self._papers(data.documents, business_day(now), problems)
+        papers = await self._papers(data.documents, business_day(now), problems)
         region = await store.region_of(conn, data.branch)
         if region is None:
             problems.append(("branch", "UNKNOWN_BRANCH"))
@@ -167,7 +166,7 @@ class Reception:
         self, conn: Any, event: InboundEvent, data: partners.PartnerDocumentSupplied, now: datetime
     ) -> Iterable[Effect]:
         problems: list[tuple[str, str]] = []
-        papers = self._papers(data.documents, business_day(now), problems)
+        papers = await self._papers(data.documents, business_day(now), problems)
         app = await self._known(conn, event.partner, data.reference)
         if problems:
             raise Rejected(*problems)
@@ -241,13 +240,13 @@ class Reception:
             ]
             return None
 
-    def _papers(
+    async def _papers(
         self,
         documents: Sequence[partners.PartnerDocument],
         today: date,
         problems: list[tuple[str, str]],
     ) -> list[_Paper]:
-        items, papers = load_checklist_items().items, []
+        items, readable = load_checklist_items().items, []
         for place, document in enumerate(documents):
             if document.item not in items or not items[document.item].upload:
                 problems.append((f"documents.{place}.item", "UNKNOWN_ITEM"))
@@ -255,13 +254,17 @@ class Reception:
                 problems.append((f"documents.{place}.issued_on", "ISSUED_IN_FUTURE"))
             try:
                 content = self._keys.decrypt_bytes(document.content)
-                check_document(content)
             except JweError as error:
                 problems.append((f"documents.{place}.content", f"JWE_{error.code.upper()}"))
-            except DocumentRefusedError as error:
-                problems.append((f"documents.{place}.content", f"DOCUMENT_{error.code.upper()}"))
             else:
-                papers.append((document.item, content, document.issued_on))
+                readable.append((place, document, content))
+        papers = []
+        checked = await self._desk.check_papers([content for _, _, content in readable])
+        for (place, document, _), paper in zip(readable, checked, strict=True):
+            if isinstance(paper, DocumentRefusedError):
+                problems.append((f"documents.{place}.content", f"{_DOCUMENT}{paper.code.upper()}"))
+            else:
+                papers.append((document.item, paper, document.issued_on))
         return papers
 
     async def _file(
@@ -273,8 +276,8 @@ class Reception:
         now: datetime,
     ) -> list[Effect]:
         effects: list[Effect] = []
-        for item, content, issued_on in papers:
-            stored = await self._desk.store_document(keys, content)
+        for item, paper, issued_on in papers:
+            stored = await self._desk.store_document(keys, paper)
             _, more = applications.receive(
                 app, new_document(app, item, stored, issued_on, now), actor, now
             )
@@ -389,6 +392,9 @@ def _rejection(
 
 
 def _words_for(code: str) -> str:
+    no_paper = load_papers().refusals.get(code.removeprefix(_DOCUMENT).lower())
+    if code.startswith(_DOCUMENT) and no_paper is not None:
+        return f"{no_paper.names.en}. {no_paper.mend.en}"
     known = load_return_codes().codes.get(code)
     return known.mend.en if known else _WORDS.get(code, "This is not what the contract asks for")
 

@@ -15,13 +15,12 @@ from services.intake.desk import Begun, Desk
 from services.intake.form import ApplicationForm, FormCorrection
 from services.intake.rules import CREDIT_PURPOSE
 from shared.calendar import business_day
-from shared.documents import LARGEST_DOCUMENT
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.formats import check_mobile, check_resident_id
 from shared.messaging import Service
 from shared.money import Money
-from shared.parameters import load_products
+from shared.parameters import load_papers, load_products
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
@@ -337,7 +336,7 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
     ) -> Response:
         """File a paper under an item of the checklist."""
         here = f"/intake/applications/{application_id}"
-        content = await file.read(LARGEST_DOCUMENT + 1)
+        content = await file.read(load_papers().largest_bytes + 1)
         try:
             filed = await desk.receive(viewer, application_id, item, content, _day(issued_on))
         except Problem as problem:
@@ -566,11 +565,9 @@ def _refused(codes: list[str]) -> str:
 
 
 def _unfiled(code: str) -> str:
+    if code.startswith("document-"):
+        return words.no_paper(code.removeprefix("document-").replace("-", "_"))
     known = {
-        "document-too-large": _("The file is larger than 10 MB."),
-        "document-unknown-type": _("Only PDF, JPEG and PNG are taken."),
-        "document-damaged": _("The file is incomplete; save it again."),
-        "document-empty": _("The file is empty."),
         "issued-in-future": _("A paper cannot be issued in the future."),
         "already-ended": _("The application has ended; nothing is added."),
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from services.intake.application import Entry
 from services.intake.batch import CHOICES, COLUMNS, BatchRefused
-from shared.parameters import load_checklist_items, load_return_codes
+from shared.parameters import load_checklist_items, load_papers, load_return_codes
 from shared.web.i18n import _, current_language, mark
 from shared.web.states import named
 
@@ -150,6 +150,22 @@ def reason(code: str, field: str | None) -> str:
         else ""
     )
     return f"{where}{words} · {mend}"
+
+
+def no_paper(code: str) -> str:
+    """Why a file is no paper that the office takes, and how that is mended."""
+    why = load_papers().refusals[code]
+    language = current_language()
+    return f"{why.names.in_language(language)} · {why.mend.in_language(language)}"
+
+
+def paper_limits() -> str:
+    """What may be handed in as a paper."""
+    most = load_papers()
+    return _("PDF, JPEG or PNG, at most %(size)s MB and %(pages)s pages") % {
+        "size": most.largest_bytes // (1024 * 1024),
+        "pages": most.most_pages,
+    }
 
 
 def column(name: str) -> str:

@@ -29,6 +29,7 @@ _SCHEMAS: Final[dict[str, type[BaseModel]]] = {
     "checklist_items": models.ChecklistItems,
     "return_codes": models.ReturnCodes,
     "calendar": models.Calendar,
+    "papers": models.Papers,
 }
 
 
@@ -96,6 +97,12 @@ def load_return_codes() -> models.ReturnCodes:
 def load_calendar() -> models.Calendar:
     """Years stated by the bank itself."""
     return read(FOLDER / "calendar.yaml", models.Calendar)
+
+
+@cache
+def load_papers() -> models.Papers:
+    """What is taken as a paper, its limits, and how long it is kept."""
+    return read(FOLDER / "papers.yaml", models.Papers)
 
 
 def read(path: Path, model: type[_Model]) -> _Model:

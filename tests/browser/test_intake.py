@@ -15,7 +15,7 @@ from tests.browser.test_pages import picture
 from tests.browser.town import PASSWORD, USERNAME, Town
 from tests.browser.watching import NARROW, WIDE, Watched
 from tests.integration.intake.office import EMPLOYER, HOME, MOBILE, NAME, OFFICE_PHONE, WORK
-from tests.integration.intake.office import picture as paper
+from tests.papers import picture as paper
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

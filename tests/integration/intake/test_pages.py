@@ -19,8 +19,8 @@ from tests.integration.intake.office import (
     SALARIED_PAPERS,
     Customer,
     Office,
-    picture,
 )
+from tests.papers import picture
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -119,7 +119,7 @@ async def test_what_is_missing_is_shown_and_mended(office: Office) -> None:
     )
     assert here_of(wrong) == here
     page = await client.get(here, params={"lang": "en"})
-    assert "Only PDF, JPEG and PNG are taken." in page.text
+    assert "The file is no PDF, JPEG or PNG" in page.text
 
     assert here_of(await client.post(here + "/withdraw", data={"reason": "不想办了"})) == here
     page = await client.get(here, params={"lang": "zh-CN"})

@@ -21,6 +21,7 @@ from tests.integration.intake.office import (
     Office,
     decision,
 )
+from tests.papers import pdf_with_file, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -202,6 +203,8 @@ async def test_a_wrong_event_is_answered_with_all_its_problems(office: Office) -
     data["parties"][0]["personal"] = ".".join(["eyJhbGciOiJub25lIn0"] * 5)
     data["documents"] = [
         {"item": "crystal_ball", "content": encrypt(b"GIF89a", office.jwks)},
+        {"item": "id_back", "content": encrypt(picture("sound"), office.jwks)},
+        {"item": "work_proof", "content": encrypt(pdf_with_file(), office.jwks)},
     ]
     answer = await send(office, customer, "application.submitted", data)
     assert {one["code"] for one in answer["problems"]} == {
@@ -209,7 +212,11 @@ async def test_a_wrong_event_is_answered_with_all_its_problems(office: Office) -
         "JWE_ALGORITHM",
         "UNKNOWN_ITEM",
         "DOCUMENT_UNKNOWN_TYPE",
+        "DOCUMENT_ACTIVE",
     }
+    refused = next(one for one in answer["problems"] if one["code"] == "DOCUMENT_ACTIVE")
+    assert refused["pointer"] == "/documents/2/content"
+    assert "attached file" in refused["detail"]
     assert all(one["detail"] for one in answer["problems"])
     assert NAME not in str(answer)
 
