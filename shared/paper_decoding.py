@@ -316,6 +316,8 @@ def _do(connection: socket.socket) -> None:
 
 
 def _confine(seconds: int, memory: int) -> None:
+    # where a whole container has too little memory, the fork ends and not its service
+    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     mapped = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     most = mapped * resource.getpagesize() + memory
     resource.setrlimit(resource.RLIMIT_AS, (most, most))

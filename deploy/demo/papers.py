@@ -31,8 +31,8 @@ def paper(media_type: PaperType, words: str) -> bytes:
 
 
 def pdf(pages: list[str], *, more: str = "", objects: list[bytes] | None = None) -> bytes:
-    """A PDF with a line of text on each page. What a hostile one needs: `more` goes into the catalogue,
-    `objects` are numbered on from 4."""
+    """A PDF with a line of text on each page. What a hostile one needs: `more` goes into
+    the catalogue, `objects` are numbered on from 4."""
     extra = objects or []
     first = 4 + len(extra)
     kids = " ".join(f"{first + 2 * nth} 0 R" for nth in range(len(pages)))

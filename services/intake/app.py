@@ -9,10 +9,11 @@ from asyncpg import Record
 from asyncpg.pool import Pool
 from fastapi import FastAPI
 
-from services.intake import api, pages, signin
+from services.intake import api, page_papers, pages, signin
 from services.intake.desk import Desk
 from services.intake.handlers import DEADLINES, HANDLERS
 from services.intake.inbound import Reception, number_drawer
+from services.intake.papers import Papers
 from services.intake.store import ApplicationStore
 from shared.clock import open_clock
 from shared.documents import DocumentStore
@@ -73,11 +74,13 @@ class Intake(Service):
 
     archive: Archive = field(repr=False)
     reader: PaperReader = field(repr=False)
+    papers: Papers = field(repr=False)
 
     async def start(self) -> None:
         """Opens the vault before anything is taken."""
         await self._patiently(self.archive.start)
         await super().start()
+        self._spawn("intake-retention", self.papers.sweeping())
 
     async def stop(self) -> None:
         """Closes the vault when the last that needed it has finished."""
@@ -100,6 +103,7 @@ def build_service(
     blind = read_bank_key(settings).blind
     reader = PaperReader()
     desk = Desk(lambda: service, archive.vault, archive.documents, blind, reader)
+    papers = Papers(lambda: service, desk, archive.vault, archive.documents, reader)
     reception = Reception(desk, keys, number_drawer(lambda: service.pool))
     service = Intake(
         name=NAME,
@@ -110,10 +114,12 @@ def build_service(
             directory_consumer(NAME),
         ],
         inbound=reception.inbound(),
+        workers=papers.workers(),
         deadlines=[Deadlines(store=store, handlers=DEADLINES)],
         database=database,
         archive=archive,
         reader=reader,
+        papers=papers,
     )
     return service, desk, keys
 
@@ -132,7 +138,8 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
         service,
         routers=[
             api.router(service, desk, keys.public_jwks),
-            pages.router(service, desk),
+            pages.router(service, desk, service.papers),
+            page_papers.router(service, service.papers),
             signin.router(service),
             operations.router(service),
         ],

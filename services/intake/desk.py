@@ -28,7 +28,7 @@ from services.intake.form import ApplicationForm, FormCorrection, PartyForm
 from services.intake.rules import Examination, examine
 from services.intake.store import Answer, ApplicationStore, Standing
 from shared.calendar import CalendarEndsError, business_day
-from shared.documents import DocumentMissingError, DocumentStore, StoredDocument
+from shared.documents import DocumentStore, StoredDocument
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, ApplicantType, Channel, Party, PartyRole
 from shared.identifiers import new_id
@@ -353,25 +353,6 @@ class Desk:
                 )
             return app, await self._open(app, leave_out_unavailable=True)
 
-    async def open_document(
-        self, viewer: Viewer, application_id: str, document_id: str
-    ) -> tuple[Document, bytes]:
-        """A paper with its bytes, recorded before it is shown. Raises Problem 404, 409."""
-        app = await self.look(viewer, application_id)
-        found = next((d for d in app.documents if d.document_id == document_id), None)
-        if found is None:
-            raise Problem(404, "not-found", "There is no such paper")
-        async with self._service.transaction(actor=viewer.actor) as tx:
-            await store.record_view(
-                tx.conn, application_id, viewer.staff_id, f"document {found.item}", tx.now
-            )
-        async with self._plainly():
-            documents = await self._open_documents()
-            try:
-                return found, await documents.get(application_id, found.sha256)
-            except DocumentMissingError:
-                raise Problem(404, "not-found", "The paper is no longer kept") from None
-
     # -- steps that partners' events share --------------------------------------------------------
 
     async def seal(self, form: ApplicationForm, application_id: str | None = None) -> Sealed:
@@ -597,7 +578,7 @@ class Desk:
         return visible(loaded[application_id], viewer)
 
     async def _write(self, tx: Transaction, app: Application, effects: Iterable[Effect]) -> None:
-        facts = [*effects, *applications.partner_news(app)]
+        facts = [*effects, *applications.what_follows(app)]
         await self._store.save(tx.conn, [app])
         await tx.append(facts, subject=app.application_id)
 

@@ -336,7 +336,7 @@ class Reception:
             repaired_by=event.repaired_by,
         )
         answer = Fact(accepted, subject=event.key, topic=f"banka.outbound.{event.partner}")
-        effects = _about(app, [*effects, answer, *applications.partner_news(app)])
+        effects = _about(app, [*effects, answer, *applications.what_follows(app)])
         await self._store.save(conn, [app])
         return effects
 

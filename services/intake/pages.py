@@ -13,6 +13,7 @@ from services.intake.application import Application
 from services.intake.checklist import Line
 from services.intake.desk import Begun, Desk
 from services.intake.form import ApplicationForm, FormCorrection
+from services.intake.papers import Papers
 from services.intake.rules import CREDIT_PURPOSE
 from shared.calendar import business_day
 from shared.events.lifecycle import State
@@ -48,16 +49,16 @@ _MAY_VIEW = requires(Permission.APPLICATION_VIEW)
 _MAY_CREATE = requires(Permission.APPLICATION_CREATE)
 _MAY_EDIT = requires(Permission.APPLICATION_EDIT)
 _MAY_RECEIVE = requires(Permission.MATERIAL_RECEIVE)
-_MAY_LOOK = requires(Permission.MATERIAL_VIEW)
 _MAY_REVEAL = requires(Permission.PERSONAL_REVEAL)
 
 
-def router(service: Service, desk: Desk) -> APIRouter:
+def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/intake", include_in_schema=False)
     # the form's address is not an application's: it comes first
-    for part in (_lists, _forms, _case, _steps, _tables):
+    for part in (_lists, _forms, _steps, _tables):
         part(routes, service, desk)
+    _case(routes, service, desk, papers)
     return routes
 
 
@@ -199,7 +200,7 @@ def _forms(routes: APIRouter, service: Service, desk: Desk) -> None:
         )
 
 
-def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
+def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> None:
     """One application as it stands."""
 
     @routes.get("/applications/{application_id}")
@@ -257,6 +258,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
             done=sum(line.done for line in needed if not line.group) + len(settled),
             to_do=sum(not line.group for line in needed) + len(groups),
             papers={one.document_id: one for one in app.documents},
+            shown_papers=await papers.of(app) if viewer.may(Permission.MATERIAL_VIEW) else [],
             persons=[
                 (party.role.value, _shown(fields.get(party.party_id, {}), clear=clear))
                 for party in app.parties
@@ -283,25 +285,6 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
             ],
             today=business_day(service.clock.now()),
             words=words,
-        )
-
-    @routes.get("/applications/{application_id}/documents/{document_id}")
-    async def look(
-        application_id: str, document_id: str, viewer: Annotated[Viewer, _MAY_LOOK]
-    ) -> Response:
-        """A paper itself; whoever looks is recorded."""
-        document, content = await desk.open_document(viewer, application_id, document_id)
-        ending = {"application/pdf": "pdf", "image/jpeg": "jpg", "image/png": "png"}
-        name = f"{document.document_number}.{ending[document.media_type]}"
-        return Response(
-            content,
-            media_type=document.media_type,
-            headers={
-                "Content-Disposition": f'inline; filename="{name}"',
-                "Cache-Control": "no-store",
-                # what a customer uploaded runs nothing, whatever it holds
-                "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
-            },
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from services.intake.application import Entry
 from services.intake.batch import CHOICES, COLUMNS, BatchRefused
 from shared.parameters import load_checklist_items, load_papers, load_return_codes
-from shared.web.i18n import _, current_language, mark
+from shared.web.i18n import _, current_language, mark, ngettext
 from shared.web.states import named
 
 FIELDS: Mapping[str, str] = {
@@ -107,6 +107,21 @@ _HISTORY: Mapping[str, _Happening] = {
     "card_fact_refused": _Happening(mark("A partner's report was refused"), "ban", "bad"),
 }
 
+_REGISTER: Mapping[str, str] = {
+    "entered": mark("Received"),
+    "prepared": mark("Pages prepared"),
+    "thumbnail": mark("Seen in small"),
+    "page": mark("Seen, page"),
+    "original": mark("Original taken"),
+    "destroyed": mark("Destroyed: the term for keeping it was over"),
+}
+
+_NOT_SHOWN: Mapping[str, str] = {
+    "erased": mark("The customer's data was erased or is restricted."),
+    "missing": mark("The stored file is missing or damaged: tell operations."),
+    "unavailable": mark("The store did not answer for a long time: have them prepared anew."),
+}
+
 _ACTORS: Mapping[str, str] = {
     "intake": mark("automatic"),
     "review": mark("Review"),
@@ -157,6 +172,23 @@ def no_paper(code: str) -> str:
     why = load_papers().refusals[code]
     language = current_language()
     return f"{why.names.in_language(language)} · {why.mend.in_language(language)}"
+
+
+def not_shown(failure: str) -> str:
+    """Why the pages of a paper could not be drawn."""
+    if failure in load_papers().refusals:
+        return no_paper(failure)
+    return _(_NOT_SHOWN.get(failure, _NOT_SHOWN["unavailable"]))
+
+
+def register_line(what: str, page: int | None) -> str:
+    """What became of a paper, or what somebody saw of it."""
+    text = _(_REGISTER[what])
+    if page is not None and what == "prepared":
+        return f"{text} · " + ngettext("%(num)s page", "%(num)s pages", page) % {"num": page}
+    if page is not None and what == "page":
+        return f"{text} {page}"
+    return text
 
 
 def paper_limits() -> str:

