@@ -31,6 +31,7 @@ MATERIAL_REMINDER = "material-reminder"
 ACTIVATION_DEADLINE = "activation"
 PREVIEW = "preview"
 RETENTION = "retention"
+DESTRUCTION = "destruction"
 
 REMINDER_TIME = time(9)  # by the bank's wall clock: within every send window
 OWN_SOURCE = "intake"

@@ -7,11 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from services.intake.application import years_after
 from shared.events.lifecycle import TERMINAL, State
 from shared.messaging import Connection
+from shared.parameters import load_clocks
 
 # a card in use is a customer's: the relation goes on, whatever its application's last state is
 _OVER = sorted(TERMINAL - {State.IN_USE})
+
+
+RETENTION_ENDED, ASKED_FOR = "retention-ended", "asked-for"  # why a paper was destroyed
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,11 @@ class Drawn:
 class RegisterStore:
     """Adds to the register for the kernel. Nothing is changed there, so nothing is locked."""
 
-    async def load(self, conn: Connection, subjects: Sequence[str]) -> dict[str, Drawn]:
+    async def load(
+        self,
+        conn: Connection,  # noqa: ARG002 - the kernel's stores are asked so
+        subjects: Sequence[str],
+    ) -> dict[str, Drawn]:
         """Nothing known, for each subject."""
         return {subject: Drawn() for subject in subjects}
 
@@ -162,6 +171,17 @@ async def has_others(conn: Any, person: str) -> bool:
         _OVER,
     )
     return found
+
+
+async def duty_until(conn: Any, person: str) -> datetime | None:
+    """Until when the bank has to keep what belongs to somebody, by the last of their applications
+    that it took; None where it took none, and so has no duty."""
+    since: datetime | None = await conn.fetchval(
+        "SELECT max(greatest(passed_at, state_since)) FROM application"
+        " WHERE person = $1 AND (submitted_at IS NOT NULL OR imported)",
+        person,
+    )
+    return years_after(since, load_clocks().retention_years) if since is not None else None
 
 
 async def papers_of_person(conn: Any, person: str) -> list[Kept]:

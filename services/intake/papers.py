@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,13 @@ from typing import Any
 import structlog
 
 from services.intake import paper_store
-from services.intake.application import PREVIEW, RETENTION, Application, Document
+from services.intake.application import (
+    DESTRUCTION,
+    PREVIEW,
+    RETENTION,
+    Application,
+    Document,
+)
 from services.intake.desk import NOTE_CLASS, NOTE_FIELD, Desk
 from services.intake.paper_store import Drawn, End, Preview, RegisterStore, Use
 from shared.calendar import BUSINESS_ZONE
@@ -29,7 +35,6 @@ from shared.messaging import (
     Call,
     ClaimedCall,
     Effect,
-    Exhausted,
     Result,
     Service,
     Succeeded,
@@ -43,11 +48,10 @@ from shared.web import Permission, Problem, Viewer
 
 log = structlog.get_logger(__name__)
 
-DESTRUCTION = "destruction"
 SWEEP_SECONDS = 3600.0  # terms are counted in years
 _ATTEMPTS = 20
 _UNUSED_SECONDS = 86_400  # a key without an application is left from a creation that failed
-_ENDED = "retention-ended"
+_TOGETHER = 2 * 1024 * 1024  # bytes of papers that are drawn in one fork
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,7 @@ class Papers:
             )
             for one in uses
         ]
-        lines += [Entry(one.at, by_id[one.document_id], "destroyed") for one in ends.values()]
+        lines += [Entry(one.at, by_id[one.document_id], one.why) for one in ends.values()]
         return app, sorted(lines, key=lambda one: one.at, reverse=True)
 
     async def _reasons(self, uses: Iterable[Use]) -> dict[str, str]:
@@ -253,7 +257,7 @@ class Papers:
                 kind=RETENTION,
                 store=store,
                 call=self._keep,
-                on_result=lambda _result, _state, _now: [],
+                on_result=on_kept,
                 attempts=_ATTEMPTS,
                 concurrency=2,
             ),
@@ -271,20 +275,42 @@ class Papers:
     async def _draw(self, call: ClaimedCall) -> Result:
         """Draw the pages of papers and keep them beside; drawn twice they are the same."""
         documents = await self._open_documents()
-        drawn: dict[str, Any] = {}
+        told: dict[str, Any] = {}
+        together: list[tuple[dict[str, str], bytes]] = []
         for paper in call.payload["papers"]:
             try:
-                content = await documents.get(call.subject, paper["sha256"])
-                pages = await self._reader.render(content)
-                await documents.put_pages(call.subject, paper["sha256"], pages)
-                drawn[paper["document_id"]] = len(pages)
-            except DocumentRefusedError as refused:
-                drawn[paper["document_id"]] = refused.code
+                together.append((paper, await documents.get(call.subject, paper["sha256"])))
             except KeyUnavailableError:
-                drawn[paper["document_id"]] = "erased"
+                told[paper["document_id"]] = "erased"
             except (DocumentMissingError, DocumentDamagedError):
-                drawn[paper["document_id"]] = "missing"
-        return Succeeded(drawn)
+                told[paper["document_id"]] = "missing"
+            # an app's photographs in one go, scans one by one: their bytes are all in memory
+            if sum(len(content) for _, content in together) > _TOGETHER:
+                told |= await self._draw_all(documents, call.subject, together)
+                together = []
+        return Succeeded(told | await self._draw_all(documents, call.subject, together))
+
+    async def _draw_all(
+        self,
+        documents: DocumentStore,
+        application_id: str,
+        papers: Sequence[tuple[dict[str, str], bytes]],
+    ) -> dict[str, Any]:
+        """{document id: how many pages were drawn, or why none}."""
+        told: dict[str, Any] = {}
+        drawn = await self._reader.render_all([content for _, content in papers])
+        for (paper, _), pages in zip(papers, drawn, strict=True):
+            if isinstance(pages, DocumentRefusedError):
+                told[paper["document_id"]] = pages.code
+                continue
+            try:
+                await documents.put_pages(application_id, paper["sha256"], pages)
+                told[paper["document_id"]] = len(pages)
+            except KeyUnavailableError:
+                told[paper["document_id"]] = "erased"
+            except DocumentMissingError:
+                told[paper["document_id"]] = "missing"
+        return told
 
     async def _keep(self, call: ClaimedCall) -> Result:
         """Hold the keys of an application's persons; a term is never shortened."""
@@ -301,6 +327,10 @@ class Papers:
         async with self._service.pool.acquire() as conn:
             known, over = await paper_store.over(conn, ids)
             others = await paper_store.has_others(conn, person)
+            until = await paper_store.duty_until(conn, person)
+        if until is not None and until > now:
+            await vault.hold(person, until)  # it had not been told
+            return Succeeded({"destroyed": []})
         unused = {one for one in set(ids) - known if _age(one) > _UNUSED_SECONDS}
         if others or not await vault.destroy_ended(person, now, over | unused):
             return Succeeded({"destroyed": []})
@@ -320,7 +350,12 @@ class Papers:
         while released := await vault.released(self._service.clock.now(), after=last):
             async with self._service.transaction(actor="retention") as tx:
                 await tx.append(
-                    Call(DESTRUCTION, f"{person} {until.isoformat()}", subject=person)
+                    Call(
+                        DESTRUCTION,
+                        f"{person} {until.isoformat()}",
+                        {"why": paper_store.RETENTION_ENDED},
+                        subject=person,
+                    )
                     for person, until in released
                 )
             found, last = found + len(released), released[-1][0]
@@ -349,12 +384,21 @@ def on_drawn(result: Result, state: Drawn, now: datetime) -> Iterable[Effect]:
     return []
 
 
+def on_kept(result: Result, _state: Drawn, _now: datetime) -> Iterable[Effect]:
+    """The vault knows; where it could not be told, nothing is destroyed without asking again."""
+    if not isinstance(result, Succeeded):
+        log.error("retention not told to the vault", result=type(result).__name__)
+    return []
+
+
 def on_destroyed(result: Result, state: Drawn, now: datetime) -> Iterable[Effect]:
     """What was destroyed stands in the register."""
-    if isinstance(result, Exhausted):
-        log.error("papers not destroyed", reason=result.reason)
+    assert result.call is not None  # the kernel has filled it in
     if isinstance(result, Succeeded):
-        state.ends += [End(one, now, _ENDED) for one in result.value["destroyed"]]
+        why = result.call.payload["why"]
+        state.ends += [End(one, now, why) for one in result.value["destroyed"]]
+    else:
+        log.error("papers not destroyed", result=type(result).__name__)
     return []
 
 

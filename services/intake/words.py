@@ -95,6 +95,12 @@ _HISTORY: Mapping[str, _Happening] = {
     "withdrawal_refused": _Happening(mark("Withdrawal refused"), "x", "bad"),
     "withdrawal_reason": _Happening(mark("Reason of the withdrawal kept"), "note"),
     "withdrawn": _Happening(mark("Withdrawn"), "arrow-left"),
+    "erasure_destroyed": _Happening(
+        mark("The customer's data was deleted, as the customer asked"), "trash"
+    ),
+    "erasure_restricted": _Happening(
+        mark("The customer asked for deletion: locked until the retention term ends"), "lock"
+    ),
     "expired": _Happening(mark("Closed: the term has passed"), "clock-exclamation"),
     "card_ordered": _Happening(mark("Card ordered"), "credit-card", "good"),
     "card_produced": _Happening(mark("Card made"), "credit-card", "good"),
@@ -113,7 +119,8 @@ _REGISTER: Mapping[str, str] = {
     "thumbnail": mark("Seen in small"),
     "page": mark("Seen, page"),
     "original": mark("Original taken"),
-    "destroyed": mark("Destroyed: the term for keeping it was over"),
+    "retention-ended": mark("Destroyed: the term for keeping it was over"),
+    "asked-for": mark("Destroyed: the customer asked for it"),
 }
 
 _NOT_SHOWN: Mapping[str, str] = {
@@ -126,6 +133,7 @@ _ACTORS: Mapping[str, str] = {
     "intake": mark("automatic"),
     "review": mark("Review"),
     "organisation-file": mark("automatic"),
+    "operator": mark("Operations"),
 }
 
 

@@ -329,8 +329,9 @@ class Vault:
             until,
         )
 
-    async def destroy(self, person: str, now: datetime) -> Erasure:
-        """Delete a person's data by destroying the key, or restrict it while a retention hold runs.
+    async def destroy(self, person: str, now: datetime, *, on_duty: bool = True) -> Erasure:
+        """Delete a person's data by destroying the key, or restrict it while a retention hold runs,
+        if the hold is the bank's duty (`on_duty`) and not its habit.
 
         Other processes may open values for up to CACHE_SECONDS more.
         """
@@ -340,7 +341,8 @@ class Vault:
             )
             if row is None:
                 return Erasure.UNKNOWN
-            held = row["retain_until"] is not None and row["retain_until"] > now
+            until = row["retain_until"]
+            held = on_duty and until is not None and until > now
             if held:
                 await conn.execute(
                     "UPDATE vault.person SET state = 'restricted'"

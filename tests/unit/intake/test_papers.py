@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from services.intake.application import PREVIEW
+from services.intake.application import DESTRUCTION, PREVIEW
 from services.intake.paper_store import Drawn, End, Preview
-from services.intake.papers import DESTRUCTION, on_destroyed, on_drawn
+from services.intake.papers import on_destroyed, on_drawn
 from shared.messaging import ClaimedCall, Exhausted, Succeeded
 
 NOW = datetime(2026, 10, 12, 2, 0, tzinfo=UTC)
@@ -32,7 +32,7 @@ def test_where_every_attempt_failed_none_is_shown() -> None:
 
 
 def test_what_was_destroyed_stands_in_the_register() -> None:
-    call = ClaimedCall(DESTRUCTION, "p-1", "p-1", {}, 1)
+    call = ClaimedCall(DESTRUCTION, "p-1", "p-1", {"why": "retention-ended"}, 1)
     state = Drawn()
     assert on_destroyed(Succeeded({"destroyed": ["a"]}, call), state, NOW) == []
     assert state.ends == [End("a", NOW, "retention-ended")]
