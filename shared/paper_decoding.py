@@ -8,6 +8,7 @@ file does to a decoder ends with that fork. `shared.paper_images` asks, and read
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import re
 import resource
@@ -270,7 +271,8 @@ def answer(asked: Mapping[str, Any], blobs: Sequence[bytes]) -> tuple[Any, list[
         case "check":
             return [_checked(blob, limits) for blob in blobs], []
         case "render":
-            return None, render(blobs[0], limits)
+            rendered = [render(blob, limits) for blob in blobs]
+            return [len(pages) for pages in rendered], list(itertools.chain(*rendered))
         case "stamp":
             return None, [stamp(blobs[0], asked["text"], asked["longest"])]
         case other:

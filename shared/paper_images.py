@@ -7,6 +7,7 @@ time. This one never touches a decoder, and holds no more than the bytes.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import socket
 import subprocess
@@ -100,14 +101,19 @@ class PaperReader:
                 return [{"code": "too_complex"}]
             return [(await self._examine([one]))[0] for one in contents]
 
-    async def render(self, paper: bytes) -> list[bytes]:
-        """Every page of a checked paper as a JPEG; raises DocumentRefusedError where drawing it
-        meets a limit."""
+    async def render_all(self, papers: Sequence[bytes]) -> list[list[bytes] | DocumentRefusedError]:
+        """Every page of each of these checked papers as a JPEG, in one fork; where drawing meets a
+        limit, in a fork for each."""
+        if not papers:
+            return []
         try:
-            _, pages = await self._ask({"job": "render"}, [paper])
+            counts, drawn = await self._ask({"job": "render"}, papers)
         except _Cut:
-            raise DocumentRefusedError("too_complex") from None
-        return pages
+            if len(papers) == 1:
+                return [DocumentRefusedError("too_complex")]
+            return [(await self.render_all([one]))[0] for one in papers]
+        pages = iter(drawn)
+        return [list(itertools.islice(pages, count)) for count in counts]
 
     async def stamp(self, page: bytes, text: str, *, longest: int | None = None) -> bytes:
         """A rendered page with the text written all over it, at most so many pixels long; raises

@@ -89,17 +89,21 @@ async def page_by_page(watched: Watched, town: Town) -> None:
     await eventually(drawn)
     assert await small.evaluate("async (it) => (await it.decode(), it.naturalWidth)") == 170
     await sound(watched, town, "intake-papers")
-    case = page.url
+    case = page.url.split("?", maxsplit=1)[0]
     await watched.tab_to("#papers li a")
     await page.keyboard.press("Enter")
+    await expect(page.locator(".pager-now")).to_contain_text("第 1 / 2 页")
     large = page.locator(".paper-page img")
     for key, number in (("ArrowRight", 2), ("ArrowRight", 2), ("ArrowLeft", 1)):
+        await page.wait_for_load_state()
         await page.keyboard.press(key)
         await expect(page.locator(".pager-now")).to_contain_text(f"第 {number} / 2 页")
         assert await large.evaluate("async (it) => (await it.decode(), it.naturalHeight)") == 1600
     await sound(watched, town, "intake-paper")
     await page.goto(f"{case}/register")
-    await expect(page.locator("tbody tr")).not_to_have_count(0)
+    await expect(page.locator("h1")).to_have_text("资料登记簿")
+    # received, prepared, seen in small, and three pages that were turned to
+    assert await page.locator("tbody tr").count() >= 6
     await sound(watched, town, "intake-register")
     await page.goto(case)
 

@@ -70,6 +70,15 @@ async def test_an_application_of_the_app_is_taken_and_its_progress_told(office: 
     assert await statuses(office, customer) == ["in-review"]
     told = await office.said(customer.application_id)
     assert told[0][2]["channel"] == "mobile_app"
+
+    async def drawn() -> list[Any]:
+        return await office.fetch(
+            "SELECT DISTINCT document_id FROM paper_preview JOIN document USING (document_id)"
+            " WHERE application_id = $1 AND pages = 1",
+            customer.application_id,
+        )
+
+    assert len(await eventually(drawn)) == len(SALARIED_PAPERS)  # one call draws them all
     assert [kind for kind, _, _ in told][-1] == "application.pre-check-passed"
     await office.review_says(customer, review.ChecksCompleted, review.ApplicationHeld)
     await office.until(customer, "on_hold")

@@ -115,7 +115,7 @@ async def test_a_file_that_ends_its_decoder_harms_no_other(reader: PaperReader) 
 async def test_a_packed_picture_in_a_pdf_does_not_fill_the_memory(reader: PaperReader) -> None:
     content = pdf_with_huge_image()
     await reader.check(content)
-    (page,) = await reader.render(content)  # the picture itself is not drawn
+    (page,) = await drawn(reader, content)  # the picture itself is not drawn
     assert max(opened(page).size) <= 1600
 
 
@@ -160,6 +160,12 @@ def test_a_service_never_loads_a_decoder() -> None:
 # --- what people are shown -----------------------------------------------------------------------
 
 
+async def drawn(reader: PaperReader, content: bytes) -> list[bytes]:
+    (pages,) = await reader.render_all([content])
+    assert not isinstance(pages, DocumentRefusedError)
+    return pages
+
+
 def opened(page: bytes) -> Image.Image:
     return Image.open(io.BytesIO(page), formats=("JPEG",))
 
@@ -169,7 +175,7 @@ async def test_a_photograph_is_shown_upright_and_tells_nothing_of_its_camera(
 ) -> None:
     content = turned_jpeg()
     assert b"CAMERA-OF-SOMEBODY" in content
-    (page,) = await reader.render(content)
+    (page,) = await drawn(reader, content)
     shown = opened(page)
     assert shown.size == (200, 300)
     # what was on the left is on top once the picture is turned
@@ -191,7 +197,7 @@ async def test_every_page_is_shown_and_none_is_larger_than_it_may_be(
     reader: PaperReader, content: bytes, size: tuple[int, int]
 ) -> None:
     paper = await reader.check(content)
-    pages = await reader.render(content)
+    pages = await drawn(reader, content)
     assert len(pages) == paper.pages
     assert {opened(page).size for page in pages} == {size}
 
@@ -202,7 +208,7 @@ async def test_pictures_of_any_kind_are_shown(reader: PaperReader, mode: str) ->
     image = Image.new(mode, (40, 30))  # transparent, where that can be
     image.save(written, "JPEG" if mode == "CMYK" else "PNG")
     await reader.check(written.getvalue())
-    (page,) = await reader.render(written.getvalue())
+    (page,) = await drawn(reader, written.getvalue())
     shown = opened(page)
     assert (shown.mode, shown.size) == ("RGB", (40, 30))
     light = mode in ("RGBA", "LA", "CMYK")
@@ -210,7 +216,7 @@ async def test_pictures_of_any_kind_are_shown(reader: PaperReader, mode: str) ->
 
 
 async def test_who_looks_stands_all_over_the_page(reader: PaperReader) -> None:
-    (page,) = await reader.render(png_of(1600, 1000))
+    (page,) = await drawn(reader, png_of(1600, 1000))
     stamped = await reader.stamp(page, "司徒望月 · 8001 · 2026-10-12 10:00")
     assert stamped != page
     before, after = opened(page).convert("RGB"), opened(stamped).convert("RGB")
@@ -222,3 +228,13 @@ async def test_who_looks_stands_all_over_the_page(reader: PaperReader) -> None:
             assert changed, f"nothing is written at {box}"
     small = await reader.stamp(page, "甲", longest=paper_images.THUMBNAIL)
     assert max(opened(small).size) == paper_images.THUMBNAIL
+
+
+async def test_one_that_cannot_be_drawn_keeps_no_other_from_it(reader: PaperReader) -> None:
+    papers = [pdf(["1", "2"]), pdf_that_grows(), picture("after")]
+    told = await reader.render_all(papers)
+    assert [one.code if isinstance(one, DocumentRefusedError) else len(one) for one in told] == [
+        2,
+        "too_complex",
+        1,
+    ]
