@@ -20,7 +20,10 @@ from shared.privacy.vault_database import migrate_vault
 from shared.settings import Settings, SettingsError, load_settings
 from shared.web.service import run
 
-_USAGE = "usage: python -m services.intake [migrate | organisation FILE|- | password USERNAME | erase NUMBER]\n"
+_USAGE = (
+    "usage: python -m services.intake"
+    " [migrate | organisation FILE|- | password USERNAME | erase NUMBER]\n"
+)
 
 
 def main(arguments: list[str]) -> None:

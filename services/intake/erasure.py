@@ -1,5 +1,5 @@
-"""A customer asks that their data be deleted (个人信息保护法 47): done at once where no duty to keep it
-runs, else locked away until that ends."""
+"""A customer asks that their data be deleted (个人信息保护法 47): done at once where no duty to
+keep it runs, else locked away until that ends."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,6 +105,33 @@ async def test_as_much_as_the_limits_allow_is_taken(
     limit(monkeypatch, most_pages=3, most_pixels=10_000)
     found = await reader.check_all([pdf(["1", "2", "3"]), png_of(100, 100)])
     assert not any(isinstance(one, DocumentRefusedError) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("does", "ended"),
+    [
+        ("bytearray(300_000_000)", "MemoryError"),
+        ("while True: pass", -signal.SIGKILL),
+        ("import time; time.sleep(60)", -signal.SIGALRM),
+        ("open('written', 'wb', buffering=0).write(b'x')", "File too large"),
+    ],
+)
+def test_a_fork_is_confined(does: str, ended: int | str, tmp_path: Path) -> None:
+    confined = f"from shared.paper_decoding import _confine; _confine(1, 100_000_000)\n{does}"
+    env = {"PYTHONPATH": str(EXAMPLE.parents[2])}
+    told = subprocess.run(
+        [sys.executable, "-c", confined],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if isinstance(ended, int):
+        assert told.returncode == ended
+    else:
+        assert ended in told.stderr
 
 
 async def test_a_file_that_ends_its_decoder_harms_no_other(reader: PaperReader) -> None:
