@@ -313,11 +313,12 @@ def _do(connection: socket.socket) -> None:
     with connection, connection.makefile("rb") as incoming:
         asked, blobs = unpack(incoming.read())
         limits = asked["limits"]
-        _confine(limits["cpu_seconds"], limits["memory_bytes"])
+        seconds = limits["cpu_seconds"]
+        _confine(seconds, limits["memory_bytes"], wall=_WALL_FACTOR * seconds)
         connection.sendall(pack(*answer(asked, blobs)))
 
 
-def _confine(seconds: int, memory: int) -> None:
+def _confine(seconds: int, memory: int, *, wall: int) -> None:
     # where a whole container has too little memory, the fork ends and not its service
     Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     mapped = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
@@ -326,7 +327,7 @@ def _confine(seconds: int, memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # a decoder has nothing to write
-    signal.setitimer(signal.ITIMER_REAL, _WALL_FACTOR * seconds)
+    signal.setitimer(signal.ITIMER_REAL, wall)
 
 
 if __name__ == "__main__":

@@ -197,10 +197,11 @@ class Papers:
                 one.page,
                 reasons.get(one.reason or ""),
             )
-            for one in uses
+            for one in reversed(uses)
         ]
         lines += [Entry(one.at, by_id[one.document_id], one.why) for one in ends.values()]
-        return app, sorted(lines, key=lambda one: one.at, reverse=True)
+        lines.sort(key=lambda one: one.at)
+        return app, lines[::-1]  # of the same moment the last that happened comes first, too
 
     async def _reasons(self, uses: Iterable[Use]) -> dict[str, str]:
         """{sealed: clear} of those reasons that can still be opened."""

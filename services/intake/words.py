@@ -117,7 +117,7 @@ _REGISTER: Mapping[str, str] = {
     "entered": mark("Received"),
     "prepared": mark("Pages prepared"),
     "thumbnail": mark("Seen in small"),
-    "page": mark("Seen, page"),
+    "page": mark("Seen, page %(number)s"),
     "original": mark("Original taken"),
     "retention-ended": mark("Destroyed: the term for keeping it was over"),
     "asked-for": mark("Destroyed: the customer asked for it"),
@@ -194,9 +194,7 @@ def register_line(what: str, page: int | None) -> str:
     text = _(_REGISTER[what])
     if page is not None and what == "prepared":
         return f"{text} · " + ngettext("%(num)s page", "%(num)s pages", page) % {"num": page}
-    if page is not None and what == "page":
-        return f"{text} {page}"
-    return text
+    return text % {"number": page} if what == "page" else text
 
 
 def paper_limits() -> str:

@@ -108,16 +108,16 @@ async def test_as_much_as_the_limits_allow_is_taken(
 
 
 @pytest.mark.parametrize(
-    ("does", "ended"),
+    ("wall", "does", "ended"),
     [
-        ("bytearray(300_000_000)", "MemoryError"),
-        ("while True: pass", -signal.SIGKILL),
-        ("import time; time.sleep(60)", -signal.SIGALRM),
-        ("open('written', 'wb', buffering=0).write(b'x')", "File too large"),
+        (50, "bytearray(300_000_000)", "MemoryError"),
+        (50, "while True: pass", -signal.SIGKILL),
+        (2, "import time; time.sleep(60)", -signal.SIGALRM),
+        (50, "open('written', 'wb', buffering=0).write(b'x')", "File too large"),
     ],
 )
-def test_a_fork_is_confined(does: str, ended: int | str, tmp_path: Path) -> None:
-    confined = f"from shared.paper_decoding import _confine; _confine(1, 100_000_000)\n{does}"
+def test_a_fork_is_confined(wall: int, does: str, ended: int | str, tmp_path: Path) -> None:
+    confined = f"import shared.paper_decoding as d; d._confine(1, 100_000_000, wall={wall})\n{does}"
     env = {"PYTHONPATH": str(EXAMPLE.parents[2])}
     told = subprocess.run(
         [sys.executable, "-c", confined],
