@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deploy.demo.credit_systems import SCENARIOS
 from services.intake.answers import CODES, REFUSALS
+from services.intake.inbound import REFUSED_PAPER
 from shared.events import catalog, envelope
 from shared.events.partners import PartnerApplicationSubmitted, PartnerDocument, PartnerParty
 from shared.events.payload import FIELD_CLASSES
@@ -20,6 +21,7 @@ from shared.formats import make_synthetic_resident_id
 from shared.parameters import (
     load_checklist_items,
     load_clocks,
+    load_papers,
     load_products,
     load_return_codes,
 )
@@ -84,6 +86,12 @@ def _answers(language: str) -> Iterable[Row]:
             f"`{code}`",
             _in(language, words.cause, words.cause_zh),
             _in(language, words.mend, words.mend_zh),
+        )
+    for code, why in load_papers().refusals.items():
+        yield (
+            f"`{REFUSED_PAPER}{code.upper()}`",
+            why.names.in_language(language),
+            why.mend.in_language(language),
         )
     yield from _return_codes(language, REFUSALS)
 

@@ -34,9 +34,9 @@ from tests.integration.intake.office import (
     TOKENS,
     Customer,
     Office,
-    picture,
 )
 from tests.integration.intake.test_many import table
+from tests.papers import picture
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
