@@ -179,7 +179,7 @@ _FIELDS: Mapping[str, tuple[str, str]] = {
 
 def _limits(language: str) -> Iterable[Row]:
     """Numbers to know, from where they are enforced."""
-    clocks, schema = load_clocks(), _properties
+    clocks, papers, schema = load_clocks(), load_papers(), _properties
     largest = int(str(schema(PartnerDocument)["content"]["maxLength"]))
     bytes_of_it = (largest - 400) * 3 // 4  # what the header, the key and base64 leave
     [retention] = {
@@ -204,6 +204,8 @@ def _limits(language: str) -> Iterable[Row]:
             f"{largest:,} 字符，即文件不超过 {bytes_of_it // 1000} kB",
         ),
     )
+    yield _in(language, "pages of a PDF", "PDF 页数"), str(papers.most_pages)
+    yield _in(language, "pixels of a picture", "图片像素"), f"{papers.most_pixels:,}"
     yield (
         _in(language, "`personal` of a person, as JWE", "一人的 `personal`（JWE）"),
         f"{schema(PartnerParty)['personal']['maxLength']:,}",

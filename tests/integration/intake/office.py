@@ -332,6 +332,17 @@ class Office:
 
         await eventually(reached)
 
+    async def drawn(self, document_id: str) -> None:
+        """Waits until the pages of a paper can be shown."""
+
+        async def shown() -> bool:
+            rows = await self.fetch(
+                "SELECT FROM paper_preview WHERE document_id = $1 AND pages > 0", document_id
+            )
+            return bool(rows)
+
+        await eventually(shown)
+
     # -- review -----------------------------------------------------------------------------------
 
     async def review_says(self, customer: Customer, *kinds: type[Any], **more: Any) -> None:
