@@ -7,6 +7,7 @@ of events, in dead letters. Row-level security in the database decides which cla
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import time
@@ -139,6 +140,7 @@ class Vault:
         self._bank_key = bank_key
         self._monotonic = monotonic  # seconds; ages the cache
         self._cache: dict[str, tuple[float, str, DataKey]] = {}  # id: (until, person, key)
+        self._sweep: asyncio.TimerHandle | None = None
 
     async def new_party(
         self,
@@ -497,9 +499,24 @@ class Vault:
         )
 
     def _remember(self, person: str, key: DataKey) -> None:
+        self._cache.pop(key.data_key_id, None)  # the cache is in the order of ages
         if len(self._cache) >= _CACHE_KEYS:
-            self._cache.clear()
+            del self._cache[next(iter(self._cache))]
         self._cache[key.data_key_id] = (self._monotonic() + CACHE_SECONDS, person, key)
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(CACHE_SECONDS, self._let_go)
+
+    def _let_go(self) -> None:
+        """Keep no key beyond its time, in a service that has nothing to do either."""
+        now = self._monotonic()
+        while self._cache:
+            oldest = next(iter(self._cache))
+            left = self._cache[oldest][0] - now
+            if left > 0:
+                self._sweep = asyncio.get_running_loop().call_later(left, self._let_go)
+                return
+            del self._cache[oldest]
+        self._sweep = None
 
     def _forget(self, person: str) -> None:
         for data_key_id in [k for k, (_, owner, _) in self._cache.items() if owner == person]:

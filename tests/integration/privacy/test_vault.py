@@ -10,6 +10,7 @@ import pytest
 
 from shared.formats import make_synthetic_resident_id
 from shared.identifiers import new_id
+from shared.privacy import vault as vault_module
 from shared.privacy.bank_key import BankKey, BankKeyError
 from shared.privacy.sealing import DataClass, Sealed
 from shared.privacy.vault import (
@@ -21,6 +22,7 @@ from shared.privacy.vault import (
     Vault,
 )
 from shared.privacy.vault_database import migrate_vault, read_bank_key
+from tests.eventually import eventually
 from tests.integration.privacy.conftest import VaultWorld
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
@@ -209,6 +211,35 @@ async def test_unwrapped_keys_are_forgotten_after_a_minute(world: VaultWorld) ->
     seconds[0] = CACHE_SECONDS + 1
     with pytest.raises(KeyUnavailableError):
         await review.open(keys.party_id, sealed)
+
+
+async def test_a_key_does_not_stay_in_memory_beyond_its_time(
+    world: VaultWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vault_module, "CACHE_SECONDS", 0.2)
+    vault = await world.vault_of("intake")
+    for _ in range(2):  # the sweep is armed again by the next key
+        keys, sealed = await _applied(vault)
+        assert await vault.open(keys.party_id, sealed) == CLEAR
+        assert vault._cache
+
+        async def empty(its: Vault = vault) -> bool:
+            return not its._cache
+
+        await eventually(empty)
+
+
+async def test_the_cache_lets_go_of_the_oldest_when_it_is_full(
+    world: VaultWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = await world.vault_of("intake")
+    first, _ = await _applied(vault)
+    monkeypatch.setattr(vault_module, "_CACHE_KEYS", len(vault._cache))
+    second, sealed = await _applied(vault)
+    held = {key.party_id for _, _, key in vault._cache.values()}
+    assert second.party_id in held
+    assert await vault.open(second.party_id, sealed) == CLEAR
+    assert len(vault._cache) <= len(first.by_class)
 
 
 async def test_a_party_linked_to_another_person_stays_readable(world: VaultWorld) -> None:
