@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -51,6 +51,7 @@ log = structlog.get_logger(__name__)
 SWEEP_SECONDS = 3600.0  # terms are counted in years
 _ATTEMPTS = 20
 _UNUSED_SECONDS = 86_400  # a key without an application is left from a creation that failed
+_LATE = timedelta(hours=1)  # after which a paper that was not drawn has nobody who does it
 _TOGETHER = 2 * 1024 * 1024  # bytes of papers that are drawn in one fork
 
 
@@ -112,10 +113,24 @@ class Papers:
         async with self._service.pool.acquire() as conn:
             previews = await paper_store.previews_of(conn, ids)
             ends = await paper_store.ends_of(conn, ids)
-        return [
+        shown = [
             Shown(one, source, previews.get(one.document_id), ends.get(one.document_id))
             for one, source in papers
         ]
+        await self._draw_late(shown)
+        return shown
+
+    async def _draw_late(self, papers: Sequence[Shown]) -> None:
+        """Have those drawn, once, that a service took which drew none: one of a release before."""
+        before = self._service.clock.now() - _LATE
+        late = [
+            one
+            for one in papers
+            if one.preview is None and one.end is None and one.document.received_at < before
+        ]
+        if late:
+            async with self._service.transaction(actor="papers") as tx:
+                await tx.append(_drawing(one, "late") for one in late)
 
     async def find(
         self, viewer: Viewer, application_id: str, document_id: str
@@ -172,10 +187,8 @@ class Papers:
         _, shown = await self.find(viewer, application_id, document_id)
         if shown.end is not None or (shown.preview is not None and shown.preview.pages):
             return
-        payload = {"papers": [{"document_id": document_id, "sha256": shown.document.sha256}]}
         async with self._service.transaction(actor=viewer.actor) as tx:
-            again = Call(PREVIEW, f"{document_id} {new_id()}", payload)
-            await tx.append([again], subject=shown.application_id)
+            await tx.append([_drawing(shown, new_id())])
 
     async def register(
         self, viewer: Viewer, application_id: str
@@ -379,6 +392,17 @@ class Papers:
             except Exception as error:  # noqa: BLE001 - something is away: the next round does it
                 log.warning("retention was not swept", error=one_line(error))
             await asyncio.sleep(SWEEP_SECONDS)
+
+
+def _drawing(paper: Shown, key: str) -> Call:
+    """Has one paper drawn that is there already; a key counts once."""
+    document = paper.document
+    return Call(
+        PREVIEW,
+        f"{document.document_id} {key}",
+        {"papers": [{"document_id": document.document_id, "sha256": document.sha256}]},
+        subject=paper.application_id,
+    )
 
 
 def on_drawn(result: Result, state: Drawn, now: datetime) -> Iterable[Effect]:

@@ -352,13 +352,7 @@ class Vault:
                     person,
                 )
             else:
-                await conn.execute("DELETE FROM vault.person_key WHERE person_id = $1", person)
-                await conn.execute(
-                    "UPDATE vault.person SET state = 'destroyed', ended_at = $2"
-                    " WHERE person_id = $1 AND state <> 'destroyed'",
-                    person,
-                    now,
-                )
+                await _end_key(conn, person, now)
         self._forget(person)
         return Erasure.RESTRICTED if held else Erasure.DESTROYED
 
@@ -409,12 +403,7 @@ class Vault:
             )
             if further:
                 return False
-            await conn.execute("DELETE FROM vault.person_key WHERE person_id = $1", person)
-            await conn.execute(
-                "UPDATE vault.person SET state = 'destroyed', ended_at = $2 WHERE person_id = $1",
-                person,
-                now,
-            )
+            await _end_key(conn, person, now)
         self._forget(person)
         return True
 
@@ -529,6 +518,16 @@ _SELECT_KEYS = (
     " k.bank_key_id, k.wrapped AS person_wrapped"
     " FROM vault.data_key d JOIN vault.person_key k USING (person_id)"
 )
+
+
+async def _end_key(conn: Connection, person: str, now: datetime) -> None:
+    await conn.execute("DELETE FROM vault.person_key WHERE person_id = $1", person)
+    await conn.execute(
+        "UPDATE vault.person SET state = 'destroyed', ended_at = $2"
+        " WHERE person_id = $1 AND state <> 'destroyed'",
+        person,
+        now,
+    )
 
 
 def _associated(party_id: str, field_name: str) -> bytes:

@@ -158,7 +158,7 @@ async def test_what_cannot_be_drawn_says_why_and_is_drawn_when_asked_again(
 ) -> None:
     client = await office.colleague("assistant")
     customer = await office.begun()
-    store = Path(str(office.settings.documents_url).removeprefix("file://"))
+    store = folder_of(office, customer)
 
     async def failed() -> bool:
         return "cannot be shown" in (await client.get(path, params={"lang": "en"})).text
@@ -169,10 +169,10 @@ async def test_what_cannot_be_drawn_says_why_and_is_drawn_when_asked_again(
         await conn.execute("LOCK TABLE messaging.call IN SHARE MODE")
 
         async def kept() -> bool:
-            return any((store / customer.application_id).glob("*"))
+            return any(store.glob("*"))
 
         await eventually(kept)
-        (file,) = (store / customer.application_id).glob("*")
+        (file,) = store.glob("*")
         content = file.read_bytes()
         file.unlink()
     path = await answer
@@ -181,6 +181,28 @@ async def test_what_cannot_be_drawn_says_why_and_is_drawn_when_asked_again(
     file.write_bytes(content)
     assert (await client.post(path + "/prepare")).status_code == 303
     await prepared(client, path)
+
+
+async def test_papers_of_the_release_before_are_drawn_when_somebody_looks(office: Office) -> None:
+    client = await office.colleague("reviewer")
+    customer = await office.begun()
+    path = await filed(office, customer, picture("of the release before"))
+    await prepared(client, path)
+    document = path.rsplit("/", 1)[-1]
+    await office.fetch("DELETE FROM paper_preview WHERE document_id = $1", document)
+    (page,) = [one for one in folder_of(office, customer).glob("*") if one.suffix]
+    page.unlink()
+    assert (await client.get(path + "/thumbnail")).status_code == 404  # it may still be on its way
+    office.step(office.now + timedelta(hours=2))
+    case = f"/intake/applications/{customer.application_id}"
+    assert (await client.get(case)).status_code == 200
+    await prepared(client, path)
+    assert page.exists()
+    rows = await office.fetch(
+        "SELECT FROM messaging.call WHERE kind = 'preview' AND subject = $1",
+        customer.application_id,
+    )
+    assert len(rows) == 2  # however often somebody looked
 
 
 async def test_the_register_is_only_added_to(office: Office) -> None:
@@ -285,10 +307,16 @@ async def kept_until(office: Office, customer: Customer, until: str) -> None:
     await eventually(told)
 
 
+def folder_of(office: Office, customer: Customer) -> Path:
+    """Where the store keeps what belongs to an application."""
+    return (
+        Path(str(office.settings.documents_url).removeprefix("file://")) / customer.application_id
+    )
+
+
 def files(office: Office, customer: Customer) -> list[str]:
     """What lies in the store for an application."""
-    folder = Path(str(office.settings.documents_url).removeprefix("file://"))
-    return [one.name for one in (folder / customer.application_id).glob("*")]
+    return [one.name for one in folder_of(office, customer).glob("*")]
 
 
 async def person(office: Office, customer: Customer) -> str:
