@@ -92,11 +92,28 @@ async def reporting_stalled_from_the_database(office: Office) -> str:
 async def notify_cut_from_the_broker(office: Office) -> str:
     """Messages go out all the same: what is said of them waits in the outbox."""
     laid = await _behind(office, "notify")
+    await _in_the_air(office)
     laid.broker.cut()
+    office.world.answering.set()
     await asyncio.sleep(SESSION_MS / 1000 + 2.0)
-    waiting = await office.outbox("notify")
+    if not (waiting := await office.outbox("notify")):
+        raise RuntimeError("notify had nothing to say")
     await laid.broker.mend()
     return f"no line from notify to the broker for 12 s; {waiting} facts waited"
+
+
+async def _in_the_air(office: Office) -> set[str]:
+    """Until notify has asked the world outside for something and has no answer, which it gets when
+    `World.answering` is set; returns the keys of all calls before."""
+    arrivals = office.history.outside.arrivals
+    office.world.answering.clear()
+    before = set(arrivals)
+
+    async def asked() -> bool:
+        return len(arrivals.keys() - before) >= 8
+
+    await office.until(asked, "messages are on their way")
+    return before
 
 
 async def notify_stalled_from_the_database(office: Office) -> str:
@@ -105,13 +122,7 @@ async def notify_stalled_from_the_database(office: Office) -> str:
     laid = await _behind(office, "notify")
     await office.start("notify", "notify-2")
     seen = office.history.outside
-    office.world.answering.clear()
-    before = set(seen.arrivals)
-
-    async def asked() -> bool:
-        return len(seen.arrivals.keys() - before) >= 8
-
-    await office.until(asked, "messages are on their way")
+    before = await _in_the_air(office)
     office.driver.pausing = True
     await asyncio.sleep(0.5)  # whatever else it writes is written by then
     laid.database.stall()
