@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deploy.demo.credit_systems import SCENARIOS
 from services.intake.answers import CODES, REFUSALS
+from services.intake.inbound import REFUSED_PAPER
 from shared.events import catalog, envelope
 from shared.events.partners import PartnerApplicationSubmitted, PartnerDocument, PartnerParty
 from shared.events.payload import FIELD_CLASSES
@@ -20,6 +21,7 @@ from shared.formats import make_synthetic_resident_id
 from shared.parameters import (
     load_checklist_items,
     load_clocks,
+    load_papers,
     load_products,
     load_return_codes,
 )
@@ -84,6 +86,12 @@ def _answers(language: str) -> Iterable[Row]:
             f"`{code}`",
             _in(language, words.cause, words.cause_zh),
             _in(language, words.mend, words.mend_zh),
+        )
+    for code, why in load_papers().refusals.items():
+        yield (
+            f"`{REFUSED_PAPER}{code.upper()}`",
+            why.names.in_language(language),
+            why.mend.in_language(language),
         )
     yield from _return_codes(language, REFUSALS)
 
@@ -184,7 +192,7 @@ _FIELDS: Mapping[str, tuple[str, str]] = {
 
 def _limits(language: str) -> Iterable[Row]:
     """Numbers to know, from where they are enforced."""
-    clocks, schema = load_clocks(), _properties
+    clocks, papers, schema = load_clocks(), load_papers(), _properties
     largest = int(str(schema(PartnerDocument)["content"]["maxLength"]))
     bytes_of_it = (largest - 400) * 3 // 4  # what the header, the key and base64 leave
     [retention] = {
@@ -209,6 +217,8 @@ def _limits(language: str) -> Iterable[Row]:
             f"{largest:,} 字符，即文件不超过 {bytes_of_it // 1000} kB",
         ),
     )
+    yield _in(language, "pages of a PDF", "PDF 页数"), str(papers.most_pages)
+    yield _in(language, "pixels of a picture", "图片像素"), f"{papers.most_pixels:,}"
     yield (
         _in(language, "`personal` of a person, as JWE", "一人的 `personal`（JWE）"),
         f"{schema(PartnerParty)['personal']['maxLength']:,}",

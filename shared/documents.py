@@ -1,22 +1,26 @@
-"""The papers that customers hand in: checked by content, encrypted, named by their SHA-256.
+"""The papers that customers hand in, encrypted, named by their SHA-256, with their pages drawn.
 
 Bytes lie in one object store (a folder or S3) that never sees them in clear. Whoever shows a paper
-to a person records that; this module only stores and opens.
+to a person records that; this module only stores and opens. `shared.paper_images` has checked what
+is stored.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import obstore
 from cryptography.exceptions import InvalidTag
 from obstore.exceptions import NotFoundError
 from obstore.store import LocalStore, from_url
 
+from shared.paper_images import CheckedPaper, MediaType
 from shared.privacy.bank_key import NONCE_BYTES
 from shared.privacy.sealing import DataClass
 
@@ -25,20 +29,9 @@ if TYPE_CHECKING:
 
     from shared.privacy.vault import DataKey, PartyKeys, Vault
 
-MediaType = Literal["application/pdf", "image/jpeg", "image/png"]
-
-LARGEST_DOCUMENT: Final = 10 * 1024 * 1024  # bytes
 # An object: magic, id of its data key (16 bytes), nonce (12), ciphertext and tag.
 _MAGIC: Final = b"bkd1"
 _KEY_ID_BYTES: Final = 16
-
-
-class DocumentRefusedError(ValueError):
-    """The bytes are no paper that the office takes; `code` says why."""
-
-    def __init__(self, code: Literal["empty", "too_large", "unknown_type", "damaged"]) -> None:
-        super().__init__(f"document refused ({code})")
-        self.code = code
 
 
 class DocumentMissingError(LookupError):
@@ -65,18 +58,21 @@ class DocumentStore:
         self._store: ObjectStore = _open_store(url)
         self._vault = vault
 
-    async def put(self, keys: PartyKeys, content: bytes) -> StoredDocument:
-        """Keep a paper of a party; the same bytes twice are one paper.
-
-        Raises DocumentRefusedError.
-        """
-        media_type = check_document(content)
-        digest = hashlib.sha256(content).hexdigest()
+    async def put(self, keys: PartyKeys, paper: CheckedPaper) -> StoredDocument:
+        """Keep a paper of a party; the same bytes twice are one paper."""
+        digest = hashlib.sha256(paper.content).hexdigest()
         key = keys.by_class[DataClass.DOCUMENT]
-        await obstore.put_async(
-            self._store, _path(keys.application_id, digest), _encrypt(key, digest, content)
-        )
-        return StoredDocument(digest, media_type, len(content))
+        await self._write(key, _Name(keys.application_id, digest), paper.content)
+        return StoredDocument(digest, paper.media_type, len(paper.content))
+
+    async def put_pages(self, application_id: str, sha256: str, pages: Sequence[bytes]) -> None:
+        """Keep the pictures of a paper's pages beside it, under the paper's own key; twice is once.
+
+        Raises DocumentMissingError and KeyUnavailableError as `get` does.
+        """
+        key, _ = await self._read(_Name(application_id, sha256))
+        for number, page in enumerate(pages, start=1):
+            await self._write(key, _Name(application_id, sha256, number), page)
 
     async def get(self, application_id: str, sha256: str) -> bytes:
         """The clear bytes of a paper.
@@ -84,84 +80,81 @@ class DocumentStore:
         Raises DocumentMissingError, DocumentDamagedError, and KeyUnavailableError where the
         person's key is gone or this service may not see documents.
         """
-        try:
-            result = await obstore.get_async(self._store, _path(application_id, sha256))
-            stored = bytes(await result.bytes_async())
-        except (NotFoundError, FileNotFoundError):
-            raise DocumentMissingError(f"document {sha256} of {application_id}") from None
-        header = len(_MAGIC) + _KEY_ID_BYTES
-        if not stored.startswith(_MAGIC) or len(stored) < header + NONCE_BYTES:
-            raise DocumentDamagedError(f"document {sha256} of {application_id}")
-        key_id = str(uuid.UUID(bytes=stored[len(_MAGIC) : header]))
-        key = (await self._vault.data_keys([key_id]))[key_id]
-        try:
-            content = key.cipher.decrypt(
-                stored[header : header + NONCE_BYTES],
-                stored[header + NONCE_BYTES :],
-                _associated(application_id, sha256),
-            )
-        except InvalidTag:
-            raise DocumentDamagedError(f"document {sha256} of {application_id}") from None
-        return content
+        return await self._open(_Name(application_id, sha256))
+
+    async def get_page(self, application_id: str, sha256: str, number: int) -> bytes:
+        """The picture of a page, from 1; raises as `get` does."""
+        return await self._open(_Name(application_id, sha256, number))
 
     async def delete(self, application_id: str, sha256: str) -> None:
-        """Remove a paper whose retention has ended; nothing happens if it is gone already."""
+        """Remove a paper and its pages' pictures; nothing happens where they are gone already."""
+        name = _Name(application_id, sha256)
+        found = obstore.list(self._store, prefix=name.folder)
+        paths = [one["path"] async for some in found for one in some]
+        for path in paths:
+            if path == name.path or path.startswith(f"{name.path}."):
+                with contextlib.suppress(NotFoundError, FileNotFoundError):
+                    await obstore.delete_async(self._store, path)
+
+    async def _write(self, key: DataKey, name: _Name, content: bytes) -> None:
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = key.cipher.encrypt(nonce, content, name.associated)
+        head = _MAGIC + uuid.UUID(key.data_key_id).bytes
+        await obstore.put_async(self._store, name.path, head + nonce + sealed)
+
+    async def _read(self, name: _Name) -> tuple[DataKey, bytes]:
         try:
-            await obstore.delete_async(self._store, _path(application_id, sha256))
+            result = await obstore.get_async(self._store, name.path)
+            stored = bytes(await result.bytes_async())
         except (NotFoundError, FileNotFoundError):
-            return
+            raise DocumentMissingError(str(name)) from None
+        header = len(_MAGIC) + _KEY_ID_BYTES
+        if not stored.startswith(_MAGIC) or len(stored) < header + NONCE_BYTES:
+            raise DocumentDamagedError(str(name))
+        key_id = str(uuid.UUID(bytes=stored[len(_MAGIC) : header]))
+        return (await self._vault.data_keys([key_id]))[key_id], stored[header:]
+
+    async def _open(self, name: _Name) -> bytes:
+        key, sealed = await self._read(name)
+        try:
+            return key.cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], name.associated)
+        except InvalidTag:
+            raise DocumentDamagedError(str(name)) from None
 
 
-def check_document(content: bytes) -> MediaType:
-    """The type of a paper by its content, whatever its name says; raises DocumentRefusedError."""
-    if not content:
-        raise DocumentRefusedError("empty")
-    if len(content) > LARGEST_DOCUMENT:
-        raise DocumentRefusedError("too_large")
-    media_type = sniff(content)
-    if media_type is None:
-        raise DocumentRefusedError("unknown_type")
-    # a broken upload lacks its end, which every one of these formats marks
-    complete = {
-        "application/pdf": b"%%EOF" in content[-1024:],
-        "image/jpeg": b"\xff\xd9" in content[-64:],
-        "image/png": b"IEND" in content[-64:],
-    }
-    if not complete[media_type]:
-        raise DocumentRefusedError("damaged")
-    return media_type
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """Of a paper in the store, or of a page's picture; both parts come from events too, and neither
+    may lead out of the store."""
 
+    application_id: str
+    sha256: str
+    page: int | None = None
 
-def sniff(content: bytes) -> MediaType | None:
-    """PDF, JPEG or PNG by the first bytes; None for anything else."""
-    if content.startswith(b"%PDF-"):
-        return "application/pdf"
-    if content.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    return None
+    def __post_init__(self) -> None:
+        uuid.UUID(self.application_id)
+        if len(self.sha256) != 64 or not set(self.sha256) <= set("0123456789abcdef"):
+            raise DocumentMissingError("not a SHA-256")
+
+    @property
+    def folder(self) -> str:
+        return str(uuid.UUID(self.application_id))
+
+    @property
+    def path(self) -> str:
+        return f"{self.folder}/{self.sha256}" + (f".{self.page}" if self.page else "")
+
+    @property
+    def associated(self) -> bytes:
+        """What the sealed bytes belong to: they open as nothing else."""
+        whole = f"{self.application_id}|{self.sha256}"
+        return (f"{whole}|{self.page}" if self.page else whole).encode()
+
+    def __str__(self) -> str:
+        return f"document {self.sha256} of {self.application_id}"
 
 
 def _open_store(url: str) -> ObjectStore:
     if url.startswith("file://"):
         return LocalStore.from_url(url, mkdir=True)
     return from_url(url)
-
-
-def _encrypt(key: DataKey, digest: str, content: bytes) -> bytes:
-    nonce = os.urandom(NONCE_BYTES)
-    sealed = key.cipher.encrypt(nonce, content, _associated(key.application_id, digest))
-    return _MAGIC + uuid.UUID(key.data_key_id).bytes + nonce + sealed
-
-
-def _path(application_id: str, digest: str) -> str:
-    # both come from events too: neither may lead out of the store
-    application = str(uuid.UUID(application_id))
-    if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
-        raise DocumentMissingError("not a SHA-256")
-    return f"{application}/{digest}"
-
-
-def _associated(application_id: str, digest: str) -> bytes:
-    return f"{application_id}|{digest}".encode()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import struct
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -13,6 +11,7 @@ from typing import Any
 
 from openpyxl import Workbook
 
+from deploy.demo.papers import paper as made
 from deploy.demo.people import Person
 from deploy.demo.plan import Application, Paper
 from shared.calendar import BUSINESS_ZONE
@@ -55,24 +54,7 @@ def party_form(role: str, person: Person) -> dict[str, Any]:
 
 def content(paper: Paper, owner: str) -> bytes:
     """A small file of the paper's type, another one for each application and date of issue."""
-    words = f"{paper.item} {owner} {paper.issued_on or ''}".strip().encode()
-    if paper.media_type == "image/jpeg":
-        return b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + words + b"\xff\xd9"
-    if paper.media_type == "image/png":
-        return (
-            b"\x89PNG\r\n\x1a\n"
-            + _chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
-            + _chunk(b"tEXt", b"paper\x00" + words)
-            + _chunk(b"IDAT", zlib.compress(b"\x00\x7f"))
-            + _chunk(b"IEND", b"")
-        )
-    return (
-        b"%PDF-1.4\n% " + words + b"\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF"
-    )
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return made(paper.media_type, f"{paper.item} {owner} {paper.issued_on or ''}".strip())
 
 
 # column of a branch's list: how it comes from an application

@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 
+from deploy.demo.papers import pdf
 from deploy.partner_link import Headers, Heard, PartnerLink, open_link
 from shared.clock import Clock
 from shared.events.catalog import partner_source
@@ -40,8 +41,6 @@ from shared.settings import Settings
 PARTNER = "mobile-app"
 KEYS = "/intake/api/v1/keys"
 ANSWER_SECONDS = 30.0
-
-_BLANK = b"%PDF-1.4\n%%EOF\n"
 
 Documents = Sequence[tuple[str, bytes, date | None]]
 """Papers as (item of the checklist, content, date of issue where it bears one)."""
@@ -207,7 +206,9 @@ class MobileApp:
                 PartnerDocumentSupplied.type,
                 {
                     "reference": reference,
-                    "documents": [{"item": "id_front", "content": encrypt(_BLANK, self.keys)}],
+                    "documents": [
+                        {"item": "id_front", "content": encrypt(pdf(["id_front"]), self.keys)}
+                    ],
                 },
             )
         elif kind == "wrong-source":

@@ -61,12 +61,12 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Receipts:
     """What the played systems around the office say that they saw, and the most memory that each
-    service needed, {name: bytes}; empty where the services run elsewhere."""
+    service needed, {name: bytes of each of its processes}; empty where they run elsewhere."""
 
     gateways: Mapping[str, Any]
     credit_systems: Mapping[str, Any]
     partners: Mapping[str, Any]
-    memory: Mapping[str, int] = field(default_factory=dict)
+    memory: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 def replay(records: Records, ledger: Ledger, seed: int) -> Outcome:
@@ -412,10 +412,18 @@ def _outages(plan: Plan, bureau: Mapping[str, Any]) -> Line:
     return _line("the outages were met, and survived", f"{calls} calls unanswered", against)
 
 
-def _memory(peaks: Mapping[str, int]) -> Line:
-    statement = f"no service needed more than {MOST_MEMORY // _MB} MB"
+def _memory(peaks: Mapping[str, Sequence[int]]) -> Line:
+    statement = f"no process of a service needed more than {MOST_MEMORY // _MB} MB"
     if not peaks:
         return _line(statement, "not measured: the services run elsewhere", ())
-    found = ", ".join(f"{name} {peak / _MB:.0f}" for name, peak in peaks.items())
-    against = [f"{name}: {peak / _MB:.0f} MB" for name, peak in peaks.items() if peak > MOST_MEMORY]
+    found = ", ".join(
+        f"{name} {' + '.join(f'{peak / _MB:.0f}' for peak in family)}"
+        for name, family in peaks.items()
+    )
+    against = [
+        f"{name}: {peak / _MB:.0f} MB"
+        for name, family in peaks.items()
+        for peak in family
+        if peak > MOST_MEMORY
+    ]
     return _line(statement, f"{found} MB at the most", against)

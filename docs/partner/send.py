@@ -46,9 +46,8 @@ def seal(clear, key):
 
 
 def made_up_person():
-    """Nobody: the county 9999 does not exist. The last character is the check digit.
-
-    Born from 1980 to 1992: an ID card issued at 26 to 45 is valid for the twenty years below."""
+    """Nobody: the county 9999 does not exist. Born from 1980 to 1992: an ID card issued at 26 to 45
+    is valid for the twenty years below. The last character is the check digit."""
     born = date(1980, 1, 1) + timedelta(days=random.randrange(4700))
     first = f"119999{born:%Y%m%d}{random.randrange(1000):03}"
     weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -143,8 +142,7 @@ def main():
             bears = str((moment - timedelta(days=7)).date())  # the date on the paper
             items = {one["item"] for one in data["wanted"]}
             papers = [{"item": i, "issued_on": bears, "content": seal(paper, key)} for i in items]
-            supplied = {"documents": papers}
-            send(producer, "banka.partner-document.supplied.v1", reference, supplied)
+            send(producer, "banka.partner-document.supplied.v1", reference, {"documents": papers})
         if data["status"] in UNTIL:
             return
 

@@ -1,6 +1,7 @@
 """`python -m services.intake` serves. `migrate` updates the schemas of intake and of the vault,
 `organisation FILE.yaml` loads branches and staff (`-`: from the standard input),
-`password USERNAME` reads a password from the standard input and sets it."""
+`password USERNAME` reads a password from the standard input and sets it, `erase NUMBER` deletes the
+data of who applied under that number, or locks it while a term runs."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from pathlib import Path
 from services.intake import accounts
 from services.intake.accounts import AccountError
 from services.intake.app import build
+from services.intake.erasure import ErasureError, erase
 from services.intake.organisation import OrganisationError, read_organisation
 from shared.clock import open_clock
 from shared.observability import configure_logging
@@ -18,7 +20,10 @@ from shared.privacy.vault_database import migrate_vault
 from shared.settings import Settings, SettingsError, load_settings
 from shared.web.service import run
 
-_USAGE = "usage: python -m services.intake [migrate | organisation FILE|- | password USERNAME]\n"
+_USAGE = (
+    "usage: python -m services.intake"
+    " [migrate | organisation FILE|- | password USERNAME | erase NUMBER]\n"
+)
 
 
 def main(arguments: list[str]) -> None:
@@ -41,9 +46,14 @@ def main(arguments: list[str]) -> None:
                     accounts.set_password(settings, open_clock(settings), username, password)
                 )
                 return
+            case ["erase", number]:
+                settings = _settings()
+                outcome = asyncio.run(erase(settings, open_clock(settings), number))
+                sys.stdout.write(f"{outcome}\n")
+                return
             case _:
                 _leave(_USAGE)
-    except (AccountError, OSError, OrganisationError, SettingsError) as problem:
+    except (AccountError, ErasureError, OSError, OrganisationError, SettingsError) as problem:
         _leave(f"{problem}\n")
     run("intake", build)
 

@@ -1,7 +1,8 @@
 """The codes with which a partner's event is refused: what is the matter, and how it is mended.
 
 Answers carry the English words, the partner guide's table (`make docs`) both languages. Return
-codes, which customers meet as well, have theirs in `return_codes.yaml`.
+codes, which customers meet as well, have theirs in `return_codes.yaml`; why a file is no paper
+(`DOCUMENT_…`) stands in `papers.yaml`.
 """
 
 from __future__ import annotations
@@ -337,24 +338,6 @@ CODES: Mapping[str, Words] = {
         "Send the date that it bears",
         "开具日期在将来",
         "填写资料上的日期",
-    ),
-    "DOCUMENT_EMPTY": Words("sealed", "The file is empty", "Send the file", "文件为空", "发送文件"),
-    "DOCUMENT_TOO_LARGE": Words(
-        "sealed", "The file is too large", "Send a smaller one", "文件过大", "缩小后发送"
-    ),
-    "DOCUMENT_UNKNOWN_TYPE": Words(
-        "sealed",
-        "The file is no PDF, JPEG or PNG",
-        "Send one of these",
-        "文件不是 PDF、JPEG 或 PNG",
-        "发送其中一种",
-    ),
-    "DOCUMENT_DAMAGED": Words(
-        "sealed",
-        "The file is not complete",
-        "Send the whole file",
-        "文件不完整",
-        "发送完整文件",
     ),
     # what the case does not allow
     "KNOWN_REFERENCE": Words(

@@ -30,13 +30,14 @@ from services.intake.api_models import (
     state_out,
 )
 from services.intake.api_once import IfMatch, Key, etag, expected, once
+from services.intake.api_problems import NO_PAPER
 from services.intake.application import Application, ApplicationError
 from services.intake.desk import Begun, Desk, Filed, Remember, problem_of
 from services.intake.form import FormCorrection
 from services.intake.viewing import states_shown_as
-from shared.documents import LARGEST_DOCUMENT
 from shared.events.lifecycle import State
 from shared.messaging import Service
+from shared.parameters import load_papers
 from shared.web import FieldError, Permission, Problem, Viewer, public, requires
 from shared.web.openapi import about
 
@@ -162,8 +163,7 @@ def _add_changes(routes: APIRouter, desk: Desk) -> None:
         response_model=FiledOut,
         openapi_extra=about(
             *(*_CHANGED, "already-ended", "unknown-item", "issued-in-future"),
-            *("document-too-large", "document-unknown-type"),
-            *("document-damaged", "document-empty"),
+            *NO_PAPER,
             example=DOCUMENT,
             media_type="multipart/form-data",
             revised=True,
@@ -181,7 +181,8 @@ def _add_changes(routes: APIRouter, desk: Desk) -> None:
         """Hand in a paper: PDF, JPEG or PNG by its content. If-Match is never demanded here: a
         paper overwrites nothing, and several may be sent side by side."""
         expect = expected(viewer, if_match, needed=False)
-        content = await file.read(LARGEST_DOCUMENT + 1)  # more is refused by the desk
+        # more is refused by the desk
+        content = await file.read(load_papers().largest_bytes + 1)
 
         def answer(filed: Filed) -> tuple[int, Any]:
             return 201, filed_out(filed, viewer)

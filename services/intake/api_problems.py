@@ -7,6 +7,21 @@ from collections.abc import Mapping
 from shared.web import FieldError
 from shared.web.openapi import Kind
 
+_NO_PAPER: Mapping[str, tuple[int, str]] = {
+    "empty": (422, "The file is empty"),
+    "too-large": (413, "The file is larger than is taken"),
+    "unknown-type": (415, "The file is neither PDF, JPEG nor PNG"),
+    "damaged": (422, "The file is not complete, or cannot be opened"),
+    "encrypted": (422, "The PDF is encrypted or protected by a password"),
+    "active": (422, "The PDF holds a script, an attached file or an action"),
+    "two-in-one": (422, "Another kind of file is hidden in this one"),
+    "too-many-pages": (422, "The file has more pages than are taken"),
+    "too-many-pixels": (422, "The picture has more pixels than are taken"),
+    "too-complex": (422, "The file cannot be opened within the limits of memory and time"),
+}
+NO_PAPER = tuple(f"document-{code}" for code in _NO_PAPER)
+"""Why a file is no paper that the office takes."""
+
 KINDS: Mapping[str, Kind] = {
     "not-found": Kind(
         404, "There is no such application, or it belongs to somebody whom the caller does not see"
@@ -19,10 +34,10 @@ KINDS: Mapping[str, Kind] = {
     "changed-meanwhile": Kind(
         412, "If-Match names another revision than the application has: `ETag` says which"
     ),
-    "document-too-large": Kind(413, "The file is larger than 10 MB"),
-    "document-unknown-type": Kind(415, "The file is neither PDF, JPEG nor PNG"),
-    "document-damaged": Kind(422, "The file is not complete"),
-    "document-empty": Kind(422, "The file is empty"),
+    **{
+        f"document-{code}": Kind(status, when, (FieldError("/file", f"document-{code}"),))
+        for code, (status, when) in _NO_PAPER.items()
+    },
     "unknown-item": Kind(422, "There is no such paper on the checklist"),
     "issued-in-future": Kind(422, "A paper cannot be issued in the future"),
     "not-acceptable": Kind(

@@ -14,16 +14,26 @@ from asyncpg import Record
 from asyncpg.pool import Pool
 from fastapi import FastAPI
 
-from services.intake import api, api_precheck, pages, pages_precheck, readings, signin
+from services.intake import (
+    api,
+    api_precheck,
+    page_papers,
+    pages,
+    pages_precheck,
+    readings,
+    signin,
+)
 from services.intake.api_problems import KINDS
 from services.intake.desk import Desk
 from services.intake.handlers import DEADLINES, HANDLERS
 from services.intake.inbound import EARLY_DEADLINE, Reception, number_drawer, on_early_deadline
+from services.intake.papers import Papers
 from services.intake.store import ApplicationStore, EarlyStore, products_in_use
 from shared.clock import open_clock
 from shared.documents import DocumentStore
 from shared.events.catalog import group
 from shared.messaging import Consumer, Deadlines, Service
+from shared.paper_images import PaperReader
 from shared.parameters.held import Held
 from shared.parameters.load import held
 from shared.privacy.jwe import OfficeKeys
@@ -78,15 +88,18 @@ class Archive:
 
 @dataclass(kw_only=True)
 class Intake(Service):
-    """The service with what its desk holds open besides: the vault and the papers."""
+    """The service with what its desk holds open besides: vault, papers, and who decodes them."""
 
     archive: Archive = field(repr=False)
+    reader: PaperReader = field(repr=False)
+    papers: Papers = field(repr=False)
     _compared: tuple[Held, dict[str, str]] | None = field(default=None, init=False, repr=False)
 
     async def start(self) -> None:
         """Opens the vault before anything is taken."""
         await self._patiently(self.archive.start)
         await super().start()
+        self._spawn("intake-retention", self.papers.sweeping())
 
     async def notes(self) -> dict[str, str]:
         """Also whether applications under way began with rules that are not held any more."""
@@ -101,6 +114,7 @@ class Intake(Service):
     async def stop(self) -> None:
         """Closes the vault when the last that needed it has finished."""
         await super().stop()
+        self.reader.close()
         await self.archive.stop()
 
 
@@ -135,7 +149,9 @@ def build_service(
         office_keys(settings),
     )
     blind = read_bank_key(settings).blind
-    desk = Desk(lambda: service, archive.vault, archive.documents, blind)
+    reader = PaperReader()
+    desk = Desk(lambda: service, archive.vault, archive.documents, blind, reader)
+    papers = Papers(lambda: service, desk, archive.vault, archive.documents, reader)
     reception = Reception(desk, keys, number_drawer(lambda: service.pool))
     service = Intake(
         name=NAME,
@@ -146,12 +162,15 @@ def build_service(
             directory_consumer(NAME),
         ],
         inbound=reception.inbound(),
+        workers=papers.workers(),
         deadlines=[
             Deadlines(store=store, handlers=DEADLINES),
             Deadlines(store=EarlyStore(), handlers={EARLY_DEADLINE: on_early_deadline}),
         ],
         database=database,
         archive=archive,
+        reader=reader,
+        papers=papers,
     )
     return service, desk, keys
 
@@ -172,7 +191,8 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
             api.router(service, desk, keys.public_jwks),
             api_precheck.router(service, desk),
             readings.api(desk),
-            pages.router(service, desk),
+            pages.router(service, desk, service.papers),
+            page_papers.router(service, service.papers),
             readings.pages(desk),
             pages_precheck.router(service, desk),
             signin.router(service),

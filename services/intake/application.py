@@ -21,15 +21,18 @@ from shared.events.intake import HandedDocument, Meeting, WantedItem
 from shared.events.lifecycle import OWNERS, TERMINAL, State
 from shared.events.payload import CreditConsent, Party, PartyRole, Payload
 from shared.identifiers import new_id
-from shared.messaging import ClearDeadline, Deadline, Effect, Fact
+from shared.messaging import Call, ClearDeadline, Deadline, Effect, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
-from shared.parameters import Product, load_clocks, product_of, terms_of
+from shared.parameters import Product, load_clocks, load_papers, product_of, terms_of
 
 DRAFT_DEADLINE = "draft"
 MATERIAL_DEADLINE = "material"
 MATERIAL_REMINDER = "material-reminder"
 ACTIVATION_DEADLINE = "activation"
+PREVIEW = "preview"
+RETENTION = "retention"
+DESTRUCTION = "destruction"
 
 OWN_SOURCE = RULES
 
@@ -740,7 +743,7 @@ def _expire(
 ) -> list[Effect]:
     app.note(now, OWN_SOURCE, "expired", reason=reason)
     expired = intake.ApplicationExpired(**app.fields(), reason=reason)
-    return [publish(app, expired, now), *no_more_terms(app), *partner_news(app)]
+    return [publish(app, expired, now), *no_more_terms(app), *what_follows(app)]
 
 
 # --- until when --------------------------------------------------------------------------------
@@ -825,3 +828,49 @@ def partner_news(app: Application) -> list[Effect]:
         reapply_from=app.reapply_from if status == "declined" else None,
     )
     return [Fact(news, subject=app.partner_reference, topic=f"banka.outbound.{app.partner}")]
+
+
+# --- papers that arrived, and how long everything is kept ---------------------------------------
+
+
+def what_follows(app: Application) -> list[Effect]:
+    """What follows from any change, whatever it was. Called when all else has happened."""
+    return [*previews(app), *retention(app), *partner_news(app)]
+
+
+def previews(app: Application) -> list[Effect]:
+    """Have the papers that arrived drawn for people to look at."""
+    if not app.arrived:
+        return []
+    papers = [{"document_id": one.document_id, "sha256": one.sha256} for one in app.arrived]
+    return [Call(PREVIEW, app.arrived[0].document_id, {"papers": papers})]
+
+
+def retention(app: Application) -> list[Effect]:
+    """Tell the vault how long the persons' data is kept at least: from the hand-over to review on,
+    and anew from the end. What was never handed in is kept for a short while only."""
+    ended = app.state in TERMINAL
+    if ended:
+        since, key = app.state_since, "ended"
+    elif any(entry.action == "handed_over" for entry in app.entries):
+        since, key = app.passed_at, f"handed over {app.round}"
+    else:
+        return []
+    assert since is not None  # both are moments of its life
+    if app.submitted_at is None and not app.imported:
+        until = since + timedelta(days=load_papers().keep_abandoned_days)
+    else:
+        until = years_after(since, load_clocks().retention_years)
+    payload = {
+        "persons": sorted({party.person for party in app.parties}),
+        "until": until.isoformat(),
+    }
+    return [Call(RETENTION, f"{app.application_id} {key}", payload)]
+
+
+def years_after(moment: datetime, years: int) -> datetime:
+    """The same day so many years later; 1 March after a leap day."""
+    try:
+        return moment.replace(year=moment.year + years)
+    except ValueError:
+        return moment.replace(year=moment.year + years, month=3, day=1)

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from services.intake import application as applications
 from services.intake import store
+from services.intake.api_problems import KINDS
 from services.intake.application import (
     Application,
     ApplicationError,
@@ -45,21 +46,18 @@ from services.intake.rules import (
 )
 from services.intake.store import Answer, ApplicationStore, Standing
 from shared.calendar import CalendarEndsError, business_day
-from shared.documents import (
-    DocumentMissingError,
-    DocumentRefusedError,
-    DocumentStore,
-    StoredDocument,
-)
+from shared.documents import DocumentStore, StoredDocument
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, ApplicantType, Channel, Party, PartyRole
 from shared.identifiers import new_id
 from shared.messaging import Effect, Service, Transaction
+from shared.paper_images import CheckedPaper, DocumentRefusedError, PaperReader
 from shared.parameters import (
     UnknownVersionError,
     load_attention,
     load_checklist_items,
     load_clocks,
+    load_papers,
     load_return_codes,
     product_on,
 )
@@ -67,6 +65,7 @@ from shared.privacy import masking
 from shared.privacy.sealing import Sealed
 from shared.privacy.vault import KeyUnavailableError, PartyKeys, Vault
 from shared.web import FieldError, Problem, Viewer
+from shared.web.i18n import current_language
 from shared.web.problems import parameters_problem
 
 NOTE_FIELD = "note"
@@ -163,12 +162,14 @@ class Desk:
         open_vault: Callable[[], Awaitable[Vault]],
         open_documents: Callable[[], Awaitable[DocumentStore]],
         blind: Callable[[str, str], bytes],
+        reader: PaperReader,
     ) -> None:
         self._find_service = service
         self._store = ApplicationStore()
         self._open_vault = open_vault
         self._open_documents = open_documents
         self._blind = blind
+        self._reader = reader
 
     @property
     def _service(self) -> Service:
@@ -294,7 +295,8 @@ class Desk:
         if issued_on is not None and issued_on > business_day(self._service.clock.now()):
             raise Problem(422, "issued-in-future", "A paper cannot be issued in the future")
         async with self._plainly():
-            stored = await self.store_document(await self.keys_of(app), content)
+            paper = await self._reader.check(content)
+            stored = await self.store_document(await self.keys_of(app), paper)
             async with self._transaction(viewer.actor, remember) as tx:
                 app = await self._load(tx, viewer, application_id, expect)
                 document, effects = applications.receive(
@@ -407,28 +409,6 @@ class Desk:
                 )
             return app, await self._open(app, leave_out_unavailable=True)
 
-    async def open_document(
-        self, viewer: Viewer, application_id: str, document_id: str
-    ) -> tuple[Document, bytes]:
-        """A paper with its bytes, recorded before it is shown. Raises Problem 404, 409."""
-        app = await self.look(viewer, application_id)
-        own = {one.document_id: (application_id, one) for one in app.documents}
-        sources = {one.document_id: one.taken_from for one in app.items if one.taken_from}
-        taken = {one.document_id: (sources[one.document_id] or "", one) for one in app.taken_over}
-        source, found = {**taken, **own}.get(document_id, ("", None))
-        if found is None:
-            raise Problem(404, "not-found", "There is no such paper")
-        async with self._service.transaction(actor=viewer.actor) as tx:
-            await store.record_view(
-                tx.conn, application_id, viewer.staff_id, f"document {found.item}", tx.now
-            )
-        async with self._plainly():
-            documents = await self._open_documents()
-            try:
-                return found, await documents.get(source, found.sha256)
-            except DocumentMissingError:
-                raise Problem(404, "not-found", "The paper is no longer kept") from None
-
     # -- steps that partners' events share --------------------------------------------------------
 
     async def seal(self, form: ApplicationForm, application_id: str | None = None) -> SealedForm:
@@ -500,10 +480,16 @@ class Desk:
         vault = await self._open_vault()
         return await vault.party_keys(app.holder.party_id, app.application_id)
 
-    async def store_document(self, keys: PartyKeys, content: bytes) -> StoredDocument:
-        """Keep a paper's bytes under these keys. Raises DocumentRefusedError."""
+    async def check_papers(
+        self, contents: Sequence[bytes]
+    ) -> list[CheckedPaper | DocumentRefusedError]:
+        """What each of these files is."""
+        return await self._reader.check_all(contents)
+
+    async def store_document(self, keys: PartyKeys, paper: CheckedPaper) -> StoredDocument:
+        """Keep a paper's bytes under these keys."""
         documents = await self._open_documents()
-        return await documents.put(keys, content)
+        return await documents.put(keys, paper)
 
     async def submit_in(
         self, conn: Any, app: Application, actor: str, now: datetime
@@ -807,7 +793,7 @@ class Desk:
         return app
 
     async def _write(self, tx: Transaction, app: Application, effects: Iterable[Effect]) -> None:
-        facts = [*effects, *applications.partner_news(app)]
+        facts = [*effects, *applications.what_follows(app)]
         await self._store.save(tx.conn, [app])
         await tx.append(facts, subject=app.application_id)
 
@@ -974,15 +960,14 @@ def item_problem(error: ItemError) -> Problem:
     )
 
 
-_DOCUMENT_STATUS = {"too_large": 413, "unknown_type": 415}
-
-
 def document_problem(error: DocumentRefusedError) -> Problem:
-    """Why the bytes are no paper."""
+    """Why the bytes are no paper, and how that is mended."""
+    code, why = f"document-{error.code.replace('_', '-')}", load_papers().refusals[error.code]
     return Problem(
-        _DOCUMENT_STATUS.get(error.code, 422),
-        f"document-{error.code.replace('_', '-')}",
-        "The file is not a complete PDF, JPEG or PNG of at most 10 MB",
+        KINDS[code].status,
+        code,
+        why.names.en,
+        errors=[FieldError("/file", code, why.mend.in_language(current_language()))],
     )
 
 

@@ -23,7 +23,7 @@ def on_moved(event: Received[Any], app: Application, now: datetime) -> Iterable[
     """Review moved the application on."""
     _follow(event, app)
     app.note(now, "review", "moved", state=str(app.state))
-    return applications.partner_news(app)
+    return applications.what_follows(app)
 
 
 def on_approved(
@@ -37,7 +37,7 @@ def on_approved(
         effects = applications.let_go(app, now)
     else:
         effects = cards.order(app, event.data.limit, now)
-    return [*effects, *applications.partner_news(app)]
+    return [*effects, *applications.what_follows(app)]
 
 
 def on_declined(
@@ -49,7 +49,7 @@ def on_declined(
     app.note(now, "review", "declined", category=app.category)
     if app.withdrawal is not None and app.withdrawal.outcome == "asked":
         app.withdrawal.outcome, app.withdrawal.why = "refused", "already-decided"
-    return applications.partner_news(app)
+    return applications.what_follows(app)
 
 
 def on_material_wanted(
@@ -63,7 +63,7 @@ def on_material_wanted(
     else:
         asked_by = f"staff:{event.data.staff_id}"
         effects = applications.want_more(app, event.data.items, asked_by, now)
-    return [*effects, *applications.partner_news(app)]
+    return [*effects, *applications.what_follows(app)]
 
 
 def on_withdrawal_granted(
@@ -74,7 +74,7 @@ def on_withdrawal_granted(
     if app.withdrawal is not None:
         app.withdrawal.outcome = "withdrawn"
     app.note(now, "review", "withdrawn")
-    return [*applications.no_more_terms(app), *applications.partner_news(app)]
+    return [*applications.no_more_terms(app), *applications.what_follows(app)]
 
 
 def on_withdrawal_refused(
@@ -86,7 +86,7 @@ def on_withdrawal_refused(
     wish = app.withdrawal
     if wish is not None and wish.request_id == event.data.request_id and wish.outcome == "asked":
         if app.ours and app.card is None:
-            return [*applications.let_go(app, now), *applications.partner_news(app)]
+            return [*applications.let_go(app, now), *applications.what_follows(app)]
         wish.outcome, wish.why = "refused", event.data.reason
         app.note(now, "review", "withdrawal_refused", reason=event.data.reason)
     return []

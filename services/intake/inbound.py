@@ -23,7 +23,6 @@ from services.intake.partner_reading import (
 )
 from services.intake.store import ApplicationStore
 from shared.calendar import CalendarEndsError, business_day
-from shared.documents import DocumentRefusedError, check_document
 from shared.events import intake, partners
 from shared.events.catalog import PARTNERS, Partner, group
 from shared.events.payload import Channel
@@ -37,7 +36,8 @@ from shared.messaging import (
     InboundProblem,
 )
 from shared.messaging.errors import Rejected, Transient
-from shared.parameters import load_clocks, load_return_codes
+from shared.paper_images import CheckedPaper, DocumentRefusedError
+from shared.parameters import load_clocks, load_papers, load_return_codes
 from shared.privacy.jwe import OfficeKeys
 from shared.privacy.vault import KeyUnavailableError, PartyKeys
 from shared.web.problems import pointer_of
@@ -117,7 +117,7 @@ class Reception:
         partner, raw = event.partner, event.data
         channel = Channel.MOBILE_APP if partner == APP else Channel.PARTNER
         form = read_form(raw, channel, self._keys, findings)
-        papers = self._papers(event, now, findings)
+        papers = await self._papers(event, now, findings)
         region = None
         if findings.sound("branch"):
             region = await store.region_of(conn, raw["branch"])
@@ -178,7 +178,7 @@ class Reception:
     async def _documents(
         self, conn: Any, event: InboundEvent, findings: Findings, now: datetime
     ) -> Iterable[Effect]:
-        papers = self._papers(event, now, findings)
+        papers = await self._papers(event, now, findings)
         app = await self._known(conn, event, findings)
         if app is None and findings.sound("reference"):
             findings.add("UNKNOWN_REFERENCE", "reference")
@@ -257,30 +257,32 @@ class Reception:
         found = await store.id_of_reference(conn, event.partner, event.key)
         return (await self._store.load(conn, [found]))[found] if found is not None else None
 
-    def _papers(self, event: InboundEvent, now: datetime, findings: Findings) -> list[PartnerPaper]:
+    async def _papers(
+        self, event: InboundEvent, now: datetime, findings: Findings
+    ) -> list[tuple[PartnerPaper, CheckedPaper]]:
         """The papers of an event that can be filed."""
+        readable = read_papers(event.data, business_day(now), self._keys, findings)
+        checked = await self._desk.check_papers([paper.content for paper in readable])
         papers = []
-        for paper in read_papers(event.data, business_day(now), self._keys, findings):
-            try:
-                check_document(paper.content)
-            except DocumentRefusedError as error:
-                code = f"{REFUSED_PAPER}{error.code.upper()}"
+        for paper, found in zip(readable, checked, strict=True):
+            if isinstance(found, DocumentRefusedError):
+                code = f"{REFUSED_PAPER}{found.code.upper()}"
                 findings.add(code, "documents", paper.place, "content")
             else:
-                papers.append(paper)
+                papers.append((paper, found))
         return papers
 
     async def _file(
         self,
         app: Application,
         keys: PartyKeys,
-        papers: Sequence[PartnerPaper],
+        papers: Sequence[tuple[PartnerPaper, CheckedPaper]],
         actor: str,
         now: datetime,
     ) -> list[Effect]:
         effects: list[Effect] = []
-        for paper in papers:
-            stored = await self._desk.store_document(keys, paper.content)
+        for paper, checked in papers:
+            stored = await self._desk.store_document(keys, checked)
             document = new_document(app, paper.item, stored, paper.issued_on, now)
             _, more = applications.receive(app, document, actor, now)
             effects += more
@@ -342,7 +344,7 @@ class Reception:
         own = _accepted(app, event.key, event.partner_event_id, event.repaired_by, applied=applied)
         topic = f"banka.outbound.{event.partner}"
         answers = [Fact(one, subject=event.key, topic=topic) for one in (own, *more)]
-        effects = _about(app, [*effects, *answers, *applications.partner_news(app)])
+        effects = _about(app, [*effects, *answers, *applications.what_follows(app)])
         await self._store.save(conn, [app])
         return effects
 
@@ -450,6 +452,9 @@ def _rejection(
 
 
 def _words_for(code: str) -> str:
+    if code.startswith(REFUSED_PAPER):
+        why = load_papers().refusals[code.removeprefix(REFUSED_PAPER).lower()]
+        return f"{why.names.en}. {why.mend.en}."
     known = load_return_codes().codes.get(code)
     return known.mend.en if known else answers.words_of(code).in_english()
 

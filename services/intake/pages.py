@@ -15,15 +15,15 @@ from services.intake.checklist import Line, tally
 from services.intake.desk import Begun, Desk
 from services.intake.form import ApplicationForm, FormCorrection
 from services.intake.pages_precheck import obstacles_of, staff_of
+from services.intake.papers import Papers
 from services.intake.rules import COUNTED, CREDIT_PURPOSE, READABLE
 from shared.calendar import CalendarEndsError, business_day
-from shared.documents import LARGEST_DOCUMENT
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.formats import check_mobile, is_resident_id
 from shared.messaging import Service
 from shared.money import Money
-from shared.parameters import load_products
+from shared.parameters import load_papers, load_products
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
@@ -61,19 +61,19 @@ _MAY_VIEW = requires(Permission.APPLICATION_VIEW)
 _MAY_CREATE = requires(Permission.APPLICATION_CREATE)
 _MAY_EDIT = requires(Permission.APPLICATION_EDIT)
 _MAY_RECEIVE = requires(Permission.MATERIAL_RECEIVE)
-_MAY_LOOK = requires(Permission.MATERIAL_VIEW)
 _MAY_REVEAL = requires(Permission.PERSONAL_REVEAL)
 
 # What the page showed when somebody decided on it. Filing a paper has none: it overwrites nothing.
 _Revision = Annotated[int | None, Form(ge=0)]
 
 
-def router(service: Service, desk: Desk) -> APIRouter:
+def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/intake", include_in_schema=False)
     # the form's address is not an application's: it comes first
-    for part in (_lists, _forms, _case, _steps, _tables):
+    for part in (_lists, _forms, _steps, _tables):
         part(routes, service, desk)
+    _case(routes, service, desk, papers)
     return routes
 
 
@@ -215,7 +215,7 @@ def _forms(routes: APIRouter, service: Service, desk: Desk) -> None:
         )
 
 
-def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
+def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> None:
     """One application as it stands."""
 
     @routes.get("/applications/{application_id}")
@@ -278,6 +278,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
             done=counted.done,
             to_do=counted.needed,
             papers={one.document_id: one for one in (*app.documents, *app.taken_over)},
+            shown_papers=await papers.of(app) if viewer.may(Permission.MATERIAL_VIEW) else [],
             persons=[
                 (party.role.value, _shown(fields.get(party.party_id, {}), clear=clear))
                 for party in app.parties
@@ -324,25 +325,6 @@ def _case(routes: APIRouter, service: Service, desk: Desk) -> None:
             dues=_dues(app),
         )
 
-    @routes.get("/applications/{application_id}/documents/{document_id}")
-    async def look(
-        application_id: str, document_id: str, viewer: Annotated[Viewer, _MAY_LOOK]
-    ) -> Response:
-        """A paper itself; whoever looks is recorded."""
-        document, content = await desk.open_document(viewer, application_id, document_id)
-        ending = {"application/pdf": "pdf", "image/jpeg": "jpg", "image/png": "png"}
-        name = f"{document.document_number}.{ending[document.media_type]}"
-        return Response(
-            content,
-            media_type=document.media_type,
-            headers={
-                "Content-Disposition": f'inline; filename="{name}"',
-                "Cache-Control": "no-store",
-                # what a customer uploaded runs nothing, whatever it holds
-                "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
-            },
-        )
-
 
 def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
     """What is done with one application."""
@@ -379,7 +361,7 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
     ) -> Response:
         """File a paper under an item of the checklist."""
         here = f"/intake/applications/{application_id}"
-        content = await file.read(LARGEST_DOCUMENT + 1)
+        content = await file.read(load_papers().largest_bytes + 1)
         try:
             filed = await desk.receive(viewer, application_id, item, content, _day(issued_on))
         except Problem as problem:
@@ -632,11 +614,9 @@ def _refusals(app: Application, lines: Iterable[Line]) -> list[str]:
 
 
 def _unfiled(code: str) -> str:
+    if code.startswith("document-"):
+        return words.no_paper(code.removeprefix("document-").replace("-", "_"))
     known = {
-        "document-too-large": _("The file is larger than 10 MB."),
-        "document-unknown-type": _("Only PDF, JPEG and PNG are taken."),
-        "document-damaged": _("The file is incomplete; save it again."),
-        "document-empty": _("The file is empty."),
         "issued-in-future": _("A paper cannot be issued in the future."),
         "already-ended": _("The application has ended; nothing is added."),
     }

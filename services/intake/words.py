@@ -11,8 +11,8 @@ from services.intake.batch import CHOICES, COLUMNS, BatchRefused
 from services.intake.items import FORM_CHANGED, LAPSED, REVIEW_WISH, Change
 from services.intake.precheck import Obstacle
 from shared.events.intake import Meeting
-from shared.parameters import load_checklist_items, load_return_codes
-from shared.web.i18n import _, current_language, mark
+from shared.parameters import load_checklist_items, load_papers, load_return_codes
+from shared.web.i18n import _, current_language, mark, ngettext
 from shared.web.states import item_badge, named
 
 FIELDS: Mapping[str, str] = {
@@ -119,6 +119,12 @@ _HISTORY: Mapping[str, _Happening] = {
     "withdrawal_refused": _Happening(mark("Withdrawal refused"), "x", "bad"),
     "withdrawal_reason": _Happening(mark("Reason of the withdrawal kept"), "note"),
     "withdrawn": _Happening(mark("Withdrawn"), "arrow-left"),
+    "erasure_destroyed": _Happening(
+        mark("The customer's data was deleted, as the customer asked"), "trash"
+    ),
+    "erasure_restricted": _Happening(
+        mark("The customer asked for deletion: locked until the retention term ends"), "lock"
+    ),
     "expired": _Happening(mark("Closed: the term has passed"), "clock-exclamation"),
     "card_ordered": _Happening(mark("Card ordered"), "credit-card", "good"),
     "card_produced": _Happening(mark("Card made"), "credit-card", "good"),
@@ -173,10 +179,27 @@ _CHANGES: Mapping[str, str] = {
     "waiver_refused": mark("the second person did not agree"),
 }
 
+_REGISTER: Mapping[str, str] = {
+    "entered": mark("Received"),
+    "prepared": mark("Pages prepared"),
+    "thumbnail": mark("Seen in small"),
+    "page": mark("Seen, page %(number)s"),
+    "original": mark("Original taken"),
+    "retention-ended": mark("Destroyed: the term for keeping it was over"),
+    "asked-for": mark("Destroyed: the customer asked for it"),
+}
+
+_NOT_SHOWN: Mapping[str, str] = {
+    "erased": mark("The customer's data was erased or is restricted."),
+    "missing": mark("The stored file is missing or damaged: tell operations."),
+    "unavailable": mark("The store did not answer for a long time: have them prepared anew."),
+}
+
 _ACTORS: Mapping[str, str] = {
     "intake": mark("automatic"),
     "review": mark("Review"),
     "organisation-file": mark("automatic"),
+    "operator": mark("Operations"),
 }
 
 
@@ -297,6 +320,37 @@ def change(one: Change, staff: Mapping[str, str], remark: str | None) -> dict[st
         "actor": between.join(actors),
         "icon": badge.icon,
         "tone": badge.tone if one.action == "moved" else "neutral",
+    }
+
+
+def no_paper(code: str) -> str:
+    """Why a file is no paper that the office takes, and how that is mended."""
+    why = load_papers().refusals[code]
+    language = current_language()
+    return f"{why.names.in_language(language)} · {why.mend.in_language(language)}"
+
+
+def not_shown(failure: str) -> str:
+    """Why the pages of a paper could not be drawn."""
+    if failure in load_papers().refusals:
+        return no_paper(failure)
+    return _(_NOT_SHOWN.get(failure, _NOT_SHOWN["unavailable"]))
+
+
+def register_line(what: str, page: int | None) -> str:
+    """What became of a paper, or what somebody saw of it."""
+    text = _(_REGISTER[what])
+    if page is not None and what == "prepared":
+        return f"{text} · " + ngettext("%(num)s page", "%(num)s pages", page) % {"num": page}
+    return text % {"number": page} if what == "page" else text
+
+
+def paper_limits() -> str:
+    """What may be handed in as a paper."""
+    most = load_papers()
+    return _("PDF, JPEG or PNG, at most %(size)s MB and %(pages)s pages") % {
+        "size": most.largest_bytes // (1024 * 1024),
+        "pages": most.most_pages,
     }
 
 

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, get_args
 
 from pydantic import BaseModel
 
 from shared.events.payload import FIELD_CLASSES
 from shared.events.review import DeclineCategory
 from shared.formats import FormatCode
+from shared.paper_messages import Refusal
 from shared.parameters import models
 from shared.parameters.reading import (
     Fault,
@@ -40,6 +41,7 @@ FILES: Final[dict[str, type[BaseModel]]] = {
     "checklist_items": models.ChecklistItems,
     "return_codes": models.ReturnCodes,
     "calendar": models.Calendar,
+    "papers": models.Papers,
 }
 """The files of which there is one each: name without `.yaml` -> what it must fit."""
 
@@ -254,6 +256,13 @@ def _faults_of_words(held: Held, texts: Mapping[str, Text]) -> Iterator[Fault]:
     codes = held.file("return_codes", models.ReturnCodes).codes
     for code in sorted(set(FormatCode) - codes.keys()):
         yield texts["return_codes"].fault(("codes",), f"has no words for {code}", "add them")
+    known, refusals = get_args(Refusal), held.file("papers", models.Papers).refusals
+    for reason in sorted(set(known) - refusals.keys()):
+        yield texts["papers"].fault(("refusals",), f"has no words for {reason}", "add them")
+    for reason in sorted(refusals.keys() - set(known)):
+        yield texts["papers"].fault(
+            ("refusals", reason), "is no reason to refuse a file", did_you_mean(reason, known)
+        )
     declines = held.file("phrases", models.Phrases).declines
     categories = {one.value for one in DeclineCategory}
     for category in sorted(categories - declines.keys()):

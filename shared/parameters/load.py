@@ -179,6 +179,11 @@ def load_calendar() -> models.Calendar:
     return held().file("calendar", models.Calendar)
 
 
+def load_papers() -> models.Papers:
+    """What is taken as a paper, its limits, and how long it is kept."""
+    return held().file("papers", models.Papers)
+
+
 def schemas() -> dict[str, str]:
     """`{name: JSON Schema text}` as they stand in `schemas/<name>.json`."""
     written = {}

@@ -490,6 +490,27 @@ class ReturnCodes(_File):
     codes: dict[ReasonCode, ReturnCode]
 
 
+class Refusal(_Parameters):
+    """Why a file is no paper that the office takes, and how that is mended."""
+
+    names: Words
+    mend: Words
+
+
+class Papers(_File):
+    """What the office takes as a paper, within which limits it is decoded, how long it is kept."""
+
+    # a request with a file in it has at most 11 MB (shared.web.limits)
+    largest_bytes: Annotated[int, Field(ge=100_000, le=10_485_760)]
+    most_pages: Annotated[int, Field(ge=1, le=500)]  # of a PDF
+    most_pixels: Annotated[int, Field(ge=1_000_000, le=200_000_000)]  # of a picture
+    preview_pixels: Annotated[int, Field(ge=400, le=4000)]  # longest side of what people are shown
+    cpu_seconds: Annotated[int, Field(ge=1, le=120)]  # to decode one upload
+    memory_bytes: Annotated[int, Field(ge=100_000_000, le=4_000_000_000)]  # to decode one upload
+    keep_abandoned_days: Days  # what was never handed in, after it was closed
+    refusals: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], Refusal]
+
+
 class CalendarYear(_Parameters):
     """One year as the State Council's notice arranges it."""
 

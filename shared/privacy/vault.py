@@ -11,7 +11,7 @@ import asyncio
 import base64
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -347,8 +347,9 @@ class Vault:
             until,
         )
 
-    async def destroy(self, person: str, now: datetime) -> Erasure:
-        """Delete a person's data by destroying the key, or restrict it while a retention hold runs.
+    async def destroy(self, person: str, now: datetime, *, on_duty: bool = True) -> Erasure:
+        """Delete a person's data by destroying the key, or restrict it while a retention hold runs,
+        if the hold is the bank's duty (`on_duty`) and not its habit.
 
         Other processes may open values for up to CACHE_SECONDS more.
         """
@@ -358,7 +359,8 @@ class Vault:
             )
             if row is None:
                 return Erasure.UNKNOWN
-            held = row["retain_until"] is not None and row["retain_until"] > now
+            until = row["retain_until"]
+            held = on_duty and until is not None and until > now
             if held:
                 await conn.execute(
                     "UPDATE vault.person SET state = 'restricted'"
@@ -366,27 +368,60 @@ class Vault:
                     person,
                 )
             else:
-                await conn.execute("DELETE FROM vault.person_key WHERE person_id = $1", person)
-                await conn.execute(
-                    "UPDATE vault.person SET state = 'destroyed', ended_at = $2"
-                    " WHERE person_id = $1 AND state <> 'destroyed'",
-                    person,
-                    now,
-                )
+                await _end_key(conn, person, now)
         self._forget(person)
         return Erasure.RESTRICTED if held else Erasure.DESTROYED
 
-    async def destroy_released(self, now: datetime) -> list[str]:
-        """Destroy the restricted persons whose retention term has ended; returns them."""
-        persons = await self._pool.fetch(
-            "SELECT person_id::text AS person_id FROM vault.person"
-            " WHERE state = 'restricted' AND retain_until <= $1",
+    async def released(
+        self, now: datetime, *, after: str | None = None, limit: int = 500
+    ) -> list[tuple[str, datetime]]:
+        """Persons whose retention term has ended and whose key is still there, with that term, in
+        the order of their pseudonyms behind `after`."""
+        rows = await self._pool.fetch(
+            "SELECT p.person_id::text AS person, p.retain_until FROM vault.person p"
+            " JOIN vault.person_key USING (person_id)"
+            " WHERE p.retain_until <= $1 AND ($2::uuid IS NULL OR p.person_id > $2::uuid)"
+            " ORDER BY p.person_id LIMIT $3",
             now,
+            after,
+            limit,
         )
-        ended = [row["person_id"] for row in persons]
-        for person in ended:
-            await self.destroy(person, now)
-        return ended
+        return [(row["person"], row["retain_until"]) for row in rows]
+
+    async def applications_of(self, person: str) -> list[str]:
+        """The applications in which somebody has keys; none for who is restricted."""
+        rows = await self._pool.fetch(
+            "SELECT DISTINCT application_id::text AS id FROM vault.data_key WHERE person_id = $1",
+            person,
+        )
+        return [row["id"] for row in rows]
+
+    async def destroy_ended(self, person: str, now: datetime, ended: Collection[str]) -> bool:
+        """Destroy the key of somebody whose retention term is over and all of whose applications
+        are among `ended`; whether it is gone, now or from before.
+
+        Somebody who applies anew at the same moment is not destroyed, or is new to the vault.
+        """
+        async with self._pool.acquire() as conn, conn.transaction():
+            row = await conn.fetchrow(
+                "SELECT state, retain_until FROM vault.person WHERE person_id = $1 FOR UPDATE",
+                person,
+            )
+            if row is None or row["state"] == "destroyed":
+                return True
+            if row["retain_until"] is None or row["retain_until"] > now:
+                return False
+            further = await conn.fetchval(
+                "SELECT EXISTS (SELECT FROM vault.data_key"
+                " WHERE person_id = $1 AND application_id <> ALL ($2::uuid[]))",
+                person,
+                list(ended),
+            )
+            if further:
+                return False
+            await _end_key(conn, person, now)
+        self._forget(person)
+        return True
 
     async def rotate(self, limit: int = 500) -> int:
         """Wrap up to `limit` persons' keys anew under the current bank key; 0 when all are done."""
@@ -499,6 +534,16 @@ _SELECT_KEYS = (
     " k.bank_key_id, k.wrapped AS person_wrapped"
     " FROM vault.data_key d JOIN vault.person_key k USING (person_id)"
 )
+
+
+async def _end_key(conn: Connection, person: str, now: datetime) -> None:
+    await conn.execute("DELETE FROM vault.person_key WHERE person_id = $1", person)
+    await conn.execute(
+        "UPDATE vault.person SET state = 'destroyed', ended_at = $2"
+        " WHERE person_id = $1 AND state <> 'destroyed'",
+        person,
+        now,
+    )
 
 
 def _associated(party_id: str, field_name: str) -> bytes:

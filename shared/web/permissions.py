@@ -21,7 +21,8 @@ class Permission(StrEnum):
     APPLICATION_VIEW = "application.view"
     APPLICATION_CREATE = "application.create"
     APPLICATION_EDIT = "application.edit"
-    MATERIAL_VIEW = "material.view"  # opens a document; whoever shows one audits it
+    MATERIAL_VIEW = "material.view"  # sees a paper, watermarked; whoever shows one records it
+    ORIGINAL_TAKE = "original.take"  # has a paper as it was handed in, with a reason
     MATERIAL_RECEIVE = "material.receive"
     PRE_CHECK_VIEW = "pre-check.view"  # the checklist with codes, remarks and who said what
     PRE_CHECK_DECIDE = "pre-check.decide"  # verdicts on items and cases (初审)
@@ -97,6 +98,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.HOLD_VIEW: Scope.ALL,
         _P.APPLICATION_VIEW: Scope.ALL,
         _P.MATERIAL_VIEW: Scope.ALL,
+        _P.ORIGINAL_TAKE: Scope.ALL,
         _P.PERSONAL_REVEAL: Scope.ALL,
         _P.REVIEW_VIEW: Scope.ALL,
         _P.REVIEW_CLAIM: Scope.ALL,
@@ -109,6 +111,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.HOLD_VIEW: Scope.ALL,
         _P.APPLICATION_VIEW: Scope.ALL,
         _P.MATERIAL_VIEW: Scope.ALL,
+        _P.ORIGINAL_TAKE: Scope.ALL,
         _P.PERSONAL_REVEAL: Scope.ALL,
         _P.REVIEW_VIEW: Scope.ALL,
         _P.REVIEW_CLAIM: Scope.ALL,
@@ -124,6 +127,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.HOLD_VIEW: Scope.ALL,
         _P.APPLICATION_VIEW: Scope.ALL,
         _P.MATERIAL_VIEW: Scope.ALL,
+        _P.ORIGINAL_TAKE: Scope.ALL,
         _P.PERSONAL_REVEAL: Scope.ALL,
         _P.REVIEW_VIEW: Scope.ALL,
         _P.REVIEW_COMPLIANCE: Scope.ALL,
@@ -133,6 +137,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.BOARD_VIEW: Scope.REGION,
         _P.APPLICATION_VIEW: Scope.REGION,
         _P.MATERIAL_VIEW: Scope.REGION,
+        _P.ORIGINAL_TAKE: Scope.REGION,
         _P.PRE_CHECK_VIEW: Scope.REGION,
         _P.PRE_CHECK_AGREE: Scope.REGION,
         _P.REVIEW_VIEW: Scope.REGION,

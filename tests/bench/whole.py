@@ -48,7 +48,8 @@ from shared.events.partners import (
 from shared.identifiers import new_id
 from shared.postgres.pool import database_of
 from shared.settings import Settings
-from tests.end_to_end.town import import_customers, load_organisation, picture
+from tests.end_to_end.town import import_customers, load_organisation
+from tests.papers import picture
 
 MORNING = datetime(2026, 10, 12, 1, 30, tzinfo=UTC)  # a Monday, 9:30 in Shanghai: messages may go
 BRANCH, REGION = "1101", "11"

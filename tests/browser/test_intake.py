@@ -10,12 +10,14 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from deploy.demo.papers import pdf
 from shared.formats import make_synthetic_resident_id
 from tests.browser.test_pages import picture
 from tests.browser.town import PASSWORD, USERNAME, Town
 from tests.browser.watching import NARROW, WIDE, Watched
+from tests.eventually import eventually
 from tests.integration.intake.office import EMPLOYER, HOME, MOBILE, NAME, OFFICE_PHONE, WORK
-from tests.integration.intake.office import picture as paper
+from tests.papers import picture as scan
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -76,6 +78,37 @@ async def fill_in(page: Page) -> None:
     await page.locator("#salutation").select_option("ms")
 
 
+async def page_by_page(watched: Watched, town: Town) -> None:
+    """The paper that was filed is seen in small and page by page, without a mouse."""
+    page = watched.page
+    small = page.locator("#papers img")
+
+    async def drawn() -> bool:
+        await page.reload()
+        return await small.count() == 1
+
+    await eventually(drawn)
+    assert await small.evaluate("async (it) => (await it.decode(), it.naturalWidth)") == 170
+    await sound(watched, town, "intake-papers")
+    case = page.url.split("?", maxsplit=1)[0]
+    await watched.tab_to("#papers li a")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".pager-now")).to_contain_text("第 1 / 2 页")
+    large = page.locator(".paper-page img")
+    for key, number in (("ArrowRight", 2), ("ArrowRight", 2), ("ArrowLeft", 1)):
+        await page.wait_for_load_state()
+        await page.keyboard.press(key)
+        await expect(page.locator(".pager-now")).to_contain_text(f"第 {number} / 2 页")
+        assert await large.evaluate("async (it) => (await it.decode(), it.naturalHeight)") == 1600
+    await sound(watched, town, "intake-paper")
+    await page.goto(f"{case}/register")
+    await expect(page.locator("h1")).to_have_text("资料登记簿")
+    # received, prepared, seen in small, and three pages that were turned to
+    assert await page.locator("tbody tr").count() >= 6
+    await sound(watched, town, "intake-register")
+    await page.goto(case)
+
+
 async def test_an_application_is_taken_at_the_counter_and_its_papers_filed(
     town: Town, counter: Watched
 ) -> None:
@@ -92,12 +125,13 @@ async def test_an_application_is_taken_at_the_counter_and_its_papers_filed(
     done = checklist.locator("progress")
     before = int(await done.get_attribute("value") or "0")
     await page.locator("#item").select_option("id_front")
-    file = {"name": "front.png", "mimeType": "image/png", "buffer": paper("front")}
+    file = {"name": "front.pdf", "mimeType": "application/pdf", "buffer": pdf(["front", "back"])}
     await page.locator("#file").set_input_files(file)  # type: ignore[arg-type]
-    await expect(page.locator("[data-drop-files]")).to_contain_text("front.png")
+    await expect(page.locator("[data-drop-files]")).to_contain_text("front.pdf")
     await page.locator("form[enctype] button[type=submit]").click()
     await expect(done).to_have_attribute("value", str(before + 1))
     await sound(counter, town, "intake-application")
+    await page_by_page(counter, town)
     whole = await page.locator("body").inner_text()
     assert NAME not in whole
     assert MOBILE not in whole
@@ -112,7 +146,7 @@ async def test_an_officer_gives_verdicts_with_the_keyboard(town: Town, counter: 
     await page.locator("button[name=then][value=submit]").click()
     await expect(page.locator(".page-head")).to_contain_text("待补件")
     await page.locator("#item").select_option("id_front")
-    file = {"name": "front.png", "mimeType": "image/png", "buffer": paper("of the officer")}
+    file = {"name": "front.png", "mimeType": "image/png", "buffer": scan("officer")}
     await page.locator("#file").set_input_files(file)  # type: ignore[arg-type]
     await page.locator("form[enctype] button[type=submit]").click()
     row = page.locator("#checklist tbody tr", has_text="身份证人像面")

@@ -35,6 +35,7 @@ from shared.calendar import business_day
 from shared.clock import SteppedClock, format_instant, step_clock
 from shared.events import catalog
 from shared.postgres.pool import database_of
+from tests.papers import picture
 
 MORNING = datetime(2026, 10, 12, 1, 30, tzinfo=UTC)  # a Monday, 9:30 in Shanghai
 BRANCHES = {"1101": "11", "3101": "31", "4401": "44", "3201": "32", "3301": "33", "5101": "51"}
@@ -112,11 +113,6 @@ class Town:
             finally:
                 await conn.close()
         return found
-
-
-def picture(text: str) -> bytes:
-    """A small PNG that no other paper equals."""
-    return b"\x89PNG\r\n\x1a\n" + text.encode() + b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 
 @asynccontextmanager

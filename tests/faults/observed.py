@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from deploy.local import Stack
 from shared.events.envelope import EnvelopeError, Headers, decode, rfc3339
@@ -257,7 +257,7 @@ def _read_topics(
         ]
         left: dict[tuple[str, int], int] = {}
         for place in places:
-            low, high = consumer.get_watermark_offsets(place, timeout=_SECONDS)
+            low, high = _range(consumer, place)
             ends[place.topic, place.partition] = high
             if low < high:
                 left[place.topic, place.partition] = high
@@ -278,6 +278,19 @@ def _read_topics(
     finally:
         consumer.close()
     return found
+
+
+def _range(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """First and next offset. A leader that is new tells the next one only when it has caught up."""
+    end = time.monotonic() + _SECONDS
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(place, timeout=_SECONDS)
+            return low, high
+        except KafkaException:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
 
 
 def _dead_letter(message: Message) -> DeadLetter:

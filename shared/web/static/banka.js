@@ -63,6 +63,22 @@
     }
   });
 
+  // What has a key of its own is pressed by it: arrows turn pages.
+  document.addEventListener("keydown", (event) => {
+    const busy =
+      event.ctrlKey || event.metaKey || event.altKey || event.shiftKey ||
+      document.querySelector("dialog[open]") ||
+      (event.target instanceof Element && event.target.matches("input, textarea, select"));
+    if (busy) return;
+    for (const pressed of document.querySelectorAll("[data-key]")) {
+      if (pressed.dataset.key === event.key) {
+        event.preventDefault();
+        pressed.click();
+        return;
+      }
+    }
+  });
+
   // A second click must not post a second time.
   document.addEventListener("submit", (event) => {
     const form = event.target;

@@ -46,6 +46,7 @@ from shared.messaging.broker import connection, fetch_cluster
 from shared.money import Money
 from shared.privacy.jwe import OfficeKeys
 from tests.eventually import eventually
+from tests.papers import picture
 from tests.stack import running
 
 MORNING = datetime(2026, 10, 12, 2, 0, tzinfo=UTC)  # a Monday, 10:00 in Shanghai
@@ -411,8 +412,8 @@ def form() -> dict[str, Any]:
 async def test_the_app_hands_in_nothing_in_clear_and_hears_the_answer(
     app: MobileApp, intake: Intake, partners_stack: local.Stack
 ) -> None:
-    picture = b"\x89PNG\r\n\x1a\n" + bytes(200_000)
-    event_id = await app.submit("APP-1", form(), [("id_front", picture, date(2026, 10, 8))])
+    paper = picture("id_front") + bytes(200_000)  # as large as a scan
+    event_id = await app.submit("APP-1", form(), [("id_front", paper, date(2026, 10, 8))])
     answer = await app.answer(event_id)
     assert (answer.accepted, answer.applied) == (True, True)
     (told,) = [one for one in intake.told if one.envelope and one.envelope.id == event_id]
@@ -424,7 +425,7 @@ async def test_the_app_hands_in_nothing_in_clear_and_hears_the_answer(
     keys = OfficeKeys.from_secret(partners_stack.secret("office-key.json"))
     personal = json.loads(keys.decrypt(payload.parties[0].personal))
     assert personal == {"name": NAME, "mobile": MOBILE, "id_long_term": True}
-    assert keys.decrypt_bytes(payload.documents[0].content) == picture
+    assert keys.decrypt_bytes(payload.documents[0].content) == paper
     assert payload.documents[0].issued_on == date(2026, 10, 8)
 
 

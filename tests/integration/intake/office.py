@@ -38,6 +38,7 @@ from shared.web.access import CSRF_HEADER
 from shared.web.session import COOKIE, Session, Signer
 from tests.eventually import eventually
 from tests.integration.intake.described import as_described
+from tests.papers import picture
 
 API = "/intake/api/v1"
 BRANCH, OTHER_BRANCH = "3101", "4401"
@@ -49,7 +50,6 @@ HOME, WORK, EMAIL = (
 )
 OFFICE_PHONE = "02164567890"
 CONSENT = "信用卡审批"
-PNG = b"\x89PNG\r\n\x1a\n" + b"%s" + b"\x00\x00\x00\x00IEND\xaeB`\x82"
 TOKENS = {
     "branch-terminal": "t-branch-terminal-0123456789abcdef",
     "web-channel": "t-web-channel-0123456789abcdef",
@@ -75,11 +75,6 @@ STAFF_PERMISSIONS = [
     "material.receive",
 ]
 SALARIED_PAPERS = ("application_form_signed", "id_front", "id_back", "work_proof", "income_proof")
-
-
-def picture(text: str) -> bytes:
-    """A small PNG that no other paper equals."""
-    return PNG.replace(b"%s", text.encode())
 
 
 def settings_of(stack: Stack, folder: Path) -> Settings:
@@ -336,6 +331,17 @@ class Office:
             return await self.state(customer) == state
 
         await eventually(reached)
+
+    async def drawn(self, document_id: str) -> None:
+        """Waits until the pages of a paper can be shown."""
+
+        async def shown() -> bool:
+            rows = await self.fetch(
+                "SELECT FROM paper_preview WHERE document_id = $1 AND pages > 0", document_id
+            )
+            return bool(rows)
+
+        await eventually(shown)
 
     # -- review -----------------------------------------------------------------------------------
 

@@ -19,8 +19,8 @@ from tests.integration.intake.office import (
     SALARIED_PAPERS,
     Customer,
     Office,
-    picture,
 )
+from tests.papers import picture
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -88,9 +88,7 @@ async def test_an_application_goes_through_the_pages(office: Office) -> None:
     link = re.search(rf"{here}/documents/[0-9a-f-]+", page.text)
     assert link is not None
     paper = await client.get(link.group())
-    assert paper.headers["content-type"] == "image/png"
-    assert "sandbox" in paper.headers["content-security-policy"]
-    assert b"of the pages" in paper.content
+    assert paper.headers["content-type"].startswith("text/html")
 
     clear = await client.post(here + "/reveal", data={"reason": "客户来电核对"})
     assert NAME in clear.text
@@ -125,7 +123,7 @@ async def test_what_is_missing_is_shown_and_mended(office: Office) -> None:
     )
     assert here_of(wrong) == here
     page = await client.get(here, params={"lang": "en"})
-    assert "Only PDF, JPEG and PNG are taken." in page.text
+    assert "The file is no PDF, JPEG or PNG" in page.text
 
     assert here_of(await client.post(here + "/withdraw", data={"reason": "不想办了"})) == here
     page = await client.get(here, params={"lang": "zh-CN"})

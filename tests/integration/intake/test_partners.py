@@ -25,6 +25,7 @@ from tests.integration.intake.office import (
     Office,
     decision,
 )
+from tests.papers import pdf_with_file, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -73,6 +74,15 @@ async def test_an_application_of_the_app_is_taken_and_its_progress_told(office: 
     assert await statuses(office, customer) == ["in-review"]
     told = await office.said(customer.application_id)
     assert told[0][2]["channel"] == "mobile_app"
+
+    async def drawn() -> list[Any]:
+        return await office.fetch(
+            "SELECT DISTINCT document_id FROM paper_preview JOIN document USING (document_id)"
+            " WHERE application_id = $1 AND pages = 1",
+            customer.application_id,
+        )
+
+    assert len(await eventually(drawn)) == len(SALARIED_PAPERS)  # one call draws them all
     assert [kind for kind, _, _ in told][-1] == "application.pre-check-passed"
     await office.review_says(customer, review.ChecksCompleted, review.ApplicationHeld)
     await office.until(customer, "on_hold")
@@ -372,6 +382,9 @@ async def test_a_wrong_event_is_answered_with_all_its_problems(office: Office) -
     data["documents"][0]["item"] = "crystal_ball"
     data["documents"][1]["issued_on"] = (office.now.date() + timedelta(days=2)).isoformat()
     data["documents"].append({"item": "id_back"})
+    data["documents"].append({"item": "id_back", "content": encrypt(picture("ok"), office.jwks)})
+    hidden = {"item": "income_proof", "content": encrypt(pdf_with_file(), office.jwks)}
+    data["documents"].append(hidden)
     answer = await send(office, customer, "application.submitted", data)
     assert found_in(answer) == {
         ("/name", "extra_forbidden"),
@@ -387,9 +400,12 @@ async def test_a_wrong_event_is_answered_with_all_its_problems(office: Office) -
         ("/documents/0/content", "DOCUMENT_UNKNOWN_TYPE"),
         ("/documents/1/issued_on", "ISSUED_IN_FUTURE"),
         ("/documents/2/content", "missing"),
+        ("/documents/4/content", "DOCUMENT_ACTIVE"),
         ("/product", "DUPLICATE_APPLICATION"),
     }
     assert NAME not in str(answer)
+    active = next(one for one in answer["problems"] if one["code"] == "DOCUMENT_ACTIVE")
+    assert "attached file" in active["detail"]
     rows = await office.fetch(
         "SELECT 1 FROM application WHERE partner_reference = $1", customer.reference
     )

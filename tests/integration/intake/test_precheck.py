@@ -308,10 +308,18 @@ async def test_a_second_application_takes_over_what_the_bank_holds(office: Offic
     handed = {one["document_id"]: one["taken_from"] for one in passed["documents"]}
     assert [handed[document_id] for document_id in taken.values()] == [first.application_id] * 4
     here = f"/intake/applications/{second.application_id}"
-    paper = await assistant.get(f"{here}/documents/{taken['id_front']}")
-    assert paper.status_code == 200
     page = await assistant.get(here, params={"lang": "en"})
     assert "taken over from an earlier application" in page.text
+    # it lies with the earlier application, and is seen, registered and given out with this one too
+    paper = f"{here}/documents/{taken['id_front']}"
+    await office.drawn(taken["id_front"])
+    assert (await assistant.get(f"{paper}/pages/1")).status_code == 200
+    for one in (first, second):
+        register = f"/intake/applications/{one.application_id}/register"
+        assert "Seen, page 1" in (await assistant.get(register, params={"lang": "en"})).text
+    reviewer = await office.colleague("reviewer")
+    original = await reviewer.post(f"{paper}/original", data={"reason": "核对证件"})
+    assert original.headers["content-type"] == "image/png"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from deploy import local
+from deploy.demo.papers import pdf
 from deploy.provision import provision
 from shared.identifiers import new_id
 from shared.parameters import load, load_products
@@ -233,7 +234,7 @@ async def test_rules_that_are_not_held_are_a_clear_answer_and_never_500(
         await office.client().post(
             f"{path}/documents",
             data={"item": "income_proof", "issued_on": "2026-10-12"},
-            files={"file": ("scan", b"%PDF-1.4\n%%EOF\n", "application/pdf")},
+            files={"file": ("scan", pdf(["income"]), "application/pdf")},
         ),
     ):
         assert refused.status_code == 503, refused.text

@@ -13,7 +13,7 @@ import pytest
 from shared.clock import parse_instant
 from shared.events import review
 from shared.identifiers import new_id, parse_application_number
-from shared.parameters import load_clocks
+from shared.parameters import load_clocks, load_papers
 from shared.web import routes_without_permission
 from tests.eventually import eventually
 from tests.integration.intake.office import (
@@ -30,8 +30,8 @@ from tests.integration.intake.office import (
     Customer,
     Office,
     decision,
-    picture,
 )
+from tests.papers import HOSTILE, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -142,14 +142,28 @@ async def test_one_upload_too_many_makes_one_paper(office: Office) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "status"),
-    [(b"GIF89a nothing", 415), (picture("x")[:-8], 422), (b"%PDF-1.7 cut off", 422)],
+    ("kind", "status"),
+    [("gif", 415), ("too large", 413), ("png cut off", 422), ("pdf with a hidden script", 422)],
 )
-async def test_what_is_no_paper_is_refused(office: Office, content: bytes, status: int) -> None:
+async def test_what_is_no_paper_is_refused_in_words(office: Office, kind: str, status: int) -> None:
     customer = await office.begun()
-    answer = await office.upload(customer, "id_front", content=content)
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
+    make, refusal = HOSTILE[kind]
+    for language in ("en", "zh-CN"):
+        answer = await office.client().post(
+            f"{API}/applications/{customer.application_id}/documents",
+            data={"item": "id_front"},
+            files={"file": ("scan.png", make(), "image/png")},
+            params={"lang": language},
+        )
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+        (error,) = answer.json()["errors"]
+        assert (error["pointer"], error["code"]) == (
+            "/file",
+            f"document-{refusal.replace('_', '-')}",
+        )
+        assert error["detail"] == load_papers().refusals[refusal].mend.in_language(language)
+    assert (await office.shown(customer))["documents"] == []
 
 
 async def test_the_same_request_twice_is_one_application(office: Office) -> None:

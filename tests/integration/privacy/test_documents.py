@@ -9,15 +9,16 @@ import pytest
 from shared.documents import (
     DocumentDamagedError,
     DocumentMissingError,
-    DocumentRefusedError,
     DocumentStore,
 )
 from shared.identifiers import new_id
+from shared.paper_images import CheckedPaper
 from shared.privacy.vault import KeyUnavailableError
 from tests.integration.privacy.conftest import VaultWorld
 from tests.integration.privacy.test_vault import NOW
 
-PAPER = b"%PDF-1.7\nincome of somebody\n%%EOF\n"
+PAPER = b"income of somebody"  # checked by somebody else: here it is only kept
+CHECKED = CheckedPaper(PAPER, "application/pdf", 2)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -30,10 +31,10 @@ async def test_a_paper_comes_back_as_it_was_for_who_may_see_it(
     intake = await world.vault_of("intake")
     keys = await intake.new_party(new_id())
     url = (tmp_path / "documents").as_uri()
-    stored = await DocumentStore(url, intake).put(keys, PAPER)
+    stored = await DocumentStore(url, intake).put(keys, CHECKED)
     assert stored.media_type == "application/pdf"
     assert stored.size == len(PAPER)
-    assert await DocumentStore(url, intake).put(keys, PAPER) == stored
+    assert await DocumentStore(url, intake).put(keys, CHECKED) == stored
     review = DocumentStore(url, await world.vault_of("review"))
     assert await review.get(keys.application_id, stored.sha256) == PAPER
     notify = DocumentStore(url, await world.vault_of("notify"))
@@ -64,9 +65,31 @@ async def test_a_paper_comes_back_as_it_was_for_who_may_see_it(
         await fresh.get(keys.application_id, stored.sha256)
 
 
-async def test_a_refused_paper_is_not_kept(world: VaultWorld, tmp_path: Path) -> None:
+async def test_the_pages_lie_beside_the_paper_and_go_with_it(
+    world: VaultWorld, tmp_path: Path
+) -> None:
     intake = await world.vault_of("intake")
     keys = await intake.new_party(new_id())
-    with pytest.raises(DocumentRefusedError, match="unknown_type"):
-        await DocumentStore(tmp_path.as_uri(), intake).put(keys, b"MZ a program")
-    assert _files(tmp_path) == []
+    store = DocumentStore((tmp_path / "documents").as_uri(), intake)
+    other = CheckedPaper(b"another paper", "image/png", 1)
+    stored, kept = [await store.put(keys, one) for one in (CHECKED, other)]
+    application = keys.application_id
+    for _ in "twice":
+        await store.put_pages(application, stored.sha256, [b"first page", b"second page"])
+    assert await store.get_page(application, stored.sha256, 2) == b"second page"
+    assert all(b"page" not in path.read_bytes() for path in _files(tmp_path))
+    with pytest.raises(DocumentMissingError):
+        await store.get_page(application, stored.sha256, 3)
+    with pytest.raises(DocumentMissingError):
+        await store.put_pages(application, "0" * 64, [b"of no paper"])
+
+    first, second = [
+        next(path for path in _files(tmp_path) if path.name == f"{stored.sha256}.{number}")
+        for number in (1, 2)
+    ]
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(DocumentDamagedError):
+        await store.get_page(application, stored.sha256, 1)
+
+    await store.delete(application, stored.sha256)
+    assert [path.name for path in _files(tmp_path)] == [kept.sha256]

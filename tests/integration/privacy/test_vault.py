@@ -177,8 +177,12 @@ async def test_a_retention_hold_restricts_until_it_ends(world: VaultWorld) -> No
     with pytest.raises(KeyUnavailableError):
         await intake.open(keys.party_id, sealed)
     assert await intake.find(mobile=MOBILE) == []
-    assert await intake.destroy_released(until - timedelta(seconds=1)) == []
-    assert await intake.destroy_released(until) == [keys.person]
+    early = until - timedelta(seconds=1)
+    assert await intake.released(early) == []
+    assert not await intake.destroy_ended(keys.person, early, [])
+    assert await intake.released(until) == [(keys.person, until)]
+    assert await intake.destroy_ended(keys.person, until, [])
+    assert await intake.released(until) == []
     conn = await asyncpg.connect(world.superuser_url)
     try:
         assert await conn.fetchval("SELECT count(*) FROM vault.person_key") == 0
@@ -187,6 +191,26 @@ async def test_a_retention_hold_restricts_until_it_ends(world: VaultWorld) -> No
         assert await conn.fetchval("SELECT state FROM vault.person") == "destroyed"
     finally:
         await conn.close()
+
+
+async def test_nobody_is_destroyed_while_an_application_of_theirs_goes_on(
+    world: VaultWorld,
+) -> None:
+    intake = await world.vault_of("intake")
+    first, sealed = await _applied(intake)
+    await intake.hold(first.person, NOW)
+    later = await intake.new_party(new_id(), person=first.person)
+    assert set(await intake.applications_of(first.person)) == {
+        first.application_id,
+        later.application_id,
+    }
+    assert not await intake.destroy_ended(first.person, NOW, [first.application_id])
+    assert await intake.open(first.party_id, sealed)
+    both = [first.application_id, later.application_id]
+    for _ in "twice":
+        assert await intake.destroy_ended(first.person, NOW, both)
+    with pytest.raises(KeyUnavailableError):
+        await intake.open(first.party_id, sealed)
 
 
 async def test_unwrapped_keys_are_forgotten_after_a_minute(world: VaultWorld) -> None:

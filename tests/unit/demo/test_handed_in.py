@@ -12,16 +12,20 @@ from openpyxl import load_workbook
 
 from deploy.demo.handed_in import batch_file, content, form, personal
 from deploy.demo.plan import Application, Branch, Paper, make_plan
-from shared.documents import MediaType, check_document
 from shared.events.payload import FIELD_CLASSES
+from shared.paper_images import MediaType, PaperReader
 
 PLANNED = make_plan(3, [Branch("1101", "11"), Branch("3101", "31")], days=4, per_day=40)
 
 
 @pytest.mark.parametrize("media_type", get_args(MediaType))
-def test_a_paper_is_of_its_type_by_content(media_type: MediaType) -> None:
+async def test_a_paper_is_taken_and_of_its_type(media_type: MediaType) -> None:
     paper = Paper("id_front", date(2026, 10, 1), media_type)
-    assert check_document(content(paper, "0001")) == media_type
+    reader = PaperReader()
+    try:
+        assert (await reader.check(content(paper, "0001"))).media_type == media_type
+    finally:
+        reader.close()
     assert content(paper, "0001") != content(paper, "0002")
 
 

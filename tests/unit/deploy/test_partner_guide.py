@@ -15,7 +15,7 @@ from services.intake.answers import CODES, REFUSALS
 from shared.events.catalog import PARTNERS
 from shared.events.payload import FIELD_CLASSES
 from shared.formats import check_resident_id
-from shared.parameters import load_checklist_items, load_return_codes
+from shared.parameters import load_checklist_items, load_papers, load_return_codes
 
 TEXTS = {language: (FOLDER / name).read_text(encoding="utf-8") for language, name in GUIDES.items()}
 _THEIRS = {"confluent_kafka", "joserfc"}
@@ -41,7 +41,8 @@ def test_a_guide_names_every_type_code_item_and_field(language: str) -> None:
     named = set(re.findall(r"`([^`\n]+)`", TEXTS[language]))
     types = {one.type for partner in PARTNERS for one in (*partner.sends, *partner.receives)}
     papers = {code for code, item in load_checklist_items().items.items() if item.upload}
-    codes = {*CODES, *REFUSALS, *load_return_codes().codes}
+    files = {f"DOCUMENT_{one.upper()}" for one in load_papers().refusals}
+    codes = {*CODES, *REFUSALS, *files, *load_return_codes().codes}
     assert types | papers | codes | FIELD_CLASSES.keys() <= named
 
 

@@ -284,6 +284,8 @@ def test_a_broken_product_is_refused_with_its_place_and_the_remedy(
         ),
         ("return_codes", "  EMAIL_FORM:", "  E_MAIL_FORM:", "codes: has no words for EMAIL_FORM;"),
         ("phrases", "  credit_history:", "  history:", "declines: has no words for credit_history"),
+        ("papers", "  two_in_one:", "  two_for_one:", "refusals: has no words for two_in_one"),
+        ("papers", "  empty:", "  empti:", "refusals.empti: is no reason to refuse a file;"),
         (
             "checklist_items",
             "  work_proof:",

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import get_args, get_type_hints
+from datetime import UTC, datetime
+from typing import get_args
 
 import pytest
 
 from services.intake import answers, application, inbound, partner_reading
 from services.intake.answers import CODES, REFUSALS
-from shared.documents import DocumentRefusedError
+from services.intake.api_problems import NO_PAPER
+from services.intake.desk import document_problem
 from shared.events import envelope
+from shared.events.intake import InboundRejected
+from shared.messaging import Fact
 from shared.messaging import inbound as gate
-from shared.parameters import load_return_codes
+from shared.paper_images import DocumentRefusedError
+from shared.paper_messages import Refusal
+from shared.parameters import load_papers, load_return_codes
 from shared.privacy import jwe
 
 
@@ -38,15 +44,14 @@ def codes_of_the_application() -> set[str]:
 
 def codes_of_what_is_sealed() -> set[str]:
     keys = set(re.findall(r'JweError\("([a-z_]+)"\)', inspect.getsource(jwe)))
-    files = get_args(get_type_hints(DocumentRefusedError.__init__)["code"])
-    return {f"JWE_{one.upper()}" for one in keys} | {f"DOCUMENT_{one.upper()}" for one in files}
+    return {f"JWE_{one.upper()}" for one in keys}
 
 
 def test_each_source_of_codes_was_read() -> None:
     assert {"UNKNOWN_TYPE", "LEFT_OUT", "ISSUED_IN_FUTURE"} <= codes_of_the_gate()
     assert {"not-utf-8", "wrong-value"} <= codes_of_the_envelope()
     assert {"CARD_ORDERED", "NOT_OPEN"} <= codes_of_the_application()
-    assert {"JWE_CLEAR", "DOCUMENT_DAMAGED"} <= codes_of_what_is_sealed()
+    assert "JWE_CLEAR" in codes_of_what_is_sealed()
 
 
 @pytest.mark.parametrize(
@@ -65,6 +70,21 @@ def test_a_code_has_its_words(code: str) -> None:
 def test_a_refusal_has_the_words_that_customers_read() -> None:
     assert set(REFUSALS) <= load_return_codes().codes.keys()
     assert not set(REFUSALS) & CODES.keys()
+
+
+@pytest.mark.parametrize("refusal", get_args(Refusal))
+def test_a_file_that_is_no_paper_is_refused_in_words_on_every_way_in(refusal: Refusal) -> None:
+    why = load_papers().refusals[refusal]
+    code = ("documents.0.content", f"DOCUMENT_{refusal.upper()}")
+    problem = gate.InboundProblem("mobile-app", "E-1", None, "A-1", (code,), "C-1")
+    (told,) = inbound.rejected(problem, datetime(2026, 10, 12, 2, tzinfo=UTC))
+    assert isinstance(told, Fact)
+    assert isinstance(told.data, InboundRejected)
+    (said,) = told.data.problems
+    assert said.detail == f"{why.names.en}. {why.mend.en}."
+    refused = document_problem(DocumentRefusedError(refusal))
+    assert (refused.title, refused.errors[0].pointer) == (why.names.en, "/file")
+    assert refused.errors[0].code in NO_PAPER
 
 
 @pytest.mark.parametrize("code", sorted(CODES))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from shared.events import lifecycle, review
 from shared.events.intake import WantedItem
 from shared.events.lifecycle import TERMINAL, State
 from shared.events.payload import CreditConsent
-from shared.messaging import ClearDeadline, Deadline, Fact
+from shared.messaging import Call, ClearDeadline, Deadline, Fact
 from shared.messaging.errors import Permanent
 from tests.unit.intake.drawers import (
     ACTOR,
@@ -335,6 +335,73 @@ def test_what_cannot_happen_is_refused() -> None:
         hear(draft(), review.ChecksCompleted, 2)
 
 
+# --- what follows whatever happened --------------------------------------------------------------
+
+
+def calls(effects: list[Any], kind: str) -> list[Call]:
+    return [one for one in effects if isinstance(one, Call) and one.kind == kind]
+
+
+def test_papers_that_arrive_are_drawn_in_one_call() -> None:
+    app = draft()
+    assert calls(applications.what_follows(app), applications.PREVIEW) == []
+    bring(app, "id_front")
+    bring(app, "id_back")
+    (call,) = calls(applications.what_follows(app), applications.PREVIEW)
+    assert [one["document_id"] for one in call.payload["papers"]] == [
+        one.document_id for one in app.documents
+    ]
+
+
+@pytest.mark.parametrize(
+    ("happened", "until"),
+    [
+        ("nothing", None),
+        ("waits for material", None),
+        ("handed over", "2036-10-12"),
+        ("withdrawn", "2036-10-12"),
+        ("draft abandoned", "2027-02-09"),  # 90 days after the 30 of a draft
+    ],
+)
+def test_how_long_everything_is_kept_is_told_at_hand_over_and_end(
+    happened: str, until: str | None
+) -> None:
+    app, later = draft(), NOW
+    match happened:
+        case "waits for material":
+            hand_in(app, found(MISSING))
+        case "handed over":
+            hand_in(app)
+        case "withdrawn":
+            hand_in(app, found(MISSING))
+            applications.withdraw(app, ACTOR, NOW)
+        case "draft abandoned":
+            later = NOW + timedelta(days=30)
+            applications.on_draft_deadline(app, later)
+    told = calls(applications.what_follows(app), applications.RETENTION)
+    assert [one.payload["until"][:10] for one in told] == ([until] if until else [])
+    assert all(one.payload["persons"] == ["p-1"] for one in told)
+
+
+def test_the_end_counts_anew_and_an_open_case_says_nothing_more() -> None:
+    app = draft()
+    hand_in(app)
+    (first,) = calls(applications.what_follows(app), applications.RETENTION)
+    app.entries.clear()  # as when it is loaded again
+    assert calls(applications.what_follows(app), applications.RETENTION) == []
+    hear(app, review.ChecksCompleted)
+    why = {**GRANTED, "category": "internal", "reapply_from": NOW.date()}
+    declined = hear(app, review.ApplicationDeclined, **why)
+    (second,) = calls(declined, applications.RETENTION)
+    assert first.key != second.key
+
+
+def test_years_later_is_the_same_day() -> None:
+    leap = datetime(2028, 2, 29, 12, tzinfo=UTC)
+    assert applications.years_after(leap, 10) == datetime(2038, 3, 1, 12, tzinfo=UTC)
+    assert applications.years_after(NOW, 10) == NOW.replace(year=2036)
+
+
 # --- what partners hear ------------------------------------------------------------------------
 
 
@@ -350,7 +417,7 @@ def test_a_partner_hears_each_status_once() -> None:
     applications.recheck(app, SOUND, (), NOW)
     assert payloads(applications.partner_news(app))[0].status == "in-review"
     held = hear(app, review.ApplicationHeld)
-    assert held == []  # nobody outside learns that a case rests
+    assert payloads(held) == []  # nobody outside learns that a case rests
 
 
 def test_nobody_outside_sees_how_review_works() -> None:

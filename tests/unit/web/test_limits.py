@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
-from shared.documents import LARGEST_DOCUMENT
+from shared.parameters import load_papers
 from shared.web.clients import FILE, ApiClient, ApiClients, Rate
 from shared.web.limits import BODY_MOST, MULTIPART_MOST, Turns, most_bytes
 from shared.web.middleware import RequestFrame
@@ -135,7 +135,7 @@ async def test_who_calls_too_often_is_refused_before_the_body_is_read() -> None:
 
 
 def test_the_largest_paper_fits_with_its_form() -> None:
-    assert MULTIPART_MOST >= LARGEST_DOCUMENT + 64 * 1024
+    assert load_papers().largest_bytes + 64 * 1024 <= MULTIPART_MOST
     assert most_bytes("multipart/form-data; boundary=x") == MULTIPART_MOST
     for other in ("application/json", "application/x-www-form-urlencoded", "text/plain", "", None):
         assert most_bytes(other) == BODY_MOST

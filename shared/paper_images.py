@@ -1,0 +1,180 @@
+"""Papers as pictures: checks what is uploaded, draws what people see, writes on it who looks.
+
+Decoding happens in another process (`shared.paper_decoding`) with limits of memory and processor
+time. This one never touches a decoder, and holds no more than the bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+from shared.paper_messages import Refusal, pack, unpack
+from shared.parameters import load_papers
+
+MediaType = Literal["application/pdf", "image/jpeg", "image/png"]
+
+THUMBNAIL: Final = 240  # pixels, longest side
+_ROOT: Final = Path(__file__).parents[1]
+_AT_ONCE: Final = 2  # forks that decode for one process of a service
+_GRACE: Final = 5.0  # seconds after which a fork that should have ended is given up
+
+
+class DocumentRefusedError(ValueError):
+    """The bytes are no paper that the office takes; `code` says why."""
+
+    def __init__(self, code: Refusal) -> None:
+        super().__init__(f"document refused ({code})")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPaper:
+    """Bytes that were decoded wholly and within the limits: only such are kept."""
+
+    content: bytes = field(repr=False)
+    media_type: MediaType
+    pages: int
+
+
+class _Cut(Exception):
+    """The fork ended without an answer: it met a limit, or the file broke its decoder."""
+
+
+class PaperReader:
+    """Has papers decoded; one per process of a service. Starts its helper when it is needed first,
+    and again where it has ended."""
+
+    def __init__(self) -> None:
+        self._helper: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._room = asyncio.Semaphore(_AT_ONCE)
+
+    async def check(self, content: bytes) -> CheckedPaper:
+        """The paper that these bytes are, whatever its name says; raises DocumentRefusedError."""
+        (found,) = await self.check_all([content])
+        if isinstance(found, DocumentRefusedError):
+            raise found
+        return found
+
+    async def check_all(
+        self, contents: Sequence[bytes]
+    ) -> list[CheckedPaper | DocumentRefusedError]:
+        """What each of them is, in one fork; where a file ends that, in a fork for each."""
+        largest = load_papers().largest_bytes
+        # what is too large is not even handed over
+        small = [content if len(content) <= largest else None for content in contents]
+        told = iter(await self._examine([one for one in small if one is not None]))
+        return [
+            DocumentRefusedError("too_large") if one is None else _checked(one, next(told))
+            for one in small
+        ]
+
+    async def _examine(self, contents: Sequence[bytes]) -> list[dict[str, Any]]:
+        if not contents:
+            return []
+        try:
+            told, _ = await self._ask({"job": "check"}, contents)
+            return cast("list[dict[str, Any]]", told)
+        except _Cut:
+            if len(contents) == 1:
+                return [{"code": "too_complex"}]
+            return [(await self._examine([one]))[0] for one in contents]
+
+    async def render_all(self, papers: Sequence[bytes]) -> list[list[bytes] | DocumentRefusedError]:
+        """Every page of each of these checked papers as a JPEG, in one fork; where drawing meets a
+        limit, in a fork for each."""
+        if not papers:
+            return []
+        try:
+            counts, drawn = await self._ask({"job": "render"}, papers)
+        except _Cut:
+            if len(papers) == 1:
+                return [DocumentRefusedError("too_complex")]
+            return [(await self.render_all([one]))[0] for one in papers]
+        pages = iter(drawn)
+        return [list(itertools.islice(pages, count)) for count in counts]
+
+    async def stamp(self, page: bytes, text: str, *, longest: int | None = None) -> bytes:
+        """A rendered page with the text written all over it, at most so many pixels long; raises
+        DocumentRefusedError."""
+        asked = {
+            "job": "stamp",
+            "text": text,
+            "longest": longest or load_papers().preview_pixels,
+        }
+        try:
+            _, (stamped,) = await self._ask(asked, [page])
+        except _Cut:
+            raise DocumentRefusedError("too_complex") from None
+        return stamped
+
+    def close(self) -> None:
+        """End the helper; what is being decoded is given up."""
+        if self._control is not None:
+            self._control.close()  # the helper reads its end
+        if self._helper is not None:
+            self._helper.wait(timeout=_GRACE)
+        self._control = self._helper = None
+
+    async def _ask(self, asked: dict[str, Any], blobs: Sequence[bytes]) -> tuple[Any, list[bytes]]:
+        papers = load_papers()
+        limits = papers.model_dump(mode="json", exclude={"version", "digest", "refusals"})
+        message = pack({**asked, "limits": limits}, blobs)
+        async with self._room:
+            ours, theirs = socket.socketpair()
+            try:
+                with theirs:
+                    self._hand_over(theirs)
+                reader, writer = await asyncio.open_unix_connection(sock=ours)
+            except BaseException:
+                ours.close()
+                raise
+            try:
+                async with asyncio.timeout(2 * papers.cpu_seconds + _GRACE):
+                    writer.write(message)
+                    writer.write_eof()
+                    return unpack(await reader.read(-1))
+            except (ConnectionError, TimeoutError, ValueError):
+                raise _Cut from None
+            finally:
+                writer.close()
+
+    def _hand_over(self, connection: socket.socket) -> None:
+        if self._control is not None:
+            try:
+                socket.send_fds(self._control, [b"j"], [connection.fileno()])
+                return
+            except OSError:  # the helper has ended: begin another
+                self.close()
+        self._start()
+        assert self._control is not None
+        socket.send_fds(self._control, [b"j"], [connection.fileno()])
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._helper = subprocess.Popen(
+                [sys.executable, "-m", "shared.paper_decoding", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                cwd=_ROOT,
+                stdin=subprocess.DEVNULL,
+                # nothing of the service's settings: whoever breaks a decoder finds no secret
+                env={name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
+                start_new_session=True,
+            )
+        self._control = ours
+
+
+def _checked(content: bytes, told: dict[str, Any]) -> CheckedPaper | DocumentRefusedError:
+    if "code" in told:
+        return DocumentRefusedError(told["code"])
+    return CheckedPaper(content, told["media_type"], told["pages"])
