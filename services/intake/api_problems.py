@@ -94,6 +94,7 @@ KINDS: Mapping[str, Kind] = {
     "empty": Kind(422, "The table holds no row"),
     "unreadable": Kind(422, "The file cannot be read as a table"),
     "too-many-rows": Kind(422, "The table has more rows than are taken at once"),
+    "several-sheets": Kind(422, "More than one sheet of the workbook holds a table"),
     "unknown-column": Kind(422, "A heading that the template lacks"),
     "column-twice": Kind(422, "A column stands in the table twice"),
     "missing-column": Kind(422, "A column that is needed is missing"),

@@ -19,6 +19,7 @@ from services.intake import (
     api_precheck,
     page_papers,
     pages,
+    pages_batches,
     pages_precheck,
     readings,
     signin,
@@ -29,6 +30,8 @@ from services.intake.handlers import DEADLINES, HANDLERS
 from services.intake.inbound import EARLY_DEADLINE, Reception, number_drawer, on_early_deadline
 from services.intake.papers import Papers
 from services.intake.store import ApplicationStore, EarlyStore, products_in_use
+from services.intake.tables import Tables
+from shared import places
 from shared.clock import open_clock
 from shared.documents import DocumentStore
 from shared.events.catalog import group
@@ -93,6 +96,7 @@ class Intake(Service):
     archive: Archive = field(repr=False)
     reader: PaperReader = field(repr=False)
     papers: Papers = field(repr=False)
+    tables: Tables = field(repr=False)
     _compared: tuple[Held, dict[str, str]] | None = field(default=None, init=False, repr=False)
 
     async def start(self) -> None:
@@ -100,6 +104,7 @@ class Intake(Service):
         await self._patiently(self.archive.start)
         await super().start()
         self._spawn("intake-retention", self.papers.sweeping())
+        self._spawn("intake-tables", self.tables.run())
 
     async def notes(self) -> dict[str, str]:
         """Also whether applications under way began with rules that are not held any more."""
@@ -148,9 +153,9 @@ def build_service(
         Archive(settings, vault_database),
         office_keys(settings),
     )
-    blind = read_bank_key(settings).blind
+    bank_key = read_bank_key(settings)
     reader = PaperReader()
-    desk = Desk(lambda: service, archive.vault, archive.documents, blind, reader)
+    desk = Desk(lambda: service, archive.vault, archive.documents, bank_key.blind, reader)
     papers = Papers(lambda: service, desk, archive.vault, archive.documents, reader)
     reception = Reception(desk, keys, number_drawer(lambda: service.pool))
     service = Intake(
@@ -171,6 +176,7 @@ def build_service(
         archive=archive,
         reader=reader,
         papers=papers,
+        tables=Tables(lambda: service, desk, bank_key),
     )
     return service, desk, keys
 
@@ -195,6 +201,7 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
             page_papers.router(service, service.papers),
             readings.pages(desk),
             pages_precheck.router(service, desk),
+            pages_batches.router(service, service.tables),
             signin.router(service),
             operations.router(service),
         ],
@@ -209,4 +216,5 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
 
 def build(settings: Settings) -> FastAPI:
     """Intake as it is served: consumers, partners' topics, deadlines, JSON API and pages."""
+    places.load()
     return build_app(*build_service(settings))

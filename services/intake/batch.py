@@ -1,34 +1,34 @@
-"""A branch's table of applications: CSV or Excel in, forms and problems out.
+"""A branch's table of applications: rows in, forms and findings out.
 
-Pure. Every problem of a row is found at once and names column and mend, never the value.
+Pure. Everything that is wrong with a row is found at once and names column and mend, never the
+value.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
-from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from decimal import Decimal
+from typing import Any
 
-from openpyxl import Workbook, load_workbook
-from openpyxl.utils import get_column_letter
-from openpyxl.utils.exceptions import InvalidFileException
+from openpyxl.utils.datetime import from_excel
 from pydantic import ValidationError
 
 from services.intake.form import ApplicationForm
-from services.intake.rules import CREDIT_PURPOSE
+from services.intake.rules import CREDIT_PURPOSE, consented, examine
+from services.intake.spreadsheet import BatchRefused, Computed, Line, read_sheet
 from shared.calendar import BUSINESS_ZONE
 from shared.events.payload import ApplicantType, Channel
+from shared.parameters import Product, load_products, load_return_codes, product_on
 
-LARGEST_TABLE = 2_000
+LARGEST_TABLE = 10_000
 """Rows of one file; a larger one is split by the branch."""
 
 _LONG_TERM_WORDS = frozenset({"长期", "long-term", "long term"})
-_LARGEST_SHEET = 60_000_000  # bytes unpacked: a small file may hold a huge one
+_SERIALS = range(18_264, 73_051)  # days from 1950 to 2099 as spreadsheets count them
+_LONGEST_KEPT = 500  # characters of a cell that is given back for mending
 
 # column: (Chinese heading, English heading = its name)
 COLUMNS: dict[str, str] = {
@@ -51,8 +51,14 @@ COLUMNS: dict[str, str] = {
     "requested_limit_yuan": "申请额度(元)",
     "consent_date": "征信授权日",
 }
-_NEEDED = ("name", "id_number", "applicant_type", "product")
-_BY_HEADING = {heading: name for name, chinese in COLUMNS.items() for heading in (name, chinese)}
+FINDINGS = ("待修改", "to mend")
+"""How the column is headed in which a file of bad rows says what is wrong; not read."""
+
+NEEDED = ("name", "id_number", "applicant_type", "product")
+_BY_HEADING = {
+    **{heading: name for name, chinese in COLUMNS.items() for heading in (name, chinese)},
+    **dict.fromkeys(FINDINGS, ""),
+}
 # where a field of the form stands under another name in the table
 _COLUMN_OF_FIELD = {
     "monthly_income": "monthly_income_yuan",
@@ -61,7 +67,7 @@ _COLUMN_OF_FIELD = {
     "consent": "consent_date",
 }
 _SALUTATIONS = {"先生": "mr", "女士": "ms", "mr": "mr", "ms": "ms"}
-_APPLICANT_TYPES = {
+APPLICANT_TYPES = {
     "受薪": ApplicantType.SALARIED,
     "自雇": ApplicantType.SELF_EMPLOYED,
     "资产": ApplicantType.ASSET_OWNER,
@@ -69,41 +75,46 @@ _APPLICANT_TYPES = {
     "存量客户": ApplicantType.EXISTING_CUSTOMER,
     **{kind.value: kind for kind in ApplicantType},
 }
+_OF_DIGITS = ("id_number", "mobile", "office_phone")
+_SCIENTIFIC = re.compile(r"[0-9]+(\.[0-9]+)?[eE]\+?[0-9]+")
+_COLUMN_OF_REFUSAL = {
+    "AGE_OUT_OF_RANGE": "id_number",
+    "PRODUCT_NOT_FOR_APPLICANT": "applicant_type",
+}
+_UNSEEN = {
+    "HIDDEN_ROW": "The row is hidden or filtered out: show it, or delete it",
+    "MERGED_CELLS": "Cells are merged: split them, and fill in each",
+}
 CHOICES: dict[str, tuple[str, ...]] = {
     "salutation": tuple(_SALUTATIONS),
-    "applicant_type": tuple(_APPLICANT_TYPES),
+    "applicant_type": tuple(APPLICANT_TYPES),
 }
 """Of columns that know certain words alone: these."""
 
 
-class BatchRefused(ValueError):
-    """The file is no table that can be read; `code` is stable, `detail` says how to mend it.
-    `columns`: those that are meant, by number where the heading is unknown, else by English name.
-    """
-
-    def __init__(self, code: str, detail: str, columns: Sequence[str] = ()) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-        self.columns = tuple(columns)
-
-
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """One thing that is wrong with a row. `field`: the column's English name."""
+    """One thing that is wrong with a row. `field`: the column's English name; `other`: the row
+    with which it collides."""
 
     field: str
     code: str
-    detail: str
+    detail: str = ""
+    other: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row by its number in the file (the heading is 1). `form` None: see `problems`."""
+    """A row by its number in the file (the heading is 1). `form` None: see `problems`. `cells`:
+    {column: what stands there as text}. `draft`: what can be read of the form, `guessed` the
+    columns in place of which something else stands in it."""
 
     number: int
     form: ApplicationForm | None
     problems: tuple[RowProblem, ...]
+    cells: Mapping[str, str] = field(default_factory=dict, repr=False)
+    draft: ApplicationForm | None = field(default=None, repr=False)
+    guessed: frozenset[str] = frozenset()
 
 
 class _CellError(ValueError):
@@ -115,95 +126,94 @@ class _CellError(ValueError):
         self.detail = detail
 
 
-def read_batch(content: bytes, *, branch: str) -> list[Row]:
+def read_batch(content: bytes, *, branch: str, most: int = LARGEST_TABLE) -> list[Row]:
     """The rows of a table, empty ones left out.
 
-    CSV in UTF-8 (with or without BOM) or GB18030, or an Excel workbook's first sheet; which of them
-    shows in the content. Raises BatchRefused.
+    CSV in UTF-8 (with or without BOM) or GB18030, or an Excel workbook's sheet with the headings.
+    Raises BatchRefused.
     """
-    lines = _excel(content) if content.startswith(b"PK\x03\x04") else _csv(content)
-    heading = next(lines, None)
+    sheet = read_sheet(content, _is_heading, most)
+    heading = next(sheet.lines, None)
     if heading is None:
         raise BatchRefused("empty", "The file is empty; its first row names the columns")
-    columns = _columns(heading[1])
+    columns = _columns(heading.cells)
     rows: list[Row] = []
-    for number, cells in lines:
-        if not any(_text(cell) for cell in cells):
+    for line in sheet.lines:
+        if not any(_text(cell) for cell in line.cells):
             continue
-        if len(rows) == LARGEST_TABLE:
-            raise BatchRefused(
-                "too-many-rows", f"At most {LARGEST_TABLE} rows in one file; split it"
-            )
-        rows.append(_row(number, dict(zip(columns, cells, strict=False)), branch))
+        if len(rows) == most:
+            raise BatchRefused("too-many-rows", f"At most {most} rows in one file; split it")
+        rows.append(_row(line, columns, branch, sheet.epoch))
     if not rows:
         raise BatchRefused("empty", "The file holds no row below the heading")
     return rows
 
 
-def template(kind: Literal["csv", "xlsx"], language: str) -> bytes:
-    """An empty table with the headings in the language (`en…`, else Chinese)."""
-    headings = list(COLUMNS) if language.startswith("en") else list(COLUMNS.values())
-    if kind == "csv":
-        text = io.StringIO()
-        csv.writer(text).writerow(headings)
-        return text.getvalue().encode("utf-8-sig")
-    book = Workbook()
-    sheet = book.active
-    assert sheet is not None
-    sheet.title = "applications"
-    sheet.append(headings)
-    for place in range(1, len(headings) + 1):
-        column = sheet.column_dimensions[get_column_letter(place)]
-        column.number_format = "@"  # text: Excel would take the last digits off an ID number
-        column.width = 18
-    binary = io.BytesIO()
-    book.save(binary)
-    return binary.getvalue()
-
-
-# -- the file --------------------------------------------------------------------------------------
-
-
-def _csv(content: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
+def findings(row: Row, today: date, region: str) -> tuple[RowProblem, ...]:
+    """What the rules object to in a row, beyond its own problems, that the branch can mend in its
+    sheet. Papers are none of it: they follow. Of a row whose product or applicant type is unknown,
+    what can be said of its fields."""
+    if row.draft is None:
+        return ()
+    product = product_on(row.draft.product, today)
+    if product is None:
+        return (_finding("product", "PRODUCT_NOT_OFFERED"),)
+    found = examine(row.draft, (), product, today=today, region=region)
+    told = {problem.field for problem in row.problems}
+    problems = []
+    for one in found.wanted:
+        column = _column_of((one.field or "",)) or ("applicant_type" if one.field else "")
+        if one.code == "HOLDER_MISSING":
+            column = "applicant_type"
+        if not column or column in told or (row.guessed and one.code == "EMPTY"):
             continue
-        if "\x00" not in text:
-            break
-    else:
-        raise BatchRefused("unreadable", "Save the table as CSV (UTF-8) or as an Excel workbook")
-    try:
-        return iter(
-            list(enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), start=1))
-        )
-    except csv.Error:
-        raise BatchRefused("unreadable", "The CSV has an open quotation mark") from None
+        problems.append(_finding(column, one.code))
+    if not row.guessed:
+        problems += [
+            _finding(_COLUMN_OF_REFUSAL.get(code, "product"), code) for code in found.refusals
+        ]
+    consent = row.draft.consent
+    if consent is not None and not consented(consent, today):
+        problems.append(RowProblem("consent_date", "CONSENT_AHEAD", "The day lies ahead"))
+    return tuple(problems)
 
 
-def _excel(content: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as packed:
-            if sum(part.file_size for part in packed.infolist()) > _LARGEST_SHEET:
-                raise BatchRefused("too-large", "The workbook is too large; split it")
-        book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-        lines = list(
-            enumerate(
-                book.worksheets[0].iter_rows(max_row=LARGEST_TABLE * 2, values_only=True), start=1
-            )
-        )
-    except BatchRefused:
-        raise
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, IndexError, OSError):
-        raise BatchRefused(
-            "unreadable", "The workbook is damaged; save it again as .xlsx"
-        ) from None
-    return iter(lines)
+def offered() -> dict[str, Product]:
+    """{code: product} of those that a branch's table may name."""
+    return {
+        code: product
+        for code, product in load_products().items()
+        if Channel.BATCH.value in product.channels
+    }
+
+
+def needed_by_product() -> frozenset[str]:
+    """The columns that some product needs of some applicant."""
+    names = {
+        name
+        for product in offered().values()
+        for needed in product.form.needed.values()
+        for name in needed
+    }
+    # the end of an ID card's term belongs to its beginning
+    more = {"id_expires"} if "id_issued" in names else set()
+    return frozenset(_COLUMN_OF_FIELD.get(name, name) for name in names | more)
+
+
+# -- the heading -----------------------------------------------------------------------------------
+
+
+def _heading(cell: Any) -> str:
+    return _text(cell).lower().replace("（", "(").replace("）", ")")
+
+
+def _is_heading(cells: Sequence[Any]) -> bool:
+    """Whether these name two columns or more: a sheet with instructions does not."""
+    return sum(bool(_BY_HEADING.get(_heading(cell))) for cell in cells) > 1
 
 
 def _columns(heading: Sequence[Any]) -> list[str]:
-    names = [_text(cell).strip().lower().replace("（", "(").replace("）", ")") for cell in heading]
+    names = [_heading(cell) for cell in heading]
     unknown = [str(place + 1) for place, name in enumerate(names) if name not in _BY_HEADING]
     # a column without any heading at the end is what spreadsheets leave behind
     while names and not names[-1]:
@@ -216,9 +226,10 @@ def _columns(heading: Sequence[Any]) -> list[str]:
             unknown,
         )
     columns = [_BY_HEADING[name] for name in names]
-    if len(columns) != len(set(columns)):
+    known = [name for name in columns if name]
+    if len(known) != len(set(known)):
         raise BatchRefused("column-twice", "A column stands in the table twice")
-    missing = [name for name in _NEEDED if name not in columns]
+    missing = [name for name in NEEDED if name not in columns]
     if missing:
         raise BatchRefused(
             "missing-column",
@@ -232,77 +243,109 @@ def _columns(heading: Sequence[Any]) -> list[str]:
 # -- a row -----------------------------------------------------------------------------------------
 
 
-def _row(number: int, cells: dict[str, Any], branch: str) -> Row:
+def _row(line: Line, columns: Sequence[str], branch: str, epoch: datetime) -> Row:
+    cells = {name: cell for name, cell in zip(columns, line.cells, strict=False) if name}
     problems: list[RowProblem] = []
+    if line.unseen:
+        problems.append(RowProblem("", line.unseen, _UNSEEN[line.unseen]))
 
     def read(name: str, convert: Callable[[Any], Any]) -> Any:
         cell = cells.get(name)
         if not _text(cell):
             return None
         try:
+            if isinstance(cell, Computed):
+                raise _CellError("FORMULA_CELL", "Put the value in place of the formula")
             return convert(cell)
         except _CellError as error:
             problems.append(RowProblem(name, error.code, error.detail))
             return None
 
-    texts = ("name", "mobile", "email", "home_address", "employer", "occupation")
+    def day(cell: Any) -> date:
+        return _day(cell, epoch)
+
+    texts = ("name", "email", "home_address", "employer", "occupation", "work_address")
     expires = _text(cells.get("id_expires"))
     long_term = expires.lower() in _LONG_TERM_WORDS
     party = {
-        **{name: read(name, _text) for name in (*texts, "work_address", "office_phone")},
-        "id_number": read("id_number", _id_number),
+        **{name: read(name, _text) for name in texts},
+        **{name: read(name, _digits) for name in ("id_number", "mobile", "office_phone")},
         "salutation": read("salutation", _one_of(_SALUTATIONS)),
-        "id_issued": read("id_issued", _day),
-        "id_expires": None if long_term else read("id_expires", _day),
+        "id_issued": read("id_issued", day),
+        "id_expires": None if long_term else read("id_expires", day),
         "id_long_term": long_term,
         "monthly_income": read("monthly_income_yuan", _fen),
         "other_bank_limits": read("other_bank_limits_yuan", _fen),
         "role": "applicant",
     }
-    consent_day = read("consent_date", _day)
+    consent_day = read("consent_date", day)
     limit = read("requested_limit_yuan", _fen)
-    kind = read("applicant_type", _one_of(_APPLICANT_TYPES))
-    product = read("product", _text)
+    values = {
+        "branch": branch,
+        "product": read("product", _product),
+        "applicant_type": read("applicant_type", _one_of(APPLICANT_TYPES)),
+        "channel": Channel.BATCH,
+        "consent": None
+        if consent_day is None
+        else {
+            "signed_at": datetime.combine(consent_day, time(0), BUSINESS_ZONE),
+            "purpose": CREDIT_PURPOSE,
+        },
+        "requested_limit": None if limit is None else {"minor": int(limit)},
+    }
     problems += [
         RowProblem(name, "EMPTY", "Fill in this column")
         for name in ("applicant_type", "product")
         if not _text(cells.get(name))
     ]
-    if problems:
-        return Row(number, None, tuple(problems))
-    try:
-        form = ApplicationForm.model_validate(
-            {
-                "branch": branch,
-                "product": product,
-                "applicant_type": kind,
-                "channel": Channel.BATCH,
-                "parties": [party],
-                "consent": None
-                if consent_day is None
-                else {
-                    "signed_at": datetime.combine(consent_day, time(0), BUSINESS_ZONE),
-                    "purpose": CREDIT_PURPOSE,
-                },
-                "requested_limit": None if limit is None else {"minor": int(limit)},
-            }
-        )
-    except ValidationError as error:
-        return Row(
-            number,
-            None,
-            tuple(
-                RowProblem(_column_of(one["loc"]), one["type"], one["msg"])
-                for one in error.errors(include_url=False, include_input=False)
-            ),
-        )
-    return Row(number, form, ())
+    draft, guessed = _draft(values, party, problems)
+    return Row(
+        line.number,
+        None if problems else draft,
+        tuple(problems),
+        {name: _shown(name, cell) for name, cell in cells.items() if _text(cell)},
+        draft,
+        guessed,
+    )
+
+
+def _draft(
+    values: dict[str, Any], party: dict[str, Any], problems: list[RowProblem]
+) -> tuple[ApplicationForm | None, frozenset[str]]:
+    """The form of what can be kept, so that the rest is judged too; what cannot is a problem more.
+    Where nobody knows the product or the applicant type, some that are there stand in."""
+    guessed: set[str] = set()
+    for _ in range(3):
+        unknown = [name for name in ("product", "applicant_type") if values[name] is None]
+        stand_in = next(iter(offered().values()), None) if unknown else None
+        if stand_in is not None:
+            known = {"product": stand_in.product, "applicant_type": next(iter(stand_in.applicants))}
+            values |= {name: known[name] for name in unknown}
+            guessed |= set(unknown)
+        try:
+            draft = ApplicationForm.model_validate({**values, "parties": [party]})
+            return draft, frozenset(guessed)
+        except ValidationError as error:
+            for one in error.errors(include_url=False, include_input=False):
+                column = _column_of(one["loc"])
+                problems.append(RowProblem(column, one["type"], one["msg"]))
+                for name in map(str, one["loc"]):
+                    if name in values:
+                        values[name] = None
+                    elif name in party:
+                        party[name] = None
+    return None, frozenset()
 
 
 def _column_of(place: tuple[str | int, ...]) -> str:
     """The column of a field of the form; "" where it is none."""
     names = [_COLUMN_OF_FIELD.get(str(part), str(part)) for part in place]
     return next((name for name in names if name in COLUMNS), "")
+
+
+def _finding(column: str, code: str) -> RowProblem:
+    known = load_return_codes().codes.get(code)
+    return RowProblem(column, code, known.mend.en if known else code)
 
 
 def _text(cell: Any) -> str:
@@ -314,13 +357,44 @@ def _text(cell: Any) -> str:
     return str(cell).strip()
 
 
-def _id_number(cell: Any) -> str:
-    if isinstance(cell, int | float):
-        raise _CellError("NUMBER_CELL", "Make the column text: a number cell loses digits of an ID")
-    return _text(cell)
+def _shown(name: str, cell: Any) -> str:
+    """A cell as text that is read again as what it was: a day as a day, an ID number that a number
+    cell has spoilt as spoilt."""
+    if isinstance(cell, datetime | date):
+        return cell.strftime("%Y-%m-%d")
+    if name in _OF_DIGITS and isinstance(cell, int | float) and _spoilt(cell):
+        return f"{cell:.14E}"
+    return _text(cell)[:_LONGEST_KEPT]
 
 
-def _day(cell: Any) -> date:
+def _spoilt(cell: int | float) -> bool:
+    """Whether a number cell may have lost digits: Excel keeps fifteen, and no 0 in front."""
+    return not float(cell).is_integer() or abs(cell) >= 10**15
+
+
+def _digits(cell: Any) -> str:
+    """Digits that are no number. Raises _CellError where the cell has spoilt them."""
+    if isinstance(cell, bool):
+        raise _CellError("NUMBER_CELL", "Make the column text: a number cell loses digits")
+    text = _text(cell)
+    spoilt = isinstance(cell, int | float) and _spoilt(cell)
+    if spoilt or _SCIENTIFIC.fullmatch(text):
+        raise _CellError("NUMBER_CELL", "Make the column text: a number cell loses digits")
+    return text
+
+
+def _product(cell: Any) -> str:
+    """A product by its code, or by its name in either language."""
+    text = _text(cell)
+    names = {
+        name.lower(): code
+        for code, product in load_products().items()
+        for name in (product.names.zh, product.names.en)
+    }
+    return names.get(text.lower(), text)
+
+
+def _day(cell: Any, epoch: datetime) -> date:
     if isinstance(cell, datetime):
         return cell.date()
     if isinstance(cell, date):
@@ -331,16 +405,20 @@ def _day(cell: Any) -> date:
             return datetime.strptime(text, form).date()  # noqa: DTZ007 - a day has no zone
         except ValueError:
             continue
+    # a day whose cell lost its format
+    if len(text) == 5 and text.isascii() and text.isdigit() and int(text) in _SERIALS:
+        found: Any = from_excel(int(text), epoch)
+        return datetime.date(found)
     raise _CellError("DATE_FORM", "Write the day as 2026-10-12")
 
 
 def _fen(cell: Any) -> str:
     try:
         fen = Decimal(_text(cell).replace(",", "")) * 100
-        whole = int(fen)
-    except (InvalidOperation, ValueError, OverflowError):
+        possible = 0 <= fen < 10**13  # asked first: an exponent makes endless digits
+    except ArithmeticError:
         raise _CellError("AMOUNT_FORM", "Write an amount in yuan, such as 12000") from None
-    if fen != whole or not 0 <= whole < 10**13:
+    if not possible or fen != (whole := int(fen)):
         raise _CellError("AMOUNT_FORM", "Write an amount in yuan, not below 0, at most 2 decimals")
     return str(whole)
 

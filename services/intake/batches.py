@@ -1,16 +1,23 @@
-"""A branch's table of applications: each row is an application of its own, taken or refused."""
+"""A branch's table of applications within one request, for programs: each row is an application of
+its own, taken or refused. People look at theirs first (`tables.py`)."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from datetime import date
 from typing import Any
 
 from pydantic import BaseModel
 
-from services.intake.batch import BatchRefused, Row, read_batch
+from services.intake.batch import Row, findings, read_batch
 from services.intake.desk import Begun, Desk, Remember, Repeated
+from services.intake.spreadsheet import BatchRefused
 from shared.parameters import load_return_codes
 from shared.web import Problem, Viewer
+
+LARGEST_AT_ONCE = 2_000
+"""Rows of a table that is taken within one request."""
 
 
 class AcceptedRow(BaseModel):
@@ -63,14 +70,16 @@ async def take(desk: Desk, viewer: Viewer, content: bytes, branch: str) -> Batch
     if not viewer.sees(branch):
         raise Problem(422, "unknown-branch", "There is no such branch, or it is closed")
     try:
-        rows = read_batch(content, branch=branch)
+        rows = await asyncio.to_thread(read_batch, content, branch=branch, most=LARGEST_AT_ONCE)
     except BatchRefused as error:
         raise NoTableError(error) from None
     digest = desk.digest("batch", branch, content)
     batch_id = f"{branch}-{hashlib.sha256(digest).hexdigest()[:24]}"
     found = BatchOut(batch_id=batch_id, accepted=[], rejected=[])
+    today = desk.today()
+    region = await desk.region_of(branch) or ""
     for row in rows:
-        outcome = await _take_row(desk, viewer, row, batch_id, digest)
+        outcome = await _take_row(desk, viewer, row, batch_id, digest, today, region)
         if isinstance(outcome, AcceptedRow):
             found.accepted.append(outcome)
         else:
@@ -79,11 +88,19 @@ async def take(desk: Desk, viewer: Viewer, content: bytes, branch: str) -> Batch
 
 
 async def _take_row(
-    desk: Desk, viewer: Viewer, row: Row, batch_id: str, digest: bytes
+    desk: Desk,
+    viewer: Viewer,
+    row: Row,
+    batch_id: str,
+    digest: bytes,
+    today: date,
+    region: str,
 ) -> AcceptedRow | RejectedRow:
     if row.form is None:
+        found = findings(row, today, region)
         problems = [
-            RowProblemOut(field=one.field, code=one.code, detail=one.detail) for one in row.problems
+            RowProblemOut(field=one.field, code=one.code, detail=one.detail)
+            for one in (*row.problems, *found)
         ]
         return RejectedRow(row=row.number, problems=problems)
 

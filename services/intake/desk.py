@@ -7,6 +7,7 @@ follows. Whatever fails before it leaves an unused key or paper behind, which do
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import (
     AsyncIterator,
@@ -63,7 +64,7 @@ from shared.parameters import (
 )
 from shared.privacy import masking
 from shared.privacy.sealing import Sealed
-from shared.privacy.vault import KeyUnavailableError, PartyKeys, Vault
+from shared.privacy.vault import KeyUnavailableError, NewParty, PartyKeys, Vault
 from shared.web import FieldError, Problem, Viewer
 from shared.web.i18n import current_language
 from shared.web.problems import parameters_problem
@@ -422,15 +423,102 @@ class Desk:
                 subject, id_number=clear.get("id_number"), mobile=clear.get("mobile")
             )
             keys[person.role] = own
-            parties.append(
-                Party(
-                    party_id=own.party_id,
-                    person=own.person,
-                    role=person.role,
-                    fields=own.seal_fields(clear, FIELD_CLASSES),
-                )
-            )
+            parties.append(_party(person, own))
         return SealedForm(subject, parties, keys)
+
+    async def seal_many(self, forms: Sequence[ApplicationForm]) -> list[SealedForm]:
+        """`seal` of new applications, with one step of the vault."""
+        subjects = [new_id() for _ in forms]
+        persons = [
+            (subject, person)
+            for subject, form in zip(subjects, forms, strict=True)
+            for person in form.parties
+        ]
+        vault = await self._open_vault()
+        made = await vault.new_parties(
+            [NewParty(subject, one.id_number, one.mobile) for subject, one in persons]
+        )
+        sealed = {subject: SealedForm(subject, [], {}) for subject in subjects}
+        for (subject, person), own in zip(persons, made, strict=True):
+            sealed[subject].keys[person.role] = own
+            sealed[subject].parties.append(_party(person, own))
+        return list(sealed.values())
+
+    def today(self) -> date:
+        """The business day."""
+        return business_day(self._service.clock.now())
+
+    async def region_of(self, branch: str) -> str | None:
+        """The region of a branch that is open."""
+        async with self._service.pool.acquire() as conn:
+            return await store.region_of(conn, branch)
+
+    async def persons(self, id_numbers: Collection[str]) -> dict[str, str]:
+        """{ID number, normalised: person} of those whom the office knows."""
+        vault = await self._open_vault()
+        return await vault.persons(id_numbers)
+
+    async def begin_many(
+        self,
+        tx: Transaction,
+        entries: Sequence[tuple[ApplicationForm, SealedForm]],
+        region: str,
+    ) -> list[Application | tuple[str, ...]]:
+        """Hand in new applications of one branch within the caller's transaction, no two of one
+        person. Of each the application, or the return codes for which the office cannot take it:
+        of such a one nothing is written. Raises CalendarEndsError."""
+        actor = tx.actor or applications.OWN_SOURCE
+        apps = [Application(sealed.application_id, parties=sealed.parties) for _, sealed in entries]
+        await store.lock_persons(tx.conn, [app.holder.person for app in apps])
+        known = await store.standings_of(tx.conn, [app.holder.person for app in apps])
+        outcome: list[Application | tuple[str, ...]] = []
+        begun: list[tuple[Application, Beginning, Found]] = []
+        for app, (form, sealed) in zip(apps, entries, strict=True):
+            try:
+                start = self.beginning(form, sealed, "", region)
+            except ApplicationError as error:
+                outcome.append(error.codes)
+                continue
+            applications.fill(app, start)
+            if app.holder.person in known:
+                found = await self.examine(tx.conn, app, tx.now)
+            else:
+                found = self._examine_newcomer(app, form, region, tx.now)
+            codes = (*found.examination.refusals, *found.refusals)
+            outcome.append(tuple(dict.fromkeys(codes)) or app)
+            if not codes:
+                begun.append((app, start, found))
+            await asyncio.sleep(0)  # others wait for this process, too
+        if not begun:
+            return outcome
+        # after the persons, as everywhere
+        day = business_day(tx.now)
+        branch = begun[0][1].scope.branch
+        numbers = await store.draw_numbers(tx.conn, branch, day, len(begun))
+        effects: list[Effect] = []
+        for (app, start, found), number in zip(begun, numbers, strict=True):
+            start.scope.application_number = number
+            own = applications.begin(app, start, actor, tx.now)
+            own += applications.submit(
+                app,
+                found.examination,
+                found.refusals,
+                new_to_bank=found.new_to_bank,
+                actor=actor,
+                now=tx.now,
+            )
+            effects += [replace(effect, subject=app.application_id) for effect in own]
+            await asyncio.sleep(0)
+        await self._store.save(tx.conn, [app for app, _, _ in begun])
+        await tx.append(effects)
+        return outcome
+
+    def _examine_newcomer(
+        self, app: Application, form: ApplicationForm, region: str, now: datetime
+    ) -> Found:
+        """What the rules say of an application of somebody who has no other."""
+        examination = examine(form, (), product_for(app), today=business_day(now), region=region)
+        return Found(examination, Standing(), (), new_to_bank=True)
 
     def beginning(
         self,
@@ -901,6 +989,16 @@ def new_document(
         size=stored.size,
         received_at=now,
         issued_on=issued_on,
+    )
+
+
+def _party(person: PartyForm, keys: PartyKeys) -> Party:
+    """The person of a form, sealed."""
+    return Party(
+        party_id=keys.party_id,
+        person=keys.person,
+        role=person.role,
+        fields=keys.seal_fields(person.fields(), FIELD_CLASSES),
     )
 
 

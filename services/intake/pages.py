@@ -1,4 +1,4 @@
-"""The pages of intake: applications, the checklist, the form, a branch's table."""
+"""The pages of intake: applications, the checklist, the form."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from pydantic import ValidationError
 
 from services.intake import application as applications
-from services.intake import batches, store, viewing, words
+from services.intake import store, viewing, words
 from services.intake.application import Application, before_hand_over, product_for
 from services.intake.checklist import Line, tally
 from services.intake.desk import Begun, Desk
@@ -29,7 +29,6 @@ from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
 
 PAGE_SIZE = 30
-_LARGEST_TABLE = 5 * 1024 * 1024  # bytes
 _MONEY_FIELDS = ("monthly_income", "other_bank_limits")
 _CORRECTABLE = frozenset({State.DRAFT, State.AWAITING_MATERIAL})
 _BEFORE_CARD = frozenset(
@@ -71,7 +70,7 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/intake", include_in_schema=False)
     # the form's address is not an application's: it comes first
-    for part in (_lists, _forms, _steps, _tables):
+    for part in (_lists, _forms, _steps):
         part(routes, service, desk)
     _case(routes, service, desk, papers)
     return routes
@@ -416,51 +415,6 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
             f"/intake/applications/{application_id}",
             flash=_("The application is withdrawn.") if done else _("Review is asked; see below."),
             tone="success" if done else "info",
-        )
-
-
-def _tables(routes: APIRouter, service: Service, desk: Desk) -> None:
-    """A branch's table."""
-
-    @routes.get("/batches/new")
-    async def page_batch(request: Request, viewer: Annotated[Viewer, _MAY_CREATE]) -> Response:
-        """Where a branch hands in its table."""
-        return await _batch_page(request, viewer, None, "")
-
-    @routes.post("/batches")
-    async def take_batch(
-        request: Request,
-        viewer: Annotated[Viewer, _MAY_CREATE],
-        branch: Annotated[str, Form(max_length=4)],
-        file: Annotated[UploadFile, File()],
-    ) -> Response:
-        """Take the table; the answer says of each row what became of it."""
-        content = await file.read(_LARGEST_TABLE + 1)
-        if len(content) > _LARGEST_TABLE:
-            return await _batch_page(request, viewer, None, _("The file is larger than 5 MB."))
-        try:
-            taken = await batches.take(desk, viewer, content, branch)
-        except batches.NoTableError as problem:
-            return await _batch_page(request, viewer, None, words.no_table(problem.refusal))
-        except Problem as problem:
-            if problem.status != 422:
-                raise
-            return await _batch_page(request, viewer, None, words.row_problem("", problem.code))
-        return await _batch_page(request, viewer, taken, "")
-
-    async def _batch_page(
-        request: Request, viewer: Viewer, taken: batches.BatchOut | None, error: str
-    ) -> Response:
-        async with service.pool.acquire() as conn:
-            branches = await branch_names(conn)
-        return page(
-            request,
-            "batch.html",
-            status_code=422 if error else 200,
-            taken=taken,
-            error=error,
-            branches=[(code, name) for code, name in branches.items() if viewer.sees(code)],
-            words=words,
         )
 
 

@@ -516,6 +516,18 @@ async def draw_number(conn: Any, branch: str, day: date) -> str:
     return make_application_number(branch, day, running)
 
 
+async def draw_numbers(conn: Any, branch: str, day: date, count: int) -> list[str]:
+    """`draw_number` so many times, at once."""
+    last = await conn.fetchval(
+        "INSERT INTO number_counter AS c (branch, day, last) VALUES ($1, $2, $3)"
+        " ON CONFLICT (branch, day) DO UPDATE SET last = c.last + excluded.last RETURNING last",
+        branch,
+        day,
+        count,
+    )
+    return [make_application_number(branch, day, last - count + n) for n in range(1, count + 1)]
+
+
 async def region_of(conn: Any, branch: str) -> str | None:
     """The region of a branch that is open; None for any other."""
     region: str | None = await conn.fetchval(
@@ -601,6 +613,15 @@ async def traces_of(
 async def lock_person(conn: Any, person: str) -> None:
     """Of two applications of one person that are handed in at once, one waits for the other."""
     await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", person)
+
+
+async def lock_persons(conn: Any, persons: Sequence[str]) -> None:
+    """`lock_person` of many, in the order in which everybody locks several."""
+    await conn.execute(
+        "SELECT pg_advisory_xact_lock(w.lock) FROM (SELECT DISTINCT hashtextextended(person, 0)"
+        " AS lock FROM unnest($1::text[]) AS p (person) ORDER BY 1) AS w",
+        list(persons),
+    )
 
 
 async def try_lock_person(conn: Any, person: str) -> bool:
@@ -720,11 +741,29 @@ async def standing_of(conn: Any, app: Application) -> Standing:
     """What other applications of the person say. Lock the person first where it decides. A decline
     that the application takes up again (异议, 复议) does not make it wait."""
     rows = await conn.fetch(
-        "SELECT application_id, state, product, reapply_from, passed_at FROM application"
-        " WHERE person = $1 AND application_id <> $2",
+        f"SELECT {_STANDING} FROM application WHERE person = $1 AND application_id <> $2",  # noqa: S608 - our own text
         app.holder.person,
         app.application_id,
     )
+    return _standing(rows, app.reopens)
+
+
+async def standings_of(conn: Any, persons: Iterable[str]) -> dict[str, Standing]:
+    """{person: what their applications say} of those who have any."""
+    rows = await conn.fetch(
+        f"SELECT {_STANDING} FROM application WHERE person = ANY ($1)",  # noqa: S608 - our own text
+        list(persons),
+    )
+    by_person: dict[str, list[Any]] = {}
+    for row in rows:
+        by_person.setdefault(row["person"], []).append(row)
+    return {person: _standing(found, None) for person, found in by_person.items()}
+
+
+_STANDING = "person, application_id, state, product, reapply_from"
+
+
+def _standing(rows: Sequence[Any], reopens: str | None) -> Standing:
     if not rows:  # a newcomer
         return Standing()
     return Standing(
@@ -736,7 +775,7 @@ async def standing_of(conn: Any, app: Application) -> Standing:
                 for r in rows
                 if r["state"] in _ENDED_BY_REFUSAL
                 and r["reapply_from"] is not None
-                and r["application_id"] != app.reopens
+                and r["application_id"] != reopens
             ),
             default=None,
         ),

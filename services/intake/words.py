@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.intake.application import Entry
-from services.intake.batch import CHOICES, COLUMNS, BatchRefused
+from services.intake.batch import APPLICANT_TYPES, CHOICES, COLUMNS, offered
 from services.intake.items import FORM_CHANGED, LAPSED, REVIEW_WISH, Change
 from services.intake.precheck import Obstacle
+from services.intake.spreadsheet import BatchRefused
 from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_papers, load_return_codes
 from shared.web.i18n import _, current_language, mark, ngettext
@@ -71,7 +72,8 @@ _NO_TABLE: Mapping[str, str] = {
     "empty": mark("The file holds no row of an application. Its first row names the columns."),
     "unreadable": mark("Save the table anew as CSV (UTF-8) or as an Excel workbook."),
     "too-large": mark("The workbook is too large; split it."),
-    "too-many-rows": mark("There are more than 2,000 rows; split the table."),
+    "too-many-rows": mark("There are more than 10,000 rows; split the table."),
+    "several-sheets": mark("More than one sheet holds a table; save each as a file of its own."),
     "unknown-column": mark("The template has no such heading as in column %(columns)s."),
     "column-twice": mark("A column stands in the table twice."),
     "missing-column": mark("These columns are missing: %(columns)s."),
@@ -80,12 +82,73 @@ _NO_TABLE: Mapping[str, str] = {
 _ROW_PROBLEMS: Mapping[str, str] = {
     "AMOUNT_FORM": mark("Write an amount in yuan such as 12000, with at most two decimals."),
     "DATE_FORM": mark("Write the day as 2026-10-12."),
-    "NUMBER_CELL": mark("Make the column text: a number cell loses digits of an ID number."),
+    "NUMBER_CELL": mark("Make the column text and write the digits anew: a number cell lost some."),
+    "FORMULA_CELL": mark("Put the value in place of the formula (paste as values)."),
+    "HIDDEN_ROW": mark("The row is hidden or filtered out: show it, or delete it."),
+    "MERGED_CELLS": mark("Cells are merged: split them, and fill in each."),
+    "SAME_PERSON": mark("The same person asks for the same product in row %(other)s: keep one."),
+    "CONSENT_AHEAD": mark("The day lies ahead: write the day on which the consent was signed."),
+    "PRODUCT_NOT_OFFERED": mark("The product is not offered today."),
+    "not-possible": mark(
+        "The row could not be taken; operations can see why. Load it again later."
+    ),
     "UNKNOWN_WORD": mark("Write one of these: %(words)s."),
     "string_too_long": mark("This is longer than 200 characters."),
     "unknown-branch": mark("There is no such branch, or it is closed"),
     "calendar-ends": mark("A term would end after the known calendar; load the row again later."),
     "erased": mark("The customer's data was erased or is restricted."),
+}
+
+
+_COLUMN_HINTS: Mapping[str, str] = {
+    "name": mark("As on the ID card"),
+    "salutation": mark("Choose one"),
+    "id_number": mark("18 characters, as text"),
+    "id_issued": mark("The first day on the back of the ID card, such as 2019-03-01"),
+    "id_expires": mark("The last day on the back of the ID card, or 长期 where it has no end"),
+    "mobile": mark("11 digits"),
+    "email": mark("May be left empty"),
+    "home_address": mark("Province, city, street and house"),
+    "employer": mark("The full name, as on the proof of work"),
+    "occupation": mark("What the customer works as"),
+    "work_address": mark("Province, city, street and house"),
+    "office_phone": mark("With area code, such as 021-64567890"),
+    "monthly_income_yuan": mark("In yuan, such as 12000"),
+    "other_bank_limits_yuan": mark("Of all cards of other banks, in yuan; 0 where there are none"),
+    "applicant_type": mark("Choose one"),
+    "product": mark("Choose one"),
+    "requested_limit_yuan": mark("In yuan; may be left empty"),
+    "consent_date": mark("The day on which the consent to the credit query was signed"),
+}
+
+_TABLE_HINTS = (
+    mark(
+        "One application in each row of the first sheet. The first row, with the headings, stays."
+    ),
+    mark("No formulas, no merged cells, no hidden rows: write values. ID numbers stay text."),
+    mark("Papers are not part of the table; they follow at the counter or by upload."),
+    mark("At most 10,000 rows. Loading the same file or row again makes nothing twice."),
+)
+
+_TABLE_STATES: Mapping[str, str] = {
+    "checking": mark("being looked at"),
+    "checked": mark("looked at, not taken"),
+    "taking": mark("being taken"),
+    "done": mark("taken"),
+    "closed": mark("forgotten"),
+}
+_STOPPED: Mapping[str, str] = {
+    "calendar-ends": mark("A term would end after the known calendar; operations can extend it."),
+    "parameters-missing": mark("The product's rules are missing; operations put them back."),
+    "key-missing": mark("The key to the rows is missing; operations put it back."),
+    "unknown-branch": mark("There is no such branch, or it is closed"),
+}
+TABLE_TONES: Mapping[str, str] = {
+    "checking": "progress",
+    "checked": "waiting",
+    "taking": "progress",
+    "done": "good",
+    "closed": "neutral",
 }
 
 
@@ -361,18 +424,60 @@ def column(name: str) -> str:
 
 def no_table(refusal: BatchRefused) -> str:
     """Why a file is no table, and how that is mended."""
-    return _(_NO_TABLE[refusal.code]) % {"columns": _listed(map(column, refusal.columns))}
+    return _(_NO_TABLE[refusal.code]) % {"columns": listed(map(column, refusal.columns))}
 
 
-def row_problem(field: str, code: str) -> str:
+def row_problem(field: str, code: str, other: int | None = None) -> str:
     """What is wrong with a row of a table, and how that is mended; `field` is its column."""
     if is_known(code):
         return reason(code, None)
     text = _ROW_PROBLEMS.get(code, mark("This cannot be kept as it is."))
-    return _(text) % {"words": _listed(CHOICES.get(field, ()))}
+    return _(text) % {"words": listed(CHOICES.get(field, ())), "other": other or ""}
 
 
-def _listed(names: Iterable[str]) -> str:
+def finding(problem: Mapping[str, Any]) -> str:
+    """A problem of a row with its column, as the row keeps it."""
+    text = row_problem(problem["field"], problem["code"], problem.get("other"))
+    return f"{column(problem['field'])} · {text}" if problem["field"] else text
+
+
+def in_english() -> bool:
+    """Whether the reader reads English."""
+    return current_language().startswith("en")
+
+
+def column_hint(name: str) -> str:
+    """What a column of a branch's table is to hold."""
+    return _(_COLUMN_HINTS[name])
+
+
+def column_choices(name: str) -> list[str]:
+    """The words that a column knows, as the reader's language has them; none: it is free."""
+    if name == "product":
+        return [one.names.in_language(current_language()) for one in offered().values()]
+    mine = [word for word in CHOICES.get(name, ()) if word.isascii() == in_english()]
+    if name == "applicant_type":
+        open_to = {kind for product in offered().values() for kind in product.applicants}
+        return [word for word in mine if APPLICANT_TYPES[word].value in open_to]
+    return mine
+
+
+def table_hints() -> list[str]:
+    """How a branch's table is filled in."""
+    return [_(text) for text in _TABLE_HINTS]
+
+
+def table_state(state: str) -> str:
+    """How far a branch's table is."""
+    return _(_TABLE_STATES[state])
+
+
+def stopped(code: str) -> str:
+    """Why a branch's table does not go on by itself, and who mends that."""
+    return _(_STOPPED[code])
+
+
+def listed(names: Iterable[str]) -> str:
     return (", " if current_language().startswith("en") else "、").join(names)
 
 
@@ -391,7 +496,7 @@ def happening(entry: Entry, staff: Mapping[str, str]) -> dict[str, Any]:
 
 def seen(meeting: Meeting) -> str:
     """What somebody saw of the customer."""
-    return _listed(_(label) for name, label in SEEN.items() if getattr(meeting, name))
+    return listed(_(label) for name, label in SEEN.items() if getattr(meeting, name))
 
 
 def _detail(entry: Entry) -> str:
@@ -399,11 +504,11 @@ def _detail(entry: Entry) -> str:
     if "meeting" in details:
         return seen(Meeting.model_validate(details["meeting"]))
     if "items" in details:
-        return _listed(sorted({item_name(one["item"]) for one in details["items"]}))
+        return listed(sorted({item_name(one["item"]) for one in details["items"]}))
     if "item" in details:
         return f"{item_name(details['item'])} · {details.get('number', '')}"
     if "fields" in details:
-        return _listed(_(READ.get(name, name)) for name in details["fields"])
+        return listed(_(READ.get(name, name)) for name in details["fields"])
     if "state" in details:
         return named(details["state"], "state")
     return ""

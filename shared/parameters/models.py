@@ -420,6 +420,7 @@ class Clocks(_File, Terms):
     late_facts_days: Days  # what happened within the term may be told so long after it
     early_withdrawal_days: Days  # a withdrawal before its application is kept so long
     request_keys_days: Days  # how long a repetition under an idempotency key gets the old answer
+    table_days: Days  # how long a branch's table is kept for its bad rows to be mended
     retention_years: Annotated[int, Field(ge=1, le=100)]  # after the end of the relation
     reminder_time: time  # of the day, by the bank's wall clock
     send_window: SendWindow

@@ -11,7 +11,7 @@ import asyncio
 import base64
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -128,6 +128,16 @@ class PartyKeys:
         return {name: self.seal(classes[name], name, text) for name, text in fields.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class NewParty:
+    """Somebody who is to become a party of an application; see `Vault.new_party`."""
+
+    application_id: str
+    id_number: str | None = field(default=None, repr=False)
+    mobile: str | None = field(default=None, repr=False)
+    person: str | None = None
+
+
 class Vault:
     """A service's way to the vault; its pool logs in with the service's own role."""
 
@@ -158,48 +168,85 @@ class Vault:
         in the vault's own transaction: if the caller's then fails, an unused key remains and does
         no harm. Only intake may do this.
         """
-        values = _index_values(id_number, mobile)
+        (made,) = await self.new_parties([NewParty(application_id, id_number, mobile, person)])
+        for key in made.by_class.values():
+            self._remember(made.person, key)
+        return made
+
+    async def new_parties(self, wanted: Sequence[NewParty]) -> list[PartyKeys]:
+        """`new_party` of many in one transaction, in their order; two of them with one ID number
+        are one person. Their keys are not cached: nobody opens so many at once.
+        """
+        values = [_index_values(one.id_number, one.mobile) for one in wanted]
+        digests = [
+            self._bank_key.blind("id_number", value["id_number"])
+            if one.person is None and "id_number" in value
+            else None
+            for one, value in zip(wanted, values, strict=True)
+        ]
         async with self._pool.acquire() as conn, conn.transaction():
-            if person is None and "id_number" in values:
-                digest = self._bank_key.blind("id_number", values["id_number"])
-                # two applications of one newcomer at the same moment must meet in one person
-                await conn.execute(
-                    "SELECT pg_advisory_xact_lock($1)",
-                    int.from_bytes(digest[:8], "big", signed=True),
-                )
-                person = await conn.fetchval(
-                    "SELECT person_id::text FROM vault.blind_index"
-                    " WHERE kind = 'id_number' AND digest = $1 ORDER BY party_id LIMIT 1",
-                    digest,
-                )
-            known = person is not None
-            person, person_cipher = await self._person_cipher(conn, person)
-            party_id = new_id()
-            raw = {data_class: os.urandom(KEY_BYTES) for data_class in DataClass}
-            keys = {
-                data_class: DataKey(new_id(), party_id, application_id, data_class, AESGCM(key))
-                for data_class, key in raw.items()
-            }
-            await conn.executemany(
+            known = await self._persons_of(conn, {one for one in digests if one is not None})
+            found = [
+                one.person if digest is None else known.get(digest)
+                for one, digest in zip(wanted, digests, strict=True)
+            ]
+            ciphers = await self._person_ciphers(conn, {one for one in found if one is not None})
+            made, rows, index = [], [], []
+            newcomers: list[tuple[str, bytes]] = []
+            for one, value, digest, old in zip(wanted, values, digests, found, strict=True):
+                person = old or (known.get(digest) if digest is not None else None)
+                if person is None:
+                    person, key = new_id(), os.urandom(KEY_BYTES)
+                    newcomers.append((person, key))
+                    ciphers[person] = AESGCM(key)
+                    if digest is not None:
+                        known[digest] = person
+                    met_before = False
+                else:
+                    met_before = True
+                party_id = new_id()
+                keys = {}
+                for data_class in DataClass:
+                    raw, data_key_id = os.urandom(KEY_BYTES), new_id()
+                    keys[data_class] = DataKey(
+                        data_key_id, party_id, one.application_id, data_class, AESGCM(raw)
+                    )
+                    wrapped = _wrap(ciphers[person], raw, data_key_id)
+                    rows.append(
+                        (data_key_id, person, party_id, one.application_id, data_class, wrapped)
+                    )
+                index += [
+                    (kind, self._bank_key.blind(kind, text), party_id, one.application_id, person)
+                    for kind, text in value.items()
+                ]
+                made.append(PartyKeys(person, party_id, one.application_id, met_before, keys))
+            if newcomers:
+                await self._enter(conn, newcomers)
+            await conn.execute(
                 "INSERT INTO vault.data_key"
                 " (data_key_id, person_id, party_id, application_id, class, wrapped)"
-                " VALUES ($1, $2, $3, $4, $5, $6)",
-                [
-                    (
-                        key.data_key_id,
-                        person,
-                        party_id,
-                        application_id,
-                        data_class.value,
-                        _wrap(person_cipher, raw[data_class], key.data_key_id),
-                    )
-                    for data_class, key in keys.items()
-                ],
+                " SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[],"
+                " $6::bytea[])",
+                *zip(*rows, strict=True),
             )
-            await self._index(conn, person, party_id, application_id, values)
-        for key in keys.values():
-            self._remember(person, key)
-        return PartyKeys(person, party_id, application_id, known, keys)
+            if index:
+                await conn.execute(
+                    "INSERT INTO vault.blind_index"
+                    " (kind, digest, party_id, application_id, person_id)"
+                    " SELECT * FROM unnest($1::text[], $2::bytea[], $3::uuid[], $4::uuid[],"
+                    " $5::uuid[])",
+                    *zip(*index, strict=True),
+                )
+        return made
+
+    async def persons(self, id_numbers: Collection[str]) -> dict[str, str]:
+        """{ID number, normalised: person} of those who are known, and not restricted."""
+        digests = {
+            self._bank_key.blind("id_number", number): number
+            for number in map(normalise_resident_id, id_numbers)
+        }
+        rows = await self._pool.fetch(_PERSONS, list(digests))
+        return {digests[row["digest"]]: row["person_id"] for row in rows}
 
     async def party_keys(self, party_id: str, application_id: str) -> PartyKeys:
         """The keys of an existing party that this role may see, to seal a further field.
@@ -324,7 +371,7 @@ class Vault:
             )
             if not rows:
                 raise KeyUnavailableError([f"party {party_id}"])
-            _, target = await self._person_cipher(conn, person)
+            target = await self._person_cipher(conn, person)
             for row in rows:
                 raw = _unwrap(self._cipher_of(row), row["wrapped"], row["data_key_id"])
                 await conn.execute(
@@ -444,27 +491,63 @@ class Vault:
                 )
         return len(rows)
 
-    async def _person_cipher(self, conn: Connection, person: str | None) -> tuple[str, AESGCM]:
-        """The person's key, locked against destruction until the transaction ends; new if None."""
-        if person is not None:
-            row = await conn.fetchrow(
-                "SELECT k.bank_key_id, k.wrapped FROM vault.person p"
-                " JOIN vault.person_key k USING (person_id)"
-                " WHERE p.person_id = $1 AND p.state = 'active' FOR UPDATE OF p",
-                person,
-            )
-            if row is None:
-                raise KeyUnavailableError([f"person {person}"])
-            return person, AESGCM(self._bank_key.unwrap(row["wrapped"], person, row["bank_key_id"]))
-        person, key = new_id(), os.urandom(KEY_BYTES)
-        await conn.execute("INSERT INTO vault.person (person_id) VALUES ($1)", person)
+    async def _persons_of(self, conn: Connection, digests: set[bytes]) -> dict[bytes, str]:
+        """{digest of an ID number: person} of those who are known. Nobody else makes a person of
+        these numbers until the transaction ends: two applications of one newcomer at the same
+        moment must meet in one person."""
+        if not digests:
+            return {}
+        locks = sorted({int.from_bytes(one[:8], "big", signed=True) for one in digests})
         await conn.execute(
-            "INSERT INTO vault.person_key (person_id, bank_key_id, wrapped) VALUES ($1, $2, $3)",
-            person,
-            self._bank_key.current_id,
-            self._bank_key.wrap(key, person),
+            "SELECT pg_advisory_xact_lock(lock) FROM unnest($1::bigint[]) WITH ORDINALITY"
+            " AS w (lock, nth) ORDER BY nth",
+            locks,
         )
-        return person, AESGCM(key)
+        rows = await conn.fetch(_PERSONS, list(digests))
+        return {row["digest"]: row["person_id"] for row in rows}
+
+    async def _person_cipher(self, conn: Connection, person: str) -> AESGCM:
+        """The person's key, locked against destruction until the transaction ends."""
+        return (await self._person_ciphers(conn, {person}))[person]
+
+    async def _person_ciphers(self, conn: Connection, persons: set[str]) -> dict[str, AESGCM]:
+        """{person: their key}, locked against destruction until the transaction ends.
+
+        Raises KeyUnavailableError.
+        """
+        if not persons:
+            return {}
+        rows = await conn.fetch(
+            "SELECT p.person_id::text AS person_id, k.bank_key_id, k.wrapped FROM vault.person p"
+            " JOIN vault.person_key k USING (person_id)"
+            " WHERE p.person_id = ANY ($1::uuid[]) AND p.state = 'active'"
+            " ORDER BY p.person_id FOR UPDATE OF p",
+            list(persons),
+        )
+        lost = persons - {row["person_id"] for row in rows}
+        if lost:
+            raise KeyUnavailableError([f"person {person}" for person in lost])
+        return {
+            row["person_id"]: AESGCM(
+                self._bank_key.unwrap(row["wrapped"], row["person_id"], row["bank_key_id"])
+            )
+            for row in rows
+        }
+
+    async def _enter(self, conn: Connection, newcomers: Sequence[tuple[str, bytes]]) -> None:
+        """New persons with their keys."""
+        persons = [person for person, _ in newcomers]
+        await conn.execute(
+            "INSERT INTO vault.person (person_id) SELECT * FROM unnest($1::uuid[])", persons
+        )
+        await conn.execute(
+            "INSERT INTO vault.person_key (person_id, bank_key_id, wrapped)"
+            " SELECT w.person, $2, w.wrapped"
+            " FROM unnest($1::uuid[], $3::bytea[]) AS w (person, wrapped)",
+            persons,
+            self._bank_key.current_id,
+            [self._bank_key.wrap(key, person) for person, key in newcomers],
+        )
 
     async def _index(
         self,
@@ -528,6 +611,10 @@ class Vault:
             del self._cache[data_key_id]
 
 
+_PERSONS = (
+    "SELECT DISTINCT ON (digest) digest, person_id::text AS person_id FROM vault.blind_index"
+    " WHERE kind = 'id_number' AND digest = ANY ($1::bytea[]) ORDER BY digest, party_id"
+)
 _SELECT_KEYS = (
     "SELECT d.data_key_id::text AS data_key_id, d.person_id::text AS person_id,"
     " d.party_id::text AS party_id, d.application_id::text AS application_id, d.class, d.wrapped,"

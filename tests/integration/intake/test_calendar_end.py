@@ -55,3 +55,28 @@ async def test_nothing_is_taken_whose_term_nobody_can_count(office: Office) -> N
     assert [
         (row["row"], [one["code"] for one in row["problems"]]) for row in outcome.json()["rejected"]
     ] == [(2, ["calendar-ends"]), (3, ["calendar-ends"])]
+
+    # a table that is being taken waits, and nothing of it is lost
+    client = await office.colleague("assistant")
+    loaded = await client.post(
+        "/intake/batches",
+        data={"branch": BRANCH},
+        files={"file": ("list.csv", table([office.customer(), office.customer()]))},
+    )
+    where = loaded.headers["location"]
+
+    async def stands(state: str, stopped: str | None) -> bool:
+        (found,) = await office.fetch(
+            "SELECT state, stopped FROM batch WHERE batch_id = $1", where.rpartition("/")[2]
+        )
+        return (found["state"], found["stopped"]) == (state, stopped)
+
+    await eventually(lambda: stands("checked", None))
+    for _ in range(2):
+        assert (await client.post(f"{where}/take")).status_code == 303
+        await eventually(lambda: stands("checked", "calendar-ends"))
+        assert "工作日历" in (await client.get(where, params={"lang": "zh-CN"})).text
+    rows = await office.fetch(
+        "SELECT state FROM batch_row WHERE batch_id = $1", where.rpartition("/")[2]
+    )
+    assert {one["state"] for one in rows} == {"good"}

@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from services.intake.batch import COLUMNS
 from shared.events import review
 from tests.integration.intake.office import (
     BRANCH,
@@ -198,51 +197,6 @@ async def test_a_person_is_found_without_a_number_in_the_address(office: Office)
         "/intake/applications/search", data={"value": "neither"}, params={"lang": "en"}
     )
     assert "neither a mobile nor an ID number" in nothing.text
-
-
-async def test_a_branchs_table_says_what_became_of_each_row(office: Office) -> None:
-    client = await office.colleague("assistant")
-    person = office.customer().form["parties"][0]
-    good = {
-        **{name: str(person.get(name) or "") for name in COLUMNS},
-        "salutation": "",
-        "monthly_income_yuan": "12000",
-        "applicant_type": "salaried",
-        "product": "standard",
-        "consent_date": "2026-10-12",
-    }
-    lines = [
-        ",".join(COLUMNS),
-        ",".join(good[name] for name in COLUMNS),
-        ",".join({**good, "product": ""}[name] for name in COLUMNS),
-        ",".join({**good, "id_issued": "yesterday"}[name] for name in COLUMNS),
-    ]
-    answer = await client.post(
-        "/intake/batches",
-        data={"branch": BRANCH},
-        files={"file": ("list.csv", "\n".join(lines).encode(), "text/csv")},
-        params={"lang": "en"},
-    )
-    assert answer.status_code == 200
-    assert "Rows refused" in answer.text
-    assert "/intake/applications/" in answer.text
-    assert NAME not in answer.text
-    assert "id_issued · Write the day as 2026-10-12." in answer.text
-    again = await client.post(
-        "/intake/batches",
-        data={"branch": BRANCH},
-        files={"file": ("list.csv", "\n".join(lines).encode(), "text/csv")},
-        params={"lang": "zh-CN"},
-    )
-    assert "证件签发日 · 日期格式如 2026-10-12。" in again.text
-    broken = await client.post(
-        "/intake/batches",
-        data={"branch": BRANCH},
-        files={"file": ("list.xlsx", b"PK\x03\x04", "application/octet-stream")},
-        params={"lang": "zh-CN"},
-    )
-    assert broken.status_code == 422
-    assert "请将表格重新另存为" in broken.text
 
 
 async def test_who_speaks_to_customers_finds_no_trace_of_a_hold(office: Office) -> None:

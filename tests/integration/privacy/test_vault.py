@@ -17,6 +17,7 @@ from shared.privacy.vault import (
     CACHE_SECONDS,
     Erasure,
     KeyUnavailableError,
+    NewParty,
     PartyKeys,
     SealBrokenError,
     Vault,
@@ -117,6 +118,57 @@ async def test_two_first_applications_at_once_meet_in_one_person(world: VaultWor
     vault = await world.vault_of("intake")
     made = await asyncio.gather(*(vault.new_party(new_id(), id_number=ID_NUMBER) for _ in range(6)))
     assert len({keys.person for keys in made}) == 1
+
+
+async def test_many_new_parties_are_as_if_each_had_been_made_alone(world: VaultWorld) -> None:
+    vault = await world.vault_of("intake")
+    known, _ = await _applied(vault)
+    other = make_synthetic_resident_id("31", datetime(1988, 1, 2, tzinfo=UTC).date(), 201)
+    wanted = [
+        NewParty(new_id(), ID_NUMBER, MOBILE),
+        NewParty(new_id(), other, "13900000001"),
+        NewParty(new_id(), other.lower()),
+        NewParty(new_id(), mobile=MOBILE),
+    ]
+    made = await vault.new_parties(wanted)
+    assert [one.known_person for one in made] == [True, False, True, False]
+    assert made[0].person == known.person
+    assert made[1].person == made[2].person
+    assert len({one.person for one in made}) == 3
+    assert [one.application_id for one in made] == [one.application_id for one in wanted]
+    for service in ("intake", "review"):
+        reader = await world.vault_of(service)
+        for one in made:
+            sealed = one.seal_fields(CLEAR, CLASSES)
+            assert await reader.open(one.party_id, sealed) == CLEAR
+    found = {hit.application_id for hit in await vault.find(mobile=MOBILE)}
+    assert found == {known.application_id, made[0].application_id, made[3].application_id}
+    assert await vault.persons([ID_NUMBER.lower(), other, "110101199003070000"]) == {
+        ID_NUMBER: known.person,
+        other: made[1].person,
+    }
+    await vault.destroy(made[1].person, NOW)
+    assert await vault.persons([other]) == {}
+
+
+async def test_many_first_applications_at_once_meet_in_one_person_each(world: VaultWorld) -> None:
+    vault = await world.vault_of("intake")
+    numbers = [
+        make_synthetic_resident_id("31", datetime(1970, 1, 2, tzinfo=UTC).date(), 300 + n)
+        for n in range(8)
+    ]
+    orders = [numbers, numbers[::-1], numbers[4:] + numbers[:4]]
+    made = await asyncio.gather(
+        *(vault.new_parties([NewParty(new_id(), one) for one in order]) for order in orders)
+    )
+    for number in numbers:
+        persons = {
+            keys.person
+            for order, found in zip(orders, made, strict=True)
+            for one, keys in zip(order, found, strict=True)
+            if one == number
+        }
+        assert len(persons) == 1
 
 
 async def test_search_finds_parties_by_phone_and_id_number(world: VaultWorld) -> None:

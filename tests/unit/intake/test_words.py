@@ -11,9 +11,10 @@ import pytest
 
 from services.intake import words
 from services.intake.application import Entry
-from services.intake.batch import COLUMNS, BatchRefused, read_batch
+from services.intake.batch import COLUMNS, read_batch
 from services.intake.items import Change, ItemState
 from services.intake.precheck import Obstacle
+from services.intake.spreadsheet import BatchRefused
 from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.parameters import load_checklist_items, load_return_codes
 from shared.web import i18n

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from shared.privacy import masking
 from shared.privacy.bank_key import BankKey, BankKeyError
 from shared.privacy.jwe import JweError, OfficeKeys, encrypt, looks_like_jwe, new_key_set
+from shared.privacy.passing import PassingKey
 from shared.privacy.sealing import Sealed
+from shared.privacy.vault import SealBrokenError
 
 SEALED = "bk1.01890a5d-ac96-774b-bcce-b302099a8057." + "A" * 40
 
@@ -143,3 +145,20 @@ def test_a_key_file_that_is_none_is_refused() -> None:
     for wrong in ("", "{}", '{"keys": []}', '{"keys": [{"kty": "oct", "k": "AA"}]}'):
         with pytest.raises(ValueError, match=r"office"):
             OfficeKeys.from_secret(wrong)
+
+
+def test_a_passing_key_opens_each_part_where_it_belongs_and_by_the_bank_key_alone() -> None:
+    bank = BankKey([b"k" * 32])
+    key = PassingKey.make(bank, "table-1")
+    sealed = key.seal("2", "司徒望月")
+    assert "司徒".encode() not in sealed
+    assert key.seal("2", "司徒望月") != sealed
+    again = PassingKey.unwrap(bank, "table-1", key.bank_key_id, key.wrapped)
+    assert again.open("2", sealed) == "司徒望月"
+    for wrong in (("3", sealed), ("2", sealed[:-1] + bytes([sealed[-1] ^ 1]))):
+        with pytest.raises(SealBrokenError):
+            again.open(*wrong)
+    for subject, other in (("table-2", bank), ("table-1", BankKey([b"x" * 32]))):
+        with pytest.raises(BankKeyError):
+            PassingKey.unwrap(other, subject, key.bank_key_id, key.wrapped)
+    assert "_cipher" not in repr(key)
