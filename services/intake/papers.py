@@ -272,7 +272,7 @@ class Papers:
                 store=store,
                 call=self._draw,
                 on_result=on_drawn,
-                timeout=180.0,
+                timeout=60.0,  # and so long nobody else draws what a process had in hand that died
                 attempts=_ATTEMPTS,
                 concurrency=1,  # it is the processor's work
             ),
