@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -16,6 +17,10 @@ from tests.stack import running
 
 HERE = Path(__file__).parent
 _UNTESTED = pytest.StashKey[int]()
+
+# an example takes as long as the machine lets it: speed is measured in tests/bench
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 class _ByWhatIsShared(LoadScopeScheduling):  # type: ignore[misc]

@@ -377,7 +377,7 @@ def test_a_file_that_would_burst_is_refused_in_no_time(content: bytes, code: str
     assert time.monotonic() - begun < 20
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=300), st.sampled_from(["sheet1", "sharedStrings", "styles", "workbook"]))
 def test_no_part_of_a_workbook_makes_it_fall_over(content: bytes, part: str) -> None:
     with contextlib.suppress(BatchRefused):

@@ -246,7 +246,7 @@ _EVENT = st.fixed_dictionaries(
 
 
 @given(_EVENT)
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_comes_is_read_or_said_to_be_wrong(data: dict[str, Any]) -> None:
     form, papers, found = read(data)
     assert form is not None or found

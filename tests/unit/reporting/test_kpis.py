@@ -51,7 +51,7 @@ def report_of(office: Office, day: date = date(2026, 10, 12)) -> DailyReport:
 
 
 @given(st.lists(walks(), min_size=1, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_sums_hold_for_whatever_happened(lives: list[list[Step]]) -> None:
     office = Office()
     live(office, lives)
@@ -76,7 +76,7 @@ def test_sums_hold_for_whatever_happened(lives: list[list[Step]]) -> None:
 
 
 @given(st.lists(walks(), min_size=1, max_size=5), st.randoms())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_report_does_not_depend_on_the_order_in_which_rows_are_read(
     lives: list[list[Step]], random: object
 ) -> None:

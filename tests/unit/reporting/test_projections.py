@@ -55,7 +55,7 @@ def submitted(office: Office) -> ApplicationRow:
 
 
 @given(walks())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_legal_walk_ends_in_the_state_that_the_lifecycle_says(steps: list[Step]) -> None:
     office = Office()
     live(office, [steps])
@@ -72,7 +72,7 @@ def test_any_legal_walk_ends_in_the_state_that_the_lifecycle_says(steps: list[St
 
 
 @given(walks())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_all_time_since_the_beginning_was_spent_waiting_for_somebody(steps: list[Step]) -> None:
     office = Office()
     live(office, [steps])
@@ -83,7 +83,7 @@ def test_all_time_since_the_beginning_was_spent_waiting_for_somebody(steps: list
 
 
 @given(walks())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_is_kept_of_an_event_holds_no_personal_field(steps: list[Step]) -> None:
     office = Office()
     live(office, [steps])
