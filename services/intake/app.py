@@ -42,10 +42,11 @@ from shared.parameters.load import held
 from shared.privacy.jwe import OfficeKeys
 from shared.privacy.vault import VAULT_DATABASE, Vault
 from shared.privacy.vault_database import open_vault, read_bank_key
-from shared.settings import Settings, SettingsError
+from shared.settings import Environment, Settings, SettingsError
 from shared.web import operations
 from shared.web.clients import ApiClients
 from shared.web.directory import directory_consumer
+from shared.web.oidc import load_provider
 from shared.web.service import create_app
 
 log = structlog.get_logger(__name__)
@@ -191,6 +192,9 @@ def office_keys(settings: Settings) -> OfficeKeys:
 
 def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
     """API and pages over a service."""
+    settings = service.settings
+    production = settings.environment is Environment.PRODUCTION
+    provider = load_provider(settings.secrets_dir, production=production)
     return create_app(
         service,
         routers=[
@@ -202,7 +206,7 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
             readings.pages(desk),
             pages_precheck.router(service, desk),
             pages_batches.router(service, service.tables),
-            signin.router(service),
+            signin.router(service, provider),
             operations.router(service),
         ],
         settings=service.settings,
