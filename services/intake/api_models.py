@@ -35,15 +35,16 @@ class WithdrawalIn(_In):
 
 
 class SearchIn(_In):
-    """Exactly one of the two, whole."""
+    """Exactly one of them, whole."""
 
     mobile: Annotated[str, Field(min_length=11, max_length=11)] | None = None
     id_number: Annotated[str, Field(min_length=18, max_length=18)] | None = None
+    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> SearchIn:
-        if (self.mobile is None) == (self.id_number is None):
-            raise ValueError("search for a mobile or for an ID number")
+        if [self.mobile, self.id_number, self.name].count(None) != 2:
+            raise ValueError("search for a mobile, for an ID number or for a name")
         return self
 
 

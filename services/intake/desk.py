@@ -24,7 +24,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
 from services.intake import application as applications
-from services.intake import store
+from services.intake import store, store_lists
 from services.intake.api_problems import KINDS
 from services.intake.application import (
     Application,
@@ -64,7 +64,13 @@ from shared.parameters import (
 )
 from shared.privacy import masking
 from shared.privacy.sealing import Sealed
-from shared.privacy.vault import KeyUnavailableError, NewParty, PartyKeys, Vault
+from shared.privacy.vault import (
+    MOST_FOUND,
+    KeyUnavailableError,
+    NewParty,
+    PartyKeys,
+    Vault,
+)
 from shared.web import FieldError, Problem, Viewer
 from shared.web.i18n import current_language
 from shared.web.problems import parameters_problem
@@ -148,6 +154,14 @@ class Step:
     @property
     def now(self) -> datetime:
         return self.tx.now
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What a search found, the newest first, and whether there is more than that."""
+
+    rows: list[store.Row]
+    more: bool
 
 
 class Desk:
@@ -373,18 +387,24 @@ class Desk:
         return checklist(app)
 
     async def search(
-        self, viewer: Viewer, *, mobile: str | None = None, id_number: str | None = None
-    ) -> list[store.Row]:
-        """Applications of the viewer's branches with exactly this mobile or ID number; that
-        somebody searched is recorded, what for is not."""
+        self,
+        viewer: Viewer,
+        *,
+        mobile: str | None = None,
+        id_number: str | None = None,
+        name: str | None = None,
+    ) -> Hits:
+        """Applications of the viewer's branches in which somebody has exactly this mobile, ID
+        number or name; that somebody searched is recorded, what for is not."""
         vault = await self._open_vault()
-        found = await vault.find(id_number=id_number, mobile=mobile)
+        found = await vault.find(id_number=id_number, mobile=mobile, name=name)
         ids = sorted({party.application_id for party in found})
         async with self._service.transaction(actor=viewer.actor) as tx:
             await store.record_view(tx.conn, None, viewer.staff_id, "search", tx.now)
-            wanted = store.Filter(branches=viewer.branch_list, client=viewer.own_client, ids=ids)
-            rows, _ = await store.list_applications(tx.conn, wanted, page=1, page_size=200)
-        return rows
+            rows, more = await store_lists.with_ids(
+                tx.conn, viewer.branch_list, viewer.own_client, ids
+            )
+        return Hits(rows, more or len(found) >= MOST_FOUND)
 
     async def masked(self, app: Application) -> dict[str, dict[str, str]]:
         """{party id: {field: masked text}}; fields whose key is gone are missing."""
@@ -420,7 +440,10 @@ class Desk:
         for person in form.parties:
             clear = person.fields()
             own = await vault.new_party(
-                subject, id_number=clear.get("id_number"), mobile=clear.get("mobile")
+                subject,
+                id_number=clear.get("id_number"),
+                mobile=clear.get("mobile"),
+                name=clear.get("name"),
             )
             keys[person.role] = own
             parties.append(_party(person, own))
@@ -436,7 +459,10 @@ class Desk:
         ]
         vault = await self._open_vault()
         made = await vault.new_parties(
-            [NewParty(subject, one.id_number, one.mobile) for subject, one in persons]
+            [
+                NewParty(subject, one.id_number, one.mobile, name=one.name)
+                for subject, one in persons
+            ]
         )
         sealed = {subject: SealedForm(subject, [], {}) for subject in subjects}
         for (subject, person), own in zip(persons, made, strict=True):
@@ -820,6 +846,7 @@ class Desk:
                 app.application_id,
                 id_number=clear.get("id_number"),
                 mobile=clear.get("mobile"),
+                name=clear.get("name"),
             )
         else:
             keys = await vault.party_keys(party.party_id, app.application_id)
@@ -829,7 +856,12 @@ class Desk:
                 if named.person != keys.person:
                     await vault.relink(party.party_id, named.person)
                     keys = await vault.party_keys(party.party_id, app.application_id)
-            await vault.reindex(keys, id_number=clear.get("id_number"), mobile=clear.get("mobile"))
+            await vault.reindex(
+                keys,
+                id_number=clear.get("id_number"),
+                mobile=clear.get("mobile"),
+                name=clear.get("name"),
+            )
         return Party(
             party_id=keys.party_id,
             person=keys.person,

@@ -1,4 +1,4 @@
-"""The pages of intake: applications, the checklist, the form."""
+"""The pages of intake: an application, its checklist, the form."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
@@ -20,7 +20,6 @@ from services.intake.rules import COUNTED, CREDIT_PURPOSE, READABLE
 from shared.calendar import CalendarEndsError, business_day
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, PartyRole
-from shared.formats import check_mobile, is_resident_id
 from shared.messaging import Service
 from shared.money import Money
 from shared.parameters import load_papers, load_products
@@ -28,7 +27,6 @@ from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
 
-PAGE_SIZE = 30
 _MONEY_FIELDS = ("monthly_income", "other_bank_limits")
 _CORRECTABLE = frozenset({State.DRAFT, State.AWAITING_MATERIAL})
 _BEFORE_CARD = frozenset(
@@ -70,98 +68,10 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/intake", include_in_schema=False)
     # the form's address is not an application's: it comes first
-    for part in (_lists, _forms, _steps):
+    for part in (_forms, _steps):
         part(routes, service, desk)
     _case(routes, service, desk, papers)
     return routes
-
-
-def _lists(routes: APIRouter, service: Service, desk: Desk) -> None:
-    """Applications as a list, and by person."""
-
-    @routes.get("/applications")
-    async def page_applications(
-        request: Request,
-        viewer: Annotated[Viewer, _MAY_VIEW],
-        state: str = "",
-        branch: str = "",
-        product: str = "",
-        q: str = "",
-    ) -> Response:
-        """Applications, the newest first."""
-        digits = "".join(character for character in q if character.isdigit())
-        wanted = store.Filter(
-            branches=viewer.branch_list,
-            branch=branch or None,
-            states=viewing.states_shown_as(state, viewer) if state else None,
-            product=product or None,
-            # letters cannot be part of a number: nothing fits
-            number=(digits or "-") if q.strip() else None,
-        )
-        number = _page(request.query_params.get("page"))
-        async with service.pool.acquire() as conn:
-            rows, total = await store.list_applications(
-                conn, wanted, page=number, page_size=PAGE_SIZE
-            )
-            counts = await store.count_by_state(conn, viewer.branch_list)
-            branches = await branch_names(conn)
-        return page(
-            request,
-            "applications.html",
-            rows=rows,
-            since={
-                row.application_id: viewing.shown_since(row.state, row.state_since, viewer)
-                for row in rows
-            },
-            total=total,
-            page_number=number,
-            page_size=PAGE_SIZE,
-            counts=counts,
-            state=state,
-            branches=branches,
-            filters=_filters({code: branches[code] for code in branches if viewer.sees(code)}),
-            found_by="",
-            search_error="",
-        )
-
-    @routes.post("/applications/search")
-    async def page_search(
-        request: Request,
-        viewer: Annotated[Viewer, _MAY_VIEW],
-        value: Annotated[str, Form(max_length=40)] = "",
-    ) -> Response:
-        """Applications of a person, by mobile or ID number; the number stays out of the address."""
-        text = value.strip()
-        is_mobile = not any(one.severity == "error" for one in check_mobile(text))
-        today = business_day(service.clock.now())
-        if is_mobile:
-            rows = await desk.search(viewer, mobile=text)
-        elif is_resident_id(text, today):
-            rows = await desk.search(viewer, id_number=text)
-        else:
-            rows = []
-        async with service.pool.acquire() as conn:
-            branches = await branch_names(conn)
-            counts = await store.count_by_state(conn, viewer.branch_list)
-        known = is_mobile or is_resident_id(text, today)
-        return page(
-            request,
-            "applications.html",
-            rows=rows,
-            since={
-                row.application_id: viewing.shown_since(row.state, row.state_since, viewer)
-                for row in rows
-            },
-            total=len(rows),
-            page_number=1,
-            page_size=max(len(rows), 1),
-            counts=counts,
-            state="",
-            branches=branches,
-            filters=_filters({code: branches[code] for code in branches if viewer.sees(code)}),
-            found_by=_("by mobile") if is_mobile else _("by ID number"),
-            search_error="" if known else _("That is neither a mobile nor an ID number."),
-        )
 
 
 def _forms(routes: APIRouter, service: Service, desk: Desk) -> None:
@@ -523,10 +433,6 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _page(text: str | None) -> int:
-    return max(1, int(text)) if text and text.isdecimal() and len(text) < 7 else 1
-
-
 # -- what is shown ---------------------------------------------------------------------------------
 
 
@@ -614,13 +520,3 @@ def _product_name(code: str) -> str:
     """In the reader's language; one that is no longer held goes by its code."""
     known = load_products().get(code)
     return code if known is None else known.names.in_language(current_language())
-
-
-def _filters(branches: Mapping[str, str]) -> list[dict[str, Any]]:
-    language = current_language()
-    products = [(code, one.names.in_language(language)) for code, one in load_products().items()]
-    return [
-        {"name": "q", "label": _("Application number"), "type": "search"},
-        {"name": "branch", "label": _("Branch"), "type": "select", "options": branches.items()},
-        {"name": "product", "label": _("Product"), "type": "select", "options": products},
-    ]

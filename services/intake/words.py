@@ -51,6 +51,28 @@ ROLES: Mapping[str, str] = {
     "contact": mark("Contact person"),
 }
 
+AGES: Mapping[str, str] = {
+    "day": mark("today"),
+    "week": mark("within 7 days"),
+    "over-7": mark("more than 7 days ago"),
+    "over-30": mark("more than 30 days ago"),
+    "over-90": mark("more than 90 days ago"),
+}
+
+DUES: Mapping[str, str] = {
+    "overdue": mark("is overdue"),
+    "in-3": mark("within 3 days"),
+    "in-7": mark("within 7 days"),
+    "any": mark("has a deadline"),
+}
+
+_FOUND_BY: Mapping[str, str] = {
+    "number": mark("by application number"),
+    "name": mark("by name"),
+    "mobile": mark("by mobile"),
+    "id_number": mark("by ID number"),
+}
+
 GROUPS: Mapping[str, str] = {"income": mark("one proof of income")}
 
 CARD_FACTS: Mapping[str, str] = {
@@ -264,6 +286,16 @@ _ACTORS: Mapping[str, str] = {
     "organisation-file": mark("automatic"),
     "operator": mark("Operations"),
 }
+
+
+def options_of(named_codes: Mapping[str, str]) -> list[tuple[str, str]]:
+    """[(code, word)] for a selection."""
+    return [(code, _(word)) for code, word in named_codes.items()]
+
+
+def found_by(kind: str) -> str:
+    """By what was searched; empty for nothing that one can search by."""
+    return _(_FOUND_BY[kind]) if kind else ""
 
 
 def item_name(code: str) -> str:
