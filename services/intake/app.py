@@ -22,6 +22,7 @@ from services.intake import (
     pages_batches,
     pages_lists,
     pages_precheck,
+    pages_reveal,
     readings,
     signin,
 )
@@ -207,6 +208,7 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
             page_papers.router(service, service.papers),
             readings.pages(desk),
             pages_precheck.router(service, desk),
+            pages_reveal.router(desk),
             pages_batches.router(service, service.tables),
             signin.router(service, provider),
             operations.router(service),

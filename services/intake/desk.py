@@ -414,21 +414,39 @@ class Desk:
             for party_id, fields in opened.items()
         }
 
-    async def reveal(
-        self, viewer: Viewer, application_id: str, reason: str
-    ) -> tuple[Application, dict[str, dict[str, str]]]:
-        """{party id: {field: clear text}} for a viewer who may see it, recorded with the reason
-        before anything is shown. Raises Problem 422 without a reason."""
-        if not reason.strip():
-            raise Problem(422, "no-reason", "Say why you need to see it")
+    async def maskable(
+        self, viewer: Viewer, application_id: str, role: PartyRole, field: str
+    ) -> Application:
+        """The application, if the viewer may see it and it has such a field that is masked. Raises
+        Problem 404."""
         app = await self.look(viewer, application_id)
+        party = next((one for one in app.parties if one.role is role), None)
+        if party is None or field not in party.fields or not is_masked(field):
+            raise Problem(404, "not-found", "There is no such field")
+        return app
+
+    async def reveal(
+        self, viewer: Viewer, app: Application, role: PartyRole, field: str, why: str, text: str
+    ) -> str:
+        """A field in clear for a viewer who may see it, recorded before it is shown: whose, which,
+        why (a code) and, sealed, in what words."""
+        party = next(one for one in app.parties if one.role is role)
         async with self._plainly():
-            sealed = await self.seal_note(app, reason)
+            vault = await self._open_vault()
+            opened = await vault.open(party.party_id, {field: party.fields[field]})
+            sealed = await self.seal_note(app, text)
             async with self._service.transaction(actor=viewer.actor) as tx:
                 await store.record_view(
-                    tx.conn, application_id, viewer.staff_id, "fields", tx.now, reason=sealed
+                    tx.conn,
+                    app.application_id,
+                    viewer.staff_id,
+                    "field",
+                    tx.now,
+                    field=(role.value, field),
+                    why=why,
+                    reason=sealed or None,
                 )
-            return app, await self._open(app, leave_out_unavailable=True)
+        return opened[field]
 
     # -- steps that partners' events share --------------------------------------------------------
 
@@ -1111,6 +1129,11 @@ _MASKS: Mapping[str, Callable[[str], str]] = {
     "salutation": str,
     "nationality": str,
 }
+
+
+def is_masked(name: str) -> bool:
+    """Whether less of a field is shown than there is."""
+    return name in FIELD_CLASSES and _MASKS.get(name) is not str
 
 
 def masked_field(name: str, text: str) -> str:

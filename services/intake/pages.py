@@ -12,7 +12,7 @@ from services.intake import application as applications
 from services.intake import store, viewing, words
 from services.intake.application import Application, before_hand_over, product_for
 from services.intake.checklist import Line, tally
-from services.intake.desk import Begun, Desk
+from services.intake.desk import Begun, Desk, is_masked
 from services.intake.form import ApplicationForm, FormCorrection
 from services.intake.pages_precheck import obstacles_of, staff_of
 from services.intake.papers import Papers
@@ -27,7 +27,6 @@ from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
 
-_MONEY_FIELDS = ("monthly_income", "other_bank_limits")
 _CORRECTABLE = frozenset({State.DRAFT, State.AWAITING_MATERIAL})
 _BEFORE_CARD = frozenset(
     {
@@ -58,7 +57,6 @@ _MAY_VIEW = requires(Permission.APPLICATION_VIEW)
 _MAY_CREATE = requires(Permission.APPLICATION_CREATE)
 _MAY_EDIT = requires(Permission.APPLICATION_EDIT)
 _MAY_RECEIVE = requires(Permission.MATERIAL_RECEIVE)
-_MAY_REVEAL = requires(Permission.PERSONAL_REVEAL)
 
 # What the page showed when somebody decided on it. Filing a paper has none: it overwrites nothing.
 _Revision = Annotated[int | None, Form(ge=0)]
@@ -133,28 +131,13 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
     ) -> Response:
         """One application: checklist, papers, persons (masked), card, history."""
         app = await desk.look(viewer, application_id)
-        return await _application_page(request, viewer, app, await desk.masked(app), clear=False)
-
-    @routes.post("/applications/{application_id}/reveal")
-    async def reveal(
-        request: Request,
-        application_id: str,
-        reason: Annotated[str, Form(min_length=4, max_length=300)],
-        viewer: Annotated[Viewer, _MAY_REVEAL],
-    ) -> Response:
-        """The personal fields in clear, on this one answer; recorded with the reason."""
-        app, opened = await desk.reveal(viewer, application_id, reason)
-        response = await _application_page(request, viewer, app, opened, clear=True)
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return await _application_page(request, viewer, app, await desk.masked(app))
 
     async def _application_page(
         request: Request,
         viewer: Viewer,
         app: Application,
         fields: Mapping[str, Mapping[str, str]],
-        *,
-        clear: bool,
     ) -> Response:
         lines = await desk.checklist(app)
         async with service.pool.acquire() as conn:
@@ -189,11 +172,9 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             papers={one.document_id: one for one in (*app.documents, *app.taken_over)},
             shown_papers=await papers.of(app) if viewer.may(Permission.MATERIAL_VIEW) else [],
             persons=[
-                (party.role.value, _shown(fields.get(party.party_id, {}), clear=clear))
-                for party in app.parties
+                (party.role.value, _shown(fields.get(party.party_id, {}))) for party in app.parties
             ],
             roles=_roles(app, lines),
-            clear=clear,
             wrong_fields=sorted(
                 {name for line in lines for _code, name in line.reasons if name is not None},
                 key=list(FIELD_CLASSES).index,
@@ -206,7 +187,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
                 "withdraw": app.state in _BEFORE_CARD
                 and (app.withdrawal is None or app.withdrawal.outcome == "refused")
                 and viewer.may(Permission.APPLICATION_EDIT),
-                "reveal": viewer.may(Permission.PERSONAL_REVEAL) and not clear,
+                "reveal": viewer.may(Permission.PERSONAL_REVEAL),
                 "look": viewer.may(Permission.MATERIAL_VIEW),
                 "judge": app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
                 and viewer.may(Permission.PRE_CHECK_DECIDE),
@@ -345,7 +326,7 @@ def _read_party(sent: Mapping[str, str]) -> dict[str, Any]:
     party: dict[str, Any] = {"role": sent.get("role", "applicant")}
     for name in FIELD_CLASSES:
         if name in sent:
-            party[name] = _fen(sent[name]) if name in _MONEY_FIELDS else sent[name]
+            party[name] = _fen(sent[name]) if name in words.MONEY_FIELDS else sent[name]
     if sent.get("id_long_term"):
         party["id_long_term"] = True
         party.pop("id_expires", None)
@@ -491,21 +472,18 @@ def _roles(app: Application, lines: Iterable[Line]) -> list[str]:
     return roles
 
 
-def _shown(fields: Mapping[str, str], *, clear: bool) -> list[tuple[str, str | None]]:
-    """[(label, value)] of a person's fields; money in yuan once it is clear."""
-    rows: list[tuple[str, str | None]] = []
-    for name in FIELD_CLASSES:
-        text = fields.get(name)
-        if text is None:
-            continue
-        if name in _MONEY_FIELDS and clear and text.isdecimal():
-            text = f"¥{int(text) / 100:,.2f}"
-        if name == "salutation":
-            text = {"mr": _("Mr"), "ms": _("Ms")}.get(text, text)
-        if name == "id_expires" and text.startswith("9999"):
-            text = _("without end")
-        rows.append((_(words.FIELDS[name]), text))
-    return rows
+def _shown(fields: Mapping[str, str]) -> list[tuple[str, str, str, bool]]:
+    """[(field, label, masked value, whether there is more to see)] of a person."""
+    return [
+        (
+            name,
+            _(words.FIELDS[name]),
+            words.field_value(name, fields[name], clear=False),
+            is_masked(name),
+        )
+        for name in FIELD_CLASSES
+        if name in fields
+    ]
 
 
 def _dues(app: Application) -> Mapping[applications.Step, datetime]:

@@ -1022,16 +1022,23 @@ async def record_view(
     what: str,
     now: datetime,
     *,
+    field: tuple[str, str] | None = None,
+    why: str | None = None,
     reason: str | None = None,
 ) -> None:
-    """Note that somebody was shown personal data, or searched with some."""
+    """Note that somebody was shown personal data, or searched with some. field: whose (the role)
+    and which; why: a code, reason: sealed words."""
+    party, name = field or (None, None)
     await conn.execute(
-        "INSERT INTO personal_view (application_id, at, staff_id, what, reason)"
-        " VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO personal_view (application_id, at, staff_id, what, party, field, why, reason)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         application_id,
         now,
         staff_id,
         what,
+        party,
+        name,
+        why,
         reason,
     )
 

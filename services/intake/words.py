@@ -13,7 +13,7 @@ from services.intake.precheck import Obstacle
 from services.intake.spreadsheet import BatchRefused
 from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_papers, load_return_codes
-from shared.web.i18n import _, current_language, mark, ngettext
+from shared.web.i18n import _, current_language, mark, ngettext, show_money
 from shared.web.states import item_badge, named
 
 FIELDS: Mapping[str, str] = {
@@ -36,6 +36,19 @@ FIELDS: Mapping[str, str] = {
     "credit_code": mark("Unified credit code"),
     "main_card_number": mark("Number of the main card"),
 }
+
+MONEY_FIELDS = ("monthly_income", "other_bank_limits")
+
+REVEAL_REASONS: Mapping[str, str] = {
+    "contact": mark("To call or write to the customer"),
+    "compare": mark("To compare it with a paper or another record"),
+    "asked": mark("The customer asks what the bank holds"),
+    "delivery": mark("A card or letter has come back"),
+    "complaint": mark("Complaint or dispute"),
+    "inspection": mark("Inspection or audit"),
+    "other": mark("Another reason"),
+}
+"""Why somebody needs to see a masked field, by the code that is recorded."""
 
 READ: Mapping[str, str] = {
     **FIELDS,
@@ -430,6 +443,17 @@ def not_shown(failure: str) -> str:
     if failure in load_papers().refusals:
         return no_paper(failure)
     return _(_NOT_SHOWN.get(failure, _NOT_SHOWN["unavailable"]))
+
+
+def field_value(name: str, text: str, *, clear: bool) -> str:
+    """A field as it is read: money in yuan once it is clear, what has no end in words."""
+    if name in MONEY_FIELDS and clear and text.isdecimal():
+        return show_money(int(text))
+    if name == "salutation":
+        return {"mr": _("Mr"), "ms": _("Ms")}.get(text, text)
+    if name == "id_expires" and text.startswith("9999"):
+        return _("without end")
+    return text
 
 
 def register_line(what: str, page: int | None) -> str:

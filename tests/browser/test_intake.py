@@ -142,6 +142,65 @@ async def test_an_application_is_taken_at_the_counter_and_its_papers_filed(
     assert MOBILE not in whole
 
 
+async def test_a_masked_field_is_shown_for_a_reason_and_hidden_again(
+    town: Town, counter: Watched, browser: Browser
+) -> None:
+    page = counter.page
+    await page.clock.install()
+    await counter.show("/intake/applications/new")
+    await fill_in(page)
+    await page.locator("button[name=then][value=keep]").click()
+    await expect(page.locator("#checklist")).to_be_visible()
+    case = page.url
+    shown = page.get_by_role("link", name="查看手机明文")
+    await expect(shown).to_be_visible()
+    place = page.locator("dd.reveal-place").filter(has_text="****7788")
+    dd = page.locator("dt:text-is('手机') + dd")
+    for way in ("Escape", "waiting"):
+        await counter.tab_to("a[href$='applicant/mobile']")
+        await page.keyboard.press("Enter")
+        await expect(dd.locator("select")).to_be_focused()
+        if way == "Escape":
+            await picture(counter, "intake-reveal-asked")
+            assert await counter.faults("zh-CN", town.names) == []
+            assert await counter.serious() == []
+        await page.keyboard.press("ArrowDown")
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        await expect(dd).to_contain_text(MOBILE)
+        await expect(page.get_by_role("button", name="隐藏手机")).to_be_focused()
+        assert await counter.serious() == []
+        if way == "Escape":
+            await picture(counter, "intake-reveal-shown")
+            await page.keyboard.press("Escape")
+        else:
+            await page.clock.fast_forward(61_000)
+        await expect(dd).not_to_contain_text(MOBILE)
+        await expect(place).to_have_count(1)
+        await expect(shown).to_be_focused()
+    await page.set_viewport_size(NARROW)
+    await shown.click()
+    await expect(dd.locator("select")).to_be_focused()
+    await picture(counter, "intake-reveal-narrow")
+    wide = await page.evaluate("document.scrollingElement.scrollWidth")
+    assert wide <= NARROW["width"], "scrolls sideways"
+    await page.set_viewport_size(WIDE)
+
+    cookies = await counter.context.cookies()
+    plain = await browser.new_context(java_script_enabled=False, locale="zh-CN")
+    await plain.add_cookies(cookies)  # type: ignore[arg-type]
+    without = await plain.new_page()
+    await without.goto(case)
+    await without.get_by_role("link", name="查看手机明文").click()
+    await without.locator("select").select_option("compare")
+    await without.get_by_role("button", name="查看").click()
+    await expect(without.locator("main")).to_contain_text(MOBILE)
+    await without.get_by_role("button", name="隐藏手机").click()
+    await expect(without).to_have_url(case)
+    await expect(without.locator("main")).not_to_contain_text(MOBILE)
+    await plain.close()
+
+
 def table(*rows: dict[str, str]) -> bytes:
     """A branch's sheet, as Chinese Excel saves CSV."""
     born = date(1980, 1, 1) + timedelta(days=random.randint(0, 4000))

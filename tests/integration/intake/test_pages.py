@@ -89,14 +89,75 @@ async def test_an_application_goes_through_the_pages(office: Office) -> None:
     paper = await client.get(link.group())
     assert paper.headers["content-type"].startswith("text/html")
 
-    clear = await client.post(here + "/reveal", data={"reason": "客户来电核对"})
-    assert NAME in clear.text
-    assert HOME in clear.text
-    assert clear.headers["cache-control"] == "no-store"
-
     assert here_of(await client.post(here + "/submit")) == here
     page = await client.get(here, params={"lang": "en"})
     assert "Passed the pre-check, handed to review" in page.text
+
+
+async def test_one_field_is_shown_in_clear_for_a_reason_that_is_kept(office: Office) -> None:
+    client = await office.colleague("assistant")
+    here = here_of(await client.post("/intake/applications", data=filled_in(office)))
+    field = f"{here}/persons/applicant/mobile"
+    within = {"HX-Request": "true"}
+    assert f'hx-get="{field}"' in (await client.get(here)).text
+    asked = await client.get(field, headers=within)
+    assert "<html" not in asked.text
+    assert MOBILE not in asked.text
+    looked = "SELECT * FROM personal_view WHERE application_id = $1 ORDER BY id"
+    for reason in ({}, {"why": "curious"}, {"why": "other"}, {"why": "other", "text": " a "}):
+        refused = await client.post(field, data=reason, headers=within)
+        assert refused.status_code == 200
+        assert "is-invalid" in refused.text
+        assert MOBILE not in refused.text
+        assert (await client.post(field, data=reason)).status_code == 422
+    assert await office.fetch(looked, here.rsplit("/", 1)[1]) == []
+
+    why = {"why": "contact", "text": "客户来电核对"}
+    clear = await client.post(field, data=why, headers=within)
+    assert MOBILE in clear.text
+    assert HOME not in clear.text
+    assert 'data-hide-after="60"' in clear.text
+    assert clear.headers["cache-control"] == "no-store"
+    # without a script the page leads back by itself
+    whole = await client.post(field, data=why)
+    assert MOBILE in whole.text
+    assert whole.headers["refresh"] == f"60; url={here}"
+    assert NAME not in whole.text
+    money = f"{here}/persons/applicant/monthly_income"
+    assert "¥12,000.00" in (await client.post(money, data=why)).text
+    rows = await office.fetch(looked, here.rsplit("/", 1)[1])
+    assert [(row["what"], row["party"], row["field"], row["why"]) for row in rows] == [
+        ("field", "applicant", name, "contact") for name in ("mobile", "mobile", "monthly_income")
+    ]
+    for row in rows:
+        assert "客户来电核对" not in row["reason"]
+        assert MOBILE not in str(dict(row))
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["applicant/salutation", "applicant/shoe_size", "guardian/name", "contact/mobile", "me/name"],
+)
+async def test_there_is_nothing_to_show_of_a_field_that_is_not_there_or_not_masked(
+    office: Office, field: str
+) -> None:
+    client = await office.colleague("assistant")
+    here = here_of(await client.post("/intake/applications", data=filled_in(office)))
+    for answer in (
+        await client.get(f"{here}/persons/{field}"),
+        await client.post(f"{here}/persons/{field}", data={"why": "contact"}),
+    ):
+        assert answer.status_code == (422 if field.startswith("me/") else 404)
+
+
+async def test_who_may_not_see_fields_in_clear_is_not_offered_them(office: Office) -> None:
+    client = await office.colleague("assistant")
+    here = here_of(await client.post("/intake/applications", data=filled_in(office)))
+    for role in ("manager", "ops", "auditor"):
+        other = await office.colleague(role)
+        assert "/persons/applicant" not in (await other.get(here)).text
+        answer = await other.post(f"{here}/persons/applicant/mobile", data={"why": "contact"})
+        assert answer.status_code == 403
 
 
 async def test_what_is_missing_is_shown_and_mended(office: Office) -> None:
