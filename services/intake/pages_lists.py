@@ -15,8 +15,7 @@ from fastapi.responses import Response
 from services.intake import precheck, store_lists, viewing, words
 from services.intake.desk import Desk, Hits
 from services.intake.filters import ListFilter, Span
-from services.intake.store import Row
-from services.intake.store_lists import ListName, Place, SavedView, Total, Wanted
+from services.intake.store_lists import ListName, Place, Row, SavedView, Total, Wanted
 from shared.calendar import business_day, due_after
 from shared.events.lifecycle import OWNERS, State
 from shared.formats import Severity, check_mobile, check_name, is_resident_id
