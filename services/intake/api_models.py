@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from services.intake import store
+from services.intake import store_lists
 from services.intake.application import Application
 from services.intake.checklist import Line
 from services.intake.desk import Begun, Filed
@@ -254,7 +254,7 @@ def filed_out(filed: Filed, viewer: Viewer) -> dict[str, Any]:
     return told.model_dump(mode="json")
 
 
-def row_out(row: store.Row, viewer: Viewer) -> RowOut:
+def row_out(row: store_lists.Row, viewer: Viewer) -> RowOut:
     """A line of a list."""
     return RowOut(
         application_id=row.application_id,

@@ -160,7 +160,7 @@ class Step:
 class Hits:
     """What a search found, the newest first, and whether there is more than that."""
 
-    rows: list[store.Row]
+    rows: list[store_lists.Row]
     more: bool
 
 

@@ -15,8 +15,7 @@ from fastapi.responses import Response
 from services.intake import precheck, store_lists, viewing, words
 from services.intake.desk import Desk, Hits
 from services.intake.filters import ListFilter, Span
-from services.intake.store import Row
-from services.intake.store_lists import ListName, Place, SavedView, Total, Wanted
+from services.intake.store_lists import ListName, Place, Row, SavedView, Total, Wanted
 from shared.calendar import business_day, due_after
 from shared.events.lifecycle import OWNERS, State
 from shared.formats import Severity, check_mobile, check_name, is_resident_id
@@ -283,6 +282,12 @@ def _wrong(findings: Sequence[Any]) -> bool:
 
 
 def _search(routes: APIRouter, service: Service, desk: Desk) -> None:
+    @routes.get("/applications/search")
+    async def page_empty_search(request: Request, viewer: Annotated[Viewer, _MAY_VIEW]) -> Response:
+        """The field alone: what was found is not at any address, so this is where a reader comes
+        who changes the language there or returns later."""
+        return _found(request, viewer, Hits([], more=False), by="", branches={}, asked=False)
+
     @routes.post("/applications/search")
     async def page_search(
         request: Request,
@@ -307,18 +312,31 @@ def _search(routes: APIRouter, service: Service, desk: Desk) -> None:
             hits, by = await _begins_with(service, viewer, wanted.begin_of_number), "number"
         else:
             hits, by = Hits([], more=False), "number"
-        rows = hits.rows[:_MOST_SHOWN]
-        return page(
-            request,
-            "found.html",
-            rows=rows,
-            more=hits.more or len(rows) < len(hits.rows),
-            since=_since(rows, viewer),
-            owners=_owners(rows, viewer),
-            by=by,
-            found_by=words.found_by(by),
-            branches=branches,
-        )
+        return _found(request, viewer, hits, by=by, branches=branches)
+
+
+def _found(
+    request: Request,
+    viewer: Viewer,
+    hits: Hits,
+    *,
+    by: str,
+    branches: Mapping[str, str],
+    asked: bool = True,
+) -> Response:
+    rows = hits.rows[:_MOST_SHOWN]
+    return page(
+        request,
+        "found.html",
+        rows=rows,
+        more=hits.more or len(rows) < len(hits.rows),
+        since=_since(rows, viewer),
+        owners=_owners(rows, viewer),
+        by=by,
+        asked=asked,
+        found_by=words.found_by(by),
+        branches=branches,
+    )
 
 
 async def _begins_with(service: Service, viewer: Viewer, number: str) -> Hits:

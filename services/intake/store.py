@@ -951,26 +951,6 @@ async def remember_answer(
 # --- reading -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One application in a list."""
-
-    application_id: str
-    application_number: str
-    state: str
-    state_since: datetime
-    branch: str
-    region: str
-    channel: str
-    product: str
-    applicant_type: str
-    created_at: datetime
-    submitted_at: datetime | None
-    material_deadline: datetime | None
-    imported: bool
-    revision: int
-
-
 async def count_by_state(conn: Any, branches: list[str] | None) -> dict[str, int]:
     """{state: applications} of these branches."""
     rows = await conn.fetch(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import random
+import re
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 
@@ -295,6 +296,66 @@ async def test_how_far_a_table_is_shows_without_a_reload(town: Town, counter: Wa
     await page.get_by_role("link", name="批量导入").click()
     await expect(page.locator("main tbody tr").first).to_contain_text("已受理")
     await sound(counter, town, "intake-tables-later")
+
+
+async def test_a_list_is_narrowed_kept_and_searched_with_the_keyboard(
+    town: Town, counter: Watched
+) -> None:
+    page = counter.page
+    await page.goto(f"{town.url}/intake/applications/new")
+    await fill_in(page)
+    await page.locator("button[name=then][value=submit]").click()
+    await expect(page.locator(".page-head")).to_contain_text("待补件")
+
+    await page.goto(f"{town.url}/intake/applications")
+    rows = page.locator("main tbody tr")
+    await expect(rows.first).to_be_visible()
+    await page.locator(".filter-more > summary").focus()
+    await page.keyboard.press("Enter")
+    await page.get_by_label("等待方").select_option("customer")
+    await page.get_by_label("补件截止").select_option("any")
+    await page.get_by_role("button", name="查询", exact=True).focus()
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile(r"waiting=customer.*due=any"))
+    await expect(page.locator(".filter-more")).to_have_attribute("open", "")
+    await page.get_by_role("link", name="补件截止").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("th[aria-sort=ascending]")).to_have_count(1)
+
+    await page.locator(".views-edit > summary").focus()
+    await page.keyboard.press("Enter")
+    await page.get_by_label("视图名称").fill("T+3")
+    await page.keyboard.press("Enter")
+    view = page.get_by_role("link", name="T+3")
+    await expect(view).to_have_attribute("aria-current", "page")
+    await sound(counter, town, "intake-list-kept")
+    await page.locator(".views-edit > summary").click()
+    await picture(counter, "intake-list-views")
+    assert await counter.serious() == []
+    await page.get_by_role("button", name="删除视图 T+3").click()
+    await expect(view).to_have_count(0)
+
+    await page.goto(f"{town.url}/intake/applications?product=business&channel=partner")
+    await expect(page.locator(".empty-state")).to_contain_text("没有符合条件的申请")
+    await sound(counter, town, "intake-list-empty")
+    assert await counter.serious() == []
+
+    await page.keyboard.press("/")
+    await page.keyboard.type(NAME)
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(f"{town.url}/intake/applications/search")
+    await expect(rows.first).to_be_visible()
+    await picture(counter, "intake-found-zh-CN")
+    assert await counter.faults("zh-CN", town.names) == []
+    assert await counter.serious() == []
+    await page.set_viewport_size(NARROW)
+    await picture(counter, "intake-found-zh-CN-narrow")
+    assert await counter.faults("zh-CN", town.names) == []
+    await page.set_viewport_size(WIDE)
+    await page.get_by_role("searchbox").fill("查无此人")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".empty-state")).to_contain_text("没有找到申请")
+    await sound(counter, town, "intake-found-nobody")
 
 
 async def test_an_officer_gives_verdicts_with_the_keyboard(town: Town, counter: Watched) -> None:

@@ -6,22 +6,22 @@
 DROP INDEX application_branch, application_created, application_pre_check, application_awaiting;
 
 CREATE INDEX application_begun
-    ON application (state, created_at, application_number) INCLUDE (product, channel);
+    ON application (state, created_at, application_number) INCLUDE (branch, product, channel);
 CREATE INDEX application_branch_begun
     ON application (branch, state, created_at, application_number) INCLUDE (product, channel);
 CREATE INDEX application_since
     ON application (state, state_since, application_number)
-    INCLUDE (product, channel, created_at);
+    INCLUDE (branch, product, channel, created_at);
 CREATE INDEX application_branch_since
     ON application (branch, state, state_since, application_number)
     INCLUDE (product, channel, created_at);
 -- numbers are digits alone: their order is that of bytes, and a part from the front is a range
 CREATE INDEX application_numbers
     ON application (state, application_number COLLATE "C")
-    INCLUDE (product, channel, created_at);
+    INCLUDE (branch, product, channel, created_at);
 CREATE INDEX application_due
     ON application (material_deadline, application_number)
-    INCLUDE (product, channel, created_at) WHERE state = 'awaiting_material';
+    INCLUDE (branch, product, channel, created_at) WHERE state = 'awaiting_material';
 CREATE INDEX application_branch_due
     ON application (branch, material_deadline, application_number)
     INCLUDE (product, channel, created_at) WHERE state = 'awaiting_material';

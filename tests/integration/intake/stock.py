@@ -31,7 +31,7 @@ numbered AS (
     FROM generate_series($1::int, $2::int) n
 ), old AS (
     SELECT n, created, hash, hash % 100 AS percent, (hash / 100) % 1000 AS mille,
-        (hash / 100000) % 25 AS kind, (hash / 2500000) % 100 AS place,
+        (hash / 100000) % 25 AS card, (hash / 2500000) % 100 AS home,
         {application} AS application_id, {party} AS party_id, {person} AS person
     FROM numbered
 )"""
@@ -65,7 +65,7 @@ _STATE = """CASE WHEN created < $3::timestamptz - interval '60 days' THEN
 _APPLICATIONS = f"""
 {_WITH}, placed AS (
     SELECT *, {_STATE} AS state,
-        CASE WHEN place < {SHARE_OF_ONE} THEN '{BRANCH}'
+        CASE WHEN home < {SHARE_OF_ONE} THEN '{BRANCH}'
             ELSE '44' || lpad((10 + n % {len(BRANCHES)})::text, 2, '0') END AS branch
     FROM old
 )
@@ -79,8 +79,8 @@ SELECT application_id, state, 6, least(created + make_interval(hours => (mille *
     branch, left(branch, 2),
     CASE WHEN mille < 400 THEN 'counter' WHEN mille < 700 THEN 'mobile_app'
         WHEN mille < 900 THEN 'web' WHEN mille < 990 THEN 'batch' ELSE 'partner' END,
-    CASE WHEN kind < 14 THEN 'standard' WHEN kind < 20 THEN 'gold'
-        WHEN kind < 22 THEN 'student' WHEN kind < 23 THEN 'business'
+    CASE WHEN card < 14 THEN 'standard' WHEN card < 20 THEN 'gold'
+        WHEN card < 22 THEN 'student' WHEN card < 23 THEN 'business'
         ELSE 'supplementary' END,
     '2026.1', 'salaried', person, created, created, created,
     CASE WHEN state = 'awaiting_material'

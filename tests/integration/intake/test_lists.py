@@ -117,15 +117,15 @@ def rows_read(node: dict[str, Any]) -> int:
     return int((node["Actual Rows"] + passed_over) * node["Actual Loops"])
 
 
-def wholes(plan: list[dict[str, Any]]) -> list[str]:
-    """Where the database went through everything."""
-    found = [one["Node Type"] for one in plan if one.get("Relation Name") == "application"]
-    found = [kind for kind in found if kind == "Seq Scan"]
+def wholes(plan: list[dict[str, Any]], *, sieved: bool = False) -> list[str]:
+    """Where the database went through everything. `sieved`: what does not fit may be passed over,
+    in an index and nowhere else."""
+    found = []
     for node in plan:
-        if node["Node Type"] == "Sort" and rows_read(node) > MOST_READ:
-            found.append(f"a sort of {rows_read(node)} rows")
-        if node.get("Relation Name") == "application" and rows_read(node) > MOST_READ:
-            found.append(f"{node['Node Type']} of {rows_read(node)} rows")
+        kind, there = node["Node Type"], node.get("Relation Name") == "application"
+        many = rows_read(node) > MOST_READ and not (sieved and kind == "Index Only Scan")
+        if (there and kind == "Seq Scan") or ((there or kind == "Sort") and many):
+            found.append(f"{kind} of {rows_read(node)} rows")
     return found
 
 
@@ -139,7 +139,7 @@ async def test_a_page_reads_what_it_shows(stocked: Office, who: str, query: str)
         place: Place | None = None
         for _ in range(2):
             plan = await explained(conn, *store_lists.page_statement(wanted, 30, after=place))
-            assert wholes(plan) == []
+            assert wholes(plan, sieved=bool(wanted.product or wanted.channel)) == []
             page = await store_lists.page_of(conn, wanted, 30, after=place)
             if page.after is None:
                 break
