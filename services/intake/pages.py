@@ -14,10 +14,10 @@ from services.intake.application import Application, before_hand_over, product_f
 from services.intake.checklist import Line, tally
 from services.intake.desk import Begun, Desk
 from services.intake.form import ApplicationForm, FormCorrection
-from services.intake.pages_precheck import obstacles_of, staff_of
+from services.intake.pages_precheck import answers_for, obstacles_of, staff_of
 from services.intake.papers import Papers
 from services.intake.rules import COUNTED, CREDIT_PURPOSE, READABLE
-from shared.calendar import CalendarEndsError, business_day
+from shared.calendar import business_day, escalated_before
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.formats import check_mobile, is_resident_id
@@ -321,7 +321,9 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             ],
             today=business_day(service.clock.now()),
             words=words,
-            dues=_dues(app),
+            dues=applications.dues(app),
+            waited=applications.waited_until(app, service.clock.now()),
+            answers=_answers(app, service.clock.now(), viewer),
         )
 
 
@@ -602,12 +604,11 @@ def _shown(fields: Mapping[str, str], *, clear: bool) -> list[tuple[str, str | N
     return rows
 
 
-def _dues(app: Application) -> Mapping[applications.Step, datetime]:
-    """Until when the office has to do its steps; none where nobody can count so far yet."""
-    try:
-        return applications.dues(app)
-    except CalendarEndsError:
-        return {}
+def _answers(app: Application, now: datetime, viewer: Viewer) -> tuple[str, str] | None:
+    """Who has to see to it that it goes on, and whom everybody waits for; None once it ended."""
+    if app.state is None or not app.open:
+        return None
+    return answers_for(app.state, app.due_at, escalated_before(business_day(now)), viewer)
 
 
 def _product_name(code: str) -> str:

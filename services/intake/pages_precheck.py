@@ -9,18 +9,20 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
-from services.intake import precheck, store, words
+from services.intake import precheck, store, viewing, words
 from services.intake.application import Application, product_for
 from services.intake.checklist import for_customer, tally
 from services.intake.desk import Desk
 from services.intake.officers import Officers
-from shared.calendar import BUSINESS_ZONE, business_day, due_after
-from shared.events.lifecycle import State
+from shared.calendar import BUSINESS_ZONE, business_day, escalated_before
+from shared.events.lifecycle import OWNERS, State
 from shared.messaging import Service
-from shared.parameters import load_clocks, load_products
+from shared.parameters import load_products
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
+from shared.web.permissions import ROLE_NAMES, Role
+from shared.web.states import named
 
 PAGE_SIZE = 30
 
@@ -51,14 +53,13 @@ def _work(routes: APIRouter, service: Service) -> None:
         """What waits, the oldest first."""
         section = section if section in store.WORK else "to-check"
         number = _page_number(request.query_params.get("page"))
-        today = business_day(service.clock.now())
-        term = load_clocks().pre_check_working_days
-        before = precheck.overdue_before(today, term)
+        now = service.clock.now()
+        late = {"overdue": now, "escalated": escalated_before(business_day(now))}
         async with service.pool.acquire() as conn:
             rows = await store.list_work(
-                conn, section, viewer.branch_list, before, page=number, page_size=PAGE_SIZE
+                conn, section, viewer.branch_list, late, page=number, page_size=PAGE_SIZE
             )
-            counts = await store.count_work(conn, viewer.branch_list, before)
+            counts = await store.count_work(conn, viewer.branch_list, late)
             branches = await branch_names(conn)
         return page(
             request,
@@ -66,19 +67,30 @@ def _work(routes: APIRouter, service: Service) -> None:
             section=section,
             rows=rows,
             counts=counts,
-            due={row.application_id: _due(row, term) for row in rows},
-            overdue_before=before,
+            late=section in late,
+            since={
+                row.application_id: viewing.shown_since(row.state, row.state_since, viewer)
+                for row in rows
+            },
+            owners={
+                row.application_id: answers_for(row.state, row.due_at, late["escalated"], viewer)
+                for row in rows
+            },
             branches=branches,
             page_number=number,
             page_size=PAGE_SIZE,
         )
 
 
-def _due(row: store.WorkRow, term: int) -> datetime | None:
-    """By when the officer's verdict, or the customer's material, is due."""
-    if row.state == State.PRE_CHECK:
-        return due_after(row.state_since, term)
-    return row.material_deadline
+def answers_for(
+    state: str, due: datetime | None, escalated: datetime, viewer: Viewer
+) -> tuple[str, str]:
+    """(who has to see to it that a case goes on, whom everybody waits for), by the lifecycle as far
+    as the viewer may know it; the manager, where it was due before `escalated`."""
+    owner = OWNERS[State(viewing.shown_state(state, viewer))]
+    if due is not None and due < escalated:
+        return _(ROLE_NAMES[Role.MANAGER]), owner.waiting_on
+    return named(owner.desk, "desk"), owner.waiting_on
 
 
 def _print(routes: APIRouter, service: Service, desk: Desk) -> None:

@@ -54,6 +54,7 @@ class _ApplicationFile:
     category: str | None = None
     card: Card | None = None
     told: str | None = None
+    review_due: datetime | None = None
     # as the list was kept before each item had a state: what has been answered of `wanted`, and
     # what a reviewer asked for
     answered: list[str] = field(default_factory=list)
@@ -118,18 +119,20 @@ _SAVE = """
 INSERT INTO application (application_id, state, state_version, state_since, application_number,
     branch, region, channel, product, product_version, applicant_type, person, created_at,
     submitted_at, passed_at, material_deadline, reapply_from, card_id, partner, partner_reference,
-    imported, product_digest, revision, client)
+    imported, product_digest, revision, client, due_at, waited, timed_version)
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::text[], $6::text[],
     $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
     $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::date[],
-    $18::text[], $19::text[], $20::text[], $21::boolean[], $22::text[], $23::bigint[], $24::text[])
+    $18::text[], $19::text[], $20::text[], $21::boolean[], $22::text[], $23::bigint[], $24::text[],
+    $25::timestamptz[], $26::jsonb[], $27::int[])
 ON CONFLICT (application_id) DO UPDATE SET
     state = excluded.state, state_version = excluded.state_version,
     state_since = excluded.state_since, person = excluded.person,
     submitted_at = excluded.submitted_at, passed_at = excluded.passed_at,
     material_deadline = excluded.material_deadline, reapply_from = excluded.reapply_from,
     card_id = excluded.card_id, imported = excluded.imported,
-    product_digest = excluded.product_digest, revision = excluded.revision
+    product_digest = excluded.product_digest, revision = excluded.revision,
+    due_at = excluded.due_at, waited = excluded.waited, timed_version = excluded.timed_version
 """
 
 _SAVE_FILES = """
@@ -375,6 +378,7 @@ def _file(app: Application) -> _ApplicationFile:
         category=app.category,
         card=app.card,
         told=app.told,
+        review_due=app.review_due,
     )
 
 
@@ -405,6 +409,9 @@ def _row(app: Application) -> tuple[Any, ...]:
         scope.product_digest,
         app.revision,
         app.client,
+        app.due_at,
+        json.dumps(app.waited) if app.waited is not None else None,
+        app.state_version,
     )
 
 
@@ -444,6 +451,8 @@ def _application(
     taken_over: list[Document],
 ) -> Application:
     file = _FILE.validate_json(body)
+    # a service of the release before moves it and counts nothing
+    timed = row["timed_version"] == row["state_version"]
     return Application(
         application_id=row["application_id"],
         state=State(row["state"]),
@@ -488,6 +497,9 @@ def _application(
         imported=row["imported"],
         revision=row["revision"],
         client=row["client"],
+        due_at=row["due_at"] if timed else None,
+        review_due=file.review_due,
+        waited=json.loads(row["waited"]) if timed and row["waited"] else None,
     )
 
 
@@ -967,6 +979,7 @@ class Row:
     created_at: datetime
     submitted_at: datetime | None
     material_deadline: datetime | None
+    due_at: datetime | None
     imported: bool
     revision: int
 
@@ -987,7 +1000,7 @@ class Filter:
 
 _COLUMNS = (
     "application_id, application_number, state, state_since, branch, region, channel, product,"
-    " applicant_type, created_at, submitted_at, material_deadline, imported,"
+    " applicant_type, created_at, submitted_at, material_deadline, due_at, imported,"
     " revision"
 )
 _NARROWED = (
@@ -1048,17 +1061,15 @@ class WorkRow:
     product: str
     applicant_type: str
     channel: str
-    material_deadline: datetime | None
+    due_at: datetime | None
     unchecked: int
     open: int
     waivers: int
 
 
-# What waits for an officer, what lies with the customer, and what a second person has to answer;
-# $2: what an officer should have passed or returned by now began before it.
+# What waits for an officer, what lies with the customer, and what a second person has to answer.
 _WAITING = {
     "to-check": "a.state = 'pre_check'",
-    "overdue": "a.state = 'pre_check' AND a.state_since < $2",
     "returned": "a.state = 'awaiting_material'",
     "waivers": (
         "a.state IN ('pre_check', 'awaiting_material') AND EXISTS (SELECT FROM checklist_item w"
@@ -1066,36 +1077,41 @@ _WAITING = {
         " AND w.state <> 'waived')"
     ),
 }
-WORK = tuple(_WAITING)
+# What is not done in time, whoever has to do it; of what is overdue for long the manager is told.
+LATE = ("overdue", "escalated")
+WORK = (*_WAITING, *LATE)
 
 
 async def list_work(
     conn: Any,
     section: str,
     branches: list[str] | None,
-    overdue_before: datetime,
+    late: Mapping[str, datetime],
     *,
     page: int,
     page_size: int,
 ) -> list[WorkRow]:
-    """A page of a section of the work, what has waited longest first."""
+    """A page of a section of the work, what has waited longest first. late: {section: what was due
+    before then stands in it}."""
+    condition = _WAITING.get(section, "true")
+    first = "a.due_at" if section in late else "a.state_since"
     rows = await conn.fetch(
         "SELECT a.application_id, a.application_number, a.state, a.state_since, a.branch,"  # noqa: S608 - our own text
-        " a.product, a.applicant_type, a.channel, a.material_deadline,"
+        " a.product, a.applicant_type, a.channel, a.due_at,"
         " count(i.item) FILTER (WHERE i.state = 'received') AS unchecked,"
         " count(i.item) FILTER (WHERE i.state IN ('wanted', 'returned', 'expired')"
         " AND i.reasons <> '[]') AS open,"
         " count(i.item) FILTER (WHERE i.waiver IS NOT NULL AND i.state <> 'waived') AS waivers"
-        f" FROM (SELECT * FROM application a WHERE {_WAITING[section]}"
+        f" FROM (SELECT * FROM application a WHERE {condition}"
         " AND ($1::text[] IS NULL OR a.branch = ANY ($1))"
-        " AND ($2::timestamptz IS NOT NULL)"
-        " ORDER BY a.state_since, a.application_id LIMIT $3 OFFSET $4) a"
+        " AND ($2::timestamptz IS NULL OR a.due_at < $2)"
+        f" ORDER BY {first}, a.application_id LIMIT $3 OFFSET $4) a"
         " LEFT JOIN checklist_item i USING (application_id)"
         " GROUP BY a.application_id, a.application_number, a.state, a.state_since, a.branch,"
-        " a.product, a.applicant_type, a.channel, a.material_deadline"
-        " ORDER BY a.state_since, a.application_id",
+        " a.product, a.applicant_type, a.channel, a.due_at"
+        f" ORDER BY {first}, a.application_id",
         branches,
-        overdue_before,
+        late.get(section),
         page_size,
         (page - 1) * page_size,
     )
@@ -1103,9 +1119,9 @@ async def list_work(
 
 
 async def count_work(
-    conn: Any, branches: list[str] | None, overdue_before: datetime
+    conn: Any, branches: list[str] | None, late: Mapping[str, datetime]
 ) -> dict[str, int]:
-    """{section: cases} of these branches."""
+    """{section: cases} of these branches; `late` as for `list_work`."""
     counts = ", ".join(
         f'count(*) FILTER (WHERE {condition}) AS "{section}"'
         for section, condition in _WAITING.items()
@@ -1115,9 +1131,30 @@ async def count_work(
         " WHERE a.state IN ('pre_check', 'awaiting_material')"
         " AND ($1::text[] IS NULL OR a.branch = ANY ($1))",
         branches,
-        overdue_before,
     )
-    return {section: row[section] for section in WORK}
+    counted: dict[str, int] = dict(row)
+    for section, before in late.items():
+        counted[section] = await conn.fetchval(
+            "SELECT count(*) FROM application"
+            " WHERE due_at < $2 AND ($1::text[] IS NULL OR branch = ANY ($1))",
+            branches,
+            before,
+        )
+    return counted
+
+
+async def untimed(conn: Any, *, after: str, limit: int) -> list[str]:
+    """Applications, in order of their ids, whose step runs to a deadline that nobody has counted.
+    One that somebody has in hand is left to them."""
+    rows = await conn.fetch(
+        "SELECT application_id FROM application"
+        " WHERE state NOT IN ('in_use', 'declined', 'withdrawn', 'expired')"
+        " AND (due_at IS NULL OR timed_version IS DISTINCT FROM state_version)"
+        " AND application_id > $1 ORDER BY application_id LIMIT $2 FOR UPDATE SKIP LOCKED",
+        after,
+        limit,
+    )
+    return [row["application_id"] for row in rows]
 
 
 async def find_application(conn: Any, application_id: str) -> Application | None:

@@ -61,9 +61,8 @@ CARD_FACTS: Mapping[str, str] = {
     "first_used": mark("Card used for the first time"),
 }
 
-STEPS: Mapping[str, str] = {
-    "pre_check": mark("Pre-check until"),
-    "material": mark("Material until"),
+TASKS: Mapping[str, str] = {
+    "step": mark("This step until"),
     "first_contact": mark("First contact until"),
     "interview": mark("Interview until"),
 }

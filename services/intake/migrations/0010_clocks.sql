@@ -1,0 +1,13 @@
+-- Until when the step that runs has to be done, and how long everybody has waited for whom. Both were
+-- recorded when the application entered its state: a service of the release before moves it without,
+-- and leaves timed_version behind. Empty until then for what was begun before.
+ALTER TABLE application
+    ADD COLUMN due_at        timestamptz,
+    ADD COLUMN waited        jsonb,       -- {customer, bank, partner: seconds in states that were left}
+    ADD COLUMN timed_version int;         -- state_version for which they hold
+
+CREATE INDEX application_due ON application (due_at) WHERE due_at IS NOT NULL;
+-- steps with a deadline that nobody has counted yet
+CREATE INDEX application_untimed ON application (application_id)
+    WHERE state NOT IN ('in_use', 'declined', 'withdrawn', 'expired')
+        AND (due_at IS NULL OR timed_version IS DISTINCT FROM state_version);
