@@ -622,6 +622,15 @@ async def traces_of(
     return row["on_device"], len({*row["branches"], app.need_scope().branch})
 
 
+async def forget_devices(conn: Any, person: str) -> None:
+    """On which devices somebody's forms were filled in: by no law that has to be kept."""
+    await conn.execute(
+        "DELETE FROM application_device WHERE application_id IN"
+        " (SELECT application_id FROM application WHERE person = $1)",
+        person,
+    )
+
+
 async def lock_person(conn: Any, person: str) -> None:
     """Of two applications of one person that are handed in at once, one waits for the other."""
     await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", person)
