@@ -20,7 +20,7 @@ from services.intake.rules import COUNTED, CREDIT_PURPOSE, READABLE
 from shared.calendar import business_day, escalated_before
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, PartyRole
-from shared.formats import check_mobile, is_resident_id
+from shared.formats import FormatCode, check_mobile, is_resident_id
 from shared.messaging import Service
 from shared.money import Money
 from shared.parameters import load_papers, load_products
@@ -304,7 +304,12 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
                 and viewer.may(Permission.PRE_CHECK_AGREE),
                 "end": app.state is State.PRE_CHECK and viewer.may(Permission.PRE_CHECK_DECIDE),
                 "meet": before_hand_over(app)
-                and (rules.by == "officer" or rules.meeting == "required")
+                and (
+                    rules.by == "officer"
+                    or rules.meeting == "required"
+                    # review's registry does not know such documents: what counts is who saw them
+                    or FormatCode.ID_RESIDENCE_PERMIT in app.warnings
+                )
                 and viewer.may(Permission.PRE_CHECK_DECIDE),
             },
             obstacles=obstacles_of(app, viewer, entered) if app.state is State.PRE_CHECK else [],
