@@ -6,7 +6,8 @@ ALTER TABLE application
     ADD COLUMN waited        jsonb,       -- {customer, bank, partner: seconds in states that were left}
     ADD COLUMN timed_version int;         -- state_version for which they hold
 
-CREATE INDEX application_due ON application (due_at) WHERE due_at IS NOT NULL;
+-- with the branch, by which what is overdue is counted
+CREATE INDEX application_due ON application (due_at, branch) WHERE due_at IS NOT NULL;
 -- steps with a deadline that nobody has counted yet
 CREATE INDEX application_untimed ON application (application_id)
     WHERE state NOT IN ('in_use', 'declined', 'withdrawn', 'expired')
