@@ -57,7 +57,7 @@ CARD_STATES = frozenset(
 )
 
 # States in which the customer is met: the pre-check was passed and nothing is decided yet.
-_AFTER_PASS = frozenset({State.CHECKING, State.SCORING, State.MANUAL_REVIEW, State.ON_HOLD})
+AFTER_PASS = frozenset({State.CHECKING, State.SCORING, State.MANUAL_REVIEW, State.ON_HOLD})
 
 
 class ApplicationError(Exception):
@@ -175,6 +175,7 @@ class Application:
     created_at: datetime | None = None
     submitted_at: datetime | None = None
     passed_at: datetime | None = None
+    contacted_at: datetime | None = None
     documents: list[Document] = field(default_factory=list)
     new_to_bank: bool = True
     age_band: str = "unknown"
@@ -589,6 +590,15 @@ def verdict(
     return [*effects, *hand_over(app, now)]
 
 
+def record_contact(app: Application, actor: str, now: datetime) -> None:
+    """Somebody spoke with the customer after the pre-check was passed; the first time counts."""
+    if app.state not in AFTER_PASS:
+        raise ApplicationError("not-open", "The application does not lie with review")
+    if app.contacted_at is None:
+        app.contacted_at = now
+        app.note(now, actor, "contacted")
+
+
 def met(app: Application) -> bool:
     """Whether somebody of the bank saw the person, the original and the signing (三亲见)."""
     meeting = app.meeting
@@ -823,9 +833,10 @@ def dues(app: Application) -> dict[Task, datetime]:
     due = app.due_at or step_due(app)
     if due is not None:
         found["step"] = due
-    if app.state in _AFTER_PASS and app.passed_at is not None:
+    if app.state in AFTER_PASS and app.passed_at is not None:
         terms = terms_of(product_for(app))
-        found["first_contact"] = due_about(app.passed_at, terms.first_contact_working_days)
+        if app.contacted_at is None:
+            found["first_contact"] = due_about(app.passed_at, terms.first_contact_working_days)
         if not met(app):
             last = business_day(app.passed_at) + timedelta(days=terms.interview_days)
             found["interview"] = end_of_day(last)

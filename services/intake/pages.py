@@ -265,6 +265,13 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
         correctable = app.state in _CORRECTABLE and viewer.may(Permission.APPLICATION_EDIT)
         needed = [line for line in lines if line.need != "optional" or line.reasons]
         counted, rules = tally(lines), product_for(app).pre_check
+        dues = applications.dues(app)
+        meeting_counts = (
+            rules.by == "officer"
+            or rules.meeting == "required"
+            # review's registry does not know such documents: what counts is who saw them
+            or FormatCode.ID_RESIDENCE_PERMIT in app.warnings
+        )
         return page(
             request,
             "application.html",
@@ -303,14 +310,9 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
                 "agree": app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
                 and viewer.may(Permission.PRE_CHECK_AGREE),
                 "end": app.state is State.PRE_CHECK and viewer.may(Permission.PRE_CHECK_DECIDE),
-                "meet": before_hand_over(app)
-                and (
-                    rules.by == "officer"
-                    or rules.meeting == "required"
-                    # review's registry does not know such documents: what counts is who saw them
-                    or FormatCode.ID_RESIDENCE_PERMIT in app.warnings
-                )
-                and viewer.may(Permission.PRE_CHECK_DECIDE),
+                "contact": "first_contact" in dues and viewer.may(Permission.PRE_CHECK_DECIDE),
+                "meet": viewer.may(Permission.PRE_CHECK_DECIDE)
+                and ("interview" in dues or (before_hand_over(app) and meeting_counts)),
             },
             obstacles=obstacles_of(app, viewer, entered) if app.state is State.PRE_CHECK else [],
             refusals=_refusals(app, lines),
@@ -326,7 +328,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             ],
             today=business_day(service.clock.now()),
             words=words,
-            dues=applications.dues(app),
+            dues=dues,
             waited=applications.waited_until(app, service.clock.now()),
             answers=_answers(app, service.clock.now(), viewer),
         )

@@ -15,10 +15,17 @@ from services.intake.application import Application, product_for
 from services.intake.checklist import for_customer, tally
 from services.intake.desk import Desk
 from services.intake.officers import Officers
-from shared.calendar import BUSINESS_ZONE, business_day, escalated_before
+from shared.calendar import BUSINESS_ZONE, business_day, due_about, escalated_before
 from shared.events.lifecycle import OWNERS, State
 from shared.messaging import Service
-from shared.parameters import load_products
+from shared.parameters import (
+    UnknownVersionError,
+    load_clocks,
+    load_products,
+    product_of,
+    terms_of,
+)
+from shared.parameters.models import Terms
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
@@ -69,8 +76,14 @@ def _work(routes: APIRouter, service: Service) -> None:
             rows=rows,
             counts=counts,
             late=section in late,
+            due={
+                row.application_id: contact_due(row) if section == "to-contact" else row.due_at
+                for row in rows
+            },
             since={
-                row.application_id: viewing.shown_since(row.state, row.state_since, viewer)
+                row.application_id: row.passed_at
+                if section == "to-contact"
+                else viewing.shown_since(row.state, row.state_since, viewer)
                 for row in rows
             },
             owners={
@@ -81,6 +94,18 @@ def _work(routes: APIRouter, service: Service) -> None:
             page_number=number,
             page_size=PAGE_SIZE,
         )
+
+
+def contact_due(row: store.WorkRow) -> datetime | None:
+    """Until when somebody has to speak with the customer, by the product's own term if it is
+    held."""
+    if row.passed_at is None:
+        return None
+    try:
+        terms: Terms = terms_of(product_of(row.product, row.product_version))
+    except UnknownVersionError:
+        terms = load_clocks()
+    return due_about(row.passed_at, terms.first_contact_working_days)
 
 
 def answers_for(
@@ -253,6 +278,12 @@ def _case(routes: APIRouter, officers: Officers) -> None:
         """The customer gets one list of all that is open."""
         act = officers.send_back(viewer, case.application_id)
         return await case.told(act, _("Sent back: the customer gets one list."))
+
+    @routes.post("/applications/{application_id}/contact")
+    async def contact(case: _Here, viewer: Annotated[Viewer, _MAY_DECIDE]) -> Response:
+        """The viewer spoke with the customer."""
+        act = officers.record_contact(viewer, case.application_id)
+        return await case.told(act, _("That you spoke with the customer is recorded."))
 
     @routes.post("/applications/{application_id}/meetings")
     async def meeting(

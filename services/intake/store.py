@@ -119,12 +119,12 @@ _SAVE = """
 INSERT INTO application (application_id, state, state_version, state_since, application_number,
     branch, region, channel, product, product_version, applicant_type, person, created_at,
     submitted_at, passed_at, material_deadline, reapply_from, card_id, partner, partner_reference,
-    imported, product_digest, revision, client, due_at, waited, timed_version)
+    imported, product_digest, revision, client, due_at, waited, timed_version, contacted_at)
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::text[], $6::text[],
     $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
     $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::date[],
     $18::text[], $19::text[], $20::text[], $21::boolean[], $22::text[], $23::bigint[], $24::text[],
-    $25::timestamptz[], $26::jsonb[], $27::int[])
+    $25::timestamptz[], $26::jsonb[], $27::int[], $28::timestamptz[])
 ON CONFLICT (application_id) DO UPDATE SET
     state = excluded.state, state_version = excluded.state_version,
     state_since = excluded.state_since, person = excluded.person,
@@ -132,7 +132,8 @@ ON CONFLICT (application_id) DO UPDATE SET
     material_deadline = excluded.material_deadline, reapply_from = excluded.reapply_from,
     card_id = excluded.card_id, imported = excluded.imported,
     product_digest = excluded.product_digest, revision = excluded.revision,
-    due_at = excluded.due_at, waited = excluded.waited, timed_version = excluded.timed_version
+    due_at = excluded.due_at, waited = excluded.waited, timed_version = excluded.timed_version,
+    contacted_at = excluded.contacted_at
 """
 
 _SAVE_FILES = """
@@ -412,6 +413,7 @@ def _row(app: Application) -> tuple[Any, ...]:
         app.due_at,
         json.dumps(app.waited) if app.waited is not None else None,
         app.state_version,
+        app.contacted_at,
     )
 
 
@@ -499,6 +501,7 @@ def _application(
         client=row["client"],
         due_at=row["due_at"] if timed else None,
         review_due=file.review_due,
+        contacted_at=row["contacted_at"],
         waited=json.loads(row["waited"]) if timed and row["waited"] else None,
     )
 
@@ -1070,6 +1073,8 @@ class WorkRow:
     product: str
     applicant_type: str
     channel: str
+    product_version: str
+    passed_at: datetime | None
     due_at: datetime | None
     unchecked: int
     open: int
@@ -1077,7 +1082,7 @@ class WorkRow:
 
 
 # What waits for an officer, what lies with the customer, and what a second person has to answer.
-_WAITING = {
+_IN_CHECK = {
     "to-check": "a.state = 'pre_check'",
     "returned": "a.state = 'awaiting_material'",
     "waivers": (
@@ -1086,9 +1091,14 @@ _WAITING = {
         " AND w.state <> 'waived')"
     ),
 }
+# Whose customer nobody has spoken with since the pre-check was passed.
+_TO_CONTACT = (
+    "a.contacted_at IS NULL AND a.passed_at IS NOT NULL"
+    " AND a.state IN ('checking', 'scoring', 'manual_review', 'on_hold')"
+)
 # What is not done in time, whoever has to do it; of what is overdue for long the manager is told.
 LATE = ("overdue", "escalated")
-WORK = (*_WAITING, *LATE)
+WORK = (*_IN_CHECK, "to-contact", *LATE)
 
 
 async def list_work(
@@ -1102,11 +1112,14 @@ async def list_work(
 ) -> list[WorkRow]:
     """A page of a section of the work, what has waited longest first. late: {section: what was due
     before then stands in it}."""
-    condition = _WAITING.get(section, "true")
-    first = "a.due_at" if section in late else "a.state_since"
+    condition = {**_IN_CHECK, "to-contact": _TO_CONTACT}.get(section, "true")
+    # by when it entered its state, a hold would show
+    first = {"to-contact": "a.passed_at"}.get(
+        section, "a.due_at" if section in late else "a.state_since"
+    )
     rows = await conn.fetch(
         "SELECT a.application_id, a.application_number, a.state, a.state_since, a.branch,"  # noqa: S608 - our own text
-        " a.product, a.applicant_type, a.channel, a.due_at,"
+        " a.product, a.applicant_type, a.channel, a.product_version, a.passed_at, a.due_at,"
         " count(i.item) FILTER (WHERE i.state = 'received') AS unchecked,"
         " count(i.item) FILTER (WHERE i.state IN ('wanted', 'returned', 'expired')"
         " AND i.reasons <> '[]') AS open,"
@@ -1117,7 +1130,7 @@ async def list_work(
         f" ORDER BY {first}, a.application_id LIMIT $3 OFFSET $4) a"
         " LEFT JOIN checklist_item i USING (application_id)"
         " GROUP BY a.application_id, a.application_number, a.state, a.state_since, a.branch,"
-        " a.product, a.applicant_type, a.channel, a.due_at"
+        " a.product, a.applicant_type, a.channel, a.product_version, a.passed_at, a.due_at"
         f" ORDER BY {first}, a.application_id",
         branches,
         late.get(section),
@@ -1133,7 +1146,7 @@ async def count_work(
     """{section: cases} of these branches; `late` as for `list_work`."""
     counts = ", ".join(
         f'count(*) FILTER (WHERE {condition}) AS "{section}"'
-        for section, condition in _WAITING.items()
+        for section, condition in _IN_CHECK.items()
     )
     row = await conn.fetchrow(
         f"SELECT {counts} FROM application a"  # noqa: S608 - our own text
@@ -1142,6 +1155,11 @@ async def count_work(
         branches,
     )
     counted: dict[str, int] = dict(row)
+    counted["to-contact"] = await conn.fetchval(
+        f"SELECT count(*) FROM application a WHERE {_TO_CONTACT}"  # noqa: S608 - our own text
+        " AND ($1::text[] IS NULL OR a.branch = ANY ($1))",
+        branches,
+    )
     for section, before in late.items():
         counted[section] = await conn.fetchval(
             "SELECT count(*) FROM application"

@@ -173,6 +173,7 @@ _HISTORY: Mapping[str, _Happening] = {
     "meeting_recorded": _Happening(
         mark("Person, original ID and signing were seen"), "eye", "good"
     ),
+    "contacted": _Happening(mark("Customer contacted"), "phone", "info"),
     "handed_over": _Happening(mark("Passed the pre-check, handed to review"), "send", "good"),
     "moved": _Happening(mark("Review moved it on"), "gavel", "progress"),
     "approved": _Happening(mark("Approved"), "circle-check", "good"),

@@ -279,3 +279,15 @@ async def test_an_officer_gives_verdicts_with_the_keyboard(town: Town, counter: 
     await page.goto(f"{town.url}/intake/work?section=returned")
     await expect(page.locator("tbody tr").first).to_contain_text("项待补充")
     await sound(counter, town, "intake-work")
+
+    conn = await asyncpg.connect(town.bank.superuser_url.replace("banka_review", "banka_intake"))
+    await conn.execute("UPDATE application SET due_at = state_since - interval '9 days'")
+    await conn.close()
+    await page.goto(f"{town.url}/intake/work?section=escalated")
+    late = page.locator("tbody tr").first
+    await expect(late).to_contain_text("已超时")
+    await expect(late).to_contain_text("主管")
+    await sound(counter, town, "intake-overdue")
+    await page.goto(f"{town.url}/intake/applications")
+    await expect(page.locator("tbody tr").first).to_contain_text("已超时")
+    await sound(counter, town, "intake-list-late")

@@ -1,10 +1,11 @@
--- Until when the step that runs has to be done, and how long everybody has waited for whom. Both were
+-- Until when the step that runs has to be done, and how long everybody has waited for whom. Both are
 -- recorded when the application entered its state: a service of the release before moves it without,
 -- and leaves timed_version behind. Empty until then for what was begun before.
 ALTER TABLE application
     ADD COLUMN due_at        timestamptz,
     ADD COLUMN waited        jsonb,       -- {customer, bank, partner: seconds in states that were left}
-    ADD COLUMN timed_version int;         -- state_version for which they hold
+    ADD COLUMN timed_version int,         -- state_version for which they hold
+    ADD COLUMN contacted_at  timestamptz; -- first contact with the customer after the pre-check
 
 -- with the branch, by which what is overdue is counted
 CREATE INDEX application_due ON application (due_at, branch) WHERE due_at IS NOT NULL;
@@ -12,3 +13,7 @@ CREATE INDEX application_due ON application (due_at, branch) WHERE due_at IS NOT
 CREATE INDEX application_untimed ON application (application_id)
     WHERE state NOT IN ('in_use', 'declined', 'withdrawn', 'expired')
         AND (due_at IS NULL OR timed_version IS DISTINCT FROM state_version);
+-- customers with whom nobody has spoken yet
+CREATE INDEX application_to_contact ON application (passed_at)
+    WHERE contacted_at IS NULL AND passed_at IS NOT NULL
+        AND state IN ('checking', 'scoring', 'manual_review', 'on_hold');

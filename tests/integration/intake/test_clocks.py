@@ -10,6 +10,7 @@ import pytest
 
 from services.reporting.projections import ApplicationRow, Seen, apply_lifecycle
 from shared.calendar import due_after
+from shared.clock import format_instant
 from shared.events import review
 from shared.events.lifecycle import BY_TYPE
 from tests.eventually import eventually
@@ -161,6 +162,47 @@ async def test_a_step_is_overdue_with_whoever_answers_for_it_and_in_the_end_with
 
     await eventually(gone)
     assert held.number in await listed(manager, "escalated")
+
+
+async def test_customers_are_spoken_with_after_the_pass_within_their_term(office: Office) -> None:
+    customer, held = [await office.handed_over() for _ in "12"]
+    await office.review_says(held, review.ApplicationHeld)
+    await office.until(held, "on_hold")
+    client = await office.colleague("assistant")
+    here = f"/intake/applications/{customer.application_id}"
+
+    async def to_contact() -> list[str]:
+        query = {"section": "to-contact", "lang": "en"}
+        found = (await client.get("/intake/work", params=query)).text
+        rows = [row for row in found.split("<tr") for one in (customer, held) if one.number in row]
+        assert not any("On hold" in row for row in rows)
+        due = due_after(office.now, 4)
+        assert all(f"{due + timedelta(hours=8):%Y-%m-%d}" in row for row in rows)
+        return [one.number for row in rows for one in (customer, held) if one.number in row]
+
+    assert await to_contact() == [customer.number, held.number]
+    assert "First contact until" in (await client.get(here, params={"lang": "en"})).text
+    answer = await client.post(f"{here}/contact")
+    assert (answer.status_code, answer.headers["location"]) == (303, here)
+    page = await client.get(here, params={"lang": "en"})
+    assert "First contact until" not in page.text
+    assert "Customer contacted" in page.text
+    assert await to_contact() == [held.number]
+    # a program speaks with nobody, and a draft's customer is not waited for
+    path = "/intake/api/v1/applications"
+    refused = await office.client().post(f"{path}/{held.application_id}/contact")
+    assert refused.status_code == 403
+    draft = await office.begun()
+    early = await client.post(f"{path}/{draft.application_id}/contact")
+    assert (early.status_code, early.json()["code"]) == (409, "not-open")
+    # who was met in the meantime need not be invited
+    paper = (await office.shown(customer))["documents"][0]["document_id"]
+    seen = dict.fromkeys(("saw_person", "saw_original", "saw_signing"), True)
+    body = {**seen, "at": format_instant(office.now), "evidence": [paper]}
+    assert "Interview until" in page.text
+    met = await client.post(f"{path}/{customer.application_id}/meetings", json=body)
+    assert (met.status_code, met.json()["state"]) == (200, "checking"), met.text
+    assert "Interview until" not in (await client.get(here, params={"lang": "en"})).text
 
 
 async def test_deadlines_of_steps_that_an_older_service_began_are_counted(office: Office) -> None:

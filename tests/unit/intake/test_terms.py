@@ -126,6 +126,18 @@ def test_each_step_of_people_has_its_term(state: State, due: dict[str, date]) ->
     assert {step: at.date() for step, at in dues(app).items()} == due
 
 
+def test_who_was_spoken_with_need_not_be_called() -> None:
+    app = application(State.MANUAL_REVIEW, passed_at=NOW)
+    assert "first_contact" in dues(app)
+    for at in (NOW, NOW + timedelta(days=1)):
+        applications.record_contact(app, "staff:s", at)
+    assert app.contacted_at == NOW  # the first time counts
+    assert [one.action for one in app.entries] == ["contacted"]
+    assert "first_contact" not in dues(app)
+    with pytest.raises(applications.ApplicationError):
+        applications.record_contact(application(State.PRE_CHECK), "staff:s", NOW)
+
+
 def test_who_was_met_need_not_be_invited() -> None:
     app = application(State.CHECKING, passed_at=NOW)
     assert "interview" in dues(app)
