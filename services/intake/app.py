@@ -33,6 +33,7 @@ from services.intake.inbound import EARLY_DEADLINE, Reception, number_drawer, on
 from services.intake.papers import Papers
 from services.intake.store import ApplicationStore, EarlyStore, products_in_use
 from services.intake.tables import Tables
+from services.intake.timing import Timing
 from shared import places
 from shared.clock import open_clock
 from shared.documents import DocumentStore
@@ -100,6 +101,7 @@ class Intake(Service):
     reader: PaperReader = field(repr=False)
     papers: Papers = field(repr=False)
     tables: Tables = field(repr=False)
+    timing: Timing = field(repr=False)
     _compared: tuple[Held, dict[str, str]] | None = field(default=None, init=False, repr=False)
 
     async def start(self) -> None:
@@ -107,6 +109,7 @@ class Intake(Service):
         await self._patiently(self.archive.start)
         await super().start()
         self._spawn("intake-retention", self.papers.sweeping())
+        self._spawn("intake-timing", self.timing.sweeping())
         self._spawn("intake-tables", self.tables.run())
 
     async def notes(self) -> dict[str, str]:
@@ -180,6 +183,7 @@ def build_service(
         reader=reader,
         papers=papers,
         tables=Tables(lambda: service, desk, bank_key),
+        timing=Timing(lambda: service),
     )
     return service, desk, keys
 

@@ -14,12 +14,13 @@ from services.intake.application import Application, before_hand_over, product_f
 from services.intake.checklist import Line, tally
 from services.intake.desk import Begun, Desk, is_masked
 from services.intake.form import ApplicationForm, FormCorrection
-from services.intake.pages_precheck import obstacles_of, staff_of
+from services.intake.pages_precheck import answers_for, obstacles_of, staff_of
 from services.intake.papers import Papers
 from services.intake.rules import COUNTED, CREDIT_PURPOSE, READABLE
-from shared.calendar import CalendarEndsError, business_day
+from shared.calendar import business_day, escalated_before
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, PartyRole
+from shared.formats import FormatCode
 from shared.messaging import Service
 from shared.money import Money
 from shared.parameters import load_papers, load_products
@@ -158,6 +159,13 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
         correctable = app.state in _CORRECTABLE and viewer.may(Permission.APPLICATION_EDIT)
         needed = [line for line in lines if line.need != "optional" or line.reasons]
         counted, rules = tally(lines), product_for(app).pre_check
+        dues = applications.dues(app)
+        meeting_counts = (
+            rules.by == "officer"
+            or rules.meeting == "required"
+            # review's registry does not know such documents: what counts is who saw them
+            or FormatCode.ID_RESIDENCE_PERMIT in app.warnings
+        )
         return page(
             request,
             "application.html",
@@ -194,9 +202,9 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
                 "agree": app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
                 and viewer.may(Permission.PRE_CHECK_AGREE),
                 "end": app.state is State.PRE_CHECK and viewer.may(Permission.PRE_CHECK_DECIDE),
-                "meet": before_hand_over(app)
-                and (rules.by == "officer" or rules.meeting == "required")
-                and viewer.may(Permission.PRE_CHECK_DECIDE),
+                "contact": "first_contact" in dues and viewer.may(Permission.PRE_CHECK_DECIDE),
+                "meet": viewer.may(Permission.PRE_CHECK_DECIDE)
+                and ("interview" in dues or (before_hand_over(app) and meeting_counts)),
             },
             obstacles=obstacles_of(app, viewer, entered) if app.state is State.PRE_CHECK else [],
             refusals=_refusals(app, lines),
@@ -212,7 +220,9 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             ],
             today=business_day(service.clock.now()),
             words=words,
-            dues=_dues(app),
+            dues=dues,
+            waited=applications.waited_until(app, service.clock.now()),
+            answers=_answers(app, service.clock.now(), viewer),
         )
 
 
@@ -486,12 +496,11 @@ def _shown(fields: Mapping[str, str]) -> list[tuple[str, str, str, bool]]:
     ]
 
 
-def _dues(app: Application) -> Mapping[applications.Step, datetime]:
-    """Until when the office has to do its steps; none where nobody can count so far yet."""
-    try:
-        return applications.dues(app)
-    except CalendarEndsError:
-        return {}
+def _answers(app: Application, now: datetime, viewer: Viewer) -> tuple[str, str] | None:
+    """Who has to see to it that it goes on, and whom everybody waits for; None once it ended."""
+    if app.state is None or not app.open:
+        return None
+    return answers_for(app.state, app.due_at, escalated_before(business_day(now)), viewer)
 
 
 def _product_name(code: str) -> str:

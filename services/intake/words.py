@@ -96,9 +96,8 @@ CARD_FACTS: Mapping[str, str] = {
     "first_used": mark("Card used for the first time"),
 }
 
-STEPS: Mapping[str, str] = {
-    "pre_check": mark("Pre-check until"),
-    "material": mark("Material until"),
+TASKS: Mapping[str, str] = {
+    "step": mark("This step until"),
     "first_contact": mark("First contact until"),
     "interview": mark("Interview until"),
 }
@@ -209,6 +208,7 @@ _HISTORY: Mapping[str, _Happening] = {
     "meeting_recorded": _Happening(
         mark("Person, original ID and signing were seen"), "eye", "good"
     ),
+    "contacted": _Happening(mark("Customer contacted"), "phone", "info"),
     "handed_over": _Happening(mark("Passed the pre-check, handed to review"), "send", "good"),
     "moved": _Happening(mark("Review moved it on"), "gavel", "progress"),
     "approved": _Happening(mark("Approved"), "circle-check", "good"),

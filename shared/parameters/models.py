@@ -417,6 +417,8 @@ class Clocks(_File, Terms):
 
     review_working_days: WorkingDays
     existing_customer_working_days: WorkingDays  # review of a further card of a customer
+    warning_days: Days  # before its deadline a step is shown as urgent
+    escalation_working_days: WorkingDays  # after its deadline a step is the manager's
     late_facts_days: Days  # what happened within the term may be told so long after it
     early_withdrawal_days: Days  # a withdrawal before its application is kept so long
     request_keys_days: Days  # how long a repetition under an idempotency key gets the old answer
@@ -431,6 +433,11 @@ class Clocks(_File, Terms):
         if not self.send_window.opens <= self.reminder_time < self.send_window.closes:
             raise _wrong("lies outside the send window", "choose a time within it", "reminder_time")
         return self
+
+    def review_days(self, applicant_type: str) -> int:
+        """The working days that review has from the hand-over on."""
+        add_on = applicant_type == "existing_customer"
+        return self.existing_customer_working_days if add_on else self.review_working_days
 
 
 class DeclinePhrase(_Parameters):
