@@ -31,6 +31,12 @@ KINDS: Mapping[str, Kind] = {
     "already-ended": Kind(409, "The application has ended"),
     "card-ordered": Kind(409, "The card is ordered already"),
     "not-open": Kind(409, "Neither a draft, nor is material awaited"),
+    "no-draft": Kind(409, "Only a draft can be replaced as a whole"),
+    "differs-from-draft": Kind(
+        422,
+        "A draft keeps its branch and its channel",
+        (FieldError("/branch", "differs-from-draft"),),
+    ),
     "changed-meanwhile": Kind(
         412, "If-Match names another revision than the application has: `ETag` says which"
     ),

@@ -1,7 +1,7 @@
-"""The pages of intake: applications, the checklist, the form."""
+"""The pages of intake: applications, and one of them with its checklist."""
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
@@ -13,23 +13,21 @@ from services.intake import store, viewing, words
 from services.intake.application import Application, before_hand_over, product_for
 from services.intake.checklist import Line, tally
 from services.intake.desk import Begun, Desk
-from services.intake.form import ApplicationForm, FormCorrection
 from services.intake.pages_precheck import obstacles_of, staff_of
 from services.intake.papers import Papers
-from services.intake.rules import COUNTED, CREDIT_PURPOSE, READABLE
+from services.intake.rules import COUNTED, READABLE
+from services.intake.typed import MONEY_FIELDS, day_of, read_correction
 from shared.calendar import CalendarEndsError, business_day
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.formats import check_mobile, is_resident_id
 from shared.messaging import Service
-from shared.money import Money
 from shared.parameters import load_papers, load_products
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
 
 PAGE_SIZE = 30
-_MONEY_FIELDS = ("monthly_income", "other_bank_limits")
 _CORRECTABLE = frozenset({State.DRAFT, State.AWAITING_MATERIAL})
 _BEFORE_CARD = frozenset(
     {
@@ -69,8 +67,7 @@ _Revision = Annotated[int | None, Form(ge=0)]
 def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/intake", include_in_schema=False)
-    # the form's address is not an application's: it comes first
-    for part in (_lists, _forms, _steps):
+    for part in (_lists, _steps):
         part(routes, service, desk)
     _case(routes, service, desk, papers)
     return routes
@@ -164,56 +161,6 @@ def _lists(routes: APIRouter, service: Service, desk: Desk) -> None:
         )
 
 
-def _forms(routes: APIRouter, service: Service, desk: Desk) -> None:
-    """A new application."""
-
-    @routes.get("/applications/new")
-    async def page_new(request: Request, viewer: Annotated[Viewer, _MAY_CREATE]) -> Response:
-        """An empty form."""
-        return await _form_page(request, viewer, {}, {})
-
-    @routes.post("/applications")
-    async def create(request: Request, viewer: Annotated[Viewer, _MAY_CREATE]) -> Response:
-        """Keep the form as a draft, or hand it in at once."""
-        sent = await _sent(request)
-        try:
-            form = _read_form(sent, service.clock.now())
-        except ValidationError as error:
-            return await _form_page(request, viewer, sent, _field_errors(error), status_code=422)
-        try:
-            begun = await desk.create(viewer, form, submit=sent.get("then") == "submit")
-        except Problem as problem:
-            errors = {"branch": _("There is no such branch, or it is closed")}
-            if problem.code != "unknown-branch":
-                raise
-            return await _form_page(request, viewer, sent, errors, status_code=422)
-        return _after(request, begun)
-
-    async def _form_page(
-        request: Request,
-        viewer: Viewer,
-        values: Mapping[str, str],
-        errors: Mapping[str, str],
-        *,
-        status_code: int = 200,
-    ) -> Response:
-        async with service.pool.acquire() as conn:
-            branches = await branch_names(conn)
-        return page(
-            request,
-            "new.html",
-            status_code=status_code,
-            values=values,
-            errors=errors,
-            branches=[(code, name) for code, name in branches.items() if viewer.sees(code)],
-            products=[
-                (code, one.names.in_language(current_language()))
-                for code, one in load_products().items()
-            ],
-            today=business_day(service.clock.now()),
-        )
-
-
 def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> None:
     """One application as it stands."""
 
@@ -289,6 +236,9 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
                 key=list(FIELD_CLASSES).index,
             ),
             can={
+                "resume": app.state is State.DRAFT
+                and viewer.may(Permission.APPLICATION_EDIT)
+                and viewer.may(Permission.PERSONAL_REVEAL),
                 "submit": app.state is State.DRAFT and viewer.may(Permission.APPLICATION_EDIT),
                 "correct": correctable,
                 "receive": app.open and viewer.may(Permission.MATERIAL_RECEIVE),
@@ -337,8 +287,8 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
     ) -> Response:
         """Hand the application in."""
         try:
-            expect = _expected(revision)
-            return _after(request, await desk.submit(viewer, application_id, expect=expect))
+            expect = expected(revision)
+            return after(request, await desk.submit(viewer, application_id, expect=expect))
         except Problem as problem:
             if problem.code != "not-acceptable":
                 raise
@@ -362,7 +312,7 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
         here = f"/intake/applications/{application_id}"
         content = await file.read(load_papers().largest_bytes + 1)
         try:
-            filed = await desk.receive(viewer, application_id, item, content, _day(issued_on))
+            filed = await desk.receive(viewer, application_id, item, content, day_of(issued_on))
         except Problem as problem:
             if problem.status == 404 or problem.status >= 500:
                 raise
@@ -381,9 +331,9 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
     ) -> Response:
         """Mend fields of the form; fields left empty stay as they are."""
         here = f"/intake/applications/{application_id}"
-        sent = await _sent(request)
+        sent = await sent_fields(request)
         try:
-            correction = _read_correction(sent, service.clock.now())
+            correction = read_correction(sent, service.clock.now())
         except ValidationError:
             return redirect(
                 request,
@@ -391,7 +341,7 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
                 flash=_("Nothing was changed: fill in at least one field, days as 2026-10-12."),
                 tone="danger",
             )
-        expect = _expected(revision)
+        expect = expected(revision)
         begun = await desk.correct(viewer, application_id, correction, expect=expect)
         flash = _("The form is corrected.")
         if begun.application.state is State.CHECKING:
@@ -407,7 +357,7 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
         revision: _Revision = None,
     ) -> Response:
         """The customer wants out."""
-        expect = _expected(revision)
+        expect = expected(revision)
         app = await desk.withdraw(viewer, application_id, reason, expect=expect)
         done = app.state is State.WITHDRAWN
         return redirect(
@@ -421,7 +371,7 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
 # -- reading forms ---------------------------------------------------------------------------------
 
 
-async def _sent(request: Request) -> dict[str, str]:
+async def sent_fields(request: Request) -> dict[str, str]:
     """The fields of a form as text, those left empty left out."""
     form = await request.form()
     return {
@@ -431,96 +381,8 @@ async def _sent(request: Request) -> dict[str, str]:
     }
 
 
-def _read_party(sent: Mapping[str, str]) -> dict[str, Any]:
-    party: dict[str, Any] = {"role": sent.get("role", "applicant")}
-    for name in FIELD_CLASSES:
-        if name in sent:
-            party[name] = _fen(sent[name]) if name in _MONEY_FIELDS else sent[name]
-    if sent.get("id_long_term"):
-        party["id_long_term"] = True
-        party.pop("id_expires", None)
-    return party
-
-
-def _consent(day: date | None, now: datetime) -> dict[str, Any] | None:
-    if day is None:
-        return None
-    # a day ahead is kept as it is: the rules say what is wrong with it
-    signed_at = now if day == business_day(now) else f"{day.isoformat()}T00:00:00+08:00"
-    return {"signed_at": signed_at, "purpose": CREDIT_PURPOSE}
-
-
-def _read_form(sent: Mapping[str, str], now: datetime) -> ApplicationForm:
-    """Raises ValidationError."""
-    content: dict[str, Any] = {
-        "branch": sent.get("branch", ""),
-        "product": sent.get("product", ""),
-        "applicant_type": sent.get("applicant_type", ""),
-        "channel": "counter",
-        "parties": [_read_party(sent)],
-        "consent": _consent(_day(sent.get("consent_day", "")), now),
-    }
-    holder = {
-        name.removeprefix("holder_"): text
-        for name, text in sent.items()
-        if name.startswith("holder_")
-    }
-    if holder:
-        content["parties"].append(_read_party({**holder, "role": "supplementary_holder"}))
-    if "requested_limit" in sent:
-        limit = _fen(sent["requested_limit"])
-        content["requested_limit"] = {"minor": int(limit) if limit.isdecimal() else limit}
-    return ApplicationForm.model_validate(content)
-
-
-def _read_correction(sent: Mapping[str, str], now: datetime) -> FormCorrection:
-    """Raises ValidationError."""
-    consent = _consent(_day(sent.get("consent_day", "")), now)
-    party = _read_party(sent)
-    # a role alone corrects nothing
-    parties = [party] if len(party) > 1 else []
-    return FormCorrection.model_validate({"parties": parties, "consent": consent})
-
-
-def _fen(yuan: str) -> str:
-    """Whole fen as digits of an amount in yuan; what is none stays for the form to refuse."""
-    try:
-        return str(Money.of(yuan.replace(",", "").replace("，", "")).minor)
-    except (ValueError, ArithmeticError):
-        return yuan
-
-
-def _field_errors(error: ValidationError) -> dict[str, str]:
-    """{field: what is wrong with it} by the last name of its place, without the value."""
-    found: dict[str, str] = {}
-    for fault in error.errors(include_input=False, include_url=False):
-        names = [part for part in fault["loc"] if isinstance(part, str)]
-        of_holder = 1 in fault["loc"] and "parties" in names
-        name = names[-1] if names else ""
-        name = {"minor": "requested_limit", "parties": ""}.get(name, name)
-        found[f"holder_{name}" if of_holder and name else name] = _words_for(fault["type"])
-    return found
-
-
-def _words_for(kind: str) -> str:
-    if words.is_known(kind):
-        return words.reason(kind, None)
-    if kind.startswith("date"):
-        return _("Write the day as 2026-10-12.")
-    if kind in {"enum", "literal_error", "string_too_short", "string_pattern_mismatch", "int_type"}:
-        return _("Choose or write a value that is possible here.")
-    return _("This cannot be kept as it is.")
-
-
-def _expected(revision: int | None) -> frozenset[int] | None:
+def expected(revision: int | None) -> frozenset[int] | None:
     return None if revision is None else frozenset({revision})
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 def _page(text: str | None) -> int:
@@ -530,7 +392,7 @@ def _page(text: str | None) -> int:
 # -- what is shown ---------------------------------------------------------------------------------
 
 
-def _after(request: Request, begun: Begun) -> Response:
+def after(request: Request, begun: Begun) -> Response:
     """To the application's page, with what became of it."""
     app = begun.application
     here = f"/intake/applications/{app.application_id}"
@@ -592,7 +454,7 @@ def _shown(fields: Mapping[str, str], *, clear: bool) -> list[tuple[str, str | N
         text = fields.get(name)
         if text is None:
             continue
-        if name in _MONEY_FIELDS and clear and text.isdecimal():
+        if name in MONEY_FIELDS and clear and text.isdecimal():
             text = f"¥{int(text) / 100:,.2f}"
         if name == "salutation":
             text = {"mr": _("Mr"), "ms": _("Ms")}.get(text, text)

@@ -8,12 +8,14 @@ from typing import Any
 
 from services.intake.application import Entry
 from services.intake.batch import APPLICANT_TYPES, CHOICES, COLUMNS, offered
+from services.intake.counter import IdSays
 from services.intake.items import FORM_CHANGED, LAPSED, REVIEW_WISH, Change
 from services.intake.precheck import Obstacle
 from services.intake.spreadsheet import BatchRefused
 from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_papers, load_return_codes
-from shared.web.i18n import _, current_language, mark, ngettext
+from shared.places import PROVINCES
+from shared.web.i18n import _, current_language, mark, ngettext, show_date
 from shared.web.states import item_badge, named
 
 FIELDS: Mapping[str, str] = {
@@ -163,6 +165,7 @@ _HISTORY: Mapping[str, _Happening] = {
     "begun": _Happening(mark("Application begun"), "file-plus"),
     "imported": _Happening(mark("Taken over from another system"), "database"),
     "corrected": _Happening(mark("Form corrected"), "pencil"),
+    "draft_saved": _Happening(mark("Draft saved anew"), "pencil"),
     "paper_received": _Happening(mark("Paper received"), "file-check", "info"),
     "paper_read": _Happening(mark("What a paper says was read"), "eye"),
     "submitted": _Happening(mark("Handed in"), "inbox", "info"),
@@ -307,6 +310,32 @@ def reason(code: str, field: str | None) -> str:
         else ""
     )
     return f"{where}{words} · {mend}"
+
+
+def field_words(codes: Iterable[str]) -> str:
+    """What is to be said of a field, and how it is mended; the field itself is known."""
+    return " · ".join(reason(code, None) for code in codes)
+
+
+def fault(kind: str) -> str:
+    """Why what was typed cannot be kept at all."""
+    if is_known(kind):
+        return reason(kind, None)
+    if kind == "unknown-branch":
+        return _("There is no such branch, or it is closed")
+    if kind.startswith("date"):
+        return _("Write the day as 2026-10-12.")
+    if kind in {"enum", "literal_error", "string_too_short", "string_pattern_mismatch", "int_type"}:
+        return _("Choose or write a value that is possible here.")
+    return _("This cannot be kept as it is.")
+
+
+def id_says(said: IdSays) -> str:
+    """What an ID number says of its holder."""
+    sex = _("female") if said.sex == "female" else _("male")
+    age = _("aged %(age)s") % {"age": said.age}
+    place = PROVINCES.get(said.place or "")
+    return " · ".join(part for part in (sex, show_date(said.born), age, place) if part)
 
 
 def reason_name(code: str) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import asyncpg
 from cryptography.exceptions import InvalidTag
@@ -40,6 +40,8 @@ _CACHE_KEYS: Final = 20_000
 _MOST_SHARING: Final = 1_000  # parties with one mobile; more than a thousand tell nothing more
 
 IndexKind = Literal["mobile", "id_number"]
+INDEXED: tuple[IndexKind, ...] = get_args(IndexKind)
+"""Fields by which a party is found."""
 
 
 class KeyUnavailableError(LookupError):
@@ -358,6 +360,19 @@ class Vault:
         values = _index_values(id_number, mobile)
         async with self._pool.acquire() as conn, conn.transaction():
             await self._index(conn, keys.person, keys.party_id, keys.application_id, values)
+
+    async def unindex(self, party_id: str, application_id: str, *kinds: IndexKind) -> None:
+        """Let nobody find this party by its ID number or mobile any more."""
+        await self._pool.execute(
+            "UPDATE vault.blind_index SET digest = w.digest"
+            " FROM unnest($3::text[], $4::bytea[]) AS w (gone, digest)"
+            " WHERE party_id = $1 AND application_id = $2 AND kind = w.gone",
+            party_id,
+            application_id,
+            list(kinds),
+            # a digest of nothing: what was made at random is found by no value
+            [os.urandom(32) for _ in kinds],
+        )
 
     async def relink(self, party_id: str, person: str) -> None:
         """Say that a party is another person than was thought; values sealed before stay readable.
