@@ -6,7 +6,8 @@ Pure, and nothing of its own: the rules of the pre-check are the one authority.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
@@ -16,7 +17,13 @@ from services.intake.rules import Examination, Need, age_of, examine, field_find
 from services.intake.typed import PREFIXES
 from shared.events.payload import ApplicantType, PartyRole
 from shared.formats import FormatCode, Severity, check_resident_id, read_resident_id
-from shared.parameters import Product, load_attention, load_products, product_on
+from shared.parameters import (
+    Product,
+    load_attention,
+    load_checklist_items,
+    load_products,
+    product_on,
+)
 from shared.places import PROVINCES
 
 Tone = Literal["bad", "warn", "missing"]
@@ -115,6 +122,22 @@ def papers(needs: tuple[Need, ...]) -> tuple[list[list[str]], list[str]]:
         if need.need != "optional":
             asked.setdefault(need.group or need.item, []).append(need.item)
     return list(asked.values()), [need.item for need in needs if need.need == "optional"]
+
+
+def guess_item(file_name: str, items: Iterable[str]) -> str | None:
+    """The paper that a file seems to be by its name: the longest word that stands in it says so.
+    None where none does, or where two say different things."""
+    name = re.sub(r"[\s_.-]+", " ", file_name).lower()
+    known = load_checklist_items().items
+    fitting = {
+        word: item
+        for item in items
+        for word in (known[item].file_words if item in known else [])
+        if word in name
+    }
+    longest = max(map(len, fitting), default=0)
+    found = {item for word, item in fitting.items() if len(word) == longest}
+    return found.pop() if len(found) == 1 else None
 
 
 def _marks(form: ApplicationForm, product: Product, today: date) -> dict[str, Mark]:

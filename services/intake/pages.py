@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
 from services.intake import application as applications
 from services.intake import store, viewing, words
 from services.intake.application import Application, before_hand_over, product_for
 from services.intake.checklist import Line, tally
+from services.intake.counter import guess_item
 from services.intake.desk import Begun, Desk
 from services.intake.pages_precheck import obstacles_of, staff_of
 from services.intake.papers import Papers
@@ -22,7 +23,7 @@ from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.formats import check_mobile, is_resident_id
 from shared.messaging import Service
-from shared.parameters import load_papers, load_products
+from shared.parameters import load_checklist_items, load_papers, load_products
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
@@ -67,7 +68,7 @@ _Revision = Annotated[int | None, Form(ge=0)]
 def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/intake", include_in_schema=False)
-    for part in (_lists, _steps):
+    for part in (_lists, _filing, _steps):
         part(routes, service, desk)
     _case(routes, service, desk, papers)
     return routes
@@ -270,8 +271,51 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
                 for one in reversed(viewing.shown_history(history, viewer))
             ],
             today=business_day(service.clock.now()),
+            dated=product_for(app).validity.longest_days,
             words=words,
             dues=_dues(app),
+        )
+
+
+def _filing(routes: APIRouter, _service: Service, desk: Desk) -> None:
+    """Papers come in."""
+
+    @routes.post("/applications/{application_id}/documents")
+    async def receive(
+        request: Request,
+        application_id: str,
+        viewer: Annotated[Viewer, _MAY_RECEIVE],
+        file: Annotated[list[UploadFile], File()],
+        item: Annotated[str, Form(max_length=60)] = "",
+        issued_on: Annotated[str, Form(max_length=10)] = "",
+    ) -> Response:
+        """File papers under an item of the checklist, or each by its name; each by itself. A script
+        sends one at a time and is told in JSON what became of it."""
+        told: list[tuple[bool, str]] = []
+        state = ""
+        for nth, one in enumerate(file, start=1):
+            which = f"{nth}: " if len(file) > 1 else ""  # its name may be somebody's
+            try:
+                chosen, state = await _file_one(desk, viewer, application_id, one, item, issued_on)
+            except Problem as problem:
+                if problem.status == 404 or problem.status >= 500:
+                    raise
+                told.append((False, which + _unfiled(problem.code)))
+            else:
+                told.append((True, _("%(item)s is filed.") % {"item": words.item_name(chosen)}))
+        well = all(ok for ok, _words in told)
+        if "application/json" in request.headers.get("accept", ""):
+            return JSONResponse(
+                {"words": " ".join(one for _ok, one in told), "state": state},
+                status_code=201 if well else 422,
+            )
+        if state == State.CHECKING.value:
+            told.append((True, _("Everything is in: the application is with review.")))
+        return redirect(
+            request,
+            f"/intake/applications/{application_id}",
+            flash=" ".join(one for _ok, one in told),
+            tone="success" if well else "danger",
         )
 
 
@@ -298,29 +342,6 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
                 flash=_refused([one.code for one in problem.errors]),
                 tone="danger",
             )
-
-    @routes.post("/applications/{application_id}/documents")
-    async def receive(
-        request: Request,
-        application_id: str,
-        viewer: Annotated[Viewer, _MAY_RECEIVE],
-        item: Annotated[str, Form(max_length=60)],
-        file: Annotated[UploadFile, File()],
-        issued_on: Annotated[str, Form(max_length=10)] = "",
-    ) -> Response:
-        """File a paper under an item of the checklist."""
-        here = f"/intake/applications/{application_id}"
-        content = await file.read(load_papers().largest_bytes + 1)
-        try:
-            filed = await desk.receive(viewer, application_id, item, content, day_of(issued_on))
-        except Problem as problem:
-            if problem.status == 404 or problem.status >= 500:
-                raise
-            return redirect(request, here, flash=_unfiled(problem.code), tone="danger")
-        flash = _("%(item)s is filed.") % {"item": words.item_name(item)}
-        if filed.application.state is State.CHECKING:
-            flash += " " + _("Everything is in: the application is with review.")
-        return redirect(request, here, flash=flash)
 
     @routes.post("/applications/{application_id}/corrections")
     async def correct(
@@ -366,6 +387,19 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
             flash=_("The application is withdrawn.") if done else _("Review is asked; see below."),
             tone="success" if done else "info",
         )
+
+
+async def _file_one(
+    desk: Desk, viewer: Viewer, application_id: str, file: UploadFile, item: str, issued_on: str
+) -> tuple[str, str]:
+    """File one paper: its item, by the file's name where none was chosen, and the state of the
+    application. Raises Problem."""
+    chosen = item or guess_item(file.filename or "", load_checklist_items().items)
+    if chosen is None:
+        raise Problem(422, "item-unknown", "Nobody said which paper this is")
+    content = await file.read(load_papers().largest_bytes + 1)
+    filed = await desk.receive(viewer, application_id, chosen, content, day_of(issued_on))
+    return chosen, str(filed.application.state)
 
 
 # -- reading forms ---------------------------------------------------------------------------------
@@ -433,6 +467,7 @@ def _unfiled(code: str) -> str:
     if code.startswith("document-"):
         return words.no_paper(code.removeprefix("document-").replace("-", "_"))
     known = {
+        "item-unknown": _("Choose which paper this is."),
         "issued-in-future": _("A paper cannot be issued in the future."),
         "already-ended": _("The application has ended; nothing is added."),
     }

@@ -446,6 +446,17 @@ def paper_limits() -> str:
     }
 
 
+def file_words(code: str) -> str:
+    """By which words in its name a file is taken to be the item, for the page's script."""
+    known = load_checklist_items().items.get(code)
+    return "|".join(known.file_words) if known else ""
+
+
+def largest_paper() -> int:
+    """Bytes."""
+    return load_papers().largest_bytes
+
+
 def column(name: str) -> str:
     """A column of a branch's table as the template of the reader's language heads it."""
     return name if current_language().startswith("en") else COLUMNS.get(name, name)

@@ -6,11 +6,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from services.intake.counter import Looked, look_at, papers, what_id_says
+from services.intake.counter import Looked, guess_item, look_at, papers, what_id_says
 from services.intake.form import ApplicationForm, PartyForm
 from services.intake.typed import Kept, faults_of, read_correction, read_form, read_in_part, typed
 from shared.formats import make_synthetic_resident_id
+from shared.parameters import load_checklist_items
 from tests.unit.intake.builders import ID_NUMBER, REGION, TODAY, form, person
 
 NOW = datetime(2026, 10, 12, 3, 0, tzinfo=UTC)
@@ -72,8 +74,8 @@ def test_a_holders_field_is_marked_under_its_own_name() -> None:
 
 
 def test_a_student_is_not_asked_for_work_and_income() -> None:
-    empty = dict.fromkeys(("employer", "occupation", "work_address", "office_phone"), "")
-    empty |= dict.fromkeys(("monthly_income", "other_bank_limits"))
+    work = ("employer", "occupation", "work_address", "office_phone")
+    empty = dict.fromkeys((*work, "monthly_income", "other_bank_limits"))
     student = look(product="student", applicant_type="student", parties=[person(**empty)])
     assert {*empty, "credit_code", "main_card_number"} <= student.elsewhere
     assert student.needed == {
@@ -216,12 +218,47 @@ def test_a_product_that_nobody_knows_leaves_nothing_to_judge() -> None:
 
 
 def test_a_correction_is_of_the_person_who_was_chosen() -> None:
-    (party,) = read_correction({"role": "supplementary_holder", "mobile": "13900001111"}, NOW).parties
+    (party,) = read_correction(
+        {"role": "supplementary_holder", "mobile": "13900001111"}, NOW
+    ).parties
     assert party.fields() == {"mobile": "13900001111"}
     assert party.role == "supplementary_holder"
 
 
 def test_a_fault_of_the_form_as_a_whole_has_no_field() -> None:
-    with pytest.raises(ValueError, match="validation") as refused:
+    with pytest.raises(ValidationError) as refused:
         ApplicationForm.model_validate({**form().model_dump(), "parties": []})
-    assert set(faults_of(refused.value, {})) == {""}  # type: ignore[arg-type]
+    assert set(faults_of(refused.value, {})) == {""}
+
+
+# -- papers by their files' names ------------------------------------------------------------------
+
+ITEMS = tuple(load_checklist_items().items)
+
+
+@pytest.mark.parametrize(
+    ("name", "item"),
+    [
+        ("身份证正面.jpg", "id_front"),
+        ("李某_身份证_反面.PNG", "id_back"),
+        ("ID-Front.jpeg", "id_front"),
+        ("2026-10 工资单.pdf", "income_proof"),
+        ("bank_statement.pdf", "bank_statement"),  # longer than `statement`
+        ("营业执照副本.pdf", "business_licence"),
+        ("IMG_20261012_0931.jpg", None),
+        ("正面反面.jpg", None),  # both say as much
+        ("", None),
+    ],
+)
+def test_a_file_is_taken_for_the_paper_that_its_name_says(name: str, item: str | None) -> None:
+    assert guess_item(name, ITEMS) == item
+
+
+def test_only_papers_of_the_list_are_guessed() -> None:
+    assert guess_item("营业执照.pdf", ["id_front"]) is None
+
+
+def test_no_word_stands_for_two_papers() -> None:
+    words = [word for one in load_checklist_items().items.values() for word in one.file_words]
+    assert len(words) == len(set(words))
+    assert words == [word.lower() for word in words]
