@@ -291,6 +291,7 @@ def _filing(routes: APIRouter, _service: Service, desk: Desk) -> None:
     ) -> Response:
         """File papers under an item of the checklist, or each by its name; each by itself. A script
         sends one at a time and is told in JSON what became of it."""
+        await desk.look(viewer, application_id)
         told: list[tuple[bool, str]] = []
         state = ""
         for nth, one in enumerate(file, start=1):

@@ -14,7 +14,6 @@ from services.intake.precheck import Obstacle
 from services.intake.spreadsheet import BatchRefused
 from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_papers, load_return_codes
-from shared.places import PROVINCES
 from shared.web.i18n import _, current_language, mark, ngettext, show_date
 from shared.web.states import item_badge, named
 
@@ -54,6 +53,45 @@ ROLES: Mapping[str, str] = {
 }
 
 GROUPS: Mapping[str, str] = {"income": mark("one proof of income")}
+
+PLACES: Mapping[str, str] = {
+    "11": mark("Beijing"),
+    "12": mark("Tianjin"),
+    "13": mark("Hebei"),
+    "14": mark("Shanxi"),
+    "15": mark("Inner Mongolia"),
+    "21": mark("Liaoning"),
+    "22": mark("Jilin"),
+    "23": mark("Heilongjiang"),
+    "31": mark("Shanghai"),
+    "32": mark("Jiangsu"),
+    "33": mark("Zhejiang"),
+    "34": mark("Anhui"),
+    "35": mark("Fujian"),
+    "36": mark("Jiangxi"),
+    "37": mark("Shandong"),
+    "41": mark("Henan"),
+    "42": mark("Hubei"),
+    "43": mark("Hunan"),
+    "44": mark("Guangdong"),
+    "45": mark("Guangxi"),
+    "46": mark("Hainan"),
+    "50": mark("Chongqing"),
+    "51": mark("Sichuan"),
+    "52": mark("Guizhou"),
+    "53": mark("Yunnan"),
+    "54": mark("Tibet"),
+    "61": mark("Shaanxi"),
+    "62": mark("Gansu"),
+    "63": mark("Qinghai"),
+    "64": mark("Ningxia"),
+    "65": mark("Xinjiang"),
+    "71": mark("Taiwan"),
+    "81": mark("Hong Kong"),
+    "82": mark("Macau"),
+    "83": mark("Taiwan (residence permit)"),
+}
+"""Provinces as the first two digits of an ID number name them."""
 
 CARD_FACTS: Mapping[str, str] = {
     "produced": mark("Card made"),
@@ -334,7 +372,7 @@ def id_says(said: IdSays) -> str:
     """What an ID number says of its holder."""
     sex = _("female") if said.sex == "female" else _("male")
     age = _("aged %(age)s") % {"age": said.age}
-    place = PROVINCES.get(said.place or "")
+    place = _(PLACES[said.place]) if said.place else ""
     return " · ".join(part for part in (sex, show_date(said.born), age, place) if part)
 
 

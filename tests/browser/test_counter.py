@@ -175,7 +175,7 @@ async def test_keys_can_be_switched_off(town: Town, counter: Watched) -> None:
     await expect(page.locator("#name")).to_be_focused()
     await page.locator("#branch").select_option("3101")
     await page.locator("#name").press("Enter")
-    await expect(page.locator("#id_number-note")).to_contain_text("必填")  # checked, not kept
+    await expect(page.locator("#id_number-note")).to_contain_text("未填写")  # checked, not kept
     await page.locator("[data-shortcuts] summary").click()
     await expect(switch).not_to_be_checked()
     await switch.check()

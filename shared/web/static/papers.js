@@ -69,7 +69,8 @@
       papers.push(paper);
       list.append(row);
       part(paper, "name").textContent = file.name;
-      part(paper, "size").textContent = `${(file.size / 1048576).toFixed(2)} MB`;
+      part(paper, "size").textContent = file.size < 1048576
+        ? `${Math.ceil(file.size / 1024)} KB` : `${(file.size / 1048576).toFixed(1)} MB`;
       part(paper, "item").value = guess(paper);
       part(paper, "item").addEventListener("change", () => settle(paper));
       part(paper, "remove").addEventListener("click", () => remove(paper));

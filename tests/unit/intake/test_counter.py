@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from services.intake import words
 from services.intake.counter import Looked, guess_item, look_at, papers, what_id_says
 from services.intake.form import ApplicationForm, PartyForm
 from services.intake.typed import Kept, faults_of, read_correction, read_form, read_in_part, typed
 from shared.formats import make_synthetic_resident_id
 from shared.parameters import load_checklist_items
+from shared.places import PROVINCES
 from tests.unit.intake.builders import ID_NUMBER, REGION, TODAY, form, person
 
 NOW = datetime(2026, 10, 12, 3, 0, tzinfo=UTC)
@@ -262,3 +264,7 @@ def test_no_word_stands_for_two_papers() -> None:
     words = [word for one in load_checklist_items().items.values() for word in one.file_words]
     assert len(words) == len(set(words))
     assert words == [word.lower() for word in words]
+
+
+def test_every_province_has_a_name_in_both_languages() -> None:
+    assert words.PLACES.keys() == PROVINCES.keys()
