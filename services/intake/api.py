@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
-from services.intake import api_many, api_token, store
+from services.intake import api_many, api_tables, api_token, store
 from services.intake.api_examples import (
     APPLICATION,
     CORRECTION,
@@ -41,6 +41,7 @@ from services.intake.api_problems import NO_PAPER
 from services.intake.application import Application, ApplicationError
 from services.intake.desk import Begun, Desk, Filed, Remember, problem_of
 from services.intake.form import FormCorrection
+from services.intake.tables import Tables
 from services.intake.viewing import states_shown_as
 from shared.events.lifecycle import State
 from shared.messaging import Service
@@ -58,7 +59,9 @@ MayReceive = Annotated[Viewer, requires(Permission.MATERIAL_RECEIVE)]
 _CHANGED = ("not-found", "erased", "changed-meanwhile", "key-reused", "calendar-ends")
 
 
-def router(service: Service, desk: Desk, public_jwks: Callable[[], dict[str, Any]]) -> APIRouter:
+def router(
+    service: Service, desk: Desk, tables: Tables, public_jwks: Callable[[], dict[str, Any]]
+) -> APIRouter:
     """The API of one service instance; every answer is narrowed to the caller's branches, and to
     what the caller began where it is a program that sees its own alone."""
     routes = APIRouter(prefix="/intake/api/v1", tags=["intake"])
@@ -66,6 +69,7 @@ def router(service: Service, desk: Desk, public_jwks: Callable[[], dict[str, Any
     _add_changes(routes, desk)
     _add_reading(routes, service, desk)
     api_many.add(routes, service, desk)
+    api_tables.add(routes, tables)
     api_token.add(routes)
 
     @routes.get("/keys", dependencies=[public("partners encrypt to this public key")])

@@ -97,6 +97,8 @@ KINDS: Mapping[str, Kind] = {
         "The customer cannot be asked yet; every obstacle stands in `errors`",
         (FieldError("/items/applicant/work_proof", "not-looked-at"),),
     ),
+    "not-checked": Kind(409, "The table's rows are not looked at yet, or forgotten"),
+    "forgotten": Kind(409, "What stood in the table's rows is not kept any more"),
     "empty": Kind(422, "The table holds no row"),
     "unreadable": Kind(422, "The file cannot be read as a table"),
     "too-many-rows": Kind(422, "The table has more rows than are taken at once"),

@@ -195,7 +195,7 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
     return create_app(
         service,
         routers=[
-            api.router(service, desk, keys.public_jwks),
+            api.router(service, desk, service.tables, keys.public_jwks),
             api_precheck.router(service, desk),
             readings.api(desk),
             # the form's address is not an application's: it comes first

@@ -49,7 +49,7 @@ class IdSays:
 
     born: date
     age: int
-    sex: Literal["female", "male"]
+    sex: Literal["female", "male"] | None
     place: str | None
 
 
@@ -194,7 +194,7 @@ def _suggested(form: ApplicationForm) -> dict[str, str]:
     except ValueError:
         return {}
     suggested = {}
-    if party.salutation is None:
+    if party.salutation is None and read.sex is not None:
         suggested["salutation"] = "ms" if read.sex == "female" else "mr"
     if not party.nationality and read.kind == "resident":
         suggested["nationality"] = load_attention().chinese_nationality[0]

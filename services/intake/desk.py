@@ -522,10 +522,13 @@ class Desk:
         tx: Transaction,
         entries: Sequence[tuple[ApplicationForm, SealedForm]],
         region: str,
+        *,
+        client: str | None = None,
     ) -> list[Application | tuple[str, ...]]:
         """Hand in new applications of one branch within the caller's transaction, no two of one
-        person. Of each the application, or the return codes for which the office cannot take it:
-        of such a one nothing is written. Raises CalendarEndsError."""
+        person. `client`: the program whose they become. Of each the application, or the return
+        codes for which the office cannot take it: of such a one nothing is written. Raises
+        CalendarEndsError."""
         actor = tx.actor or applications.OWN_SOURCE
         apps = [Application(sealed.application_id, parties=sealed.parties) for _, sealed in entries]
         await store.lock_persons(tx.conn, [app.holder.person for app in apps])
@@ -534,7 +537,7 @@ class Desk:
         begun: list[tuple[Application, Beginning, Found]] = []
         for app, (form, sealed) in zip(apps, entries, strict=True):
             try:
-                start = self.beginning(form, sealed, "", region)
+                start = self.beginning(form, sealed, "", region, client=client)
             except ApplicationError as error:
                 outcome.append(error.codes)
                 continue

@@ -143,13 +143,16 @@ _ROW_PROBLEMS: Mapping[str, str] = {
 _COLUMN_HINTS: Mapping[str, str] = {
     "name": mark("As on the ID card"),
     "salutation": mark("Choose one"),
-    "id_number": mark("18 characters, as text"),
+    "id_number": mark("18 characters (an old residence card: 15), as text"),
     "id_issued": mark("The first day on the back of the ID card, such as 2019-03-01"),
     "id_expires": mark("The last day on the back of the ID card, or 长期 where it has no end"),
+    "nationality": mark("Such as CHN; may be left empty"),
     "mobile": mark("11 digits"),
     "email": mark("May be left empty"),
     "home_address": mark("Province, city, street and house"),
+    "postcode": mark("6 digits, as text; may be left empty"),
     "employer": mark("The full name, as on the proof of work"),
+    "credit_code": mark("Of the employer or business, 18 characters; may be left empty"),
     "occupation": mark("What the customer works as"),
     "work_address": mark("Province, city, street and house"),
     "office_phone": mark("With area code, such as 021-64567890"),
@@ -370,7 +373,7 @@ def fault(kind: str) -> str:
 
 def id_says(said: IdSays) -> str:
     """What an ID number says of its holder."""
-    sex = _("female") if said.sex == "female" else _("male")
+    sex = {"female": _("female"), "male": _("male")}.get(said.sex or "")
     age = _("aged %(age)s") % {"age": said.age}
     place = _(PLACES[said.place]) if said.place else ""
     return " · ".join(part for part in (sex, show_date(said.born), age, place) if part)

@@ -133,6 +133,14 @@ def test_a_wrong_number_says_nothing(number: str) -> None:
     assert what_id_says(PartyForm.model_validate(person(id_number=number)), TODAY) is None
 
 
+def test_a_card_of_15_characters_does_not_say_whom_one_writes_to() -> None:
+    foreigner = person(id_number="USA110085030412", salutation=None, nationality=None)
+    looked = look(parties=[foreigner])
+    assert looked.suggested == {}
+    said = looked.says[""]
+    assert (said.born, said.sex, said.place) == (date(1985, 3, 4), None, "11")
+
+
 def test_what_the_number_answers_is_suggested_for_empty_fields_alone() -> None:
     empty = person(salutation=None, nationality=None)
     assert look(parties=[empty]).suggested == {"salutation": "mr", "nationality": "CHN"}
