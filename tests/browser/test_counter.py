@@ -65,6 +65,7 @@ async def _sign_in(page: Page) -> None:
     await page.locator("input[name=password]").fill(PASSWORD)
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/reporting/**")
+    await page.wait_for_load_state("networkidle")  # what comes later is not the next page's
 
 
 def number(sex: int = 0) -> str:
