@@ -6,7 +6,7 @@ STAMP := .venv/installed
 SIDE_BY_SIDE := --numprocesses 2 --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-compose faults faults-of-the-checker bench lint format docs lock clean
+.PHONY: help setup demo test test-compose faults faults-of-the-checker fuzz bench lint format docs lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ faults: $(STAMP) ## Every fault, on a small office under load, and a thousand ra
 
 faults-of-the-checker: $(STAMP) ## Kernels broken on purpose: the checker has to notice each
 	@$(PYTHON_BIN) -m tests.faults --of-the-checker
+
+fuzz: $(STAMP) ## Everything that comes in, fuzzed for minutes; FUZZ="--minutes 30 --seed 7"
+	@$(PYTHON_BIN) -m tests.fuzz $(FUZZ)
 
 bench: $(STAMP) ## Lifecycles per second, latencies and cost, against a plain pipeline
 	@$(PYTHON_BIN) -m tests.bench

@@ -29,6 +29,8 @@ from deploy.runtime import CHECKOUT
 from deploy.secret_files import (
     ADMIN,
     CLIENTS_FILE,
+    OIDC_FILES,
+    OPERATORS_FILES,
     SUPERUSER,
     make_channels,
     make_secrets,
@@ -53,7 +55,7 @@ def readers() -> dict[str, tuple[str, ...]]:
     """Who may read which secrets. Reporting has no key to personal data."""
     opening = ("session-key", "bank-key")
     return {
-        "intake": (*_of("intake"), *opening, "office-key.json", CLIENTS_FILE),
+        "intake": (*_of("intake"), *opening, "office-key.json", CLIENTS_FILE, *OIDC_FILES),
         "review": (*_of("review"), *opening, CLIENTS_FILE),
         "notify": (*_of("notify"), *opening, "sms-token", CLIENTS_FILE),
         "reporting": (*_of("reporting"), "session-key", CLIENTS_FILE),
@@ -75,8 +77,10 @@ def write_secrets(root: Path, *, demo: bool) -> list[str]:
     for reader, names in readers().items():
         mode = _FOR_OTHERS if reader == "postgres" else _OWN
         for name in names:
-            if (everything / name).exists():  # channels are the operators' to name
+            if (everything / name).exists():
                 _hand_out(root / reader / name, (everything / name).read_text(), mode)
+            elif name in OPERATORS_FILES:  # not there yet, or taken back
+                (root / reader / name).unlink(missing_ok=True)
     password = read_secret(everything, f"kafka-{ADMIN}")
     for name, content in broker_files(password).items():
         _hand_out(root / "kafka" / name, content, _FOR_OTHERS)

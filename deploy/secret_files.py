@@ -21,6 +21,8 @@ from shared.privacy.vault_database import VAULT_OWNER
 ADMIN = "admin"  # the broker's super user: provisioning and operators
 SUPERUSER = "superuser"
 CLIENTS_FILE = "api-clients.json"  # as shared.web.clients reads it
+OIDC_FILES = ("oidc.json", "oidc-ca.pem")  # as shared.web.oidc reads them
+OPERATORS_FILES = (CLIENTS_FILE, *OIDC_FILES)  # never made here: what the bank says, or leaves out
 
 # Channels of the demo and the tests that call intake's API, and what they may do there: a terminal
 # of the office sees its branches, a channel its own applications. Their days pass in seconds.

@@ -15,6 +15,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -269,7 +270,8 @@ def answer(asked: Mapping[str, Any], blobs: Sequence[bytes]) -> tuple[Any, list[
     limits = asked["limits"]
     match asked["job"]:
         case "check":
-            return [_checked(blob, limits) for blob in blobs], []
+            papers = [_checked(blob, limits) for blob in blobs]
+            return {"papers": papers, "seconds": time.process_time()}, []
         case "render":
             rendered = [render(blob, limits) for blob in blobs]
             return [len(pages) for pages in rendered], list(itertools.chain(*rendered))

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from shared.paper_messages import Refusal, pack, unpack
 from shared.parameters import load_papers
@@ -46,7 +48,12 @@ class CheckedPaper:
 
 
 class _Cut(Exception):
-    """The fork ended without an answer: it met a limit, or the file broke its decoder."""
+    """The fork ended without an answer: it met a limit, or the file broke its decoder. `seconds`:
+    how long it had run."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"ended after {seconds:.1f} s")
+        self.seconds = seconds
 
 
 class PaperReader:
@@ -69,25 +76,45 @@ class PaperReader:
         self, contents: Sequence[bytes]
     ) -> list[CheckedPaper | DocumentRefusedError]:
         """What each of them is, in one fork; where a file ends that, in a fork for each."""
+        found, _ = await self.check_within(contents, math.inf)
+        return [one for one in found if one is not None]
+
+    async def check_within(
+        self, contents: Sequence[bytes], most_seconds: float
+    ) -> tuple[list[CheckedPaper | DocumentRefusedError | None], float]:
+        """What each of them is, and how many seconds it took. None: it was not looked at,
+        because those before it had taken as many as they may together."""
         largest = load_papers().largest_bytes
         # what is too large is not even handed over
         small = [content if len(content) <= largest else None for content in contents]
-        told = iter(await self._examine([one for one in small if one is not None]))
+        told, seconds = await self._examine([one for one in small if one is not None], most_seconds)
+        each = iter(told)
         return [
-            DocumentRefusedError("too_large") if one is None else _checked(one, next(told))
+            DocumentRefusedError("too_large") if one is None else _checked(one, next(each))
             for one in small
-        ]
+        ], seconds
 
-    async def _examine(self, contents: Sequence[bytes]) -> list[dict[str, Any]]:
+    async def _examine(
+        self, contents: Sequence[bytes], most_seconds: float
+    ) -> tuple[list[dict[str, Any] | None], float]:
         if not contents:
-            return []
+            return [], 0.0
         try:
             told, _ = await self._ask({"job": "check"}, contents)
-            return cast("list[dict[str, Any]]", told)
-        except _Cut:
-            if len(contents) == 1:
-                return [{"code": "too_complex"}]
-            return [(await self._examine([one]))[0] for one in contents]
+            return told["papers"], told["seconds"]
+        except _Cut as cut:
+            spent = cut.seconds
+        if len(contents) == 1:
+            return [{"code": "too_complex"}], spent
+        found: list[dict[str, Any] | None] = []
+        for one in contents:
+            if spent >= most_seconds:
+                found.append(None)
+                continue
+            told, seconds = await self._examine([one], most_seconds)
+            found += told
+            spent += seconds
+        return found, spent
 
     async def render_all(self, papers: Sequence[bytes]) -> list[list[bytes] | DocumentRefusedError]:
         """Every page of each of these checked papers as a JPEG, in one fork; where drawing meets a
@@ -130,6 +157,7 @@ class PaperReader:
         limits = papers.model_dump(mode="json", exclude={"version", "digest", "refusals"})
         message = pack({**asked, "limits": limits}, blobs)
         async with self._room:
+            begun = time.monotonic()
             ours, theirs = socket.socketpair()
             try:
                 with theirs:
@@ -144,7 +172,7 @@ class PaperReader:
                     writer.write_eof()
                     return unpack(await reader.read(-1))
             except (ConnectionError, TimeoutError, ValueError):
-                raise _Cut from None
+                raise _Cut(time.monotonic() - begun) from None
             finally:
                 writer.close()
 
@@ -174,7 +202,11 @@ class PaperReader:
         self._control = ours
 
 
-def _checked(content: bytes, told: dict[str, Any]) -> CheckedPaper | DocumentRefusedError:
+def _checked(
+    content: bytes, told: dict[str, Any] | None
+) -> CheckedPaper | DocumentRefusedError | None:
+    if told is None:
+        return None
     if "code" in told:
         return DocumentRefusedError(told["code"])
     return CheckedPaper(content, told["media_type"], told["pages"])

@@ -114,7 +114,7 @@ def _keep(message: Any, found: Records, seen: set[tuple[str, str]]) -> None:
     try:
         envelope, body = decode(message.headers() or (), message.value())
         data = json.loads(body)
-    except (EnvelopeError, ValueError):
+    except (EnvelopeError, ValueError, RecursionError):
         found.unreadable[topic] += 1
         return
     if (topic, envelope.id) in seen:

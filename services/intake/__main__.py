@@ -1,7 +1,8 @@
 """`python -m services.intake` serves. `migrate` updates the schemas of intake and of the vault,
 `organisation FILE.yaml` loads branches and staff (`-`: from the standard input),
 `password USERNAME` reads a password from the standard input and sets it, `erase NUMBER` deletes the
-data of who applied under that number, or locks it while a term runs."""
+data of who applied under that number, or locks it while a term runs, `index-names` lets people be
+found by name who applied before that was possible."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from services.intake import accounts
 from services.intake.accounts import AccountError
 from services.intake.app import build
 from services.intake.erasure import ErasureError, erase
+from services.intake.naming import index_names
 from services.intake.organisation import OrganisationError, read_organisation
 from shared.clock import open_clock
 from shared.observability import configure_logging
@@ -22,7 +24,7 @@ from shared.web.service import run
 
 _USAGE = (
     "usage: python -m services.intake"
-    " [migrate | organisation FILE|- | password USERNAME | erase NUMBER]\n"
+    " [migrate | organisation FILE|- | password USERNAME | erase NUMBER | index-names]\n"
 )
 
 
@@ -50,6 +52,9 @@ def main(arguments: list[str]) -> None:
                 settings = _settings()
                 outcome = asyncio.run(erase(settings, open_clock(settings), number))
                 sys.stdout.write(f"{outcome}\n")
+                return
+            case ["index-names"]:
+                sys.stdout.write(f"{asyncio.run(index_names(_settings()))} names entered\n")
                 return
             case _:
                 _leave(_USAGE)

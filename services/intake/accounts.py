@@ -42,6 +42,7 @@ _hasher = PasswordHash.recommended()
 _NOBODY = _hasher.hash("nobody has this password")
 
 Outcome = Literal["signed-in", "wrong", "locked", "signed-out"]
+Way = Literal["password", "provider"]
 
 
 class AccountError(ValueError):
@@ -163,6 +164,22 @@ class Accounts:
         )
         return LockedOut(LOCKED_SECONDS) if locked else None
 
+    async def vouched_for(self, claim: str, value: str) -> Verified | None:
+        """Whose account it is that the bank's identity provider vouches for, by `username` or
+        `staff_id`; None for whoever does not work here. A lock is one of our passwords, and does
+        not count."""
+        row = await self._service.pool.fetchrow(
+            "SELECT staff_id, session_epoch FROM staff"
+            " WHERE active AND CASE $1 WHEN 'username' THEN username = lower($2)"
+            "  WHEN 'staff_id' THEN staff_id = upper($2) END",
+            claim,
+            value,
+        )
+        if row is None:
+            return None
+        await self.note(row["staff_id"], "signed-in", way="provider")
+        return Verified(row["staff_id"], row["session_epoch"])
+
     async def signed_out(self, session: Session) -> None:
         """End the session here at once and in the other services by an event, and keep that
         somebody left. Raises what `Service.transaction` raises."""
@@ -172,10 +189,13 @@ class Accounts:
             await tx.append([Fact(ended)], subject=session.staff_id)
         await self.note(session.staff_id, "signed-out")
 
-    async def note(self, staff_id: str, outcome: Outcome) -> None:
+    async def note(self, staff_id: str, outcome: Outcome, way: Way = "password") -> None:
         """One line of the record of sign-ins."""
         await self._service.pool.execute(
-            "INSERT INTO sign_in (staff_id, outcome) VALUES ($1, $2)", staff_id, outcome
+            "INSERT INTO sign_in (staff_id, outcome, way) VALUES ($1, $2, $3)",
+            staff_id,
+            outcome,
+            way,
         )
 
 

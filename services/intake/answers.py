@@ -339,6 +339,13 @@ CODES: Mapping[str, Words] = {
         "开具日期在将来",
         "填写资料上的日期",
     ),
+    "PAPERS_NOT_LOOKED_AT": Words(
+        "sealed",
+        "Papers of yours took too long to be opened, and these were not looked at",
+        "Send them again under a new event id in ten minutes, and leave out what is no paper",
+        "贵方资料解析耗时过长，这些资料未予查看",
+        "十分钟后用新的事件编号重新发送，勿附非资料文件",
+    ),
     # what the case does not allow
     "KNOWN_REFERENCE": Words(
         "case",

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
-from services.intake import api_many, api_tables, api_token, store
+from services.intake import api_many, api_tables, api_token, store_lists
 from services.intake.api_examples import (
     APPLICATION,
     CORRECTION,
@@ -298,17 +298,19 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
         page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = 50,
     ) -> ListOut:
         """Applications that the caller may see, the newest first."""
-        wanted = store.Filter(
-            branches=viewer.branch_list,
-            client=viewer.own_client,
-            branch=branch or None,
-            states=states_shown_as(state, viewer) if state else None,
-            product=product or None,
-            number=number or None,
-        )
+        states = states_shown_as(state, viewer) if state else list(State)
+        branches = viewer.branch_list
+        if branch:
+            branches = [branch] if viewer.sees(branch) else []
+        wanted = store_lists.Wanted(branches, [State(one) for one in states], product=product or "")
         async with service.pool.acquire() as conn:
-            rows, total = await store.list_applications(
-                conn, wanted, page=page, page_size=page_size
+            rows, total = await store_lists.numbered_page(
+                conn,
+                wanted,
+                client=viewer.own_client,
+                number=number or None,
+                page=page,
+                page_size=page_size,
             )
         return ListOut(
             applications=[row_out(row, viewer) for row in rows],
@@ -342,6 +344,9 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
 
     @routes.post("/searches", openapi_extra=about(example=SEARCH))
     async def api_search(viewer: MayView, body: SearchIn) -> list[RowOut]:
-        """Applications with exactly this mobile or ID number; every search is recorded."""
-        rows = await desk.search(viewer, mobile=body.mobile, id_number=body.id_number)
-        return [row_out(row, viewer) for row in rows]
+        """Applications with exactly this mobile, ID number or name, at most 200 of them, the newest
+        first; every search is recorded."""
+        found = await desk.search(
+            viewer, mobile=body.mobile, id_number=body.id_number, name=body.name
+        )
+        return [row_out(row, viewer) for row in found.rows]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from services.intake import store
+from services.intake import store_lists
 from services.intake.application import Application
 from services.intake.checklist import Line
 from services.intake.desk import Begun, Filed
@@ -35,15 +35,16 @@ class WithdrawalIn(_In):
 
 
 class SearchIn(_In):
-    """Exactly one of the two, whole."""
+    """Exactly one of them, whole."""
 
     mobile: Annotated[str, Field(min_length=11, max_length=11)] | None = None
     id_number: Annotated[str, Field(min_length=15, max_length=18)] | None = None
+    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> SearchIn:
-        if (self.mobile is None) == (self.id_number is None):
-            raise ValueError("search for a mobile or for an ID number")
+        if [self.mobile, self.id_number, self.name].count(None) != 2:
+            raise ValueError("search for a mobile, for an ID number or for a name")
         return self
 
 
@@ -253,7 +254,7 @@ def filed_out(filed: Filed, viewer: Viewer) -> dict[str, Any]:
     return told.model_dump(mode="json")
 
 
-def row_out(row: store.Row, viewer: Viewer) -> RowOut:
+def row_out(row: store_lists.Row, viewer: Viewer) -> RowOut:
     """A line of a list."""
     return RowOut(
         application_id=row.application_id,

@@ -21,7 +21,9 @@ from services.intake import (
     pages,
     pages_batches,
     pages_counter,
+    pages_lists,
     pages_precheck,
+    pages_reveal,
     readings,
     signin,
 )
@@ -43,10 +45,11 @@ from shared.parameters.load import held
 from shared.privacy.jwe import OfficeKeys
 from shared.privacy.vault import VAULT_DATABASE, Vault
 from shared.privacy.vault_database import open_vault, read_bank_key
-from shared.settings import Settings, SettingsError
+from shared.settings import Environment, Settings, SettingsError
 from shared.web import operations
 from shared.web.clients import ApiClients
 from shared.web.directory import directory_consumer
+from shared.web.oidc import load_provider
 from shared.web.service import create_app
 
 log = structlog.get_logger(__name__)
@@ -192,6 +195,9 @@ def office_keys(settings: Settings) -> OfficeKeys:
 
 def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
     """API and pages over a service."""
+    settings = service.settings
+    production = settings.environment is Environment.PRODUCTION
+    provider = load_provider(settings.secrets_dir, production=production)
     return create_app(
         service,
         routers=[
@@ -200,12 +206,14 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
             readings.api(desk),
             # the form's address is not an application's: it comes first
             pages_counter.router(service, desk),
+            pages_lists.router(service, desk),
             pages.router(service, desk, service.papers),
             page_papers.router(service, service.papers),
             readings.pages(desk),
             pages_precheck.router(service, desk),
+            pages_reveal.router(desk),
             pages_batches.router(service, service.tables),
-            signin.router(service),
+            signin.router(service, provider),
             operations.router(service),
         ],
         settings=service.settings,

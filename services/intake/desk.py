@@ -24,7 +24,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
 from services.intake import application as applications
-from services.intake import store
+from services.intake import store, store_lists
 from services.intake.api_problems import KINDS
 from services.intake.application import (
     Application,
@@ -64,7 +64,14 @@ from shared.parameters import (
 )
 from shared.privacy import masking
 from shared.privacy.sealing import Sealed
-from shared.privacy.vault import INDEXED, KeyUnavailableError, NewParty, PartyKeys, Vault
+from shared.privacy.vault import (
+    INDEXED,
+    MOST_FOUND,
+    KeyUnavailableError,
+    NewParty,
+    PartyKeys,
+    Vault,
+)
 from shared.web import FieldError, Problem, Viewer
 from shared.web.i18n import current_language
 from shared.web.problems import parameters_problem
@@ -148,6 +155,14 @@ class Step:
     @property
     def now(self) -> datetime:
         return self.tx.now
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What a search found, the newest first, and whether there is more than that."""
+
+    rows: list[store_lists.Row]
+    more: bool
 
 
 class Desk:
@@ -432,18 +447,24 @@ class Desk:
         return checklist(app)
 
     async def search(
-        self, viewer: Viewer, *, mobile: str | None = None, id_number: str | None = None
-    ) -> list[store.Row]:
-        """Applications of the viewer's branches with exactly this mobile or ID number; that
-        somebody searched is recorded, what for is not."""
+        self,
+        viewer: Viewer,
+        *,
+        mobile: str | None = None,
+        id_number: str | None = None,
+        name: str | None = None,
+    ) -> Hits:
+        """Applications of the viewer's branches in which somebody has exactly this mobile, ID
+        number or name; that somebody searched is recorded, what for is not."""
         vault = await self._open_vault()
-        found = await vault.find(id_number=id_number, mobile=mobile)
+        found = await vault.find(id_number=id_number, mobile=mobile, name=name)
         ids = sorted({party.application_id for party in found})
         async with self._service.transaction(actor=viewer.actor) as tx:
             await store.record_view(tx.conn, None, viewer.staff_id, "search", tx.now)
-            wanted = store.Filter(branches=viewer.branch_list, client=viewer.own_client, ids=ids)
-            rows, _ = await store.list_applications(tx.conn, wanted, page=1, page_size=200)
-        return rows
+            rows, more = await store_lists.with_ids(
+                tx.conn, viewer.branch_list, viewer.own_client, ids
+            )
+        return Hits(rows, more or len(found) >= MOST_FOUND)
 
     async def masked(self, app: Application) -> dict[str, dict[str, str]]:
         """{party id: {field: masked text}}; fields whose key is gone are missing."""
@@ -453,21 +474,39 @@ class Desk:
             for party_id, fields in opened.items()
         }
 
-    async def reveal(
-        self, viewer: Viewer, application_id: str, reason: str
-    ) -> tuple[Application, dict[str, dict[str, str]]]:
-        """{party id: {field: clear text}} for a viewer who may see it, recorded with the reason
-        before anything is shown. Raises Problem 422 without a reason."""
-        if not reason.strip():
-            raise Problem(422, "no-reason", "Say why you need to see it")
+    async def maskable(
+        self, viewer: Viewer, application_id: str, role: PartyRole, field: str
+    ) -> Application:
+        """The application, if the viewer may see it and it has such a field that is masked. Raises
+        Problem 404."""
         app = await self.look(viewer, application_id)
+        party = next((one for one in app.parties if one.role is role), None)
+        if party is None or field not in party.fields or not is_masked(field):
+            raise Problem(404, "not-found", "There is no such field")
+        return app
+
+    async def reveal(
+        self, viewer: Viewer, app: Application, role: PartyRole, field: str, why: str, text: str
+    ) -> str:
+        """A field in clear for a viewer who may see it, recorded before it is shown: whose, which,
+        why (a code) and, sealed, in what words."""
+        party = next(one for one in app.parties if one.role is role)
         async with self._plainly():
-            sealed = await self.seal_note(app, reason)
+            vault = await self._open_vault()
+            opened = await vault.open(party.party_id, {field: party.fields[field]})
+            sealed = await self.seal_note(app, text)
             async with self._service.transaction(actor=viewer.actor) as tx:
                 await store.record_view(
-                    tx.conn, application_id, viewer.staff_id, "fields", tx.now, reason=sealed
+                    tx.conn,
+                    app.application_id,
+                    viewer.staff_id,
+                    "field",
+                    tx.now,
+                    field=(role.value, field),
+                    why=why,
+                    reason=sealed or None,
                 )
-            return app, await self._open(app, leave_out_unavailable=True)
+        return opened[field]
 
     # -- steps that partners' events share --------------------------------------------------------
 
@@ -479,7 +518,10 @@ class Desk:
         for person in form.parties:
             clear = person.fields()
             own = await vault.new_party(
-                subject, id_number=clear.get("id_number"), mobile=clear.get("mobile")
+                subject,
+                id_number=clear.get("id_number"),
+                mobile=clear.get("mobile"),
+                name=clear.get("name"),
             )
             keys[person.role] = own
             parties.append(_party(person, own))
@@ -495,7 +537,10 @@ class Desk:
         ]
         vault = await self._open_vault()
         made = await vault.new_parties(
-            [NewParty(subject, one.id_number, one.mobile) for subject, one in persons]
+            [
+                NewParty(subject, one.id_number, one.mobile, name=one.name)
+                for subject, one in persons
+            ]
         )
         sealed = {subject: SealedForm(subject, [], {}) for subject in subjects}
         for (subject, person), own in zip(persons, made, strict=True):
@@ -631,10 +676,11 @@ class Desk:
         return await vault.party_keys(app.holder.party_id, app.application_id)
 
     async def check_papers(
-        self, contents: Sequence[bytes]
-    ) -> list[CheckedPaper | DocumentRefusedError]:
-        """What each of these files is."""
-        return await self._reader.check_all(contents)
+        self, contents: Sequence[bytes], most_seconds: float
+    ) -> tuple[list[CheckedPaper | DocumentRefusedError | None], float]:
+        """What each of these files is, and how many seconds it took; None for those at which nobody
+        looked, because it had taken so many by then."""
+        return await self._reader.check_within(contents, most_seconds)
 
     async def store_document(self, keys: PartyKeys, paper: CheckedPaper) -> StoredDocument:
         """Keep a paper's bytes under these keys."""
@@ -882,12 +928,18 @@ class Desk:
                 app.application_id,
                 id_number=clear.get("id_number"),
                 mobile=clear.get("mobile"),
+                name=clear.get("name"),
             )
         else:
             keys = await vault.party_keys(party.party_id, app.application_id)
             if "id_number" in clear:
                 keys = await self._named(app, keys, clear["id_number"])
-            await vault.reindex(keys, id_number=clear.get("id_number"), mobile=clear.get("mobile"))
+            await vault.reindex(
+                keys,
+                id_number=clear.get("id_number"),
+                mobile=clear.get("mobile"),
+                name=clear.get("name"),
+            )
         return Party(
             party_id=keys.party_id,
             person=keys.person,
@@ -918,9 +970,9 @@ class Desk:
         sealed = SealedForm(app.application_id, [], {})
         for person in form.parties:
             clear, known = person.fields(), before.pop(person.role, None)
-            number, mobile = clear.get("id_number"), clear.get("mobile")
+            number, found_by = clear.get("id_number"), {k: clear.get(k) for k in INDEXED}
             if known is None:
-                keys = await vault.new_party(app.application_id, id_number=number, mobile=mobile)
+                keys = await vault.new_party(app.application_id, **found_by)
             else:
                 keys = await vault.party_keys(known.party_id, app.application_id)
                 if number or "id_number" in known.fields:
@@ -930,7 +982,7 @@ class Desk:
                     app.application_id,
                     *[kind for kind in INDEXED if kind in known.fields and kind not in clear],
                 )
-                await vault.reindex(keys, id_number=number, mobile=mobile)
+                await vault.reindex(keys, **found_by)
             sealed.keys[person.role] = keys
             sealed.parties.append(_party(person, keys))
         for gone in before.values():
@@ -1211,6 +1263,11 @@ _MASKS: Mapping[str, Callable[[str], str]] = {
     "salutation": str,
     "nationality": str,
 }
+
+
+def is_masked(name: str) -> bool:
+    """Whether less of a field is shown than there is."""
+    return name in FIELD_CLASSES and _MASKS.get(name) is not str
 
 
 def masked_field(name: str, text: str) -> str:

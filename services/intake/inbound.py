@@ -21,6 +21,7 @@ from services.intake.partner_reading import (
     read_form,
     read_papers,
 )
+from services.intake.patience import Patience
 from services.intake.store import ApplicationStore
 from shared.calendar import CalendarEndsError, business_day
 from shared.events import intake, partners
@@ -45,6 +46,8 @@ from shared.web.problems import pointer_of
 APP = "mobile-app"
 REFUSED_PAPER = "DOCUMENT_"  # before the code of a file that is no paper
 EARLY_DEADLINE = "early-withdrawal"
+UNREAD = "PAPERS_NOT_LOOKED_AT"
+MOST_SECONDS = 20.0  # for the papers of one event; what is begun is brought to its end
 MAX_RECORDS = 50  # one transaction; a new application takes a dozen steps in it
 
 Number = Callable[[str, datetime], Awaitable[str]]
@@ -64,6 +67,7 @@ class Reception:
         self._desk = desk
         self._keys = keys
         self._draw_number = draw_number
+        self._patience = Patience()
         self._store = ApplicationStore()
         self._commands: Mapping[type[partners.PartnerEvent], Command] = {
             partners.PartnerApplicationSubmitted: self._application,
@@ -260,12 +264,21 @@ class Reception:
     async def _papers(
         self, event: InboundEvent, now: datetime, findings: Findings
     ) -> list[tuple[PartnerPaper, CheckedPaper]]:
-        """The papers of an event that can be filed."""
+        """The papers of an event that can be filed. They are decoded while the transaction of a
+        whole poll is open: what takes long is taken from its sender's patience."""
         readable = read_papers(event.data, business_day(now), self._keys, findings)
-        checked = await self._desk.check_papers([paper.content for paper in readable])
+        if readable and not self._patience.left(event.partner):
+            findings.add(UNREAD, "documents")
+            return []
+        checked, seconds = await self._desk.check_papers(
+            [paper.content for paper in readable], MOST_SECONDS
+        )
+        self._patience.spend(event.partner, seconds)
         papers = []
         for paper, found in zip(readable, checked, strict=True):
-            if isinstance(found, DocumentRefusedError):
+            if found is None:
+                findings.add(UNREAD, "documents", paper.place, "content")
+            elif isinstance(found, DocumentRefusedError):
                 code = f"{REFUSED_PAPER}{found.code.upper()}"
                 findings.add(code, "documents", paper.place, "content")
             else:
@@ -433,22 +446,27 @@ def _rejection(
     codes: Sequence[tuple[str, str]],
     repaired_by: str | None,
 ) -> Fact:
-    ours = {code for _, code in codes if code.isupper()}
+    placed = [_placed(field, code) for field, code in codes]
+    ours = {code for _, code in placed if code.isupper()}
     payload = intake.InboundRejected(
         partner_event_id=event_id,
         partner_reference=reference,
-        code=ours.pop() if len(ours) == 1 and len(codes) == 1 else "INVALID",
+        code=ours.pop() if len(ours) == 1 and len(placed) == 1 else "INVALID",
         problems=[
-            intake.Problem(
-                pointer=pointer_of(field.split(".")) if field else "",
-                code=code,
-                detail=_words_for(code),
-            )
-            for field, code in codes
+            intake.Problem(pointer=pointer_of(path), code=code, detail=_words_for(code))
+            for path, code in placed
         ],
         repaired_by=repaired_by,
     )
     return Fact(payload, subject=reference, topic=f"banka.outbound.{partner}")
+
+
+def _placed(field: str, code: str) -> tuple[Sequence[str], str]:
+    """Where it is wrong, and how. Of an envelope the kernel says `code at attribute`, or `at an
+    attribute` where a name is none that may be said again."""
+    path = field.split(".") if field else []
+    code, _, attribute = code.partition(" at ")
+    return ([*path, attribute] if attribute and " " not in attribute else path), code
 
 
 def _words_for(code: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, Response
@@ -13,22 +13,20 @@ from services.intake import store, viewing, words
 from services.intake.application import Application, before_hand_over, product_for
 from services.intake.checklist import Line, tally
 from services.intake.counter import guess_item
-from services.intake.desk import Begun, Desk
+from services.intake.desk import Begun, Desk, is_masked
 from services.intake.pages_precheck import obstacles_of, staff_of
 from services.intake.papers import Papers
 from services.intake.rules import COUNTED, READABLE
-from services.intake.typed import MONEY_FIELDS, day_of, read_correction
+from services.intake.typed import day_of, read_correction
 from shared.calendar import CalendarEndsError, business_day
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, PartyRole
-from shared.formats import check_mobile, is_resident_id
 from shared.messaging import Service
 from shared.parameters import load_checklist_items, load_papers, load_products
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
 
-PAGE_SIZE = 30
 _CORRECTABLE = frozenset({State.DRAFT, State.AWAITING_MATERIAL})
 _BEFORE_CARD = frozenset(
     {
@@ -59,7 +57,6 @@ _MAY_VIEW = requires(Permission.APPLICATION_VIEW)
 _MAY_CREATE = requires(Permission.APPLICATION_CREATE)
 _MAY_EDIT = requires(Permission.APPLICATION_EDIT)
 _MAY_RECEIVE = requires(Permission.MATERIAL_RECEIVE)
-_MAY_REVEAL = requires(Permission.PERSONAL_REVEAL)
 
 # What the page showed when somebody decided on it. Filing a paper has none: it overwrites nothing.
 _Revision = Annotated[int | None, Form(ge=0)]
@@ -68,98 +65,10 @@ _Revision = Annotated[int | None, Form(ge=0)]
 def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/intake", include_in_schema=False)
-    for part in (_lists, _filing, _steps):
+    for part in (_filing, _steps):
         part(routes, service, desk)
     _case(routes, service, desk, papers)
     return routes
-
-
-def _lists(routes: APIRouter, service: Service, desk: Desk) -> None:
-    """Applications as a list, and by person."""
-
-    @routes.get("/applications")
-    async def page_applications(
-        request: Request,
-        viewer: Annotated[Viewer, _MAY_VIEW],
-        state: str = "",
-        branch: str = "",
-        product: str = "",
-        q: str = "",
-    ) -> Response:
-        """Applications, the newest first."""
-        digits = "".join(character for character in q if character.isdigit())
-        wanted = store.Filter(
-            branches=viewer.branch_list,
-            branch=branch or None,
-            states=viewing.states_shown_as(state, viewer) if state else None,
-            product=product or None,
-            # letters cannot be part of a number: nothing fits
-            number=(digits or "-") if q.strip() else None,
-        )
-        number = _page(request.query_params.get("page"))
-        async with service.pool.acquire() as conn:
-            rows, total = await store.list_applications(
-                conn, wanted, page=number, page_size=PAGE_SIZE
-            )
-            counts = await store.count_by_state(conn, viewer.branch_list)
-            branches = await branch_names(conn)
-        return page(
-            request,
-            "applications.html",
-            rows=rows,
-            since={
-                row.application_id: viewing.shown_since(row.state, row.state_since, viewer)
-                for row in rows
-            },
-            total=total,
-            page_number=number,
-            page_size=PAGE_SIZE,
-            counts=counts,
-            state=state,
-            branches=branches,
-            filters=_filters({code: branches[code] for code in branches if viewer.sees(code)}),
-            found_by="",
-            search_error="",
-        )
-
-    @routes.post("/applications/search")
-    async def page_search(
-        request: Request,
-        viewer: Annotated[Viewer, _MAY_VIEW],
-        value: Annotated[str, Form(max_length=40)] = "",
-    ) -> Response:
-        """Applications of a person, by mobile or ID number; the number stays out of the address."""
-        text = value.strip()
-        is_mobile = not any(one.severity == "error" for one in check_mobile(text))
-        today = business_day(service.clock.now())
-        if is_mobile:
-            rows = await desk.search(viewer, mobile=text)
-        elif is_resident_id(text, today):
-            rows = await desk.search(viewer, id_number=text)
-        else:
-            rows = []
-        async with service.pool.acquire() as conn:
-            branches = await branch_names(conn)
-            counts = await store.count_by_state(conn, viewer.branch_list)
-        known = is_mobile or is_resident_id(text, today)
-        return page(
-            request,
-            "applications.html",
-            rows=rows,
-            since={
-                row.application_id: viewing.shown_since(row.state, row.state_since, viewer)
-                for row in rows
-            },
-            total=len(rows),
-            page_number=1,
-            page_size=max(len(rows), 1),
-            counts=counts,
-            state="",
-            branches=branches,
-            filters=_filters({code: branches[code] for code in branches if viewer.sees(code)}),
-            found_by=_("by mobile") if is_mobile else _("by ID number"),
-            search_error="" if known else _("That is neither a mobile nor an ID number."),
-        )
 
 
 def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> None:
@@ -171,28 +80,13 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
     ) -> Response:
         """One application: checklist, papers, persons (masked), card, history."""
         app = await desk.look(viewer, application_id)
-        return await _application_page(request, viewer, app, await desk.masked(app), clear=False)
-
-    @routes.post("/applications/{application_id}/reveal")
-    async def reveal(
-        request: Request,
-        application_id: str,
-        reason: Annotated[str, Form(min_length=4, max_length=300)],
-        viewer: Annotated[Viewer, _MAY_REVEAL],
-    ) -> Response:
-        """The personal fields in clear, on this one answer; recorded with the reason."""
-        app, opened = await desk.reveal(viewer, application_id, reason)
-        response = await _application_page(request, viewer, app, opened, clear=True)
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return await _application_page(request, viewer, app, await desk.masked(app))
 
     async def _application_page(
         request: Request,
         viewer: Viewer,
         app: Application,
         fields: Mapping[str, Mapping[str, str]],
-        *,
-        clear: bool,
     ) -> Response:
         lines = await desk.checklist(app)
         async with service.pool.acquire() as conn:
@@ -227,11 +121,9 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             papers={one.document_id: one for one in (*app.documents, *app.taken_over)},
             shown_papers=await papers.of(app) if viewer.may(Permission.MATERIAL_VIEW) else [],
             persons=[
-                (party.role.value, _shown(fields.get(party.party_id, {}), clear=clear))
-                for party in app.parties
+                (party.role.value, _shown(fields.get(party.party_id, {}))) for party in app.parties
             ],
             roles=_roles(app, lines),
-            clear=clear,
             wrong_fields=sorted(
                 {name for line in lines for _code, name in line.reasons if name is not None},
                 key=list(FIELD_CLASSES).index,
@@ -247,7 +139,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
                 "withdraw": app.state in _BEFORE_CARD
                 and (app.withdrawal is None or app.withdrawal.outcome == "refused")
                 and viewer.may(Permission.APPLICATION_EDIT),
-                "reveal": viewer.may(Permission.PERSONAL_REVEAL) and not clear,
+                "reveal": viewer.may(Permission.PERSONAL_REVEAL),
                 "look": viewer.may(Permission.MATERIAL_VIEW),
                 "judge": app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
                 and viewer.may(Permission.PRE_CHECK_DECIDE),
@@ -420,10 +312,6 @@ def expected(revision: int | None) -> frozenset[int] | None:
     return None if revision is None else frozenset({revision})
 
 
-def _page(text: str | None) -> int:
-    return max(1, int(text)) if text and text.isdecimal() and len(text) < 7 else 1
-
-
 # -- what is shown ---------------------------------------------------------------------------------
 
 
@@ -483,21 +371,18 @@ def _roles(app: Application, lines: Iterable[Line]) -> list[str]:
     return roles
 
 
-def _shown(fields: Mapping[str, str], *, clear: bool) -> list[tuple[str, str | None]]:
-    """[(label, value)] of a person's fields; money in yuan once it is clear."""
-    rows: list[tuple[str, str | None]] = []
-    for name in FIELD_CLASSES:
-        text = fields.get(name)
-        if text is None:
-            continue
-        if name in MONEY_FIELDS and clear and text.isdecimal():
-            text = f"¥{int(text) / 100:,.2f}"
-        if name == "salutation":
-            text = {"mr": _("Mr"), "ms": _("Ms")}.get(text, text)
-        if name == "id_expires" and text.startswith("9999"):
-            text = _("without end")
-        rows.append((_(words.FIELDS[name]), text))
-    return rows
+def _shown(fields: Mapping[str, str]) -> list[tuple[str, str, str, bool]]:
+    """[(field, label, masked value, whether there is more to see)] of a person."""
+    return [
+        (
+            name,
+            _(words.FIELDS[name]),
+            words.field_value(name, fields[name], clear=False),
+            is_masked(name),
+        )
+        for name in FIELD_CLASSES
+        if name in fields
+    ]
 
 
 def _dues(app: Application) -> Mapping[applications.Step, datetime]:
@@ -512,13 +397,3 @@ def _product_name(code: str) -> str:
     """In the reader's language; one that is no longer held goes by its code."""
     known = load_products().get(code)
     return code if known is None else known.names.in_language(current_language())
-
-
-def _filters(branches: Mapping[str, str]) -> list[dict[str, Any]]:
-    language = current_language()
-    products = [(code, one.names.in_language(language)) for code, one in load_products().items()]
-    return [
-        {"name": "q", "label": _("Application number"), "type": "search"},
-        {"name": "branch", "label": _("Branch"), "type": "select", "options": branches.items()},
-        {"name": "product", "label": _("Product"), "type": "select", "options": products},
-    ]

@@ -1,4 +1,4 @@
-"""The pages of the pre-check: what waits for an officer, verdicts, and the list to print."""
+"""The pages of the pre-check: verdicts, and the list to print."""
 
 from __future__ import annotations
 
@@ -14,18 +14,14 @@ from services.intake.application import Application, product_for
 from services.intake.checklist import for_customer, tally
 from services.intake.desk import Desk
 from services.intake.officers import Officers
-from shared.calendar import BUSINESS_ZONE, business_day, due_after
-from shared.events.lifecycle import State
+from shared.calendar import BUSINESS_ZONE
 from shared.messaging import Service
-from shared.parameters import load_clocks, load_products
+from shared.parameters import load_products
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
 
-PAGE_SIZE = 30
-
 _MAY_VIEW = requires(Permission.APPLICATION_VIEW)
-_MAY_WORK = requires(Permission.PRE_CHECK_VIEW)
 _MAY_DECIDE = requires(Permission.PRE_CHECK_DECIDE)
 _MAY_AGREE = requires(Permission.PRE_CHECK_AGREE)
 
@@ -36,49 +32,10 @@ def router(service: Service, desk: Desk) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/intake", include_in_schema=False)
     officers = Officers(desk)
-    _work(routes, service)
     _print(routes, service, desk)
     _items(routes, officers)
     _case(routes, officers)
     return routes
-
-
-def _work(routes: APIRouter, service: Service) -> None:
-    @routes.get("/work")
-    async def page_work(
-        request: Request, viewer: Annotated[Viewer, _MAY_WORK], section: str = "to-check"
-    ) -> Response:
-        """What waits, the oldest first."""
-        section = section if section in store.WORK else "to-check"
-        number = _page_number(request.query_params.get("page"))
-        today = business_day(service.clock.now())
-        term = load_clocks().pre_check_working_days
-        before = precheck.overdue_before(today, term)
-        async with service.pool.acquire() as conn:
-            rows = await store.list_work(
-                conn, section, viewer.branch_list, before, page=number, page_size=PAGE_SIZE
-            )
-            counts = await store.count_work(conn, viewer.branch_list, before)
-            branches = await branch_names(conn)
-        return page(
-            request,
-            "work.html",
-            section=section,
-            rows=rows,
-            counts=counts,
-            due={row.application_id: _due(row, term) for row in rows},
-            overdue_before=before,
-            branches=branches,
-            page_number=number,
-            page_size=PAGE_SIZE,
-        )
-
-
-def _due(row: store.WorkRow, term: int) -> datetime | None:
-    """By when the officer's verdict, or the customer's material, is due."""
-    if row.state == State.PRE_CHECK:
-        return due_after(row.state_since, term)
-    return row.material_deadline
 
 
 def _print(routes: APIRouter, service: Service, desk: Desk) -> None:
@@ -310,7 +267,3 @@ def obstacles_of(app: Application, viewer: Viewer, entered: set[str]) -> list[st
         app, product_for(app).pre_check, (), officer=viewer.actor, entered=entered
     )
     return [words.obstacle(one) for one in found]
-
-
-def _page_number(text: str | None) -> int:
-    return max(1, int(text)) if text and text.isdecimal() and len(text) < 5 else 1

@@ -961,81 +961,6 @@ async def remember_answer(
 # --- reading -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One application in a list."""
-
-    application_id: str
-    application_number: str
-    state: str
-    state_since: datetime
-    branch: str
-    region: str
-    channel: str
-    product: str
-    applicant_type: str
-    created_at: datetime
-    submitted_at: datetime | None
-    material_deadline: datetime | None
-    imported: bool
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What a list shall hold. `branches` None: all. `client`: only what that program began. `ids`:
-    only these. `states`: any of these."""
-
-    branches: list[str] | None
-    client: str | None = None
-    branch: str | None = None
-    product: str | None = None
-    number: str | None = None
-    ids: list[str] | None = None
-    states: list[str] | None = None
-
-
-_COLUMNS = (
-    "application_id, application_number, state, state_since, branch, region, channel, product,"
-    " applicant_type, created_at, submitted_at, material_deadline, imported,"
-    " revision"
-)
-_NARROWED = (
-    "($1::text[] IS NULL OR branch = ANY ($1)) AND ($2::text IS NULL OR branch = $2)"
-    " AND ($3::text IS NULL OR product = $3) AND ($4::text IS NULL OR application_number = $4)"
-    " AND ($5::text[] IS NULL OR application_id = ANY ($5))"
-    " AND ($6::text[] IS NULL OR state = ANY ($6))"
-    " AND ($7::text IS NULL OR client = $7)"
-)
-
-
-async def list_applications(
-    conn: Any, wanted: Filter, *, page: int, page_size: int
-) -> tuple[list[Row], int]:
-    """A page of applications, the newest first, and how many there are."""
-    arguments = (
-        wanted.branches,
-        wanted.branch,
-        wanted.product,
-        wanted.number,
-        wanted.ids,
-        wanted.states,
-        wanted.client,
-    )
-    total = await conn.fetchval(
-        f"SELECT count(*) FROM application WHERE {_NARROWED}",  # noqa: S608 - our own text
-        *arguments,
-    )
-    rows = await conn.fetch(
-        f"SELECT {_COLUMNS} FROM application WHERE {_NARROWED}"  # noqa: S608 - our own text
-        " ORDER BY created_at DESC, application_id DESC LIMIT $8 OFFSET $9",
-        *arguments,
-        page_size,
-        (page - 1) * page_size,
-    )
-    return [Row(**row) for row in rows], total
-
-
 async def count_by_state(conn: Any, branches: list[str] | None) -> dict[str, int]:
     """{state: applications} of these branches."""
     rows = await conn.fetch(
@@ -1044,90 +969,6 @@ async def count_by_state(conn: Any, branches: list[str] | None) -> dict[str, int
         branches,
     )
     return {row["state"]: row["n"] for row in rows}
-
-
-@dataclass(frozen=True, slots=True)
-class WorkRow:
-    """A case that waits for an officer or for the customer, with what its checklist counts."""
-
-    application_id: str
-    application_number: str
-    state: str
-    state_since: datetime
-    branch: str
-    product: str
-    applicant_type: str
-    channel: str
-    material_deadline: datetime | None
-    unchecked: int
-    open: int
-    waivers: int
-
-
-# What waits for an officer, what lies with the customer, and what a second person has to answer;
-# $2: what an officer should have passed or returned by now began before it.
-_WAITING = {
-    "to-check": "a.state = 'pre_check'",
-    "overdue": "a.state = 'pre_check' AND a.state_since < $2",
-    "returned": "a.state = 'awaiting_material'",
-    "waivers": (
-        "a.state IN ('pre_check', 'awaiting_material') AND EXISTS (SELECT FROM checklist_item w"
-        " WHERE w.application_id = a.application_id AND w.waiver IS NOT NULL"
-        " AND w.state <> 'waived')"
-    ),
-}
-WORK = tuple(_WAITING)
-
-
-async def list_work(
-    conn: Any,
-    section: str,
-    branches: list[str] | None,
-    overdue_before: datetime,
-    *,
-    page: int,
-    page_size: int,
-) -> list[WorkRow]:
-    """A page of a section of the work, what has waited longest first."""
-    rows = await conn.fetch(
-        "SELECT a.application_id, a.application_number, a.state, a.state_since, a.branch,"  # noqa: S608 - our own text
-        " a.product, a.applicant_type, a.channel, a.material_deadline,"
-        " count(i.item) FILTER (WHERE i.state = 'received') AS unchecked,"
-        " count(i.item) FILTER (WHERE i.state IN ('wanted', 'returned', 'expired')"
-        " AND i.reasons <> '[]') AS open,"
-        " count(i.item) FILTER (WHERE i.waiver IS NOT NULL AND i.state <> 'waived') AS waivers"
-        f" FROM (SELECT * FROM application a WHERE {_WAITING[section]}"
-        " AND ($1::text[] IS NULL OR a.branch = ANY ($1))"
-        " AND ($2::timestamptz IS NOT NULL)"
-        " ORDER BY a.state_since, a.application_id LIMIT $3 OFFSET $4) a"
-        " LEFT JOIN checklist_item i USING (application_id)"
-        " GROUP BY a.application_id, a.application_number, a.state, a.state_since, a.branch,"
-        " a.product, a.applicant_type, a.channel, a.material_deadline"
-        " ORDER BY a.state_since, a.application_id",
-        branches,
-        overdue_before,
-        page_size,
-        (page - 1) * page_size,
-    )
-    return [WorkRow(**row) for row in rows]
-
-
-async def count_work(
-    conn: Any, branches: list[str] | None, overdue_before: datetime
-) -> dict[str, int]:
-    """{section: cases} of these branches."""
-    counts = ", ".join(
-        f'count(*) FILTER (WHERE {condition}) AS "{section}"'
-        for section, condition in _WAITING.items()
-    )
-    row = await conn.fetchrow(
-        f"SELECT {counts} FROM application a"  # noqa: S608 - our own text
-        " WHERE a.state IN ('pre_check', 'awaiting_material')"
-        " AND ($1::text[] IS NULL OR a.branch = ANY ($1))",
-        branches,
-        overdue_before,
-    )
-    return {section: row[section] for section in WORK}
 
 
 async def find_application(conn: Any, application_id: str) -> Application | None:
@@ -1171,16 +1012,23 @@ async def record_view(
     what: str,
     now: datetime,
     *,
+    field: tuple[str, str] | None = None,
+    why: str | None = None,
     reason: str | None = None,
 ) -> None:
-    """Note that somebody was shown personal data, or searched with some."""
+    """Note that somebody was shown personal data, or searched with some. field: whose (the role)
+    and which; why: a code, reason: sealed words."""
+    party, name = field or (None, None)
     await conn.execute(
-        "INSERT INTO personal_view (application_id, at, staff_id, what, reason)"
-        " VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO personal_view (application_id, at, staff_id, what, party, field, why, reason)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         application_id,
         now,
         staff_id,
         what,
+        party,
+        name,
+        why,
         reason,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from services.intake.application import Entry, outside_state
 from services.intake.rules import PATTERNS
@@ -36,6 +36,13 @@ def shown_since(state: str, since: datetime | None, viewer: Viewer) -> datetime 
     """Since when the application is in its state; None where that might tell of a hold."""
     telling = viewer.client or shown_state(state, viewer) == _WITH_A_REVIEWER
     return None if telling and not viewer.knows_holds else since
+
+
+def states_of_unknown_age(viewer: Viewer) -> frozenset[State]:
+    """The states of which this viewer may not know since when an application is in them: in which
+    order they came there would tell it, too."""
+    moment = datetime.min.replace(tzinfo=UTC)
+    return frozenset(one for one in State if shown_since(one.value, moment, viewer) is None)
 
 
 def shown_version(version: int, viewer: Viewer) -> int | None:

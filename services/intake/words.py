@@ -12,9 +12,10 @@ from services.intake.counter import IdSays
 from services.intake.items import FORM_CHANGED, LAPSED, REVIEW_WISH, Change
 from services.intake.precheck import Obstacle
 from services.intake.spreadsheet import BatchRefused
+from services.intake.typed import MONEY_FIELDS
 from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_papers, load_return_codes
-from shared.web.i18n import _, current_language, mark, ngettext, show_date
+from shared.web.i18n import _, current_language, mark, ngettext, show_date, show_money
 from shared.web.states import item_badge, named
 
 FIELDS: Mapping[str, str] = {
@@ -38,6 +39,18 @@ FIELDS: Mapping[str, str] = {
     "main_card_number": mark("Number of the main card"),
 }
 
+
+REVEAL_REASONS: Mapping[str, str] = {
+    "contact": mark("To call or write to the customer"),
+    "compare": mark("To compare it with a paper or another record"),
+    "asked": mark("The customer asks what the bank holds"),
+    "delivery": mark("A card or letter has come back"),
+    "complaint": mark("Complaint or dispute"),
+    "inspection": mark("Inspection or audit"),
+    "other": mark("Another reason"),
+}
+"""Why somebody needs to see a masked field, by the code that is recorded."""
+
 READ: Mapping[str, str] = {
     **FIELDS,
     "months": mark("Months that it covers"),
@@ -50,6 +63,28 @@ ROLES: Mapping[str, str] = {
     "supplementary_holder": mark("Supplementary holder"),
     "guardian": mark("Guardian"),
     "contact": mark("Contact person"),
+}
+
+AGES: Mapping[str, str] = {
+    "day": mark("today"),
+    "week": mark("within 7 days"),
+    "over-7": mark("more than 7 days ago"),
+    "over-30": mark("more than 30 days ago"),
+    "over-90": mark("more than 90 days ago"),
+}
+
+DUES: Mapping[str, str] = {
+    "overdue": mark("is overdue"),
+    "in-3": mark("within 3 days"),
+    "in-7": mark("within 7 days"),
+    "any": mark("has a deadline"),
+}
+
+_FOUND_BY: Mapping[str, str] = {
+    "number": mark("by application number"),
+    "name": mark("by name"),
+    "mobile": mark("by mobile"),
+    "id_number": mark("by ID number"),
 }
 
 GROUPS: Mapping[str, str] = {"income": mark("one proof of income")}
@@ -310,6 +345,16 @@ _ACTORS: Mapping[str, str] = {
 }
 
 
+def options_of(named_codes: Mapping[str, str]) -> list[tuple[str, str]]:
+    """[(code, word)] for a selection."""
+    return [(code, _(word)) for code, word in named_codes.items()]
+
+
+def found_by(kind: str) -> str:
+    """By what was searched; empty for nothing that one can search by."""
+    return _(_FOUND_BY[kind]) if kind else ""
+
+
 def item_name(code: str) -> str:
     """A checklist item in the reader's language."""
     known = load_checklist_items().items.get(code)
@@ -468,6 +513,17 @@ def not_shown(failure: str) -> str:
     if failure in load_papers().refusals:
         return no_paper(failure)
     return _(_NOT_SHOWN.get(failure, _NOT_SHOWN["unavailable"]))
+
+
+def field_value(name: str, text: str, *, clear: bool) -> str:
+    """A field as it is read: money in yuan once it is clear, what has no end in words."""
+    if name in MONEY_FIELDS and clear and text.isdecimal():
+        return show_money(int(text))
+    if name == "salutation":
+        return {"mr": _("Mr"), "ms": _("Ms")}.get(text, text)
+    if name == "id_expires" and text.startswith("9999"):
+        return _("without end")
+    return text
 
 
 def register_line(what: str, page: int | None) -> str:

@@ -18,6 +18,7 @@ from shared.messaging import Service
 from shared.money import Money
 from shared.privacy.vault import KeyUnavailableError
 from shared.web import Permission, Problem, Viewer, requires
+from shared.web.openapi import about
 
 PAGE_SIZE_MAX = 200
 
@@ -198,7 +199,7 @@ def router(service: Service, desk: Desk, open_vault: OpenVault) -> APIRouter:
 
 
 def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
-    @routes.get("/queue")
+    @routes.get("/queue", openapi_extra=about("unknown-flag"))
     async def api_queue(
         viewer: MayView,
         section: store.Section = "open",
@@ -221,7 +222,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
             page_size=page_size,
         )
 
-    @routes.get("/cases/{application_id}")
+    @routes.get("/cases/{application_id}", openapi_extra=about("not-found"))
     async def api_case(viewer: MayView, application_id: str) -> CaseOut:
         """One case."""
         return case_out(await desk.look(viewer, application_id), viewer)
@@ -240,17 +241,39 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
 
 
 def _add_deciding(routes: APIRouter, desk: Desk) -> None:
-    @routes.post("/cases/{application_id}/claim")
+    @routes.post(
+        "/cases/{application_id}/claim",
+        openapi_extra=about("not-found", "erased", "not-in-queue", "claimed", "proposed"),
+    )
     async def api_claim(viewer: MayClaim, application_id: str) -> CaseOut:
         """Take the case from the queue; 409 `claimed` if somebody else has it."""
         return case_out(await desk.claim(viewer, application_id), viewer)
 
-    @routes.post("/cases/{application_id}/put-back")
+    @routes.post(
+        "/cases/{application_id}/put-back",
+        openapi_extra=about("not-found", "erased", "not-in-queue", "not-yours", "proposed"),
+    )
     async def api_put_back(viewer: MayClaim, application_id: str) -> CaseOut:
         """Give the case back to the queue; who may sign, a colleague's too."""
         return case_out(await desk.put_back(viewer, application_id), viewer)
 
-    @routes.post("/cases/{application_id}/decision")
+    @routes.post(
+        "/cases/{application_id}/decision",
+        openapi_extra=about(
+            "not-found",
+            "erased",
+            "not-in-queue",
+            "not-yours",
+            "proposed",
+            "not-scored",
+            "not-approvable",
+            "limit-too-high",
+            "limit-not-fitting",
+            "no-limit",
+            "unknown-reason",
+            "no-opinion",
+        ),
+    )
     async def api_decision(
         viewer: MayDecide,
         application_id: str,
@@ -263,7 +286,21 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             case = await desk.propose_decline(viewer, application_id, body.reason, body.note)
         return case_out(case, viewer)
 
-    @routes.post("/cases/{application_id}/signature")
+    @routes.post(
+        "/cases/{application_id}/signature",
+        openapi_extra=about(
+            "not-found",
+            "erased",
+            "not-in-queue",
+            "nothing-proposed",
+            "same-person",
+            "not-scored",
+            "not-approvable",
+            "limit-too-high",
+            "no-limit",
+            "no-opinion",
+        ),
+    )
     async def api_signature(viewer: MaySign, application_id: str, body: SignatureIn) -> CaseOut:
         """The second signature; 403 `same-person` for who proposed."""
         if body.outcome == "confirmed":
@@ -272,29 +309,56 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             case = await desk.send_back(viewer, application_id, body.note)
         return case_out(case, viewer)
 
-    @routes.post("/cases/{application_id}/material")
+    @routes.post(
+        "/cases/{application_id}/material",
+        openapi_extra=about(
+            "not-found",
+            "erased",
+            "not-in-queue",
+            "not-yours",
+            "proposed",
+            "unknown-item",
+            "nothing-wanted",
+        ),
+    )
     async def api_material(viewer: MayDecide, application_id: str, body: MaterialIn) -> CaseOut:
         """Send the case back to intake for material that the customer shall bring."""
         return case_out(await desk.want_material(viewer, application_id, body.items), viewer)
 
-    @routes.post("/cases/{application_id}/checks")
+    @routes.post(
+        "/cases/{application_id}/checks",
+        openapi_extra=about(
+            "not-found", "erased", "not-in-queue", "not-yours", "proposed", "nothing-to-repeat"
+        ),
+    )
     async def api_repeat(viewer: MayDecide, application_id: str) -> CaseOut:
         """Ask again what could not be answered."""
         return case_out(await desk.repeat_checks(viewer, application_id), viewer)
 
-    @routes.post("/cases/{application_id}/hold")
+    @routes.post(
+        "/cases/{application_id}/hold",
+        openapi_extra=about(
+            "not-found", "erased", "not-in-queue", "not-yours", "proposed", "no-opinion"
+        ),
+    )
     async def api_hold(viewer: MayDecide, application_id: str, body: HoldIn) -> CaseOut:
         """Hand the case to compliance."""
         return case_out(await desk.hold(viewer, application_id, body.note), viewer)
 
-    @routes.post("/cases/{application_id}/release")
+    @routes.post(
+        "/cases/{application_id}/release",
+        openapi_extra=about("not-found", "erased", "not-held", "no-opinion"),
+    )
     async def api_release(viewer: MayRelease, application_id: str, body: ReleaseIn) -> CaseOut:
         """Compliance ends the hold."""
         return case_out(await desk.release(viewer, application_id, body.finding, body.note), viewer)
 
 
 def _add_audit(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenVault) -> None:
-    @routes.get("/cases/{application_id}/verification")
+    @routes.get(
+        "/cases/{application_id}/verification",
+        openapi_extra=about("not-found", "not-decided", "erased"),
+    )
     async def api_verification(viewer: MayView, application_id: str) -> VerificationOut:
         """Compute the decision again; 404 where there is none."""
         case = await desk.look(viewer, application_id)

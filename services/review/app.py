@@ -10,6 +10,7 @@ import httpx
 from fastapi import FastAPI
 
 from services.review import api, handlers, pages
+from services.review.api_problems import KINDS
 from services.review.case import CHECKS
 from services.review.desk import Desk
 from services.review.policy import Policy, current_policy
@@ -125,6 +126,7 @@ def build_app(service: ReviewService) -> FastAPI:
         ],
         settings=service.settings,
         package=Path(__file__).parent,
+        problems=KINDS,
     )
 
 

@@ -22,7 +22,7 @@ import asyncpg
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from shared.formats import normalise_resident_id
+from shared.formats import normalise_name, normalise_resident_id
 from shared.identifiers import new_id
 from shared.privacy.bank_key import KEY_BYTES, NONCE_BYTES, BankKey
 from shared.privacy.sealing import DataClass, Sealed
@@ -38,8 +38,9 @@ VAULT_DATABASE: Final = "banka_vault"
 CACHE_SECONDS: Final = 60.0  # how long an unwrapped key may outlive its destruction
 _CACHE_KEYS: Final = 20_000
 _MOST_SHARING: Final = 1_000  # parties with one mobile; more than a thousand tell nothing more
+MOST_FOUND: Final = 2_000  # parties of one search: the commonest names have more in a large bank
 
-IndexKind = Literal["mobile", "id_number"]
+IndexKind = Literal["mobile", "id_number", "name"]
 INDEXED: tuple[IndexKind, ...] = get_args(IndexKind)
 """Fields by which a party is found."""
 
@@ -67,7 +68,7 @@ class Erasure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IndexedParty:
-    """A party found by a phone or ID number."""
+    """A party found by a phone number, an ID number or a name."""
 
     person: str
     party_id: str
@@ -138,6 +139,7 @@ class NewParty:
     id_number: str | None = field(default=None, repr=False)
     mobile: str | None = field(default=None, repr=False)
     person: str | None = None
+    name: str | None = field(default=None, repr=False)
 
 
 class Vault:
@@ -162,15 +164,17 @@ class Vault:
         person: str | None = None,
         id_number: str | None = None,
         mobile: str | None = None,
+        name: str | None = None,
     ) -> PartyKeys:
         """Give a person in an application a random party id and keys of every class.
 
-        The person is the one named, else the one already known by that ID number, else a new
-        one. ID number and mobile, where given, are entered for search. Committed when this returns,
-        in the vault's own transaction: if the caller's then fails, an unused key remains and does
-        no harm. Only intake may do this.
+        The person is the one given, else the one already known by that ID number, else a new
+        one. ID number, mobile and name, where given, are entered for search. Committed when this
+        returns, in the vault's own transaction: if the caller's then fails, an unused key remains
+        and does no harm. Only intake may do this.
         """
-        (made,) = await self.new_parties([NewParty(application_id, id_number, mobile, person)])
+        wanted = NewParty(application_id, id_number, mobile, person, name)
+        (made,) = await self.new_parties([wanted])
         for key in made.by_class.values():
             self._remember(made.person, key)
         return made
@@ -179,7 +183,7 @@ class Vault:
         """`new_party` of many in one transaction, in their order; two of them with one ID number
         are one person. Their keys are not cached: nobody opens so many at once.
         """
-        values = [_index_values(one.id_number, one.mobile) for one in wanted]
+        values = [_index_values(one.id_number, one.mobile, one.name) for one in wanted]
         digests = [
             self._bank_key.blind("id_number", value["id_number"])
             if one.person is None and "id_number" in value
@@ -324,17 +328,24 @@ class Vault:
         return found
 
     async def find(
-        self, *, id_number: str | None = None, mobile: str | None = None
+        self,
+        *,
+        id_number: str | None = None,
+        mobile: str | None = None,
+        name: str | None = None,
     ) -> list[IndexedParty]:
-        """Parties with exactly this ID number or mobile; nothing about restricted persons."""
-        values = _index_values(id_number, mobile)
+        """Parties with exactly this ID number, mobile or name, the latest first, at most
+        MOST_FOUND of them; nothing about restricted persons."""
+        values = _index_values(id_number, mobile, name)
         rows = await self._pool.fetch(
             "SELECT DISTINCT b.person_id::text AS person_id, b.party_id::text AS party_id,"
             " b.application_id::text AS application_id"
             " FROM unnest($1::text[], $2::bytea[]) AS w (kind, digest)"
-            " JOIN vault.blind_index b USING (kind, digest) ORDER BY application_id, party_id",
+            " JOIN vault.blind_index b USING (kind, digest)"
+            " ORDER BY party_id DESC, application_id LIMIT $3",
             list(values),
             [self._bank_key.blind(kind, value) for kind, value in values.items()],
+            MOST_FOUND,
         )
         return [IndexedParty(r["person_id"], r["party_id"], r["application_id"]) for r in rows]
 
@@ -354,10 +365,15 @@ class Vault:
         return [IndexedParty(r["person_id"], r["party_id"], r["application_id"]) for r in rows]
 
     async def reindex(
-        self, keys: PartyKeys, *, id_number: str | None = None, mobile: str | None = None
+        self,
+        keys: PartyKeys,
+        *,
+        id_number: str | None = None,
+        mobile: str | None = None,
+        name: str | None = None,
     ) -> None:
-        """Enter a corrected ID number or mobile for search in place of the old one."""
-        values = _index_values(id_number, mobile)
+        """Enter a corrected ID number, mobile or name for search in place of the old one."""
+        values = _index_values(id_number, mobile, name)
         async with self._pool.acquire() as conn, conn.transaction():
             await self._index(conn, keys.person, keys.party_id, keys.application_id, values)
 
@@ -373,6 +389,32 @@ class Vault:
             # a digest of nothing: what was made at random is found by no value
             [os.urandom(32) for _ in kinds],
         )
+
+    async def unnamed(self, parties: Collection[str]) -> set[str]:
+        """Which of these parties, of whom there are keys, cannot be found by their name yet."""
+        rows = await self._pool.fetch(
+            "SELECT DISTINCT d.party_id::text AS party_id FROM vault.data_key d"
+            " WHERE d.party_id = ANY ($1::uuid[]) AND d.class = 'contact' AND NOT EXISTS ("
+            "SELECT FROM vault.blind_index b WHERE b.party_id = d.party_id"
+            " AND b.application_id = d.application_id AND b.kind = 'name')",
+            list(parties),
+        )
+        return {row["party_id"] for row in rows}
+
+    async def enter_names(self, names: Mapping[str, str]) -> int:
+        """Enter `{party id: name}` for search, of parties who were made before names were entered;
+        how many are new. Who was entered or restricted meanwhile is left as they are."""
+        found = {party_id: normalise_name(name) for party_id, name in names.items()}
+        rows = await self._pool.fetch(
+            "INSERT INTO vault.blind_index (kind, digest, party_id, application_id, person_id)"
+            " SELECT 'name', w.digest, d.party_id, d.application_id, d.person_id"
+            " FROM unnest($1::uuid[], $2::bytea[]) AS w (party_id, digest)"
+            " JOIN vault.data_key d ON d.party_id = w.party_id AND d.class = 'contact'"
+            " ON CONFLICT DO NOTHING RETURNING party_id",
+            list(found),
+            [self._bank_key.blind("name", name) for name in found.values()],
+        )
+        return len(rows)
 
     async def relink(self, party_id: str, person: str) -> None:
         """Say that a party is another person than was thought; values sealed before stay readable.
@@ -664,10 +706,14 @@ def _unwrap(cipher: AESGCM, wrapped: bytes, data_key_id: str) -> bytes:
         raise SealBrokenError(f"data key {data_key_id} was altered") from None
 
 
-def _index_values(id_number: str | None, mobile: str | None) -> dict[IndexKind, str]:
+def _index_values(
+    id_number: str | None, mobile: str | None, name: str | None
+) -> dict[IndexKind, str]:
     values: dict[IndexKind, str] = {}
     if id_number:
         values["id_number"] = normalise_resident_id(id_number)
     if mobile:
         values["mobile"] = mobile.strip()
+    if name and (plain := normalise_name(name)):
+        values["name"] = plain
     return values

@@ -60,7 +60,7 @@ SECTIONS: tuple[Section, ...] = (
                 mark("Intake and checklist"),
                 "/intake/applications",
                 "clipboard-check",
-                Permission.APPLICATION_EDIT,
+                Permission.PRE_CHECK_VIEW,
             ),
             Entry(mark("Pre-check work"), "/intake/work", "checklist", Permission.PRE_CHECK_AGREE),
             Entry(mark("Review queue"), "/review/queue", "gavel", Permission.REVIEW_VIEW),

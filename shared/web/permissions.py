@@ -28,6 +28,7 @@ class Permission(StrEnum):
     PRE_CHECK_DECIDE = "pre-check.decide"  # verdicts on items and cases (初审)
     PRE_CHECK_AGREE = "pre-check.agree"  # the second person, where something is done without
     PERSONAL_REVEAL = "personal.reveal"  # sees a masked personal field in clear, with a reason
+    VIEW_SHARE = "view.share"  # keeps filters of a list for a whole branch
     REVIEW_VIEW = "review.view"
     REVIEW_CLAIM = "review.claim"
     REVIEW_DECIDE = "review.decide"
@@ -140,6 +141,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.ORIGINAL_TAKE: Scope.REGION,
         _P.PRE_CHECK_VIEW: Scope.REGION,
         _P.PRE_CHECK_AGREE: Scope.REGION,
+        _P.VIEW_SHARE: Scope.REGION,
         _P.REVIEW_VIEW: Scope.REGION,
         _P.MESSAGE_VIEW: Scope.REGION,
         _P.REPORT_VIEW: Scope.REGION,

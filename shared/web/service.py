@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import asyncpg
 import structlog
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
@@ -38,7 +39,13 @@ from shared.web.i18n import _
 from shared.web.middleware import RequestFrame
 from shared.web.openapi import Kind, complete
 from shared.web.pages import LOCALE, make_environment, page
-from shared.web.problems import Problem, field_errors, parameters_problem
+from shared.web.problems import (
+    FieldError,
+    Problem,
+    field_errors,
+    parameters_problem,
+    pointer_of,
+)
 from shared.web.session import Session, Signer
 from shared.web.state import FindStaff, WebState
 
@@ -217,18 +224,42 @@ def _add_error_handlers(app: FastAPI) -> None:
         log.error("rules of an application are not held", error=str(error))
         return await _answer(request, parameters_problem(error))
 
-    async def on_crash(request: Request, error: Exception) -> Response:
-        log.error("request failed", exc_info=error, path=request.url.path, method=request.method)
-        return await _answer(request, Problem(500, "internal", "Something went wrong on our side"))
-
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(SignInNeeded, on_sign_in_needed)
     app.add_exception_handler(UnknownVersionError, on_unknown_version)
     app.add_exception_handler(ChangedVersionError, on_unknown_version)
-    app.add_exception_handler(Exception, on_crash)
+    for unstorable in UNSTORABLE:
+        app.add_exception_handler(unstorable, _on_unstorable)
+    app.add_exception_handler(Exception, _on_crash)
 
+
+async def _on_unstorable(request: Request, error: Exception) -> Response:
+    """NUL in a text: whoever typed or sent it is told where, as far as the address shows it."""
+    if not isinstance(error, UNSTORABLE):
+        raise error
+    wrong = [
+        FieldError(pointer_of([name]), "no-text", "Text has no NUL in it", place)
+        for place, given in (
+            ("path", request.path_params.items()),
+            ("query", request.query_params.multi_items()),
+        )
+        for name, value in given
+        if "\x00" in str(value)
+    ]
+    return await _answer(
+        request, Problem(422, "invalid-request", "Some fields are wrong", errors=wrong)
+    )
+
+
+async def _on_crash(request: Request, error: Exception) -> Response:
+    log.error("request failed", exc_info=error, path=request.url.path, method=request.method)
+    return await _answer(request, Problem(500, "internal", "Something went wrong on our side"))
+
+
+# what PostgreSQL says of NUL in a text, and of its escape in JSON
+UNSTORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
 
 _CODES = {
     400: "bad-request",

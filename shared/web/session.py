@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -87,6 +88,19 @@ class Signer:
         if not issued_at - _CLOCK_SKEW <= wall_time < issued_at + LIFETIME:
             return None
         return Session(str(staff_id), int(issued_at), int(epoch), str(nonce))
+
+    def sign(self, purpose: str, content: Sequence[str]) -> str:
+        """Texts that a browser keeps for us and cannot change; for one purpose alone."""
+        text = base64.urlsafe_b64encode(json.dumps(list(content)).encode()).decode().rstrip("=")
+        return f"{text}.{self._mac(f'kept {purpose}', text)}"
+
+    def signed(self, purpose: str, value: str | None) -> list[str] | None:
+        """What was signed for this purpose; None if it is absent or forged."""
+        text, _, mac = (value or "").partition(".")
+        if not hmac.compare_digest(mac.encode(), self._mac(f"kept {purpose}", text).encode()):
+            return None
+        found: list[str] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        return found
 
     def form_token(self, nonce: str) -> str:
         """The token that forms of this session carry, so that no other site can post for it."""

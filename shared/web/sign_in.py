@@ -1,6 +1,7 @@
 """Signing in and out: the pages; who may, and how often wrong, is the owner of passwords' to say.
 
-Intake includes `sign_in_router(...)`; all services accept the session that it sets.
+With a password of ours, at the bank's identity provider, or either. Intake includes
+`sign_in_router(...)`; all services accept the session that it sets.
 """
 
 from __future__ import annotations
@@ -8,15 +9,17 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Form, Request
-from starlette.responses import Response
+import structlog
+from fastapi import APIRouter, Form, Query, Request
+from starlette.responses import RedirectResponse, Response
 
 from shared.web.access import SignInNeeded, check_form_token, public, signed_in
 from shared.web.i18n import _
+from shared.web.oidc import CALLBACK, AnswerRefused, Attempt, IdentityProvider, ProviderAway
 from shared.web.pages import page, redirect
 from shared.web.permissions import Role
 from shared.web.session import Session, clear_session, set_session
@@ -24,6 +27,9 @@ from shared.web.state import web_state
 
 _TOKEN_COOKIE = "banka_sign_in"  # noqa: S105 - a cookie's name
 _HOUR = 3600  # seconds that a sign-in page stays usable
+_ATTEMPT = 600  # seconds to sign in at the provider
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +60,34 @@ class DemoUser:
     role: Role
 
 
+@dataclass(frozen=True, slots=True)
+class AtProvider:
+    """Sign-in at the bank's identity provider. find(claim): whose account it is; None where nobody
+    of the organisation has it."""
+
+    provider: IdentityProvider
+    find: Callable[[str], Awaitable[Verified | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """How one gets in here."""
+
+    verify: Verify
+    at_provider: AtProvider | None
+    demo_users: Sequence[DemoUser]
+
+    @property
+    def local(self) -> bool:
+        """Whether a password opens anything."""
+        return self.at_provider is None or self.at_provider.provider.settings.local_users
+
+
 def sign_in_router(
     verify: Verify,
     *,
     signed_out: SignedOut,
+    at_provider: AtProvider | None = None,
     demo_users: Sequence[DemoUser] = (),
 ) -> APIRouter:
     """`/sign-in` and `/sign-out`.
@@ -66,13 +96,14 @@ def sign_in_router(
     answers None for a wrong pair. signed_out(session): ends it, in every service.
     """
     router = APIRouter(include_in_schema=False)
+    ways = _Ways(verify, at_provider, demo_users)
 
     @router.get("/sign-in", dependencies=[public("nobody is signed in yet")])
     async def sign_in_page(request: Request, next: str = "/") -> Response:  # noqa: A002
         try:
             await signed_in(request)
         except SignInNeeded:
-            return _form(request, _inside(next))
+            return _form(request, ways, _inside(next))
         return redirect(request, _inside(next))
 
     @router.post("/sign-in", dependencies=[public("nobody is signed in yet")])
@@ -83,33 +114,9 @@ def sign_in_router(
         csrf_token: Annotated[str, Form(max_length=128)] = "",
         next: Annotated[str, Form(max_length=2048)] = "/",  # noqa: A002
     ) -> Response:
-        state = web_state(request)
-        target = _inside(next)
-        nonce = request.cookies.get(_TOKEN_COOKIE)
-        if nonce is None or not state.signer.accepts_form(f"sign-in {nonce}", csrf_token):
-            return _form(request, target, username, _("The page had expired. Please try again."))
-        outcome = await verify(username.strip(), password)
-        match outcome:
-            case None:
-                return _form(
-                    request, target, username, _("User name or password is not right."), 401
-                )
-            case LockedOut(seconds):
-                minutes = max(1, -(-seconds // 60))
-                return _form(
-                    request,
-                    target,
-                    username,
-                    _("Too many wrong attempts. Try again in %(minutes)s minutes.")
-                    % {"minutes": minutes},
-                    429,
-                )
-            case Verified(staff_id, session_epoch):
-                session = Session.begin(staff_id, session_epoch, time.time())
-                response = redirect(request, target)
-                set_session(response, state.signer.seal(session), secure=state.secure_cookies)
-                response.delete_cookie(_TOKEN_COOKIE, path="/sign-in")
-                return response
+        return await _with_password(
+            request, ways, username.strip(), password, csrf_token, _inside(next)
+        )
 
     @router.post("/sign-out", dependencies=[public("ends the session of whoever asks")])
     async def sign_out(request: Request) -> Response:
@@ -120,41 +127,177 @@ def sign_in_router(
         else:
             await check_form_token(request, session)
             await signed_out(session)
-        response = redirect(request, "/sign-in", flash=_("You are signed out."), tone="info")
+        words = _("You are signed out.")
+        if at_provider is not None:
+            words += " " + _("At the bank's sign-in you may still be signed in; close the browser.")
+        response = redirect(request, "/sign-in", flash=words, tone="info")
         clear_session(response, secure=web_state(request).secure_cookies)
         return response
 
-    def _form(
-        request: Request,
-        target: str,
-        username: str = "",
-        error: str | None = None,
-        status_code: int = 200,
-    ) -> Response:
-        state = web_state(request)
-        nonce = request.cookies.get(_TOKEN_COOKIE) or secrets.token_urlsafe(12)
-        response = page(
-            request,
-            "sign_in.html",
-            status_code=status_code,
-            next=target,
-            username=username,
-            error=error,
-            sign_in_token=state.signer.form_token(f"sign-in {nonce}"),
-            demo_users=demo_users,
+    if at_provider is not None:
+        _add_provider(router, ways, at_provider)
+    return router
+
+
+async def _with_password(
+    request: Request, ways: _Ways, username: str, password: str, token: str, target: str
+) -> Response:
+    state = web_state(request)
+    if not ways.local:
+        return _form(
+            request, ways, target, error=_("Sign in with your account of the bank."), status=403
         )
+    nonce = request.cookies.get(_TOKEN_COOKIE)
+    if nonce is None or not state.signer.accepts_form(f"sign-in {nonce}", token):
+        return _form(request, ways, target, username, _("The page had expired. Please try again."))
+    outcome = await ways.verify(username, password)
+    match outcome:
+        case None:
+            words, status = _("User name or password is not right."), 401
+        case LockedOut(seconds):
+            minutes = max(1, -(-seconds // 60))
+            words = _("Too many wrong attempts. Try again in %(minutes)s minutes.") % {
+                "minutes": minutes
+            }
+            status = 429
+        case Verified():
+            response = _let_in(request, outcome, target)
+            response.delete_cookie(_TOKEN_COOKIE, path="/sign-in")
+            return response
+    return _form(request, ways, target, username, words, status)
+
+
+def _add_provider(router: APIRouter, ways: _Ways, at: AtProvider) -> None:
+    """`/sign-in/provider` leads to the bank's provider, and back through its callback."""
+
+    @router.get("/sign-in/provider", dependencies=[public("nobody is signed in yet")])
+    async def to_provider(request: Request, next: str = "/") -> Response:  # noqa: A002
+        attempt = Attempt.begin(_inside(next))
+        try:
+            address = await at.provider.address(attempt)
+        except ProviderAway:
+            return _away(request, ways, attempt.target)
+        state = web_state(request)
+        response = RedirectResponse(address, status_code=303)
         response.set_cookie(
-            _TOKEN_COOKIE,
-            nonce,
-            max_age=_HOUR,
-            path="/sign-in",
+            _attempt_cookie(attempt.state),
+            state.signer.sign("attempt", astuple(attempt)),
+            max_age=_ATTEMPT,
+            path=CALLBACK,
             secure=state.secure_cookies,
             httponly=True,
-            samesite="strict",
+            samesite="lax",  # the provider sends the browser back from another site
         )
         return response
 
-    return router
+    @router.get(CALLBACK, dependencies=[public("the provider sends people back here")])
+    async def from_provider(
+        request: Request,
+        state: Annotated[str, Query(max_length=200)] = "",
+        code: Annotated[str, Query(max_length=4096)] = "",
+        iss: Annotated[str | None, Query(max_length=400)] = None,
+        error: Annotated[str, Query(max_length=200)] = "",
+    ) -> Response:
+        cookie = _attempt_cookie(state)
+        kept = web_state(request).signer.signed("attempt", request.cookies.get(cookie))
+        if kept is None or kept[0] != state:
+            # begun elsewhere, too long ago, or taken already by going back
+            return _form(
+                request, ways, "/", error=_("This sign-in had expired. Please begin it again.")
+            )
+        response = await _come_back(request, ways, at, Attempt(*kept), code, iss, error)
+        response.delete_cookie(cookie, path=CALLBACK)
+        return response
+
+
+async def _come_back(
+    request: Request,
+    ways: _Ways,
+    at: AtProvider,
+    attempt: Attempt,
+    code: str,
+    issuer: str | None,
+    error: str,
+) -> Response:
+    target = attempt.target
+    if error or not code:
+        log.info("sign-in not finished at the provider", error=error[:40])
+        words = _("The bank's sign-in was not finished. You can try it again.")
+        return _form(request, ways, target, error=words, status=401)
+    try:
+        claim = await at.provider.who(attempt, code, issuer)
+    except ProviderAway:
+        return _away(request, ways, target)
+    except AnswerRefused as refused:
+        log.warning("sign-in refused", reason=str(refused))
+        words = _("The answer of the bank's sign-in could not be verified. Please try again.")
+        return _form(request, ways, target, error=words, status=401)
+    found = await at.find(claim)
+    if found is None:
+        log.warning("sign-in refused", reason="nobody of the organisation")
+        words = _(
+            "The bank knows you as %(name)s, but nobody of that name works in this office. Ask the"
+            " office manager to have you entered, or sign in with another account."
+        ) % {"name": claim[:64]}
+        return _form(request, ways, target, error=words, status=403)
+    return _let_in(request, found, target)
+
+
+def _let_in(request: Request, found: Verified, target: str) -> Response:
+    state = web_state(request)
+    session = Session.begin(found.staff_id, found.session_epoch, time.time())
+    response = redirect(request, target)
+    set_session(response, state.signer.seal(session), secure=state.secure_cookies)
+    return response
+
+
+def _away(request: Request, ways: _Ways, target: str) -> Response:
+    words = _(
+        "The bank's sign-in does not answer at the moment. Whoever is signed in can go on working."
+        " Try again in a minute; if it goes on, tell operations."
+    )
+    return _form(request, ways, target, error=words, status=503)
+
+
+def _form(
+    request: Request,
+    ways: _Ways,
+    target: str,
+    username: str = "",
+    error: str | None = None,
+    status: int = 200,
+) -> Response:
+    state = web_state(request)
+    nonce = request.cookies.get(_TOKEN_COOKIE) or secrets.token_urlsafe(12)
+    response = page(
+        request,
+        "sign_in.html",
+        status_code=status,
+        next=target,
+        username=username,
+        error=error,
+        sign_in_token=state.signer.form_token(f"sign-in {nonce}"),
+        demo_users=ways.demo_users,
+        local=ways.local,
+        provider=ways.at_provider is not None,
+    )
+    response.set_cookie(
+        _TOKEN_COOKIE,
+        nonce,
+        max_age=_HOUR,
+        path="/sign-in",
+        secure=state.secure_cookies,
+        httponly=True,
+        samesite="strict",
+    )
+    return response
+
+
+def _attempt_cookie(state: str) -> str:
+    """One for each sign-in on its way: people have several windows."""
+    return "banka_attempt_" + "".join(
+        mark for mark in state[:12] if mark.isascii() and mark.isalnum()
+    )
 
 
 def _inside(target: str) -> str:

@@ -23,10 +23,11 @@ from shared.web import Permission, Problem, Scope, Viewer, page, redirect, requi
 from shared.web.clients import ApiClient, ApiClients
 from shared.web.directory import StaffMember
 from shared.web.i18n import _
+from shared.web.oidc import IdentityProvider
 from shared.web.permissions import Role
 from shared.web.service import create_app
 from shared.web.session import Session
-from shared.web.sign_in import DemoUser, LockedOut, Verified, sign_in_router
+from shared.web.sign_in import AtProvider, DemoUser, LockedOut, Verified, sign_in_router
 from shared.web.states import STATES
 
 NOW = datetime(2026, 3, 10, 1, 32, tzinfo=UTC)
@@ -282,7 +283,13 @@ async def signed_out(session: Session) -> None:
     ended.add(session.digest)
 
 
-def make_app(secrets_dir: Path) -> FastAPI:
+async def find_at_provider(claim: str) -> Verified | None:
+    """Whom the sample's identity provider vouches for, by staff id."""
+    known = STAFF.get(claim)
+    return None if known is None else Verified(claim, known.session_epoch)
+
+
+def make_app(secrets_dir: Path, provider: IdentityProvider | None = None) -> FastAPI:
     """The sample app, with its session key in a folder of its own."""
     (secrets_dir / "session-key").write_text("k" * 48)
     settings = Settings(
@@ -298,6 +305,7 @@ def make_app(secrets_dir: Path) -> FastAPI:
             sign_in_router(
                 verify,
                 signed_out=signed_out,
+                at_provider=AtProvider(provider, find_at_provider) if provider else None,
                 demo_users=[
                     DemoUser(one.staff_id, one.name, next(iter(one.roles)))
                     for one in STAFF.values()

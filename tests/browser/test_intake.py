@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import random
+import re
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 
@@ -141,6 +142,65 @@ async def test_an_application_is_taken_at_the_counter_and_its_papers_filed(
     assert MOBILE not in whole
 
 
+async def test_a_masked_field_is_shown_for_a_reason_and_hidden_again(
+    town: Town, counter: Watched, browser: Browser
+) -> None:
+    page = counter.page
+    await page.clock.install()
+    await counter.show("/intake/applications/new")
+    await fill_in(page)
+    await page.locator("button[name=then][value=keep]").click()
+    await expect(page.locator("#checklist")).to_be_visible()
+    case = page.url
+    shown = page.get_by_role("link", name="查看手机明文")
+    await expect(shown).to_be_visible()
+    place = page.locator("dd.reveal-place").filter(has_text="****7788")
+    dd = page.locator("dt:text-is('手机') + dd")
+    for way in ("Escape", "waiting"):
+        await counter.tab_to("a[href$='applicant/mobile']")
+        await page.keyboard.press("Enter")
+        await expect(dd.locator("select")).to_be_focused()
+        if way == "Escape":
+            await picture(counter, "intake-reveal-asked")
+            assert await counter.faults("zh-CN", town.names) == []
+            assert await counter.serious() == []
+        await page.keyboard.press("ArrowDown")
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        await expect(dd).to_contain_text(MOBILE)
+        await expect(page.get_by_role("button", name="隐藏手机")).to_be_focused()
+        assert await counter.serious() == []
+        if way == "Escape":
+            await picture(counter, "intake-reveal-shown")
+            await page.keyboard.press("Escape")
+        else:
+            await page.clock.fast_forward(61_000)
+        await expect(dd).not_to_contain_text(MOBILE)
+        await expect(place).to_have_count(1)
+        await expect(shown).to_be_focused()
+    await page.set_viewport_size(NARROW)
+    await shown.click()
+    await expect(dd.locator("select")).to_be_focused()
+    await picture(counter, "intake-reveal-narrow")
+    wide = await page.evaluate("document.scrollingElement.scrollWidth")
+    assert wide <= NARROW["width"], "scrolls sideways"
+    await page.set_viewport_size(WIDE)
+
+    cookies = await counter.context.cookies()
+    plain = await browser.new_context(java_script_enabled=False, locale="zh-CN")
+    await plain.add_cookies(cookies)  # type: ignore[arg-type]
+    without = await plain.new_page()
+    await without.goto(case)
+    await without.get_by_role("link", name="查看手机明文").click()
+    await without.locator("select").select_option("compare")
+    await without.get_by_role("button", name="查看").click()
+    await expect(without.locator("main")).to_contain_text(MOBILE)
+    await without.get_by_role("button", name="隐藏手机").click()
+    await expect(without).to_have_url(case)
+    await expect(without.locator("main")).not_to_contain_text(MOBILE)
+    await plain.close()
+
+
 def table(*rows: dict[str, str]) -> bytes:
     """A branch's sheet, as Chinese Excel saves CSV."""
     born = date(1980, 1, 1) + timedelta(days=random.randint(0, 4000))
@@ -235,6 +295,66 @@ async def test_how_far_a_table_is_shows_without_a_reload(town: Town, counter: Wa
     await page.get_by_role("link", name="批量导入").click()
     await expect(page.locator("main tbody tr").first).to_contain_text("已受理")
     await sound(counter, town, "intake-tables-later")
+
+
+async def test_a_list_is_narrowed_kept_and_searched_with_the_keyboard(
+    town: Town, counter: Watched
+) -> None:
+    page = counter.page
+    await page.goto(f"{town.url}/intake/applications/new")
+    await fill_in(page)
+    await page.locator("button[name=then][value=submit]").click()
+    await expect(page.locator(".page-head")).to_contain_text("待补件")
+
+    await page.goto(f"{town.url}/intake/applications")
+    rows = page.locator("main tbody tr")
+    await expect(rows.first).to_be_visible()
+    await page.locator(".filter-more > summary").focus()
+    await page.keyboard.press("Enter")
+    await page.get_by_label("等待方").select_option("customer")
+    await page.get_by_label("补件截止").select_option("any")
+    await page.get_by_role("button", name="查询", exact=True).focus()
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile(r"waiting=customer.*due=any"))
+    await expect(page.locator(".filter-more")).to_have_attribute("open", "")
+    await page.get_by_role("link", name="补件截止").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("th[aria-sort=ascending]")).to_have_count(1)
+
+    await page.locator(".views-edit > summary").focus()
+    await page.keyboard.press("Enter")
+    await page.get_by_label("视图名称").fill("T+3")
+    await page.keyboard.press("Enter")
+    view = page.get_by_role("link", name="T+3")
+    await expect(view).to_have_attribute("aria-current", "page")
+    await sound(counter, town, "intake-list-kept")
+    await page.locator(".views-edit > summary").click()
+    await picture(counter, "intake-list-views")
+    assert await counter.serious() == []
+    await page.get_by_role("button", name="删除视图 T+3").click()
+    await expect(view).to_have_count(0)
+
+    await page.goto(f"{town.url}/intake/applications?product=business&channel=partner")
+    await expect(page.locator(".empty-state")).to_contain_text("没有符合条件的申请")
+    await sound(counter, town, "intake-list-empty")
+    assert await counter.serious() == []
+
+    await page.keyboard.press("/")
+    await page.keyboard.type(NAME)
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(f"{town.url}/intake/applications/search")
+    await expect(rows.first).to_be_visible()
+    await picture(counter, "intake-found-zh-CN")
+    assert await counter.faults("zh-CN", town.names) == []
+    assert await counter.serious() == []
+    await page.set_viewport_size(NARROW)
+    await picture(counter, "intake-found-zh-CN-narrow")
+    assert await counter.faults("zh-CN", town.names) == []
+    await page.set_viewport_size(WIDE)
+    await page.get_by_role("searchbox").fill("查无此人")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".empty-state")).to_contain_text("没有找到申请")
+    await sound(counter, town, "intake-found-nobody")
 
 
 async def test_an_officer_gives_verdicts_with_the_keyboard(town: Town, counter: Watched) -> None:

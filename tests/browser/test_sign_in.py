@@ -3,41 +3,71 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 import uvicorn
+from fastapi import FastAPI
 from playwright.async_api import Browser, expect
+from pydantic import SecretStr
 
+from shared.web.oidc import IdentityProvider, ProviderSettings
 from tests.browser.sample import make_app
 from tests.browser.test_pages import picture
 from tests.browser.watching import NARROW, Watched
 from tests.eventually import eventually
+from tests.identity_provider import CLIENT, SECRET, Provider, running_provider
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 PEOPLE = {"林晓岚", "周启明", "沈佩", "丁一"}
 
 
+@asynccontextmanager
+async def serving(make: Callable[[str], FastAPI]) -> AsyncIterator[str]:
+    """The app on a free port, which it is told; its address."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        config = uvicorn.Config(make(origin), log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve(sockets=[listening]))
+
+        async def started() -> bool:
+            return server.started
+
+        await eventually(started)
+        try:
+            yield origin
+        finally:
+            server.should_exit = True
+            await running
+
+
+def provider_for(bank: Provider, origin: str) -> IdentityProvider:
+    """The office at this address, as a client of the provider."""
+    return IdentityProvider(
+        ProviderSettings(
+            issuer=bank.issuer,
+            client_id=CLIENT,
+            client_secret=SecretStr(SECRET),
+            public_url=origin,
+            claim_is="staff_id",
+        )
+    )
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def visitor(browser: Browser, tmp_path: Path) -> AsyncIterator[Watched]:
     """Somebody who has not signed in, before the sample app on a free port."""
-    config = uvicorn.Config(make_app(tmp_path), port=0, log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-
-    async def started() -> bool:
-        return server.started
-
-    await eventually(started)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    watched = await Watched.open(browser, f"http://127.0.0.1:{port}")
-    yield watched
-    await watched.context.close()
-    server.should_exit = True
-    await serving
+    async with serving(lambda _origin: make_app(tmp_path)) as origin:
+        watched = await Watched.open(browser, origin)
+        yield watched
+        await watched.context.close()
 
 
 async def test_signing_in_leads_to_what_was_wanted_and_out_again(visitor: Watched) -> None:
@@ -61,6 +91,36 @@ async def test_signing_in_leads_to_what_was_wanted_and_out_again(visitor: Watche
     await page.goto(visitor.origin + "/sample/components")
     await expect(page).to_have_url(f"{visitor.origin}/sign-in?next=/sample/components")
     visitor.assert_clean()
+
+
+async def test_signing_in_at_the_banks_provider_works_under_our_policy(
+    browser: Browser, tmp_path: Path
+) -> None:
+    async with (
+        running_provider() as bank,
+        serving(lambda origin: make_app(tmp_path, provider_for(bank, origin))) as origin,
+        AsyncExitStack() as closing,
+    ):
+        visitor = await Watched.open(browser, origin)
+        closing.push_async_callback(visitor.context.close)
+        page = await visitor.show("/sample/components?sort=-number")
+        await picture(visitor, "sign-in-provider-zh-CN")
+        assert await visitor.faults("zh-CN", PEOPLE) == []
+        assert await visitor.serious() == []
+        await page.set_viewport_size(NARROW)
+        await picture(visitor, "sign-in-provider-narrow")
+        await page.get_by_role("link", name="使用行内统一账号登录").press("Enter")
+        await expect(page).to_have_url(f"{origin}/sample/components?sort=-number")
+        asked = [one for one in visitor.foreign if not one.startswith(bank.issuer)]
+        assert asked == []
+        assert visitor.complaints == []
+        bank.who = "nobody"
+        await visitor.context.clear_cookies()
+        await visitor.show("/sign-in?lang=en")
+        await page.get_by_role("link", name="Sign in with the bank's account").click()
+        await expect(page.get_by_role("alert")).to_contain_text("nobody of that name")
+        await picture(visitor, "sign-in-provider-unknown")
+        assert await visitor.faults("en", PEOPLE) == []
 
 
 async def test_signing_in_never_leads_to_another_host(visitor: Watched) -> None:

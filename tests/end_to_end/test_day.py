@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +18,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 import xlsxwriter
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from deploy import local
 from deploy.demo.people import Person
@@ -27,11 +25,11 @@ from deploy.demo.plan import make_plan
 from deploy.demo.run import ORGANISATION, branches_of
 from deploy.runtime import CHECKOUT
 from tests.end_to_end.clear_text import Secrets
+from tests.end_to_end.places import files, tables, topics
 
 pytestmark = pytest.mark.timeout(420)
 
 SEED, DAYS, PER_DAY = 20261012, 2, 30
-_SECONDS = 20.0
 _PLANTED = "public.planted"
 _CARD = "6212345678901232"
 _SEALED = ("name", "id_number", "mobile", "email", "home_address", "employer", "work_address")
@@ -71,7 +69,7 @@ def _look_for_personal_data(name: str) -> None:
     planted = asyncio.run(_plant(stack, next(one for one in people if len(one.name) == 2)))
     found: dict[str, set[str]] = {}
     read: Counter[str] = Counter()
-    for place, content in (*_topics(stack), *asyncio.run(_tables(stack)), *_files(stack)):
+    for place, content in (*topics(stack), *asyncio.run(tables(stack)), *files(stack)):
         read[place] += 1
         if clear := secrets.in_clear(content):
             found.setdefault(place, set()).update(clear)
@@ -114,81 +112,3 @@ async def _plant(stack: local.Stack, person: Person) -> set[str]:
     finally:
         await conn.close()
     return {person.name, person.employer, person.mobile, _CARD}
-
-
-def _topics(stack: local.Stack) -> Iterable[tuple[str, object]]:
-    """Every record of every topic, with its key and headers."""
-    consumer = Consumer({**stack.kafka_admin(), "group.id": "scan", "enable.auto.commit": False})
-    try:
-        ends = {}
-        for topic, described in consumer.list_topics(timeout=_SECONDS).topics.items():
-            for part in described.partitions:
-                low, high = _offsets(consumer, TopicPartition(topic, part))
-                if high > low and not topic.startswith("__"):
-                    ends[topic, part] = high
-        consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in ends])
-        heard = time.monotonic()
-        while ends:
-            # it waits for all of so many until the time is over: few, and a short time
-            batch = consumer.consume(500, timeout=0.2)
-            if batch:
-                heard = time.monotonic()
-            elif time.monotonic() - heard > _SECONDS:
-                raise TimeoutError(f"the broker kept back {sorted(ends)}")
-            for message in batch:
-                topic, part = str(message.topic()), int(message.partition() or 0)
-                yield topic, (message.key(), message.value(), message.headers())
-                if int(message.offset() or 0) >= ends.get((topic, part), 1) - 1:
-                    ends.pop((topic, part), None)
-    finally:
-        consumer.close()
-
-
-def _offsets(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
-    """First and next offset; a broker that has just started may not lead everything yet."""
-    end = time.monotonic() + _SECONDS
-    while True:
-        try:
-            low, high = consumer.get_watermark_offsets(place, timeout=_SECONDS)
-        except KafkaException as problem:
-            new = problem.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION
-            if not new or time.monotonic() > end:
-                raise
-            time.sleep(0.2)
-        else:
-            return low, high
-
-
-async def _tables(stack: local.Stack) -> list[tuple[str, object]]:
-    """Every row of every table of every database."""
-    found: list[tuple[str, object]] = []
-    server = await asyncpg.connect(stack.superuser_url())
-    try:
-        databases = await server.fetch(
-            "SELECT datname FROM pg_database WHERE datname LIKE 'banka%'"
-        )
-    finally:
-        await server.close()
-    assert len(databases) == 5
-    for (database,) in databases:
-        conn = await asyncpg.connect(stack.superuser_url(database))
-        try:
-            tables = await conn.fetch(
-                "SELECT format('%I.%I', table_schema, table_name)"
-                " FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
-                " AND table_schema NOT IN ('pg_catalog', 'information_schema')"
-            )
-            for (table,) in tables:
-                rows = await conn.fetch(f"SELECT * FROM {table}")
-                found += [(f"{database}.{table}", tuple(row)) for row in rows]
-        finally:
-            await conn.close()
-    return found
-
-
-def _files(stack: local.Stack) -> Iterable[tuple[str, object]]:
-    """Every log, and every paper as it lies in the store."""
-    for folder in (stack.logs, stack.folder / "documents"):
-        for path in folder.rglob("*"):
-            if path.is_file():
-                yield str(Path(path).relative_to(stack.folder)), path.read_bytes()

@@ -67,6 +67,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") {
       setSidebar(false);
+      event.target.closest?.(".reveal-place")?.querySelector("[data-hide]")?.click();
       for (const menu of document.querySelectorAll("details.menu[open]")) {
         menu.removeAttribute("open");
         menu.querySelector("summary")?.focus();
@@ -179,6 +180,38 @@
   };
   labelCells(document);
   document.addEventListener("htmx:load", (event) => labelCells(event.target));
+
+  // A personal field that is shown in clear goes back to its mask: when asked to, and by itself.
+  const hide = (place) => {
+    clearTimeout(place.hiding);
+    const focused = place.contains(document.activeElement);
+    place.innerHTML = place.masked;
+    htmx.process(place);
+    if (focused) place.querySelector("a")?.focus();
+  };
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const place = event.target;
+    if (place.matches(".reveal-place")) place.masked ??= place.innerHTML;
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const place = event.target;
+    if (!place.matches(".reveal-place")) return;
+    const clear = place.querySelector("[data-hide-after]");
+    clearTimeout(place.hiding);
+    if (clear) place.hiding = setTimeout(() => hide(place), clear.dataset.hideAfter * 1000);
+    (clear ?? place.querySelector("select"))?.focus();
+  });
+  document.addEventListener("click", (event) => {
+    const place = closest(event, "[data-hide]")?.closest(".reveal-place");
+    if (!place?.masked) return;
+    event.preventDefault();
+    hide(place);
+  });
+  // what went wrong is said on a page of its own, the same for whoever runs no script
+  document.addEventListener("htmx:responseError", (event) => {
+    const { target, pathInfo } = event.detail;
+    if (target?.matches(".reveal-place")) location.assign(pathInfo.requestPath);
+  });
 
   document.addEventListener("htmx:configRequest", (event) => {
     const token = document.querySelector("meta[name=csrf-token]")?.content;

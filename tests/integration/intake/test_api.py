@@ -755,3 +755,23 @@ async def test_a_key_counts_for_its_time_and_is_swept(office: Office) -> None:
         if not await old():
             break
     assert await old() == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        ("/applications?number=1%00", ("number", "query")),
+        ("/applications/a%00b", ("application_id", "path")),
+    ],
+)
+async def test_nul_in_an_address_is_pointed_out(
+    office: Office, path: str, wrong: tuple[str, str]
+) -> None:
+    answer = await office.client().get(f"{API}{path}")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+    assert [(one["parameter"], one["in"]) for one in answer.json()["errors"]] == [wrong]
+    page = await (await office.colleague("assistant")).get(
+        "/intake/applications?q=1%00", headers={"Accept": "text/html"}
+    )
+    assert page.status_code in {200, 422}
+    assert "<h1>" in page.text

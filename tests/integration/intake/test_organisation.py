@@ -91,6 +91,28 @@ async def test_the_organisation_is_loaded_told_and_signed_in_to(office: Office) 
     }
 
 
+async def test_whom_the_banks_provider_vouches_for_is_looked_up_and_never_made_up(
+    office: Office,
+) -> None:
+    settings, clock = office.service.settings, office.service.clock
+    accounts = Accounts(office.service)
+    await load(settings, clock, read_organisation(FILE))
+    epoch = (await office.fetch("SELECT session_epoch FROM staff WHERE staff_id = 'T0001'"))[0][0]
+    for claim, value in (("username", "Tester"), ("staff_id", "t0001")):
+        assert await accounts.vouched_for(claim, value) == Verified("T0001", epoch)
+    for claim, value in (("username", "T0001"), ("staff_id", "tester"), ("username", "nobody")):
+        assert await accounts.vouched_for(claim, value) is None
+    await load(settings, clock, read_organisation(FILE.replace("tester,", "renamed,")))
+    assert await accounts.vouched_for("username", "tester") is None
+    left = FILE.replace("T0001, username: tester", "T0009, username: new")
+    await load(settings, clock, read_organisation(left))
+    assert await accounts.vouched_for("staff_id", "T0001") is None, "has left"
+    rows = await office.fetch(
+        "SELECT outcome FROM sign_in WHERE staff_id = 'T0001' AND way = 'provider'"
+    )
+    assert [row["outcome"] for row in rows] == ["signed-in", "signed-in"]
+
+
 async def test_a_copied_cookie_gets_in_nowhere_after_the_sign_out(office: Office) -> None:
     client, other = await office.colleague("assistant"), await office.colleague("assistant")
     copied = client.cookies[COOKIE]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import re
+from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
+from services.intake.naming import index_names
+from services.intake.pages_lists import PAGE_SIZE
+from services.intake.store_lists import MOST_VIEWS
 from shared.events import review
 from tests.integration.intake.office import (
     BRANCH,
@@ -15,6 +21,7 @@ from tests.integration.intake.office import (
     HOME,
     MOBILE,
     NAME,
+    OTHER_BRANCH,
     SALARIED_PAPERS,
     Customer,
     Office,
@@ -89,14 +96,75 @@ async def test_an_application_goes_through_the_pages(office: Office) -> None:
     paper = await client.get(link.group())
     assert paper.headers["content-type"].startswith("text/html")
 
-    clear = await client.post(here + "/reveal", data={"reason": "客户来电核对"})
-    assert NAME in clear.text
-    assert HOME in clear.text
-    assert clear.headers["cache-control"] == "no-store"
-
     assert here_of(await client.post(here + "/submit")) == here
     page = await client.get(here, params={"lang": "en"})
     assert "Passed the pre-check, handed to review" in page.text
+
+
+async def test_one_field_is_shown_in_clear_for_a_reason_that_is_kept(office: Office) -> None:
+    client = await office.colleague("assistant")
+    here = here_of(await client.post("/intake/applications", data=filled_in(office)))
+    field = f"{here}/persons/applicant/mobile"
+    within = {"HX-Request": "true"}
+    assert f'hx-get="{field}"' in (await client.get(here)).text
+    asked = await client.get(field, headers=within)
+    assert "<html" not in asked.text
+    assert MOBILE not in asked.text
+    looked = "SELECT * FROM personal_view WHERE application_id = $1 ORDER BY id"
+    for reason in ({}, {"why": "curious"}, {"why": "other"}, {"why": "other", "text": " a "}):
+        refused = await client.post(field, data=reason, headers=within)
+        assert refused.status_code == 200
+        assert "is-invalid" in refused.text
+        assert MOBILE not in refused.text
+        assert (await client.post(field, data=reason)).status_code == 422
+    assert await office.fetch(looked, here.rsplit("/", 1)[1]) == []
+
+    why = {"why": "contact", "text": "客户来电核对"}
+    clear = await client.post(field, data=why, headers=within)
+    assert MOBILE in clear.text
+    assert HOME not in clear.text
+    assert 'data-hide-after="60"' in clear.text
+    assert clear.headers["cache-control"] == "no-store"
+    # without a script the page leads back by itself
+    whole = await client.post(field, data=why)
+    assert MOBILE in whole.text
+    assert whole.headers["refresh"] == f"60; url={here}"
+    assert NAME not in whole.text
+    money = f"{here}/persons/applicant/monthly_income"
+    assert "¥12,000.00" in (await client.post(money, data=why)).text
+    rows = await office.fetch(looked, here.rsplit("/", 1)[1])
+    assert [(row["what"], row["party"], row["field"], row["why"]) for row in rows] == [
+        ("field", "applicant", name, "contact") for name in ("mobile", "mobile", "monthly_income")
+    ]
+    for row in rows:
+        assert "客户来电核对" not in row["reason"]
+        assert MOBILE not in str(dict(row))
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["applicant/salutation", "applicant/shoe_size", "guardian/name", "contact/mobile", "me/name"],
+)
+async def test_there_is_nothing_to_show_of_a_field_that_is_not_there_or_not_masked(
+    office: Office, field: str
+) -> None:
+    client = await office.colleague("assistant")
+    here = here_of(await client.post("/intake/applications", data=filled_in(office)))
+    for answer in (
+        await client.get(f"{here}/persons/{field}"),
+        await client.post(f"{here}/persons/{field}", data={"why": "contact"}),
+    ):
+        assert answer.status_code == (422 if field.startswith("me/") else 404)
+
+
+async def test_who_may_not_see_fields_in_clear_is_not_offered_them(office: Office) -> None:
+    client = await office.colleague("assistant")
+    here = here_of(await client.post("/intake/applications", data=filled_in(office)))
+    for role in ("manager", "ops", "auditor"):
+        other = await office.colleague(role)
+        assert "/persons/applicant" not in (await other.get(here)).text
+        answer = await other.post(f"{here}/persons/applicant/mobile", data={"why": "contact"})
+        assert answer.status_code == 403
 
 
 async def test_what_is_missing_is_shown_and_mended(office: Office) -> None:
@@ -186,17 +254,164 @@ async def test_an_ended_application_says_why_it_takes_no_paper(office: Office) -
     assert "The application has ended; nothing is added." in page.text
 
 
+SEARCH = "/intake/applications/search"
+
+
 async def test_a_person_is_found_without_a_number_in_the_address(office: Office) -> None:
     client = await office.colleague("assistant")
+    name, mobile = "完颜初七", "13800004321"
+    customer = await office.begun(office.customer(party={"name": name, "mobile": mobile}))
+    for value in (customer.form["parties"][0]["id_number"], mobile, f"+86 {mobile}", name):
+        found = await client.post(SEARCH, data={"value": value}, params={"lang": "en"})
+        assert customer.application_id in found.text
+        assert "That you searched is recorded" in found.text
+        for told in (value, name, mobile):
+            assert told not in found.text
+            assert told not in str(found.url)
+    nothing = await client.post(SEARCH, data={"value": "望月7"}, params={"lang": "en"})
+    assert "Nothing can be found by that." in nothing.text
+    assert (await client.get(SEARCH)).status_code == 200  # whoever changes the language there
+
+
+async def test_an_application_is_found_by_its_number_and_by_its_beginning(office: Office) -> None:
+    client = await office.colleague("assistant")
     customer = await office.begun()
-    number = customer.form["parties"][0]["id_number"]
-    found = await client.post("/intake/applications/search", data={"value": number})
-    assert customer.application_id in found.text
-    assert number not in found.text
-    nothing = await client.post(
-        "/intake/applications/search", data={"value": "neither"}, params={"lang": "en"}
+    before = await office.fetch("SELECT count(*) FROM personal_view")
+    whole = await client.post(SEARCH, data={"value": f" {customer.number} "})
+    assert here_of(whole) == f"/intake/applications/{customer.application_id}"
+    part = await client.post(SEARCH, data={"value": customer.number[:16]})
+    assert customer.application_id in part.text
+    assert await office.fetch("SELECT count(*) FROM personal_view") == before
+    stranger = await office.colleague("assistant", branch=OTHER_BRANCH)
+    for value in (customer.number, customer.number[:16]):
+        found = await stranger.post(SEARCH, data={"value": value}, params={"lang": "en"})
+        assert "None that you may see has this number." in found.text
+        assert customer.application_id not in found.text
+
+
+async def test_a_corrected_name_is_found_and_the_wrong_one_is_not(office: Office) -> None:
+    client = await office.colleague("assistant")
+    customer = await office.begun(office.customer(party={"name": "宇文错字"}))
+    here = f"/intake/applications/{customer.application_id}"
+    await client.post(here + "/corrections", data={"name": "宇文正字"})
+    for value, there in (("宇文错字", False), ("宇文正字", True)):
+        found = await client.post(SEARCH, data={"value": value})
+        assert (customer.application_id in found.text) is there
+
+
+async def test_who_applied_before_names_were_searched_is_found_after_the_command(
+    office: Office,
+) -> None:
+    client = await office.colleague("assistant")
+    name = "赫连旧档"
+    kept, erased = [
+        await office.begun(office.customer(party={"name": name})) for _ in ("kept", "erased")
+    ]
+    vault = await asyncpg.connect(office.vault_url)
+    await vault.execute("DELETE FROM vault.blind_index WHERE kind = 'name'")
+    await vault.execute(
+        "DELETE FROM vault.person_key WHERE person_id IN"
+        " (SELECT person_id FROM vault.data_key WHERE application_id = $1::uuid)",
+        erased.application_id,
     )
-    assert "neither a mobile nor an ID number" in nothing.text
+    await vault.close()
+    assert kept.application_id not in (await client.post(SEARCH, data={"value": name})).text
+    assert await index_names(office.settings) > 0
+    found = await client.post(SEARCH, data={"value": name})
+    assert kept.application_id in found.text
+    assert erased.application_id not in found.text
+    assert await index_names(office.settings) == 0
+
+
+async def test_a_list_says_what_to_do_where_it_is_empty(office: Office) -> None:
+    client = await office.colleague("assistant", branch="9998")
+    path = "/intake/applications"
+    for query, words in (
+        ({}, "No application yet"),
+        ({"state": "draft"}, "Take a filter away, or find a customer"),
+        ({"product": "司徒"}, "Show all applications"),
+    ):
+        page = await client.get(path, params={"lang": "en", **query})
+        assert page.status_code == 200
+        assert words in page.text
+        assert "司徒" not in re.sub(r'href="[^"]*"', "", page.text)
+    work = await client.get("/intake/work", params={"lang": "en", "section": "overdue"})
+    assert "Good: no case has waited longer" in work.text
+    narrowed = await client.get("/intake/work", params={"lang": "en", "product": "gold"})
+    assert "Take a filter away to see what else waits." in narrowed.text
+
+
+async def test_filters_and_order_stay_while_one_goes_on(office: Office) -> None:
+    client = await office.colleague("assistant", branch=BRANCH)
+    for _ in range(PAGE_SIZE + 1):
+        await office.begun()
+    query = {"state": "draft", "sort": "begun", "lang": "en"}
+    seen: list[str] = []
+    page = await client.get("/intake/applications", params=query)
+    for _ in range(20):
+        numbers = re.findall(r'class="mono nowrap"[^>]*>(\d{18})<', page.text)
+        assert numbers == sorted(numbers, key=lambda one: one[4:])
+        seen += numbers
+        following = re.search(r'rel="next" href="([^"]+)"', page.text)
+        if following is None:
+            break
+        address = html.unescape(following.group(1))
+        assert "state=draft&sort=begun" in address
+        page = await client.get(address)
+    assert len(seen) == len(set(seen)) > PAGE_SIZE
+    (drafts,) = await office.fetch(
+        "SELECT count(*) FROM application WHERE state = 'draft' AND branch = $1", BRANCH
+    )
+    assert len(seen) == drafts[0]
+    back = re.search(r'rel="prev" href="([^"]+)"', page.text)
+    assert back is not None
+    before = await client.get(html.unescape(back.group(1)))
+    assert re.findall(r'class="mono nowrap"[^>]*>(\d{18})<', before.text)[-1] in seen
+    assert "Awaiting material" in page.text
+
+
+async def test_a_view_is_kept_shared_and_removed(office: Office) -> None:
+    path = "/intake/applications"
+    manager = await office.colleague("manager", branch=BRANCH)
+    assistant = await office.colleague("assistant", branch=BRANCH)
+    elsewhere = await office.colleague("assistant", branch=OTHER_BRANCH)
+
+    async def shown(client: httpx.AsyncClient, name: str) -> str | None:
+        text = (await client.get(path, params={"lang": "en"})).text
+        found = re.search(rf'href="([^"]*)"[^>]*><svg[^>]*>.*?</svg>{name}<', text)
+        return html.unescape(found.group(1)) if found else None
+
+    async def keep(client: httpx.AsyncClient, name: str, query: str, branch: str = "") -> int:
+        sent = {"listed": "applications", "name": name, "query": query, "branch": branch}
+        answer = await client.post("/intake/views", data=sent)
+        return answer.status_code
+
+    mine, ours = "我的加急件", "本网点逾期件"
+    assert await keep(assistant, mine, "state=open&sort=-due&q=13900007788&name=x") == 303
+    assert await shown(assistant, mine) == f"{path}?state=open&sort=-due"
+    assert await shown(manager, mine) is None, "it is one's own"
+    assert await keep(assistant, mine, "due=overdue") == 303, "the same name: in its place"
+    assert await shown(assistant, mine) == f"{path}?due=overdue"
+
+    assert await keep(assistant, ours, "due=overdue", BRANCH) == 403
+    assert await keep(manager, ours, "due=overdue", OTHER_BRANCH) == 403
+    assert await keep(manager, ours, "due=overdue", BRANCH) == 303
+    assert await shown(assistant, ours) == f"{path}?due=overdue"
+    assert await shown(elsewhere, ours) is None
+    for name in ("", " ", "长" * 41, "a\x07b"):
+        assert await keep(assistant, name, "due=overdue") == 303
+    assert len(await office.fetch("SELECT FROM saved_view")) == 2
+
+    (row,) = await office.fetch("SELECT view_id FROM saved_view WHERE name = $1", ours)
+    drop = f"/intake/views/{row['view_id']}/drop"
+    assert (await assistant.post(drop)).status_code == 404
+    assert (await elsewhere.post(drop)).status_code == 404
+    assert (await manager.post(drop)).status_code == 303
+    assert await shown(assistant, ours) is None
+    for n in range(MOST_VIEWS + 1):
+        await keep(elsewhere, f"view {n}", "state=open")
+    rows = await office.fetch("SELECT FROM saved_view WHERE branch IS NULL AND name LIKE 'view %'")
+    assert len(rows) == MOST_VIEWS
 
 
 async def test_who_speaks_to_customers_finds_no_trace_of_a_hold(office: Office) -> None:
@@ -215,14 +430,20 @@ async def test_who_speaks_to_customers_finds_no_trace_of_a_hold(office: Office) 
     async def seen(client: httpx.AsyncClient, one: Customer) -> list[str]:
         paths = [
             f"/intake/applications/{one.application_id}?lang=en",
-            f"/intake/applications?lang=en&q={one.number}",
             f"{api}/{one.application_id}",
             f"{api}?number={one.number}",
         ]
         answers = [await client.get(path) for path in paths]
         assert {answer.status_code for answer in answers} == {200}
+        listed = await client.post(SEARCH, data={"value": one.number[:17]}, params={"lang": "en"})
+        (line,) = re.findall(rf"<tr>(?:(?!<tr>).)*{one.number}.*?</tr>", listed.text, re.DOTALL)
         # what is left without the numbers (an ID may end in X), keys and moments of its own
-        return [re.sub(rf"{_ID}|[0-9a-f]{{8,}}|[\dX]+|csrf[^>]+", "", one.text) for one in answers]
+        texts = [line, *(answer.text for answer in answers)]
+        return [re.sub(rf"{_ID}|[0-9a-f]{{8,}}|[\dX]+|csrf[^>]+", "", text) for text in texts]
+
+    async def in_order(client: httpx.AsyncClient, **query: str) -> list[str]:
+        page = await client.get("/intake/applications", params=query)
+        return re.findall(r'class="mono nowrap"[^>]*>(\d{18})<', page.text)
 
     async def listed(client: httpx.AsyncClient, state: str) -> int:
         found = await client.get(api, params={"number": held.number, "state": state})
@@ -233,3 +454,16 @@ async def test_who_speaks_to_customers_finds_no_trace_of_a_hold(office: Office) 
     assert await listed(assistant, "manual_review") == 1
     assert await seen(compliance, held) != await seen(compliance, plain)
     assert await listed(compliance, "on_hold") == 1
+
+    # nor by where it stands: both stand by when they were begun, and not by their last steps
+    await office.fetch(
+        "UPDATE application SET state_since = $2 WHERE application_id = $1",
+        held.application_id,
+        office.now + timedelta(days=1),
+    )
+    assert (await in_order(compliance, sort="-since"))[0] == held.number
+    begun = await in_order(assistant, state="manual_review", sort="-begun")
+    assert await in_order(assistant, state="manual_review", sort="-since") == begun
+    assert held.number in await in_order(assistant, desk="credit_review")
+    assert await in_order(assistant, desk="compliance") == []
+    assert held.number in await in_order(compliance, desk="compliance")

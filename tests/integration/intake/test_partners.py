@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.intake import store
+from services.intake import answers, inbound, patience, store
 from shared.clock import parse_instant
 from shared.events import review
 from shared.formats import make_synthetic_resident_id
@@ -25,7 +25,7 @@ from tests.integration.intake.office import (
     Office,
     decision,
 )
-from tests.papers import pdf_with_file, picture
+from tests.papers import pdf_that_grows, pdf_with_file, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -632,3 +632,62 @@ async def test_a_declined_application_says_when_to_come_back(office: Office) -> 
     assert last["reapply_from"] == day.isoformat()
     assert "internal" not in str(last)
     assert BRANCH not in str(last["status"])
+
+
+async def test_papers_of_who_sends_what_takes_long_are_answered_without_a_look(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = await applied(office, SALARIED_PAPERS[:4])
+    papers = {"reference": customer.reference, "documents": office.app_papers(SALARIED_PAPERS[4:])}
+    monkeypatch.setattr(patience, "MOST", 0.0)  # it is used up
+    answer = await send(office, customer, "document.supplied", papers)
+    assert answer["code"] == "PAPERS_NOT_LOOKED_AT"
+    assert [one["pointer"] for one in answer["problems"]] == ["/documents"]
+    # whatever needs no look goes on
+    other = await applied(office, ())
+    answer = await send(office, other, "withdrawal.requested", {"reference": other.reference})
+    assert answer["kind"] == "accepted"
+    monkeypatch.undo()
+    answer = await send(office, customer, "document.supplied", papers)
+    assert (answer["kind"], answer["state"]) == ("accepted", "checking")
+
+
+async def test_an_event_of_papers_that_end_their_decoder_is_answered_in_its_time(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = await applied(office, SALARIED_PAPERS[:4])
+    hostile = encrypt(pdf_that_grows(), office.jwks)
+    documents = [*office.app_papers(("work_proof",)), {"item": "income_proof", "content": hostile}]
+    data = {"reference": customer.reference, "documents": documents}
+    answer = await send(office, customer, "document.supplied", data)
+    assert [(one["pointer"], one["code"]) for one in answer["problems"]] == [
+        ("/documents/1/content", "DOCUMENT_TOO_COMPLEX")
+    ]
+    monkeypatch.setattr(inbound, "MOST_SECONDS", 0.0)
+    answer = await send(office, customer, "document.supplied", data)
+    assert [(one["pointer"], one["code"]) for one in answer["problems"]] == [
+        (f"/documents/{place}/content", "PAPERS_NOT_LOOKED_AT") for place in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("headers", "code", "pointer"),
+    [
+        ([("ce_id", b"\xff")], "not-utf-8", "/envelope/ce_id"),
+        ([("ce_id", b"1")], "wrong-specversion", "/envelope/specversion"),
+        ([("ce_*", b"\xff")], "not-utf-8", "/envelope"),
+        ([], "not-a-cloudevent", "/envelope/headers"),
+    ],
+)
+async def test_what_is_wrong_with_an_envelope_is_said_in_its_own_words(
+    office: Office, headers: list[tuple[str, bytes]], code: str, pointer: str
+) -> None:
+    key = f"app-{new_id()}"
+    await office.producers[APP].send_and_wait(
+        f"banka.inbound.{APP}", b"{}", key=key.encode(), headers=headers
+    )
+    (told,) = await eventually(lambda: office.said(key, OUTBOUND))
+    (problem,) = told[2]["problems"]
+    assert (problem["code"], problem["pointer"]) == (code, pointer)
+    assert problem["detail"] == answers.words_of(code).in_english()
+    assert problem["detail"] != answers.OTHER.in_english()

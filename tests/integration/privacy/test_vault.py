@@ -187,6 +187,48 @@ async def test_search_finds_parties_by_phone_and_id_number(world: VaultWorld) ->
     assert [hit.party_id for hit in await vault.find(mobile="13900005678")] == [keys.party_id]
 
 
+async def test_a_name_is_found_whole_however_it_is_written(world: VaultWorld) -> None:
+    vault = await world.vault_of("intake")
+    first = await vault.new_party(new_id(), name="阿卜杜拉·买买提", mobile=MOBILE)
+    second = await vault.new_party(new_id(), name=" 阿卜杜拉•买买提 ")
+    found = await vault.find(name="阿卜杜拉．买买提")
+    # the latest first
+    assert [hit.party_id for hit in found] == [second.party_id, first.party_id]
+    assert await vault.find(name="阿卜杜拉") == []
+    assert await vault.find(mobile="阿卜杜拉·买买提") == []
+    assert await (await world.vault_of("notify")).find(name="阿卜杜拉·买买提") == []
+    await vault.reindex(first, name="Anna Müller")
+    assert [hit.party_id for hit in await vault.find(name="anna  müller")] == [first.party_id]
+    await vault.destroy(second.person, NOW)
+    assert await vault.find(name="阿卜杜拉·买买提") == []
+
+
+async def test_names_are_entered_later_once_and_of_nobody_who_is_gone(world: VaultWorld) -> None:
+    vault = await world.vault_of("intake")
+    named = await vault.new_party(new_id(), name="甲一")
+    unnamed, gone, locked = [await vault.new_party(new_id()) for _ in range(3)]
+    await vault.destroy(gone.person, NOW)
+    await vault.hold(locked.person, NOW + timedelta(days=1))
+    await vault.destroy(locked.person, NOW)
+    everybody = [one.party_id for one in (named, unnamed, gone, locked)]
+    assert await vault.unnamed(everybody) == {unnamed.party_id}
+    names = dict.fromkeys(everybody, "乙二")
+    assert await vault.enter_names(names) == 1
+    assert await vault.enter_names(names) == 0
+    assert [hit.party_id for hit in await vault.find(name="乙二")] == [unnamed.party_id]
+    assert await vault.unnamed(everybody) == set()
+
+
+async def test_of_a_common_name_the_latest_are_found(
+    world: VaultWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = await world.vault_of("intake")
+    monkeypatch.setattr(vault_module, "MOST_FOUND", 3)
+    made = [await vault.new_party(new_id(), name="王伟") for _ in range(5)]
+    found = [hit.party_id for hit in await vault.find(name="王伟")]
+    assert found == [one.party_id for one in reversed(made[2:])]
+
+
 async def test_who_shares_a_mobile_is_found_without_the_number(world: VaultWorld) -> None:
     vault = await world.vault_of("intake")
     number = "13900007777"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import signal
 import subprocess
 import sys
@@ -139,6 +140,21 @@ async def test_a_file_that_ends_its_decoder_harms_no_other(reader: PaperReader) 
     found = await reader.check_all([picture("before"), pdf_that_grows(), b"GIF89a", pdf(["after"])])
     told = [one.code if isinstance(one, DocumentRefusedError) else one.media_type for one in found]
     assert told == ["image/png", "too_complex", "unknown_type", "application/pdf"]
+
+
+@pytest.mark.parametrize(
+    ("most_seconds", "told"),
+    [(math.inf, ["too_complex", "image/png"]), (0.0, [None, None])],
+)
+async def test_what_is_left_when_the_time_is_over_is_not_looked_at(
+    reader: PaperReader, most_seconds: float, told: list[str | None]
+) -> None:
+    found, seconds = await reader.check_within([pdf_that_grows(), picture("x")], most_seconds)
+    assert [
+        one.code if isinstance(one, DocumentRefusedError) else one and one.media_type
+        for one in found
+    ] == told
+    assert seconds > 0
 
 
 async def test_a_packed_picture_in_a_pdf_does_not_fill_the_memory(reader: PaperReader) -> None:

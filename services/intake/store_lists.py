@@ -1,0 +1,495 @@
+"""Lists of applications from intake's tables: a page at a time, in any order, at any size.
+
+A list is merged from runs: one for each state that it shows, and for each branch where the viewer
+does not see all. Each run is read from the index that has it in the order of the list, from where
+the page before ended, so a page costs what it shows, and nothing is sorted or counted as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Generic, Literal, TypeVar
+
+from services.intake.filters import ALWAYS, SortKey, Span
+from shared.events.lifecycle import State
+
+MOST_COUNTED: Final = 1000
+MOST_FOUND: Final = 200
+MOST_VIEWS: Final = 30  # of one list, that one person keeps
+_MOST_BRANCHES = 40  # of whom more see: what they see is no small part of the whole
+
+_ROW = (
+    "a.application_id, a.application_number, a.state, a.state_since, a.branch, a.region, a.channel,"
+    " a.product, a.applicant_type, a.created_at, a.submitted_at, a.material_deadline, a.imported,"
+    " a.revision"
+)
+_COLUMNS = {
+    "begun": "a.created_at",
+    "since": "a.state_since",
+    "due": "a.material_deadline",
+    "number": 'a.application_number COLLATE "C"',
+}
+_NUMBER_LENGTH = 18
+
+ListName = Literal["applications", "work"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One application in a list."""
+
+    application_id: str
+    application_number: str
+    state: str
+    state_since: datetime
+    branch: str
+    region: str
+    channel: str
+    product: str
+    applicant_type: str
+    created_at: datetime
+    submitted_at: datetime | None
+    material_deadline: datetime | None
+    imported: bool
+    revision: int
+
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a list shall hold. `branches` None: of all. `since`: in its state from when until when.
+    `number`: how the number begins. `waivers`: only where a second person has to answer one.
+    `hidden`: states of which the viewer may not know since when an application is in them: in that
+    order these stand by when they were begun."""
+
+    branches: Sequence[str] | None
+    states: Sequence[State]
+    product: str = ""
+    channel: str = ""
+    number: str = ""
+    begun: Span = ALWAYS
+    since: Span = ALWAYS
+    term: Span = ALWAYS
+    waivers: bool = False
+    key: SortKey = "begun"
+    descending: bool = True
+    hidden: frozenset[State] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a list a row stands: what it is sorted by (None: by its number), and its number."""
+
+    key: datetime | None
+    number: str
+
+    def __str__(self) -> str:
+        return f"{self.key.isoformat() if self.key else ''}~{self.number}"
+
+    @classmethod
+    def read(cls, text: str, key: SortKey) -> Place | None:
+        """Of an address; None for anything that is no place in a list of that order."""
+        instant, _, number = text.partition("~")
+        if not (number.isascii() and number.isdecimal() and len(number) == _NUMBER_LENGTH):
+            return None
+        if key == "number":
+            return cls(None, number)
+        try:
+            at = datetime.fromisoformat(instant)
+        except ValueError:
+            return None
+        return cls(at, number) if at.tzinfo else None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[R]):
+    """Some rows of a list, and behind and in front of which places it goes on, if it does."""
+
+    rows: list[R]
+    before: Place | None = None
+    after: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """So many, or more."""
+
+    counted: int
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """{state: how many fit}; of no state are more counted than MOST_COUNTED and one."""
+
+    by_state: Mapping[str, int]
+
+    def of(self, states: Iterable[str]) -> Total:
+        """How many there are of these states together."""
+        found = sum(self.by_state.get(state, 0) for state in states)
+        return Total(min(found, MOST_COUNTED), found > MOST_COUNTED)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkRow(Row):
+    """A case that waits for an officer or for the customer, with what its checklist counts."""
+
+    unchecked: int
+    open: int
+    waivers: int
+
+
+_ITEMS = (
+    "SELECT count(*) FILTER (WHERE i.state = 'received') AS unchecked,"
+    " count(*) FILTER (WHERE i.state IN ('wanted', 'returned', 'expired')"
+    " AND i.reasons <> '[]') AS open,"
+    " count(*) FILTER (WHERE i.waiver IS NOT NULL AND i.state <> 'waived') AS waivers"
+    " FROM checklist_item i WHERE i.application_id = a.application_id"
+)
+
+
+async def page_of(
+    conn: Any,
+    wanted: Wanted,
+    size: int,
+    *,
+    after: Place | None = None,
+    before: Place | None = None,
+) -> Page[Row]:
+    """The page of the list behind a place, or the one in front of it; else the first."""
+    statement, values = page_statement(wanted, size, after=after, before=before)
+    rows = [Row(**row) for row in await conn.fetch(statement, *values)]
+    return _page(rows, wanted, size, after=after, before=before)
+
+
+async def work_of(
+    conn: Any,
+    wanted: Wanted,
+    size: int,
+    *,
+    after: Place | None = None,
+    before: Place | None = None,
+) -> Page[WorkRow]:
+    """`page_of` with what the checklists count."""
+    statement, values = page_statement(wanted, size, after=after, before=before, items=True)
+    rows = [WorkRow(**row) for row in await conn.fetch(statement, *values)]
+    return _page(rows, wanted, size, after=after, before=before)
+
+
+async def counts_of(conn: Any, wanted: Wanted) -> Counts:
+    """How many fit, by state."""
+    statement, values = counts_statement(wanted)
+    return Counts({row["state"]: row["n"] for row in await conn.fetch(statement, *values)})
+
+
+async def with_ids(
+    conn: Any, branches: Sequence[str] | None, client: str | None, ids: Sequence[str]
+) -> tuple[list[Row], bool]:
+    """Those of these applications that may be shown, the newest first, and whether there are more
+    than MOST_FOUND."""
+    rows = await conn.fetch(
+        f"SELECT {_ROW} FROM application a"  # noqa: S608 - our own text
+        " WHERE a.application_id = ANY ($1) AND ($2::text[] IS NULL OR a.branch = ANY ($2))"
+        " AND ($3::text IS NULL OR a.client = $3)"
+        " ORDER BY a.created_at DESC, a.application_number DESC LIMIT $4",
+        list(ids),
+        branches,
+        client,
+        MOST_FOUND + 1,
+    )
+    return [Row(**row) for row in rows[:MOST_FOUND]], len(rows) > MOST_FOUND
+
+
+async def with_number(conn: Any, branches: Sequence[str] | None, number: str) -> Row | None:
+    """The application with this number, if it may be shown."""
+    row = await conn.fetchrow(
+        f"SELECT {_ROW} FROM application a"  # noqa: S608 - our own text
+        " WHERE a.application_number = $1 AND ($2::text[] IS NULL OR a.branch = ANY ($2))",
+        number,
+        branches,
+    )
+    return Row(**row) if row else None
+
+
+async def numbered_page(
+    conn: Any,
+    wanted: Wanted,
+    *,
+    client: str | None,
+    number: str | None,
+    page: int,
+    page_size: int,
+) -> tuple[list[Row], int]:
+    """A page by its place among all, the newest first, and how many there are: for programs, which
+    go through a list once. `client`: only what that program began. `number`: the whole one."""
+    asked = _Asked()
+    conditions = ["true", *_fitting(wanted, asked)]
+    if len(wanted.states) < len(State):
+        conditions.append(f"a.state = ANY ({asked.give(list(wanted.states), 'text[]')})")
+    if wanted.branches is not None:
+        conditions.append(f"a.branch = ANY ({asked.give(list(wanted.branches), 'text[]')})")
+    if client is not None:
+        conditions.append(f"a.client = {asked.give(client, 'text')}")
+    if number is not None:
+        conditions.append(f"a.application_number = {asked.give(number, 'text')}")
+    where = " AND ".join(conditions)
+    total = await conn.fetchval(
+        f"SELECT count(*) FROM application a WHERE {where}",  # noqa: S608 - our own text
+        *asked.values,
+    )
+    offset = (page - 1) * page_size
+    if client is None and number is None:
+        statement, values = page_statement(wanted, page_size - 1, offset=offset)
+    else:
+        order = "a.created_at DESC, a.application_number DESC"
+        statement = (
+            f"SELECT {_ROW} FROM application a WHERE {where}"  # noqa: S608 - our own text
+            f" ORDER BY {order} LIMIT {page_size} OFFSET {offset}"
+        )
+        values = asked.values
+    return [Row(**row) for row in await conn.fetch(statement, *values)], total
+
+
+# -- views that are kept -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SavedView:
+    """A list's filters and order under a name. `branch`: everybody there has it."""
+
+    view_id: str
+    staff_id: str
+    branch: str | None
+    name: str
+    query: str
+
+
+async def views_of(
+    conn: Any, listed: ListName, staff_id: str, branches: Sequence[str]
+) -> list[SavedView]:
+    """Somebody's views of a list, and those that are for one of these branches."""
+    rows = await conn.fetch(
+        "SELECT view_id, staff_id, branch, name, query FROM saved_view"
+        " WHERE list = $1 AND (staff_id = $2 OR branch = ANY ($3)) ORDER BY name, view_id LIMIT $4",
+        listed,
+        staff_id,
+        list(branches),
+        MOST_VIEWS * 3,
+    )
+    return [SavedView(**row) for row in rows]
+
+
+async def keep_view(conn: Any, listed: ListName, view: SavedView, now: datetime) -> bool:
+    """Keep a view, in place of one of the same name; False where its maker has too many."""
+    kept = await conn.fetchval(
+        "INSERT INTO saved_view (view_id, list, staff_id, branch, name, query, at)"
+        " SELECT $1, $2, $3, $4, $5, $6, $7 WHERE $5 IN"
+        " (SELECT name FROM saved_view WHERE staff_id = $3 AND list = $2)"
+        " OR (SELECT count(*) FROM saved_view WHERE staff_id = $3 AND list = $2) < $8"
+        " ON CONFLICT (staff_id, list, name) DO UPDATE"
+        " SET branch = excluded.branch, query = excluded.query, at = excluded.at"
+        " RETURNING true",
+        view.view_id,
+        listed,
+        view.staff_id,
+        view.branch,
+        view.name,
+        view.query,
+        now,
+        MOST_VIEWS,
+    )
+    return bool(kept)
+
+
+async def find_view(conn: Any, view_id: str) -> tuple[ListName, SavedView] | None:
+    """A view, and of which list it is."""
+    row = await conn.fetchrow(
+        "SELECT list, view_id, staff_id, branch, name, query FROM saved_view WHERE view_id = $1",
+        view_id,
+    )
+    if row is None:
+        return None
+    values = dict(row)
+    return values.pop("list"), SavedView(**values)
+
+
+async def drop_view(conn: Any, view_id: str) -> None:
+    """Keep it no longer."""
+    await conn.execute("DELETE FROM saved_view WHERE view_id = $1", view_id)
+
+
+# -- statements ----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A statement's arguments."""
+
+    values: list[Any] = field(default_factory=list)
+
+    def give(self, value: Any, kind: str) -> str:
+        """How the statement names a value."""
+        self.values.append(value)
+        return f"${len(self.values)}::{kind}"
+
+
+def page_statement(
+    wanted: Wanted,
+    size: int,
+    *,
+    after: Place | None = None,
+    before: Place | None = None,
+    offset: int = 0,
+    items: bool = False,
+) -> tuple[str, list[Any]]:
+    """The rows of a page and one more, which tells whether the list goes on; the statement and its
+    arguments. `items`: with what the checklists count."""
+    asked = _Asked()
+    backwards = before is not None
+    way = "DESC" if wanted.descending != backwards else "ASC"
+    runs = []
+    for column, states in _columns(wanted):
+        further = _beyond(column, before or after, way, wanted, asked)
+        order = "" if wanted.key == "number" else f", a.application_number {way}"
+        run = (
+            f"SELECT {column} AS key, a.application_number AS number FROM application a"  # noqa: S608
+            f" WHERE {{where}} ORDER BY {column} {way}{order} LIMIT {offset + size + 1}"
+        )
+        source = " CROSS JOIN ".join(_runs(wanted, column, states, run, further, asked))
+        runs.append(f"SELECT run.key, run.number FROM {source}")  # noqa: S608 - our own text
+    keys = (
+        f"SELECT key, number FROM ({' UNION ALL '.join(runs)}) runs"  # noqa: S608 - our own text
+        f" ORDER BY key {way}, number {way} LIMIT {size + 1} OFFSET {offset}"
+    )
+    counted, join = (", c.*", f" CROSS JOIN LATERAL ({_ITEMS}) c") if items else ("", "")
+    statement = (
+        f"SELECT {_ROW}{counted} FROM ({keys}) k"  # noqa: S608 - our own text
+        f" JOIN application a ON a.application_number = k.number{join}"
+        f" ORDER BY k.key {way}, k.number {way}"
+    )
+    return statement, asked.values
+
+
+def counts_statement(wanted: Wanted) -> tuple[str, list[Any]]:
+    """How many of each state, as far as is counted; the statement and its arguments."""
+    asked = _Asked()
+    column = _COLUMNS["due"] if _by_term(wanted) else _COLUMNS["begun"]
+    if wanted.since != ALWAYS:
+        column = _COLUMNS["since"]
+    most = MOST_COUNTED + 1
+    run = (
+        "SELECT FROM application a"
+        f" WHERE {{where}} ORDER BY {column}, a.application_number LIMIT {most}"
+    )
+    states, *rest = _runs(wanted, column, list(wanted.states), run, [], asked)
+    source = " CROSS JOIN ".join(rest)
+    counted = f"SELECT count(*) AS n FROM (SELECT FROM {source} LIMIT {most}) one"  # noqa: S608
+    statement = f"SELECT s.state, c.n FROM {states} CROSS JOIN LATERAL ({counted}) c"  # noqa: S608
+    return statement, asked.values
+
+
+def _page(
+    rows: list[R], wanted: Wanted, size: int, *, after: Place | None, before: Place | None
+) -> Page[R]:
+    more, shown = len(rows) > size, rows[:size]
+    if not shown:
+        return Page([])
+    if before is not None:
+        shown.reverse()
+        return Page(shown, _place(shown[0], wanted) if more else None, _place(shown[-1], wanted))
+    return Page(
+        shown,
+        _place(shown[0], wanted) if after else None,
+        _place(shown[-1], wanted) if more else None,
+    )
+
+
+def _place(row: Row, wanted: Wanted) -> Place:
+    since = row.created_at if row.state in wanted.hidden else row.state_since
+    keys = {"begun": row.created_at, "since": since, "due": row.material_deadline}
+    return Place(keys.get(wanted.key), row.application_number)
+
+
+def _by_term(wanted: Wanted) -> bool:
+    return wanted.key == "due" or wanted.term != ALWAYS
+
+
+def _columns(wanted: Wanted) -> list[tuple[str, list[State]]]:
+    """By which column which states are sorted."""
+    if wanted.key != "since":
+        return [(_COLUMNS[wanted.key], list(wanted.states))]
+    known = [state for state in wanted.states if state not in wanted.hidden]
+    hidden = [state for state in wanted.states if state in wanted.hidden]
+    both = [(_COLUMNS["since"], known), (_COLUMNS["begun"], hidden)]
+    return [one for one in both if one[1]] or both[:1]
+
+
+def _beyond(column: str, place: Place | None, way: str, wanted: Wanted, asked: _Asked) -> list[str]:
+    """The condition for what stands behind a place."""
+    if place is None:
+        return []
+    than = "<" if way == "DESC" else ">"
+    number = asked.give(place.number, "text")
+    if wanted.key == "number":
+        return [f"{column} {than} {number}"]
+    key = asked.give(place.key, "timestamptz")
+    return [f"({column}, a.application_number) {than} ({key}, {number})"]
+
+
+def _runs(
+    wanted: Wanted,
+    column: str,
+    states: Sequence[State],
+    run: str,
+    further: Sequence[str],
+    asked: _Asked,
+) -> list[str]:
+    """What to select from: states, branches where they are told apart, and a `run` of each."""
+    tables = [f"unnest({asked.give(list(states), 'text[]')}) s (state)"]
+    conditions = ["a.state = s.state", *further, *_fitting(wanted, asked)]
+    if column == _COLUMNS["due"]:
+        # the index has this state alone, and is found where it is said
+        conditions.append(f"a.state = '{State.AWAITING_MATERIAL}'")
+    if column == _COLUMNS["since"] and wanted.begun.start is not None:
+        # nothing is in a state from before it was begun: a shorter way to the same rows
+        start = asked.give(wanted.begun.start, "timestamptz")
+        conditions.append(f"a.state_since >= {start}")
+    if wanted.waivers:
+        conditions.append(
+            "a.application_id IN (SELECT i.application_id FROM checklist_item i"
+            " WHERE i.waiver IS NOT NULL AND i.state <> 'waived')"
+        )
+    if wanted.branches is not None and len(wanted.branches) <= _MOST_BRANCHES:
+        tables.append(f"unnest({asked.give(list(wanted.branches), 'text[]')}) b (branch)")
+        conditions.append("a.branch = b.branch")
+        if column == _COLUMNS["number"]:
+            # a number begins with its branch
+            conditions.append(f"{column} >= b.branch AND {column} < b.branch || ':'")
+    elif wanted.branches is not None:
+        # passed over where it does not fit: an index by branches would have to be sorted first
+        seen = asked.give(list(wanted.branches), "text[]")
+        conditions.append(f"a.branch || '' = ANY ({seen})")
+    tables.append(f"LATERAL ({run.format(where=' AND '.join(conditions))}) run")
+    return tables
+
+
+def _fitting(wanted: Wanted, asked: _Asked) -> list[str]:
+    """The conditions of the filters that are set."""
+    conditions = []
+    if wanted.product:
+        conditions.append(f"a.product = {asked.give(wanted.product, 'text')}")
+    if wanted.channel:
+        conditions.append(f"a.channel = {asked.give(wanted.channel, 'text')}")
+    if wanted.number:
+        column, number = _COLUMNS["number"], asked.give(wanted.number, "text")
+        conditions.append(f"{column} >= {number} AND {column} < {number} || ':'")
+    for key, span in (("begun", wanted.begun), ("since", wanted.since), ("due", wanted.term)):
+        if span.start is not None:
+            conditions.append(f"{_COLUMNS[key]} >= {asked.give(span.start, 'timestamptz')}")
+        if span.end is not None:
+            conditions.append(f"{_COLUMNS[key]} < {asked.give(span.end, 'timestamptz')}")
+    return conditions

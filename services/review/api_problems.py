@@ -1,0 +1,33 @@
+"""What the API may answer beyond what every API may: each problem's status and when it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shared.web.openapi import Kind
+
+KINDS: Mapping[str, Kind] = {
+    "not-found": Kind(
+        404, "There is no such case, or it belongs to somebody whom the caller does not see"
+    ),
+    "erased": Kind(409, "The applicant's data was erased or restricted: it cannot be opened"),
+    "not-decided": Kind(404, "The case is not decided by review"),
+    "unknown-flag": Kind(422, "There is no such flag"),
+    "not-in-queue": Kind(409, "The case does not lie in the reviewers' queue"),
+    "claimed": Kind(409, "Another reviewer has this case"),
+    "not-yours": Kind(409, "The case was not claimed by whoever calls"),
+    "proposed": Kind(409, "A decision is proposed and waits for the second signature"),
+    "nothing-proposed": Kind(409, "Nothing waits for a signature"),
+    "same-person": Kind(403, "The second signature is another person's"),
+    "not-scored": Kind(409, "The policy has not spoken on this case yet"),
+    "not-approvable": Kind(409, "What was found stands against an approval"),
+    "limit-too-high": Kind(422, "The limit is above the ceiling that the evidence allows"),
+    "limit-not-fitting": Kind(422, "The limit is below the smallest one, or between two steps"),
+    "no-limit": Kind(422, "An approval needs a limit"),
+    "unknown-reason": Kind(422, "There is no such reason for a decline"),
+    "no-opinion": Kind(422, "Words are needed and there are none"),
+    "nothing-wanted": Kind(422, "Nothing is named that the customer shall bring"),
+    "unknown-item": Kind(422, "There is no such item, or no such code"),
+    "nothing-to-repeat": Kind(409, "Every check was answered, or is on its way"),
+    "not-held": Kind(409, "The case is not held"),
+}
