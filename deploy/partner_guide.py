@@ -162,8 +162,8 @@ _FIELDS: Mapping[str, tuple[str, str]] = {
     "home_address": ("from the province on", "从省级行政区写起"),
     "work_address": ("from the province on", "从省级行政区写起"),
     "id_number": (
-        "18 characters: resident ID, residence permit (港澳台), permanent residence card",
-        "18 位：居民身份证、港澳台居民居住证或外国人永久居留身份证号码",
+        "18 characters: resident ID, residence permit (港澳台), residence card (15 until 2023)",
+        "18 位：居民身份证、港澳台居民居住证或外国人永久居留身份证号码（2023 年前签发的为 15 位）",
     ),
     "id_issued": ("YYYY-MM-DD", "YYYY-MM-DD，签发日期"),
     "id_expires": (

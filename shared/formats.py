@@ -76,6 +76,9 @@ class Finding:
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643
 _ID_CHECK = "10X98765432"
 _ID_FORM = re.compile(r"[0-9]{17}[0-9X]")
+# A foreigner's permanent residence card as issued until 2023: country, where it was issued, birth.
+_OLD_CARD_FORM = re.compile(r"[A-Z]{3}[0-9]{12}")
+_LAST_OLD_CARD = 2023  # whoever bears one was born by then: its years have two digits
 
 _CREDIT_CODE_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # GB 32100
 _CREDIT_CODE_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
@@ -104,8 +107,9 @@ _SHORTEST_NAME, _LONGEST_HAN_NAME, _LONGEST_NAME = 2, 30, 50
 
 
 IdKind = Literal["resident", "permit", "foreign"]
-"""Whose card a number of 18 characters stands on: a citizen's ID card; the residence permit of
-somebody from Hong Kong, Macau or Taiwan; the permanent residence card of a foreigner."""
+"""Whose card a number stands on: a citizen's ID card; the residence permit of somebody from Hong
+Kong, Macau or Taiwan; the permanent residence card of a foreigner, of 18 characters, or of 15 as
+issued until 2023."""
 
 _PERMIT_PREFIXES = ("81", "82", "83")
 _FOREIGN_PREFIX = "9"
@@ -117,7 +121,7 @@ class ResidentId:
 
     region: str  # 6 digits, GB/T 2260; retired county codes stay valid
     birth_date: date
-    sex: Sex
+    sex: Sex | None  # a number of 15 characters does not tell
 
     @property
     def kind(self) -> IdKind:
@@ -138,21 +142,23 @@ def normalise_resident_id(text: str) -> str:
 
 
 def check_resident_id(text: str, today: date) -> list[Finding]:
-    """Form, province, birth date and check digit of an ID number of 18 characters. That it names no
-    province is only worth a look: places come and go, and people keep their number."""
+    """Form, province, birth date and, of 18 characters, check digit of an ID number. That it names
+    no province is only worth a look: places come and go, and people keep their number."""
     number = normalise_resident_id(text)
     if not number:
         return [Finding(FormatCode.EMPTY)]
-    if _ID_FORM.fullmatch(number) is None:
+    old_card = _OLD_CARD_FORM.fullmatch(number) is not None
+    if not old_card and _ID_FORM.fullmatch(number) is None:
         return [Finding(FormatCode.ID_FORM)]
     findings = []
-    place = 1 if number.startswith(_FOREIGN_PREFIX) else 0
+    place = 3 if old_card else 1 if number.startswith(_FOREIGN_PREFIX) else 0
     if number[place : place + 2] not in PROVINCES:
         findings.append(Finding(FormatCode.ID_PROVINCE, Severity.WARNING))
     birth = _birth_date(number)
     if birth is None or birth.year < 1900 or birth > today:
         findings.append(Finding(FormatCode.ID_BIRTH_DATE))
-    if resident_id_check_digit(number[:17]) != number[17]:
+    # how the last digit of an old card is made is published nowhere: nobody is refused for it
+    if not old_card and resident_id_check_digit(number[:17]) != number[17]:
         findings.append(Finding(FormatCode.ID_CHECK_DIGIT))
     return findings
 
@@ -183,9 +189,12 @@ def check_id_place(number: ResidentId, retired: RetiredPlaces) -> list[Finding]:
 def read_resident_id(text: str) -> ResidentId:
     """What the number says; raises ValueError (without the number) if it cannot be one."""
     number = normalise_resident_id(text)
-    birth = _birth_date(number) if _ID_FORM.fullmatch(number) else None
+    old_card = _OLD_CARD_FORM.fullmatch(number) is not None
+    birth = _birth_date(number) if old_card or _ID_FORM.fullmatch(number) else None
     if birth is None:
         raise ValueError("not a resident ID number")
+    if old_card:  # as a card of 18 characters names the place
+        return ResidentId(f"{_FOREIGN_PREFIX}{number[3:7]}0", birth, None)
     return ResidentId(number[:6], birth, "male" if int(number[16]) % 2 else "female")
 
 
@@ -390,6 +399,10 @@ def _is_latin(text: str) -> bool:
 
 def _birth_date(number: str) -> date | None:
     try:
+        if len(number) == 15:
+            year = 2000 + int(number[7:9])
+            year -= 100 if year > _LAST_OLD_CARD else 0
+            return date(year, int(number[9:11]), int(number[11:13]))
         return date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
     except ValueError:
         return None

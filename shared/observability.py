@@ -43,7 +43,9 @@ ALLOWED_FIELDS: Final = frozenset(_ALLOWED.split())
 _LONGEST_TEXT: Final = 500  # characters of one value
 _MOBILE: Final = re.compile(r"(?<![0-9A-Za-z.-])1[3-9][0-9]{9}(?![0-9A-Za-z-])")
 _CARD: Final = re.compile(r"(?<![0-9A-Za-z.-])(?:[0-9]{16,17}|[0-9]{19})(?![0-9A-Za-z-])")
-_ID_NUMBER: Final = re.compile(r"(?<![0-9A-Za-z-])[0-9]{17}[0-9Xx](?![0-9A-Za-z-])")
+_ID_NUMBER: Final = re.compile(
+    r"(?<![0-9A-Za-z-])(?:[0-9]{17}[0-9Xx]|[A-Za-z]{3}[0-9]{12})(?![0-9A-Za-z-])"
+)
 _EMAIL: Final = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}")
 
 _FLOOD_SECONDS: Final = 10.0  # one line per message and this long, from the libraries below

@@ -47,7 +47,7 @@ SCENARIOS: dict[range, str] = {
 def scenario_of(id_number: str) -> str:
     """The scenario that an ID number stands for; `good` for any that is not listed."""
     digits = normalise_resident_id(id_number)[14:17]
-    if not digits.isdigit():
+    if len(digits) < 3 or not digits.isdigit():  # a foreigner's card of 15 characters
         return "good"
     sequence = int(digits)
     return next((name for span, name in SCENARIOS.items() if sequence in span), "good")
@@ -138,7 +138,7 @@ class Question(BaseModel):
     """What the systems are asked."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
-    id_number: Annotated[str, Field(pattern=r"^\d{17}[\dXx]$")]
+    id_number: Annotated[str, Field(pattern=r"^(\d{17}[\dXx]|[A-Z]{3}\d{12})$")]
     request_id: Annotated[str, Field(min_length=1, max_length=200)]
 
 

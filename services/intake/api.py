@@ -9,8 +9,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
-from services.intake import api_many, api_token, store_lists
-from services.intake.api_examples import APPLICATION, CORRECTION, DOCUMENT, SEARCH, WITHDRAWAL
+from services.intake import api_many, api_tables, api_token, store_lists
+from services.intake.api_examples import (
+    APPLICATION,
+    CORRECTION,
+    DOCUMENT,
+    DRAFT,
+    SEARCH,
+    WITHDRAWAL,
+)
 from services.intake.api_models import (
     ApplicationIn,
     ApplicationOut,
@@ -34,6 +41,7 @@ from services.intake.api_problems import NO_PAPER
 from services.intake.application import Application, ApplicationError
 from services.intake.desk import Begun, Desk, Filed, Remember, problem_of
 from services.intake.form import FormCorrection
+from services.intake.tables import Tables
 from services.intake.viewing import states_shown_as
 from shared.events.lifecycle import State
 from shared.messaging import Service
@@ -51,7 +59,9 @@ MayReceive = Annotated[Viewer, requires(Permission.MATERIAL_RECEIVE)]
 _CHANGED = ("not-found", "erased", "changed-meanwhile", "key-reused", "calendar-ends")
 
 
-def router(service: Service, desk: Desk, public_jwks: Callable[[], dict[str, Any]]) -> APIRouter:
+def router(
+    service: Service, desk: Desk, tables: Tables, public_jwks: Callable[[], dict[str, Any]]
+) -> APIRouter:
     """The API of one service instance; every answer is narrowed to the caller's branches, and to
     what the caller began where it is a program that sees its own alone."""
     routes = APIRouter(prefix="/intake/api/v1", tags=["intake"])
@@ -59,6 +69,7 @@ def router(service: Service, desk: Desk, public_jwks: Callable[[], dict[str, Any
     _add_changes(routes, desk)
     _add_reading(routes, service, desk)
     api_many.add(routes, service, desk)
+    api_tables.add(routes, tables)
     api_token.add(routes)
 
     @routes.get("/keys", dependencies=[public("partners encrypt to this public key")])
@@ -85,14 +96,6 @@ def _add_begin(routes: APIRouter, desk: Desk) -> None:
         """Begin an application; with `submit` it is handed in in the same step. 422
         `not-acceptable` where the office cannot take it: it stays a draft, named in the answer."""
 
-        def answer(begun: Begun) -> tuple[int, Any]:
-            if not begun.refused:
-                return 201, begun_out(begun, viewer)
-            error = ApplicationError(
-                "not-acceptable", "The office cannot take this application", begun.refused
-            )
-            return 422, {**problem_of(error).as_json(), **begun_out(begun, viewer)}
-
         async def run(remember: Remember | None) -> Begun:
             if viewer.channel is not None and body.channel != viewer.channel:
                 raise Problem(
@@ -104,7 +107,7 @@ def _add_begin(routes: APIRouter, desk: Desk) -> None:
             return await desk.create(viewer, body, submit=body.submit, remember=remember)
 
         asked = ("create", body.model_dump_json())
-        return await once(desk, viewer, key, asked, run, answer)
+        return await once(desk, viewer, key, asked, run, lambda begun: _begun(begun, viewer, 201))
 
     @routes.post(
         "/applications/{application_id}/submit",
@@ -128,7 +131,53 @@ def _add_begin(routes: APIRouter, desk: Desk) -> None:
         return await once(desk, viewer, key, ("submit", application_id), run, answer)
 
 
+def _begun(begun: Begun, viewer: Viewer, status: int) -> tuple[int, Any]:
+    """The answer where a form was kept; 422 where it was to be handed in and stays a draft."""
+    told = begun_out(begun, viewer)
+    if not begun.refused:
+        return status, told
+    error = ApplicationError(
+        "not-acceptable", "The office cannot take this application", begun.refused
+    )
+    return 422, {**problem_of(error).as_json(), **told}
+
+
 def _add_changes(routes: APIRouter, desk: Desk) -> None:
+    @routes.put(
+        "/applications/{application_id}",
+        response_model=BegunOut,
+        openapi_extra=about(
+            *(*_CHANGED, "no-draft", "differs-from-draft", "unknown-application"),
+            *("not-acceptable", "if-match-needed"),
+            example=DRAFT,
+            revised=True,
+        ),
+    )
+    async def api_replace(
+        viewer: MayEdit,
+        application_id: str,
+        body: ApplicationIn,
+        key: Key = None,
+        if_match: IfMatch = None,
+    ) -> Response:
+        """Save a draft as a whole: the form takes the place of what stood there, and what it does
+        not name is gone. Branch and channel stay. With `submit` it is handed in as well, as in
+        `POST /applications`."""
+        expect = expected(viewer, if_match)
+
+        async def run(remember: Remember | None) -> Begun:
+            return await desk.replace_draft(
+                viewer,
+                application_id,
+                body,
+                submit=body.submit,
+                expect=expect,
+                remember=remember,
+            )
+
+        asked = ("replace", application_id, body.model_dump_json())
+        return await once(desk, viewer, key, asked, run, lambda begun: _begun(begun, viewer, 200))
+
     @routes.patch(
         "/applications/{application_id}",
         response_model=BegunOut,

@@ -35,6 +35,22 @@ APPLICATION: dict[str, Any] = {
     "submit": False,
 }
 
+DRAFT: dict[str, Any] = {
+    **APPLICATION,
+    "product": "gold",
+    "parties": [
+        {
+            "role": "applicant",
+            "name": "上官云舒",
+            "id_number": "119999198803092588",
+            "mobile": "13900005678",
+        }
+    ],
+    "consent": None,
+    "requested_limit": None,
+}
+"""A form of which the rest follows: it takes the place of what the draft said."""
+
 CORRECTION: dict[str, Any] = {
     "parties": [
         {"role": "applicant", "mobile": "13900005678", "work_address": "北京市西城区复兴街9号"}

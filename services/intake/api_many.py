@@ -21,7 +21,7 @@ LARGEST_BATCH = 5 * 1024 * 1024  # bytes
 MayCreate = Annotated[Viewer, requires(Permission.APPLICATION_CREATE)]
 MayImport = Annotated[Viewer, requires(Permission.OPERATIONS_REDRIVE, Scope.ALL)]
 
-_TEMPLATES = {
+TABLE_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
@@ -46,24 +46,24 @@ def add(routes: APIRouter, service: Service, desk: Desk) -> None:
     ) -> batches.BatchOut:
         """A branch's table of applications, CSV or Excel, at most 2,000 rows. Each row by itself: a
         wrong one stops no other. The same file again gets the same answer, without a key."""
-        return await batches.take(desk, viewer, await _read(file, LARGEST_BATCH), branch)
+        return await batches.take(desk, viewer, await read_file(file, LARGEST_BATCH), branch)
 
     @routes.get(
         "/batches/template.{kind}",
         dependencies=[requires(Permission.APPLICATION_CREATE)],
         response_class=Response,
-        responses={200: {"content": {media: {} for media in _TEMPLATES.values()}}},
+        responses={200: {"content": {media: {} for media in TABLE_TYPES.values()}}},
         openapi_extra=about("not-found"),
     )
     async def api_template(kind: str, language: str = "zh") -> Response:
         """An empty table with the columns, as csv or xlsx."""
-        if kind not in _TEMPLATES:
+        if kind not in TABLE_TYPES:
             raise Problem(404, "not-found", "There is a template as csv and as xlsx")
         with i18n.in_language("en" if language.startswith("en") else "zh-CN"):
             content = template("csv" if kind == "csv" else "xlsx")
         return Response(
             content,
-            media_type=_TEMPLATES[kind],
+            media_type=TABLE_TYPES[kind],
             headers={"Content-Disposition": f'attachment; filename="applications.{kind}"'},
         )
 
@@ -93,7 +93,8 @@ def add(routes: APIRouter, service: Service, desk: Desk) -> None:
         )
 
 
-async def _read(file: UploadFile, most: int) -> bytes:
+async def read_file(file: UploadFile, most: int) -> bytes:
+    """The bytes of a table. Raises Problem 413."""
     content = await file.read(most + 1)
     if len(content) > most:
         raise Problem(413, "too-large", f"A file has at most {most // (1024 * 1024)} MB")

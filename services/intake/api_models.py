@@ -38,7 +38,7 @@ class SearchIn(_In):
     """Exactly one of them, whole."""
 
     mobile: Annotated[str, Field(min_length=11, max_length=11)] | None = None
-    id_number: Annotated[str, Field(min_length=18, max_length=18)] | None = None
+    id_number: Annotated[str, Field(min_length=15, max_length=18)] | None = None
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
     @model_validator(mode="after")

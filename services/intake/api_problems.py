@@ -31,6 +31,12 @@ KINDS: Mapping[str, Kind] = {
     "already-ended": Kind(409, "The application has ended"),
     "card-ordered": Kind(409, "The card is ordered already"),
     "not-open": Kind(409, "Neither a draft, nor is material awaited"),
+    "no-draft": Kind(409, "Only a draft can be replaced as a whole"),
+    "differs-from-draft": Kind(
+        422,
+        "A draft keeps its branch and its channel",
+        (FieldError("/branch", "differs-from-draft"),),
+    ),
     "changed-meanwhile": Kind(
         412, "If-Match names another revision than the application has: `ETag` says which"
     ),
@@ -91,6 +97,8 @@ KINDS: Mapping[str, Kind] = {
         "The customer cannot be asked yet; every obstacle stands in `errors`",
         (FieldError("/items/applicant/work_proof", "not-looked-at"),),
     ),
+    "not-checked": Kind(409, "The table's rows are not looked at yet, or forgotten"),
+    "forgotten": Kind(409, "What stood in the table's rows is not kept any more"),
     "empty": Kind(422, "The table holds no row"),
     "unreadable": Kind(422, "The file cannot be read as a table"),
     "too-many-rows": Kind(422, "The table has more rows than are taken at once"),

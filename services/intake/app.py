@@ -20,6 +20,7 @@ from services.intake import (
     page_papers,
     pages,
     pages_batches,
+    pages_counter,
     pages_lists,
     pages_precheck,
     pages_reveal,
@@ -204,9 +205,11 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
     return create_app(
         service,
         routers=[
-            api.router(service, desk, keys.public_jwks),
+            api.router(service, desk, service.tables, keys.public_jwks),
             api_precheck.router(service, desk),
             readings.api(desk),
+            # the form's address is not an application's: it comes first
+            pages_counter.router(service, desk),
             pages_lists.router(service, desk),
             pages.router(service, desk, service.papers),
             page_papers.router(service, service.papers),

@@ -437,6 +437,18 @@ def document_number(app: Application) -> str:
     return f"{app.need_scope().application_number}-{len(app.documents) + 1:02d}"
 
 
+def replace_draft(app: Application, start: Beginning, actor: str, now: datetime) -> None:
+    """The draft says something else now, as a whole: product, kind of applicant, persons, wishes.
+    Branch, channel and number stay. Nobody was told of what stood there."""
+    app.scope = start.scope
+    app.items.turn_to(start.scope.applicant_type)
+    app.parties = start.parties
+    app.consent = start.consent
+    app.requested_limit = start.requested_limit
+    app.reopens = start.reopens
+    app.note(now, actor, "draft_saved")
+
+
 def require_correctable(app: Application) -> None:
     """Raises ApplicationError where the form is out of the customer's hands."""
     if app.state not in (State.DRAFT, State.AWAITING_MATERIAL):

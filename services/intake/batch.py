@@ -37,10 +37,13 @@ COLUMNS: dict[str, str] = {
     "id_number": "身份证号",
     "id_issued": "证件签发日",
     "id_expires": "证件到期日",
+    "nationality": "国籍",
     "mobile": "手机",
     "email": "邮箱",
     "home_address": "住址",
+    "postcode": "邮政编码",
     "employer": "单位",
+    "credit_code": "统一社会信用代码",
     "occupation": "职业",
     "work_address": "单位地址",
     "office_phone": "单位电话",
@@ -75,7 +78,7 @@ APPLICANT_TYPES = {
     "存量客户": ApplicantType.EXISTING_CUSTOMER,
     **{kind.value: kind for kind in ApplicantType},
 }
-_OF_DIGITS = ("id_number", "mobile", "office_phone")
+_OF_DIGITS = ("id_number", "mobile", "office_phone", "postcode", "credit_code")
 _SCIENTIFIC = re.compile(r"[0-9]+(\.[0-9]+)?[eE]\+?[0-9]+")
 _COLUMN_OF_REFUSAL = {
     "AGE_OUT_OF_RANGE": "id_number",
@@ -264,12 +267,15 @@ def _row(line: Line, columns: Sequence[str], branch: str, epoch: datetime) -> Ro
     def day(cell: Any) -> date:
         return _day(cell, epoch)
 
-    texts = ("name", "email", "home_address", "employer", "occupation", "work_address")
+    texts = (
+        *("name", "nationality", "email", "home_address"),
+        *("employer", "occupation", "work_address"),
+    )
     expires = _text(cells.get("id_expires"))
     long_term = expires.lower() in _LONG_TERM_WORDS
     party = {
         **{name: read(name, _text) for name in texts},
-        **{name: read(name, _digits) for name in ("id_number", "mobile", "office_phone")},
+        **{name: read(name, _digits) for name in _OF_DIGITS},
         "salutation": read("salutation", _one_of(_SALUTATIONS)),
         "id_issued": read("id_issued", day),
         "id_expires": None if long_term else read("id_expires", day),

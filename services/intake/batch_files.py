@@ -121,7 +121,11 @@ def _validation(name: str, place: int) -> dict[str, Any]:
         long_term = f'OR({cell}="长期",{cell}="long-term",LEN({cell})=10,ISNUMBER({cell}))'
         return {**told, "validate": "custom", "value": f"={long_term}"}
     if name == "id_number":
-        return {**told, "validate": "custom", "value": f"=AND(ISTEXT({cell}),LEN({cell})=18)"}
+        return {
+            **told,
+            "validate": "custom",
+            "value": f"=AND(ISTEXT({cell}),OR(LEN({cell})=15,LEN({cell})=18))",
+        }
     if name == "mobile":
         return {**told, "validate": "length", "criteria": "==", "value": 11}
     if name in _AMOUNTS:

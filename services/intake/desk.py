@@ -65,6 +65,7 @@ from shared.parameters import (
 from shared.privacy import masking
 from shared.privacy.sealing import Sealed
 from shared.privacy.vault import (
+    INDEXED,
     MOST_FOUND,
     KeyUnavailableError,
     NewParty,
@@ -290,6 +291,65 @@ class Desk:
                 await self._keep(tx, remember, begun)
         return begun
 
+    async def replace_draft(
+        self,
+        viewer: Viewer,
+        application_id: str,
+        form: ApplicationForm,
+        *,
+        submit: bool = False,
+        expect: Collection[int] | None = None,
+        remember: Remember | None = None,
+    ) -> Begun:
+        """Put another form in the place of a draft's, as a whole: what it does not name is gone. It
+        is handed in at once where asked, as in `create`. Raises Problem 409 `no-draft`, 422 where
+        it names another branch or channel."""
+        await self._not_before(remember)
+        app = await self.look(viewer, application_id)
+        require_expected(app, expect)  # before the vault follows
+        _require_draft(app)
+        _require_same(app, form)
+        if form.reopens != app.reopens:
+            await self._check_reopened(viewer, form.reopens)
+        async with self._plainly():
+            sealed = await self._sealed_anew(app, form)
+            async with self._transaction(viewer.actor, remember) as tx:
+                app = await self._load(tx, viewer, application_id, expect)
+                _require_draft(app)
+                scope = app.need_scope()
+                start = self.beginning(form, sealed, scope.application_number, scope.region)
+                if form.product == scope.product:
+                    # it stays with the version that it began with
+                    start.scope.product_version = scope.product_version
+                    start.scope.product_digest = scope.product_digest
+                applications.replace_draft(app, start, viewer.actor, tx.now)
+                effects: list[Effect] = []
+                refused: tuple[str, ...] = ()
+                if submit:
+                    try:
+                        effects += await self.submit_in(tx.conn, app, viewer.actor, tx.now)
+                    except ApplicationError as error:
+                        refused = error.codes
+                if app.state is State.DRAFT:
+                    effects += await self.recheck(tx.conn, app, tx.now)
+                await self._write(tx, app, effects)
+                begun = Begun(app, checklist(app), refused)
+                await self._keep(tx, remember, begun)
+        return begun
+
+    async def resume(
+        self, viewer: Viewer, application_id: str
+    ) -> tuple[Application, ApplicationForm]:
+        """A draft with its form in clear, to go on with it; that somebody saw it is recorded.
+        Raises Problem 409 `no-draft`."""
+        app = await self.look(viewer, application_id)
+        _require_draft(app)
+        async with self._plainly():
+            form = await self.open_form(app)
+            async with self._service.transaction(actor=viewer.actor) as tx:
+                await store.record_view(tx.conn, application_id, viewer.staff_id, "draft", tx.now)
+        return app, form
+
     async def receive(
         self,
         viewer: Viewer,
@@ -507,10 +567,13 @@ class Desk:
         tx: Transaction,
         entries: Sequence[tuple[ApplicationForm, SealedForm]],
         region: str,
+        *,
+        client: str | None = None,
     ) -> list[Application | tuple[str, ...]]:
         """Hand in new applications of one branch within the caller's transaction, no two of one
-        person. Of each the application, or the return codes for which the office cannot take it:
-        of such a one nothing is written. Raises CalendarEndsError."""
+        person. `client`: the program whose they become. Of each the application, or the return
+        codes for which the office cannot take it: of such a one nothing is written. Raises
+        CalendarEndsError."""
         actor = tx.actor or applications.OWN_SOURCE
         apps = [Application(sealed.application_id, parties=sealed.parties) for _, sealed in entries]
         await store.lock_persons(tx.conn, [app.holder.person for app in apps])
@@ -519,7 +582,7 @@ class Desk:
         begun: list[tuple[Application, Beginning, Found]] = []
         for app, (form, sealed) in zip(apps, entries, strict=True):
             try:
-                start = self.beginning(form, sealed, "", region)
+                start = self.beginning(form, sealed, "", region, client=client)
             except ApplicationError as error:
                 outcome.append(error.codes)
                 continue
@@ -870,11 +933,7 @@ class Desk:
         else:
             keys = await vault.party_keys(party.party_id, app.application_id)
             if "id_number" in clear:
-                # whoever has that number, known or new; their keys here serve to name them
-                named = await vault.new_party(app.application_id, id_number=clear["id_number"])
-                if named.person != keys.person:
-                    await vault.relink(party.party_id, named.person)
-                    keys = await vault.party_keys(party.party_id, app.application_id)
+                keys = await self._named(app, keys, clear["id_number"])
             await vault.reindex(
                 keys,
                 id_number=clear.get("id_number"),
@@ -887,6 +946,48 @@ class Desk:
             role=role,
             fields=keys.seal_fields(clear, FIELD_CLASSES),
         )
+
+    async def _named(self, app: Application, keys: PartyKeys, id_number: str | None) -> PartyKeys:
+        """The keys of a party once it is whoever has that number, known or new; somebody whom
+        nobody knows where there is none any more."""
+        vault = await self._open_vault()
+        known = await vault.persons([id_number] if id_number else [])
+        if keys.person in known.values():
+            return keys
+        # their keys here serve to name them
+        named = await vault.new_party(app.application_id, id_number=id_number)
+        await vault.relink(keys.party_id, named.person)
+        keys = await vault.party_keys(keys.party_id, app.application_id)
+        await vault.reindex(keys, id_number=id_number)
+        await vault.unindex(named.party_id, app.application_id, "id_number")
+        return keys
+
+    async def _sealed_anew(self, app: Application, form: ApplicationForm) -> SealedForm:
+        """The persons of a form that takes a draft's place, sealed under the keys that they have;
+        whoever is not named any more, and values that are gone, are found by no search."""
+        vault = await self._open_vault()
+        before = {party.role: party for party in app.parties}
+        sealed = SealedForm(app.application_id, [], {})
+        for person in form.parties:
+            clear, known = person.fields(), before.pop(person.role, None)
+            number, found_by = clear.get("id_number"), {k: clear.get(k) for k in INDEXED}
+            if known is None:
+                keys = await vault.new_party(app.application_id, **found_by)
+            else:
+                keys = await vault.party_keys(known.party_id, app.application_id)
+                if number or "id_number" in known.fields:
+                    keys = await self._named(app, keys, number)
+                await vault.unindex(
+                    known.party_id,
+                    app.application_id,
+                    *[kind for kind in INDEXED if kind in known.fields and kind not in clear],
+                )
+                await vault.reindex(keys, **found_by)
+            sealed.keys[person.role] = keys
+            sealed.parties.append(_party(person, keys))
+        for gone in before.values():
+            await vault.unindex(gone.party_id, app.application_id, *INDEXED)
+        return sealed
 
     async def _region(self, viewer: Viewer, form: ApplicationForm) -> str:
         async with self._service.pool.acquire() as conn:
@@ -922,13 +1023,7 @@ class Desk:
     ) -> Application:
         loaded = await self._store.load(tx.conn, [application_id])
         app = visible(loaded[application_id], viewer)
-        if expect is not None and app.revision not in expect:
-            raise Problem(
-                412,
-                "changed-meanwhile",
-                "The application was changed meanwhile: look at it again and decide anew",
-                headers={"ETag": f'"{app.revision}"'},
-            )
+        require_expected(app, expect)
         return app
 
     async def _write(self, tx: Transaction, app: Application, effects: Iterable[Effect]) -> None:
@@ -1079,6 +1174,44 @@ def visible(app: Application | None, viewer: Viewer) -> Application:
     if app is None or not may_see(app, viewer):
         raise Problem(404, "not-found", "There is no such application")
     return app
+
+
+def require_expected(app: Application, expect: Collection[int] | None) -> None:
+    """Raises Problem 412 where the application has none of these revisions."""
+    if expect is not None and app.revision not in expect:
+        raise Problem(
+            412,
+            "changed-meanwhile",
+            "The application was changed meanwhile: look at it again and decide anew",
+            headers={"ETag": f'"{app.revision}"'},
+        )
+
+
+def _require_draft(app: Application) -> None:
+    """Raises Problem 409 where the application was handed in, or has ended."""
+    if app.state is not State.DRAFT:
+        raise Problem(409, "no-draft", "Only a draft can be replaced as a whole")
+
+
+def _require_same(app: Application, form: ApplicationForm) -> None:
+    """Raises Problem 422 where a form is of another branch or channel than the draft: its number is
+    the branch's, and whoever began it is told of it."""
+    scope = app.need_scope()
+    faults = [
+        FieldError(f"/{name}", "differs-from-draft")
+        for name, is_same in (
+            ("branch", form.branch == scope.branch),
+            ("channel", str(form.channel) == scope.channel),
+        )
+        if not is_same
+    ]
+    if faults:
+        raise Problem(
+            422,
+            "differs-from-draft",
+            "A draft keeps its branch and its channel: begin another application",
+            errors=faults,
+        )
 
 
 def problem_of(error: ApplicationError) -> Problem:

@@ -178,13 +178,14 @@ def party_of(item: str, applicant_type: str) -> str:
 
 class Checklist:
     """All items of one application. `changes` and `again` (items that were asked for again) are new
-    and to be written and told."""
+    and to be written and told; `left` are (party, item) that are another person's by now."""
 
     def __init__(self, applicant_type: str = "", items: Iterable[Item] = ()) -> None:
         self.applicant_type = applicant_type
         self._items = {one.item: one for one in items}
         self.changes: list[Change] = []
         self.again: list[Change] = []
+        self.left: list[tuple[str, str]] = []
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items.values())
@@ -198,6 +199,15 @@ class Checklist:
         if item is None or item.party != party:
             raise ItemError("not-on-list", "The checklist has no such item")
         return item
+
+    def turn_to(self, applicant_type: str) -> None:
+        """The draft is of another kind of applicant now: papers may be somebody else's."""
+        self.applicant_type = applicant_type
+        for item in self:
+            party = party_of(item.item, applicant_type)
+            if party != item.party:
+                self.left.append((item.party, item.item))
+                item.party, item.changed = party, True
 
     # -- what arrives -----------------------------------------------------------------------------
 

@@ -1,29 +1,29 @@
-"""The pages of intake: an application, its checklist, the form."""
+"""The pages of intake: applications, and one of them with its checklist."""
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
 from services.intake import application as applications
 from services.intake import store, viewing, words
 from services.intake.application import Application, before_hand_over, product_for
 from services.intake.checklist import Line, tally
+from services.intake.counter import guess_item
 from services.intake.desk import Begun, Desk, is_masked
-from services.intake.form import ApplicationForm, FormCorrection
 from services.intake.pages_precheck import answers_for, obstacles_of, staff_of
 from services.intake.papers import Papers
-from services.intake.rules import COUNTED, CREDIT_PURPOSE, READABLE
+from services.intake.rules import COUNTED, READABLE
+from services.intake.typed import day_of, read_correction
 from shared.calendar import business_day, escalated_before
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.formats import FormatCode
 from shared.messaging import Service
-from shared.money import Money
-from shared.parameters import load_papers, load_products
+from shared.parameters import load_checklist_items, load_papers, load_products
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
@@ -66,61 +66,10 @@ _Revision = Annotated[int | None, Form(ge=0)]
 def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/intake", include_in_schema=False)
-    # the form's address is not an application's: it comes first
-    for part in (_forms, _steps):
+    for part in (_filing, _steps):
         part(routes, service, desk)
     _case(routes, service, desk, papers)
     return routes
-
-
-def _forms(routes: APIRouter, service: Service, desk: Desk) -> None:
-    """A new application."""
-
-    @routes.get("/applications/new")
-    async def page_new(request: Request, viewer: Annotated[Viewer, _MAY_CREATE]) -> Response:
-        """An empty form."""
-        return await _form_page(request, viewer, {}, {})
-
-    @routes.post("/applications")
-    async def create(request: Request, viewer: Annotated[Viewer, _MAY_CREATE]) -> Response:
-        """Keep the form as a draft, or hand it in at once."""
-        sent = await _sent(request)
-        try:
-            form = _read_form(sent, service.clock.now())
-        except ValidationError as error:
-            return await _form_page(request, viewer, sent, _field_errors(error), status_code=422)
-        try:
-            begun = await desk.create(viewer, form, submit=sent.get("then") == "submit")
-        except Problem as problem:
-            errors = {"branch": _("There is no such branch, or it is closed")}
-            if problem.code != "unknown-branch":
-                raise
-            return await _form_page(request, viewer, sent, errors, status_code=422)
-        return _after(request, begun)
-
-    async def _form_page(
-        request: Request,
-        viewer: Viewer,
-        values: Mapping[str, str],
-        errors: Mapping[str, str],
-        *,
-        status_code: int = 200,
-    ) -> Response:
-        async with service.pool.acquire() as conn:
-            branches = await branch_names(conn)
-        return page(
-            request,
-            "new.html",
-            status_code=status_code,
-            values=values,
-            errors=errors,
-            branches=[(code, name) for code, name in branches.items() if viewer.sees(code)],
-            products=[
-                (code, one.names.in_language(current_language()))
-                for code, one in load_products().items()
-            ],
-            today=business_day(service.clock.now()),
-        )
 
 
 def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> None:
@@ -188,6 +137,9 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
                 key=list(FIELD_CLASSES).index,
             ),
             can={
+                "resume": app.state is State.DRAFT
+                and viewer.may(Permission.APPLICATION_EDIT)
+                and viewer.may(Permission.PERSONAL_REVEAL),
                 "submit": app.state is State.DRAFT and viewer.may(Permission.APPLICATION_EDIT),
                 "correct": correctable,
                 "receive": app.open and viewer.may(Permission.MATERIAL_RECEIVE),
@@ -219,10 +171,54 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
                 for one in reversed(viewing.shown_history(history, viewer))
             ],
             today=business_day(service.clock.now()),
+            dated=product_for(app).validity.longest_days,
             words=words,
             dues=dues,
             waited=applications.waited_until(app, service.clock.now()),
             answers=_answers(app, service.clock.now(), viewer),
+        )
+
+
+def _filing(routes: APIRouter, _service: Service, desk: Desk) -> None:
+    """Papers come in."""
+
+    @routes.post("/applications/{application_id}/documents")
+    async def receive(
+        request: Request,
+        application_id: str,
+        viewer: Annotated[Viewer, _MAY_RECEIVE],
+        file: Annotated[list[UploadFile], File()],
+        item: Annotated[str, Form(max_length=60)] = "",
+        issued_on: Annotated[str, Form(max_length=10)] = "",
+    ) -> Response:
+        """File papers under an item of the checklist, or each by its name; each by itself. A script
+        sends one at a time and is told in JSON what became of it."""
+        await desk.look(viewer, application_id)
+        told: list[tuple[bool, str]] = []
+        state = ""
+        for nth, one in enumerate(file, start=1):
+            which = f"{nth}: " if len(file) > 1 else ""  # its name may be somebody's
+            try:
+                chosen, state = await _file_one(desk, viewer, application_id, one, item, issued_on)
+            except Problem as problem:
+                if problem.status == 404 or problem.status >= 500:
+                    raise
+                told.append((False, which + _unfiled(problem.code)))
+            else:
+                told.append((True, _("%(item)s is filed.") % {"item": words.item_name(chosen)}))
+        well = all(ok for ok, _words in told)
+        if "application/json" in request.headers.get("accept", ""):
+            return JSONResponse(
+                {"words": " ".join(one for _ok, one in told), "state": state},
+                status_code=201 if well else 422,
+            )
+        if state == State.CHECKING.value:
+            told.append((True, _("Everything is in: the application is with review.")))
+        return redirect(
+            request,
+            f"/intake/applications/{application_id}",
+            flash=" ".join(one for _ok, one in told),
+            tone="success" if well else "danger",
         )
 
 
@@ -238,8 +234,8 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
     ) -> Response:
         """Hand the application in."""
         try:
-            expect = _expected(revision)
-            return _after(request, await desk.submit(viewer, application_id, expect=expect))
+            expect = expected(revision)
+            return after(request, await desk.submit(viewer, application_id, expect=expect))
         except Problem as problem:
             if problem.code != "not-acceptable":
                 raise
@@ -250,29 +246,6 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
                 tone="danger",
             )
 
-    @routes.post("/applications/{application_id}/documents")
-    async def receive(
-        request: Request,
-        application_id: str,
-        viewer: Annotated[Viewer, _MAY_RECEIVE],
-        item: Annotated[str, Form(max_length=60)],
-        file: Annotated[UploadFile, File()],
-        issued_on: Annotated[str, Form(max_length=10)] = "",
-    ) -> Response:
-        """File a paper under an item of the checklist."""
-        here = f"/intake/applications/{application_id}"
-        content = await file.read(load_papers().largest_bytes + 1)
-        try:
-            filed = await desk.receive(viewer, application_id, item, content, _day(issued_on))
-        except Problem as problem:
-            if problem.status == 404 or problem.status >= 500:
-                raise
-            return redirect(request, here, flash=_unfiled(problem.code), tone="danger")
-        flash = _("%(item)s is filed.") % {"item": words.item_name(item)}
-        if filed.application.state is State.CHECKING:
-            flash += " " + _("Everything is in: the application is with review.")
-        return redirect(request, here, flash=flash)
-
     @routes.post("/applications/{application_id}/corrections")
     async def correct(
         request: Request,
@@ -282,9 +255,9 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
     ) -> Response:
         """Mend fields of the form; fields left empty stay as they are."""
         here = f"/intake/applications/{application_id}"
-        sent = await _sent(request)
+        sent = await sent_fields(request)
         try:
-            correction = _read_correction(sent, service.clock.now())
+            correction = read_correction(sent, service.clock.now())
         except ValidationError:
             return redirect(
                 request,
@@ -292,7 +265,7 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
                 flash=_("Nothing was changed: fill in at least one field, days as 2026-10-12."),
                 tone="danger",
             )
-        expect = _expected(revision)
+        expect = expected(revision)
         begun = await desk.correct(viewer, application_id, correction, expect=expect)
         flash = _("The form is corrected.")
         if begun.application.state is State.CHECKING:
@@ -308,7 +281,7 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
         revision: _Revision = None,
     ) -> Response:
         """The customer wants out."""
-        expect = _expected(revision)
+        expect = expected(revision)
         app = await desk.withdraw(viewer, application_id, reason, expect=expect)
         done = app.state is State.WITHDRAWN
         return redirect(
@@ -319,10 +292,23 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
         )
 
 
+async def _file_one(
+    desk: Desk, viewer: Viewer, application_id: str, file: UploadFile, item: str, issued_on: str
+) -> tuple[str, str]:
+    """File one paper: its item, by the file's name where none was chosen, and the state of the
+    application. Raises Problem."""
+    chosen = item or guess_item(file.filename or "", load_checklist_items().items)
+    if chosen is None:
+        raise Problem(422, "item-unknown", "Nobody said which paper this is")
+    content = await file.read(load_papers().largest_bytes + 1)
+    filed = await desk.receive(viewer, application_id, chosen, content, day_of(issued_on))
+    return chosen, str(filed.application.state)
+
+
 # -- reading forms ---------------------------------------------------------------------------------
 
 
-async def _sent(request: Request) -> dict[str, str]:
+async def sent_fields(request: Request) -> dict[str, str]:
     """The fields of a form as text, those left empty left out."""
     form = await request.form()
     return {
@@ -332,102 +318,14 @@ async def _sent(request: Request) -> dict[str, str]:
     }
 
 
-def _read_party(sent: Mapping[str, str]) -> dict[str, Any]:
-    party: dict[str, Any] = {"role": sent.get("role", "applicant")}
-    for name in FIELD_CLASSES:
-        if name in sent:
-            party[name] = _fen(sent[name]) if name in words.MONEY_FIELDS else sent[name]
-    if sent.get("id_long_term"):
-        party["id_long_term"] = True
-        party.pop("id_expires", None)
-    return party
-
-
-def _consent(day: date | None, now: datetime) -> dict[str, Any] | None:
-    if day is None:
-        return None
-    # a day ahead is kept as it is: the rules say what is wrong with it
-    signed_at = now if day == business_day(now) else f"{day.isoformat()}T00:00:00+08:00"
-    return {"signed_at": signed_at, "purpose": CREDIT_PURPOSE}
-
-
-def _read_form(sent: Mapping[str, str], now: datetime) -> ApplicationForm:
-    """Raises ValidationError."""
-    content: dict[str, Any] = {
-        "branch": sent.get("branch", ""),
-        "product": sent.get("product", ""),
-        "applicant_type": sent.get("applicant_type", ""),
-        "channel": "counter",
-        "parties": [_read_party(sent)],
-        "consent": _consent(_day(sent.get("consent_day", "")), now),
-    }
-    holder = {
-        name.removeprefix("holder_"): text
-        for name, text in sent.items()
-        if name.startswith("holder_")
-    }
-    if holder:
-        content["parties"].append(_read_party({**holder, "role": "supplementary_holder"}))
-    if "requested_limit" in sent:
-        limit = _fen(sent["requested_limit"])
-        content["requested_limit"] = {"minor": int(limit) if limit.isdecimal() else limit}
-    return ApplicationForm.model_validate(content)
-
-
-def _read_correction(sent: Mapping[str, str], now: datetime) -> FormCorrection:
-    """Raises ValidationError."""
-    consent = _consent(_day(sent.get("consent_day", "")), now)
-    party = _read_party(sent)
-    # a role alone corrects nothing
-    parties = [party] if len(party) > 1 else []
-    return FormCorrection.model_validate({"parties": parties, "consent": consent})
-
-
-def _fen(yuan: str) -> str:
-    """Whole fen as digits of an amount in yuan; what is none stays for the form to refuse."""
-    try:
-        return str(Money.of(yuan.replace(",", "").replace("，", "")).minor)
-    except (ValueError, ArithmeticError):
-        return yuan
-
-
-def _field_errors(error: ValidationError) -> dict[str, str]:
-    """{field: what is wrong with it} by the last name of its place, without the value."""
-    found: dict[str, str] = {}
-    for fault in error.errors(include_input=False, include_url=False):
-        names = [part for part in fault["loc"] if isinstance(part, str)]
-        of_holder = 1 in fault["loc"] and "parties" in names
-        name = names[-1] if names else ""
-        name = {"minor": "requested_limit", "parties": ""}.get(name, name)
-        found[f"holder_{name}" if of_holder and name else name] = _words_for(fault["type"])
-    return found
-
-
-def _words_for(kind: str) -> str:
-    if words.is_known(kind):
-        return words.reason(kind, None)
-    if kind.startswith("date"):
-        return _("Write the day as 2026-10-12.")
-    if kind in {"enum", "literal_error", "string_too_short", "string_pattern_mismatch", "int_type"}:
-        return _("Choose or write a value that is possible here.")
-    return _("This cannot be kept as it is.")
-
-
-def _expected(revision: int | None) -> frozenset[int] | None:
+def expected(revision: int | None) -> frozenset[int] | None:
     return None if revision is None else frozenset({revision})
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 # -- what is shown ---------------------------------------------------------------------------------
 
 
-def _after(request: Request, begun: Begun) -> Response:
+def after(request: Request, begun: Begun) -> Response:
     """To the application's page, with what became of it."""
     app = begun.application
     here = f"/intake/applications/{app.application_id}"
@@ -468,6 +366,7 @@ def _unfiled(code: str) -> str:
     if code.startswith("document-"):
         return words.no_paper(code.removeprefix("document-").replace("-", "_"))
     known = {
+        "item-unknown": _("Choose which paper this is."),
         "issued-in-future": _("A paper cannot be issued in the future."),
         "already-ended": _("The application has ended; nothing is added."),
     }

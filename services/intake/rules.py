@@ -199,13 +199,21 @@ def field_faults(
     warnings: list[str] = []
     if form.lacks_holder:
         wanted.append(Wanted(FORM_ITEM, "HOLDER_MISSING"))
+    for _role, name, finding in field_findings(form, product, today):
+        if finding.severity is Severity.WARNING:
+            warnings.append(finding.code.value)
+        else:
+            wanted.append(Wanted(item_of_field(name), finding.code.value, name))
+    return list(dict.fromkeys(wanted)), warnings
+
+
+def field_findings(
+    form: ApplicationForm, product: Product, today: date
+) -> Iterator[tuple[PartyRole, str, Finding]]:
+    """Everything that can be said of single fields: whose, which and what."""
     for party in form.parties:
         for name, finding in _party_findings(party, form.applicant_type, product, today):
-            if finding.severity is Severity.WARNING:
-                warnings.append(finding.code.value)
-            else:
-                wanted.append(Wanted(item_of_field(name), finding.code.value, name))
-    return list(dict.fromkeys(wanted)), warnings
+            yield party.role, name, finding
 
 
 def item_of_field(name: str) -> str:

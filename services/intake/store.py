@@ -102,6 +102,11 @@ ON CONFLICT (application_id, party, item) DO UPDATE SET
     by = excluded.by
 """
 
+_DROP_ITEMS = """
+DELETE FROM checklist_item WHERE (application_id, party, item) IN (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))
+"""
+
 # asyncpg takes no array of arrays of different lengths: codes come as JSON
 _SAVE_CHANGES = """
 INSERT INTO checklist_change (application_id, party, item, at, actor, action, was, state, codes,
@@ -128,6 +133,8 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::t
 ON CONFLICT (application_id) DO UPDATE SET
     state = excluded.state, state_version = excluded.state_version,
     state_since = excluded.state_since, person = excluded.person,
+    product = excluded.product, product_version = excluded.product_version,
+    applicant_type = excluded.applicant_type,
     submitted_at = excluded.submitted_at, passed_at = excluded.passed_at,
     material_deadline = excluded.material_deadline, reapply_from = excluded.reapply_from,
     card_id = excluded.card_id, imported = excluded.imported,
@@ -208,6 +215,9 @@ class ApplicationStore:
         entries = [(app.application_id, entry) for app in known for entry in app.entries]
         if entries:
             await conn.execute(_SAVE_HISTORY, *_entry_columns(entries))
+        left = [(app.application_id, *one) for app in known for one in app.items.left]
+        if left:
+            await conn.execute(_DROP_ITEMS, *_columns(left))
         items = [row for app in known for row in _item_rows(app)]
         if items:
             await conn.execute(_SAVE_ITEMS, *_columns(items))

@@ -59,6 +59,7 @@ class TakenRow:
     application_id: str
     application_number: str
     application_state: str
+    client: str | None  # the program that began it
 
 
 _ADD = """
@@ -123,12 +124,16 @@ async def find(conn: Any, batch_id: str) -> Batch | None:
     return Batch(**row) if row else None
 
 
-async def recent(conn: Any, branches: list[str] | None, most: int) -> list[Batch]:
-    """The latest tables of these branches."""
+async def recent(
+    conn: Any, branches: list[str] | None, uploaded_by: str | None, most: int
+) -> list[Batch]:
+    """The latest tables of these branches, of one who loaded them where named."""
     rows = await conn.fetch(
-        "SELECT * FROM batch WHERE $1::text[] IS NULL OR branch = ANY ($1)"
-        " ORDER BY uploaded_at DESC, batch_id LIMIT $2",
+        "SELECT * FROM batch WHERE ($1::text[] IS NULL OR branch = ANY ($1))"
+        " AND ($2::text IS NULL OR uploaded_by = $2)"
+        " ORDER BY uploaded_at DESC, batch_id LIMIT $3",
         branches,
+        uploaded_by,
         most,
     )
     return [Batch(**row) for row in rows]
@@ -259,7 +264,8 @@ async def page_of_taken(conn: Any, batch_id: str, *, page: int, page_size: int) 
     """A page of the rows that are applications, in their order."""
     rows = await conn.fetch(
         "SELECT r.row, r.state, r.application_id, a.application_number,"
-        " a.state AS application_state FROM batch_row r JOIN application a USING (application_id)"
+        " a.state AS application_state, a.client"
+        " FROM batch_row r JOIN application a USING (application_id)"
         " WHERE r.batch_id = $1 AND r.state IN ('taken', 'known')"
         " ORDER BY r.row LIMIT $2 OFFSET $3",
         batch_id,

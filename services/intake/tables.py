@@ -101,7 +101,9 @@ class Tables:
             region = await store.region_of(conn, branch)
         if region is None or not viewer.sees(branch):
             raise Problem(422, "unknown-branch", "There is no such branch, or it is closed")
-        digest = self._desk.digest("table", branch, content)
+        # to a program that sees its own alone, another's table is none that is there
+        own = [] if viewer.own_client is None else [viewer.own_client]
+        digest = self._desk.digest("table", branch, content, *own)
         async with self._service.pool.acquire() as conn:
             known = await store_batches.of_file(conn, branch, digest)
         if known is not None:
@@ -141,7 +143,7 @@ class Tables:
     async def recent(self, viewer: Viewer, most: int = 20) -> list[Batch]:
         """The latest tables of the viewer's branches."""
         async with self._service.pool.acquire() as conn:
-            return await store_batches.recent(conn, viewer.branch_list, most)
+            return await store_batches.recent(conn, viewer.branch_list, _own(viewer), most)
 
     async def look(
         self, viewer: Viewer, batch_id: str, *, page: int = 1, page_size: int = 0
@@ -364,7 +366,8 @@ class Tables:
             forms.setdefault(_number(form), (row, form))
         sealed = await self._desk.seal_many([form for _, form in forms.values()])
         entries = [(form, one) for (_, form), one in zip(forms.values(), sealed, strict=True)]
-        outcome = await self._desk.begin_many(tx, entries, region)
+        client = _client_of(batch.taken_by)
+        outcome = await self._desk.begin_many(tx, entries, region, client=client)
         done = [
             replace(row, state="taken", application_id=one.application_id)
             if isinstance(one, Application)
@@ -460,7 +463,22 @@ def _number(form: ApplicationForm) -> str:
     return normalise_resident_id(form.applicant.id_number or "")
 
 
+def _own(viewer: Viewer) -> str | None:
+    """Whose tables alone the viewer sees; None for anybody's."""
+    return None if viewer.own_client is None else viewer.actor
+
+
+def _client_of(actor: str | None) -> str | None:
+    """The program that had a table taken, whose applications its rows become."""
+    kind, _, name = (actor or "").partition(":")
+    return name if kind == "client" else None
+
+
 def _visible(batch: Batch | None, viewer: Viewer) -> Batch:
-    if batch is None or not viewer.sees(batch.branch):
+    if (
+        batch is None
+        or not viewer.sees(batch.branch)
+        or _own(viewer) not in (None, batch.uploaded_by)
+    ):
         raise Problem(404, "not-found", "There is no such table")
     return batch

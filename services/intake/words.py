@@ -8,12 +8,14 @@ from typing import Any
 
 from services.intake.application import Entry
 from services.intake.batch import APPLICANT_TYPES, CHOICES, COLUMNS, offered
+from services.intake.counter import IdSays
 from services.intake.items import FORM_CHANGED, LAPSED, REVIEW_WISH, Change
 from services.intake.precheck import Obstacle
 from services.intake.spreadsheet import BatchRefused
+from services.intake.typed import MONEY_FIELDS
 from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_papers, load_return_codes
-from shared.web.i18n import _, current_language, mark, ngettext, show_money
+from shared.web.i18n import _, current_language, mark, ngettext, show_date, show_money
 from shared.web.states import item_badge, named
 
 FIELDS: Mapping[str, str] = {
@@ -37,7 +39,6 @@ FIELDS: Mapping[str, str] = {
     "main_card_number": mark("Number of the main card"),
 }
 
-MONEY_FIELDS = ("monthly_income", "other_bank_limits")
 
 REVEAL_REASONS: Mapping[str, str] = {
     "contact": mark("To call or write to the customer"),
@@ -88,6 +89,45 @@ _FOUND_BY: Mapping[str, str] = {
 
 GROUPS: Mapping[str, str] = {"income": mark("one proof of income")}
 
+PLACES: Mapping[str, str] = {
+    "11": mark("Beijing"),
+    "12": mark("Tianjin"),
+    "13": mark("Hebei"),
+    "14": mark("Shanxi"),
+    "15": mark("Inner Mongolia"),
+    "21": mark("Liaoning"),
+    "22": mark("Jilin"),
+    "23": mark("Heilongjiang"),
+    "31": mark("Shanghai"),
+    "32": mark("Jiangsu"),
+    "33": mark("Zhejiang"),
+    "34": mark("Anhui"),
+    "35": mark("Fujian"),
+    "36": mark("Jiangxi"),
+    "37": mark("Shandong"),
+    "41": mark("Henan"),
+    "42": mark("Hubei"),
+    "43": mark("Hunan"),
+    "44": mark("Guangdong"),
+    "45": mark("Guangxi"),
+    "46": mark("Hainan"),
+    "50": mark("Chongqing"),
+    "51": mark("Sichuan"),
+    "52": mark("Guizhou"),
+    "53": mark("Yunnan"),
+    "54": mark("Tibet"),
+    "61": mark("Shaanxi"),
+    "62": mark("Gansu"),
+    "63": mark("Qinghai"),
+    "64": mark("Ningxia"),
+    "65": mark("Xinjiang"),
+    "71": mark("Taiwan"),
+    "81": mark("Hong Kong"),
+    "82": mark("Macau"),
+    "83": mark("Taiwan (residence permit)"),
+}
+"""Provinces as the first two digits of an ID number name them."""
+
 CARD_FACTS: Mapping[str, str] = {
     "produced": mark("Card made"),
     "posted": mark("Card posted"),
@@ -137,13 +177,16 @@ _ROW_PROBLEMS: Mapping[str, str] = {
 _COLUMN_HINTS: Mapping[str, str] = {
     "name": mark("As on the ID card"),
     "salutation": mark("Choose one"),
-    "id_number": mark("18 characters, as text"),
+    "id_number": mark("18 characters (an old residence card: 15), as text"),
     "id_issued": mark("The first day on the back of the ID card, such as 2019-03-01"),
     "id_expires": mark("The last day on the back of the ID card, or 长期 where it has no end"),
+    "nationality": mark("Such as CHN; may be left empty"),
     "mobile": mark("11 digits"),
     "email": mark("May be left empty"),
     "home_address": mark("Province, city, street and house"),
+    "postcode": mark("6 digits, as text; may be left empty"),
     "employer": mark("The full name, as on the proof of work"),
+    "credit_code": mark("Of the employer or business, 18 characters; may be left empty"),
     "occupation": mark("What the customer works as"),
     "work_address": mark("Province, city, street and house"),
     "office_phone": mark("With area code, such as 021-64567890"),
@@ -197,6 +240,7 @@ _HISTORY: Mapping[str, _Happening] = {
     "begun": _Happening(mark("Application begun"), "file-plus"),
     "imported": _Happening(mark("Taken over from another system"), "database"),
     "corrected": _Happening(mark("Form corrected"), "pencil"),
+    "draft_saved": _Happening(mark("Draft saved anew"), "pencil"),
     "paper_received": _Happening(mark("Paper received"), "file-check", "info"),
     "paper_read": _Happening(mark("What a paper says was read"), "eye"),
     "submitted": _Happening(mark("Handed in"), "inbox", "info"),
@@ -354,6 +398,32 @@ def reason(code: str, field: str | None) -> str:
     return f"{where}{words} · {mend}"
 
 
+def field_words(codes: Iterable[str]) -> str:
+    """What is to be said of a field, and how it is mended; the field itself is known."""
+    return " · ".join(reason(code, None) for code in codes)
+
+
+def fault(kind: str) -> str:
+    """Why what was typed cannot be kept at all."""
+    if is_known(kind):
+        return reason(kind, None)
+    if kind == "unknown-branch":
+        return _("There is no such branch, or it is closed")
+    if kind.startswith("date"):
+        return _("Write the day as 2026-10-12.")
+    if kind in {"enum", "literal_error", "string_too_short", "string_pattern_mismatch", "int_type"}:
+        return _("Choose or write a value that is possible here.")
+    return _("This cannot be kept as it is.")
+
+
+def id_says(said: IdSays) -> str:
+    """What an ID number says of its holder."""
+    sex = {"female": _("female"), "male": _("male")}.get(said.sex or "")
+    age = _("aged %(age)s") % {"age": said.age}
+    place = _(PLACES[said.place]) if said.place else ""
+    return " · ".join(part for part in (sex, show_date(said.born), age, place) if part)
+
+
 def reason_name(code: str) -> str:
     """A return code in few words."""
     known = load_return_codes().codes.get(code)
@@ -471,6 +541,17 @@ def paper_limits() -> str:
         "size": most.largest_bytes // (1024 * 1024),
         "pages": most.most_pages,
     }
+
+
+def file_words(code: str) -> str:
+    """By which words in its name a file is taken to be the item, for the page's script."""
+    known = load_checklist_items().items.get(code)
+    return "|".join(known.file_words) if known else ""
+
+
+def largest_paper() -> int:
+    """Bytes."""
+    return load_papers().largest_bytes
 
 
 def column(name: str) -> str:

@@ -467,6 +467,7 @@ class ChecklistItem(_Parameters):
     reusable: bool = False  # taken over from an earlier application while it is valid
     shows: list[str] = []  # fields of the form; where one has changed since, it is not taken over
     waivable: bool = True  # two people may do without it
+    file_words: list[Annotated[str, Field(min_length=2, max_length=30)]] = []  # in a file's name
 
     @model_validator(mode="after")
     def _shows_fields_of_the_form(self) -> Self:

@@ -14,8 +14,9 @@ def mask_mobile(number: str) -> str:
 
 
 def mask_resident_id(number: str) -> str:
-    """`110***********0012`: the first 3 and the last 4 of 18 characters."""
-    return f"{number[:3]}{'*' * 11}{number[-4:]}" if len(number) == 18 else HIDDEN
+    """`110***********0012`: the first 3 and the last 4 of 18 characters, or of 15."""
+    known = len(number) in (15, 18)
+    return f"{number[:3]}{'*' * (len(number) - 7)}{number[-4:]}" if known else HIDDEN
 
 
 def mask_card(number: str) -> str:

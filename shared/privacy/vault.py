@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import asyncpg
 from cryptography.exceptions import InvalidTag
@@ -41,6 +41,8 @@ _MOST_SHARING: Final = 1_000  # parties with one mobile; more than a thousand te
 MOST_FOUND: Final = 2_000  # parties of one search: the commonest names have more in a large bank
 
 IndexKind = Literal["mobile", "id_number", "name"]
+INDEXED: tuple[IndexKind, ...] = get_args(IndexKind)
+"""Fields by which a party is found."""
 
 
 class KeyUnavailableError(LookupError):
@@ -374,6 +376,19 @@ class Vault:
         values = _index_values(id_number, mobile, name)
         async with self._pool.acquire() as conn, conn.transaction():
             await self._index(conn, keys.person, keys.party_id, keys.application_id, values)
+
+    async def unindex(self, party_id: str, application_id: str, *kinds: IndexKind) -> None:
+        """Let nobody find this party by its ID number or mobile any more."""
+        await self._pool.execute(
+            "UPDATE vault.blind_index SET digest = w.digest"
+            " FROM unnest($3::text[], $4::bytea[]) AS w (gone, digest)"
+            " WHERE party_id = $1 AND application_id = $2 AND kind = w.gone",
+            party_id,
+            application_id,
+            list(kinds),
+            # a digest of nothing: what was made at random is found by no value
+            [os.urandom(32) for _ in kinds],
+        )
 
     async def unnamed(self, parties: Collection[str]) -> set[str]:
         """Which of these parties, of whom there are keys, cannot be found by their name yet."""

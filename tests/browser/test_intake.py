@@ -130,11 +130,10 @@ async def test_an_application_is_taken_at_the_counter_and_its_papers_filed(
     await expect(checklist).to_contain_text("已收待核")
     done = checklist.locator("progress")
     before = int(await done.get_attribute("value") or "0")
-    await page.locator("#item").select_option("id_front")
     file = {"name": "front.pdf", "mimeType": "application/pdf", "buffer": pdf(["front", "back"])}
     await page.locator("#file").set_input_files(file)  # type: ignore[arg-type]
-    await expect(page.locator("[data-drop-files]")).to_contain_text("front.pdf")
-    await page.locator("form[enctype] button[type=submit]").click()
+    await expect(page.locator(".queue-row")).to_contain_text("front.pdf")
+    await page.locator("#file-papers button[type=submit]").click()
     await expect(done).to_have_attribute("value", str(before + 1))
     await sound(counter, town, "intake-application")
     await page_by_page(counter, town)
@@ -364,10 +363,9 @@ async def test_an_officer_gives_verdicts_with_the_keyboard(town: Town, counter: 
     await fill_in(page)
     await page.locator("button[name=then][value=submit]").click()
     await expect(page.locator(".page-head")).to_contain_text("待补件")
-    await page.locator("#item").select_option("id_front")
     file = {"name": "front.png", "mimeType": "image/png", "buffer": scan("officer")}
     await page.locator("#file").set_input_files(file)  # type: ignore[arg-type]
-    await page.locator("form[enctype] button[type=submit]").click()
+    await page.locator("#file-papers button[type=submit]").click()
     row = page.locator("#checklist tbody tr", has_text="身份证人像面")
     await expect(row).to_contain_text("已收待核")
 

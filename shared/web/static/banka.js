@@ -11,6 +11,26 @@
     if (open) document.querySelector("#sidebar a")?.focus();
   };
 
+  // Keys may hinder who speaks to the machine, or trembles: they are switched off in this browser.
+  const keysAreOn = () => {
+    try {
+      return localStorage.getItem("banka_keys") !== "off";
+    } catch {
+      return true;
+    }
+  };
+  for (const control of document.querySelectorAll("[data-shortcuts-switch]")) {
+    control.checked = keysAreOn();
+    control.addEventListener("change", () => {
+      try {
+        localStorage.setItem("banka_keys", control.checked ? "on" : "off");
+      } catch {
+        control.checked = true; // nothing is kept in this browser
+      }
+    });
+  }
+  window.banka = { keysAreOn };
+
   document.addEventListener("click", (event) => {
     if (closest(event, "[data-sidebar-toggle]")) {
       setSidebar(!document.body.classList.contains("sidebar-open"));
@@ -53,6 +73,7 @@
         menu.querySelector("summary")?.focus();
       }
     }
+    if (!keysAreOn()) return;
     // "/" goes to the search field, as in most office software
     const typing = event.target instanceof Element && event.target.matches("input, textarea, select");
     if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
@@ -70,13 +91,31 @@
       event.ctrlKey || event.metaKey || event.altKey || event.shiftKey ||
       document.querySelector("dialog[open]") ||
       (event.target instanceof Element && event.target.matches("input, textarea, select"));
-    if (busy) return;
+    if (busy || !keysAreOn()) return;
     for (const pressed of document.querySelectorAll("[data-key]")) {
       if (pressed.dataset.key === event.key) {
         event.preventDefault();
         pressed.click();
         return;
       }
+    }
+  });
+
+  // Keys with Ctrl or Alt, by the name under which screen readers tell them.
+  document.addEventListener("keydown", (event) => {
+    if (!(event.ctrlKey || event.altKey) || event.metaKey || event.isComposing) return;
+    const letter = /^Key([A-Z])$/.exec(event.code)?.[1];
+    const names = [
+      event.ctrlKey && "Control", event.altKey && "Alt", event.shiftKey && "Shift",
+      letter ?? event.key,
+    ];
+    const combination = names.filter(Boolean).join("+");
+    for (const pressed of document.querySelectorAll("[aria-keyshortcuts]")) {
+      if (pressed.getAttribute("aria-keyshortcuts") !== combination) continue;
+      if (!keysAreOn() || document.querySelector("dialog[open]")) return;
+      event.preventDefault();
+      pressed.click();
+      return;
     }
   });
 

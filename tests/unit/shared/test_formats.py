@@ -58,6 +58,12 @@ def codes(findings: list[object]) -> list[str]:
         ("３60426199101010071", ["ID_FORM"]),
         ("360426199113010071", ["ID_BIRTH_DATE", "ID_CHECK_DIGIT"]),
         ("990426199101010071", ["ID_PROVINCE", "ID_CHECK_DIGIT"]),
+        ("USA110085030412", []),
+        (" usa110085030412 ", []),
+        ("US1110085030412", ["ID_FORM"]),
+        ("USA1100850304123", ["ID_FORM"]),
+        ("USA110085133212", ["ID_BIRTH_DATE"]),
+        ("USA990085030412", ["ID_PROVINCE"]),
     ],
 )
 def test_resident_id(number: str, expected: list[str]) -> None:
@@ -346,6 +352,7 @@ def numbered(region: str, birth: date = date(1985, 3, 4)) -> str:
         (numbered("810000"), "permit", "81", ["ID_RESIDENCE_PERMIT"]),
         (numbered("830000"), "permit", "83", ["ID_RESIDENCE_PERMIT"]),
         ("911124198108030024", "foreign", "11", ["ID_RESIDENCE_PERMIT"]),
+        ("USA110085030412", "foreign", "11", ["ID_RESIDENCE_PERMIT"]),
         (numbered("990101"), "foreign", "90", ["ID_PROVINCE", "ID_RESIDENCE_PERMIT"]),
         (numbered("880101"), "resident", "88", ["ID_PROVINCE"]),
     ],
@@ -390,6 +397,16 @@ def test_each_kind_of_card_has_its_own_terms(
     issued, end = date(2024, 5, 6), date(2024 + years, 5, 6)
     found = check_id_term(date(born, 1, 2), issued, end, TODAY, tolerance_days=1, kind=kind)
     assert codes(list(found)) == ([] if fits else ["ID_TERM"])
+
+
+@pytest.mark.parametrize(
+    ("years", "born"), [("85", 1985), ("00", 2000), ("23", 2023), ("24", 1924)]
+)
+def test_a_card_of_15_characters_tells_the_birth_by_two_digits_of_the_year(
+    years: str, born: int
+) -> None:
+    read = read_resident_id(f"USA1100{years}030412")
+    assert (read.birth_date, read.sex) == (date(born, 3, 4), None)
 
 
 def test_no_finding_repeats_the_value() -> None:
