@@ -40,7 +40,8 @@ _SHORTEST_ADDRESS = 6
 _FULL_LINE = 10  # a card writes eleven characters of an address on a line; a digit is half of one
 
 # In heights of a line: what stands closer is one text, and a line of the address follows the other.
-_GAP = 3.5
+_GAP = 3.5  # between a label and what belongs to it
+_CLOSE = 1.2
 _BESIDE = 0.7
 _BELOW = 2.4
 
@@ -197,11 +198,17 @@ def _rows(placed: Sequence[_Placed]) -> list[_Placed]:
     return sorted(rows, key=lambda row: row.top)
 
 
+_LABEL = "姓名|性别|民族|出生|住址|身份号码|签发机关|有效期限"
+_AFTER_LABEL, _BEFORE_LABEL = re.compile(f"(?:{_LABEL})$"), re.compile(f"^(?:{_LABEL})")
+
+
 def _beside(row: _Placed, one: _Placed) -> bool:
     height = min(row.height, one.height)
-    return abs(
-        row.middle - one.middle
-    ) < _BESIDE * height and -height < one.left - row.right < _GAP * max(row.height, one.height)
+    of_label = _AFTER_LABEL.search(row.text.text) or _BEFORE_LABEL.search(one.text.text)
+    return (
+        abs(row.middle - one.middle) < _BESIDE * height
+        and -height < one.left - row.right < (_GAP if of_label else _CLOSE) * height
+    )
 
 
 # -- what they say ---------------------------------------------------------------------------------

@@ -117,6 +117,8 @@ async def measure(cards: int, seed: int, conditions: list[str]) -> tuple[Counts,
                     for name in FIELDS[one.side]:
                         what = outcome(found.get(name), one.says[name], sure)
                         counts[condition][name][what] += 1
+                        if what == "wrong and sure":
+                            print(f"  {name}: {one.says[name]} read as {found[name].value}")
                 total = sum(counts[condition].values(), Counter[Outcome]())
                 print(condition, dict(total), flush=True)
     finally:

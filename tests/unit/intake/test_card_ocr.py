@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import subprocess
@@ -16,9 +17,10 @@ from PIL import Image, ImageDraw
 from deploy.demo.papers import pdf
 from services.intake import reader as reader_module
 from services.intake.idcard import FIELDS
-from services.intake.reader import CardReader
+from services.intake.reader import CardReader, serve
 from shared.paper_images import DocumentRefusedError
 from shared.parameters import load_papers
+from shared.settings import Settings, SettingsError
 from tests.bench.cards import CONDITIONS, shown
 from tests.bench.reading import outcome, read
 from tests.papers import png_of
@@ -149,3 +151,31 @@ async def test_what_a_fork_writes_is_not_believed(
         monkeypatch.setattr(reader, "ask", broken)
         with pytest.raises(DocumentRefusedError):
             await reader.lines(b"")
+
+
+_ALONE = """
+import sys
+import services.intake.app
+loaded = {"rapidocr", "onnxruntime", "cv2"} & set(sys.modules)
+print(*loaded or ["nothing"])
+"""
+
+
+def test_the_service_itself_never_loads_the_machine() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _ALONE],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout == "nothing\n"
+
+
+async def test_without_the_machine_one_line_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"requirements-reading\.lock"):
+        await serve(Settings(service="intake"))

@@ -98,6 +98,7 @@ def test_a_card_is_read_however_the_phone_was_held(degrees: float) -> None:
         (front(address_more=None), "home_address", "上海市浦东新区望江路七十"),
         # what lies on the table, or is printed far to the side, is no part of it
         (front(far=line("仅供参考", 1100, 62)), "name", "司徒望月"),
+        (front(mark=line("样本", 700, 302)), "home_address", WHOLE["home_address"]),
         (front(below=line("复印无效", 165, 700)), "home_address", WHOLE["home_address"]),
     ],
 )  # fmt: skip
