@@ -24,7 +24,7 @@ __all__ = ["counter"]  # a fixture
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 OTHER_NAME = NAME[:3] + "明"
@@ -60,7 +60,7 @@ async def test_a_suggestion_is_taken_over_with_the_keyboard_and_sent(
     )
     await page.locator("#item").select_option("id_front")
     await page.locator("#file").set_input_files(
-        {  # type: ignore[arg-type]
+        {
             "name": "front.jpg",
             "mimeType": "image/jpeg",
             "buffer": cards.photograph(image, "rotated up to 5°", chance),
