@@ -19,6 +19,7 @@ from services.intake import application as applications
 from services.intake import store, store_reading, words
 from services.intake.application import Application
 from services.intake.desk import Desk, masked_field
+from services.intake.form import PartyForm
 from services.intake.idcard import FIELDS, CardReading
 from services.intake.papers import Papers, Shown
 from services.intake.reader import KEPT
@@ -59,8 +60,8 @@ def rows_of(
     *,
     clear: bool,
 ) -> list[Row]:
-    """The fields of a card's side, as the page has them. clear: whether the reader may see what the
-    form says; masked otherwise, and then no part of it is compared."""
+    """The fields of a card's side, as the page has them. What the form says is masked; where the
+    card says otherwise, and the viewer may know it (`clear`), it is not."""
     sure, differing = load_papers().cards.sure, set(differing)
     rows = []
     for name in FIELDS[reading.side]:
@@ -70,7 +71,7 @@ def rows_of(
         confidence, doubts = reading.told.get(name, (0.0, ()))
         differs = name in differing if said and form and name in READABLE else None
         parts = compared(form, said) if differs and clear and said and form else None
-        shown = form if clear or form is None else masked_field(name, form)
+        shown = None if form is None else masked_field(name, form)
         rows.append(
             Row(
                 name=name,
@@ -147,16 +148,24 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
         taken: str,
     ) -> Response:
         app, paper, reading = await _find(viewer, application_id, document_id)
-        # what a machine read on a card is shown as the card is: recorded first
+        may_compare = viewer.may(Permission.PERSONAL_REVEAL)
+        suggested = await _opened(document_id, reading.says)
+        written, differing = await _form(app, paper.document.item, suggested)
+        # recorded before it is shown: the card as a machine read it, and what the form says instead
         async with service.transaction(actor=viewer.actor) as tx:
             await store.record_view(tx.conn, application_id, viewer.staff_id, "card", tx.now)
+            for field in differing if written and may_compare else []:
+                await store.record_view(
+                    tx.conn,
+                    application_id,
+                    viewer.staff_id,
+                    "field",
+                    tx.now,
+                    field=(written.role.value, field),
+                    why="compare",
+                )
             before = (await store.readings_of(tx.conn, application_id)).get(document_id, {})
-        suggested, kept = (
-            await _opened(document_id, reading.says),
-            await _opened(document_id, before),
-        )
-        item = paper.document.item
-        written, differing = await _form(app, item, suggested)
+        kept = await _opened(document_id, before)
         values = {**kept, **values}
         if taken in suggested and taken in READABLE:
             values = {**values, taken: suggested[taken]}
@@ -170,10 +179,10 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
             rows=rows_of(
                 reading,
                 suggested,
-                written,
+                written.fields() if written else {},
                 differing,
                 values,
-                clear=viewer.may(Permission.PERSONAL_REVEAL),
+                clear=may_compare,
             ),
             erased=reading.state == "read" and bool(reading.says) and not suggested,
             taken=taken,
@@ -201,20 +210,16 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
 
     async def _form(
         app: Application, item: str, suggested: Mapping[str, str]
-    ) -> tuple[Mapping[str, str], list[str]]:
-        """(what the form says of whose card it is, the fields in which the card says otherwise)."""
+    ) -> tuple[PartyForm | None, list[str]]:
+        """(whose card it is as the form has them, the fields in which the card says otherwise)."""
         try:
-            form = await desk.open_form(app)
+            person = person_of(item, await desk.open_form(app))
         except KeyUnavailableError:
-            return {}, []
-        person = person_of(item, form)
-        if person is None:
-            return {}, []
-        differing = [
+            return None, []
+        return person, [
             name
             for name, said in suggested.items()
             if name in READABLE and mismatch(name, said, person) is not None
         ]
-        return person.fields(), differing
 
     return routes

@@ -206,10 +206,16 @@ async def test_suggestions_stand_beside_the_card_and_count_once_somebody_sends_t
     assert re.search(r'name="home_address"[^>]*value="typed by hand"', taken.text)
     assert re.search(r'name="id_number"[^>]*value=""', taken.text)
     assert await office.fetch(EVERYTHING, customer.application_id) == before
+    # that they saw the card, and of the form what differs, is recorded each time
     views = await office.fetch(
-        "SELECT what FROM personal_view WHERE application_id = $1", customer.application_id
+        "SELECT what, party, field, why FROM personal_view WHERE application_id = $1 ORDER BY id",
+        customer.application_id,
     )
-    assert [row["what"] for row in views] == ["card"] * 3
+    assert [tuple(row) for row in views] == 3 * [
+        ("card", None, None, None),
+        ("field", "applicant", "name", "compare"),
+        ("field", "applicant", "id_number", "compare"),
+    ]
 
     # what they send counts, as it always did
     sent = await assistant.post(
