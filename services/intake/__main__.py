@@ -2,7 +2,7 @@
 `organisation FILE.yaml` loads branches and staff (`-`: from the standard input),
 `password USERNAME` reads a password from the standard input and sets it, `erase NUMBER` deletes the
 data of who applied under that number, or locks it while a term runs, `index-names` lets people be
-found by name who applied before that was possible."""
+found by name who applied before that was possible, `reader` suggests what stands on ID cards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from services.intake import accounts
+from services.intake import accounts, reader
 from services.intake.accounts import AccountError
 from services.intake.app import build
 from services.intake.erasure import ErasureError, erase
@@ -24,7 +24,7 @@ from shared.web.service import run
 
 _USAGE = (
     "usage: python -m services.intake"
-    " [migrate | organisation FILE|- | password USERNAME | erase NUMBER | index-names]\n"
+    " [migrate | organisation FILE|- | password USERNAME | erase NUMBER | index-names | reader]\n"
 )
 
 
@@ -55,6 +55,9 @@ def main(arguments: list[str]) -> None:
                 return
             case ["index-names"]:
                 sys.stdout.write(f"{asyncio.run(index_names(_settings()))} names entered\n")
+                return
+            case ["reader"]:
+                asyncio.run(reader.serve(_settings()))
                 return
             case _:
                 _leave(_USAGE)

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
 from services.intake import application as applications
-from services.intake import store, viewing, words
+from services.intake import pages_reading, store, viewing, words
 from services.intake.application import Application, before_hand_over, product_for
 from services.intake.checklist import Line, tally
 from services.intake.counter import guess_item
@@ -96,6 +96,11 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             office = viewer.may(Permission.PRE_CHECK_VIEW)
             changes = await store.changes_of(conn, app.application_id) if office else []
             entered = await store.who_entered(conn, app.application_id)
+            may_read = viewer.may(Permission.MATERIAL_RECEIVE) and viewer.may(
+                Permission.MATERIAL_VIEW
+            )
+            cards = [one.document_id for one in app.documents] if may_read else []
+            suggestions = await pages_reading.of_papers(conn, cards)
             waivers = [line.waiver.by for line in lines if line.waiver]
             actors = [one.actor for one in history] + waivers
             staff = await staff_names(
@@ -161,6 +166,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             obstacles=obstacles_of(app, viewer, entered) if app.state is State.PRE_CHECK else [],
             refusals=_refusals(app, lines),
             readable=(*READABLE, *COUNTED),
+            suggestions=suggestions,
             meeting_required=rules.meeting == "required",
             changes=[
                 words.change(one, staff, remarks.get(one.remark or "")) for one in reversed(changes)

@@ -9,6 +9,7 @@ from typing import Any
 from services.intake.application import Entry
 from services.intake.batch import APPLICANT_TYPES, CHOICES, COLUMNS, offered
 from services.intake.counter import IdSays
+from services.intake.idcard import CardReading
 from services.intake.items import FORM_CHANGED, LAPSED, REVIEW_WISH, Change
 from services.intake.precheck import Obstacle
 from services.intake.spreadsheet import BatchRefused
@@ -57,6 +58,29 @@ READ: Mapping[str, str] = {
     "registered_on": mark("Business registered on"),
 }
 """What may be read on a paper."""
+
+CARD: Mapping[str, str] = {
+    "sex": mark("Sex"),
+    "birth_date": mark("Born on"),
+    "authority": mark("Issued by"),
+}
+"""What an ID card says besides."""
+
+_SEXES: Mapping[str, str] = {"female": mark("female"), "male": mark("male")}
+
+_DOUBTS: Mapping[str, str] = {
+    "name_form": mark("Names are not written like this."),
+    "address_gap": mark(
+        "A line of it ends early, or a further one is missing: something may be hidden."
+    ),
+    "address_short": mark("An address is longer than this."),
+    "check_digit": mark("The number's own check fails: a digit is wrong."),
+    "birth_and_number": mark(
+        "Day of birth and ID number do not fit together: one of them is wrong."
+    ),
+    "sex_and_number": mark("Sex and ID number do not fit together: one of them is wrong."),
+    "term": mark("No card is valid for such a term."),
+}
 
 ROLES: Mapping[str, str] = {
     "applicant": mark("Applicant"),
@@ -524,6 +548,31 @@ def field_value(name: str, text: str, *, clear: bool) -> str:
     if name == "id_expires" and text.startswith("9999"):
         return _("without end")
     return text
+
+
+def not_read(failure: str) -> str:
+    """Why a machine read nothing on a card, and what to do."""
+    if failure == "too_complex":
+        return _("The picture is too much for it. Read the card yourself.")
+    return _(_NOT_SHOWN.get(failure, _NOT_SHOWN["unavailable"]))
+
+
+def doubt(code: str) -> str:
+    """What speaks against a machine's suggestion."""
+    return _(_DOUBTS[code])
+
+
+def card_value(name: str, value: str) -> str:
+    """What a card says, for people."""
+    if name == "sex":
+        return _(_SEXES.get(value, value))
+    return value
+
+
+def doubtful(reading: CardReading) -> int:
+    """How many of a machine's suggestions are doubtful."""
+    sure = load_papers().cards.sure
+    return sum(not reading.is_sure(name, sure) for name in reading.told)
 
 
 def register_line(what: str, page: int | None) -> str:
