@@ -469,22 +469,41 @@ def correct(
     the form that was handed in learns what it says now."""
     require_correctable(app)
     names = sorted(corrected)
+    told: dict[str, Any] = {"fields": names, "changed": _changed(app.parties, parties)}
     app.parties = list(parties)
     if consent is not None:
+        if app.consent is not None:
+            told["consent"] = app.consent.model_dump(mode="json")
         app.consent = consent
         names.append("consent")
     answered = app.items.mend(names)
-    app.note(now, actor, "corrected", fields=names)
+    app.note(now, actor, "corrected", **told)
     if app.state is State.DRAFT:
         return []
-    told = intake.ApplicationCorrected(
+    event = intake.ApplicationCorrected(
         **app.fields(),
         parties=app.parties,
         fields=names,
         items=answered,
         entered_by=actor,
     )
-    return [publish(app, told, now)]
+    return [publish(app, event, now)]
+
+
+def _changed(before: Sequence[Party], after: Sequence[Party]) -> list[dict[str, str | None]]:
+    """What fields said and say, as they are sealed: what a seal differs in was typed anew."""
+    old = {one.role: one.fields for one in before}
+    return [
+        {
+            "role": party.role.value,
+            "field": name,
+            "old": old.get(party.role, {}).get(name),
+            "new": sealed,
+        }
+        for party in after
+        for name, sealed in party.fields.items()
+        if old.get(party.role, {}).get(name) != sealed
+    ]
 
 
 def submit(
