@@ -154,16 +154,17 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
         # recorded before it is shown: the card as a machine read it, and what the form says instead
         async with service.transaction(actor=viewer.actor) as tx:
             await store.record_view(tx.conn, application_id, viewer.staff_id, "card", tx.now)
-            for field in differing if written and may_compare else []:
-                await store.record_view(
-                    tx.conn,
-                    application_id,
-                    viewer.staff_id,
-                    "field",
-                    tx.now,
-                    field=(written.role.value, field),
-                    why="compare",
-                )
+            if written and may_compare:
+                for field in differing:
+                    await store.record_view(
+                        tx.conn,
+                        application_id,
+                        viewer.staff_id,
+                        "field",
+                        tx.now,
+                        field=(written.role.value, field),
+                        why="compare",
+                    )
             before = (await store.readings_of(tx.conn, application_id)).get(document_id, {})
         kept = await _opened(document_id, before)
         values = {**kept, **values}

@@ -60,6 +60,7 @@ def front(person: Person, ethnicity: str) -> tuple[Image.Image, dict[str, str]]:
     """The side with the portrait, and what it says."""
     number = read_resident_id(person.id_number)
     born = number.birth_date
+    sex = number.sex or "female"  # numbers of 18 digits, which these persons have, say it
     image = _blank()
     drawing = ImageDraw.Draw(image)
 
@@ -68,7 +69,7 @@ def front(person: Person, ethnicity: str) -> tuple[Image.Image, dict[str, str]]:
         drawing.text((x + indent, y), text, font=_font(40), fill=_INK)
 
     line(70, "姓 名", person.name)
-    line(148, "性 别", {"male": "男", "female": "女"}[number.sex])
+    line(148, "性 别", {"male": "男", "female": "女"}[sex])
     line(148, "民 族", ethnicity, x=330)
     line(226, "出 生", f"{born.year} 年 {born.month} 月 {born.day} 日")
     for nth, part in enumerate(_wrapped(person.home_address)):
@@ -79,7 +80,7 @@ def front(person: Person, ethnicity: str) -> tuple[Image.Image, dict[str, str]]:
     drawing.text((855, 330), "样本", font=_font(56), fill=(120, 130, 140))
     return image, {
         "name": person.name,
-        "sex": number.sex,
+        "sex": sex,
         "ethnicity": ethnicity,
         "birth_date": born.isoformat(),
         "home_address": person.home_address,
