@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from services.intake.filters import ALWAYS, SortKey, Span
@@ -103,9 +103,10 @@ class Place:
             return cls(None, number)
         try:
             at = datetime.fromisoformat(instant)
-        except ValueError:
+            # one that leaves the calendar on its way to UTC is no place either
+            return cls(at.astimezone(UTC), number) if at.tzinfo else None
+        except (ValueError, OverflowError):
             return None
-        return cls(at, number) if at.tzinfo else None
 
 
 @dataclass(frozen=True, slots=True)
