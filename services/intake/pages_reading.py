@@ -151,17 +151,18 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
         may_compare = viewer.may(Permission.PERSONAL_REVEAL)
         suggested = await _opened(document_id, reading.says)
         written, differing = await _form(app, paper.document.item, suggested)
+        role = written.role.value if written is not None else ""
         # recorded before it is shown: the card as a machine read it, and what the form says instead
         async with service.transaction(actor=viewer.actor) as tx:
             await store.record_view(tx.conn, application_id, viewer.staff_id, "card", tx.now)
-            for field in differing if written and may_compare else []:
+            for field in differing if may_compare else []:
                 await store.record_view(
                     tx.conn,
                     application_id,
                     viewer.staff_id,
                     "field",
                     tx.now,
-                    field=(written.role.value, field),
+                    field=(role, field),
                     why="compare",
                 )
             before = (await store.readings_of(tx.conn, application_id)).get(document_id, {})
