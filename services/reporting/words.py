@@ -356,6 +356,8 @@ def who(event: AppliedEvent, staff: Mapping[str, str]) -> str:
 def _for_customer(entered_by: str | None, staff: Mapping[str, str]) -> str:
     """Who did for the customer what only the customer can want, or by which way they did it."""
     kind, _sep, person = (entered_by or "").partition(":")
+    if kind == "customer":
+        return _("the customer")
     if kind == "staff":
         return _("%(name)s, for the customer") % {"name": staff.get(person, person)}
     if person:

@@ -20,7 +20,8 @@ EnteredBy = Annotated[
     str | None,
     Field(
         description="who entered it for the customer: `staff:<id>`, or the `client:<name>` or"
-        " `partner:<name>` through which the customer did so; absent where it is not known"
+        " `partner:<name>` through which the customer did so; `customer` on their own page; absent"
+        " where it is not known"
     ),
 ]
 
