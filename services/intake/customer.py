@@ -13,15 +13,17 @@ import unicodedata
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Request
 
+from services.intake import application as applications
 from services.intake import store, store_customer
 from services.intake.application import Application
 from services.intake.desk import Desk, visible
-from services.intake.store_customer import AccessEntry, Code
-from shared.events.payload import PartyRole
+from services.intake.store_customer import Access, AccessEntry, Code
+from shared.events.intake import AccessCodeIssued
+from shared.events.payload import ACCESS_CODE, FIELD_CLASSES, Party, PartyRole
 from shared.messaging import Service
 from shared.parameters import Pace, load_customer_page
 from shared.privacy.vault import KeyUnavailableError, Vault
@@ -97,27 +99,36 @@ class Customers:
     # -- codes ------------------------------------------------------------------------------------
 
     async def give(self, viewer: Viewer, application_id: str) -> Given:
-        """A new code for the customer; the one before lets in no longer. Raises Problem 404, and
-        409 `no-mobile` or `erased`."""
+        """A new code for the customer, to be shown once; the one before lets in no longer. Raises
+        Problem 404, and 409 `no-mobile` or `erased`."""
         app = await self._desk.look(viewer, application_id)
         mobile = await self._mobile(app)
-        number_end = app.need_scope().application_number[-NUMBER_END:]
-        code = "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
+        code = _new_code()
         async with self._service.transaction(actor=viewer.actor) as tx:
-            valid_until = tx.now + timedelta(days=load_customer_page().code_days)
-            await store_customer.keep_code(
-                tx.conn,
-                application_id,
-                self._who(number_end, mobile[-MOBILE_END:]),
-                self._digest(code),
-                issued_at=tx.now,
+            return await self._keep(tx.conn, app, mobile, code, "issued", viewer.actor, tx.now)
+
+    async def send(self, viewer: Viewer, application_id: str) -> None:
+        """A new code that reaches the customer by message: nobody here sees it. Raises Problem 404,
+        and 409 `not-handed-in`, `no-mobile` or `erased`."""
+        app = await self._desk.look(viewer, application_id)
+        if app.submitted_at is None:
+            raise Problem(409, "not-handed-in", "Nobody is written to before the hand-in")
+        mobile, party = await self._mobile(app), _applicant(app)
+        vault = await self._open_vault()
+        keys = await vault.party_keys(party.party_id, application_id)
+        code = _new_code()
+        async with self._desk.changing(viewer, application_id) as step:
+            given = await self._keep(
+                step.conn, step.app, mobile, code, "sent", viewer.actor, step.now
+            )
+            issued = AccessCodeIssued(
+                **step.app.fields(),
+                party_id=party.party_id,
+                code=keys.seal(FIELD_CLASSES["mobile"], ACCESS_CODE, given.code),
+                valid_until=given.valid_until,
                 issued_by=viewer.actor,
-                valid_until=valid_until,
             )
-            await store_customer.record_access(
-                tx.conn, application_id, tx.now, viewer.actor, "issued"
-            )
-        return Given(f"{code[:4]}-{code[4:]}", number_end, valid_until, app)
+            step.effects.append(applications.publish(step.app, issued, step.now))
 
     async def revoke(self, viewer: Viewer, application_id: str) -> None:
         """Nobody enters with the code any more, and whoever is in is out. Raises Problem 404."""
@@ -200,9 +211,34 @@ class Customers:
 
     # -- inside -----------------------------------------------------------------------------------
 
+    async def _keep(
+        self,
+        conn: Any,
+        app: Application,
+        mobile: str,
+        code: str,
+        what: Access,
+        actor: str,
+        now: datetime,
+    ) -> Given:
+        """The code lets in from now on, and no other one does."""
+        number_end = app.need_scope().application_number[-NUMBER_END:]
+        valid_until = now + timedelta(days=load_customer_page().code_days)
+        await store_customer.keep_code(
+            conn,
+            app.application_id,
+            self._who(number_end, mobile[-MOBILE_END:]),
+            self._digest(code),
+            issued_at=now,
+            issued_by=actor,
+            valid_until=valid_until,
+        )
+        await store_customer.record_access(conn, app.application_id, now, actor, what)
+        return Given(f"{code[:4]}-{code[4:]}", number_end, valid_until, app)
+
     async def _mobile(self, app: Application) -> str:
         """The digits of the applicant's mobile, to which messages go, too."""
-        applicant = next(one for one in app.parties if one.role is PartyRole.APPLICANT)
+        applicant = _applicant(app)
         sealed = {name: text for name, text in applicant.fields.items() if name == "mobile"}
         vault = await self._open_vault()
         try:
@@ -223,6 +259,14 @@ class Customers:
 
     def _digest(self, code: str) -> bytes:
         return self._blind("customer-code", code)
+
+
+def _new_code() -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
+
+
+def _applicant(app: Application) -> Party:
+    return next(one for one in app.parties if one.role is PartyRole.APPLICANT)
 
 
 def _require_pace(pacer: Pacer, key: str, pace: Pace) -> None:

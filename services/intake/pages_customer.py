@@ -100,14 +100,7 @@ def _office(routes: APIRouter, service: Service, customers: Customers, customer_
         try:
             given = await customers.give(viewer, application_id)
         except Problem as problem:
-            if problem.code not in ("no-mobile", "erased"):
-                raise
-            return redirect(
-                request,
-                f"/intake/applications/{application_id}/access",
-                flash=words.refusal(problem.code),
-                tone="danger",
-            )
+            return _not_given(request, application_id, problem)
         address = customer_url or str(request.base_url).rstrip("/") + HOME
         scope = given.app.need_scope()
         async with service.pool.acquire() as conn:
@@ -123,6 +116,21 @@ def _office(routes: APIRouter, service: Service, customers: Customers, customer_
         )
         response.headers["Cache-Control"] = "no-store"
         return response
+
+    @routes.post(here + "/send")
+    async def send(
+        request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_ADMIT]
+    ) -> Response:
+        """A new code, by message: the customer alone sees it."""
+        try:
+            await customers.send(viewer, application_id)
+        except Problem as problem:
+            return _not_given(request, application_id, problem)
+        return redirect(
+            request,
+            f"/intake/applications/{application_id}/access",
+            flash=_("The code goes to the customer by message."),
+        )
 
     @routes.get(here + "/give", dependencies=[_MAY_ADMIT])
     async def given_before(application_id: str) -> Response:
@@ -140,6 +148,18 @@ def _office(routes: APIRouter, service: Service, customers: Customers, customer_
             f"/intake/applications/{application_id}/access",
             flash=_("Nobody enters with the code any more."),
         )
+
+
+def _not_given(request: Request, application_id: str, problem: Problem) -> Response:
+    """Why the customer gets no code."""
+    if problem.code not in ("no-mobile", "not-handed-in", "erased"):
+        raise problem
+    return redirect(
+        request,
+        f"/intake/applications/{application_id}/access",
+        flash=words.refusal(problem.code),
+        tone="danger",
+    )
 
 
 def _squares(address: str) -> tuple[int, str]:

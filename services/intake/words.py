@@ -340,11 +340,15 @@ _REFUSALS: Mapping[str, str] = {
     "unknown-reason": mark("Choose a reason."),
     "not-on-list": mark("The checklist has no such item."),
     "erased": mark("The customer's data was erased or is restricted."),
+    "not-handed-in": mark(
+        "Nobody is written to before the application is handed in: print a slip."
+    ),
     "no-mobile": mark("The form names no mobile: correct it first, the customer is known by it."),
 }
 
 _ACCESSES: Mapping[str, _Happening] = {
     "issued": _Happening(mark("Code given"), "key"),
+    "sent": _Happening(mark("Code sent by message"), "send"),
     "revoked": _Happening(mark("Code ended by the office"), "ban"),
     "entered": _Happening(mark("Entered with the code"), "login", "good"),
     "wrong": _Happening(mark("Wrong try"), "alert-triangle", "waiting"),

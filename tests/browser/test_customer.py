@@ -85,7 +85,7 @@ async def test_a_customer_does_everything_on_a_phone(
     await office.get_by_role("link", name="客户自助页").click()
     await both_widths(counter, town, "customer-access-none")
     await office.set_viewport_size(WIDE)
-    await office.get_by_role("button", name="发放验证码").click()
+    await office.get_by_role("button", name="打印凭条").click()
     qr = office.get_by_role("img", name="网址二维码")
     assert await qr.locator("path").get_attribute("d")
     await expect(office.locator(".slip-address")).to_have_text(f"{town.url}/progress")

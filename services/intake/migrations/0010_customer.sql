@@ -28,7 +28,7 @@ CREATE TABLE customer_access (
     application_id text        REFERENCES application,
     at             timestamptz NOT NULL,
     actor          text        NOT NULL,
-    what           text        NOT NULL CHECK (what IN ('issued', 'revoked', 'entered', 'wrong',
+    what           text        NOT NULL CHECK (what IN ('issued', 'sent', 'revoked', 'entered', 'wrong',
                                                         'died', 'left'))
 );
 CREATE INDEX customer_access_application ON customer_access (application_id, id);

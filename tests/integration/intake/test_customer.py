@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from shared.events import review
+from shared.events.payload import ACCESS_CODE
 from shared.parameters import load_customer_page
 from shared.web.access import CSRF_FIELD
 from tests.integration.intake.office import (
@@ -458,7 +459,7 @@ async def test_who_may_give_codes_and_of_which_applications(
     here = f"/intake/applications/{customer.application_id}/access"
     reviewer = await office.colleague("reviewer")
     elsewhere = await office.colleague("assistant", branch=OTHER_BRANCH)
-    for path in (here, here + "/give", here + "/revoke"):
+    for path in (here, here + "/give", here + "/send", here + "/revoke"):
         way = "GET" if path == here else "POST"
         assert (await reviewer.request(way, path)).status_code == 403
         assert (await elsewhere.request(way, path)).status_code == 404
@@ -470,6 +471,37 @@ async def test_who_may_give_codes_and_of_which_applications(
     assert "can be used until" in page.text
     kept = await office.fetch("SELECT * FROM access_code")
     assert not [row for row in kept if code.replace("-", "") in str(dict(row))]
+
+
+async def test_a_code_is_sent_sealed_and_seen_by_nobody_here(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer = await submitted(office)
+    here = f"/intake/applications/{customer.application_id}/access"
+    old = await code_for(office, customer, clerk)
+    sent = await clerk.post(here + "/send")
+    assert sent.headers["location"] == here
+    page = await clerk.get(here, params={"lang": "en"})
+    assert "Code sent by message" in page.text
+    assert [line[0] for line in await accesses(office, customer)] == ["issued", "sent"]
+    data = await office.last(customer, "access-code.issued")
+    vault = await office.service.archive.vault()
+    opened = await vault.open(data["party_id"], {ACCESS_CODE: data["code"]})
+    code = opened[ACCESS_CODE]
+    assert code not in page.text
+    assert (await Phone.at(office).enter(customer.number, old)).status_code == 401
+    assert (await Phone.at(office).enter(customer.number, code)).status_code == 303
+
+
+async def test_nobody_is_written_to_before_the_hand_in(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer = await office.begun()
+    here = f"/intake/applications/{customer.application_id}/access"
+    assert "/send" not in (await clerk.get(here)).text
+    await clerk.post(here + "/send")
+    assert "print a slip" in (await clerk.get(here, params={"lang": "en"})).text
+    assert await accesses(office, customer) == []
 
 
 async def test_without_a_mobile_nobody_would_be_known(
