@@ -6,6 +6,7 @@ counter: papers are decoded as anybody's, fields are checked by the same rules.
 
 import secrets
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import qrcode
@@ -16,8 +17,9 @@ from starlette.datastructures import FormData, UploadFile
 
 from services.intake import words
 from services.intake.application import Application, product_for
-from services.intake.checklist import for_customer, refusals, tally
-from services.intake.customer import COOKIE, HOME, OWN, VIEWER, Customers
+from services.intake.checklist import Line, for_customer, refusals, tally
+from services.intake.customer import COOKIE, HOME, NUMBER_END, OWN, VIEWER, Customers
+from services.intake.customer_pdf import Row, Sheet, drawn
 from services.intake.customer_view import (
     SAYS,
     Shown,
@@ -37,11 +39,13 @@ from shared.events.lifecycle import State
 from shared.events.payload import PartyRole
 from shared.messaging import Service
 from shared.parameters import load_customer_page, load_papers, load_products
+from shared.privacy.masking import HIDDEN
 from shared.web import Permission, Problem, Viewer, page, public, redirect, requires
 from shared.web.access import CodeNeeded, Guest, own_page
 from shared.web.directory import branch_names, staff_names
-from shared.web.i18n import _, current_language
+from shared.web.i18n import _, current_language, show_datetime, show_day
 from shared.web.state import web_state
+from shared.web.states import item_badge
 
 _TOKEN_COOKIE = "banka_customer_form"  # noqa: S105 - a cookie's name
 _HOUR = 3600  # seconds that the page with the code stays usable
@@ -54,6 +58,7 @@ def router(service: Service, desk: Desk, customers: Customers, customer_url: str
     under which the assistant's browser sees us."""
     routes = APIRouter(include_in_schema=False)
     _office(routes, service, customers, customer_url)
+    _lists(routes, service, desk, customers)
     _entrance(routes, customers)
     _own_list(routes, desk, customers)
     _own_papers(routes, desk, customers)
@@ -171,6 +176,73 @@ def _squares(address: str) -> tuple[int, str]:
         f"M{x} {y}h1v1h-1z" for y, row in enumerate(matrix) for x, dark in enumerate(row) if dark
     )
     return len(matrix), path
+
+
+def _lists(routes: APIRouter, service: Service, desk: Desk, customers: Customers) -> None:
+    """The customer's list as a file, for who hands it out and for the customer."""
+
+    @routes.get("/intake/applications/{application_id}/checklist.pdf")
+    async def office_list(
+        application_id: str, viewer: Annotated[Viewer, requires(Permission.APPLICATION_VIEW)]
+    ) -> Response:
+        """As it is printed at the counter."""
+        return await _list_of(await desk.look(viewer, application_id))
+
+    @routes.get(OWN + "/list.pdf")
+    async def own_list(guest: Annotated[Guest, own_page(customers.guest)]) -> Response:
+        """To keep, or to show to somebody."""
+        return await _list_of(await desk.look(VIEWER, guest.application_id))
+
+    async def _list_of(app: Application) -> Response:
+        lines = for_customer(await desk.checklist(app))
+        content = drawn(_sheet(app, lines, service.clock.now()))
+        name = f"checklist-{app.need_scope().application_number[-NUMBER_END:]}.pdf"
+        return Response(
+            content,
+            media_type="application/pdf",
+            headers={
+                "Content-Disposition": f'attachment; filename="{name}"',
+                "Cache-Control": "no-store",
+            },
+        )
+
+
+def _sheet(app: Application, lines: Sequence[Line], now: datetime) -> Sheet:
+    """The list in words, as the page says them."""
+    scope, counted = app.need_scope(), tally(lines)
+    known = load_products().get(scope.product)
+    product = known.names.in_language(current_language()) if known else scope.product
+    ending = _("application number ending %(end)s") % {"end": scope.application_number[-6:]}
+    facts = [
+        f"{product} · {ending}",
+        _("%(done)s of %(needed)s are complete.")
+        % {"done": counted.done, "needed": counted.needed},
+    ]
+    if app.state is State.AWAITING_MATERIAL and app.material_deadline is not None:
+        day = show_day(app.material_deadline)
+        facts.append(_("Please hand in what is missing by %(day)s.") % {"day": day})
+    facts += [words.reason(code, None) for code in refusals(app, lines)]
+    return Sheet(
+        title=_("Checklist"),
+        language=current_language(),
+        facts=facts,
+        heads=(_("Item"), _("State"), _("What to do")),
+        rows=[_row(line) for line in lines],
+        foot=_("As of %(time)s.") % {"time": show_datetime(now)},
+    )
+
+
+def _row(line: Line) -> Row:
+    group = _(words.GROUPS.get(line.group, line.group)) if line.group else ""
+    reasons = tuple(words.reason(code, field) for code, field in line.reasons)
+    if not reasons and not line.done and line.group:
+        reasons = (_("one of these will do"),)
+    return Row(
+        name=words.item_name(line.item),
+        how=" · ".join(part for part in (group, words.item_how(line.item)) if part),
+        state=_(item_badge("complete" if line.done else "wanted").label),
+        reasons=reasons,
+    )
 
 
 # -- the entrance ----------------------------------------------------------------------------------
@@ -495,6 +567,12 @@ async def _fields_page(
 ) -> Response:
     wanted = wanted_fields(items)
     masked = await desk.masked(app)
+    # of several persons it is not said here whose value it is
+    known = {
+        name: text
+        for name, text in masked.get(_applicant(app), {}).items()
+        if len(app.parties) == 1 and text != HIDDEN
+    }
     why = {
         name: list(
             dict.fromkeys(
@@ -515,7 +593,7 @@ async def _fields_page(
         wanted=wanted,
         why=why,
         roles=[party.role.value for party in app.parties],
-        known=masked.get(_applicant(app), {}) if len(app.parties) == 1 else {},
+        known=known,
         error=error,
         words=words,
     )

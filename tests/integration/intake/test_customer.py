@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import pypdfium2
 import pytest
 import pytest_asyncio
 
@@ -447,6 +448,27 @@ async def test_progress_tells_nothing_of_a_hold(office: Office, clerk: httpx.Asy
     page = await phone.get(OWN, lang="en")
     assert "You asked to withdraw" in page.text
     assert (await phone.get(f"{OWN}/withdraw")).headers["location"] == OWN
+
+
+async def test_the_list_is_the_same_as_a_file(office: Office, clerk: httpx.AsyncClient) -> None:
+    customer, phone = await inside(office, clerk, party={"office_phone": "1"})
+    for language in ("zh-CN", "en"):
+        page = await phone.get(OWN, lang=language)
+        own = await phone.get(f"{OWN}/list.pdf", lang=language)
+        theirs = await clerk.get(
+            f"/intake/applications/{customer.application_id}/checklist.pdf",
+            params={"lang": language},
+        )
+        assert own.headers["content-type"] == "application/pdf"
+        assert own.headers["content-disposition"].endswith(f'-{customer.number[-6:]}.pdf"')
+        assert own.content == theirs.content
+        document = pypdfium2.PdfDocument(own.content)
+        text = "".join("".join(one.get_textpage().get_text_bounded() for one in document).split())
+        for name in re.findall("<h3>([^<]+)</h3>", page.text):
+            assert "".join(html.unescape(name).split()) in text
+        for why in re.findall('<p class="own-why">([^<]+)</p>', page.text):
+            assert "".join(html.unescape(why).split()) in text
+        assert not [clear for clear in _CLEAR if clear in text]
 
 
 # -- the office's part -----------------------------------------------------------------------------
