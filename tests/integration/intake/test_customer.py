@@ -256,6 +256,21 @@ async def test_one_address_may_not_try_for_ever(office: Office) -> None:
     assert (await Phone.at(office, "10.8.0.2").enter("111111", "DDDDDDDD")).status_code == 401
 
 
+async def test_one_application_may_not_be_changed_for_ever(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    _customer, phone = await inside(office, clerk)
+    burst = load_customer_page().changes.burst
+    answers = [await phone.post(f"{OWN}/consent") for _ in range(burst + 1)]
+    assert [one.status_code for one in answers] == [303] * burst + [429]
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert "Wait a minute" in answers[-1].text
+    assert 'href="/progress"' in answers[-1].text, "no way into the office's pages"
+    assert (await phone.get(OWN)).status_code == 200, "who only looks goes on"
+    _another, other = await inside(office, clerk)
+    assert (await other.post(f"{OWN}/consent")).status_code == 303
+
+
 @pytest.mark.parametrize("how", ["idle", "long", "revoked", "left", "forged"])
 async def test_a_session_ends(office: Office, clerk: httpx.AsyncClient, how: str) -> None:
     customer, phone = await inside(office, clerk)
