@@ -718,6 +718,9 @@ def audited(line: Line, staff: Mapping[str, str]) -> dict[str, Any]:
         case "sign-in":
             about = way(line.details["way"]) if line.action == "signed-in" else ""
             return told | {"title": _(_SIGN_INS[line.action]), "about": about}
+        case "own-page":
+            about = _("Customer's page")
+            return told | {"title": _(_ACCESSES[line.action].words), "about": about}
         case _:
             return told | _audited_office(line, staff)
 

@@ -32,6 +32,7 @@ CREATE TABLE customer_access (
                                                         'died', 'left'))
 );
 CREATE INDEX customer_access_application ON customer_access (application_id, id);
+CREATE INDEX customer_access_at ON customer_access (at, id);
 
 -- What happened is never rewritten.
 DO $$

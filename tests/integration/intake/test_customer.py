@@ -323,6 +323,20 @@ async def test_nothing_is_changed_without_the_pages_own_token(
     assert not fresh.client.cookies.get("banka_customer")
 
 
+async def test_the_audit_log_has_who_came_and_who_let_them_in(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer, phone = await inside(office, clerk)
+    await phone.post(f"{OWN}/leave")
+    auditor = await office.colleague("auditor")
+    page = await auditor.get(
+        "/intake/audit", params={"q": customer.number, "kind": "sign-in", "lang": "en"}
+    )
+    assert page.status_code == 200
+    for words in ("Code given", "Entered with the code", "Left", "Customer"):
+        assert words in page.text, words
+
+
 # -- what is done there ----------------------------------------------------------------------------
 
 
