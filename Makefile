@@ -61,8 +61,10 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 lock: ## Resolve pyproject.toml anew, keeping pinned versions where they still fit
 	@test -x .venv/bin/uv || sh deploy/setup.sh
 	@$(COMPILE) pyproject.toml --output-file requirements.lock
+	@$(COMPILE) pyproject.toml --group reading --constraint requirements.lock \
+		--output-file requirements-reading.lock
 	@$(COMPILE) pyproject.toml --group dev --constraint requirements.lock \
-		--output-file requirements-dev.lock
+		--constraint requirements-reading.lock --output-file requirements-dev.lock
 
 clean: ## Stop the local stacks and remove what was built, state included
 	@if [ -x .venv/bin/banka ]; then .venv/bin/banka stack purge; fi

@@ -114,7 +114,9 @@ def lifecycle() -> None:
     """Every state of an application: who moves it, who owns it, how long it may be silent."""
     from shared.events.lifecycle import MOVES, OWNERS, State
 
-    table = Table("state", "authority", "desk", "waiting on", "longest silence", "leaves by")
+    table = Table(
+        "state", "authority", "desk", "waiting on", "clock", "longest silence", "leaves by"
+    )
     for state in State:
         owner = OWNERS.get(state)
         exits = sorted(
@@ -123,13 +125,14 @@ def lifecycle() -> None:
             if state in moves
         )
         if owner is None:
-            table.add_row(state, "-", "-", "-", "-", "final")
+            table.add_row(state, "-", "-", "-", "-", "-", "final")
         else:
             table.add_row(
                 state,
                 owner.authority,
                 owner.desk,
                 owner.waiting_on,
+                owner.clock,
                 str(owner.silence),
                 "\n".join(exits),
             )

@@ -8,12 +8,13 @@ soon as it is out, and a day beyond what is known is refused instead of guessed.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import chinese_calendar
 
-from shared.parameters import load_calendar
+from shared.parameters import load_calendar, load_clocks
 
 BUSINESS_ZONE = ZoneInfo("Asia/Shanghai")  # default of the setting business_zone
 
@@ -112,6 +113,46 @@ def end_of_day(day: date, zone: ZoneInfo = BUSINESS_ZONE) -> datetime:
 def due_after(start: datetime, working_days: int, zone: ZoneInfo = BUSINESS_ZONE) -> datetime:
     """When a term of so many working days that begins at `start` runs out (UTC)."""
     return end_of_day(add_working_days(business_day(start, zone), working_days), zone)
+
+
+def due_about(start: datetime, working_days: int, zone: ZoneInfo = BUSINESS_ZONE) -> datetime:
+    """As `due_after`; where the calendar ends before it, about then, seven days for every five
+    working days. For what the office watches itself, where an alarm a few days off beats a case
+    that stops at its alarm clock; never for what a customer is told."""
+    try:
+        return due_after(start, working_days, zone)
+    except CalendarEndsError:
+        return start + timedelta(days=-(-working_days * 7 // 5) + 1)
+
+
+class Urgency(StrEnum):
+    """How a deadline stands."""
+
+    IN_TIME = "in_time"
+    SOON = "soon"
+    LATE = "late"
+
+
+def urgency_of(due: datetime, now: datetime) -> Urgency:
+    """How a deadline stands now: near is what lies within the office's `warning_days`."""
+    left = due - now
+    if left < timedelta(0):
+        return Urgency.LATE
+    return Urgency.SOON if left <= timedelta(days=load_clocks().warning_days) else Urgency.IN_TIME
+
+
+def escalated_before(today: date, zone: ZoneInfo = BUSINESS_ZONE) -> datetime:
+    """What was due before this moment (UTC) and is not done has been overdue for the clocks'
+    `escalation_working_days`, today not counted: the manager answers for it. Where the calendar
+    has ended, days count as they come: an alarm that is early does no harm."""
+    days = load_clocks().escalation_working_days
+    yesterday = day = today - _DAY
+    try:
+        while working_days_between(day, yesterday) < days:
+            day -= _DAY
+    except CalendarEndsError:
+        day = yesterday - _DAY * days
+    return datetime.combine(day + _DAY, time(), zone).astimezone(UTC)
 
 
 def next_send_moment(

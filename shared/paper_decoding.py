@@ -17,9 +17,9 @@ import socket
 import sys
 import time
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import pypdfium2
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -212,10 +212,16 @@ def _draw(page: Any, longest: int) -> Image.Image:
 def render(content: bytes, limits: Mapping[str, int]) -> list[bytes]:
     """Every page of a paper as a JPEG of its own: nothing of the original's bytes, so no script, no
     reference, nothing of what a camera wrote into it."""
-    longest = limits["preview_pixels"]
+    return [_as_jpeg(page) for page in pages(content, limits["preview_pixels"])]
+
+
+def pages(content: bytes, longest: int) -> Iterator[Image.Image]:
+    """Every page of a paper as a picture of its own, upright, and at most so many pixels long."""
     if sniff(content) == "application/pdf":
         with pypdfium2.PdfDocument(content) as document:
-            return [_as_jpeg(_draw(page, longest)) for page in document]
+            for page in document:
+                yield _plain(_draw(page, longest))
+        return
     with _open_image(content) as image:
         image.draft("RGB", (longest, longest))
         turned = ImageOps.exif_transpose(image)
@@ -224,10 +230,10 @@ def render(content: bytes, limits: Mapping[str, int]) -> list[bytes]:
         if turned.mode == "P":
             turned = turned.convert("RGBA")
         turned.thumbnail((longest, longest))
-        return [_as_jpeg(turned)]
+        yield _plain(turned)
 
 
-def _as_jpeg(image: Image.Image) -> bytes:
+def _plain(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         layers = image.convert("RGBA")
         image = Image.new("RGB", layers.size, "white")
@@ -235,8 +241,12 @@ def _as_jpeg(image: Image.Image) -> bytes:
     # a picture of its own: `info` would carry profile, comment and camera's notes along
     plain = Image.new("RGB", image.size)
     plain.paste(image.convert("RGB"))
+    return plain
+
+
+def _as_jpeg(image: Image.Image) -> bytes:
     written = io.BytesIO()
-    plain.save(written, "JPEG", quality=82)
+    image.save(written, "JPEG", quality=82)
     return written.getvalue()
 
 
@@ -291,8 +301,13 @@ def _checked(content: bytes, limits: Mapping[str, int]) -> dict[str, Any]:
     return {"media_type": media_type, "pages": pages}
 
 
-def serve(control: socket.socket) -> None:
-    """Fork for each connection that arrives on the control socket, until that is closed."""
+Answer: TypeAlias = Callable[[Mapping[str, Any], Sequence[bytes]], tuple[Any, list[bytes]]]
+
+
+def serve(control: socket.socket, answers: Answer = answer, *, opens_files: bool = True) -> None:
+    """Fork for each connection that arrives on the control socket, until that is closed.
+
+    opens_files: whether a job needs any; one that does not can open neither file nor socket."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     while True:
         told, handed, _flags, _address = socket.recv_fds(control, 1, 1)
@@ -302,7 +317,7 @@ def serve(control: socket.socket) -> None:
             control.close()
             status = 1
             try:
-                _do(socket.socket(fileno=handed[0]))
+                _do(socket.socket(fileno=handed[0]), answers, opens_files=opens_files)
                 status = 0
             finally:
                 os._exit(status)
@@ -310,14 +325,16 @@ def serve(control: socket.socket) -> None:
             os.close(descriptor)
 
 
-def _do(connection: socket.socket) -> None:
+def _do(connection: socket.socket, answers: Answer, *, opens_files: bool) -> None:
     """One job, within its limits: the answer, or an end without one."""
     with connection, connection.makefile("rb") as incoming:
         asked, blobs = unpack(incoming.read())
         limits = asked["limits"]
         seconds = limits["cpu_seconds"]
         _confine(seconds, limits["memory_bytes"], wall=_WALL_FACTOR * seconds)
-        connection.sendall(pack(*answer(asked, blobs)))
+        if not opens_files:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+        connection.sendall(pack(*answers(asked, blobs)))
 
 
 def _confine(seconds: int, memory: int, *, wall: int) -> None:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from shared.paper_messages import Refusal, pack, unpack
 from shared.parameters import load_papers
@@ -60,10 +60,19 @@ class PaperReader:
     """Has papers decoded; one per process of a service. Starts its helper when it is needed first,
     and again where it has ended."""
 
+    module: ClassVar[str] = "shared.paper_decoding"  # what runs as the helper
+    at_once: ClassVar[int] = _AT_ONCE
+
     def __init__(self) -> None:
         self._helper: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._room = asyncio.Semaphore(self.at_once)
+
+    def limits(self) -> dict[str, Any]:
+        """Within which a fork works."""
+        return load_papers().model_dump(
+            mode="json", exclude={"version", "digest", "refusals", "cards"}
+        )
 
     async def check(self, content: bytes) -> CheckedPaper:
         """The paper that these bytes are, whatever its name says; raises DocumentRefusedError."""
@@ -138,10 +147,7 @@ class PaperReader:
             "text": text,
             "longest": longest or load_papers().preview_pixels,
         }
-        try:
-            _, (stamped,) = await self._ask(asked, [page])
-        except _Cut:
-            raise DocumentRefusedError("too_complex") from None
+        _, (stamped,) = await self.ask(asked, [page])
         return stamped
 
     def close(self) -> None:
@@ -152,9 +158,16 @@ class PaperReader:
             self._helper.wait(timeout=_GRACE)
         self._control = self._helper = None
 
+    async def ask(self, asked: dict[str, Any], blobs: Sequence[bytes]) -> tuple[Any, list[bytes]]:
+        """What a job of the helper's comes to. Raises DocumentRefusedError where it meets a limit,
+        or breaks its fork."""
+        try:
+            return await self._ask(asked, blobs)
+        except _Cut:
+            raise DocumentRefusedError("too_complex") from None
+
     async def _ask(self, asked: dict[str, Any], blobs: Sequence[bytes]) -> tuple[Any, list[bytes]]:
-        papers = load_papers()
-        limits = papers.model_dump(mode="json", exclude={"version", "digest", "refusals"})
+        limits = self.limits()
         message = pack({**asked, "limits": limits}, blobs)
         async with self._room:
             begun = time.monotonic()
@@ -167,7 +180,7 @@ class PaperReader:
                 ours.close()
                 raise
             try:
-                async with asyncio.timeout(2 * papers.cpu_seconds + _GRACE):
+                async with asyncio.timeout(2 * limits["cpu_seconds"] + _GRACE):
                     writer.write(message)
                     writer.write_eof()
                     return unpack(await reader.read(-1))
@@ -191,7 +204,7 @@ class PaperReader:
         ours, theirs = socket.socketpair()
         with theirs:
             self._helper = subprocess.Popen(
-                [sys.executable, "-m", "shared.paper_decoding", str(theirs.fileno())],
+                [sys.executable, "-m", self.module, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 cwd=_ROOT,
                 stdin=subprocess.DEVNULL,

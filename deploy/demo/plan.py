@@ -26,6 +26,7 @@ ATTEMPTS = 6  # review asks so often before it goes on without an answer
 PROPOSING = (time(10), time(16))  # reviewers take what lies in the queue
 SIGNING = (time(11), time(17))
 COMPLIANCE = time(12)
+CHECKING = (time(9), time(15))  # officers look at the papers of products that want one
 _CUSTOMERS_RETURN = (time(10), time(11), time(14))
 _PLANNED_FOR = 600  # applications that the shares below were counted for
 
@@ -748,7 +749,8 @@ def staff_rounds(day: date) -> list[tuple[datetime, str]]:
     """When staff sit down on a working day and for what; empty on a day off."""
     if not is_working_day(day):
         return []
-    rounds = [(at(day, clock), "propose") for clock in PROPOSING]
+    rounds = [(at(day, clock), "check") for clock in CHECKING]
+    rounds += [(at(day, clock), "propose") for clock in PROPOSING]
     rounds += [(at(day, clock), "sign") for clock in SIGNING]
     return sorted([*rounds, (at(day, COMPLIANCE), "compliance")])
 

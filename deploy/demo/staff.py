@@ -17,10 +17,12 @@ from shared.clock import format_instant
 from shared.identifiers import new_id
 
 PASSWORD = "banka-demo"  # noqa: S105 - of the made-up staff; it opens nothing outside the demo
+OFFICERS = ("assistant", "assistant2")
 REVIEWERS = ("reviewer", "reviewer2")
 SIGNER = "risk"
 COMPLIANCE = "compliance"
 OPERATIONS = "ops"
+INTAKE = "/intake/api/v1"
 REVIEW = "/review/api/v1"
 AT_ONCE = 6
 _WORKBOOK = b"PK"  # how an .xlsx begins
@@ -92,6 +94,19 @@ class Desk:
                 return found
             page += 1
 
+    async def in_pre_check(self) -> list[str]:
+        """The applications of the branches that wait for an officer."""
+        found: list[str] = []
+        page = 1
+        while True:
+            answer = await self.get(
+                f"{INTAKE}/applications", state="pre_check", page=page, page_size=200
+            )
+            found += [one["application_id"] for one in answer["applications"]]
+            if len(found) >= answer["total"] or not answer["applications"]:
+                return found
+            page += 1
+
     async def close(self) -> None:
         await self._client.aclose()
 
@@ -129,10 +144,10 @@ class Staff:
 
     @classmethod
     async def sign_in(cls, gateway: str, cases: Mapping[str, Application], ledger: Ledger) -> Staff:
-        names = (*REVIEWERS, SIGNER, COMPLIANCE, OPERATIONS)
+        names = (*OFFICERS, *REVIEWERS, SIGNER, COMPLIANCE, OPERATIONS)
         desks = await asyncio.gather(*(Desk.sign_in(gateway, name) for name in names))
         staff = cls({desk.username: desk for desk in desks}, cases, ledger)
-        reasons = await desks[0].get(f"{REVIEW}/decline-reasons")
+        reasons = await staff._desks[REVIEWERS[0]].get(f"{REVIEW}/decline-reasons")
         staff._ranks = [reason["code"] for reason in reasons]
         return staff
 
@@ -166,11 +181,11 @@ class Staff:
         return dict(found["states"])
 
     async def open_cases(self) -> int:
-        """How many applications lie with review."""
+        """How many applications lie with an officer or with review."""
         states = (await self._desks[SIGNER].get(f"{REVIEW}/reconciliation"))["states"]
-        return sum(
-            states.get(state, 0) for state in ("checking", "scoring", "manual_review", "on_hold")
-        )
+        with_review = ("checking", "scoring", "manual_review", "on_hold")
+        unchecked = [len(await self._desks[name].in_pre_check()) for name in OFFICERS]
+        return sum(int(states.get(state, 0)) for state in with_review) + sum(unchecked)
 
     async def take_report(self, day: date) -> None:
         """The day's report as a workbook, which reporting keeps when it is handed out."""
@@ -179,14 +194,48 @@ class Staff:
             self._ledger.surprises.append(f"report of {day} was answered {answer.status_code}")
 
     async def sit_down(self, what: str, now: datetime) -> None:
-        """One round of work: propose, sign or compliance."""
+        """One round of work: check, propose, sign or compliance."""
         keys = self._ledger.keys()
-        if what == "propose":
+        if what == "check":
+            await self._check(keys)
+        elif what == "propose":
             await self._propose(keys, now)
         elif what == "sign":
             await self._sign(keys)
         else:
             await self._look_into(keys, now)
+
+    # the officers of the pre-check
+
+    async def _check(self, keys: Mapping[str, str]) -> None:
+        """Each looks at every paper of what waits at their branches, and passes what is whole."""
+
+        async def one(desk: Desk, application_id: str) -> None:
+            key = keys.get(application_id)
+            if key is None:
+                return
+            path = f"{INTAKE}/applications/{application_id}"
+            items = (await desk.get(f"{path}/checklist/office"))["items"]
+            for item in items:
+                if item["state"] == "received":
+                    looked_at = {"document_id": item["documents"][0]} if item["documents"] else None
+                    accepted = f"{path}/items/{item['party']}/{item['item']}/accept"
+                    answer = await desk.post(accepted, looked_at)
+                    if not answer.is_success:
+                        self._surprise(key, "acceptance", answer)
+                        return
+            if any(item["reasons"] for item in items):
+                return  # the rest of its papers comes with the afternoon's post
+            answer = await desk.post(f"{path}/pass")
+            if not answer.is_success:
+                self._surprise(key, "pass", answer)
+
+        work = [
+            one(self._desks[name], application_id)
+            for name in OFFICERS
+            for application_id in await self._desks[name].in_pre_check()
+        ]
+        await side_by_side(work, at_once=AT_ONCE)
 
     # the first reviewer
 

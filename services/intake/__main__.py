@@ -1,8 +1,9 @@
 """`python -m services.intake` serves. `migrate` updates the schemas of intake and of the vault,
-`organisation FILE.yaml` loads branches and staff (`-`: from the standard input),
-`password USERNAME` reads a password from the standard input and sets it, `erase NUMBER` deletes the
-data of who applied under that number, or locks it while a term runs, `index-names` lets people be
-found by name who applied before that was possible."""
+`organisation FILE.yaml [WHO [WHY]]` loads branches and staff (`-`: from the standard input),
+`password USERNAME [WHO]` reads a password from the standard input and sets it, `erase NUMBER`
+deletes the data of who applied under that number, or locks it while a term runs, `index-names` lets
+people be found by name who applied before that was possible, `reader` suggests what stands on ID
+cards. WHO, a staff id, and WHY stand in the audit log."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from services.intake import accounts
+from services.intake import accounts, reader
 from services.intake.accounts import AccountError
 from services.intake.app import build
 from services.intake.erasure import ErasureError, erase
@@ -24,7 +25,8 @@ from shared.web.service import run
 
 _USAGE = (
     "usage: python -m services.intake"
-    " [migrate | organisation FILE|- | password USERNAME | erase NUMBER | index-names]\n"
+    " [migrate | organisation FILE|- [WHO [WHY]] | password USERNAME [WHO] | erase NUMBER"
+    " | index-names | reader]\n"
 )
 
 
@@ -36,16 +38,16 @@ def main(arguments: list[str]) -> None:
                 pass
             case ["migrate"]:
                 asyncio.run(migrate_vault(_settings()))
-            case ["organisation", file]:
-                _load(
-                    _settings(), sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
-                )
+            case ["organisation", file, *by] if len(by) <= 2:
+                text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+                _load(_settings(), text, _who(by), by[1] if len(by) > 1 else None)
                 return
-            case ["password", username]:
+            case ["password", username, *by] if len(by) <= 1:
                 settings = _settings()
                 password = sys.stdin.readline().rstrip("\n")
+                clock = open_clock(settings)
                 asyncio.run(
-                    accounts.set_password(settings, open_clock(settings), username, password)
+                    accounts.set_password(settings, clock, username, password, who=_who(by))
                 )
                 return
             case ["erase", number]:
@@ -55,6 +57,9 @@ def main(arguments: list[str]) -> None:
                 return
             case ["index-names"]:
                 sys.stdout.write(f"{asyncio.run(index_names(_settings()))} names entered\n")
+                return
+            case ["reader"]:
+                asyncio.run(reader.serve(_settings()))
                 return
             case _:
                 _leave(_USAGE)
@@ -69,9 +74,14 @@ def _settings() -> Settings:
     return settings
 
 
-def _load(settings: Settings, text: str) -> None:
+def _who(by: list[str]) -> str:
+    return f"staff:{by[0]}" if by else accounts.OPERATOR
+
+
+def _load(settings: Settings, text: str, who: str, why: str | None) -> None:
     wanted = read_organisation(text)
-    loaded = asyncio.run(accounts.load(settings, open_clock(settings), wanted))
+    clock = open_clock(settings)
+    loaded = asyncio.run(accounts.load(settings, clock, wanted, who=who, why=why))
     sys.stdout.write(f"organisation: {loaded.branches} branches, {loaded.staff} staff changed\n")
 
 

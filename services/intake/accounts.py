@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import asyncpg
 from pwdlib import PasswordHash
 
+from services.intake import audit
 from services.intake.organisation import (
     Branch,
     Organisation,
     Staff,
     changed_branches,
     changed_staff,
+    differences,
 )
 from shared.clock import Clock
 from shared.events.intake import SessionEnded
@@ -35,6 +38,8 @@ DEMO_PASSWORD = "banka-demo"  # noqa: S105 - of made-up staff; production never 
 SHORTEST_PASSWORD = 10
 FAILURES_ALLOWED = 5
 LOCKED_SECONDS = 15 * 60
+
+OPERATOR = "operator"  # who has a shell of the deployment, and did not say who they are
 
 _SOURCE = "/banka/intake"
 _hasher = PasswordHash.recommended()
@@ -57,7 +62,14 @@ class Loaded:
     staff: int
 
 
-async def load(settings: Settings, clock: Clock, wanted: Organisation) -> Loaded:
+async def load(
+    settings: Settings,
+    clock: Clock,
+    wanted: Organisation,
+    *,
+    who: str = OPERATOR,
+    why: str | None = None,
+) -> Loaded:
     """Make the organisation what the file says, and tell the others what changed. Doing it again
     changes nothing."""
     cluster = await fetch_cluster(settings)
@@ -66,9 +78,17 @@ async def load(settings: Settings, clock: Clock, wanted: Organisation) -> Loaded
         async with conn.transaction():
             # one at a time: two loads would both find the same differences
             await conn.execute("LOCK TABLE branch, staff IN SHARE ROW EXCLUSIVE MODE")
-            branches = changed_branches(await _branches(conn), wanted)
-            staff = changed_staff(await _staff(conn), wanted)
+            known_branches, known_staff = await _branches(conn), await _staff(conn)
+            branches = changed_branches(known_branches, wanted)
+            staff = changed_staff(known_staff, wanted)
             epochs = await _save(conn, branches, staff)
+            note = partial(audit.record_office, conn, clock.now(), who, why=why)
+            for branch in branches:
+                old, new = differences(known_branches.get(branch.branch), branch)
+                await note("branch", branch.branch, old=old, new=new)
+            for one in staff:
+                old, new = differences(known_staff.get(one.staff_id), one)
+                await note("staff", one.staff_id, old=old, new=new)
             if settings.environment is not Environment.PRODUCTION:
                 await _give_demo_passwords(conn)
             cause = new_cause("organisation-file")
@@ -85,7 +105,9 @@ async def load(settings: Settings, clock: Clock, wanted: Organisation) -> Loaded
     return Loaded(len(branches), len(staff))
 
 
-async def set_password(settings: Settings, clock: Clock, username: str, password: str) -> None:
+async def set_password(
+    settings: Settings, clock: Clock, username: str, password: str, *, who: str = OPERATOR
+) -> None:
     """Give an account a password; open sessions end. Raises AccountError."""
     if len(password) < SHORTEST_PASSWORD:
         raise AccountError(f"a password has at least {SHORTEST_PASSWORD} characters")
@@ -107,6 +129,7 @@ async def set_password(settings: Settings, clock: Clock, username: str, password
                 row["staff_id"],
                 _hasher.hash(password),
             )
+            await audit.record_office(conn, clock.now(), who, "password", row["staff_id"])
             fact = Fact(_member(row).event(row["session_epoch"]))
             await Outbox(_SOURCE, cluster.topics).write(
                 conn,  # type: ignore[arg-type]
@@ -192,7 +215,8 @@ class Accounts:
     async def note(self, staff_id: str, outcome: Outcome, way: Way = "password") -> None:
         """One line of the record of sign-ins."""
         await self._service.pool.execute(
-            "INSERT INTO sign_in (staff_id, outcome, way) VALUES ($1, $2, $3)",
+            "INSERT INTO sign_in (at, staff_id, outcome, way) VALUES ($1, $2, $3, $4)",
+            self._service.clock.now(),
             staff_id,
             outcome,
             way,

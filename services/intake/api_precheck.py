@@ -252,6 +252,12 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, officers: Officer
             )
         )
 
+    @routes.post("/contact", openapi_extra=about(*_SAID, "not-open"))
+    async def api_contact(viewer: MayDecide, application_id: str) -> JudgedOut:
+        """The caller spoke with the customer after the pre-check was passed; the first time
+        counts. 409 `not-open` where the application does not lie with review."""
+        return judged(await officers.record_contact(viewer, application_id))
+
     @routes.get("/checklist/office", openapi_extra=about("not-found"))
     async def api_office_list(viewer: MayView, application_id: str) -> OfficeListOut:
         """Every item with its state, and every change of it with who, when, why and which paper."""

@@ -19,10 +19,12 @@ from services.intake import (
     api_precheck,
     page_papers,
     pages,
+    pages_audit,
     pages_batches,
     pages_counter,
     pages_lists,
     pages_precheck,
+    pages_reading,
     pages_reveal,
     readings,
     signin,
@@ -34,6 +36,7 @@ from services.intake.inbound import EARLY_DEADLINE, Reception, number_drawer, on
 from services.intake.papers import Papers
 from services.intake.store import ApplicationStore, EarlyStore, products_in_use
 from services.intake.tables import Tables
+from services.intake.timing import Timing
 from shared import places
 from shared.clock import open_clock
 from shared.documents import DocumentStore
@@ -101,6 +104,7 @@ class Intake(Service):
     reader: PaperReader = field(repr=False)
     papers: Papers = field(repr=False)
     tables: Tables = field(repr=False)
+    timing: Timing = field(repr=False)
     _compared: tuple[Held, dict[str, str]] | None = field(default=None, init=False, repr=False)
 
     async def start(self) -> None:
@@ -108,6 +112,7 @@ class Intake(Service):
         await self._patiently(self.archive.start)
         await super().start()
         self._spawn("intake-retention", self.papers.sweeping())
+        self._spawn("intake-timing", self.timing.sweeping())
         self._spawn("intake-tables", self.tables.run())
 
     async def notes(self) -> dict[str, str]:
@@ -181,6 +186,7 @@ def build_service(
         reader=reader,
         papers=papers,
         tables=Tables(lambda: service, desk, bank_key),
+        timing=Timing(lambda: service),
     )
     return service, desk, keys
 
@@ -212,6 +218,8 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
             readings.pages(desk),
             pages_precheck.router(service, desk),
             pages_reveal.router(desk),
+            pages_reading.router(service, desk, service.papers),
+            pages_audit.router(service, desk),
             pages_batches.router(service, service.tables),
             signin.router(service, provider),
             operations.router(service),

@@ -15,7 +15,13 @@ from typing import Any, Literal
 
 from services.intake.items import REVIEW_WISH, RULES, Checklist, Reason
 from services.intake.rules import FORM_ITEM, Examination, Paper
-from shared.calendar import BUSINESS_ZONE, add_working_days, business_day, due_after, end_of_day
+from shared.calendar import (
+    BUSINESS_ZONE,
+    add_working_days,
+    business_day,
+    due_about,
+    end_of_day,
+)
 from shared.events import intake, lifecycle
 from shared.events.intake import HandedDocument, Meeting, WantedItem
 from shared.events.lifecycle import OWNERS, TERMINAL, State
@@ -24,7 +30,14 @@ from shared.identifiers import new_id
 from shared.messaging import Call, ClearDeadline, Deadline, Effect, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
-from shared.parameters import Product, load_clocks, load_papers, product_of, terms_of
+from shared.parameters import (
+    Product,
+    UnknownVersionError,
+    load_clocks,
+    load_papers,
+    product_of,
+    terms_of,
+)
 
 DRAFT_DEADLINE = "draft"
 MATERIAL_DEADLINE = "material"
@@ -44,7 +57,7 @@ CARD_STATES = frozenset(
 )
 
 # States in which the customer is met: the pre-check was passed and nothing is decided yet.
-_AFTER_PASS = frozenset({State.CHECKING, State.SCORING, State.MANUAL_REVIEW, State.ON_HOLD})
+AFTER_PASS = frozenset({State.CHECKING, State.SCORING, State.MANUAL_REVIEW, State.ON_HOLD})
 
 
 class ApplicationError(Exception):
@@ -141,13 +154,19 @@ class Application:
     record that somebody saw person, original and signing (三亲见). `entries` and `arrived` are new
     and to be written; `told` is what the partner who sent the application was last told. `client`:
     the program that began it. `device`: keyed digest of the device on which the form was filled
-    in, known at the beginning alone. `revision`: see `count_revision`.
+    in, known at the beginning alone. `revision`: see `count_revision`. `due_at`: until when the
+    step that runs has to be done, see `step_due`; `review_due`: until when review has, counted from
+    the first hand-over. `waited`: {whom: seconds that everybody waited for them} in the states that
+    were left, None where nobody counted from the beginning.
     """
 
     application_id: str
     state: State | None = None
     state_version: int = 0
     state_since: datetime | None = None
+    due_at: datetime | None = None
+    review_due: datetime | None = None
+    waited: dict[str, int] | None = None
     scope: Scope | None = None
     parties: list[Party] = field(default_factory=list)
     consent: CreditConsent | None = None
@@ -156,6 +175,7 @@ class Application:
     created_at: datetime | None = None
     submitted_at: datetime | None = None
     passed_at: datetime | None = None
+    contacted_at: datetime | None = None
     documents: list[Document] = field(default_factory=list)
     new_to_bank: bool = True
     age_band: str = "unknown"
@@ -287,8 +307,7 @@ def publish(
     except lifecycle.IllegalTransition as error:
         raise Permanent(str(error)) from error
     if transition.moves:
-        app.state, app.state_since = transition.state, time or now
-        app.state_version += 1
+        _enter(app, transition.state, time or now)
     return Fact(payload, state_version=app.state_version, time=time)
 
 
@@ -305,8 +324,49 @@ def follow(app: Application, event: Any) -> None:
         raise Permanent(
             f"{event.type} is transition {version}, but {app.state_version} was the last"
         )
-    app.state, app.state_since = transition.state, event.time
+    _enter(app, transition.state, event.time)
+
+
+def _enter(app: Application, state: State, since: datetime) -> None:
+    """A step begins: how long the last one waited for whom is counted, and until when this one
+    has to be done."""
+    if app.state is None:
+        app.waited = dict.fromkeys(("customer", "bank", "partner"), 0)
+    elif app.waited is not None:
+        app.waited = waited_until(app, since)
+    app.state, app.state_since = state, since
     app.state_version += 1
+    app.due_at = step_due(app)
+
+
+def waited_until(app: Application, now: datetime) -> dict[str, int]:
+    """{whom: seconds that everybody waited for them}, the step that runs included; empty where
+    nobody counted from the beginning."""
+    if app.waited is None or app.state not in OWNERS or app.state_since is None:
+        return app.waited or {}
+    whom = OWNERS[app.state].waiting_on
+    # a late fact may bear an earlier time than the one before it; nobody waited then
+    stay = max(0, int((now - app.state_since).total_seconds()))
+    return {**app.waited, whom: app.waited[whom] + stay}
+
+
+def step_due(app: Application) -> datetime | None:
+    """Until when the step that runs has to be done, by the lifecycle's clock for it; None once the
+    application has ended, and where its product is not held."""
+    if app.state not in OWNERS or app.state_since is None:
+        return None
+    if app.state is State.AWAITING_MATERIAL:
+        return app.material_deadline  # as the customer was told
+    since = app.state_since
+    if OWNERS[app.state].authority == "review":
+        if app.review_due is not None:
+            return app.review_due
+        since = app.passed_at or since
+    try:
+        terms, applicant_type = terms_of(product_for(app)), app.need_scope().applicant_type
+        return lifecycle.step_ends(app.state, since, terms, applicant_type)
+    except UnknownVersionError:
+        return None
 
 
 # --- from draft to hand-over -------------------------------------------------------------------
@@ -409,22 +469,41 @@ def correct(
     the form that was handed in learns what it says now."""
     require_correctable(app)
     names = sorted(corrected)
+    told: dict[str, Any] = {"fields": names, "changed": _changed(app.parties, parties)}
     app.parties = list(parties)
     if consent is not None:
+        if app.consent is not None:
+            told["consent"] = app.consent.model_dump(mode="json")
         app.consent = consent
         names.append("consent")
     answered = app.items.mend(names)
-    app.note(now, actor, "corrected", fields=names)
+    app.note(now, actor, "corrected", **told)
     if app.state is State.DRAFT:
         return []
-    told = intake.ApplicationCorrected(
+    event = intake.ApplicationCorrected(
         **app.fields(),
         parties=app.parties,
         fields=names,
         items=answered,
         entered_by=actor,
     )
-    return [publish(app, told, now)]
+    return [publish(app, event, now)]
+
+
+def _changed(before: Sequence[Party], after: Sequence[Party]) -> list[dict[str, str | None]]:
+    """What fields said and say, as they are sealed: what a seal differs in was typed anew."""
+    old = {one.role: one.fields for one in before}
+    return [
+        {
+            "role": party.role.value,
+            "field": name,
+            "old": old.get(party.role, {}).get(name),
+            "new": sealed,
+        }
+        for party in after
+        for name, sealed in party.fields.items()
+        if old.get(party.role, {}).get(name) != sealed
+    ]
 
 
 def submit(
@@ -542,6 +621,15 @@ def verdict(
     return [*effects, *hand_over(app, now)]
 
 
+def record_contact(app: Application, actor: str, now: datetime) -> None:
+    """Somebody spoke with the customer after the pre-check was passed; the first time counts."""
+    if app.state not in AFTER_PASS:
+        raise ApplicationError("not-open", "The application does not lie with review")
+    if app.contacted_at is None:
+        app.contacted_at = now
+        app.note(now, actor, "contacted")
+
+
 def met(app: Application) -> bool:
     """Whether somebody of the bank saw the person, the original and the signing (三亲见)."""
     meeting = app.meeting
@@ -560,6 +648,9 @@ def hand_over(app: Application, now: datetime, *, officer: str | None = None) ->
     app.wanted = []
     app.material_deadline = None
     app.passed_at = now
+    if app.review_due is None:
+        days = load_clocks().review_days(app.need_scope().applicant_type)
+        app.review_due = due_about(now, days)
     app.note(now, officer or OWN_SOURCE, "handed_over")
     assert app.submitted_at is not None  # the pre-check follows the submission
     passed = intake.PreCheckPassed(
@@ -612,8 +703,10 @@ def request_material(app: Application, items: Sequence[WantedItem], now: datetim
     requested = intake.MaterialRequested(
         **app.fields(), items=list(items), deadline=app.material_deadline, round=app.round
     )
+    fact = publish(app, requested, now)
+    app.due_at = app.material_deadline  # review's wish has moved it already
     return [
-        publish(app, requested, now),
+        fact,
         Deadline(MATERIAL_DEADLINE, app.material_deadline),
         Deadline(
             MATERIAL_REMINDER,
@@ -760,22 +853,24 @@ def _expire(
 
 # --- until when --------------------------------------------------------------------------------
 
-Step = Literal["pre_check", "material", "first_contact", "interview"]
+Task = Literal["step", "first_contact", "interview"]
 
 
-def dues(app: Application) -> dict[Step, datetime]:
-    """{step of people: until when it has to be done}, for the steps whose term runs now: by the
-    product's own terms, else the clocks'. Raises UnknownVersionError, CalendarEndsError."""
-    terms = terms_of(product_for(app))
-    found: dict[Step, datetime] = {}
-    if app.state is State.PRE_CHECK and app.state_since is not None:
-        found["pre_check"] = due_after(app.state_since, terms.pre_check_working_days)
-    elif app.state is State.AWAITING_MATERIAL and app.material_deadline is not None:
-        found["material"] = app.material_deadline
-    elif app.state in _AFTER_PASS and app.passed_at is not None:
-        found["first_contact"] = due_after(app.passed_at, terms.first_contact_working_days)
-        last = business_day(app.passed_at) + timedelta(days=terms.interview_days)
-        found["interview"] = end_of_day(last)
+def dues(app: Application) -> dict[Task, datetime]:
+    """{task: until when it has to be done}, for what has to be done now: the step itself, and what
+    the assistants do while review has the case. By the product's own terms, else the clocks'.
+    Raises UnknownVersionError."""
+    found: dict[Task, datetime] = {}
+    due = app.due_at or step_due(app)
+    if due is not None:
+        found["step"] = due
+    if app.state in AFTER_PASS and app.passed_at is not None:
+        terms = terms_of(product_for(app))
+        if app.contacted_at is None:
+            found["first_contact"] = due_about(app.passed_at, terms.first_contact_working_days)
+        if not met(app):
+            last = business_day(app.passed_at) + timedelta(days=terms.interview_days)
+            found["interview"] = end_of_day(last)
     return found
 
 

@@ -24,7 +24,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
 from services.intake import application as applications
-from services.intake import store, store_lists
+from services.intake import audit_lines, store, store_lists
 from services.intake.api_problems import KINDS
 from services.intake.application import (
     Application,
@@ -507,6 +507,44 @@ class Desk:
                     reason=sealed or None,
                 )
         return opened[field]
+
+    async def open_sealed(
+        self,
+        viewer: Viewer,
+        app: Application,
+        sealed: Sequence[audit_lines.Sealed],
+        what: str,
+        why: str,
+        text: str,
+    ) -> list[audit_lines.Sealed]:
+        """The same in clear, None where the key is gone; recorded before anything is shown."""
+        tokens = {token: Sealed(token) for one in sealed for token in (one.old, one.new) if token}
+        vault = await self._open_vault()
+        keys = await vault.data_keys(
+            {one.parts.data_key_id for one in tokens.values()}, leave_out_unavailable=True
+        )
+
+        def clear(field: str, token: str | None) -> str | None:
+            key = keys.get(tokens[token].parts.data_key_id) if token else None
+            return key.open(field or NOTE_FIELD, tokens[token]) if key and token else None
+
+        opened = [
+            replace(one, old=clear(one.field, one.old), new=clear(one.field, one.new))
+            for one in sealed
+        ]
+        async with self._plainly():
+            reason = await self.seal_note(app, text)
+            async with self._service.transaction(actor=viewer.actor) as tx:
+                await store.record_view(
+                    tx.conn,
+                    app.application_id,
+                    viewer.staff_id,
+                    what,
+                    tx.now,
+                    why=why,
+                    reason=reason or None,
+                )
+        return opened
 
     # -- steps that partners' events share --------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from services.intake import paper_store
 from services.intake.application import DESTRUCTION
-from services.intake.store import ApplicationStore
+from services.intake.store import ApplicationStore, forget_devices
 from shared.clock import Clock
 from shared.messaging import Call
 from shared.messaging.broker import fetch_cluster
@@ -53,6 +53,7 @@ async def erase(
             if until is not None:  # the vault may not have been told yet
                 await vault.hold(row["person"], until)
             outcome = await vault.destroy(row["person"], now, on_duty=until is not None)
+            await forget_devices(conn, row["person"])
             store = ApplicationStore()
             loaded = await store.load(conn, [row["application_id"]])  # type: ignore[arg-type]
             app = loaded[row["application_id"]]

@@ -31,7 +31,7 @@ AGES: Final[Mapping[str, int]] = {
 """{code: days before today}; `over-…`: begun before that day, the others on it or later."""
 
 DUES: Final[Mapping[str, int | None]] = {"any": None, "overdue": None, "in-3": 3, "in-7": 7}
-"""{code: days from today until when material is due}; `any`: has a term at all."""
+"""{code: days from today until when the step that runs is due}; `any`: has a term at all."""
 
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,29}")
 _NO_CODE: Final = "-"
@@ -93,7 +93,7 @@ class ListFilter:
 
     @property
     def order(self) -> tuple[SortKey, bool]:
-        """The key, and whether the greatest stands first. What has no term has no place in the
+        """The key, and whether the greatest stands first. What has ended has no place in the
         order of terms."""
         key = self.sort.removeprefix("-") or "begun"
         descending = self.sort.startswith("-") if self.sort else True
@@ -102,9 +102,9 @@ class ListFilter:
     def states(self, shown: Callable[[str], str]) -> list[State]:
         """The states that fit; `shown` is how the viewer knows a state: by one that is hidden
         nobody finds anything, neither by its own name nor by who has it."""
-        return [one for one in State if self._fits(one, State(shown(one.value)))]
+        return [one for one in State if self._fits(State(shown(one.value)))]
 
-    def _fits(self, state: State, shown: State) -> bool:
+    def _fits(self, shown: State) -> bool:
         owner = OWNERS.get(shown)
         with_a_term = self.due or self.order[0] == "due"
         under_way = self.state == OPEN and shown not in TERMINAL
@@ -112,7 +112,7 @@ class ListFilter:
             (under_way or self.state in ("", shown.value))
             and (not self.desk or (owner is not None and owner.desk == self.desk))
             and (not self.waiting or (owner is not None and owner.waiting_on == self.waiting))
-            and (not with_a_term or state is State.AWAITING_MATERIAL)
+            and (not with_a_term or owner is not None)
             and self.age in ("", *AGES)
             and self.due in ("", *DUES)
         )
@@ -126,7 +126,7 @@ class ListFilter:
         return Span(end=instant) if self.age.startswith("over") else Span(start=instant)
 
     def term(self, now: datetime) -> Span:
-        """Between which instants material is due."""
+        """Between which instants the step that runs is due."""
         if self.due == "overdue":
             return Span(end=now)
         days = DUES.get(self.due)

@@ -234,7 +234,7 @@ class Reception:
 
     async def _keep(self, conn: Any, event: InboundEvent, now: datetime) -> Iterable[Effect]:
         """The withdrawal overtook its application: wait for that, and answer then."""
-        until = now + timedelta(days=load_clocks().early_withdrawal_days)
+        until = early_until(now)
         early = store.EarlyWithdrawal(
             event.partner, event.key, event.partner_event_id, event.repaired_by
         )
@@ -475,6 +475,11 @@ def _words_for(code: str) -> str:
         return f"{why.names.en}. {why.mend.en}."
     known = load_return_codes().codes.get(code)
     return known.mend.en if known else answers.words_of(code).in_english()
+
+
+def early_until(now: datetime) -> datetime:
+    """Until when a withdrawal that comes now waits for its application."""
+    return now + timedelta(days=load_clocks().early_withdrawal_days)
 
 
 def number_drawer(pool: Callable[[], Any]) -> Number:

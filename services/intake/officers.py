@@ -184,8 +184,8 @@ class Officers:
         _people_only(viewer)
         async with self._desk.changing(viewer, application_id) as step:
             app, now = step.app, step.now
-            if not applications.before_hand_over(app):
-                raise ApplicationError("not-open", "The application is not with the office")
+            if not (applications.before_hand_over(app) or app.state in applications.AFTER_PASS):
+                raise ApplicationError("not-open", "The application was decided")
             papers = {document.document_id for document in app.documents}
             if not evidence or not papers.issuperset(evidence):
                 raise Problem(
@@ -214,6 +214,13 @@ class Officers:
             )
             step.effects.extend(await self._go_on(step))
         return app
+
+    async def record_contact(self, viewer: Viewer, application_id: str) -> Application:
+        """The viewer spoke with the customer, whose case lies with review."""
+        _people_only(viewer)
+        async with self._desk.changing(viewer, application_id) as step:
+            applications.record_contact(step.app, viewer.actor, step.now)
+        return step.app
 
     # -- inside -----------------------------------------------------------------------------------
 

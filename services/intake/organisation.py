@@ -134,6 +134,18 @@ def changed_staff(known: Mapping[str, Staff], wanted: Organisation) -> list[Staf
     return [one for one in wanted.staff if known.get(one.staff_id) != one] + left
 
 
+def differences(
+    old: Branch | Staff | None, new: Branch | Staff
+) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """What an entry said and says, of that in which the two differ; None for nothing before."""
+    after = new.model_dump(mode="json")
+    if old is None:
+        return None, after
+    before = old.model_dump(mode="json")
+    names = [name for name in after if before[name] != after[name]]
+    return {name: before[name] for name in names}, {name: after[name] for name in names}
+
+
 def _refuse_repeated(name: str, values: Iterable[str]) -> None:
     twice = sorted(value for value, count in Counter(values).items() if count > 1)
     if twice:

@@ -9,18 +9,19 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
 from services.intake import application as applications
-from services.intake import store, viewing, words
+from services.intake import pages_reading, store, viewing, words
 from services.intake.application import Application, before_hand_over, product_for
 from services.intake.checklist import Line, tally
 from services.intake.counter import guess_item
 from services.intake.desk import Begun, Desk, is_masked
-from services.intake.pages_precheck import obstacles_of, staff_of
+from services.intake.pages_precheck import answers_for, obstacles_of, staff_of
 from services.intake.papers import Papers
 from services.intake.rules import COUNTED, READABLE
 from services.intake.typed import day_of, read_correction
-from shared.calendar import CalendarEndsError, business_day
+from shared.calendar import business_day, escalated_before
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, PartyRole
+from shared.formats import FormatCode
 from shared.messaging import Service
 from shared.parameters import load_checklist_items, load_papers, load_products
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
@@ -95,6 +96,11 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             office = viewer.may(Permission.PRE_CHECK_VIEW)
             changes = await store.changes_of(conn, app.application_id) if office else []
             entered = await store.who_entered(conn, app.application_id)
+            may_read = viewer.may(Permission.MATERIAL_RECEIVE) and viewer.may(
+                Permission.MATERIAL_VIEW
+            )
+            cards = [one.document_id for one in app.documents] if may_read else []
+            suggestions = await pages_reading.of_papers(conn, cards)
             waivers = [line.waiver.by for line in lines if line.waiver]
             actors = [one.actor for one in history] + waivers
             staff = await staff_names(
@@ -107,6 +113,13 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
         correctable = app.state in _CORRECTABLE and viewer.may(Permission.APPLICATION_EDIT)
         needed = [line for line in lines if line.need != "optional" or line.reasons]
         counted, rules = tally(lines), product_for(app).pre_check
+        dues = applications.dues(app)
+        meeting_counts = (
+            rules.by == "officer"
+            or rules.meeting == "required"
+            # review's registry does not know such documents: what counts is who saw them
+            or FormatCode.ID_RESIDENCE_PERMIT in app.warnings
+        )
         return page(
             request,
             "application.html",
@@ -146,13 +159,14 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
                 "agree": app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
                 and viewer.may(Permission.PRE_CHECK_AGREE),
                 "end": app.state is State.PRE_CHECK and viewer.may(Permission.PRE_CHECK_DECIDE),
-                "meet": before_hand_over(app)
-                and (rules.by == "officer" or rules.meeting == "required")
-                and viewer.may(Permission.PRE_CHECK_DECIDE),
+                "contact": "first_contact" in dues and viewer.may(Permission.PRE_CHECK_DECIDE),
+                "meet": viewer.may(Permission.PRE_CHECK_DECIDE)
+                and ("interview" in dues or (before_hand_over(app) and meeting_counts)),
             },
             obstacles=obstacles_of(app, viewer, entered) if app.state is State.PRE_CHECK else [],
             refusals=_refusals(app, lines),
             readable=(*READABLE, *COUNTED),
+            suggestions=suggestions,
             meeting_required=rules.meeting == "required",
             changes=[
                 words.change(one, staff, remarks.get(one.remark or "")) for one in reversed(changes)
@@ -165,7 +179,9 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             today=business_day(service.clock.now()),
             dated=product_for(app).validity.longest_days,
             words=words,
-            dues=_dues(app),
+            dues=dues,
+            waited=applications.waited_until(app, service.clock.now()),
+            answers=_answers(app, service.clock.now(), viewer),
         )
 
 
@@ -385,12 +401,11 @@ def _shown(fields: Mapping[str, str]) -> list[tuple[str, str, str, bool]]:
     ]
 
 
-def _dues(app: Application) -> Mapping[applications.Step, datetime]:
-    """Until when the office has to do its steps; none where nobody can count so far yet."""
-    try:
-        return applications.dues(app)
-    except CalendarEndsError:
-        return {}
+def _answers(app: Application, now: datetime, viewer: Viewer) -> tuple[str, str] | None:
+    """Who has to see to it that it goes on, and whom everybody waits for; None once it ended."""
+    if app.state is None or not app.open:
+        return None
+    return answers_for(app.state, app.due_at, escalated_before(business_day(now)), viewer)
 
 
 def _product_name(code: str) -> str:

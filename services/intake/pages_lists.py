@@ -12,16 +12,17 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
-from services.intake import precheck, store_lists, viewing, words
+from services.intake import store_lists, viewing, words
 from services.intake.desk import Desk, Hits
 from services.intake.filters import ListFilter, Span
+from services.intake.pages_precheck import answers_for, contact_due
 from services.intake.store_lists import ListName, Place, Row, SavedView, Total, Wanted
-from shared.calendar import business_day, due_after
+from shared.calendar import business_day, escalated_before
 from shared.events.lifecycle import OWNERS, State
 from shared.formats import Severity, check_mobile, check_name, is_resident_id
 from shared.identifiers import new_id
 from shared.messaging import Service
-from shared.parameters import load_clocks, load_products
+from shared.parameters import load_products
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names
 from shared.web.i18n import _, current_language
@@ -156,7 +157,10 @@ def _address(listed: ListName, query: str) -> str:
 # -- work --------------------------------------------------------------------------------------
 
 
-SECTIONS = ("to-check", "overdue", "waivers", "returned")
+SECTIONS = ("to-check", "waivers", "returned", "to-contact", "overdue", "escalated")
+# What is not done in time, whoever has to do it; of what is overdue for long the manager is told.
+LATE = ("overdue", "escalated")
+_IN_REVIEW = (State.CHECKING, State.SCORING, State.MANUAL_REVIEW, State.ON_HOLD)
 
 
 def _work(routes: APIRouter, service: Service) -> None:
@@ -171,12 +175,15 @@ def _work(routes: APIRouter, service: Service) -> None:
             product=read.product,
             channel=read.channel,
             section=kept,
-            sort=read.sort if read.sort.removeprefix("-") in ("since", "number") else "",
+            sort=read.sort if read.sort.removeprefix("-") in ("since", "number", "due") else "",
         )
-        now, term = service.clock.now(), load_clocks().pre_check_working_days
-        late = precheck.overdue_before(business_day(now), term)
-        ordered = replace(chosen, sort=chosen.sort or "since")
-        wanted = {one: _of_section(one, wanted_by(ordered, viewer, now), late) for one in SECTIONS}
+        now = service.clock.now()
+        late = {"overdue": now, "escalated": escalated_before(business_day(now))}
+        ordered = replace(chosen, sort=chosen.sort or ("due" if section in LATE else "since"))
+        wanted = {
+            one: _of_section(one, wanted_by(ordered, viewer, now), late.get(one))
+            for one in SECTIONS
+        }
         after, before = _places(request, wanted[section])
         async with service.pool.acquire() as conn:
             found = await store_lists.work_of(
@@ -188,10 +195,14 @@ def _work(routes: APIRouter, service: Service) -> None:
             }
             branches = await branch_names(conn)
             views = await _views_of(conn, viewer, "work")
-        names = dict(
-            zip(SECTIONS, (_("To check"), _("Overdue"), _("To agree to"), ""), strict=True)
-        )
-        names["returned"] = _("With the customer")
+        names = {
+            "to-check": _("To check"),
+            "waivers": _("To agree to"),
+            "returned": _("With the customer"),
+            "to-contact": _("To contact"),
+            "overdue": _("Overdue"),
+            "escalated": _("Overdue for long"),
+        }
         tabs = {
             one: _address("work", chosen.query(section="" if one == SECTIONS[0] else one))
             for one in SECTIONS
@@ -207,7 +218,20 @@ def _work(routes: APIRouter, service: Service) -> None:
             tabs=[(tabs[one], names[one], shown_total(totals[one])) for one in SECTIONS],
             current=tabs[section],
             address=_address("work", chosen.query()),
-            due={row.application_id: _due(row, term) for row in found.rows},
+            late=section in LATE,
+            due={
+                row.application_id: contact_due(row) if section == "to-contact" else row.due_at
+                for row in found.rows
+            },
+            since=(
+                {row.application_id: row.passed_at for row in found.rows}
+                if section == "to-contact"
+                else _since(found.rows, viewer)
+            ),
+            owners={
+                row.application_id: answers_for(row.state, row.due_at, late["escalated"], viewer)
+                for row in found.rows
+            },
             branches=branches,
             filters=[
                 one
@@ -220,25 +244,22 @@ def _work(routes: APIRouter, service: Service) -> None:
         )
 
 
-def _of_section(section: str, wanted: Wanted, late: datetime) -> Wanted:
-    """`late`: what came before then should have been passed or returned by now."""
+def _of_section(section: str, wanted: Wanted, late: datetime | None) -> Wanted:
+    """`late`: what was due before then stands in the section."""
     with_officer, with_customer = State.PRE_CHECK, State.AWAITING_MATERIAL
     match section:
-        case "overdue":
-            return replace(wanted, states=[with_officer], since=Span(end=late))
+        case "overdue" | "escalated":
+            return replace(wanted, states=list(OWNERS), term=Span(end=late))
         case "waivers":
             return replace(wanted, states=[with_officer, with_customer], waivers=True)
+        case "to-contact":
+            # by when it entered its state, a hold would show
+            found = replace(wanted, states=_IN_REVIEW, to_contact=True)
+            return found if wanted.key == "number" else replace(found, key="passed")
         case "returned":
             return replace(wanted, states=[with_customer])
         case _:
             return replace(wanted, states=[with_officer])
-
-
-def _due(row: Row, term: int) -> datetime | None:
-    """By when the officer's verdict, or the customer's material, is due."""
-    if row.state == State.PRE_CHECK:
-        return due_after(row.state_since, term)
-    return row.material_deadline
 
 
 # -- search ------------------------------------------------------------------------------------
@@ -452,7 +473,7 @@ def _filters(viewer: Viewer, branches: Mapping[str, str]) -> list[dict[str, Any]
         {"name": "age", "label": _("Begun"), "options": words.options_of(words.AGES), "more": True},
         {
             "name": "due",
-            "label": _("Material due"),
+            "label": _("Due"),
             "options": words.options_of(words.DUES),
             "more": True,
         },

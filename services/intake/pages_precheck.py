@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
 
-from services.intake import precheck, store, words
+from services.intake import precheck, store, viewing, words
 from services.intake.application import Application, product_for
 from services.intake.checklist import for_customer, tally
 from services.intake.desk import Desk
 from services.intake.officers import Officers
-from shared.calendar import BUSINESS_ZONE
+from services.intake.store_lists import WorkRow
+from shared.calendar import BUSINESS_ZONE, due_about
+from shared.events.lifecycle import OWNERS, State
 from shared.messaging import Service
-from shared.parameters import load_products
+from shared.parameters import (
+    UnknownVersionError,
+    load_clocks,
+    load_products,
+    product_of,
+    terms_of,
+)
+from shared.parameters.models import Terms
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
+from shared.web.permissions import ROLE_NAMES, Role
+from shared.web.states import named
 
 _MAY_VIEW = requires(Permission.APPLICATION_VIEW)
 _MAY_DECIDE = requires(Permission.PRE_CHECK_DECIDE)
@@ -36,6 +48,29 @@ def router(service: Service, desk: Desk) -> APIRouter:
     _items(routes, officers)
     _case(routes, officers)
     return routes
+
+
+def contact_due(row: WorkRow) -> datetime | None:
+    """Until when somebody has to speak with the customer, by the product's own term if it is
+    held."""
+    if row.passed_at is None:
+        return None
+    try:
+        terms: Terms = terms_of(product_of(row.product, row.product_version))
+    except UnknownVersionError:
+        terms = load_clocks()
+    return due_about(row.passed_at, terms.first_contact_working_days)
+
+
+def answers_for(
+    state: str, due: datetime | None, escalated: datetime, viewer: Viewer
+) -> tuple[str, str]:
+    """(who has to see to it that a case goes on, whom everybody waits for), by the lifecycle as far
+    as the viewer may know it; the manager, where it was due before `escalated`."""
+    owner = OWNERS[State(viewing.shown_state(state, viewer))]
+    if due is not None and due < escalated:
+        return _(ROLE_NAMES[Role.MANAGER]), owner.waiting_on
+    return named(owner.desk, "desk"), owner.waiting_on
 
 
 def _print(routes: APIRouter, service: Service, desk: Desk) -> None:
@@ -79,31 +114,60 @@ def staff_of(changes: list[Any]) -> list[str]:
     return sorted(name.removeprefix("staff:") for name in named if name.startswith("staff:"))
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """The case that a form is about, and the way back to it."""
+
+    request: Request
+    application_id: str
+
+    async def told(self, act: Awaitable[Application], done: str, item: str = "") -> Response:
+        """Back to the case with what became of it; to the line of the item, so that the keyboard
+        goes on from there. In `done`, %(item)s is the item's name."""
+        here = f"/intake/applications/{self.application_id}"
+        line = f"#item-{item}" if words.is_item(item) else ""
+        try:
+            await act
+        except Problem as problem:
+            if problem.status >= 500 or problem.code == "not-found":
+                raise
+            if problem.code in ("not-passable", "not-returnable"):
+                # the page lists what stands in the way; the line says that it does
+                refusals = [one.detail for one in problem.errors if one.code == "refused"]
+                why = " ".join(words.reason_name(code) for code in refusals if code)
+                told = _("The verdict was not taken; see what stands in the way.")
+                line, done = "#verdict", f"{told} {why}"
+            else:
+                done = words.refusal(problem.code)
+            return redirect(self.request, here + line, flash=done, tone="danger")
+        return redirect(self.request, here + line, flash=done % {"item": words.item_name(item)})
+
+
+def _find_case(request: Request, application_id: str) -> _Case:
+    return _Case(request, application_id)
+
+
+_Here = Annotated[_Case, Depends(_find_case)]
+
+
 def _items(routes: APIRouter, officers: Officers) -> None:
     here = "/applications/{application_id}/items"
 
     @routes.post(here + "/{party}/{item}/accept")
     async def accept(
-        request: Request,
-        application_id: str,
+        case: _Here,
         party: str,
         item: str,
         viewer: Annotated[Viewer, _MAY_DECIDE],
         document_id: Annotated[str, Form(max_length=60)] = "",
     ) -> Response:
         """It will do."""
-        return await _told(
-            request,
-            application_id,
-            lambda: officers.accept(viewer, application_id, party, item, document_id or None),
-            _("%(item)s: accepted.") % {"item": words.item_name(item)},
-            item,
-        )
+        act = officers.accept(viewer, case.application_id, party, item, document_id or None)
+        return await case.told(act, _("%(item)s: accepted."), item)
 
     @routes.post(here + "/{party}/{item}/return")
     async def give_back(
-        request: Request,
-        application_id: str,
+        case: _Here,
         party: str,
         item: str,
         viewer: Annotated[Viewer, _MAY_DECIDE],
@@ -111,19 +175,13 @@ def _items(routes: APIRouter, officers: Officers) -> None:
         remark: _Remark = "",
     ) -> Response:
         """It will not do."""
-        return await _told(
-            request,
-            application_id,
-            lambda: officers.give_back(viewer, application_id, party, item, codes, remark),
-            _("%(item)s: returned. The customer is asked when the case is sent back.")
-            % {"item": words.item_name(item)},
-            item,
-        )
+        act = officers.give_back(viewer, case.application_id, party, item, codes, remark)
+        done = _("%(item)s: returned. The customer is asked when the case is sent back.")
+        return await case.told(act, done, item)
 
     @routes.post(here + "/{item}/ask")
     async def ask(
-        request: Request,
-        application_id: str,
+        case: _Here,
         item: str,
         viewer: Annotated[Viewer, _MAY_DECIDE],
         codes: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies it
@@ -131,18 +189,12 @@ def _items(routes: APIRouter, officers: Officers) -> None:
         remark: _Remark = "",
     ) -> Response:
         """The customer has to bring it, or to bring it again."""
-        return await _told(
-            request,
-            application_id,
-            lambda: officers.ask(viewer, application_id, item, codes, reason or None, remark),
-            _("%(item)s: the customer will be asked.") % {"item": words.item_name(item)},
-            item,
-        )
+        act = officers.ask(viewer, case.application_id, item, codes, reason or None, remark)
+        return await case.told(act, _("%(item)s: the customer will be asked."), item)
 
     @routes.post(here + "/{party}/{item}/waive")
     async def waive(
-        request: Request,
-        application_id: str,
+        case: _Here,
         party: str,
         item: str,
         viewer: Annotated[Viewer, _MAY_DECIDE],
@@ -150,18 +202,12 @@ def _items(routes: APIRouter, officers: Officers) -> None:
         remark: _Remark = "",
     ) -> Response:
         """The officer would do without it."""
-        return await _told(
-            request,
-            application_id,
-            lambda: officers.ask_waiver(viewer, application_id, party, item, reason, remark),
-            _("%(item)s: a second person has to agree.") % {"item": words.item_name(item)},
-            item,
-        )
+        act = officers.ask_waiver(viewer, case.application_id, party, item, reason, remark)
+        return await case.told(act, _("%(item)s: a second person has to agree."), item)
 
     @routes.post(here + "/{party}/{item}/waiver")
     async def answer_waiver(
-        request: Request,
-        application_id: str,
+        case: _Here,
         party: str,
         item: str,
         viewer: Annotated[Viewer, _MAY_AGREE],
@@ -169,46 +215,33 @@ def _items(routes: APIRouter, officers: Officers) -> None:
         remark: _Remark = "",
     ) -> Response:
         """The second person agrees, or does not."""
-        return await _told(
-            request,
-            application_id,
-            lambda: officers.answer_waiver(
-                viewer, application_id, party, item, agreed == "yes", remark
-            ),
-            _("Your answer is kept."),
-            item,
-        )
+        said = agreed == "yes"
+        act = officers.answer_waiver(viewer, case.application_id, party, item, said, remark)
+        return await case.told(act, _("Your answer is kept."), item)
 
 
 def _case(routes: APIRouter, officers: Officers) -> None:
     @routes.post("/applications/{application_id}/pass")
-    async def pass_on(
-        request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_DECIDE]
-    ) -> Response:
+    async def pass_on(case: _Here, viewer: Annotated[Viewer, _MAY_DECIDE]) -> Response:
         """The pre-check is passed."""
-        return await _told(
-            request,
-            application_id,
-            lambda: officers.pass_on(viewer, application_id),
-            _("Passed: the application is with review."),
-        )
+        act = officers.pass_on(viewer, case.application_id)
+        return await case.told(act, _("Passed: the application is with review."))
 
     @routes.post("/applications/{application_id}/return")
-    async def send_back(
-        request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_DECIDE]
-    ) -> Response:
+    async def send_back(case: _Here, viewer: Annotated[Viewer, _MAY_DECIDE]) -> Response:
         """The customer gets one list of all that is open."""
-        return await _told(
-            request,
-            application_id,
-            lambda: officers.send_back(viewer, application_id),
-            _("Sent back: the customer gets one list."),
-        )
+        act = officers.send_back(viewer, case.application_id)
+        return await case.told(act, _("Sent back: the customer gets one list."))
+
+    @routes.post("/applications/{application_id}/contact")
+    async def contact(case: _Here, viewer: Annotated[Viewer, _MAY_DECIDE]) -> Response:
+        """The viewer spoke with the customer."""
+        act = officers.record_contact(viewer, case.application_id)
+        return await case.told(act, _("That you spoke with the customer is recorded."))
 
     @routes.post("/applications/{application_id}/meetings")
     async def meeting(
-        request: Request,
-        application_id: str,
+        case: _Here,
         viewer: Annotated[Viewer, _MAY_DECIDE],
         at: Annotated[str, Form(max_length=20)] = "",
         saw: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies it
@@ -219,46 +252,16 @@ def _case(routes: APIRouter, officers: Officers) -> None:
             when = datetime.fromisoformat(at).replace(tzinfo=BUSINESS_ZONE)
         except ValueError:
             when = datetime(1970, 1, 1, tzinfo=BUSINESS_ZONE)  # long before any meeting
-        return await _told(
-            request,
-            application_id,
-            lambda: officers.record_meeting(
-                viewer,
-                application_id,
-                saw_person="saw_person" in saw,
-                saw_original="saw_original" in saw,
-                saw_signing="saw_signing" in saw,
-                at=when,
-                evidence=evidence,
-            ),
-            _("What you saw is recorded."),
+        act = officers.record_meeting(
+            viewer,
+            case.application_id,
+            saw_person="saw_person" in saw,
+            saw_original="saw_original" in saw,
+            saw_signing="saw_signing" in saw,
+            at=when,
+            evidence=evidence,
         )
-
-
-async def _told(
-    request: Request,
-    application_id: str,
-    act: Callable[[], Awaitable[Application]],
-    done: str,
-    item: str = "",
-) -> Response:
-    """Back to the case with what became of it; to the line of the item, so that the keyboard goes
-    on from there."""
-    here = f"/intake/applications/{application_id}"
-    line = f"#item-{item}" if words.is_item(item) else ""
-    try:
-        await act()
-    except Problem as problem:
-        if problem.status >= 500 or problem.code == "not-found":
-            raise
-        if problem.code in ("not-passable", "not-returnable"):
-            # the page lists what stands in the way; the line says that it does
-            refusals = [one.detail for one in problem.errors if one.code == "refused"]
-            why = " ".join(words.reason_name(code) for code in refusals if code)
-            told = _("The verdict was not taken; see what stands in the way.")
-            return redirect(request, here + "#verdict", flash=f"{told} {why}", tone="danger")
-        return redirect(request, here + line, flash=words.refusal(problem.code), tone="danger")
-    return redirect(request, here + line, flash=done)
+        return await case.told(act, _("What you saw is recorded."))
 
 
 def obstacles_of(app: Application, viewer: Viewer, entered: set[str]) -> list[str]:

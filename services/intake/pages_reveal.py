@@ -3,6 +3,7 @@ where a browser runs no script. It is hidden again after a minute."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -16,6 +17,7 @@ from shared.web import Permission, Viewer, page, requires
 from shared.web.i18n import _
 
 SHOWN_SECONDS = 60
+SHORTEST_REASON = 4  # characters
 
 _MAY_REVEAL = requires(Permission.PERSONAL_REVEAL)
 _FIELD = "/applications/{application_id}/persons/{role}/{field}"
@@ -49,38 +51,72 @@ def router(desk: Desk) -> APIRouter:
     ) -> Response:
         """The field in clear, on this one answer; recorded with the reason before it is shown."""
         app = await desk.maskable(viewer, application_id, role, field)
-        if why not in words.REVEAL_REASONS:
-            return _answer(request, app, role, field, error=_("Choose a reason."))
-        if why == "other" and len(text.strip()) < 4:
-            return _answer(request, app, role, field, why=why, error=_("Say what the reason is."))
+        if error := missing_reason(why, text):
+            return _answer(request, app, role, field, why=why, error=error)
         clear = await desk.reveal(viewer, app, role, field, why, text)
         return _answer(request, app, role, field, clear=words.field_value(field, clear, clear=True))
 
     return routes
 
 
+def missing_reason(why: str, text: str) -> str:
+    """What is wrong with a reason; nothing where it is one."""
+    if why not in words.REVEAL_REASONS:
+        return _("Choose a reason.")
+    if why == "other" and len(text.strip()) < SHORTEST_REASON:
+        return _("Say what the reason is.")
+    return ""
+
+
 def _answer(
     request: Request, app: Application, role: PartyRole, field: str, **more: Any
 ) -> Response:
+    here = f"/intake/applications/{app.application_id}"
+    return revealing(
+        request,
+        f"{role}-{field}",
+        action=f"{here}/persons/{role}/{field}",
+        back=here,
+        back_label=app.need_scope().application_number,
+        heading=_(words.ROLES.get(role, role)),
+        label=_(words.FIELDS[field]),
+        seconds=SHOWN_SECONDS,
+        **more,
+    )
+
+
+def revealing(
+    request: Request,
+    name: str,
+    *,
+    back: str,
+    clear: str | None = None,
+    rows: Sequence[tuple[str, str, str]] | None = None,
+    error: str = "",
+    why: str = "",
+    seconds: int,
+    **shown: Any,
+) -> Response:
+    """Asks for a reason, or shows what was asked for: `clear`, or rows of what, old and new."""
     within = request.headers.get("hx-request") == "true"
-    shown = {"clear": None, "error": None, "why": "", **more}
+    opened = clear is not None or rows is not None
     response = page(
         request,
         "reveal_field.html" if within else "reveal.html",
         # what is swapped into a page is swapped whatever it says
-        status_code=422 if shown["error"] and not within else 200,
-        app=app,
-        here=f"/intake/applications/{app.application_id}",
-        role=role.value,
-        field=field,
-        label=_(words.FIELDS[field]),
+        status_code=422 if error and not within else 200,
+        id=f"reveal-{name}",
+        back=back,
+        clear=clear,
+        rows=rows,
+        error=error or None,
+        why=why,
+        opened=opened,
         reasons=[(code, _(text)) for code, text in words.REVEAL_REASONS.items()],
-        seconds=SHOWN_SECONDS,
-        words=words,
+        seconds=seconds,
         **shown,
     )
     response.headers["Cache-Control"] = "no-store"
-    if shown["clear"] is not None and not within:
-        back = f"/intake/applications/{app.application_id}"
-        response.headers["Refresh"] = f"{SHOWN_SECONDS}; url={back}"
+    if opened and not within:
+        response.headers["Refresh"] = f"{seconds}; url={back}"
     return response

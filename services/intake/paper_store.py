@@ -85,6 +85,11 @@ class RegisterStore:
                 " ON CONFLICT DO NOTHING",
                 [(one.document_id, one.at, one.why) for one in ends],
             )
+            # what a machine read on it ends with it
+            await conn.execute(
+                "DELETE FROM card_reading WHERE document_id = ANY ($1)",
+                [one.document_id for one in ends],
+            )
 
 
 async def previews_of(conn: Any, document_ids: Collection[str]) -> dict[str, Preview]:

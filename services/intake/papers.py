@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from services.intake import paper_store
+from services.intake import paper_store, store
 from services.intake.application import (
     DESTRUCTION,
     PREVIEW,
@@ -68,12 +68,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the register: what became of a paper, or who used it. `reason`: in clear."""
+    """A line of the register: what became of a paper, or who (as an actor) handed it in or used
+    it. `reason`: in clear."""
 
     at: datetime
     document: Document
     what: str  # as `words.register_line` has it
-    staff_id: str | None = None
+    who: str | None = None
     page: int | None = None
     reason: str | None = None
 
@@ -201,9 +202,17 @@ class Papers:
         by_id = {one.document.document_id: one.document for one in papers}
         async with self._service.pool.acquire() as conn:
             uses = await paper_store.uses_of(conn, by_id)
+            brought = {
+                one.details["number"]: one.actor
+                for one in await store.history_of(conn, application_id)
+                if one.action == "paper_received"
+            }
         overseer = viewer.may(Permission.ORIGINAL_TAKE) or viewer.may(Permission.STAFF_VIEW)
         reasons = await self._reasons(uses if overseer else [])
-        lines = [Entry(one.received_at, one, "entered") for one in by_id.values()]
+        lines = [
+            Entry(one.received_at, one, "entered", brought.get(one.document_number))
+            for one in by_id.values()
+        ]
         lines += [
             Entry(one.preview.at, one.document, "prepared", page=one.preview.pages)
             for one in papers
@@ -214,7 +223,7 @@ class Papers:
                 one.at,
                 by_id[one.document_id],
                 one.what,
-                one.staff_id,
+                f"staff:{one.staff_id}",
                 one.page,
                 reasons.get(one.reason or ""),
             )

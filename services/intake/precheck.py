@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 
 from services.intake.application import Application, met
 from services.intake.items import Item, ItemState
-from shared.calendar import end_of_day, working_days_between
 from shared.parameters.models import PreCheck
 
 
@@ -58,15 +56,6 @@ def against_returning(app: Application) -> list[Obstacle]:
     found = unchecked(app)
     found += [_of_item("waiver-unanswered", item) for item in app.items if item.waiver_asked]
     return found
-
-
-def overdue_before(today: date, working_days: int) -> datetime:
-    """What came to the office before this moment should have been passed or returned by now."""
-    yesterday = today - timedelta(days=1)
-    day = yesterday
-    while working_days_between(day, yesterday) < working_days:
-        day -= timedelta(days=1)
-    return end_of_day(day)
 
 
 def unchecked(app: Application) -> list[Obstacle]:

@@ -478,7 +478,7 @@ def comparisons(
             said = paper.says.get(name)
             if said is None:
                 continue
-            code = _mismatch(name, said, _person_of(paper.item, form))
+            code = mismatch(name, said, person_of(paper.item, form))
             if code == "ADDR_MISMATCH":
                 warnings.append(code)  # one address is written in many ways
             elif code is not None:
@@ -538,7 +538,7 @@ def _same(one: str | None, other: str | None) -> bool:
     return bool(one) and bool(other) and _plain(one or "") == _plain(other or "")
 
 
-def _person_of(item: str, form: ApplicationForm) -> PartyForm | None:
+def person_of(item: str, form: ApplicationForm) -> PartyForm | None:
     """Whose paper it is."""
     known = load_checklist_items().items.get(item)
     match known.concerns if known else "holder":
@@ -550,7 +550,7 @@ def _person_of(item: str, form: ApplicationForm) -> PartyForm | None:
             return form.holder
 
 
-def _mismatch(name: str, said: str, person: PartyForm | None) -> str | None:
+def mismatch(name: str, said: str, person: PartyForm | None) -> str | None:
     """The return code where a paper says something else than the form; None where they agree, or
     where the form says nothing: that is a fault of its own."""
     written = person.fields().get(name) if person is not None else None

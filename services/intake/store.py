@@ -54,6 +54,7 @@ class _ApplicationFile:
     category: str | None = None
     card: Card | None = None
     told: str | None = None
+    review_due: datetime | None = None
     # as the list was kept before each item had a state: what has been answered of `wanted`, and
     # what a reviewer asked for
     answered: list[str] = field(default_factory=list)
@@ -123,11 +124,12 @@ _SAVE = """
 INSERT INTO application (application_id, state, state_version, state_since, application_number,
     branch, region, channel, product, product_version, applicant_type, person, created_at,
     submitted_at, passed_at, material_deadline, reapply_from, card_id, partner, partner_reference,
-    imported, product_digest, revision, client)
+    imported, product_digest, revision, client, due_at, waited, timed_version, contacted_at)
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::text[], $6::text[],
     $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
     $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::date[],
-    $18::text[], $19::text[], $20::text[], $21::boolean[], $22::text[], $23::bigint[], $24::text[])
+    $18::text[], $19::text[], $20::text[], $21::boolean[], $22::text[], $23::bigint[], $24::text[],
+    $25::timestamptz[], $26::jsonb[], $27::int[], $28::timestamptz[])
 ON CONFLICT (application_id) DO UPDATE SET
     state = excluded.state, state_version = excluded.state_version,
     state_since = excluded.state_since, person = excluded.person,
@@ -136,7 +138,9 @@ ON CONFLICT (application_id) DO UPDATE SET
     submitted_at = excluded.submitted_at, passed_at = excluded.passed_at,
     material_deadline = excluded.material_deadline, reapply_from = excluded.reapply_from,
     card_id = excluded.card_id, imported = excluded.imported,
-    product_digest = excluded.product_digest, revision = excluded.revision
+    product_digest = excluded.product_digest, revision = excluded.revision,
+    due_at = excluded.due_at, waited = excluded.waited, timed_version = excluded.timed_version,
+    contacted_at = excluded.contacted_at
 """
 
 _SAVE_FILES = """
@@ -385,6 +389,7 @@ def _file(app: Application) -> _ApplicationFile:
         category=app.category,
         card=app.card,
         told=app.told,
+        review_due=app.review_due,
     )
 
 
@@ -415,6 +420,10 @@ def _row(app: Application) -> tuple[Any, ...]:
         scope.product_digest,
         app.revision,
         app.client,
+        app.due_at,
+        json.dumps(app.waited) if app.waited is not None else None,
+        app.state_version,
+        app.contacted_at,
     )
 
 
@@ -454,6 +463,8 @@ def _application(
     taken_over: list[Document],
 ) -> Application:
     file = _FILE.validate_json(body)
+    # a service of the release before moves it and counts nothing
+    timed = row["timed_version"] == row["state_version"]
     return Application(
         application_id=row["application_id"],
         state=State(row["state"]),
@@ -498,6 +509,10 @@ def _application(
         imported=row["imported"],
         revision=row["revision"],
         client=row["client"],
+        due_at=row["due_at"] if timed else None,
+        review_due=file.review_due,
+        contacted_at=row["contacted_at"],
+        waited=json.loads(row["waited"]) if timed and row["waited"] else None,
     )
 
 
@@ -618,6 +633,15 @@ async def traces_of(
         branches_since,
     )
     return row["on_device"], len({*row["branches"], app.need_scope().branch})
+
+
+async def forget_devices(conn: Any, person: str) -> None:
+    """On which devices somebody's forms were filled in: by no law that has to be kept."""
+    await conn.execute(
+        "DELETE FROM application_device WHERE application_id IN"
+        " (SELECT application_id FROM application WHERE person = $1)",
+        person,
+    )
 
 
 async def lock_person(conn: Any, person: str) -> None:
@@ -971,6 +995,20 @@ async def count_by_state(conn: Any, branches: list[str] | None) -> dict[str, int
     return {row["state"]: row["n"] for row in rows}
 
 
+async def untimed(conn: Any, *, after: str, limit: int) -> list[str]:
+    """Applications, in order of their ids, whose step runs to a deadline that nobody has counted.
+    One that somebody has in hand is left to them."""
+    rows = await conn.fetch(
+        "SELECT application_id FROM application"
+        " WHERE state NOT IN ('in_use', 'declined', 'withdrawn', 'expired')"
+        " AND (due_at IS NULL OR timed_version IS DISTINCT FROM state_version)"
+        " AND application_id > $1 ORDER BY application_id LIMIT $2 FOR UPDATE SKIP LOCKED",
+        after,
+        limit,
+    )
+    return [row["application_id"] for row in rows]
+
+
 async def find_application(conn: Any, application_id: str) -> Application | None:
     """An application to look at, without a lock."""
     rows = await conn.fetch("SELECT * FROM application WHERE application_id = $1", application_id)
@@ -991,6 +1029,14 @@ async def id_of_reference(conn: Any, partner: str, reference: str) -> str | None
         "SELECT application_id FROM application WHERE partner = $1 AND partner_reference = $2",
         partner,
         reference,
+    )
+    return found
+
+
+async def id_of_number(conn: Any, number: str) -> str | None:
+    """The application of that number."""
+    found: str | None = await conn.fetchval(
+        "SELECT application_id FROM application WHERE application_number = $1", number
     )
     return found
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from services.intake.filters import ALWAYS, SortKey, Span
@@ -22,18 +22,20 @@ _MOST_BRANCHES = 40  # of whom more see: what they see is no small part of the w
 
 _ROW = (
     "a.application_id, a.application_number, a.state, a.state_since, a.branch, a.region, a.channel,"
-    " a.product, a.applicant_type, a.created_at, a.submitted_at, a.material_deadline, a.imported,"
-    " a.revision"
+    " a.product, a.applicant_type, a.created_at, a.submitted_at, a.material_deadline, a.due_at,"
+    " a.imported, a.revision"
 )
 _COLUMNS = {
     "begun": "a.created_at",
     "since": "a.state_since",
-    "due": "a.material_deadline",
+    "due": "a.due_at",
+    "passed": "a.passed_at",
     "number": 'a.application_number COLLATE "C"',
 }
 _NUMBER_LENGTH = 18
 
 ListName = Literal["applications", "work"]
+Key = SortKey | Literal["passed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Row:
     created_at: datetime
     submitted_at: datetime | None
     material_deadline: datetime | None
+    due_at: datetime | None
     imported: bool
     revision: int
 
@@ -61,10 +64,10 @@ R = TypeVar("R", bound=Row)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a list shall hold. `branches` None: of all. `since`: in its state from when until when.
-    `number`: how the number begins. `waivers`: only where a second person has to answer one.
-    `hidden`: states of which the viewer may not know since when an application is in them: in that
-    order these stand by when they were begun."""
+    """What a list shall hold. `branches` None: of all. `number`: how the number begins. `waivers`:
+    only where a second person has to answer one. `to_contact`: only whose customer nobody has
+    spoken with since the pre-check was passed. `hidden`: states of which the viewer may not know
+    since when an application is in them: in that order these stand by when they were begun."""
 
     branches: Sequence[str] | None
     states: Sequence[State]
@@ -72,10 +75,10 @@ class Wanted:
     channel: str = ""
     number: str = ""
     begun: Span = ALWAYS
-    since: Span = ALWAYS
     term: Span = ALWAYS
     waivers: bool = False
-    key: SortKey = "begun"
+    to_contact: bool = False
+    key: Key = "begun"
     descending: bool = True
     hidden: frozenset[State] = frozenset()
 
@@ -91,7 +94,7 @@ class Place:
         return f"{self.key.isoformat() if self.key else ''}~{self.number}"
 
     @classmethod
-    def read(cls, text: str, key: SortKey) -> Place | None:
+    def read(cls, text: str, key: Key) -> Place | None:
         """Of an address; None for anything that is no place in a list of that order."""
         instant, _, number = text.partition("~")
         if not (number.isascii() and number.isdecimal() and len(number) == _NUMBER_LENGTH):
@@ -100,9 +103,10 @@ class Place:
             return cls(None, number)
         try:
             at = datetime.fromisoformat(instant)
-        except ValueError:
+            # one that leaves the calendar on its way to UTC is no place either
+            return cls(at.astimezone(UTC), number) if at.tzinfo else None
+        except (ValueError, OverflowError):
             return None
-        return cls(at, number) if at.tzinfo else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,8 @@ class Counts:
 class WorkRow(Row):
     """A case that waits for an officer or for the customer, with what its checklist counts."""
 
+    passed_at: datetime | None
+    product_version: str
     unchecked: int
     open: int
     waivers: int
@@ -365,7 +371,8 @@ def page_statement(
         f"SELECT key, number FROM ({' UNION ALL '.join(runs)}) runs"  # noqa: S608 - our own text
         f" ORDER BY key {way}, number {way} LIMIT {size + 1} OFFSET {offset}"
     )
-    counted, join = (", c.*", f" CROSS JOIN LATERAL ({_ITEMS}) c") if items else ("", "")
+    of_work = ", a.passed_at, a.product_version, c.*"
+    counted, join = (of_work, f" CROSS JOIN LATERAL ({_ITEMS}) c") if items else ("", "")
     statement = (
         f"SELECT {_ROW}{counted} FROM ({keys}) k"  # noqa: S608 - our own text
         f" JOIN application a ON a.application_number = k.number{join}"
@@ -378,8 +385,8 @@ def counts_statement(wanted: Wanted) -> tuple[str, list[Any]]:
     """How many of each state, as far as is counted; the statement and its arguments."""
     asked = _Asked()
     column = _COLUMNS["due"] if _by_term(wanted) else _COLUMNS["begun"]
-    if wanted.since != ALWAYS:
-        column = _COLUMNS["since"]
+    if wanted.to_contact:
+        column = _COLUMNS["passed"]
     most = MOST_COUNTED + 1
     run = (
         "SELECT FROM application a"
@@ -410,7 +417,8 @@ def _page(
 
 def _place(row: Row, wanted: Wanted) -> Place:
     since = row.created_at if row.state in wanted.hidden else row.state_since
-    keys = {"begun": row.created_at, "since": since, "due": row.material_deadline}
+    passed = row.passed_at if isinstance(row, WorkRow) else None
+    keys = {"begun": row.created_at, "since": since, "due": row.due_at, "passed": passed}
     return Place(keys.get(wanted.key), row.application_number)
 
 
@@ -452,12 +460,13 @@ def _runs(
     tables = [f"unnest({asked.give(list(states), 'text[]')}) s (state)"]
     conditions = ["a.state = s.state", *further, *_fitting(wanted, asked)]
     if column == _COLUMNS["due"]:
-        # the index has this state alone, and is found where it is said
-        conditions.append(f"a.state = '{State.AWAITING_MATERIAL}'")
+        conditions.append("a.due_at IS NOT NULL")  # as the index has it
     if column == _COLUMNS["since"] and wanted.begun.start is not None:
         # nothing is in a state from before it was begun: a shorter way to the same rows
         start = asked.give(wanted.begun.start, "timestamptz")
         conditions.append(f"a.state_since >= {start}")
+    if wanted.to_contact:
+        conditions.append("a.contacted_at IS NULL AND a.passed_at IS NOT NULL")
     if wanted.waivers:
         conditions.append(
             "a.application_id IN (SELECT i.application_id FROM checklist_item i"
@@ -487,7 +496,7 @@ def _fitting(wanted: Wanted, asked: _Asked) -> list[str]:
     if wanted.number:
         column, number = _COLUMNS["number"], asked.give(wanted.number, "text")
         conditions.append(f"{column} >= {number} AND {column} < {number} || ':'")
-    for key, span in (("begun", wanted.begun), ("since", wanted.since), ("due", wanted.term)):
+    for key, span in (("begun", wanted.begun), ("due", wanted.term)):
         if span.start is not None:
             conditions.append(f"{_COLUMNS[key]} >= {asked.give(span.start, 'timestamptz')}")
         if span.end is not None:

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -126,7 +126,7 @@ class Tables:
                 uploaded_at=tx.now,
                 taken_by=None,
                 ended_at=None,
-                keep_until=tx.now + timedelta(days=load_clocks().table_days),
+                keep_until=kept_until(tx.now),
                 bank_key_id=key.bank_key_id,
                 wrapped=key.wrapped,
             )
@@ -452,6 +452,11 @@ def _kept(problem: RowProblem) -> dict[str, Any]:
     """A problem as it is kept: no words, which are the reader's, and no value."""
     kept: dict[str, Any] = {"field": problem.field, "code": problem.code}
     return kept if problem.other is None else {**kept, "other": problem.other}
+
+
+def kept_until(now: datetime) -> datetime:
+    """Until when a table that is loaded now is kept, for its bad rows to be mended."""
+    return now + timedelta(days=load_clocks().table_days)
 
 
 def _number(form: ApplicationForm) -> str:

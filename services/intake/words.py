@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.intake.application import Entry
+from services.intake.audit_lines import Line, Sealed
 from services.intake.batch import APPLICANT_TYPES, CHOICES, COLUMNS, offered
 from services.intake.counter import IdSays
+from services.intake.idcard import CardReading
 from services.intake.items import FORM_CHANGED, LAPSED, REVIEW_WISH, Change
 from services.intake.precheck import Obstacle
 from services.intake.spreadsheet import BatchRefused
@@ -16,6 +18,7 @@ from services.intake.typed import MONEY_FIELDS
 from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_papers, load_return_codes
 from shared.web.i18n import _, current_language, mark, ngettext, show_date, show_money
+from shared.web.permissions import ROLE_NAMES, Role
 from shared.web.states import item_badge, named
 
 FIELDS: Mapping[str, str] = {
@@ -57,6 +60,29 @@ READ: Mapping[str, str] = {
     "registered_on": mark("Business registered on"),
 }
 """What may be read on a paper."""
+
+CARD: Mapping[str, str] = {
+    "sex": mark("Sex"),
+    "birth_date": mark("Born on"),
+    "authority": mark("Issued by"),
+}
+"""What an ID card says besides."""
+
+_SEXES: Mapping[str, str] = {"female": mark("female"), "male": mark("male")}
+
+_DOUBTS: Mapping[str, str] = {
+    "name_form": mark("Names are not written like this."),
+    "address_gap": mark(
+        "A line of it ends early, or a further one is missing: something may be hidden."
+    ),
+    "address_short": mark("An address is longer than this."),
+    "check_digit": mark("The number's own check fails: a digit is wrong."),
+    "birth_and_number": mark(
+        "Day of birth and ID number do not fit together: one of them is wrong."
+    ),
+    "sex_and_number": mark("Sex and ID number do not fit together: one of them is wrong."),
+    "term": mark("No card is valid for such a term."),
+}
 
 ROLES: Mapping[str, str] = {
     "applicant": mark("Applicant"),
@@ -136,9 +162,8 @@ CARD_FACTS: Mapping[str, str] = {
     "first_used": mark("Card used for the first time"),
 }
 
-STEPS: Mapping[str, str] = {
-    "pre_check": mark("Pre-check until"),
-    "material": mark("Material until"),
+TASKS: Mapping[str, str] = {
+    "step": mark("This step until"),
     "first_contact": mark("First contact until"),
     "interview": mark("Interview until"),
 }
@@ -253,6 +278,7 @@ _HISTORY: Mapping[str, _Happening] = {
     "meeting_recorded": _Happening(
         mark("Person, original ID and signing were seen"), "eye", "good"
     ),
+    "contacted": _Happening(mark("Customer contacted"), "phone", "info"),
     "handed_over": _Happening(mark("Passed the pre-check, handed to review"), "send", "good"),
     "moved": _Happening(mark("Review moved it on"), "gavel", "progress"),
     "approved": _Happening(mark("Approved"), "circle-check", "good"),
@@ -526,12 +552,181 @@ def field_value(name: str, text: str, *, clear: bool) -> str:
     return text
 
 
+def not_read(failure: str) -> str:
+    """Why a machine read nothing on a card, and what to do."""
+    if failure == "too_complex":
+        return _("The picture is too much for it. Read the card yourself.")
+    return _(_NOT_SHOWN.get(failure, _NOT_SHOWN["unavailable"]))
+
+
+def doubt(code: str) -> str:
+    """What speaks against a machine's suggestion."""
+    return _(_DOUBTS[code])
+
+
+def card_value(name: str, value: str) -> str:
+    """What a card says, for people."""
+    if name == "sex":
+        return _(_SEXES.get(value, value))
+    return value
+
+
+def doubtful(reading: CardReading) -> int:
+    """How many of a machine's suggestions are doubtful."""
+    sure = load_papers().cards.sure
+    return sum(not reading.is_sure(name, sure) for name in reading.told)
+
+
 def register_line(what: str, page: int | None) -> str:
     """What became of a paper, or what somebody saw of it."""
     text = _(_REGISTER[what])
     if page is not None and what == "prepared":
         return f"{text} · " + ngettext("%(num)s page", "%(num)s pages", page) % {"num": page}
     return text % {"number": page} if what == "page" else text
+
+
+AUDIT_KINDS: Mapping[str, str] = {
+    "read": mark("Personal data and papers looked at"),
+    "change": mark("Applications changed"),
+    "checklist": mark("Checklists changed"),
+    "sign-in": mark("Sign-ins"),
+    "office": mark("Organisation and access"),
+}
+
+_LOOKED: Mapping[str, str] = {
+    "fields": mark("All fields of the persons in clear"),
+    "field": mark("One field in clear"),
+    "search": mark("Searched by mobile or ID number"),
+    "table": mark("Rows of a table taken away"),
+    "audit": mark("A line of the audit log opened"),
+}
+
+_SIGN_INS: Mapping[str, str] = {
+    "signed-in": mark("Signed in"),
+    "wrong": mark("Wrong password"),
+    "locked": mark("Turned away: the account is locked"),
+    "signed-out": mark("Signed out"),
+}
+
+_WAYS: Mapping[str, str] = {
+    "password": mark("with a password"),
+    "provider": mark("with the bank's account"),
+}
+
+_OFFICE: Mapping[str, str] = {
+    "staff": mark("Staff changed"),
+    "branch": mark("Branch changed"),
+    "password": mark("Password set"),
+    "unlocked": mark("Account unlocked"),
+    "session-ended": mark("Session ended"),
+    "sessions-ended": mark("All sessions ended"),
+}
+
+_OFFICE_FIELDS: Mapping[str, str] = {
+    "staff_id": mark("Staff number"),
+    "username": mark("User name"),
+    "display_name": mark("Name"),
+    "roles": mark("Roles"),
+    "branches": mark("Branches"),
+    "desk": mark("Desk"),
+    "active": mark("Works here"),
+    "branch": mark("Branch"),
+    "name_zh": mark("Chinese name"),
+    "name_en": mark("English name"),
+    "region": mark("Region"),
+    "open": mark("Open"),
+}
+
+
+def way(code: str) -> str:
+    """How somebody came in."""
+    return _(_WAYS[code])
+
+
+def audited(line: Line, staff: Mapping[str, str]) -> dict[str, Any]:
+    """A line of the audit log: who (with the number of staff), what, about what, why, and of the
+    organisation what it said and says."""
+    kind, _colon, number = line.actor.partition(":")
+    told: dict[str, Any] = {
+        "actor": actor(line.actor, staff),
+        "id": number if kind == "staff" and number in staff else "",
+        "about": "",
+        "why": [],
+        "values": [],
+    }
+    match line.place.source:
+        case "view":
+            return told | _audited_view(line)
+        case "paper" | "paper-end":
+            about = f"{item_name(line.details['item'])} · {line.subject}"
+            page = line.details.get("page")
+            return told | {"title": register_line(line.action, page), "about": about}
+        case "history":
+            shown = happening(line.entry(), staff)
+            return told | {"title": shown["title"], "about": shown["detail"]}
+        case "checklist":
+            shown = change(line.change(), staff, None)
+            return told | {
+                "title": shown["title"],
+                "why": [shown["detail"]] * bool(shown["detail"]),
+            }
+        case "sign-in":
+            about = way(line.details["way"]) if line.action == "signed-in" else ""
+            return told | {"title": _(_SIGN_INS[line.action]), "about": about}
+        case _:
+            return told | _audited_office(line, staff)
+
+
+def _audited_view(line: Line) -> dict[str, Any]:
+    party, field, why = (line.details[name] for name in ("party", "field", "why"))
+    about = ""
+    if field is not None:
+        about = f"{_(ROLES.get(party, party))} · {_(FIELDS.get(field, field))}"
+    title = _(_LOOKED[line.action.split(" ")[0]])
+    return {"title": title, "about": about, "why": [_(REVEAL_REASONS[why])] if why else []}
+
+
+def _audited_office(line: Line, staff: Mapping[str, str]) -> dict[str, Any]:
+    old, new = line.details["old"] or {}, line.details["new"] or {}
+    return {
+        "title": _(_OFFICE[line.action]),
+        "about": staff.get(line.subject or "", line.subject),
+        "why": [line.details["why"]] if line.details["why"] else [],
+        "values": [
+            (_(_OFFICE_FIELDS.get(name, name)), _office_value(name, old.get(name)), shown)
+            for name, value in new.items()
+            if (shown := _office_value(name, value))
+        ],
+    }
+
+
+def _office_value(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if name == "roles":
+        return listed(_(ROLE_NAMES[Role(one)]) for one in value)
+    return listed(value) if isinstance(value, list) else str(value)
+
+
+def opened_values(opened: Iterable[Sealed]) -> list[tuple[str, str, str]]:
+    """[(what, old, new)] of a line of the audit log that was opened."""
+    gone = _("erased")
+
+    def value(field: str, text: str | None) -> str:
+        return gone if text is None else field_value(field, text, clear=True)
+
+    return [
+        (
+            f"{_(ROLES.get(one.role, one.role))} · {_(FIELDS.get(one.field, one.field))}",
+            value(one.field, one.old) if one.had else "",
+            value(one.field, one.new),
+        )
+        if one.field
+        else (_("In somebody's words"), "", value("", one.new))
+        for one in opened
+    ]
 
 
 def paper_limits() -> str:

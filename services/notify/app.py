@@ -21,6 +21,7 @@ from shared.events.catalog import group
 from shared.events.lifecycle import BY_TYPE
 from shared.messaging import Consumer, Service, Worker
 from shared.parameters import load_clocks
+from shared.parameters.models import SendWindow
 from shared.privacy.vault import VAULT_DATABASE, Vault
 from shared.privacy.vault_database import open_vault
 from shared.settings import Settings
@@ -135,9 +136,14 @@ def build_service(
     return service
 
 
+def send_window() -> SendWindow:
+    """When messages that may wait are sent, by the clocks as they are now."""
+    return load_clocks().send_window
+
+
 def build(settings: Settings) -> FastAPI:
     """Notify as it is served: consumers, channels, JSON API and pages."""
-    handlers = Handlers(lambda: load_clocks().send_window, settings.zone)
+    handlers = Handlers(send_window, settings.zone)
     service = build_service(settings, handlers)
     return create_app(
         service,

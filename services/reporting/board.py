@@ -20,6 +20,7 @@ from shared.calendar import (
     business_day,
     days_left,
     end_of_day,
+    escalated_before,
     is_working_day,
 )
 
@@ -62,12 +63,14 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class Stalled:
-    """A case that nobody moved in time: whose desk it is and how long it has been silent."""
+    """A case that nobody moved in time: whose desk it is and how long it has been silent;
+    escalated: so long that the office manager has to see to it."""
 
     row: ApplicationRow
     desk: str
     waiting_on: str
     silent_for: timedelta
+    escalated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +137,15 @@ def make_board(
         for row in open_rows
         if row.wanted
     ]
+    for_long = escalated_before(today, zone)
     stalled = [
-        Stalled(row, row.owner.desk, row.owner.waiting_on, now - (row.last_sign or now))
+        Stalled(
+            row,
+            row.owner.desk,
+            row.owner.waiting_on,
+            now - (row.last_sign or now),
+            row.silence_due is not None and row.silence_due < for_long,
+        )
         for row in open_rows
         if row.stalled and row.owner is not None
     ]

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.calendar import BUSINESS_ZONE, CalendarEndsError, due_after
+from shared.calendar import BUSINESS_ZONE, due_about
 from shared.clock import format_instant
 from shared.events import intake, lifecycle, notify, reporting, review
 from shared.events.payload import ApplicationEvent, Party, PartyRole, Payload
@@ -403,12 +403,7 @@ def _silence_due(state: str | None, last_sign: datetime | None, zone: ZoneInfo) 
         return None
     if owner.silence.unit == "days":
         return last_sign + timedelta(days=owner.silence.days)
-    try:
-        return due_after(last_sign, owner.silence.days, zone)
-    except CalendarEndsError:
-        # An alarm a few days off beats an application that stops at its alarm clock: seven days
-        # of the calendar for every five working days.
-        return last_sign + timedelta(days=-(-owner.silence.days * 7 // 5) + 1)
+    return due_about(last_sign, owner.silence.days, zone)
 
 
 def _keep(

@@ -17,7 +17,7 @@ from services.review.limits import LIMIT_ROUNDING
 from services.review.reason_codes import REASONS
 from shared.calendar import business_day
 from shared.events import lifecycle, review
-from shared.events.intake import HandedDocument, WantedItem
+from shared.events.intake import HandedDocument, Meeting, WantedItem
 from shared.events.lifecycle import OWNERS, TERMINAL, State
 from shared.events.payload import CreditConsent, Party, PartyRole, Payload
 from shared.identifiers import new_id
@@ -42,6 +42,8 @@ BLOCKS_APPROVAL = frozenset(
         "WATCHLIST_UNAVAILABLE",
     }
 )
+
+OTHER_DOCUMENT = "other-document"  # why the registry was not asked: it does not hold such documents
 
 
 class CaseError(Exception):
@@ -93,6 +95,7 @@ class HandOver:
     warnings: list[str]
     submitted_at: datetime
     handed_at: datetime
+    meeting: Meeting | None = None
 
     @property
     def examined(self) -> Party:
@@ -119,6 +122,11 @@ class Check:
     valid_until: datetime | None = None
     attempts: int = 0
     why: str | None = None
+
+    @property
+    def may_be_asked_again(self) -> bool:
+        """Whether nobody answered who might another time."""
+        return self.outcome == "unavailable" and self.why != OTHER_DOCUMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -620,10 +628,25 @@ def approval_obstacles(case: Case) -> list[str]:
         obstacles.append("NO_CONSENT")
     if found is None:
         return [*obstacles, "NOT_SCORED"]
-    obstacles.extend(code for code in found.findings if code in BLOCKS_APPROVAL)
+    seen = {"IDENTITY_UNAVAILABLE"} if _seen_instead(case) else set()
+    obstacles.extend(code for code in found.findings if code in BLOCKS_APPROVAL - seen)
     if not found.ceiling and "BUREAU_UNAVAILABLE" not in found.findings:
         obstacles.append("NO_LIMIT_LEFT")
     return obstacles
+
+
+def _seen_instead(case: Case) -> bool:
+    """Whether the registry does not hold documents such as the customer's, and somebody of the bank
+    saw the customer with the original (三亲见)."""
+    check = case.checks.get("identity")
+    meeting = case.hand_over.meeting if case.hand_over else None
+    return (
+        check is not None
+        and check.why == OTHER_DOCUMENT
+        and meeting is not None
+        and meeting.saw_person
+        and meeting.saw_original
+    )
 
 
 REASONS_AGAINST: dict[str, str] = {

@@ -82,7 +82,7 @@ def repeat(case: Case, staff_id: str, now: datetime) -> list[Effect]:
         raise CaseError("not-in-queue", "The case does not lie in the reviewers' queue")
     if case.proposal is not None:
         raise CaseError("proposed", "A decision is proposed and waits for the second signature")
-    if not any(check.outcome == "unavailable" for check in case.checks.values()):
+    if not any(check.may_be_asked_again for check in case.checks.values()):
         raise CaseError("nothing-to-repeat", "Every check was answered, or is on its way")
     case.note(now, staff_id, "checks_repeated")
     return start(case, now)

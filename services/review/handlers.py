@@ -50,6 +50,7 @@ def on_pre_check_passed(
         warnings=data.warnings,
         submitted_at=data.submitted_at,
         handed_at=event.time,
+        meeting=data.meeting,
     )
     cases.begin_review(case, hand_over)
     case.note(now, "intake", "handed_over")

@@ -18,7 +18,7 @@ from services.review.api import (
     MayView,
     wanted_of,
 )
-from services.review.case import Case, Check, Entry
+from services.review.case import OTHER_DOCUMENT, Case, Check, Entry
 from services.review.desk import Desk, public_findings, waits_for
 from services.review.evidence import Opened, in_order, open_evidence
 from services.review.policy import debt_ratio_bp
@@ -64,6 +64,10 @@ CHECK_NAMES: Mapping[str, str] = {
 WHY_UNAVAILABLE: Mapping[str, str] = {
     "no-consent": mark("No valid consent to the credit query"),
     "no-data": mark("Name or ID number is missing in the hand-over"),
+    OTHER_DOCUMENT: mark(
+        "The registry holds citizens' ID cards alone and was not asked. An approval rests on"
+        " whoever of the bank saw the customer with the original; without that, ask for it"
+    ),
     "no-key": mark("The applicant's data was erased or restricted"),
     "not-open": mark("The application was no longer open"),
     "": mark("No answer after several tries"),
@@ -669,7 +673,7 @@ def _abilities(case: Case, viewer: Viewer) -> dict[str, bool]:
         "repeat": waiting
         and proposal is None
         and may_decide
-        and any(check.outcome == "unavailable" for check in case.checks.values()),
+        and any(one.may_be_asked_again for one in case.checks.values()),
         "sign": waiting
         and proposal is not None
         and proposal.staff_id != viewer.staff_id

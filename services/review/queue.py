@@ -5,22 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
-from shared.calendar import due_after
+from shared.calendar import Urgency, due_about, urgency_of
 from shared.parameters import load_clocks
 from shared.web.i18n import mark
-
-WARNING = timedelta(days=2)  # left on the clock: the case is shown as urgent
-
-
-class Urgency(StrEnum):
-    """How a case's clock stands."""
-
-    IN_TIME = "in_time"
-    SOON = "soon"
-    LATE = "late"
-
 
 FLAGS: dict[str, str] = {
     "NEW_TO_BANK": mark("New to bank"),
@@ -51,18 +39,12 @@ class Clock:
 
 def due_at(handed_at: datetime, applicant_type: str) -> datetime:
     """When review has to be done, from the first hand-over (UTC)."""
-    clocks = load_clocks()
-    add_on = applicant_type == "existing_customer"
-    days = clocks.existing_customer_working_days if add_on else clocks.review_working_days
-    return due_after(handed_at, days)
+    return due_about(handed_at, load_clocks().review_days(applicant_type))
 
 
 def clock_of(due: datetime, now: datetime) -> Clock:
     """How the case's clock stands now."""
-    left = due - now
-    if left < timedelta(0):
-        return Clock(due, left, Urgency.LATE)
-    return Clock(due, left, Urgency.SOON if left <= WARNING else Urgency.IN_TIME)
+    return Clock(due, due - now, urgency_of(due, now))
 
 
 def flags_of(codes: Iterable[str]) -> list[str]:

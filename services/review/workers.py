@@ -15,7 +15,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from services.review import examination, handlers
-from services.review.case import CheckName
+from services.review.case import OTHER_DOCUMENT, CheckName
 from services.review.checks import bureau, identity, watchlist
 from services.review.checks.credit_system import CreditSystem, SystemRefusedError
 from services.review.limits import LimitTerms
@@ -87,6 +87,8 @@ def check_worker(
             keys = await vault.party_keys(payload["party_id"], payload["application_id"])
         except (KeyUnavailableError, SealBrokenError):
             return Refused("no-key")
+        if name == "identity" and not identity.knows(person):
+            return Refused(OTHER_DOCUMENT)
         system = CreditSystem(client(), url, _RESOURCES[name])
         try:
             answer = await system.ask(claimed.key, _QUESTIONS[name](person, payload))

@@ -2,18 +2,21 @@
 
 One table: state x event -> next state. Every state that is not final names its **authority** (the
 only service that publishes transitions out of it), its **desk** (the people who own the case), whom
-everybody is **waiting** for, and by the office's clocks the **longest silence** after which the
-case counts as stuck.
+everybody is **waiting** for, the **clock** by which its step has to be done, and by the office's
+clocks the **longest silence** after which the case counts as stuck.
 Services keep an application's state through `advance` alone.
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
+from shared.calendar import due_about
 from shared.events import intake, review
 from shared.events.payload import Payload
 from shared.parameters.load import load_clocks
+from shared.parameters.models import Terms
 
 
 class State(StrEnum):
@@ -49,14 +52,27 @@ class Silence:
         return f"{self.days} {self.unit if self.days != 1 else self.unit.removesuffix('s')}"
 
 
+Clock = Literal[
+    "draft_days",
+    "material",
+    "pre_check_working_days",
+    "review_working_days",
+    "activation_days",
+    "longest_silence",
+]
+"""The parameter that says how long a step may take. Review has one term for all of its states,
+from the hand-over on: by a term of its own a hold would show."""
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who answers for a state."""
+    """Who answers for a state, and by which clock."""
 
     state: State
     authority: Literal["intake", "review"]
     desk: Literal["assistant", "credit_review", "risk", "compliance", "operations"]
     waiting_on: Literal["customer", "bank", "partner"]
+    clock: Clock
 
     @property
     def silence(self) -> Silence:
@@ -68,21 +84,43 @@ class Owner:
 OWNERS: dict[State, Owner] = {
     owner.state: owner
     for owner in (
-        Owner(State.DRAFT, "intake", "assistant", "customer"),
-        Owner(State.SUBMITTED, "intake", "assistant", "bank"),
-        Owner(State.PRE_CHECK, "intake", "assistant", "bank"),
-        Owner(State.AWAITING_MATERIAL, "intake", "assistant", "customer"),
-        Owner(State.CHECKING, "review", "risk", "partner"),
-        Owner(State.SCORING, "review", "risk", "bank"),
-        Owner(State.MANUAL_REVIEW, "review", "credit_review", "bank"),
-        Owner(State.ON_HOLD, "review", "compliance", "bank"),
-        Owner(State.APPROVED, "intake", "operations", "bank"),
-        Owner(State.CARD_PRODUCING, "intake", "operations", "partner"),
-        Owner(State.POSTED, "intake", "operations", "partner"),
-        Owner(State.DELIVERED, "intake", "assistant", "customer"),
-        Owner(State.ACTIVATED, "intake", "assistant", "customer"),
+        Owner(State.DRAFT, "intake", "assistant", "customer", "draft_days"),
+        Owner(State.SUBMITTED, "intake", "assistant", "bank", "longest_silence"),
+        Owner(State.PRE_CHECK, "intake", "assistant", "bank", "pre_check_working_days"),
+        Owner(State.AWAITING_MATERIAL, "intake", "assistant", "customer", "material"),
+        Owner(State.CHECKING, "review", "risk", "partner", "review_working_days"),
+        Owner(State.SCORING, "review", "risk", "bank", "review_working_days"),
+        Owner(State.MANUAL_REVIEW, "review", "credit_review", "bank", "review_working_days"),
+        Owner(State.ON_HOLD, "review", "compliance", "bank", "review_working_days"),
+        Owner(State.APPROVED, "intake", "operations", "bank", "longest_silence"),
+        Owner(State.CARD_PRODUCING, "intake", "operations", "partner", "longest_silence"),
+        Owner(State.POSTED, "intake", "operations", "partner", "longest_silence"),
+        Owner(State.DELIVERED, "intake", "assistant", "customer", "activation_days"),
+        Owner(State.ACTIVATED, "intake", "assistant", "customer", "longest_silence"),
     )
 }
+
+
+def step_ends(state: State, since: datetime, terms: Terms, applicant_type: str) -> datetime:
+    """When the step that began then has to be done (UTC): by the product's own `terms` where they
+    say so, else by the office's clocks. `since` is the hand-over for what lies with review.
+    """
+    owner = OWNERS[state]
+    if owner.clock == "longest_silence":
+        limit = owner.silence
+        return _after(since, limit.days, in_working_days=limit.unit == "working days")
+    if owner.clock == "review_working_days":
+        return due_about(since, load_clocks().review_days(applicant_type))
+    if owner.clock == "material":
+        return due_about(since, terms.material.working_days)
+    return _after(
+        since, getattr(terms, owner.clock), in_working_days=owner.clock.endswith("working_days")
+    )
+
+
+def _after(since: datetime, days: int, *, in_working_days: bool) -> datetime:
+    return due_about(since, days) if in_working_days else since + timedelta(days=days)
+
 
 TERMINAL: frozenset[State] = frozenset(State) - frozenset(OWNERS)
 """States that nothing leaves: an objection or a new wish is a new case that names the old one."""

@@ -417,6 +417,8 @@ class Clocks(_File, Terms):
 
     review_working_days: WorkingDays
     existing_customer_working_days: WorkingDays  # review of a further card of a customer
+    warning_days: Days  # before its deadline a step is shown as urgent
+    escalation_working_days: WorkingDays  # after its deadline a step is the manager's
     late_facts_days: Days  # what happened within the term may be told so long after it
     early_withdrawal_days: Days  # a withdrawal before its application is kept so long
     request_keys_days: Days  # how long a repetition under an idempotency key gets the old answer
@@ -431,6 +433,11 @@ class Clocks(_File, Terms):
         if not self.send_window.opens <= self.reminder_time < self.send_window.closes:
             raise _wrong("lies outside the send window", "choose a time within it", "reminder_time")
         return self
+
+    def review_days(self, applicant_type: str) -> int:
+        """The working days that review has from the hand-over on."""
+        add_on = applicant_type == "existing_customer"
+        return self.existing_customer_working_days if add_on else self.review_working_days
 
 
 class DeclinePhrase(_Parameters):
@@ -499,6 +506,20 @@ class Refusal(_Parameters):
     mend: Words
 
 
+class CardReading(_Parameters):
+    """How ID cards are read by a machine, where the office has it do so: what it may take for one
+    picture, and from where on it counts as sure of what it read."""
+
+    items: dict[ItemCode, Literal["front", "back"]] = {"id_front": "front", "id_back": "back"}
+    days: Annotated[int, Field(ge=1, le=366)] = 14  # how old a paper may be that is read late
+    attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    pixels: Annotated[int, Field(ge=400, le=4000)] = 1600  # longest side of what is read
+    pages: Annotated[int, Field(ge=1, le=10)] = 2  # of a PDF: the card's, and of its other side
+    cpu_seconds: Annotated[int, Field(ge=1, le=600)] = 60
+    memory_bytes: Annotated[int, Field(ge=100_000_000, le=4_000_000_000)] = 1_000_000_000
+    sure: Annotated[float, Field(gt=0, lt=1)] = 0.9  # of every character of a field
+
+
 class Papers(_File):
     """What the office takes as a paper, within which limits it is decoded, how long it is kept."""
 
@@ -510,6 +531,7 @@ class Papers(_File):
     cpu_seconds: Annotated[int, Field(ge=1, le=120)]  # to decode one upload
     memory_bytes: Annotated[int, Field(ge=100_000_000, le=4_000_000_000)]  # to decode one upload
     keep_abandoned_days: Days  # what was never handed in, after it was closed
+    cards: CardReading = CardReading()
     refusals: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], Refusal]
 
 

@@ -196,6 +196,16 @@ async def staff_names(conn: Connection, staff_ids: Sequence[str]) -> dict[str, s
     return {row["staff_id"]: row["name"] for row in rows}
 
 
+async def staff_called(conn: Connection, words: str) -> list[str]:
+    """The staff ids of whoever has this name or number; they may be several, or have left."""
+    rows = await conn.fetch(
+        "SELECT staff_id FROM directory_staff WHERE name = $1 OR staff_id = upper($1)"
+        " OR staff_id = $1 ORDER BY staff_id",
+        words,
+    )
+    return [row["staff_id"] for row in rows]
+
+
 async def branch_names(conn: Connection) -> dict[str, str]:
     """{branch code: name in the reader's language} of all branches; for filters and tables."""
     rows = await conn.fetch("SELECT branch, name_zh, name_en FROM directory_branch ORDER BY branch")

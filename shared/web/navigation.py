@@ -79,6 +79,10 @@ SECTIONS: tuple[Section, ...] = (
         ),
     ),
     Section(
+        mark("Oversight"),
+        (Entry(mark("Audit log"), "/intake/audit", "history", Permission.AUDIT_VIEW),),
+    ),
+    Section(
         mark("Operations"),
         (
             Entry(

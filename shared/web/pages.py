@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -20,6 +21,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 from starlette.responses import Response
 
+from shared.calendar import urgency_of
 from shared.web import i18n, navigation, states, static_files
 from shared.web.permissions import ROLE_NAMES, Permission, Viewer
 from shared.web.state import web_state
@@ -52,6 +54,7 @@ def make_environment(templates: Path | None) -> Environment:
     )
     environment.filters.update(i18n.FILTERS)
     environment.filters["ago"] = _ago
+    environment.filters["urgency"] = _urgency
     environment.filters["chart_json"] = chart_json
     environment.filters["named"] = states.named
     environment.globals.update(
@@ -72,6 +75,11 @@ def make_environment(templates: Path | None) -> Environment:
 @pass_context
 def _ago(context: Context, value: Any) -> str:
     return i18n.show_ago(value, context["now"])
+
+
+@pass_context
+def _urgency(context: Context, due: datetime) -> str:
+    return urgency_of(due, context["now"]).value
 
 
 def icon(name: str, label: str | None = None, css: str = "") -> Markup:

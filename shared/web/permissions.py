@@ -43,6 +43,8 @@ class Permission(StrEnum):
     OPERATIONS_REDRIVE = "operations.redrive"
     STAFF_VIEW = "staff.view"
     STAFF_MANAGE = "staff.manage"
+    AUDIT_VIEW = "audit.view"  # who looked at and who changed what, without the values
+    AUDIT_OPEN = "audit.open"  # the values and the reasons in clear, with a reason
 
 
 class Scope(IntEnum):
@@ -133,6 +135,8 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.REVIEW_VIEW: Scope.ALL,
         _P.REVIEW_COMPLIANCE: Scope.ALL,
         _P.REPORT_VIEW: Scope.ALL,
+        _P.AUDIT_VIEW: Scope.ALL,
+        _P.AUDIT_OPEN: Scope.ALL,
     },
     Role.MANAGER: {
         _P.BOARD_VIEW: Scope.REGION,
@@ -170,6 +174,8 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.REPORT_EXPORT: Scope.ALL,
         _P.OPERATIONS_VIEW: Scope.ALL,
         _P.STAFF_VIEW: Scope.ALL,
+        _P.AUDIT_VIEW: Scope.ALL,
+        _P.AUDIT_OPEN: Scope.ALL,
     },
 }
 

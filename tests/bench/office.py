@@ -259,7 +259,7 @@ async def _deep(client: httpx.AsyncClient, address: str, pages: int) -> str:
 
 
 async def _work(watch: Stopwatch, who: str, client: httpx.AsyncClient) -> None:
-    for section in ("to-check", "overdue", "waivers", "returned"):
+    for section in ("to-check", "waivers", "returned", "overdue", "escalated"):
         await watch.page(who, client, f"work: {section}", _always(f"{WORK}?section={section}"))
 
 

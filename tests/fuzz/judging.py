@@ -13,7 +13,6 @@ from jsonschema import Draft202012Validator
 from shared.web.problems import MEDIA_TYPE
 from tests.fuzz.hostile import CANARY, MARKS
 
-_SLOW = 20.0  # seconds, on a machine that does other things too
 _TELLING = (
     "Traceback (most recent call last)",
     "asyncpg.",
@@ -30,7 +29,6 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
-    seconds: float = 0.0
 
     @property
     def kind(self) -> str:
@@ -58,8 +56,6 @@ def of_any(answer: Answer) -> list[str]:
     found = []
     if answer.status >= 500:
         found.append(f"answered {answer.status}")
-    if answer.seconds > _SLOW:
-        found.append(f"took {answer.seconds:.0f} s")
     if any(CANARY in value for name, value in answer.headers.items() if name != "content-type"):
         found.append("a header repeats what was sent")
     if any(word in answer.text for word in _TELLING):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import schemathesis
+from confluent_kafka import Consumer, TopicPartition
 from hypothesis import strategies as st
 from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
@@ -29,7 +30,7 @@ from tests.fuzz.over_http import each
 from tests.fuzz.world import BRANCH, World
 
 _SCHEMAS = Path(__file__).parents[2] / "shared" / "events" / "schemas"
-_SECONDS = 120.0  # for all answers to one lot; a hostile paper alone may take ten
+_SECONDS = 240.0  # for all answers to one lot; a hostile paper alone may take ten
 _ANSWERS = ("banka.inbound.accepted.v1", "banka.inbound.rejected.v1", "banka.inbound.kept.v1")
 # kept although refused: that a card's partner reported what cannot be
 _KEPT = ("banka.card.fact-refused.v1",)
@@ -276,8 +277,6 @@ def _exchange(
 def _read(world: World, producer: Any, partner: str, topic: str) -> bool:
     """Wait until intake has read all that lies on the topic."""
     metadata = producer.list_topics(topic, timeout=30).topics[topic]
-    from confluent_kafka import Consumer, TopicPartition
-
     asking = Consumer({**world.stack.kafka_admin(), "group.id": "fuzz"})
     try:
         ends = {
@@ -292,7 +291,12 @@ def _read(world: World, producer: Any, partner: str, topic: str) -> bool:
             "intake", "SELECT part, next FROM messaging.consumer_offset WHERE topic = $1", topic
         )
         stands = {row["part"]: row["next"] for row in rows}
-        if all(stands.get(part, 0) >= high for part, high in ends.items() if high):
+        again = world.rows(
+            "intake",
+            "SELECT FROM messaging.blocked_key WHERE state = 'retry' AND topic = $1",
+            topic,
+        )
+        if not again and all(stands.get(part, 0) >= high for part, high in ends.items() if high):
             return True
         time.sleep(0.1)
     return False

@@ -29,7 +29,7 @@ from tests.fuzz.over_pages import multipart
 from tests.fuzz.world import BRANCH, World
 
 _LARGEST_BY_EVENT = 500_000  # bytes of a paper that fit into a partner's event
-_UNTIL_LOOKED_AT = 60.0  # seconds
+_UNTIL_LOOKED_AT = 180.0  # seconds
 
 
 def fuzz_papers(most: int, seed: int | None = None) -> Callable[[World], None]:
@@ -111,8 +111,20 @@ def fuzz_sheets(most: int, seed: int | None = None) -> Callable[[World], None]:
             headers = {**world.token(), "Content-Type": kind}
             _api(world, f"sheet: {name}", "POST", url, headers, body, route, document)
             _by_page(world, name, body, kind)
+        _day_report(world)
 
     return run
+
+
+def _day_report(world: World) -> None:
+    """What reporting hands out of all that came in."""
+    (day,) = world.ids["day"]
+    where = "GET /reporting/reports/daily/{day}/excel"
+    url = f"{world.url('reporting')}/reporting/reports/daily/{day}/excel"
+    answer = world.send("GET", url, headers=world.session("assistant"))
+    world.tally.saw("file", where, answer.kind)
+    computed = _computed("xlsx", answer.body) if answer.status == 200 else ["no file"]
+    world.tally.found("file", where, ["the workbook computes"] * bool(computed), computed)
 
 
 def _by_page(world: World, name: str, body: bytes, kind: str) -> None:

@@ -1,6 +1,11 @@
 """Identity registry (联网核查): does this name belong to this ID number, and is it in force?
 
 Ground: 反洗钱法 28, no service for unidentified customers. Absence: nobody is approved.
+
+It holds citizens' ID cards alone. Asked about a residence permit (港澳台居民) or a foreigner's
+permanent residence card it would say "no match", and the bank would refuse somebody who is entitled
+to apply. So it is not asked: a person decides, and approves only where somebody of the bank saw the
+customer with the original.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from services.review.policy import IdentityAnswer
+from shared.formats import read_resident_id
 
 RESOURCE = "verify"
 
@@ -29,6 +35,11 @@ class IdentityReport(BaseModel):
         if self.status == "cancelled":
             return "cancelled"
         return "match" if self.match else "mismatch"
+
+
+def knows(person: Mapping[str, str]) -> bool:
+    """Whether the registry holds documents of this kind."""
+    return read_resident_id(person["id_number"]).kind == "resident"
 
 
 def question(person: Mapping[str, str], call: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001

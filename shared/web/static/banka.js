@@ -55,6 +55,15 @@
     closest(event, "[data-dialog-close]")?.closest("dialog")?.close();
     if (event.target instanceof HTMLDialogElement) event.target.close();
 
+    // what is suggested for a field is taken over into it, and stands there to be looked at
+    const suggestion = closest(event, "[data-fill]");
+    if (suggestion) {
+      const field = document.getElementById(suggestion.dataset.fill);
+      field.value = suggestion.dataset.fillWith;
+      field.focus();
+      event.preventDefault();
+    }
+
     closest(event, "[data-dismiss]")?.closest(".notice")?.remove();
     if (closest(event, "[data-history-back]")) history.back();
     if (closest(event, "[data-print]")) print();

@@ -71,7 +71,8 @@ _APPLICATIONS = f"""
 )
 INSERT INTO application (application_id, state, state_version, state_since, application_number,
     branch, region, channel, product, product_version, applicant_type, person, created_at,
-    submitted_at, passed_at, material_deadline, card_id, partner, partner_reference, client)
+    submitted_at, passed_at, material_deadline, due_at, timed_version, card_id, partner,
+    partner_reference, client)
 SELECT application_id, state, 6, least(created + make_interval(hours => (mille * 1.4)::int),
         $3 - make_interval(secs => mille)),
     branch || to_char(created AT TIME ZONE 'Asia/Shanghai', 'YYYYMMDD')
@@ -85,6 +86,9 @@ SELECT application_id, state, 6, least(created + make_interval(hours => (mille *
     '2026.1', 'salaried', person, created, created, created,
     CASE WHEN state = 'awaiting_material'
         THEN $3 + make_interval(hours => (mille % 400)::int - 100) END,
+    CASE WHEN state NOT IN ('in_use', 'declined', 'withdrawn', 'expired')
+        THEN $3 + make_interval(hours => (mille % 400)::int - 20) END,
+    6,
     CASE WHEN state IN ('in_use', 'activated', 'delivered', 'posted', 'card_producing')
         THEN 'card-' || n END,
     CASE WHEN mille BETWEEN 400 AND 699 THEN 'mobile-app' END,

@@ -15,7 +15,7 @@ from deploy import local
 from deploy.provision import provision
 from services.intake import store_lists
 from services.intake.filters import ListFilter
-from services.intake.pages_lists import wanted_by
+from services.intake.pages_lists import SECTIONS, wanted_by
 from services.intake.store_lists import Place, Wanted
 from shared.postgres.migrate import migrate
 from shared.privacy.vault_database import migrate_vault, read_bank_key
@@ -160,7 +160,7 @@ async def test_counting_scans_no_table(stocked: Office, who: str, query: str) ->
     assert sum(rows_read(n) for n in plan if n.get("Relation Name") == "application") <= most
 
 
-@pytest.mark.parametrize("section", ["to-check", "overdue", "waivers", "returned"])
+@pytest.mark.parametrize("section", SECTIONS)
 @pytest.mark.parametrize("who", ["one branch", "the bank"])
 async def test_the_work_reads_what_it_shows(stocked: Office, who: str, section: str) -> None:
     wanted = wanted_of(section, VIEWERS[who])
@@ -191,7 +191,7 @@ async def test_page_by_page_it_is_the_whole_list_in_order(
     key = {
         "begun": "created_at",
         "since": "CASE WHEN state = ANY ($8) THEN created_at ELSE state_since END",
-        "due": "material_deadline",
+        "due": "due_at",
         "number": "application_number",
     }[wanted.key]
     expected = await stocked.fetch(
@@ -200,8 +200,8 @@ async def test_page_by_page_it_is_the_whole_list_in_order(
         " AND ($3 = '' OR product = $3) AND ($4 = '' OR channel = $4)"
         " AND ($5::timestamptz IS NULL OR created_at >= $5)"
         " AND ($6::timestamptz IS NULL OR created_at < $6)"
-        " AND ($7::timestamptz IS NULL OR material_deadline < $7) AND $8::text[] IS NOT NULL"
-        " AND ($9::timestamptz IS NULL OR material_deadline >= $9)"
+        " AND ($7::timestamptz IS NULL OR due_at < $7) AND $8::text[] IS NOT NULL"
+        " AND ($9::timestamptz IS NULL OR due_at >= $9)"
         f" ORDER BY {key} {way}, application_number {way} LIMIT 95",
         list(wanted.states),
         wanted.branches,

@@ -17,6 +17,7 @@ from deploy.demo.papers import paper, pdf
 from services.intake.application import DESTRUCTION
 from services.intake.erasure import ErasureError, erase
 from shared.events import review
+from shared.identifiers import new_id
 from shared.paper_images import DocumentRefusedError
 from shared.privacy.vault import Erasure
 from tests.eventually import eventually
@@ -116,6 +117,8 @@ async def test_who_looks_stands_on_the_page_and_in_the_register(office: Office) 
     happened = ["Seen, page 2", "Seen in small", "Pages prepared · 2 pages", "Received"]
     places = [register.text.index(words) for words in happened]
     assert places == sorted(places)  # the latest first
+    (received,) = [row for row in register.text.split("<tr") if "Received" in row]
+    assert "Branch terminal" in received  # who handed it in
     elsewhere = await office.colleague("assistant", branch=OTHER_BRANCH)
     for part in ("", "/pages/1", "/thumbnail"):
         assert (await elsewhere.get(path + part)).status_code == 404
@@ -215,7 +218,10 @@ async def test_the_register_is_only_added_to(office: Office) -> None:
 
 async def test_a_customer_who_asks_for_it_is_deleted_or_locked_away(office: Office) -> None:
     assistant = await office.colleague("assistant")
-    young, old, going_on = [await office.begun() for _ in "123"]
+    young, old, going_on = [
+        await office.begun(office.customer(party={"device": f"device of {new_id()}"}))
+        for _ in "123"
+    ]
     path = await filed(office, young, picture("of a draft"))
     await filed(office, old, picture("of a case"))
     await office.submit(old)
@@ -229,12 +235,15 @@ async def test_a_customer_who_asks_for_it_is_deleted_or_locked_away(office: Offi
     for number in ("no such number", going_on.number):
         with pytest.raises(ErasureError):
             await ask(number)
-    # a draft is kept for a while by habit, a case by law
+    # a draft is kept for a while by habit, a case by law, and a device by none
+    assert await devices(office, young, old, going_on) == 3
     assert [await ask(one.number) for one in (young, old)] == ["destroyed", "restricted"]
     await settled(office)
     assert files(office, young) == []
     assert len(files(office, old)) == 2
     assert (await person_key(office, young), await person_key(office, old)) == (False, True)
+    assert await devices(office, young, old) == 0
+    assert await devices(office, going_on) == 1
     page = await assistant.get(path, params={"lang": "en"})
     assert "Destroyed: the customer asked for it" in page.text
     case = await assistant.get(f"/intake/applications/{old.application_id}", params={"lang": "en"})
@@ -291,6 +300,15 @@ async def test_papers_are_destroyed_when_every_term_is_over(office: Office) -> N
     reviewer = await office.colleague("reviewer")
     answer = await reviewer.post(path + "/original", data={"reason": REASON})
     assert answer.status_code == 409
+
+
+async def devices(office: Office, *customers: Customer) -> int:
+    """Of how many of these applications it is known on which device they were begun."""
+    (row,) = await office.fetch(
+        "SELECT count(*) AS n FROM application_device WHERE application_id = ANY ($1)",
+        [one.application_id for one in customers],
+    )
+    return int(row["n"])
 
 
 async def kept_until(office: Office, customer: Customer, until: str) -> None:

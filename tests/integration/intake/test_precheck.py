@@ -14,6 +14,7 @@ import pytest
 
 from shared.clock import format_instant
 from shared.events import review
+from shared.formats import resident_id_check_digit
 from shared.identifiers import new_id
 from shared.parameters import Product, load
 from shared.parameters.models import PreCheck
@@ -42,11 +43,6 @@ def passed_by(product: str, rules: PreCheck) -> Iterator[None]:
 
     with patch.object(load, "_find", found):
         yield
-
-
-@pytest.fixture
-def by_officer() -> Iterator[None]:
-    yield from passed_by("business", PreCheck(by="officer", other_than_entry=True))
 
 
 @pytest.fixture
@@ -95,9 +91,7 @@ async def accept_all(client: httpx.AsyncClient, customer: Customer) -> None:
             assert answer.status_code == 200, answer.text
 
 
-async def test_officers_look_at_every_item_and_the_customer_is_asked_once(
-    office: Office, by_officer: None
-) -> None:
+async def test_officers_look_at_every_item_and_the_customer_is_asked_once(office: Office) -> None:
     enters, checks = [await office.colleague("assistant") for _ in "12"]
     papers = tuple(item for item in BUSINESS_PAPERS if item != "id_back")
     customer = await handed_in(office, enters, papers)
@@ -166,9 +160,7 @@ async def test_officers_look_at_every_item_and_the_customer_is_asked_once(
     assert all(row["remark"].startswith("bk1.") for row in rows)
 
 
-async def test_a_paper_that_came_meanwhile_is_not_accepted_unseen(
-    office: Office, by_officer: None
-) -> None:
+async def test_a_paper_that_came_meanwhile_is_not_accepted_unseen(office: Office) -> None:
     enters, checks = [await office.colleague("assistant") for _ in "12"]
     customer = await handed_in(office, enters)
     before = {one["item"]: one for one in (await office_list(checks, customer))["items"]}
@@ -179,7 +171,7 @@ async def test_a_paper_that_came_meanwhile_is_not_accepted_unseen(
     assert (refused.status_code, refused.json()["code"]) == (409, "newer-paper")
 
 
-async def test_two_people_do_without_an_item(office: Office, by_officer: None) -> None:
+async def test_two_people_do_without_an_item(office: Office) -> None:
     enters, checks, agrees = [await office.colleague("assistant") for _ in "123"]
     papers = tuple(item for item in BUSINESS_PAPERS if item not in ("work_proof", "id_back"))
     customer = await handed_in(office, enters, papers)
@@ -243,9 +235,7 @@ async def test_somebody_must_have_seen_the_customer(office: Office, with_meeting
     assert (met["saw_person"], met["evidence"]) == (True, papers[:1])
 
 
-async def test_a_program_gives_no_verdict_and_another_branch_sees_none(
-    office: Office, by_officer: None
-) -> None:
+async def test_a_program_gives_no_verdict_and_another_branch_sees_none(office: Office) -> None:
     customer = await handed_in(office, await office.colleague("assistant"))
     for what in ("pass", "return", "items/applicant/id_front/accept"):
         assert (await say(office.client(), customer, what)).status_code == 403
@@ -443,7 +433,7 @@ async def test_a_paper_that_a_service_of_the_release_before_took_is_seen(office:
 # --- pages --------------------------------------------------------------------------------------
 
 
-async def test_an_officer_works_with_the_pages(office: Office, by_officer: None) -> None:
+async def test_an_officer_works_with_the_pages(office: Office) -> None:
     enters, checks = [await office.colleague("assistant") for _ in "12"]
     customer = await handed_in(office, enters)
     here = f"/intake/applications/{customer.application_id}"
@@ -475,7 +465,24 @@ async def test_an_officer_works_with_the_pages(office: Office, by_officer: None)
     assert customer.number in returned.text
 
 
-async def test_both_lists_are_printed_from_one_state(office: Office, by_officer: None) -> None:
+@pytest.mark.parametrize("permit", [False, True])
+async def test_a_document_that_the_registry_does_not_hold_can_be_recorded_as_seen(
+    office: Office, permit: bool
+) -> None:
+    officer = await office.colleague("assistant")
+    customer = office.customer()
+    if permit:
+        body = f"810000{customer.id_number[6:17]}"
+        days = {"id_issued": "2024-03-01", "id_expires": "2029-03-01"}
+        number = {"id_number": body + resident_id_check_digit(body)}
+        customer = office.customer(party={**days, **number})
+    await office.begun(customer)
+    assert (await office.submit(customer)).json()["state"] == "awaiting_material"
+    page = await officer.get(f"/intake/applications/{customer.application_id}")
+    assert ('id="meeting"' in page.text) is permit
+
+
+async def test_both_lists_are_printed_from_one_state(office: Office) -> None:
     enters, checks = [await office.colleague("assistant") for _ in "12"]
     customer = await handed_in(office, enters)
     body = {"codes": ["NO_STAMP"], "remark": REMARK}
@@ -497,9 +504,7 @@ async def test_both_lists_are_printed_from_one_state(office: Office, by_officer:
     assert REMARK not in (await office.client().get(path, params={"reader": "office"})).text
 
 
-async def test_what_nobody_looked_at_for_seven_working_days_is_overdue(
-    office: Office, by_officer: None
-) -> None:
+async def test_what_nobody_looked_at_for_seven_working_days_is_overdue(office: Office) -> None:
     enters = await office.colleague("assistant")
     customer = await handed_in(office, enters)
     path, query = "/intake/work", {"section": "overdue"}

@@ -52,7 +52,7 @@ async def world(stack: local.Stack) -> AsyncIterator[VaultWorld]:
             postgres_dsn=stack.postgres_dsn,
             secrets_dir=stack.secrets_dir,
         )
-        assert await migrate_vault(settings, database=database) == ["0001_keys.sql"]
+        assert await migrate_vault(settings, database=database)
         world = VaultWorld(settings, database, stack.superuser_url(database))
         async with world.exits:
             yield world

@@ -26,7 +26,7 @@ from shared.events import intake
 from shared.events.catalog import source
 from shared.events.envelope import Envelope, encode
 from shared.events.payload import FIELD_CLASSES, Party, PartyRole
-from shared.formats import make_synthetic_resident_id
+from shared.formats import make_synthetic_resident_id, resident_id_check_digit
 from shared.identifiers import make_application_number, new_id
 from shared.messaging.broker import connection
 from shared.privacy.vault import Vault
@@ -157,11 +157,16 @@ class Bank:
         new_to_bank: bool = False,
         applicant_type: str = "existing_customer",
         income: int = 12_000_00,
+        place: str | None = None,
     ) -> Applicant:
-        """Somebody whom intake has handed to review; `sequence` chooses what the systems say."""
+        """Somebody whom intake has handed to review; `sequence` chooses what the systems say.
+        `place`: the first six characters of a document that is no citizen's."""
         application_id = new_id()
         self.born += timedelta(days=1)  # two people with one number would be one person
         id_number = make_synthetic_resident_id("31", self.born, sequence)
+        if place is not None:
+            body = place + id_number[6:17]
+            id_number = body + resident_id_check_digit(body)
         keys = await self.vault.new_party(application_id, id_number=id_number, mobile=MOBILE)
         fields = {
             "name": NAME,
@@ -205,7 +210,7 @@ class Bank:
         await self.tell(applicant, intake.PreCheckStarted)
         await self.pass_pre_check(applicant)
 
-    async def pass_pre_check(self, applicant: Applicant) -> None:
+    async def pass_pre_check(self, applicant: Applicant, **more: Any) -> None:
         await self.tell(
             applicant,
             intake.PreCheckPassed,
@@ -224,6 +229,7 @@ class Bank:
                 }
             ],
             submitted_at=self.now,
+            **more,
         )
 
     async def tell(self, applicant: Applicant, kind: type[Any], **more: Any) -> None:

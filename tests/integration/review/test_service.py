@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from shared.events import intake
+from shared.identifiers import new_id
 from shared.web import routes_without_permission
 from shared.web.session import COOKIE, Signer
 from tests.eventually import eventually
@@ -431,6 +432,42 @@ async def test_a_second_hand_over_asks_nothing_twice(bank: Bank, desks: Desks) -
 
     await eventually(referred_again)
     assert all(list(keys.values()) == [1] for keys in (await bank.receipts(applicant)).values())
+
+
+@pytest.mark.parametrize("place", ["810000", "931000"])  # a residence permit, a foreigner's card
+async def test_whom_the_registry_does_not_hold_is_approved_by_people_where_somebody_saw_them(
+    bank: Bank, desks: Desks, place: str
+) -> None:
+    applicant = await handed(bank, "application.referred", place=place)
+    receipts = await bank.receipts(applicant)
+    assert (receipts.get("identity", {}), len(receipts["bureau"])) == ({}, 1)
+    seen = await case_of(desks.first, applicant)
+    assert seen["findings"] == ["IDENTITY_UNAVAILABLE"]
+    assert "The registry holds citizens' ID cards alone" in await _shown(desks.first, applicant)
+    assert await do(desks.first, applicant, "claim") == 200
+    # what is unknown does not pass, and to ask the registry again would not help
+    answer = await desks.first.post(f"{API}/cases/{applicant.application_id}/decision", APPROVE)
+    assert (answer.status_code, answer.json()["code"]) == (409, "not-approvable")
+    assert await do(desks.first, applicant, "checks") == 409
+
+    items = {"items": [{"item": "id_front", "code": "DOC_UNREADABLE"}]}
+    assert await do(desks.first, applicant, "material", items) == 200
+    applicant.version = 7
+    deadline = bank.now + timedelta(days=14)
+    await bank.tell(applicant, intake.MaterialRequested, **items, deadline=deadline, round=1)
+    await bank.tell(applicant, intake.MaterialCompleted)
+    meeting = {"saw_person": True, "saw_original": True, "saw_signing": True, "staff_id": "s"}
+    evidence = {"at": bank.now, "evidence": [new_id()]}
+    await bank.pass_pre_check(applicant, meeting={**meeting, **evidence})
+
+    async def referred_again() -> bool:
+        return (await bank.types(applicant)).count("application.referred") == 2
+
+    await eventually(referred_again)
+    await do(desks.first, applicant, "claim")
+    assert await do(desks.first, applicant, "decision", APPROVE) == 200
+    assert await do(desks.second, applicant, "signature", CONFIRM) == 200
+    assert (await bank.types(applicant))[-1] == "application.approved"
 
 
 async def test_two_reviewers_at_the_same_moment_get_one_case(bank: Bank, desks: Desks) -> None:

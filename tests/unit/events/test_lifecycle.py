@@ -14,19 +14,19 @@ EVENTS = sorted(lifecycle.BY_TYPE.values(), key=lambda payload: payload.type)
 # What the office agreed on, written down a second time: a desk, a clock or a way that changes in
 # the code alone is a mistake. State: authority, desk, who waits, longest silence.
 ANSWERS = {
-    "draft": ("intake", "assistant", "customer", "31 days"),
-    "submitted": ("intake", "assistant", "bank", "1 working day"),
-    "pre_check": ("intake", "assistant", "bank", "7 working days"),
-    "awaiting_material": ("intake", "assistant", "customer", "11 working days"),
-    "checking": ("review", "risk", "partner", "1 working day"),
-    "scoring": ("review", "risk", "bank", "1 working day"),
-    "manual_review": ("review", "credit_review", "bank", "3 working days"),
-    "on_hold": ("review", "compliance", "bank", "5 working days"),
-    "approved": ("intake", "operations", "bank", "1 working day"),
-    "card_producing": ("intake", "operations", "partner", "3 working days"),
-    "posted": ("intake", "operations", "partner", "15 days"),
-    "delivered": ("intake", "assistant", "customer", "64 days"),
-    "activated": ("intake", "assistant", "customer", "90 days"),
+    "draft": ("intake", "assistant", "customer", "draft_days", "31 days"),
+    "submitted": ("intake", "assistant", "bank", "longest_silence", "1 working day"),
+    "pre_check": ("intake", "assistant", "bank", "pre_check_working_days", "7 working days"),
+    "awaiting_material": ("intake", "assistant", "customer", "material", "11 working days"),
+    "checking": ("review", "risk", "partner", "review_working_days", "1 working day"),
+    "scoring": ("review", "risk", "bank", "review_working_days", "1 working day"),
+    "manual_review": ("review", "credit_review", "bank", "review_working_days", "3 working days"),
+    "on_hold": ("review", "compliance", "bank", "review_working_days", "5 working days"),
+    "approved": ("intake", "operations", "bank", "longest_silence", "1 working day"),
+    "card_producing": ("intake", "operations", "partner", "longest_silence", "3 working days"),
+    "posted": ("intake", "operations", "partner", "longest_silence", "15 days"),
+    "delivered": ("intake", "assistant", "customer", "activation_days", "64 days"),
+    "activated": ("intake", "assistant", "customer", "longest_silence", "90 days"),
 }
 ENDS = {"in_use", "declined", "withdrawn", "expired"}
 # Before: {event: after}. "-" is an application that has not begun.
@@ -120,7 +120,13 @@ def _short(payload: type[Payload]) -> str:
 
 def test_who_answers_for_a_state_is_what_the_office_agreed_on() -> None:
     assert {
-        state.value: (owner.authority, owner.desk, owner.waiting_on, str(owner.silence))
+        state.value: (
+            owner.authority,
+            owner.desk,
+            owner.waiting_on,
+            owner.clock,
+            str(owner.silence),
+        )
         for state, owner in OWNERS.items()
     } == ANSWERS
     assert {state.value for state in State} == ANSWERS.keys() | ENDS

@@ -56,7 +56,7 @@ def test_every_filter_of_states_leaves_those_that_fit() -> None:
     assert states(state="in_use", waiting="customer") == set()
     assert not states(desk="assistant") & TERMINAL
     for one in ({"due": "any"}, {"sort": "due"}, {"sort": "-due"}):
-        assert states(**one) == {State.AWAITING_MATERIAL}
+        assert states(**one) == set(OWNERS)
     for one in ({"state": "nonsense"}, {"desk": "-"}, {"age": "old"}, {"due": "soon"}):
         assert states(**one) == set()
 
@@ -96,8 +96,10 @@ def test_a_place_in_a_list_is_read_back() -> None:
     place = Place(NOW, NUMBER)
     assert Place.read(str(place), "begun") == place
     assert Place.read(str(Place(None, NUMBER)), "number") == Place(None, NUMBER)
-    for nonsense in ("", "~", f"~{NUMBER}", f"2026-10-12~{NUMBER}", f"{NOW.isoformat()}~²"):
-        assert Place.read(nonsense, "begun") is None
+    for instant in ("", "2026-10-12", "2026-10-12T00:00:00", "0001-01-01T00:00:00+08:00", "\x00"):
+        assert Place.read(f"{instant}~{NUMBER}", "begun") is None
+    for number in ("", "²", NUMBER[:17], NUMBER + "0"):
+        assert Place.read(f"{NOW.isoformat()}~{number}", "begun") is None
 
 
 @pytest.mark.parametrize(

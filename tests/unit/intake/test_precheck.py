@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-
 import pytest
 
 from services.intake import application as applications
 from services.intake.application import Application
 from services.intake.items import ItemState
-from services.intake.precheck import against_passing, against_returning, overdue_before
+from services.intake.precheck import against_passing, against_returning
 from services.intake.rules import Examination
 from shared.events.intake import Meeting
 from shared.events.lifecycle import State
@@ -152,22 +150,3 @@ def test_what_came_after_the_list_waits_for_the_officer_again() -> None:
     effects = applications.recheck(app, examined(BY_OFFICER), (), NOW)
     assert names(effects) == ["MaterialCompleted"]
     assert codes(app) == ["item-unchecked id_back"]
-
-
-@pytest.mark.parametrize(
-    ("today", "overdue"),
-    [
-        (date(2026, 10, 21), False),  # a Wednesday, the seventh working day
-        (date(2026, 10, 22), True),
-        (date(2026, 10, 24), True),
-    ],
-)
-def test_a_case_is_overdue_after_its_working_days(today: date, overdue: bool) -> None:
-    came = datetime(2026, 10, 12, 2, 0, tzinfo=UTC)
-    assert (came < overdue_before(today, 7)) is overdue
-
-
-def test_what_is_due_on_a_friday_is_overdue_on_the_weekend() -> None:
-    came = datetime(2026, 10, 14, 2, 0, tzinfo=UTC)
-    assert came >= overdue_before(date(2026, 10, 23), 7)
-    assert came < overdue_before(date(2026, 10, 24), 7)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from services.intake import application as applications
 from services.intake import cards
-from services.intake.application import Application, Card, Scope, dues
+from services.intake.application import Application, Card, Scope, dues, publish, waited_until
 from services.intake.rules import examine
-from shared.events.intake import WantedItem
+from shared.calendar import CalendarEndsError, last_known_year
+from shared.events import intake, review
+from shared.events.intake import Meeting, WantedItem
 from shared.events.lifecycle import OWNERS, State
+from shared.events.payload import CreditConsent, Party, PartyRole, Payload
 from shared.formats import make_synthetic_resident_id
 from shared.messaging import Deadline
 from shared.money import Money
@@ -29,6 +33,23 @@ def application(state: State | None = None, **changed: Any) -> Application:
         "1", "1101", "11", "counter", "standard", product.version, "salaried", product.digest
     )
     return Application("a", state, scope=scope, state_since=NOW, **changed)
+
+
+def in_pre_check() -> Application:
+    app = application(State.PRE_CHECK, submitted_at=NOW)
+    app.consent = CreditConsent(signed_at=NOW, purpose="信用卡审批")
+    app.parties = [Party(party_id="p", person="q", role=PartyRole.APPLICANT, fields={})]
+    return app
+
+
+def review_says(app: Application, payload: type[Payload], at: datetime) -> None:
+    event = SimpleNamespace(
+        type=payload.type,
+        data=payload.model_construct(),
+        time=at,
+        state_version=app.state_version + 1,
+    )
+    applications.follow(app, event)
 
 
 @pytest.fixture
@@ -83,12 +104,16 @@ def test_a_delivered_card_waits_as_long_as_its_product_says() -> None:
 @pytest.mark.parametrize(
     ("state", "due"),
     [
-        (State.DRAFT, {}),
-        (State.PRE_CHECK, {"pre_check": date(2026, 10, 14)}),
-        (State.AWAITING_MATERIAL, {"material": date(2026, 10, 30)}),
+        (State.DRAFT, {"step": date(2026, 10, 19)}),
+        (State.PRE_CHECK, {"step": date(2026, 10, 14)}),
+        (State.AWAITING_MATERIAL, {"step": date(2026, 10, 30)}),
         (
             State.MANUAL_REVIEW,
-            {"first_contact": date(2026, 10, 13), "interview": date(2026, 10, 22)},
+            {
+                "step": date(2026, 10, 26),
+                "first_contact": date(2026, 10, 13),
+                "interview": date(2026, 10, 22),
+            },
         ),
         (State.DECLINED, {}),
     ],
@@ -99,6 +124,94 @@ def test_each_step_of_people_has_its_term(state: State, due: dict[str, date]) ->
         state, passed_at=NOW, material_deadline=datetime(2026, 10, 30, 15, 59, 59, tzinfo=UTC)
     )
     assert {step: at.date() for step, at in dues(app).items()} == due
+
+
+def test_who_was_spoken_with_need_not_be_called() -> None:
+    app = application(State.MANUAL_REVIEW, passed_at=NOW)
+    assert "first_contact" in dues(app)
+    for at in (NOW, NOW + timedelta(days=1)):
+        applications.record_contact(app, "staff:s", at)
+    assert app.contacted_at == NOW  # the first time counts
+    assert [one.action for one in app.entries] == ["contacted"]
+    assert "first_contact" not in dues(app)
+    with pytest.raises(applications.ApplicationError):
+        applications.record_contact(application(State.PRE_CHECK), "staff:s", NOW)
+
+
+def test_who_was_met_need_not_be_invited() -> None:
+    app = application(State.CHECKING, passed_at=NOW)
+    assert "interview" in dues(app)
+    app.meeting = Meeting(
+        saw_person=True, saw_original=True, saw_signing=True, staff_id="s", at=NOW, evidence=["d"]
+    )
+    assert "interview" not in dues(app)
+
+
+@pytest.mark.parametrize("state", [State.CHECKING, State.SCORING, State.MANUAL_REVIEW])
+def test_a_hold_does_not_show_by_its_deadline(state: State) -> None:
+    """反洗钱法 35: what lies with compliance looks like what lies with a reviewer."""
+    seen = [
+        applications.step_due(application(one, passed_at=NOW, review_due=NOW + timedelta(days=9)))
+        for one in (state, State.ON_HOLD)
+    ]
+    assert seen == [NOW + timedelta(days=9)] * 2
+
+
+def test_review_has_its_term_from_the_first_hand_over_on() -> None:
+    app = in_pre_check()
+    applications.hand_over(app, NOW)
+    assert app.due_at == app.review_due == datetime(2026, 10, 26, 15, 59, 59, tzinfo=UTC)
+    review_says(app, review.ChecksCompleted, NOW + timedelta(days=1))
+    review_says(app, review.ApplicationReferred, NOW + timedelta(days=1))
+    assert app.due_at == app.review_due
+    review_says(app, review.MaterialWanted, NOW + timedelta(days=2))
+    item = WantedItem(item="work_proof", code="DOC_MISSING")
+    applications.request_material(app, [item], NOW + timedelta(days=2))
+    assert app.due_at == app.material_deadline
+    publish(app, intake.MaterialCompleted(**app.fields()), NOW + timedelta(days=4))
+    assert app.due_at == datetime(2026, 10, 27, 15, 59, 59, tzinfo=UTC)  # the office's seven
+    applications.hand_over(app, NOW + timedelta(days=4))
+    assert app.due_at == datetime(2026, 10, 26, 15, 59, 59, tzinfo=UTC)
+
+
+def test_whom_everybody_waited_for_is_recorded_at_each_change() -> None:
+    app = application()
+    publish(app, intake.ApplicationDrafted(**app.fields(), entered_by="staff:s"), NOW)
+    assert app.waited == {"customer": 0, "bank": 0, "partner": 0}
+    app.state, app.state_since = State.PRE_CHECK, NOW
+    item = WantedItem(item="work_proof", code="DOC_MISSING")
+    applications.request_material(app, [item], NOW + timedelta(hours=1))
+    assert app.waited == {"customer": 0, "bank": 3600, "partner": 0}
+    publish(app, intake.MaterialCompleted(**app.fields()), NOW + timedelta(hours=49))
+    assert app.waited == {"customer": 48 * 3600, "bank": 3600, "partner": 0}
+    later = waited_until(app, NOW + timedelta(hours=50))
+    assert later == {"customer": 48 * 3600, "bank": 7200, "partner": 0}
+    assert app.waited["bank"] == 3600
+
+    older = application(State.PRE_CHECK)  # begun before it was counted
+    applications.request_material(older, [item], NOW + timedelta(hours=1))
+    assert older.waited is None
+    assert waited_until(older, NOW) == {}
+
+
+def test_a_late_fact_of_an_earlier_time_takes_nothing_from_what_was_waited() -> None:
+    app = application(State.POSTED, waited={"customer": 5, "bank": 6, "partner": 7})
+    app.card = Card("c", Money(minor=1), NOW)
+    told = intake.CardDelivered(**app.fields(), card_id="c")
+    publish(app, told, NOW, time=NOW - timedelta(days=1))
+    assert app.waited == {"customer": 5, "bank": 6, "partner": 7}
+
+
+def test_where_the_calendar_ends_the_office_has_a_deadline_and_the_customer_is_told_none() -> None:
+    last = datetime(last_known_year(), 12, 28, 2, tzinfo=UTC)
+    app = in_pre_check()
+    app.state_since = last
+    assert applications.step_due(app) == last + timedelta(days=11)  # about seven working days
+    item = WantedItem(item="work_proof", code="DOC_MISSING")
+    with pytest.raises(CalendarEndsError):
+        applications.request_material(app, [item], last)
+    applications.hand_over(app, last)
+    assert app.due_at == last + timedelta(days=15)
 
 
 def test_an_application_is_held_to_what_its_product_said() -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from services.reporting.board import last_working_day, make_board
 from services.reporting.projections import find_silence
-from shared.calendar import last_known_year
+from shared.calendar import due_after, last_known_year
 from shared.events import intake, review
+from shared.parameters import load_clocks
 from tests.unit.reporting.walks import MONDAY, Office
 
 TUESDAY = MONDAY + timedelta(days=1)
@@ -83,6 +84,19 @@ def test_a_case_is_due_on_its_last_day_and_silent_after_it() -> None:
     (stalled,) = make_board(office.rows.values(), office.events, row.silence_due).stalled
     assert (stalled.desk, stalled.waiting_on) == ("credit_review", "bank")
     assert stalled.silent_for == row.silence_due - MONDAY
+    assert not stalled.escalated
+
+
+def test_what_is_silent_for_days_more_is_the_managers() -> None:
+    office = office_of_monday()
+    row = office.row("reviewed")
+    assert row.silence_due is not None
+    assert find_silence(row, row.silence_due) is not None
+    days = load_clocks().escalation_working_days
+    for more, escalated in ((days, False), (days + 1, True)):
+        now = due_after(row.silence_due, more)
+        (stalled,) = make_board(office.rows.values(), office.events, now).stalled
+        assert stalled.escalated is escalated
 
 
 def test_a_refused_card_fact_is_shown_to_operations_even_on_a_closed_case() -> None:

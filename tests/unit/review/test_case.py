@@ -14,7 +14,7 @@ from services.review import case as cases
 from services.review.case import Case, CaseError, Check, Recommendation
 from services.review.reason_codes import REASONS
 from shared.events import intake, review
-from shared.events.intake import WantedItem
+from shared.events.intake import Meeting, WantedItem
 from shared.events.lifecycle import MOVES, State
 from shared.events.review import DeclineCategory
 from shared.messaging import Effect, Fact
@@ -240,6 +240,30 @@ def test_nobody_approves_against_a_blocking_finding(code: str) -> None:
     with pytest.raises(CaseError) as refused:
         list(cases.decide_propose_approval(waiting, FIRST, Money.of(10_000), "", NOW))
     assert refused.value.code == "not-approvable"
+
+
+@pytest.mark.parametrize(
+    ("why", "seen", "possible"),
+    [
+        (cases.OTHER_DOCUMENT, {}, True),
+        (cases.OTHER_DOCUMENT, {"saw_signing": False}, True),
+        (cases.OTHER_DOCUMENT, {"saw_original": False}, False),
+        (cases.OTHER_DOCUMENT, {"saw_person": False}, False),
+        (cases.OTHER_DOCUMENT, None, False),
+        ("timed-out", {}, False),  # a citizen is asked about again
+    ],
+)
+def test_who_saw_the_original_stands_in_for_a_registry_that_does_not_hold_it(
+    why: str, seen: dict[str, bool] | None, possible: bool
+) -> None:
+    waiting = referred(findings=("IDENTITY_UNAVAILABLE",))
+    check = Check("identity", "r", 1, NOW, outcome="unavailable", why=why)
+    waiting.checks["identity"] = check
+    facts = {"saw_person": True, "saw_original": True, "saw_signing": True, **(seen or {})}
+    meeting = Meeting(**facts, staff_id="s", at=NOW, evidence=["d1"])
+    waiting.hand_over = hand_over(meeting=None if seen is None else meeting)
+    assert cases.approval_obstacles(waiting) == ([] if possible else ["IDENTITY_UNAVAILABLE"])
+    assert check.may_be_asked_again is (why != cases.OTHER_DOCUMENT)
 
 
 @pytest.mark.parametrize("missing", [{"documents": []}, {"consent": None}])

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.review.queue import FLAGS, WARNING, Urgency, clock_of, due_at, flags_of
+from services.review.queue import FLAGS, clock_of, due_at, flags_of
 from services.review.reason_codes import REASONS, Effect
+from shared.calendar import Urgency
 from shared.parameters import load_clocks
 
 MONDAY = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
+WARNING = timedelta(days=load_clocks().warning_days)
 
 
 def test_review_has_ten_working_days_and_five_for_an_add_on() -> None:

@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 from shared import calendar
 from shared.calendar import (
     CalendarEndsError,
+    Urgency,
     add_working_days,
     business_day,
     due_after,
+    escalated_before,
     is_working_day,
     next_send_moment,
+    urgency_of,
     working_days_between,
 )
-from shared.parameters import Calendar
+from shared.parameters import Calendar, load_clocks
 
 DAYS = st.dates(date(2024, 1, 1), date(2026, 8, 31))
 
@@ -58,6 +61,40 @@ def test_it_is_known_how_many_days_the_calendar_has_left() -> None:
     assert calendar.days_left(date(year, 12, 31)) == 0
     assert calendar.days_left(date(year, 11, 1)) == 60
     assert calendar.days_left(date(year + 1, 1, 2)) == -2
+
+
+@pytest.mark.parametrize(
+    ("left", "urgency"),
+    [
+        (timedelta(days=load_clocks().warning_days, seconds=1), Urgency.IN_TIME),
+        (timedelta(days=load_clocks().warning_days), Urgency.SOON),
+        (timedelta(0), Urgency.SOON),
+        (timedelta(seconds=-1), Urgency.LATE),
+    ],
+)
+def test_a_deadline_warns_before_it_and_is_late_after_it(left: timedelta, urgency: Urgency) -> None:
+    now = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
+    assert urgency_of(now + left, now) is urgency
+
+
+@pytest.mark.parametrize(
+    ("today", "escalated"),
+    [
+        (date(2026, 10, 13), False),  # a Tuesday: one working day since the Saturday
+        (date(2026, 10, 14), True),
+        (date(2026, 10, 17), True),
+    ],
+)
+def test_what_is_overdue_for_two_working_days_is_the_managers(today: date, escalated: bool) -> None:
+    due = due_after(datetime(2026, 10, 9, 2, 0, tzinfo=UTC), 1)  # 10 October was made up for
+    assert business_day(due) == date(2026, 10, 10)
+    assert load_clocks().escalation_working_days == 2
+    assert (due < escalated_before(today)) is escalated
+
+
+def test_after_the_calendars_end_the_manager_is_told_rather_early() -> None:
+    beyond = date(calendar.last_known_year() + 1, 1, 20)
+    assert business_day(escalated_before(beyond)) == date(beyond.year, 1, 18)
 
 
 def stated(digest: str, holiday: str, working: str) -> Calendar:

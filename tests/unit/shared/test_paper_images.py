@@ -283,3 +283,14 @@ async def test_one_that_cannot_be_drawn_keeps_no_other_from_it(reader: PaperRead
         "too_complex",
         1,
     ]
+
+
+async def test_a_job_that_needs_no_file_can_open_nothing() -> None:
+    class Opening(PaperReader):
+        module = "tests.opening"
+
+    opening = Opening()
+    try:
+        assert await opening.ask({"job": "any"}, []) == ([], [])
+    finally:
+        opening.close()

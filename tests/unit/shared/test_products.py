@@ -28,6 +28,20 @@ from shared.parameters.watch import Watch
 from tests.eventually import eventually
 
 
+def test_who_begins_with_a_business_card_is_looked_at_by_an_officer_since_its_newer_version() -> (
+    None
+):
+    before, since = [product_on("business", date(2026, 10, day)) for day in (7, 8)]
+    assert before is not None
+    assert since is not None
+    assert (before.version, before.pre_check.by) == ("2026.1", "rules")
+    assert (since.version, since.pre_check.by) == ("2026.2", "officer")
+    assert since.pre_check.other_than_entry
+    # nothing else has changed
+    same = {"version", "digest", "valid_from", "pre_check"}
+    assert before.model_dump(exclude=same) == since.model_dump(exclude=same)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     copy = tmp_path / "parameters"

@@ -19,11 +19,13 @@ def test_each_role_sees_the_links_of_its_work() -> None:
     assert "/intake/applications" not in links(Role.REVIEWER)
     assert "/notify/messages" not in links(Role.COMPLIANCE)
     assert "/reporting/reports/daily" not in links(Role.OPS)
+    assert "/intake/audit" in links(Role.AUDITOR)
+    assert "/intake/audit" not in links(Role.MANAGER)
 
 
 def test_a_section_without_links_is_left_out() -> None:
     assert sections_for(viewer()) == []
-    assert len(sections_for(viewer(Role.OPS))) == len(SECTIONS) - 1
+    assert len(sections_for(viewer(Role.OPS))) == len(SECTIONS) - 2  # reports, oversight
 
 
 def test_the_entry_of_a_page_is_the_longest_that_fits() -> None:

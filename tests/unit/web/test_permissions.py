@@ -67,9 +67,10 @@ def test_a_reviewer_never_signs_alone() -> None:
 
 
 def test_the_auditor_and_operations_change_no_application() -> None:
-    looks = {"view", "export"}
+    looks = {"view", "export", "open"}
     assert {one.value.split(".")[1] for one in GRANTS[Role.AUDITOR]} <= looks
     assert Permission.PERSONAL_REVEAL not in GRANTS[Role.AUDITOR]
+    assert holders(Permission.AUDIT_OPEN) == {Role.AUDITOR, Role.COMPLIANCE}
     ops = set(GRANTS[Role.OPS])
     assert not {Permission.MATERIAL_VIEW, Permission.PERSONAL_REVEAL, Permission.REVIEW_VIEW} & ops
 
