@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from typing import Any
@@ -133,6 +134,16 @@ async def test_a_draft_is_gone_on_with_as_it_was_left(office: Office) -> None:
     assert "email" not in again, "what was emptied is gone"
     case = await client.get(here, params={"lang": "en"})
     assert "Draft saved anew" in case.text
+    ((changed,),) = await office.fetch(
+        "SELECT details ->> 'fields' FROM application_history"
+        " WHERE application_id = $1 AND action = 'draft_saved'",
+        here.rpartition("/")[2],
+    )
+    assert set(json.loads(changed)) == {"mobile", "occupation", "email"}, "and nothing that stayed"
+    auditor = await office.colleague("auditor")
+    log = await auditor.get("/intake/audit", params={"lang": "en"})
+    assert "to go on with it" in log.text
+    assert "Draft saved anew" in log.text
 
     older = await client.post(f"{here}/form", data={**saved, "employer": EMPLOYER})
     assert older.status_code == 412, "somebody saved it meanwhile"
