@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from services.intake.items import REVIEW_WISH, RULES, Checklist, Reason
 from services.intake.rules import FORM_ITEM, Examination, Paper
@@ -437,16 +437,31 @@ def document_number(app: Application) -> str:
     return f"{app.need_scope().application_number}-{len(app.documents) + 1:02d}"
 
 
-def replace_draft(app: Application, start: Beginning, actor: str, now: datetime) -> None:
+class Emptied(TypedDict):
+    """A field of which nothing is left: what it said, and nothing, sealed."""
+
+    role: str
+    field: str
+    old: str
+    new: str
+
+
+def replace_draft(
+    app: Application, start: Beginning, emptied: Sequence[Emptied], actor: str, now: datetime
+) -> None:
     """The draft says something else now, as a whole: product, kind of applicant, persons, wishes.
     Branch, channel and number stay. Nobody was told of what stood there."""
+    changed: list[Mapping[str, Any]] = [*_changed(app.parties, start.parties), *emptied]
+    names = dict.fromkeys(one["field"] for one in changed)
+    if app.consent != start.consent:
+        names["consent"] = None
     app.scope = start.scope
     app.items.turn_to(start.scope.applicant_type)
     app.parties = start.parties
     app.consent = start.consent
     app.requested_limit = start.requested_limit
     app.reopens = start.reopens
-    app.note(now, actor, "draft_saved")
+    app.note(now, actor, "draft_saved", fields=list(names), changed=changed)
 
 
 def require_correctable(app: Application) -> None:

@@ -312,7 +312,7 @@ class Desk:
         if form.reopens != app.reopens:
             await self._check_reopened(viewer, form.reopens)
         async with self._plainly():
-            sealed = await self._sealed_anew(app, form)
+            sealed, emptied = await self._sealed_anew(app, form)
             async with self._transaction(viewer.actor, remember) as tx:
                 app = await self._load(tx, viewer, application_id, expect)
                 _require_draft(app)
@@ -322,7 +322,7 @@ class Desk:
                     # it stays with the version that it began with
                     start.scope.product_version = scope.product_version
                     start.scope.product_digest = scope.product_digest
-                applications.replace_draft(app, start, viewer.actor, tx.now)
+                applications.replace_draft(app, start, emptied, viewer.actor, tx.now)
                 effects: list[Effect] = []
                 refused: tuple[str, ...] = ()
                 if submit:
@@ -1000,12 +1000,17 @@ class Desk:
         await vault.unindex(named.party_id, app.application_id, "id_number")
         return keys
 
-    async def _sealed_anew(self, app: Application, form: ApplicationForm) -> SealedForm:
-        """The persons of a form that takes a draft's place, sealed under the keys that they have;
-        whoever is not named any more, and values that are gone, are found by no search."""
+    async def _sealed_anew(
+        self, app: Application, form: ApplicationForm
+    ) -> tuple[SealedForm, list[applications.Emptied]]:
+        """The persons of a form that takes a draft's place, sealed under the keys that they have,
+        and what is emptied by it. What stays the same keeps its seal; whoever is not named any
+        more, and values that are gone, are found by no search."""
         vault = await self._open_vault()
         before = {party.role: party for party in app.parties}
+        opened = await self._open(app)
         sealed = SealedForm(app.application_id, [], {})
+        emptied: list[applications.Emptied] = []
         for person in form.parties:
             clear, known = person.fields(), before.pop(person.role, None)
             number, found_by = clear.get("id_number"), {k: clear.get(k) for k in INDEXED}
@@ -1022,10 +1027,18 @@ class Desk:
                 )
                 await vault.reindex(keys, **found_by)
             sealed.keys[person.role] = keys
-            sealed.parties.append(_party(person, keys))
+            party = _party(person, keys)
+            if known is not None:
+                was = opened[known.party_id]
+                same = {n: known.fields[n] for n in clear if n in was and was[n] == clear[n]}
+                party = party.model_copy(update={"fields": {**party.fields, **same}})
+                emptied += _emptied(known, keys, known.fields.keys() - clear.keys())
+            sealed.parties.append(party)
         for gone in before.values():
             await vault.unindex(gone.party_id, app.application_id, *INDEXED)
-        return sealed
+            keys = await vault.party_keys(gone.party_id, app.application_id)
+            emptied += _emptied(gone, keys, gone.fields)
+        return sealed, emptied
 
     async def _region(self, viewer: Viewer, form: ApplicationForm) -> str:
         async with self._service.pool.acquire() as conn:
@@ -1184,6 +1197,19 @@ def _party(person: PartyForm, keys: PartyKeys) -> Party:
         role=person.role,
         fields=keys.seal_fields(person.fields(), FIELD_CLASSES),
     )
+
+
+def _emptied(party: Party, keys: PartyKeys, names: Iterable[str]) -> list[applications.Emptied]:
+    """Fields of a person of which nothing is left: what stood there, and nothing, sealed."""
+    return [
+        applications.Emptied(
+            role=party.role.value,
+            field=name,
+            old=party.fields[name],
+            new=keys.seal(FIELD_CLASSES[name], name, ""),
+        )
+        for name in sorted(names)
+    ]
 
 
 def merged(parties: Sequence[Party], mended: Sequence[Party]) -> list[Party]:

@@ -134,7 +134,7 @@ async def test_a_fault_in_the_form_uses_up_no_key(office: Office) -> None:
 # --- whose applications --------------------------------------------------------------------------
 
 # What stands in a path besides the application, where it has to be something that is there.
-PARTS = {"party": "applicant", "role": "applicant", "item": "id_front"}
+PARTS = {"party": "applicant", "role": "applicant", "item": "id_front", "field": "mobile"}
 
 
 def about_one_application(office: Office) -> list[tuple[str, Any, str]]:

@@ -106,7 +106,7 @@ async def test_another_channel_sees_neither_table_nor_application(office: Office
 
 async def test_what_cannot_be_done_is_said(office: Office) -> None:
     client = office.client()
-    assert (await load(client, b"nothing", status=422))["code"] == "missing-column"
+    assert (await load(client, b"nothing", status=422))["code"] == "unknown-column"
     wide = office.client("one-branch")
     assert (await load(wide, sheet(row(office)), status=422))["code"] == "unknown-branch"
     reader = await office.colleague("auditor")

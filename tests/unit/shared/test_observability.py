@@ -94,7 +94,7 @@ def test_id_numbers_are_masked_in_any_text(birth: date, sequence: int) -> None:
     assert number not in mask_numbers(f"「{number}」")
 
 
-@pytest.mark.parametrize("number", ["911124198108030024", "81000019850304123X"])
+@pytest.mark.parametrize("number", ["911124198108030024", "81000019850304123X", "USA110085030412"])
 def test_numbers_of_foreigners_and_permits_are_masked_too(number: str) -> None:
     assert number not in mask_numbers(f"id={number}, next")
 

@@ -50,6 +50,7 @@ def test_clear_text_is_refused_and_not_repeated(clear: str) -> None:
 def test_masks() -> None:
     assert masking.mask_mobile("13800001234") == "138****1234"
     assert masking.mask_resident_id("110101199001010012") == "110***********0012"
+    assert masking.mask_resident_id("USA110085030412") == "USA********0412"
     assert masking.mask_card("6200000000001234") == "**** 1234"
     assert masking.mask_name("张三") == "张*"
     assert masking.mask_email("lisi@example.cn") == "l***@example.cn"
