@@ -641,6 +641,7 @@ AUDIT_KINDS: Mapping[str, str] = {
 _LOOKED: Mapping[str, str] = {
     "fields": mark("All fields of the persons in clear"),
     "field": mark("One field in clear"),
+    "card": mark("What a machine read on an ID card"),
     "draft": mark("A draft's form in clear, to go on with it"),
     "search": mark("Searched by mobile or ID number"),
     "table": mark("Rows of a table taken away"),

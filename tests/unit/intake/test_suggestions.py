@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pytest
 
 from services.intake import words
+from services.intake.audit_lines import Line, Place
 from services.intake.desk import masked_field
 from services.intake.idcard import FIELDS, CardReading, Side
 from services.intake.pages_reading import compared, rows_of
@@ -12,6 +16,7 @@ from services.intake.reader import KEPT
 from shared.events.payload import FIELD_CLASSES
 from shared.parameters import load_papers
 from shared.parameters.models import Papers
+from shared.web import i18n
 
 NAME, OTHER = "司徒望月", "司徒看月"
 
@@ -86,3 +91,16 @@ def test_a_bank_whose_papers_say_nothing_of_cards_has_them_read_as_usual() -> No
     shipped = load_papers()
     without = shipped.model_dump(exclude={"cards"})
     assert Papers.model_validate(without).cards == shipped.cards
+
+
+def test_the_audit_log_has_words_for_who_was_shown_what_a_machine_read() -> None:
+    place = Place(datetime(2026, 10, 12, tzinfo=UTC), "view", 1)
+    details = dict.fromkeys(("party", "field", "why", "reason"))
+    line = Line(place, "read", "staff:A1", "card", "a", "1", None, details)
+    i18n.load([Path(i18n.__file__).parent / "locale", Path(words.__file__).parent / "locale"])
+    for language, told in (
+        ("en", "What a machine read on an ID card"),
+        ("zh-CN", "查看证件的机读内容"),
+    ):
+        with i18n.in_language(language):
+            assert words.audited(line, {"A1": "Lin"})["title"] == told
