@@ -134,14 +134,15 @@ async def test_a_draft_is_gone_on_with_as_it_was_left(office: Office) -> None:
     assert "email" not in again, "what was emptied is gone"
     case = await client.get(here, params={"lang": "en"})
     assert "Draft saved anew" in case.text
-    ((changed,),) = await office.fetch(
-        "SELECT details ->> 'fields' FROM application_history"
-        " WHERE application_id = $1 AND action = 'draft_saved'",
+    ((changed, number),) = await office.fetch(
+        "SELECT h.details ->> 'fields', a.application_number FROM application_history h"
+        " JOIN application a USING (application_id)"
+        " WHERE h.application_id = $1 AND h.action = 'draft_saved'",
         here.rpartition("/")[2],
     )
     assert set(json.loads(changed)) == {"mobile", "occupation", "email"}, "and nothing that stayed"
     auditor = await office.colleague("auditor")
-    log = await auditor.get("/intake/audit", params={"lang": "en"})
+    log = await auditor.get("/intake/audit", params={"lang": "en", "q": number})
     assert "to go on with it" in log.text
     assert "Draft saved anew" in log.text
 
