@@ -114,6 +114,7 @@ def test_a_place_in_a_list_is_read_back() -> None:
         (ID_NUMBER, Search(number=ID_NUMBER, id_number=ID_NUMBER)),
         # the beginning of an ID number is no number of ours, and none of it is looked for
         (ID_NUMBER[:14], None),
+        ("31010519101201", None),
         ("欧阳望舒", Search(name="欧阳望舒")),
         ("阿卜杜拉·买买提", Search(name="阿卜杜拉·买买提")),
         ("Anna  Müller", Search(name="Anna Müller")),
