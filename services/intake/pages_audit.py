@@ -19,6 +19,7 @@ from shared.messaging import Service
 from shared.web import Permission, Problem, Scope, Viewer, page, requires
 from shared.web.directory import staff_called, staff_names
 from shared.web.i18n import _
+from shared.web.limits import RowNumber
 from shared.web.pages import with_query
 
 PAGE_SIZE = 50
@@ -91,7 +92,7 @@ def router(service: Service, desk: Desk) -> APIRouter:
 
     @routes.get(_VALUES)
     async def page_ask(
-        request: Request, source: str, number: int, _viewer: Annotated[Viewer, _MAY_OPEN]
+        request: Request, source: str, number: RowNumber, _viewer: Annotated[Viewer, _MAY_OPEN]
     ) -> Response:
         """Asks why it is needed."""
         return _answer(request, await _line(source, number))
@@ -100,7 +101,7 @@ def router(service: Service, desk: Desk) -> APIRouter:
     async def open_values(
         request: Request,
         source: str,
-        number: int,
+        number: RowNumber,
         viewer: Annotated[Viewer, _MAY_OPEN],
         why: Annotated[str, Form(max_length=20)] = "",
         text: Annotated[str, Form(max_length=300)] = "",
