@@ -11,6 +11,7 @@ from shared.messaging import Service
 from shared.web import Permission, Viewer, page, redirect, requires
 from shared.web.directory import staff_names
 from shared.web.i18n import _
+from shared.web.limits import RowNumber
 
 _MAY_LOOK = requires(Permission.MATERIAL_VIEW)
 _MAY_PREPARE = requires(Permission.MATERIAL_RECEIVE)
@@ -51,7 +52,10 @@ def router(service: Service, papers: Papers) -> APIRouter:
 
     @routes.get(_PAPER + "/pages/{number}")
     async def page_image(
-        application_id: str, document_id: str, number: int, viewer: Annotated[Viewer, _MAY_LOOK]
+        application_id: str,
+        document_id: str,
+        number: RowNumber,
+        viewer: Annotated[Viewer, _MAY_LOOK],
     ) -> Response:
         """A page as a picture, with who looks at it."""
         return _picture(await papers.page(viewer, application_id, document_id, number))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Path, Query, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 
 from services.intake import audit, store, words
@@ -28,6 +28,7 @@ from shared.messaging import Service
 from shared.web import Permission, Problem, Scope, Viewer, page, requires
 from shared.web.directory import staff_called, staff_names
 from shared.web.i18n import _
+from shared.web.limits import RowNumber
 from shared.web.pages import with_query
 
 PAGE_SIZE = 50
@@ -35,7 +36,6 @@ _DAYS = 7  # that are looked through where nobody says since when
 
 _MAY_VIEW = requires(Permission.AUDIT_VIEW, Scope.ALL)
 _MAY_OPEN = requires(Permission.AUDIT_OPEN, Scope.ALL)
-_Number = Annotated[int, Path(ge=0, lt=2**63)]
 _VALUES = "/audit/{source}/{number}/values"
 
 
@@ -101,7 +101,7 @@ def router(service: Service, desk: Desk) -> APIRouter:
 
     @routes.get(_VALUES)
     async def page_ask(
-        request: Request, source: str, number: _Number, _viewer: Annotated[Viewer, _MAY_OPEN]
+        request: Request, source: str, number: RowNumber, _viewer: Annotated[Viewer, _MAY_OPEN]
     ) -> Response:
         """Asks why it is needed."""
         return _answer(request, await _line(source, number))
@@ -110,7 +110,7 @@ def router(service: Service, desk: Desk) -> APIRouter:
     async def open_values(
         request: Request,
         source: str,
-        number: _Number,
+        number: RowNumber,
         viewer: Annotated[Viewer, _MAY_OPEN],
         why: Annotated[str, Form(max_length=20)] = "",
         text: Annotated[str, Form(max_length=300)] = "",

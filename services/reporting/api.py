@@ -165,7 +165,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         submitted_from: Annotated[date | None, Query(alias="from")] = None,
         submitted_to: Annotated[date | None, Query(alias="to")] = None,
         sort: str = "-submitted",
-        page: Annotated[int, Query(ge=1)] = 1,
+        page: Annotated[int, Query(ge=1, le=100_000)] = 1,
         page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = 50,
     ) -> ApplicationsOut:
         """Applications that fit every filter; `from` and `to` are business days of submission."""

@@ -11,7 +11,9 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
+from fastapi import Path
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
@@ -22,6 +24,10 @@ from shared.web.problems import Problem
 MULTIPART_MOST = 11 * 1024 * 1024  # bytes: the largest paper, with the form around it
 BODY_MOST = 1024 * 1024  # bytes of any other body: JSON, a form without files
 # Both gateways hold the same (deploy/gateway.py, deploy/caddy/Caddyfile).
+
+
+RowNumber = Annotated[int, Path(ge=0, le=2**63 - 1)]
+"""A row's number in an address: a database fails that is asked for one beyond its own."""
 
 
 def most_bytes(content_type: str | None) -> int:

@@ -26,6 +26,7 @@ from shared.web import operations_words as words
 from shared.web.access import requires
 from shared.web.directory import staff_names
 from shared.web.i18n import _
+from shared.web.limits import RowNumber
 from shared.web.navigation import parked_page
 from shared.web.pages import page, redirect
 from shared.web.permissions import Permission, Scope, Viewer
@@ -241,7 +242,7 @@ def _add_event(routes: APIRouter, service: OverParkingLot) -> None:
     home = parked_page(service.name)
 
     @routes.get("/{number}")
-    async def page_event(request: Request, viewer: MaySee, number: int) -> Response:
+    async def page_event(request: Request, viewer: MaySee, number: RowNumber) -> Response:
         """One parked event, what it says with its texts masked, and what waits behind it."""
         async with service.pool.acquire() as conn:
             try:
@@ -274,7 +275,7 @@ def _add_event(routes: APIRouter, service: OverParkingLot) -> None:
     async def retry(
         request: Request,
         viewer: MayRedrive,
-        number: int,
+        number: RowNumber,
         why: Why,
         seen: Annotated[AwareDatetime, Form()],
     ) -> Response:
@@ -291,7 +292,7 @@ def _add_event(routes: APIRouter, service: OverParkingLot) -> None:
     async def skip(
         request: Request,
         viewer: MayRedrive,
-        number: int,
+        number: RowNumber,
         why: Why,
         seen: Annotated[AwareDatetime, Form()],
     ) -> Response:

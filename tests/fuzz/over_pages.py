@@ -161,7 +161,7 @@ def _who(demand: str) -> str:
         reach = scopes_of({role}).get(wanted)
         if reach is not None and reach >= least:
             return name
-    raise LookupError(f"nobody of the demo may {demand}")
+    return "assistant"  # nobody of the demo may: then that is what is answered
 
 
 def _learn_forms(world: World, routes: list[Route]) -> None:

@@ -356,6 +356,9 @@ async def learn(world: World) -> None:
         "kind": ["csv", "xlsx"],
         "number": ["1", "2"],
         "key": ["received"],
+        "table_id": world.ids["batch_id"],
+        "role": ["applicant"],
+        "field": ["mobile", "name"],
     }
 
 

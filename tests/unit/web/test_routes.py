@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from annotated_types import Le, Lt
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant, ModelField
+from fastapi.routing import iter_route_contexts
 
 from deploy.secret_files import make_channels, make_secrets
 from shared.events.catalog import SERVICES
@@ -154,3 +158,25 @@ async def test_a_channel_enters_no_route_of_the_offices_own_services(
                     json={},
                 )
                 assert answer.status_code == 401, route
+
+
+def test_a_number_in_an_address_has_a_bound(service: str, tmp_path: Path) -> None:
+    """A database knows no number beyond its own: asked for one it fails, and the answer is 500."""
+    app = build(service, tmp_path)
+    open_ended = [
+        f"{route.path} {one.alias}"
+        for route in iter_route_contexts(app.routes)
+        if isinstance(dependant := getattr(route, "dependant", None), Dependant)
+        for one in numbers(dependant)
+        if not any(isinstance(bound, Le | Lt) for bound in one.field_info.metadata)
+    ]
+    assert open_ended == []
+
+
+def numbers(dependant: Dependant) -> Iterator[ModelField]:
+    """Whole numbers that a route takes from path and query."""
+    for one in (*dependant.path_params, *dependant.query_params):
+        if one.field_info.annotation in (int, int | None):
+            yield one
+    for inner in dependant.dependencies:
+        yield from numbers(inner)
