@@ -77,7 +77,7 @@ async def try_code(
     that fits is used up; a wrong try counts, and the last one ends the code."""
     rows = await conn.fetch(
         "UPDATE access_code SET tries = tries + (digest <> $2)::int,"
-        " ended = CASE WHEN tries + 1 >= $4 THEN 'tries' END"
+        " ended = CASE WHEN digest = $2 THEN 'used' WHEN tries + 1 >= $4 THEN 'tries' END"
         " WHERE who = $1 AND ended IS NULL AND valid_until > $3"
         " RETURNING application_id, ended",
         who,
