@@ -12,10 +12,13 @@ from services.intake.application import Entry
 from services.intake.items import Change, ItemState
 
 Kind = Literal["read", "change", "checklist", "sign-in", "office"]
+FIRST_YEAR, LAST_YEAR = 2000, 2200  # what lies outside is no time of this office's
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Office = Literal["staff", "branch", "password", "unlocked", "session-ended", "sessions-ended"]
 
 
+# where somebody's words are: a history's `reason` is a code
+_NOTES = {"view": "reason", "paper": "reason", "checklist": "remark", "history": "text"}
 _SOURCE = re.compile(r"[a-z-]{1,20}")
 
 
@@ -39,6 +42,7 @@ class Place:
         except (ValueError, IndexError):
             return None
         known = len(parts) == 3 and _SOURCE.fullmatch(parts[1]) and at.tzinfo is not None
+        known = known and FIRST_YEAR <= at.year < LAST_YEAR
         return cls(at, parts[1], number) if known and 0 <= number < 2**63 else None
 
 
@@ -59,7 +63,7 @@ class Line:
     @property
     def sealed(self) -> bool:
         """Whether something of it has to be opened to be read."""
-        return any(self.details.get(name) for name in ("reason", "remark", "changed", "text"))
+        return bool(sealed_of(self))
 
     def entry(self) -> Entry:
         """As the history of its application tells it."""
@@ -114,5 +118,5 @@ def sealed_of(line: Line) -> list[Sealed]:
         Sealed(one["role"], one["field"], one["old"], one["new"], had=one["old"] is not None)
         for one in line.details.get("changed") or ()
     ]
-    notes = [line.details.get(name) for name in ("reason", "remark", "text")]
-    return changed + [Sealed("", "", None, note) for note in notes if note]
+    note = line.details.get(_NOTES.get(line.place.source, ""))
+    return changed + ([Sealed("", "", None, note)] if note else [])

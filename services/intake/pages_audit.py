@@ -7,11 +7,20 @@ from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Path, Query, Request
 from fastapi.responses import Response
 
 from services.intake import audit, store, words
-from services.intake.audit_lines import KINDS, Kind, Line, Place, Wanted, sealed_of
+from services.intake.audit_lines import (
+    FIRST_YEAR,
+    KINDS,
+    LAST_YEAR,
+    Kind,
+    Line,
+    Place,
+    Wanted,
+    sealed_of,
+)
 from services.intake.desk import Desk
 from services.intake.pages_reveal import SHOWN_SECONDS, missing_reason, revealing
 from shared.calendar import BUSINESS_ZONE, business_day
@@ -26,6 +35,7 @@ _DAYS = 7  # that are looked through where nobody says since when
 
 _MAY_VIEW = requires(Permission.AUDIT_VIEW, Scope.ALL)
 _MAY_OPEN = requires(Permission.AUDIT_OPEN, Scope.ALL)
+_Number = Annotated[int, Path(ge=0, lt=2**63)]
 _VALUES = "/audit/{source}/{number}/values"
 
 
@@ -78,11 +88,11 @@ def router(service: Service, desk: Desk) -> APIRouter:
                 },
                 {
                     "name": "since",
-                    "label": _("From"),
+                    "label": _("First day"),
                     "type": "date",
                     "value": first.isoformat(),
                 },
-                {"name": "until", "label": _("To"), "type": "date"},
+                {"name": "until", "label": _("Last day"), "type": "date"},
             ],
             earlier=with_query(request, before=str(lines[-1].place)) if more else None,
             latest=with_query(request, before=None) if wanted.before else None,
@@ -91,7 +101,7 @@ def router(service: Service, desk: Desk) -> APIRouter:
 
     @routes.get(_VALUES)
     async def page_ask(
-        request: Request, source: str, number: int, _viewer: Annotated[Viewer, _MAY_OPEN]
+        request: Request, source: str, number: _Number, _viewer: Annotated[Viewer, _MAY_OPEN]
     ) -> Response:
         """Asks why it is needed."""
         return _answer(request, await _line(source, number))
@@ -100,7 +110,7 @@ def router(service: Service, desk: Desk) -> APIRouter:
     async def open_values(
         request: Request,
         source: str,
-        number: int,
+        number: _Number,
         viewer: Annotated[Viewer, _MAY_OPEN],
         why: Annotated[str, Form(max_length=20)] = "",
         text: Annotated[str, Form(max_length=300)] = "",
@@ -157,10 +167,12 @@ def _kind(text: str) -> Kind | None:
 
 
 def _day(text: str) -> date | None:
+    """None for what is no day, or none on which this office can have worked."""
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError:
         return None
+    return found if FIRST_YEAR <= found.year < LAST_YEAR else None
 
 
 def _midnight(day: date) -> datetime:

@@ -689,6 +689,17 @@ def way(code: str) -> str:
     return _(_WAYS[code])
 
 
+def sign_in(outcome: str) -> str:
+    """What came of a sign-in."""
+    return _(_SIGN_INS[outcome])
+
+
+def role_names(roles: Iterable[str]) -> str:
+    """What somebody does in the office; a role that this release does not know by its code."""
+    known = {role.value for role in Role}
+    return listed(_(ROLE_NAMES[Role(one)]) if one in known else one for one in roles)
+
+
 def audited(line: Line, staff: Mapping[str, str]) -> dict[str, Any]:
     """A line of the audit log: who (with the number of staff), what, about what, why, and of the
     organisation what it said and says."""
@@ -718,7 +729,7 @@ def audited(line: Line, staff: Mapping[str, str]) -> dict[str, Any]:
             }
         case "sign-in":
             about = way(line.details["way"]) if line.action == "signed-in" else ""
-            return told | {"title": _(_SIGN_INS[line.action]), "about": about}
+            return told | {"title": sign_in(line.action), "about": about}
         case "own-page":
             about = _("Customer's page")
             return told | {"title": _(_ACCESSES[line.action].words), "about": about}
@@ -731,7 +742,8 @@ def _audited_view(line: Line) -> dict[str, Any]:
     about = ""
     if field is not None:
         about = f"{_(ROLES.get(party, party))} · {_(FIELDS.get(field, field))}"
-    title = _(_LOOKED[line.action.split(" ")[0]])
+    kind = line.action.split(" ")[0]
+    title = _(_LOOKED.get(kind, kind))
     return {"title": title, "about": about, "why": [_(REVEAL_REASONS[why])] if why else []}
 
 
@@ -742,7 +754,12 @@ def _audited_office(line: Line, staff: Mapping[str, str]) -> dict[str, Any]:
         "about": staff.get(line.subject or "", line.subject),
         "why": [line.details["why"]] if line.details["why"] else [],
         "values": [
-            (_(_OFFICE_FIELDS.get(name, name)), _office_value(name, old.get(name)), shown)
+            (
+                _(_OFFICE_FIELDS.get(name, name)),
+                _office_value(name, old.get(name)),
+                shown,
+                "zh-CN" if name == "name_zh" else current_language(),
+            )
             for name, value in new.items()
             if (shown := _office_value(name, value))
         ],
@@ -755,7 +772,7 @@ def _office_value(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if name == "roles":
-        return listed(_(ROLE_NAMES[Role(one)]) for one in value)
+        return role_names(value)
     return listed(value) if isinstance(value, list) else str(value)
 
 

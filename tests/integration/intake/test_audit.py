@@ -21,6 +21,8 @@ from tests.integration.intake.test_organisation import FILE
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
 OTHER_MOBILE = "13911112222"
+# people of its own: other tests count what became of theirs
+OWN_FILE = FILE.replace("T000", "T010").replace("audited", "audited").replace("other", "another")
 LOG = "/intake/audit"
 
 
@@ -60,7 +62,8 @@ async def test_what_was_looked_at_and_changed_is_found_and_opened_for_a_reason(
 ) -> None:
     client, auditor = await office.colleague("assistant"), await office.colleague("auditor")
     customer = await a_busy_case(office, client)
-    page = (await auditor.get(LOG, params={"q": customer.number, "lang": "en"})).text
+    of_it = {"q": customer.number}
+    page = (await auditor.get(LOG, params={**of_it, "lang": "en"})).text
     for words in (
         "One field in clear",
         "Applicant · Mobile",
@@ -85,7 +88,7 @@ async def test_what_was_looked_at_and_changed_is_found_and_opened_for_a_reason(
     assert f"<ins>{OTHER_MOBILE}</ins>" in opened.text
     assert "约定补件时间" in (await auditor.post(cell(page, "view"), data={"why": "asked"})).text
     # who opened it stands there, too
-    page = (await auditor.get(LOG, params={"q": customer.number, "kind": "read"})).text
+    page = (await auditor.get(LOG, params={**of_it, "kind": "read", "lang": "zh-CN"})).text
     assert page.count("查看审计记录内容") == 2
     assert "检查或审计" in page
 
@@ -106,10 +109,13 @@ async def test_the_values_of_whom_the_office_forgot_are_gone(office: Office) -> 
     vault = await office.service.archive.vault()
     await vault.destroy(row["person"], office.now, on_duty=False)
     page = (await auditor.get(LOG, params={"q": customer.number})).text
-    assert "更正申请表" in page or "申请表" in page
-    opened = await auditor.post(cell(page, "history"), data={"why": "inspection"})
-    assert OTHER_MOBILE not in opened.text
-    assert opened.status_code == 409
+    assert "更正申请表" in page
+    for text in ("", "年度检查"):
+        reason = {"why": "inspection", "text": text}
+        opened = await auditor.post(cell(page, "history"), data=reason)
+        assert opened.status_code == 200
+        assert "已删除" in opened.text
+        assert OTHER_MOBILE not in opened.text
 
 
 @pytest.mark.parametrize("role", ["assistant", "reviewer", "risk_officer", "manager", "ops"])
@@ -145,11 +151,12 @@ async def test_the_log_is_narrowed_by_person_kind_and_time(office: Office) -> No
     client, auditor = await office.colleague("assistant"), await office.colleague("auditor")
     customer = await a_busy_case(office, client)
     (row,) = await office.fetch(
-        "SELECT staff_id FROM personal_view WHERE application_id = $1", customer.application_id
+        "SELECT DISTINCT staff_id FROM personal_view WHERE application_id = $1",
+        customer.application_id,
     )
     own = await lines_of(office, who=[f"staff:{row['staff_id']}"])
-    assert {one.kind for one in own} == {"read", "change"}
-    assert {one.action for one in own} == {"field", "page", "corrected"}
+    assert {"field", "page", "corrected"} <= {one.action for one in own}
+    assert {one.actor for one in own} == {f"staff:{row['staff_id']}"}
     for kind in audit_lines.KINDS:
         assert {one.kind for one in await lines_of(office, kind=kind)} <= {kind}
     later = office.now + timedelta(days=2)
@@ -162,6 +169,7 @@ async def test_the_log_is_narrowed_by_person_kind_and_time(office: Office) -> No
         {"q": "999"},
         {"since": "2027-01-01"},
         {"until": "2020-01-01"},
+        {"until": "9999-12-31", "q": "1", "since": "0001-01-01"},
         {"who": "nobody", "before": "nonsense", "kind": "nonsense", "since": "yesterday"},
     ):
         page = (await auditor.get(LOG, params={**asked, "lang": "en"})).text
@@ -170,18 +178,18 @@ async def test_the_log_is_narrowed_by_person_kind_and_time(office: Office) -> No
 
 async def test_changes_of_the_office_say_who_what_and_why(office: Office) -> None:
     settings, clock = office.service.settings, office.service.clock
-    await load(settings, clock, read_organisation(FILE), who="staff:B0001")
-    changed = FILE.replace("测试员, roles: [assistant]", "测试员, roles: [assistant, reviewer]")
+    await load(settings, clock, read_organisation(OWN_FILE), who="staff:B0001")
+    changed = OWN_FILE.replace("测试员, roles: [assistant]", "测试员, roles: [assistant, reviewer]")
     await load(settings, clock, read_organisation(changed), who="staff:B0001", why="换岗")
-    await set_password(settings, clock, "tester", "quite a long one", who="staff:B0001")
+    await set_password(settings, clock, "audited", "quite a long one", who="staff:B0001")
     accounts = Accounts(office.service)
-    await accounts.verify("tester", "wrong")
-    await accounts.verify("tester", DEMO_PASSWORD)
-    await accounts.verify("tester", "quite a long one")
+    await accounts.verify("audited", "wrong")
+    await accounts.verify("audited", DEMO_PASSWORD)
+    await accounts.verify("audited", "quite a long one")
     (line, *_) = [
         one
         for one in await lines_of(office, kind="office")
-        if (one.action, one.subject) == ("staff", "T0001")
+        if (one.action, one.subject) == ("staff", "T0101")
     ]
     assert line.actor == "staff:B0001"
     assert line.details == {

@@ -17,8 +17,10 @@ from shared.events import lifecycle, review
 from shared.events.intake import WantedItem
 from shared.events.lifecycle import TERMINAL, State
 from shared.events.payload import CreditConsent
+from shared.identifiers import new_id
 from shared.messaging import Call, ClearDeadline, Deadline, Fact
 from shared.messaging.errors import Permanent
+from shared.privacy.sealing import Sealed
 from tests.unit.intake.drawers import (
     ACTOR,
     GRANTED,
@@ -146,6 +148,25 @@ def test_a_correction_is_told_by_name_once_the_form_was_handed_in() -> None:
     # the portrait side itself has not come
     assert told.items == ["application_form_signed", "credit_authorization"]
     assert (told.entered_by, app.state) == (ACTOR, State.AWAITING_MATERIAL)
+
+
+def test_a_correction_keeps_what_fields_said_and_say_as_they_are_sealed() -> None:
+    app = draft()
+    (party,) = app.parties
+    old, new, same, mail = (Sealed(f"bk1.{new_id()}.{'A' * 40}") for _ in range(4))
+    before = party.model_copy(update={"fields": {"mobile": old, "name": same}})
+    app.parties = [before]
+    now = {"mobile": new, "name": same, "email": mail}
+    after = before.model_copy(update={"fields": now})
+    consent = CreditConsent(signed_at=NOW, purpose="信用卡审批")
+    applications.correct(app, [after], consent, ["mobile", "email"], ACTOR, NOW)
+    told = app.entries[-1].details
+    assert told["changed"] == [
+        {"role": "applicant", "field": "mobile", "old": old, "new": new},
+        {"role": "applicant", "field": "email", "old": None, "new": mail},
+    ]
+    assert told["consent"]["purpose"] == "信用卡审批"
+    assert told["fields"] == ["email", "mobile", "consent"]
 
 
 def test_another_paper_of_the_group_will_do() -> None:

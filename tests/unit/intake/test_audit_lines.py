@@ -1,0 +1,75 @@
+"""A line of the audit log: what of it is sealed, and where it stands."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from services.intake.audit_lines import Line, Place, Sealed, sealed_of
+
+NOW = datetime(2026, 10, 12, 2, 0, 0, 7, tzinfo=UTC)
+
+
+def line(source: str, **details: Any) -> Line:
+    place = Place(NOW, source, 1)
+    return Line(place, "change", "staff:A0101", "corrected", "a", "1", None, details)
+
+
+@pytest.mark.parametrize(
+    ("source", "details", "found"),
+    [
+        ("view", {"reason": "bk1"}, [Sealed("", "", None, "bk1")]),
+        ("view", {"reason": None}, []),
+        ("checklist", {"remark": "bk1", "why": "FORM_CHANGED"}, [Sealed("", "", None, "bk1")]),
+        ("history", {"text": "bk1"}, [Sealed("", "", None, "bk1")]),
+        # the reason for which a case ended is a code, and a change of the office is nobody's secret
+        ("history", {"reason": "material-overdue"}, []),
+        ("office", {"why": "two new colleagues"}, []),
+        (
+            "history",
+            {
+                "changed": [
+                    {"role": "applicant", "field": "mobile", "old": "bk1", "new": "bk2"},
+                    {"role": "applicant", "field": "email", "old": None, "new": "bk3"},
+                ]
+            },
+            [
+                Sealed("applicant", "mobile", "bk1", "bk2", had=True),
+                Sealed("applicant", "email", None, "bk3"),
+            ],
+        ),
+    ],
+)
+def test_words_of_people_and_values_are_what_has_to_be_opened(
+    source: str, details: dict[str, Any], found: list[Sealed]
+) -> None:
+    told = line(source, **details)
+    assert sealed_of(told) == found
+    assert told.sealed is bool(found)
+
+
+def test_a_place_is_found_again() -> None:
+    place = Place(NOW, "paper-end", 2**40)
+    assert Place.read(str(place)) == place
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nonsense",
+        "2026-10-12T02:00:00+00:00",
+        "2026-10-12T02:00:00,view,1",
+        "2026-10-12T02:00:00+00:00,view,x",
+        "2026-10-12T02:00:00+00:00,view,-1",
+        f"2026-10-12T02:00:00+00:00,view,{2**63}",
+        "2026-10-12T02:00:00+00:00,'; DROP,1",
+        "2026-10-12T02:00:00+00:00,view,1,2",
+        "0001-01-01T00:00:00+00:00,view,1",
+        "9999-12-31T23:59:59-12:00,view,1",
+    ],
+)
+def test_what_is_no_place_is_none(text: str) -> None:
+    assert Place.read(text) is None
