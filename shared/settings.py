@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     # seconds before a call to another system is tried again, doubled each time; the demo hurries
     call_backoff: Annotated[float, Field(gt=0, le=60)] = 0.5
 
+    # minutes without a click after which people have to sign in again
+    session_idle: Annotated[int, Field(ge=5, le=720)] = 60
+
     clock_file: Path | None = None  # the stepped business clock; demo and test only
     parameters: Path | None = None  # folder of products, clocks, words; by default those that ship
     business_zone: str = "Asia/Shanghai"  # IANA name; decides which business day an instant is in

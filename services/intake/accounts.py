@@ -7,7 +7,9 @@ process publishes them.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
@@ -25,14 +27,14 @@ from services.intake.organisation import (
 )
 from shared.clock import Clock
 from shared.events.intake import SessionEnded
-from shared.messaging import Fact, Service
+from shared.messaging import Fact, Service, Transaction
 from shared.messaging.broker import fetch_cluster
 from shared.messaging.outbox import Outbox, Wanted, new_cause
 from shared.postgres.pool import connect
 from shared.settings import Environment, Settings
 from shared.web.directory import end_sessions
 from shared.web.session import Session
-from shared.web.sign_in import LockedOut, Verified
+from shared.web.sign_in import LockedOut, Verified, Way
 
 DEMO_PASSWORD = "banka-demo"  # noqa: S105 - of made-up staff; production never sets it
 SHORTEST_PASSWORD = 10
@@ -47,7 +49,6 @@ _hasher = PasswordHash.recommended()
 _NOBODY = _hasher.hash("nobody has this password")
 
 Outcome = Literal["signed-in", "wrong", "locked", "signed-out"]
-Way = Literal["password", "provider"]
 
 
 class AccountError(ValueError):
@@ -203,14 +204,86 @@ class Accounts:
         await self.note(row["staff_id"], "signed-in", way="provider")
         return Verified(row["staff_id"], row["session_epoch"])
 
+    async def began(self, session: Session, way: Way, address: str) -> None:
+        """Keep that a session begins. Those that are long over are forgotten."""
+        await self._service.pool.execute(
+            "WITH over AS (DELETE FROM staff_session WHERE until < now() - interval '30 days')"
+            " INSERT INTO staff_session (session, staff_id, way, address, epoch, began, until)"
+            " VALUES ($1, $2, $3, $4, $5, to_timestamp($6), $7)",
+            session.digest,
+            session.staff_id,
+            way,
+            address[:64],
+            session.epoch,
+            session.issued_at,
+            session.until,
+        )
+
     async def signed_out(self, session: Session) -> None:
-        """End the session here at once and in the other services by an event, and keep that
-        somebody left. Raises what `Service.transaction` raises."""
+        """End the session and keep that somebody left. Raises what `Service.transaction` raises."""
         ended = SessionEnded(staff_id=session.staff_id, session=session.digest, until=session.until)
         async with self._service.transaction(actor=f"staff:{session.staff_id}") as tx:
-            await end_sessions(tx.conn, [ended])
-            await tx.append([Fact(ended)], subject=session.staff_id)
+            await self._end(tx, [ended])
         await self.note(session.staff_id, "signed-out")
+
+    async def end(self, who: str, staff_id: str, sessions: Collection[str]) -> int:
+        """End these sessions (digests) of somebody, as far as they are open; how many were."""
+        async with self._service.transaction(actor=who) as tx:
+            rows = await tx.conn.fetch(
+                "SELECT session, until FROM staff_session WHERE staff_id = $1"
+                " AND session = ANY ($2) AND ended IS NULL AND until > now()",
+                staff_id,
+                list(sessions),
+            )
+            await self._end(tx, [SessionEnded(staff_id=staff_id, **row) for row in rows])
+            if rows:
+                await audit.record_office(tx.conn, tx.now, who, "session-ended", staff_id)
+        return len(rows)
+
+    async def end_all(self, who: str, staff_id: str) -> bool:
+        """End every session of somebody in all services, also those that nobody has kept; whether
+        there is such an account."""
+        async with self._service.transaction(actor=who) as tx:
+            row = await tx.conn.fetchrow(
+                "UPDATE staff SET session_epoch = session_epoch + 1"
+                " WHERE staff_id = $1 RETURNING *",
+                staff_id,
+            )
+            if row is None:
+                return False
+            open_ones = await tx.conn.fetch(
+                "SELECT session, until FROM staff_session WHERE staff_id = $1"
+                " AND ended IS NULL AND until > now()",
+                staff_id,
+            )
+            await self._end(tx, [SessionEnded(staff_id=staff_id, **one) for one in open_ones])
+            fact = Fact(_member(row).event(row["session_epoch"]))
+            await tx.append([fact], subject=staff_id)
+            await audit.record_office(tx.conn, tx.now, who, "sessions-ended", staff_id)
+        return True
+
+    async def unlock(self, who: str, staff_id: str) -> bool:
+        """Let somebody try again at once who was locked out; whether they were."""
+        async with self._service.transaction(actor=who) as tx:
+            found = await tx.conn.fetchval(
+                "UPDATE account SET failures = 0, locked_until = NULL"
+                " WHERE staff_id = $1 AND locked_until > now() RETURNING staff_id",
+                staff_id,
+            )
+            if found is not None:
+                await audit.record_office(tx.conn, tx.now, who, "unlocked", staff_id)
+        return found is not None
+
+    async def _end(self, tx: Transaction, ended: Sequence[SessionEnded]) -> None:
+        """Here at once, in the other services by an event."""
+        if not ended:
+            return
+        await end_sessions(tx.conn, ended)
+        await tx.conn.execute(
+            "UPDATE staff_session SET ended = now() WHERE session = ANY ($1)",
+            [one.session for one in ended],
+        )
+        await tx.append([Fact(one) for one in ended], subject=ended[0].staff_id)
 
     async def note(self, staff_id: str, outcome: Outcome, way: Way = "password") -> None:
         """One line of the record of sign-ins."""
@@ -221,6 +294,104 @@ class Accounts:
             outcome,
             way,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session that is, or was, open; times are machine time."""
+
+    session: str
+    staff_id: str
+    way: Way
+    address: str
+    began: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of staff with how they came in last."""
+
+    staff_id: str
+    name: str
+    roles: Sequence[str]
+    branches: Sequence[str]
+    active: bool
+    locked: bool
+    sessions: int
+    last: datetime | None
+    wrong: int
+
+
+_IN_SCOPE = "($1::text[] IS NULL OR s.branches && $1::text[])"
+# ended by a sign-out or by somebody, by an epoch, or by itself
+_OPEN = "o.ended IS NULL AND o.until > now() AND o.epoch = s.session_epoch AND s.active"
+
+
+async def members(
+    conn: Any,
+    branches: Sequence[str] | None,
+    since: datetime,
+    *,
+    words: str = "",
+    staff_id: str | None = None,
+    signed_in: bool = False,
+    page: int = 1,
+    page_size: int = 50,
+) -> tuple[list[Member], int]:
+    """The staff of these branches (None: of all), those who are signed in first, and how many fit.
+    Whoever sees the whole bank is seen by nobody who does not. wrong: passwords since then."""
+    rows = await conn.fetch(
+        "SELECT s.staff_id, s.display_name AS name, s.roles, s.branches, s.active,"  # noqa: S608
+        " coalesce(a.locked_until > now(), false) AS locked,"
+        f" (SELECT count(*) FROM staff_session o WHERE o.staff_id = s.staff_id AND {_OPEN})"
+        "  AS sessions,"
+        " (SELECT max(i.at) FROM sign_in i WHERE i.staff_id = s.staff_id"
+        "   AND i.outcome = 'signed-in') AS last,"
+        " (SELECT count(*) FROM sign_in i WHERE i.staff_id = s.staff_id AND i.outcome = 'wrong'"
+        "   AND i.at > $7) AS wrong,"
+        " count(*) OVER () AS total"
+        f" FROM staff s LEFT JOIN account a USING (staff_id) WHERE {_IN_SCOPE}"
+        " AND ($2 = '' OR s.display_name = $2 OR s.staff_id = upper($2) OR s.username = lower($2))"
+        " AND ($3::text IS NULL OR s.staff_id = $3)"
+        " AND (NOT $4 OR EXISTS (SELECT FROM staff_session o"
+        f"  WHERE o.staff_id = s.staff_id AND {_OPEN}))"
+        " ORDER BY sessions DESC, s.active DESC, s.staff_id LIMIT $5 OFFSET $6",
+        None if branches is None else list(branches),
+        words,
+        staff_id,
+        signed_in,
+        page_size,
+        (page - 1) * page_size,
+        since,
+    )
+    total = rows[0]["total"] if rows else 0
+    return [Member(**{k: v for k, v in row.items() if k != "total"}) for row in rows], total
+
+
+async def sessions_of(conn: Any, staff_id: str) -> list[Opened]:
+    """The open sessions of somebody, the last first. One that was not used for long may have ended
+    already: its cookie alone says so."""
+    rows = await conn.fetch(
+        "SELECT o.session, o.staff_id, o.way, o.address, o.began, o.until"  # noqa: S608
+        f" FROM staff_session o JOIN staff s USING (staff_id) WHERE staff_id = $1 AND {_OPEN}"
+        " ORDER BY o.began DESC",
+        staff_id,
+    )
+    return [Opened(**row) for row in rows]
+
+
+async def last_sign_ins(
+    conn: Any, staff_id: str, limit: int = 20
+) -> list[tuple[datetime, str, Way]]:
+    """[(when, what came of it, how)], the last first."""
+    rows = await conn.fetch(
+        "SELECT at, outcome, way FROM sign_in WHERE staff_id = $1"
+        " ORDER BY at DESC, id DESC LIMIT $2",
+        staff_id,
+        limit,
+    )
+    return [(row["at"], row["outcome"], row["way"]) for row in rows]
 
 
 async def _branches(conn: asyncpg.Connection[Any]) -> dict[str, Branch]:

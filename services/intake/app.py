@@ -27,6 +27,7 @@ from services.intake import (
     pages_precheck,
     pages_reading,
     pages_reveal,
+    pages_staff,
     readings,
     signin,
 )
@@ -224,6 +225,7 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
             pages_reveal.router(desk),
             pages_reading.router(service, desk, service.papers),
             pages_audit.router(service, desk),
+            pages_staff.router(service),
             pages_batches.router(service, service.tables),
             pages_customer.router(service, desk, service.customers, service.settings.customer_url),
             signin.router(service, provider),

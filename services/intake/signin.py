@@ -20,4 +20,9 @@ def router(service: Service, provider: IdentityProvider | None) -> APIRouter:
     if provider is not None:
         find = partial(accounts.vouched_for, provider.settings.claim_is)
         at_provider = AtProvider(provider, find)
-    return sign_in_router(accounts.verify, signed_out=accounts.signed_out, at_provider=at_provider)
+    return sign_in_router(
+        accounts.verify,
+        signed_out=accounts.signed_out,
+        began=accounts.began,
+        at_provider=at_provider,
+    )

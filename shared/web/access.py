@@ -174,7 +174,15 @@ async def signed_in(request: Request) -> tuple[Session, StaffMember]:
         if request.url.query and back_to != "/":
             back_to = f"{back_to}?{request.url.query}"
         raise SignInNeeded(back_to)
+    _note_use(request, session)
     return session, member
+
+
+def _note_use(request: Request, session: Session) -> None:
+    """Have the answer say that the session is in use; what a page asks for by itself is no use."""
+    by_itself = request.method in _SAFE_METHODS and "hx-request" in request.headers
+    if not by_itself:
+        request.state.renewed_session = web_state(request).signer.renewed(session, time.time())
 
 
 async def current_viewer(request: Request) -> Viewer | None:

@@ -13,6 +13,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.requests import cookie_parser
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.observability import in_trace
@@ -20,6 +21,7 @@ from shared.web import i18n
 from shared.web.clients import ApiClients
 from shared.web.limits import Turn, Turns, counted
 from shared.web.problems import Problem
+from shared.web.session import COOKIE, set_session
 
 LANGUAGE_COOKIE = "banka_language"
 _YEAR = 365 * 86_400  # seconds
@@ -96,6 +98,7 @@ class RequestFrame:
                 if turn is not None:
                     answer.update(turn.headers)
                 self._dress(answer, trace_id, language, wanted)
+                self._renew(answer, scope["state"].get("renewed_session"))
             await send(message)
 
         token = _traceparent.set(traceparent)
@@ -145,6 +148,14 @@ class RequestFrame:
                     "Set-Cookie",
                     f"{LANGUAGE_COOKIE}={language}; Path=/; Max-Age={_YEAR}; SameSite=Lax{secure}",
                 )
+
+    def _renew(self, headers: MutableHeaders, session: str | None) -> None:
+        """The session's cookie anew, unless the answer itself begins or ends one."""
+        own = any(one.startswith(f"{COOKIE}=") for one in headers.getlist("set-cookie"))
+        if session is not None and not own:
+            cookie = Response()
+            set_session(cookie, session, secure=self._secure)
+            headers.append("Set-Cookie", cookie.headers["set-cookie"])
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")

@@ -80,7 +80,10 @@ SECTIONS: tuple[Section, ...] = (
     ),
     Section(
         mark("Oversight"),
-        (Entry(mark("Audit log"), "/intake/audit", "history", Permission.AUDIT_VIEW),),
+        (
+            Entry(mark("Audit log"), "/intake/audit", "history", Permission.AUDIT_VIEW),
+            Entry(mark("Staff and sign-ins"), "/intake/staff", "users", Permission.STAFF_VIEW),
+        ),
     ),
     Section(
         mark("Operations"),

@@ -42,8 +42,9 @@ class Permission(StrEnum):
     REPORT_EXPORT = "report.export"
     OPERATIONS_VIEW = "operations.view"
     OPERATIONS_REDRIVE = "operations.redrive"
-    STAFF_VIEW = "staff.view"
-    STAFF_MANAGE = "staff.manage"
+    STAFF_VIEW = "staff.view"  # who is signed in, and last was
+    STAFF_MANAGE = "staff.manage"  # ends sessions, unlocks accounts
+    SESSION_OWN = "session.own"  # sees and ends one's own sessions
     AUDIT_VIEW = "audit.view"  # who looked at and who changed what, without the values
     AUDIT_OPEN = "audit.open"  # the values and the reasons in clear, with a reason
 
@@ -82,6 +83,7 @@ _P = Permission
 
 GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
     Role.ASSISTANT: {
+        _P.SESSION_OWN: Scope.BRANCH,
         _P.BOARD_VIEW: Scope.BRANCH,
         _P.APPLICATION_VIEW: Scope.BRANCH,
         _P.APPLICATION_CREATE: Scope.BRANCH,
@@ -99,6 +101,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.REPORT_EXPORT: Scope.BRANCH,
     },
     Role.REVIEWER: {
+        _P.SESSION_OWN: Scope.BRANCH,
         _P.BOARD_VIEW: Scope.ALL,
         _P.HOLD_VIEW: Scope.ALL,
         _P.APPLICATION_VIEW: Scope.ALL,
@@ -112,6 +115,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.REPORT_VIEW: Scope.ALL,
     },
     Role.RISK_OFFICER: {
+        _P.SESSION_OWN: Scope.BRANCH,
         _P.BOARD_VIEW: Scope.ALL,
         _P.HOLD_VIEW: Scope.ALL,
         _P.APPLICATION_VIEW: Scope.ALL,
@@ -128,6 +132,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
     # Suspicion is confidential (反洗钱法 35): nobody but compliance sees what a case is held for,
     # and that it is held at all is not known to who speaks to customers.
     Role.COMPLIANCE: {
+        _P.SESSION_OWN: Scope.BRANCH,
         _P.BOARD_VIEW: Scope.ALL,
         _P.HOLD_VIEW: Scope.ALL,
         _P.APPLICATION_VIEW: Scope.ALL,
@@ -141,6 +146,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.AUDIT_OPEN: Scope.ALL,
     },
     Role.MANAGER: {
+        _P.SESSION_OWN: Scope.BRANCH,
         _P.BOARD_VIEW: Scope.REGION,
         _P.APPLICATION_VIEW: Scope.REGION,
         _P.MATERIAL_VIEW: Scope.REGION,
@@ -157,6 +163,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
     },
     # Operations keeps the machinery running and sees no application's content beyond its timeline.
     Role.OPS: {
+        _P.SESSION_OWN: Scope.BRANCH,
         _P.BOARD_VIEW: Scope.ALL,
         _P.APPLICATION_VIEW: Scope.ALL,
         _P.MESSAGE_VIEW: Scope.ALL,
@@ -165,6 +172,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.OPERATIONS_REDRIVE: Scope.ALL,
     },
     Role.AUDITOR: {
+        _P.SESSION_OWN: Scope.BRANCH,
         _P.BOARD_VIEW: Scope.ALL,
         _P.HOLD_VIEW: Scope.ALL,
         _P.APPLICATION_VIEW: Scope.ALL,

@@ -111,7 +111,7 @@ def create_app(
     )
     app.state.web = WebState(
         service_name=service.name,
-        signer=Signer(settings.secret("session-key").encode()),
+        signer=Signer(settings.secret("session-key").encode(), settings.session_idle * 60),
         find_staff=find or find_in_directory,
         clients=clients if clients is not None else ApiClients(),
         templates=make_environment(package / "templates" if package is not None else None),

@@ -1,8 +1,9 @@
 """The signed session that all services accept: who signed in, when, and under which epoch.
 
 The cookie holds no secret and no personal data; it is signed with the key that all services share.
-Signing out ends it in every service; raising a member of staff's epoch in the directory ends every
-session that they have.
+It ends with the shift, and before that where nobody has used it for a while: whoever answers puts
+the time of it into the cookie anew. Signing out ends it in every service; raising a member of
+staff's epoch in the directory ends every session that they have.
 """
 
 from __future__ import annotations
@@ -14,25 +15,29 @@ import hmac
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from starlette.responses import Response
 
 COOKIE = "banka_session"
 LIFETIME = 12 * 3600  # seconds: one long shift; then people sign in again
+IDLE = 3600  # seconds without a click, by default; `BANKA_SESSION_IDLE` says other minutes
+RENEWED = 60  # seconds after which the cookie says anew that it was used
 _CLOCK_SKEW = 60  # seconds that another machine's clock may be ahead
 _KEY_MIN = 32  # bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One sign-in. `issued_at` is machine time in whole seconds, not the business clock."""
+    """One sign-in. `issued_at` and `seen_at` (when it was last used) are machine time in whole
+    seconds, not the business clock."""
 
     staff_id: str
     issued_at: int
     epoch: int
     nonce: str
+    seen_at: int
 
     @property
     def digest(self) -> str:
@@ -47,18 +52,20 @@ class Session:
     @classmethod
     def begin(cls, staff_id: str, epoch: int, wall_time: float) -> Session:
         """A session that starts now."""
-        return cls(staff_id, int(wall_time), epoch, secrets.token_urlsafe(12))
+        return cls(staff_id, int(wall_time), epoch, secrets.token_urlsafe(12), int(wall_time))
 
 
 class Signer:
-    """Signs and checks sessions and form tokens. Raises ValueError for a key under 32 bytes."""
+    """Signs and checks sessions and form tokens; idle: seconds after which an unused session is
+    over. Raises ValueError for a key under 32 bytes."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, idle: int = IDLE) -> None:
         if len(key) < _KEY_MIN:
             raise ValueError(
                 f"the session key has {len(key)} bytes, at least {_KEY_MIN} are needed"
             )
         self._key = key
+        self._idle = idle
 
     def _mac(self, purpose: str, text: str) -> str:
         digest = hmac.new(self._key, f"{purpose}\0{text}".encode(), hashlib.sha256).digest()
@@ -67,14 +74,15 @@ class Signer:
     def seal(self, session: Session) -> str:
         """The session as the cookie's value."""
         body = json.dumps(
-            [session.staff_id, session.issued_at, session.epoch, session.nonce],
+            [session.staff_id, session.issued_at, session.epoch, session.nonce, session.seen_at],
             separators=(",", ":"),
         )
         text = base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
         return f"{text}.{self._mac('session', text)}"
 
     def open(self, cookie: str | None, wall_time: float) -> Session | None:
-        """The session in a cookie, or None if it is absent, forged, or older than a shift."""
+        """The session in a cookie, or None if it is absent, forged, older than a shift, or was not
+        used for too long."""
         if not cookie or cookie.count(".") != 1:
             return None
         text, mac = cookie.split(".")
@@ -82,12 +90,20 @@ class Signer:
             return None
         try:
             body = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            staff_id, issued_at, epoch, nonce = json.loads(body)
+            staff_id, issued_at, epoch, nonce, seen_at = json.loads(body)
         except (binascii.Error, ValueError, TypeError):
             return None
         if not issued_at - _CLOCK_SKEW <= wall_time < issued_at + LIFETIME:
             return None
-        return Session(str(staff_id), int(issued_at), int(epoch), str(nonce))
+        if wall_time >= seen_at + self._idle:
+            return None
+        return Session(str(staff_id), int(issued_at), int(epoch), str(nonce), int(seen_at))
+
+    def renewed(self, session: Session, wall_time: float) -> str | None:
+        """The cookie that says that the session is in use now; None where it says so already."""
+        if wall_time < session.seen_at + RENEWED:
+            return None
+        return self.seal(replace(session, seen_at=int(wall_time)))
 
     def sign(self, purpose: str, content: Sequence[str]) -> str:
         """Texts that a browser keeps for us and cannot change; for one purpose alone."""

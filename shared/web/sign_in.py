@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import astuple, dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import structlog
@@ -49,6 +49,9 @@ class LockedOut:
 
 Verify = Callable[[str, str], Awaitable[Verified | LockedOut | None]]
 SignedOut = Callable[[Session], Awaitable[None]]
+Way = Literal["password", "provider"]
+# a session begins: how, and from which address
+Began = Callable[[Session, Way, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class _Ways:
     """How one gets in here."""
 
     verify: Verify
+    began: Began | None
     at_provider: AtProvider | None
     demo_users: Sequence[DemoUser]
 
@@ -87,16 +91,18 @@ def sign_in_router(
     verify: Verify,
     *,
     signed_out: SignedOut,
+    began: Began | None = None,
     at_provider: AtProvider | None = None,
     demo_users: Sequence[DemoUser] = (),
 ) -> APIRouter:
     """`/sign-in` and `/sign-out`.
 
     verify(username, password): counts failures itself, takes equally long for unknown names, and
-    answers None for a wrong pair. signed_out(session): ends it, in every service.
+    answers None for a wrong pair. signed_out(session): ends it, in every service. began: keeps that
+    there is a session, before it opens anything.
     """
     router = APIRouter(include_in_schema=False)
-    ways = _Ways(verify, at_provider, demo_users)
+    ways = _Ways(verify, began, at_provider, demo_users)
 
     @router.get("/sign-in", dependencies=[public("nobody is signed in yet")])
     async def sign_in_page(request: Request, next: str = "/") -> Response:  # noqa: A002
@@ -161,7 +167,7 @@ async def _with_password(
             }
             status = 429
         case Verified():
-            response = _let_in(request, outcome, target)
+            response = await _let_in(request, ways, outcome, "password", target)
             response.delete_cookie(_TOKEN_COOKIE, path="/sign-in")
             return response
     return _form(request, ways, target, username, words, status)
@@ -240,12 +246,16 @@ async def _come_back(
             " office manager to have you entered, or sign in with another account."
         ) % {"name": claim[:64]}
         return _form(request, ways, target, error=words, status=403)
-    return _let_in(request, found, target)
+    return await _let_in(request, ways, found, "provider", target)
 
 
-def _let_in(request: Request, found: Verified, target: str) -> Response:
+async def _let_in(
+    request: Request, ways: _Ways, found: Verified, way: Way, target: str
+) -> Response:
     state = web_state(request)
     session = Session.begin(found.staff_id, found.session_epoch, time.time())
+    if ways.began is not None:
+        await ways.began(session, way, request.client.host if request.client else "")
     response = redirect(request, target)
     set_session(response, state.signer.seal(session), secure=state.secure_cookies)
     return response

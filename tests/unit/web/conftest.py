@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -49,7 +49,13 @@ async def visit(app: FastAPI) -> AsyncIterator[Visit]:
     opened: list[httpx.AsyncClient] = []
     signer: Signer = state_of(app).signer
 
-    def visit(staff_id: str | None = None, *, epoch: int | None = None, age: float = 0) -> Visitor:
+    def visit(
+        staff_id: str | None = None,
+        *,
+        epoch: int | None = None,
+        age: float = 0,
+        idle: float | None = None,
+    ) -> Visitor:
         client = httpx.AsyncClient(
             # an error that reaches the server is answered, as it is in production
             transport=httpx.ASGITransport(app, raise_app_exceptions=False),
@@ -60,6 +66,8 @@ async def visit(app: FastAPI) -> AsyncIterator[Visit]:
             return Visitor(client, None, "")
         known = STAFF[staff_id].session_epoch if staff_id in STAFF else 0
         session = Session.begin(staff_id, known if epoch is None else epoch, time.time() - age)
+        if idle is not None:  # used since it began
+            session = replace(session, seen_at=int(time.time() - idle))
         client.cookies.set(COOKIE, signer.seal(session), domain="banka.test")
         return Visitor(client, session, signer.form_token(session.nonce))
 

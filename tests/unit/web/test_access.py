@@ -56,7 +56,7 @@ async def test_a_session_ends_with_the_shift_the_epoch_and_the_job(
     app: FastAPI, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def enters(staff_id: str, *, epoch: int | None = None, age: float = 0) -> bool:
-        answer = await visit(staff_id, epoch=epoch, age=age).get(COMPONENTS)
+        answer = await visit(staff_id, epoch=epoch, age=age, idle=0).get(COMPONENTS)
         return answer.status_code == 200
 
     assert await enters("A0101", age=LIFETIME - 5)

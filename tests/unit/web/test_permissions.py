@@ -67,7 +67,7 @@ def test_a_reviewer_never_signs_alone() -> None:
 
 
 def test_the_auditor_and_operations_change_no_application() -> None:
-    looks = {"view", "export", "open"}
+    looks = {"view", "export", "open", "own"}
     assert {one.value.split(".")[1] for one in GRANTS[Role.AUDITOR]} <= looks
     assert Permission.PERSONAL_REVEAL not in GRANTS[Role.AUDITOR]
     assert holders(Permission.AUDIT_OPEN) == {Role.AUDITOR, Role.COMPLIANCE}

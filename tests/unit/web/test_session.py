@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.web.session import LIFETIME, Session, Signer
+from shared.web.session import LIFETIME, RENEWED, Session, Signer
 
 KEY = b"k" * 48
 NOW = 1_790_000_000.0
@@ -28,7 +28,31 @@ def test_a_session_comes_back_as_it_was() -> None:
 def test_a_session_lasts_one_shift_and_tolerates_a_clock_that_is_a_little_ahead(
     seconds: float, valid: bool
 ) -> None:
-    assert (SIGNER.open(SIGNER.seal(SESSION), NOW + seconds) is not None) is valid
+    signer = Signer(KEY, idle=2 * LIFETIME)
+    assert (signer.open(signer.seal(SESSION), NOW + seconds) is not None) is valid
+
+
+@pytest.mark.parametrize(("seconds", "valid"), [(0, True), (1799, True), (1800, False)])
+def test_a_session_that_nobody_uses_ends(seconds: float, valid: bool) -> None:
+    signer = Signer(KEY, idle=1800)
+    assert (signer.open(signer.seal(SESSION), NOW + seconds) is not None) is valid
+
+
+def test_a_session_that_is_used_goes_on_until_the_shift_ends() -> None:
+    signer = Signer(KEY, idle=1800)
+    cookie, now = signer.seal(SESSION), NOW
+    while now + 1700 < NOW + LIFETIME:
+        now += 1700
+        session = signer.open(cookie, now)
+        assert session is not None
+        assert (session.digest, session.until) == (SESSION.digest, SESSION.until)
+        cookie = signer.renewed(session, now) or cookie
+    assert signer.open(cookie, NOW + LIFETIME) is None
+
+
+def test_a_cookie_is_made_anew_once_a_minute_at_most() -> None:
+    assert SIGNER.renewed(SESSION, NOW + RENEWED - 1) is None
+    assert SIGNER.renewed(SESSION, NOW + RENEWED) is not None
 
 
 def test_only_our_key_makes_a_session() -> None:
@@ -50,7 +74,7 @@ def test_nonsense_is_nobody_and_never_an_error(cookie: str) -> None:
 
 def test_a_colleague_cannot_be_put_into_a_signed_session() -> None:
     _, mac = SIGNER.seal(SESSION).split(".")
-    body = json.dumps(["M0101", SESSION.issued_at, 3, SESSION.nonce]).encode()
+    body = json.dumps(["M0101", SESSION.issued_at, 3, SESSION.nonce, SESSION.seen_at]).encode()
     forged = base64.urlsafe_b64encode(body).decode().rstrip("=")
     assert SIGNER.open(f"{forged}.{mac}", NOW) is None
 

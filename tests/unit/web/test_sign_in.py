@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from shared.web.session import COOKIE
+from shared.web.session import COOKIE, IDLE, RENEWED
 from tests.unit.web.conftest import Visit, Visitor, hidden
 
 
@@ -120,3 +120,27 @@ async def test_the_page_names_the_demos_users_and_no_password(visit: Visit) -> N
     page = (await visit().get("/sign-in")).text
     assert "<code>R0001</code>" in page
     assert 'autocomplete="current-password"' in page
+
+
+async def test_a_session_is_kept_alive_by_people_and_not_by_pages(visit: Visit) -> None:
+    visitor = visit("A0101", age=RENEWED + 1)
+    by_itself = await visitor.get("/sample/components", **{"HX-Request": "true"})
+    assert by_itself.status_code == 200
+    assert COOKIE not in str(by_itself.headers.get_list("set-cookie"))
+    looked = await visitor.get("/sample/components")
+    (cookie,) = [one for one in looked.headers.get_list("set-cookie") if COOKIE in one]
+    assert {"HttpOnly", "Path=/", "SameSite=lax"} <= set(cookie.split("; "))
+    again = await visitor.get("/sample/components")
+    assert COOKIE not in str(again.headers.get_list("set-cookie")), "it is fresh"
+
+
+async def test_what_ends_a_session_does_not_renew_it(visit: Visit) -> None:
+    visitor = visit("A0101", age=RENEWED + 1)
+    answer = await visitor.post("/sign-out", {"csrf_token": visitor.form_token})
+    (cookie,) = [one for one in answer.headers.get_list("set-cookie") if COOKIE in one]
+    assert "Max-Age=0" in cookie
+
+
+async def test_whoever_was_away_for_an_hour_signs_in_again(visit: Visit) -> None:
+    assert (await visit("A0101", age=IDLE - 5).get("/sample/components")).status_code == 200
+    assert (await visit("A0101", age=IDLE + 1).get("/sample/components")).status_code == 303
