@@ -1,0 +1,236 @@
+"""What belongs to another branch, or to another channel, is not there: tried on every route that
+takes an id, as the app itself lists them. A route that is added needs no test of its own here, only
+a value for whatever it asks for."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi.routing import iter_route_contexts
+
+from shared.identifiers import new_id
+from shared.web.access import declared_access
+from shared.web.permissions import GRANTS, Permission, Role, Scope
+from tests.integration.intake import test_batches as tables
+from tests.integration.intake.office import (
+    API,
+    BRANCH,
+    EMPLOYER,
+    OTHER_BRANCH,
+    STAFF_PERMISSIONS,
+    Customer,
+    Office,
+)
+from tests.integration.intake.test_staff import ORGANISATION, organisation
+from tests.papers import picture
+
+__all__ = ["organisation"]  # a fixture
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+NARROW = (Role.ASSISTANT, Role.MANAGER)  # the roles that do not see the whole bank
+# Of nobody's branch: our styles, and the template of a sheet.
+OF_NO_BRANCH = {"/static/{path:path}", f"{API}/batches/template.{{kind}}"}
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route with an id in its address."""
+
+    method: str
+    path: str
+    demands: Mapping[Permission, Scope]
+    route: Any
+
+    def opens_to(self, role: Role) -> bool:
+        """Whether the role is let in, to whatever it may see."""
+        return all(
+            GRANTS[role].get(permission, 0) >= scope for permission, scope in self.demands.items()
+        )
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything that has an id, of one branch."""
+
+    customer: Customer
+    ids: Mapping[str, str]
+
+    def address(self, path: str) -> str:
+        for name, value in self.ids.items():
+            path = path.replace(f"{{{name}}}", value)
+        assert "{" not in path, f"no value for {path}"
+        return path
+
+
+def routes_of(office: Office) -> list[Route]:
+    """Every route with an id; none may be left out because nobody thought of it."""
+    declared = declared_access(office.app)
+    found = []
+    for context in iter_route_contexts(office.app.routes):
+        methods, path = sorted(context.methods or ()), str(context.path)
+        demand = declared[f"{','.join(methods) or '*'} {path}"]
+        if "{" not in path or path in OF_NO_BRANCH:
+            continue
+        demands = dict(one.split("@") for one in demand.split(" + "))
+        found.append(
+            Route(
+                methods[0],
+                path,
+                {Permission(name): Scope[reach.upper()] for name, reach in demands.items()},
+                context,
+            )
+        )
+    return found
+
+
+def sample(name: str, case: Case) -> Any:
+    """A value that gets past the form of what a page asks for."""
+    known: dict[str, Any] = {
+        "reason": "核对客户资料",
+        "text": "核对客户资料",
+        "why": "contact",
+        "item": "id_front",
+        "code": "PHOTO_UNCLEAR",
+        "codes": ["PHOTO_UNCLEAR"],
+        "remark": "核对",
+        "agreed": "yes",
+        "at": "2026-10-12T09:00",
+        "saw": ["saw_person"],
+        "evidence": [case.ids["document_id"]],
+        "session": "0" * 32,
+        "party": "applicant",
+        "document_id": case.ids["document_id"],
+        "revision": "",
+        "issued_on": "2026-10-01",
+    }
+    return known.get(name, "1")
+
+
+async def ask(
+    client: httpx.AsyncClient, route: Route, case: Case, office: Office
+) -> httpx.Response:
+    """The request with everything that the route wants."""
+    address = case.address(route.path)
+    if "/api/" in address:
+        described = office.app.openapi()["paths"][route.path][route.method.lower()]
+        content = described.get("requestBody", {}).get("content", {})
+        if "application/json" in content:
+            body = content["application/json"]["example"]
+            # papers of the example are nobody's: ours are
+            own = {name: sample(name, case) for name in ("document_id", "evidence") if name in body}
+            return await client.request(route.method, address, json=body | own)
+    dependant = route.route.dependant
+    names = [one.name if one.alias is None else one.alias for one in dependant.body_params]
+    fields = {name: sample(name, case) for name in names if name != "file"}
+    fields |= {"mobile": "13911112222", "employer": EMPLOYER}  # of forms that are read as they come
+    files = {"file": ("paper.png", io.BytesIO(picture(route.path)), "image/png")}
+    return await client.request(
+        route.method,
+        address,
+        data=fields if route.method != "GET" else None,
+        files=files if "file" in names else None,
+    )
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def case(office: Office, organisation: None) -> Case:
+    """An application with a paper that is drawn, a table, and a member of staff, all of BRANCH."""
+    customer = await office.begun()
+    document = (await office.upload(customer, "id_front")).json()["document_id"]
+    await office.drawn(document)
+    assistant = await office.colleague("assistant", branch=BRANCH)
+    where = await tables.load(assistant, tables.sheet(tables.row(office), {"name": "x"}))
+    await tables.until(office, where, "checked")
+    view = new_id()
+    await office.fetch(
+        "INSERT INTO saved_view (view_id, list, staff_id, branch, name, query, at)"
+        " VALUES ($1, 'applications', 'S6101', $2, $1, '', now())",
+        view,
+        BRANCH,
+    )
+    return Case(
+        customer,
+        {
+            "application_id": customer.application_id,
+            "document_id": document,
+            "batch_id": tables.number(where),
+            "table_id": tables.number(where),
+            "number": "1",
+            "party": "applicant",
+            "role": "applicant",
+            "field": "mobile",
+            "item": "id_front",
+            "kind": "csv",
+            "staff_id": "S6101",
+            "view_id": view,
+            "source": "view",
+        },
+    )
+
+
+async def test_every_route_with_an_id_hides_what_belongs_to_another_branch(
+    office: Office, case: Case
+) -> None:
+    tried = []
+    strangers = {role: await office.colleague(role.value, branch=OTHER_BRANCH) for role in NARROW}
+    wrong = []
+    for route in routes_of(office):
+        for role, stranger in strangers.items():
+            answer = await ask(stranger, route, case, office)
+            expected = 404 if route.opens_to(role) else 403
+            tried += [route.path] if expected == 404 else []
+            if answer.status_code != expected or case.customer.number in answer.text:
+                wrong.append((route.method, route.path, role, answer.status_code))
+    assert wrong == []
+    assert len(set(tried)) > 25, "the test sees the routes"
+
+
+async def test_who_belongs_there_finds_it(office: Office, case: Case) -> None:
+    """Or the test above would find nothing because nothing is there."""
+    own = {role: await office.colleague(role.value, branch=BRANCH) for role in NARROW}
+    elsewhere = await office.colleague("manager", branch="6101")
+    missing = []
+    for route in routes_of(office):
+        may = [role for role in NARROW if route.opens_to(role)]
+        clients = [elsewhere] if "{staff_id}" in route.path else [own[role] for role in may]
+        answers = [await ask(client, route, case, office) for client in clients]
+        # each of them holds the permission, and one at least finds what it is about
+        found = [one.status_code for one in answers]
+        if may and (403 in found or set(found) == {404} or max(found) >= 500):
+            missing.append((route.method, route.path, found, answers[0].text[:200]))
+    assert missing == []
+
+
+async def test_every_route_of_the_api_hides_what_another_channel_began(
+    office: Office, case: Case
+) -> None:
+    tried, wrong = [], []
+    for route in routes_of(office):
+        if "/api/" not in route.path or "{application_id}" not in route.path:
+            continue
+        for name in ("web-channel", "one-branch"):
+            allowed = {one.value for one in route.demands} <= set(STAFF_PERMISSIONS)
+            answer = await ask(office.client(name), route, case, office)
+            tried.append(route.path)
+            if answer.status_code != (404 if allowed else 403):
+                wrong.append((name, route.method, route.path, answer.status_code))
+    assert wrong == []
+    assert len(set(tried)) > 10
+
+
+async def test_a_channel_gets_into_no_page(office: Office, case: Case) -> None:
+    for route in routes_of(office):
+        if "/api/" not in route.path:
+            answer = await ask(office.client(), route, case, office)
+            assert answer.status_code == 401, route
+
+
+def test_the_organisation_of_the_tests_has_who_is_looked_for() -> None:
+    assert "S6101" in ORGANISATION
