@@ -30,7 +30,12 @@ from shared.web.problems import Problem
 HOME = "/reporting/board"
 KEEP_ALIVE = 2.0  # seconds that an idle connection to a service is kept
 # Paths that are no service's prefix; the longest match is not needed, no prefix holds another.
-ELSEWHERE = {"static": "reporting", "sign-in": "intake", "sign-out": "intake"}
+ELSEWHERE = {
+    "static": "reporting",
+    "sign-in": "intake",
+    "sign-out": "intake",
+    "progress": "intake",
+}
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 # They speak of one connection, not of the message (RFC 9110, 7.6.1).
 _HOP_BY_HOP = frozenset(

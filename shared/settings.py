@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     parameters: Path | None = None  # folder of products, clocks, words; by default those that ship
     business_zone: str = "Asia/Shanghai"  # IANA name; decides which business day an instant is in
 
+    # where customers find their own page, as slips name it; by default the gateway's origin
+    customer_url: str = ""
+
     identity_url: str = ""
     bureau_url: str = ""
     watchlist_url: str = ""

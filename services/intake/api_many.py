@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Response, UploadFile
 
@@ -24,6 +24,14 @@ MayImport = Annotated[Viewer, requires(Permission.OPERATIONS_REDRIVE, Scope.ALL)
 TABLE_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+A_TABLE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            media: {"schema": {"type": "string", "format": "binary"}}
+            for media in TABLE_TYPES.values()
+        }
+    }
 }
 
 
@@ -52,7 +60,7 @@ def add(routes: APIRouter, service: Service, desk: Desk) -> None:
         "/batches/template.{kind}",
         dependencies=[requires(Permission.APPLICATION_CREATE)],
         response_class=Response,
-        responses={200: {"content": {media: {} for media in TABLE_TYPES.values()}}},
+        responses=A_TABLE,
         openapi_extra=about("not-found"),
     )
     async def api_template(kind: str, language: str = "zh") -> Response:

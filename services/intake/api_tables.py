@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from services.intake import words
 from services.intake.api_examples import BATCH
-from services.intake.api_many import TABLE_TYPES, read_file
+from services.intake.api_many import A_TABLE, TABLE_TYPES, read_file
 from services.intake.batch_files import Kind, result
 from services.intake.store_batches import BatchRow, TakenRow
 from services.intake.tables import LARGEST_FILE, Shown, Tables
@@ -144,7 +144,7 @@ def add(routes: APIRouter, tables: Tables) -> None:
     @routes.get(
         "/tables/{table_id}/rejected.{kind}",
         response_class=Response,
-        responses={200: {"content": {media: {} for media in TABLE_TYPES.values()}}},
+        responses=A_TABLE,
         openapi_extra=about("not-found", "forgotten"),
     )
     async def api_rejected(

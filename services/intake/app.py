@@ -22,6 +22,7 @@ from services.intake import (
     pages_audit,
     pages_batches,
     pages_counter,
+    pages_customer,
     pages_lists,
     pages_precheck,
     pages_reading,
@@ -30,6 +31,7 @@ from services.intake import (
     signin,
 )
 from services.intake.api_problems import KINDS
+from services.intake.customer import Customers
 from services.intake.desk import Desk
 from services.intake.handlers import DEADLINES, HANDLERS
 from services.intake.inbound import EARLY_DEADLINE, Reception, number_drawer, on_early_deadline
@@ -105,6 +107,7 @@ class Intake(Service):
     papers: Papers = field(repr=False)
     tables: Tables = field(repr=False)
     timing: Timing = field(repr=False)
+    customers: Customers = field(repr=False)
     _compared: tuple[Held, dict[str, str]] | None = field(default=None, init=False, repr=False)
 
     async def start(self) -> None:
@@ -187,6 +190,7 @@ def build_service(
         papers=papers,
         tables=Tables(lambda: service, desk, bank_key),
         timing=Timing(lambda: service),
+        customers=Customers(lambda: service, desk, archive.vault, bank_key.blind),
     )
     return service, desk, keys
 
@@ -221,6 +225,7 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
             pages_reading.router(service, desk, service.papers),
             pages_audit.router(service, desk),
             pages_batches.router(service, service.tables),
+            pages_customer.router(service, desk, service.customers, service.settings.customer_url),
             signin.router(service, provider),
             operations.router(service),
         ],

@@ -85,6 +85,15 @@ SOURCES: Mapping[str, _Source] = {
         _NONE,
         "jsonb_build_object('way', t.way)",
     ),
+    "own-page": _Source(
+        "sign-in",
+        "customer_access",
+        "t.actor",
+        "t.what",
+        "t.application_id",
+        _NONE,
+        "'{}'::jsonb",
+    ),
     "office": _Source(
         "office",
         "office_change",

@@ -12,6 +12,17 @@ from datetime import datetime
 from services.intake.application import Application, Document
 from services.intake.items import OPEN, ItemState, Waiver
 from services.intake.rules import NeedKind
+from shared.events.lifecycle import State
+
+_MENDED_BY_NO_PAPER = frozenset(
+    {
+        "AGE_OUT_OF_RANGE",
+        "PRODUCT_NOT_FOR_APPLICANT",
+        "DUPLICATE_APPLICATION",
+        "TOO_MANY_CARDS",
+        "COOL_DOWN",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +128,15 @@ def tally(lines: Iterable[Line]) -> Tally:
         needed=len(needed) + len(groups),
         settled_groups=settled,
     )
+
+
+def refusals(app: Application, lines: Iterable[Line]) -> list[str]:
+    """Return codes of the customer's list that no item stands for: no paper mends them."""
+    of_items = {(line.item, code) for line in lines for code, _field in line.reasons}
+    if app.state is not State.AWAITING_MATERIAL:
+        return []
+    return [
+        one.code
+        for one in app.wanted
+        if (one.item, one.code) not in of_items and one.code in _MENDED_BY_NO_PAPER
+    ]

@@ -275,7 +275,7 @@ def _address(rows: Sequence[_Placed]) -> dict[str, Suggestion]:
         lines = [value]
         for below in rows:
             if (
-                0 < below.middle - last.middle < _BELOW * max(last.height, below.height)
+                0 < below.middle - last.middle < _BELOW * min(last.height, below.height)
                 and row.left - row.height < below.left < (row.left + row.right) / 2
                 and not _ANY_LABEL.search(below.text.text)
             ):

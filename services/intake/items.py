@@ -164,6 +164,11 @@ class Change:
     remark: str | None = None
 
 
+def mending_fields(code: str) -> frozenset[str]:
+    """Fields of the form, or the `consent`, that mend a return code as another paper does."""
+    return _MENDED_BY_FIELD.get(code, frozenset())
+
+
 def party_of(item: str, applicant_type: str) -> str:
     """Whose paper it is, as a role of the application."""
     known = load_checklist_items().items.get(item)
@@ -228,8 +233,7 @@ class Checklist:
             kept = [
                 reason
                 for reason in item.reasons
-                if reason.field not in fields
-                and not _MENDED_BY_FIELD.get(reason.code, frozenset()) & set(fields)
+                if reason.field not in fields and not mending_fields(reason.code) & set(fields)
             ]
             if kept != item.reasons:
                 item.reasons, item.changed = kept, True

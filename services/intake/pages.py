@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from services.intake import application as applications
 from services.intake import pages_reading, store, viewing, words
 from services.intake.application import Application, before_hand_over, product_for
-from services.intake.checklist import Line, tally
+from services.intake.checklist import Line, refusals, tally
 from services.intake.counter import guess_item
 from services.intake.desk import Begun, Desk, is_masked
 from services.intake.pages_precheck import answers_for, obstacles_of, staff_of
@@ -40,17 +40,6 @@ _BEFORE_CARD = frozenset(
         State.MANUAL_REVIEW,
         State.ON_HOLD,
         State.APPROVED,
-    }
-)
-
-
-_MENDED_BY_NO_PAPER = frozenset(
-    {
-        "AGE_OUT_OF_RANGE",
-        "PRODUCT_NOT_FOR_APPLICANT",
-        "DUPLICATE_APPLICATION",
-        "TOO_MANY_CARDS",
-        "COOL_DOWN",
     }
 )
 
@@ -164,7 +153,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
                 and ("interview" in dues or (before_hand_over(app) and meeting_counts)),
             },
             obstacles=obstacles_of(app, viewer, entered) if app.state is State.PRE_CHECK else [],
-            refusals=_refusals(app, lines),
+            refusals=refusals(app, lines),
             readable=(*READABLE, *COUNTED),
             suggestions=suggestions,
             meeting_required=rules.meeting == "required",
@@ -209,7 +198,7 @@ def _filing(routes: APIRouter, _service: Service, desk: Desk) -> None:
             except Problem as problem:
                 if problem.status == 404 or problem.status >= 500:
                     raise
-                told.append((False, which + _unfiled(problem.code)))
+                told.append((False, which + words.unfiled(problem.code)))
             else:
                 told.append((True, _("%(item)s is filed.") % {"item": words.item_name(chosen)}))
         well = all(ok for ok, _words in told)
@@ -354,29 +343,6 @@ def after(request: Request, begun: Begun) -> Response:
 def _refused(codes: list[str]) -> str:
     why = " ".join(words.reason(code, None) for code in dict.fromkeys(codes))
     return _("The office cannot take this application; it stays a draft.") + " " + why
-
-
-def _refusals(app: Application, lines: Iterable[Line]) -> list[str]:
-    """Return codes of the customer's list that no item stands for: no paper mends them."""
-    of_items = {(line.item, code) for line in lines for code, _field in line.reasons}
-    if app.state is not State.AWAITING_MATERIAL:
-        return []
-    return [
-        one.code
-        for one in app.wanted
-        if (one.item, one.code) not in of_items and one.code in _MENDED_BY_NO_PAPER
-    ]
-
-
-def _unfiled(code: str) -> str:
-    if code.startswith("document-"):
-        return words.no_paper(code.removeprefix("document-").replace("-", "_"))
-    known = {
-        "item-unknown": _("Choose which paper this is."),
-        "issued-in-future": _("A paper cannot be issued in the future."),
-        "already-ended": _("The application has ended; nothing is added."),
-    }
-    return known.get(code, _("The paper could not be filed."))
 
 
 def _roles(app: Application, lines: Iterable[Line]) -> list[str]:

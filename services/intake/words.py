@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from services.intake.application import Entry
@@ -339,6 +340,20 @@ _REFUSALS: Mapping[str, str] = {
     "unknown-reason": mark("Choose a reason."),
     "not-on-list": mark("The checklist has no such item."),
     "erased": mark("The customer's data was erased or is restricted."),
+    "not-handed-in": mark(
+        "Nobody is written to before the application is handed in: print a slip."
+    ),
+    "no-mobile": mark("The form names no mobile: correct it first, the customer is known by it."),
+}
+
+_ACCESSES: Mapping[str, _Happening] = {
+    "issued": _Happening(mark("Code given"), "key"),
+    "sent": _Happening(mark("Code sent by message"), "send"),
+    "revoked": _Happening(mark("Code ended by the office"), "ban"),
+    "entered": _Happening(mark("Entered with the code"), "login", "good"),
+    "wrong": _Happening(mark("Wrong try"), "alert-triangle", "waiting"),
+    "died": _Happening(mark("Wrong try; the code counts no longer"), "lock", "bad"),
+    "left": _Happening(mark("Left"), "logout"),
 }
 
 _CHANGES: Mapping[str, str] = {
@@ -364,6 +379,7 @@ _NOT_SHOWN: Mapping[str, str] = {
 }
 
 _ACTORS: Mapping[str, str] = {
+    "customer": mark("Customer"),
     "intake": mark("automatic"),
     "review": mark("Review"),
     "organisation-file": mark("automatic"),
@@ -534,6 +550,35 @@ def no_paper(code: str) -> str:
     return f"{why.names.in_language(language)} · {why.mend.in_language(language)}"
 
 
+def unfiled(code: str) -> str:
+    """Why a paper was not filed."""
+    if code.startswith("document-"):
+        return no_paper(code.removeprefix("document-").replace("-", "_"))
+    known = {
+        "item-unknown": _("Choose which paper this is."),
+        "issued-in-future": _("A paper cannot be issued in the future."),
+        "already-ended": _("The application has ended; nothing is added."),
+    }
+    return known.get(code, _("The paper could not be filed."))
+
+
+def access(at: datetime, actor_: str, what: str, staff: Mapping[str, str]) -> dict[str, Any]:
+    """A line of what was done with the codes of a customer's own page, for the timeline."""
+    known = _ACCESSES[what]
+    return {
+        "at": at,
+        "title": _(known.words),
+        "actor": actor(actor_, staff),
+        "icon": known.icon,
+        "tone": known.tone,
+    }
+
+
+def field_name(name: str) -> str:
+    """A field of the form in the reader's language."""
+    return _(FIELDS[name])
+
+
 def not_shown(failure: str) -> str:
     """Why the pages of a paper could not be drawn."""
     if failure in load_papers().refusals:
@@ -674,6 +719,9 @@ def audited(line: Line, staff: Mapping[str, str]) -> dict[str, Any]:
         case "sign-in":
             about = way(line.details["way"]) if line.action == "signed-in" else ""
             return told | {"title": _(_SIGN_INS[line.action]), "about": about}
+        case "own-page":
+            about = _("Customer's page")
+            return told | {"title": _(_ACCESSES[line.action].words), "about": about}
         case _:
             return told | _audited_office(line, staff)
 

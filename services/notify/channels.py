@@ -21,6 +21,7 @@ from services.notify.application import MessageState
 from services.notify.messages import Channel
 from services.notify.store import Dispatch, find_dispatch, note_recipient
 from services.notify.wording import address, faults, fill, signature_of
+from shared.events.payload import ACCESS_CODE
 from shared.messaging import ClaimedCall, Refused, Result, Succeeded, Unknown
 from shared.privacy.masking import mask_email, mask_mobile
 from shared.privacy.vault import KeyUnavailableError
@@ -70,6 +71,8 @@ class Desk:
             return Refused("no-address")
         wanted = {"name", "salutation", _ADDRESS_FIELD.get(dispatch.channel, "name")}
         sealed = {name: value for name, value in dispatch.contact.items() if name in wanted}
+        if dispatch.code is not None:
+            sealed[ACCESS_CODE] = dispatch.code
         try:
             person = await self._vault.open(dispatch.party_id, sealed)
         except KeyUnavailableError:
@@ -78,7 +81,7 @@ class Desk:
         if not to:
             return Refused("no-address")
         addressee = address(person.get("name", ""), person.get("salutation", ""), dispatch.language)
-        text = fill(dispatch.body, addressee)
+        text = fill(dispatch.body, addressee, person.get(ACCESS_CODE, ""))
         await note_recipient(self._pool(), dispatch.message_id, recipient)
         broken = faults(text, dispatch.channel, dispatch.language)
         if broken:

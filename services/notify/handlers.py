@@ -20,6 +20,7 @@ from services.notify.application import (
 )
 from services.notify.messages import (
     Channel,
+    Template,
     Wish,
     channels_for,
     next_channel,
@@ -94,6 +95,8 @@ class Handlers:
         wish: Wish,
         now: datetime,
     ) -> Iterator[Effect]:
+        if wish.template is Template.ACCESS_CODE:
+            yield from _drop_waiting(application, wish.template, now)
         channels = channels_for(
             wish.template,
             application.channel,
@@ -304,6 +307,15 @@ def _drop_outdated(application: Application, now: datetime) -> Iterator[Effect]:
     """A message that waits for the morning is not sent once it is no longer true."""
     for message in application.waiting(now):
         if not still_makes_sense(message.template, application.state):
+            application.touch(message).failed(now, "outdated")
+            yield Fact(_failed(application, message, "refused"))
+
+
+def _drop_waiting(application: Application, template: Template, now: datetime) -> Iterator[Effect]:
+    """What waits for the morning gives way to a newer one of its kind: the code in it lets in
+    nobody any more."""
+    for message in application.waiting(now):
+        if message.template is template:
             application.touch(message).failed(now, "outdated")
             yield Fact(_failed(application, message, "refused"))
 

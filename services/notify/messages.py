@@ -32,6 +32,7 @@ class Template(StrEnum):
     CARD_POSTED = "card_posted"
     ACTIVATED = "activated"
     FIRST_USE = "first_use"
+    ACCESS_CODE = "access_code"
 
 
 class Channel(StrEnum):
@@ -44,7 +45,8 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A message that an event calls for. `details` are codes and dates (JSON), never a person's."""
+    """A message that an event calls for. `details` are codes, dates and sealed values (JSON), never
+    a person's in clear."""
 
     template: Template
     details: dict[str, Any] = field(default_factory=dict)
@@ -52,6 +54,9 @@ class Wish:
 
 DECISIONS = frozenset({Template.APPROVED, Template.DECLINED})
 """Of these an e-mail copy is kept by the customer."""
+
+_NEVER_BY_EMAIL = frozenset({Template.ACCESS_CODE})
+"""A code goes to what the customer carries, and nowhere else."""
 
 # A message that is still waiting for the morning is dropped once the application has moved out of
 # these states; one that is not named here stays true whatever happens later.
@@ -100,6 +105,9 @@ def wish_of(payload: Payload, time: datetime, *, moves: bool) -> Wish | None:
             return Wish(Template.ACTIVATED, {"date": time.isoformat()})
         case intake.CardFirstUsed() if moves:
             return Wish(Template.FIRST_USE, {"date": time.isoformat()})
+        case intake.AccessCodeIssued():
+            details = {"deadline": payload.valid_until.isoformat(), "code": str(payload.code)}
+            return Wish(Template.ACCESS_CODE, details)
         case _:
             return None
 
@@ -115,7 +123,8 @@ def channels_for(
     template: Template, came_by: str, *, has_mobile: bool, has_email: bool
 ) -> tuple[Channel, ...]:
     """Where a message goes: the app for who applied in the app, else SMS, else e-mail; decisions
-    also as an e-mail copy. Empty where nothing leads to the customer."""
+    also as an e-mail copy; a code never by e-mail. Empty where nothing leads to the customer."""
+    has_email = has_email and template not in _NEVER_BY_EMAIL
     if came_by == ApplicationChannel.MOBILE_APP:
         first = Channel.APP
     elif has_mobile:
@@ -134,11 +143,11 @@ def next_channel(
 ) -> Channel | None:
     """Where to turn after a channel has certainly failed: app, then SMS, then e-mail, each once.
 
-    A decision went by e-mail already, as a copy.
+    A decision went by e-mail already, as a copy; a code never goes so.
     """
     if failed is Channel.APP and has_mobile:
         return Channel.SMS
-    if failed is not Channel.EMAIL and has_email and template not in DECISIONS:
+    if failed is not Channel.EMAIL and has_email and template not in DECISIONS | _NEVER_BY_EMAIL:
         return Channel.EMAIL
     return None
 

@@ -195,13 +195,14 @@ class Dispatch:
     body: str
     party_id: str | None
     contact: dict[str, str]
+    code: str | None = None  # for the customer's own page, sealed too
 
 
 async def find_dispatch(pool: Pool[Record], message_id: str) -> Dispatch | None:
     """The message as it is now, with where it goes; None if there is none."""
     row = await pool.fetchrow(
         "SELECT m.message_id, m.number, m.state, m.template, m.channel, m.language,"
-        " m.title, m.body, a.party_id, a.contact"
+        " m.title, m.body, a.party_id, a.contact, m.details ->> 'code' AS code"
         " FROM message m JOIN application a USING (application_id) WHERE m.message_id = $1",
         message_id,
     )
@@ -218,6 +219,7 @@ async def find_dispatch(pool: Pool[Record], message_id: str) -> Dispatch | None:
         body=row["body"],
         party_id=row["party_id"],
         contact=json.loads(row["contact"]),
+        code=row["code"],
     )
 
 

@@ -1,7 +1,8 @@
 """The words of a message: from a versioned template and codes to a text, and the rules it obeys.
 
-What is kept and shown holds `{addressee}` where the person is addressed; only the sending worker
-puts the surname in, and checks the finished text by `faults` before it leaves.
+What is kept and shown holds `{addressee}` where the person is addressed, and `{access_code}` in the
+place of a code; only the sending worker puts surname and code in, and checks the finished text by
+`faults` before it leaves.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from shared.parameters import (
 
 FOLDER: Final = Path(__file__).with_name("templates_messages")
 ADDRESSEE: Final = "{addressee}"
+CODE: Final = "{access_code}"
 SMS_LONGEST: Final = 500  # characters, signature included
 LONGEST: Final = 4000  # characters of any other message
 _REFERENCE_DIGITS: Final = 6  # running number and check digit: enough to talk about on the phone
@@ -61,7 +63,7 @@ class MessageTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A text ready but for the addressee."""
+    """A text ready but for the addressee, and for a code."""
 
     title: str
     body: str
@@ -122,6 +124,7 @@ def compose(
     text = found.texts[language]
     values = {
         "addressee": ADDRESSEE,
+        "access_code": CODE,
         "reference": application_number[-_REFERENCE_DIGITS:],
         "product": _product_name(product, language),
         "rights": load_phrases().your_rights.in_language(language),
@@ -253,9 +256,13 @@ MASKED_ADDRESSEE: Final = {"zh-CN": "＊先生/女士", "en": "Mr/Ms ＊"}
 """What a page shows in the place of the addressee."""
 
 
-def fill(text: str, addressee: str) -> str:
-    """The text with the person addressed in it."""
-    return text.replace(ADDRESSEE, addressee)
+MASKED_CODE: Final = "＊＊＊＊-＊＊＊＊"
+"""What a page shows in the place of a code."""
+
+
+def fill(text: str, addressee: str, code: str = MASKED_CODE) -> str:
+    """The text with the person addressed in it, and the code where it has one."""
+    return text.replace(CODE, code).replace(ADDRESSEE, addressee)
 
 
 # --- the rules -----------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ TEMPLATES: Mapping[str, str] = {
     Template.CARD_POSTED: mark("Card posted"),
     Template.ACTIVATED: mark("Card activated"),
     Template.FIRST_USE: mark("First use of the card"),
+    Template.ACCESS_CODE: mark("Code for the customer's page"),
 }
 
 HAPPENINGS: Mapping[str, str] = {

@@ -511,6 +511,7 @@ _FACTS: dict[type[Payload], Callable[[Any], dict[str, Any]]] = {
         "asked_again": d.reason,
         **_staff(d.asked_by),
     },
+    intake.AccessCodeIssued: lambda d: _staff(d.issued_by),
     intake.ApplicationExpired: lambda d: {"reason": d.reason},
     intake.CardOrdered: lambda d: {"limit_band": limit_band(d.limit)},
     intake.CardFactRefused: lambda d: {"partner": d.partner, "reported": d.reported},

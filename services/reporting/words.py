@@ -27,6 +27,7 @@ EVENTS: Mapping[str, tuple[str, str, str]] = {
     "application.material-requested": (mark("Material requested"), "paperclip", "waiting"),
     "application.material-reminded": (mark("Reminder of missing material"), "bell", "waiting"),
     "document.received": (mark("Paper received"), "file-check", "info"),
+    "access-code.issued": (mark("Code for the customer's page sent"), "key", "neutral"),
     "item.asked-again": (mark("Asked again for what was accepted"), "refresh", "waiting"),
     "application.material-completed": (mark("Material complete"), "checklist", "good"),
     "application.pre-check-passed": (mark("Pre-check passed"), "clipboard-check", "good"),
@@ -113,6 +114,7 @@ MESSAGES: Mapping[str, str] = {
     "card_lapsed": mark("Card not activated in time"),
     "expired": mark("Closed after the deadline"),
     "withdrawn": mark("Withdrawn by the customer"),
+    "access_code": mark("Code for the customer's page"),
 }
 
 EXPIRY: Mapping[str, str] = {
@@ -356,6 +358,8 @@ def who(event: AppliedEvent, staff: Mapping[str, str]) -> str:
 def _for_customer(entered_by: str | None, staff: Mapping[str, str]) -> str:
     """Who did for the customer what only the customer can want, or by which way they did it."""
     kind, _sep, person = (entered_by or "").partition(":")
+    if kind == "customer":
+        return _("the customer")
     if kind == "staff":
         return _("%(name)s, for the customer") % {"name": staff.get(person, person)}
     if person:

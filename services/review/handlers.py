@@ -112,6 +112,7 @@ _IGNORED = frozenset(
     {
         intake.ApplicationCorrected,  # the hand-over says what the form says now
         intake.DocumentReceived,
+        intake.AccessCodeIssued,
         intake.MaterialReminded,
         intake.CardFactRefused,
     }

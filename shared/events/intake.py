@@ -15,12 +15,14 @@ from shared.events.payload import (
     Payload,
 )
 from shared.money import Money
+from shared.privacy.sealing import Sealed
 
 EnteredBy = Annotated[
     str | None,
     Field(
         description="who entered it for the customer: `staff:<id>`, or the `client:<name>` or"
-        " `partner:<name>` through which the customer did so; absent where it is not known"
+        " `partner:<name>` through which the customer did so; `customer` on their own page; absent"
+        " where it is not known"
     ),
 ]
 
@@ -190,6 +192,19 @@ class ItemAskedAgain(ApplicationEvent):
     codes: list[str]
     times: int = Field(ge=1, description="how many times that has happened to this item")
     asked_by: str = Field(description="`staff:<id>`, or the service whose rules ask")
+
+
+class AccessCodeIssued(ApplicationEvent):
+    """A code for the customer's own page is to reach the customer by message. It lets in once, and
+    only together with what the customer knows."""
+
+    type: ClassVar[str] = "banka.access-code.issued.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    party_id: str = Field(description="whose page it opens, and under whose key the code is sealed")
+    code: Sealed = Field(description="sealed as the contact field `access_code` of that party")
+    valid_until: Instant
+    issued_by: str = Field(description="`staff:<id>` who had it sent")
 
 
 class ApplicationImported(ApplicationEvent):

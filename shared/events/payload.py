@@ -99,6 +99,11 @@ FIELD_CLASSES: dict[str, str] = {
 `main_card_number` the card to which a supplementary one is wished."""
 
 
+ACCESS_CODE = "access_code"
+"""A code for the customer's own page, sealed under a party's contact key by this name. It is no
+field of a party."""
+
+
 class Party(Part):
     """A person in an application, known by a random `party_id`; `person` is the pseudonym that
     links a person's parties. `fields` holds sealed values by field name, each of a class named in

@@ -42,6 +42,7 @@ FILES: Final[dict[str, type[BaseModel]]] = {
     "return_codes": models.ReturnCodes,
     "calendar": models.Calendar,
     "papers": models.Papers,
+    "customer_page": models.CustomerPage,
 }
 """The files of which there is one each: name without `.yaml` -> what it must fit."""
 

@@ -184,6 +184,11 @@ def load_papers() -> models.Papers:
     return held().file("papers", models.Papers)
 
 
+def load_customer_page() -> models.CustomerPage:
+    """How long a customer's code lets in, and how often may be tried."""
+    return held().file("customer_page", models.CustomerPage)
+
+
 def schemas() -> dict[str, str]:
     """`{name: JSON Schema text}` as they stand in `schemas/<name>.json`."""
     written = {}

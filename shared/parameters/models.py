@@ -535,6 +535,25 @@ class Papers(_File):
     refusals: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], Refusal]
 
 
+class Pace(_Parameters):
+    """How often something may be done: so many at once, and so many more each minute."""
+
+    per_minute: Annotated[int, Field(ge=1, le=10_000)]
+    burst: Annotated[int, Field(ge=1, le=10_000)]
+
+
+class CustomerPage(_File):
+    """The customer's own page: how long a code lets in, what it bears, how often may be tried."""
+
+    code_days: Annotated[int, Field(ge=1, le=366)]  # until a code that nobody used is void
+    code_tries: Annotated[int, Field(ge=1, le=10)]  # wrong ones, until it is void
+    idle_minutes: Annotated[int, Field(ge=2, le=120)]  # without a step, then the session ends
+    longest_minutes: Annotated[int, Field(ge=5, le=1440)]  # a session, whatever is done in it
+    entries: Pace  # tries to enter, from one address
+    changes: Pace  # steps that change something, of one application
+    consent: Words  # what the customer agrees to where the consent to the credit query is wanted
+
+
 class CalendarYear(_Parameters):
     """One year as the State Council's notice arranges it."""
 

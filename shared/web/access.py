@@ -1,12 +1,13 @@
 """The one place that decides who gets into a route.
 
-`requires(Permission.X)` on every route, or `public("why")`; a test lists routes that have neither.
+`requires(Permission.X)` on every route, `own_page(find)` where customers look at what is theirs, or
+`public("why")`; a test lists routes that have none of these.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -34,6 +35,14 @@ class SignInNeeded(Exception):
     def __init__(self, back_to: str) -> None:
         super().__init__("nobody is signed in")
         self.location = f"/sign-in?next={quote(back_to, safe='/')}"
+
+
+class CodeNeeded(SignInNeeded):
+    """A customer's session is over, or there was none: back to where codes are entered."""
+
+    def __init__(self, location: str) -> None:
+        Exception.__init__(self, "no customer is in")
+        self.location = location
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,37 @@ def requires(permission: Permission, scope: Scope = Scope.BRANCH) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
+class Guest:
+    """A customer on a page of their own: one application, no role, no permission. `nonce` is what
+    the forms of this session are bound to."""
+
+    application_id: str
+    nonce: str
+
+
+FindGuest = Callable[[Request], Awaitable[Guest]]
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnPage:
+    """Lets in a customer, to what the session says is theirs; nothing in the address says so."""
+
+    find: FindGuest
+
+    async def __call__(self, request: Request) -> Guest:
+        guest = await self.find(request)
+        await _check_token(request, guest.nonce)
+        request.state.form_token = web_state(request).signer.form_token(guest.nonce)
+        return guest
+
+
+def own_page(find: FindGuest) -> Any:
+    """Demands that a customer is in, and gives the route a Guest. find: who it is; raises
+    CodeNeeded for nobody. Also checks the form token on every unsafe method."""
+    return Depends(_OwnPage(find))
+
+
+@dataclass(frozen=True, slots=True)
 class _Open:
     why: str
 
@@ -170,13 +210,17 @@ def viewer_of(request: Request, session: Session, member: StaffMember, scope: Sc
 
 async def check_form_token(request: Request, session: Session) -> None:
     """Refuses a change that did not come from one of our own pages in this session."""
+    await _check_token(request, session.nonce)
+
+
+async def _check_token(request: Request, nonce: str) -> None:
     if request.method in _SAFE_METHODS:
         return
     token = request.headers.get(CSRF_HEADER)
     if token is None and request.headers.get("content-type", "").startswith(_FORM_TYPES):
         sent = (await request.form()).get(CSRF_FIELD)
         token = sent if isinstance(sent, str) else None
-    if not web_state(request).signer.accepts_form(session.nonce, token):
+    if not web_state(request).signer.accepts_form(nonce, token):
         raise Problem(
             403,
             "form-expired",
@@ -184,15 +228,16 @@ async def check_form_token(request: Request, session: Session) -> None:
         )
 
 
-def _declarations(dependant: Dependant) -> Iterator[_Gate | _Open]:
+def _declarations(dependant: Dependant) -> Iterator[_Gate | _OwnPage | _Open]:
     for dependency in dependant.dependencies:
-        if isinstance(dependency.call, _Gate | _Open):
+        if isinstance(dependency.call, _Gate | _OwnPage | _Open):
             yield dependency.call
         yield from _declarations(dependency)
 
 
 def routes_without_permission(app: FastAPI) -> list[str]:
-    """Routes that declare neither a permission nor that they are public; must be empty.
+    """Routes that declare neither a permission, nor a customer's own page, nor that they are
+    public; must be empty.
 
     Our styles and scripts and the description of the API are for everybody. Anything else that is
     not a FastAPI route (a mount, a bare Starlette route) cannot declare and is therefore listed.
@@ -204,18 +249,20 @@ def routes_without_permission(app: FastAPI) -> list[str]:
 
 def declared_access(app: FastAPI) -> dict[str, str]:
     """What each route demands, for documentation and tests: {"GET /x": "board.view@branch"}."""
-    return {
-        route: " + ".join(
-            f"{one.permission.value}@{one.scope.name.lower()}"
-            if isinstance(one, _Gate)
-            else f"public: {one.why}"
-            for one in declared
-        )
-        for route, declared in _declared(app)
-    }
+    return {route: " + ".join(map(_said, declared)) for route, declared in _declared(app)}
 
 
-def _declared(app: FastAPI) -> Iterator[tuple[str, list[_Gate | _Open]]]:
+def _said(one: _Gate | _OwnPage | _Open) -> str:
+    match one:
+        case _Gate(permission, scope):
+            return f"{permission.value}@{scope.name.lower()}"
+        case _OwnPage():
+            return "customer@own"
+        case _Open(why):
+            return f"public: {why}"
+
+
+def _declared(app: FastAPI) -> Iterator[tuple[str, list[_Gate | _OwnPage | _Open]]]:
     # an included router is one entry of app.routes: its routes are only seen through this
     for route in iter_route_contexts(app.routes):
         dependant = getattr(route, "dependant", None)

@@ -6,6 +6,7 @@ processes of a service let a client do n times as much.
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -105,3 +106,41 @@ class Turns:
         if not taken:
             headers["Retry-After"] = str(max(1, math.ceil((1 - bucket.left) / rate)))
         return Turn(taken, headers)
+
+
+class Pacer:
+    """Steps of whoever is not listed: a bucket for each key, full at first, refilled each minute.
+    Of many keys those used longest ago are forgotten: what must not be tried too often altogether
+    is counted elsewhere."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic, most_keys: int = 20_000) -> None:
+        self._now = now
+        self._most = most_keys
+        self._buckets: dict[str, _Bucket] = {}
+
+    def wait(self, key: str, *, per_minute: int, burst: int) -> int:
+        """Takes one step of the key, if one is left: 0; else seconds until there is one."""
+        now, rate = self._now(), per_minute / 60
+        bucket = self._buckets.pop(key, None) or _Bucket(burst, now)
+        self._buckets[key] = bucket  # the last now
+        if len(self._buckets) > self._most:
+            del self._buckets[next(iter(self._buckets))]
+        bucket.left = min(burst, bucket.left + (now - bucket.at) * rate)
+        bucket.at = now
+        if bucket.left < 1:
+            return max(1, math.ceil((1 - bucket.left) / rate))
+        bucket.left -= 1
+        return 0
+
+
+def address_of(host: str) -> str:
+    """Whom an address stands for: itself, or the network of 64 bits that one customer is given."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if address.version == 4:
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))

@@ -128,7 +128,7 @@ def page(
         "sections": navigation.sections_for(viewer) if viewer else [],
         "current_href": navigation.current_entry(request.url.path),
         "flashes": flashes,
-        "csrf_token": viewer.csrf_token if viewer else "",
+        "csrf_token": viewer.csrf_token if viewer else getattr(request.state, "form_token", ""),
     }
     components = state.templates.get_template("components.html").make_module(frame)
     body = state.templates.get_template(template).render({**frame, "ui": components, **context})

@@ -29,6 +29,7 @@ class Permission(StrEnum):
     PRE_CHECK_AGREE = "pre-check.agree"  # the second person, where something is done without
     PERSONAL_REVEAL = "personal.reveal"  # sees a masked personal field in clear, with a reason
     VIEW_SHARE = "view.share"  # keeps filters of a list for a whole branch
+    CUSTOMER_ADMIT = "customer.admit"  # gives out, renews and ends codes of customers' own pages
     REVIEW_VIEW = "review.view"
     REVIEW_CLAIM = "review.claim"
     REVIEW_DECIDE = "review.decide"
@@ -91,6 +92,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.PRE_CHECK_DECIDE: Scope.BRANCH,
         _P.PRE_CHECK_AGREE: Scope.BRANCH,
         _P.PERSONAL_REVEAL: Scope.BRANCH,
+        _P.CUSTOMER_ADMIT: Scope.BRANCH,
         _P.MESSAGE_VIEW: Scope.BRANCH,
         _P.MESSAGE_RESOLVE: Scope.BRANCH,
         _P.REPORT_VIEW: Scope.BRANCH,

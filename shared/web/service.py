@@ -332,6 +332,12 @@ def _words_for(problem: Problem) -> tuple[str, str, str]:
             _("A file has at most 10 MB. Nothing was changed."),
             "alert-triangle",
         )
+    if problem.status == 429:
+        return (
+            _("That was too much at once"),
+            _("Wait a minute and try again. Nothing was changed."),
+            "hourglass",
+        )
     if problem.status in {409, 412}:
         return (
             _("Somebody was quicker"),

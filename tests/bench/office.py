@@ -292,6 +292,11 @@ async def described(office: Office) -> dict[str, str]:
         " pg_size_pretty(pg_table_size('application')) AS rows",
         BRANCH,
     )
+    hanging = await office.fetch(
+        "SELECT relname, reltuples::bigint AS rows FROM pg_class WHERE relname = ANY ($1)"
+        " ORDER BY relname",
+        ["application_history", "checklist_change", "checklist_item", "document"],
+    )
     vault = await asyncpg.connect(office.vault_url)
     try:
         keys = await vault.fetchval("SELECT count(*) FROM vault.data_key")
@@ -306,6 +311,7 @@ async def described(office: Office) -> dict[str, str]:
         "applications": f"{row['applications']:,}, of the branch {row['of_one']:,}",
         "intake's database": f"{row['size']}; applications {row['rows']}, their indexes"
         f" {row['indexes']}",
+        "rows that hang on them": ", ".join(f"{one['relname']} {one['rows']:,}" for one in hanging),
         "the vault": f"{keys:,} keys, {entries:,} entries for search, {common:,} of the commonest"
         " name",
     }

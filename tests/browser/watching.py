@@ -74,7 +74,8 @@ class Watched:
         return watched
 
     def _note(self, request: Request) -> None:
-        asked, ours = urlsplit(request.url), urlsplit(self.origin)
+        # a picture that was chosen and is not sent yet is one of the page's own
+        asked, ours = urlsplit(request.url.removeprefix("blob:")), urlsplit(self.origin)
         if (asked.scheme, asked.netloc) != (ours.scheme, ours.netloc) and asked.scheme != "data":
             self.foreign.append(request.url)
 

@@ -33,6 +33,7 @@ DOSE: dict[str, Fuzz] = {
 
 @pytest.mark.parametrize("way", DOSE)
 async def test_whatever_comes_in_is_answered_clearly(way: str, world: World) -> None:
+    world.tally = Tally()
     await fuzz(world, DOSE[way], judge=False)
     assert world.tally.rows
     assert world.tally.report() == ""
@@ -59,12 +60,9 @@ async def test_what_a_refusal_leaves_behind_is_noticed(world: World) -> None:
             world.forget(trace)
         return faults
 
-    kept, world.tally = world.tally, Tally()
-    try:
-        assert await asyncio.to_thread(judge) == ["was refused and changed something"]
-        found = set(world.tally.findings)
-    finally:
-        world.tally = kept
+    world.tally = Tally()
+    assert await asyncio.to_thread(judge) == ["was refused and changed something"]
+    found = set(world.tally.findings)
     assert ("end", "banka_notify.public.planted", "what was sent lies there in clear") in found
     assert any(
         where == "GET /x" and "was refused and published" in fault for _, where, fault in found
@@ -72,5 +70,6 @@ async def test_what_a_refusal_leaves_behind_is_noticed(world: World) -> None:
 
 
 async def test_nothing_was_half_applied_or_kept_in_clear(world: World) -> None:
+    world.tally = Tally()
     await fuzz(world)  # the last one: it judges what the others have done
     assert world.tally.report() == ""

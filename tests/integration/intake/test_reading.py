@@ -166,7 +166,7 @@ async def test_suggestions_stand_beside_the_card_and_count_once_somebody_sends_t
     machine.pages = [
         lines(
             f"姓名{OTHER_NAME}",
-            "性别" + {"male": "男", "female": "女"}[read_resident_id(customer.id_number).sex or ""],
+            "性别" + ("男" if read_resident_id(customer.id_number).sex == "male" else "女"),
             "住址" + HOME[:11],
             HOME[11:],
             f"公民身份号码{customer.id_number[:17]}"

@@ -12,6 +12,7 @@ import pytest
 from deploy.demo.message_gateways import Gateways, Kept
 from deploy.local import Stack
 from shared.events import intake
+from shared.events.payload import ACCESS_CODE
 from shared.web.access import routes_without_permission
 from tests.eventually import eventually
 from tests.integration.notify.conftest import Web
@@ -120,6 +121,42 @@ async def test_nothing_of_a_person_is_written_in_clear(
         await conn.close()
     contacts = str(await office.contacts(customer.application_id))
     assert not any(clear in contacts for clear in (NAME, MOBILE, EMAIL))
+
+
+async def test_a_code_is_opened_by_who_sends_it_and_by_nobody_else(
+    web: Web, office: Office, gateways: Gateways, notify_stack: Stack
+) -> None:
+    await signed_in(web, office, "assistant")
+    customer = await office.customer(email=EMAIL)
+    await office.submit(customer)
+    await in_states(web, customer, "sent")
+    keys = await office.vault.party_keys(customer.party.party_id, customer.application_id)
+    await office.tell(
+        customer,
+        intake.AccessCodeIssued,
+        party_id=customer.party.party_id,
+        code=keys.seal("contact", ACCESS_CODE, "BCDF-GHJK"),
+        valid_until=office.now + timedelta(days=30),
+        issued_by="staff:A0101",
+    )
+    found = await in_states(web, customer, "sent", "sent")
+    [message] = [one for one in found if one["template"] == "access_code"]
+    texts = [text for kept in taken(gateways, "sms") for text in kept.texts]
+    assert sum("验证码为BCDF-GHJK，" in text for text in texts) == 1
+    assert taken(gateways, "email") == []
+    for path in (f"{API}/{message['message_id']}", f"/notify/messages/{message['message_id']}"):
+        shown = await web.client.get(path)
+        assert shown.status_code == 200
+        assert "＊＊＊＊-＊＊＊＊" in shown.text
+        assert "BCDF" not in shown.text
+    conn = await asyncpg.connect(notify_stack.superuser_url("banka_notify"))
+    try:
+        for table in ("message", "messaging.call", "messaging.event_log", "message_history"):
+            rows = await conn.fetch(f"SELECT t::text AS row FROM {table} t")
+            assert rows
+            assert not [row for row in rows if "BCDF" in row["row"]], table
+    finally:
+        await conn.close()
 
 
 async def test_a_decision_goes_by_sms_and_as_a_copy_by_e_mail(

@@ -96,7 +96,7 @@ WAYS = {
 # Facts that move nothing, by the states in which they are one; those of the first line in any.
 ANYWHERE = {
     "document.received", "application.withdrawal-requested", "application.withdrawal-refused",
-    "card.fact-refused", "item.asked-again",
+    "card.fact-refused", "item.asked-again", "access-code.issued",
 }  # fmt: skip
 FACTS_IN = {
     "submitted": {"application.corrected"},

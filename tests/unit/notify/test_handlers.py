@@ -80,6 +80,18 @@ def material(code: str = "DOC_MISSING") -> intake.MaterialRequested:
     )
 
 
+def code(text: str = "A") -> intake.AccessCodeIssued:
+    """A code for the customer's own page, sealed; another text, another code."""
+    sealed = Sealed("bk1.01890000-0000-7000-8000-000000000000." + text * 40)
+    return intake.AccessCodeIssued(
+        **ABOUT,
+        party_id="p-1",
+        code=sealed,
+        valid_until=NOW + timedelta(days=30),
+        issued_by="staff:A0101",
+    )
+
+
 def decided(kind: type[review.Decided], **more: Any) -> review.Decided:
     return kind(
         **ABOUT,
@@ -247,6 +259,8 @@ def test_an_event_that_cannot_happen_is_parked() -> None:
         ("card_producing", intake.CardPosted(**ABOUT, card_id="c"), "card_posted"),
         ("delivered", intake.CardActivated(**ABOUT, card_id="c"), "activated"),
         ("activated", intake.CardFirstUsed(**ABOUT, card_id="c"), "first_use"),
+        ("checking", code(), "access_code"),
+        ("declined", code(), "access_code"),
         # news that comes late is no news, and what goes on inside the bank is none either
         ("delivered", intake.CardPosted(**ABOUT, card_id="c"), None),
         ("in_use", intake.CardActivated(**ABOUT, card_id="c"), None),
@@ -272,6 +286,30 @@ def test_a_decision_is_also_copied_by_e_mail() -> None:
     effects = list(handlers.on_event(received(declined), one, NOW))
     assert [call.kind for call in calls(effects)] == ["sms", "email"]
     assert all("2027年2月1日" in message.body for message in one.messages.values())
+
+
+def test_a_code_stays_sealed_and_never_goes_by_e_mail() -> None:
+    one = application("mobile", "email", state="checking")
+    [call] = calls(handlers.on_event(received(code()), one, NOW))
+    [message] = one.messages.values()
+    assert (call.kind, message.channel) == ("sms", Channel.SMS)
+    assert "{access_code}" in message.body
+    assert message.details["code"] == str(code().code)
+    assert calls(handlers.on_sent(answered(Refused("refused"), call), one, NOW)) == []
+    only_email = application("email", state="checking")
+    told = facts(handlers.on_event(received(code()), only_email, NOW))
+    assert [getattr(fact, "reason", "") for fact in told] == ["", "no-address"]
+
+
+def test_a_code_that_waits_for_the_morning_gives_way_to_the_next() -> None:
+    one = application("mobile", state="checking")
+    first = list(handlers.on_event(received(code("A")), one, NIGHT))
+    second = replace(received(code("B")), id="another")
+    told = facts(handlers.on_event(second, one, NIGHT + timedelta(minutes=5)))
+    assert isinstance(told[0], notify.MessageFailed)
+    assert told[0].message_id == facts(first)[0].message_id
+    waiting = [m for m in one.messages.values() if m.state is MessageState.REQUESTED]
+    assert [m.details["code"] for m in waiting] == [str(code("B").code)]
 
 
 def test_an_app_customer_is_told_in_the_app() -> None:

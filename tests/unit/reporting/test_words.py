@@ -46,6 +46,7 @@ def test_every_message_that_notify_sends_has_a_name() -> None:
         (None, "代客户", "for the customer"),
         ("staff:A0001", "林晓岚（代客户）", "林晓岚, for the customer"),
         ("staff:A0002", "A0002（代客户）", "A0002, for the customer"),
+        ("customer", "客户", "the customer"),
         ("client:web-channel", "客户（经官网）", "the customer, through Website"),
         ("partner:mobile-app", "客户（经手机银行）", "the customer, through Mobile app"),
     ],

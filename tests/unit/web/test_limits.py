@@ -13,7 +13,14 @@ from starlette.types import Message
 
 from shared.parameters import load_papers
 from shared.web.clients import FILE, ApiClient, ApiClients, Rate
-from shared.web.limits import BODY_MOST, MULTIPART_MOST, Turns, most_bytes
+from shared.web.limits import (
+    BODY_MOST,
+    MULTIPART_MOST,
+    Pacer,
+    Turns,
+    address_of,
+    most_bytes,
+)
 from shared.web.middleware import RequestFrame
 from tests.browser.sample import CLIENT_TOKEN
 from tests.unit.web.conftest import Visit
@@ -206,3 +213,41 @@ async def test_a_page_says_in_words_that_a_file_is_too_large(visit: Visit) -> No
         )
         assert answer.status_code == 413
         assert words in answer.text
+
+
+def test_whoever_steps_too_often_waits_and_holds_up_nobody_else() -> None:
+    now = 0.0
+    pacer = Pacer(lambda: now)
+
+    def wait(key: str) -> int:
+        return pacer.wait(key, per_minute=6, burst=3)
+
+    assert [wait("a") for _ in range(4)] == [0, 0, 0, 10]
+    assert wait("b") == 0
+    now = 9.0
+    assert wait("a") == 1
+    now = 10.0
+    assert [wait("a"), wait("a")] == [0, 10]
+    now = 10_000.0
+    assert [wait("a") for _ in range(4)] == [0, 0, 0, 10], "no more is saved up than at first"
+
+
+def test_of_many_those_used_longest_ago_are_forgotten() -> None:
+    pacer = Pacer(lambda: 0.0, most_keys=2)
+    order = ["a", "b", "a", "c", "a", "b"]  # c pushes out b, and b then c: a is used in between
+    waits = [pacer.wait(key, per_minute=1, burst=1) for key in order]
+    assert [wait > 0 for wait in waits] == [False, False, True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("host", "stands_for"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:bbbb::9", "2001:db8:1:2::/64"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_one_customer_has_one_address(host: str, stands_for: str) -> None:
+    assert address_of(host) == stands_for

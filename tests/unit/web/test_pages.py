@@ -56,7 +56,10 @@ def test_every_icon_that_a_template_names_is_in_the_sprite() -> None:
     shipped = set(re.findall(r'id="([a-z0-9-]+)"', sprite))
     wanted: set[str] = set()
     root = static_files.FOLDER.parents[2]
-    for path in [*root.glob("shared/web/templates/*"), *root.glob("services/*/templates/*")]:
+    for path in [
+        *root.glob("shared/web/templates/*"),
+        *root.glob("services/*/templates/**/*.html"),
+    ]:
         text = path.read_text(encoding="utf-8")
         wanted |= set(re.findall(r'icon\("([a-z0-9-]+)"', text))
         wanted |= set(re.findall(r'icon_name="([a-z0-9-]+)"', text))

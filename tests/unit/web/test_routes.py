@@ -89,9 +89,23 @@ def test_what_is_public_is_known_by_name(service: str, tmp_path: Path) -> None:
             "GET /sign-in/provider/callback",
             "POST /intake/api/v1/token",  # a channel's secret opens it
             "GET /intake/api/v1/keys",  # the office's public key, to which partners seal
+            "GET /progress",  # a customer's code opens it
+            "POST /progress",
         }
     }
     assert public == PUBLIC | own.get(service, set())
+
+
+def test_customers_have_a_page_of_their_own_at_intake_and_nowhere_else(
+    service: str, tmp_path: Path
+) -> None:
+    """Nothing but a session says whose it is: no route of theirs names an application."""
+    declared = declared_access(build(service, tmp_path))
+    own = {route for route, demand in declared.items() if demand == "customer@own"}
+    assert all("{application_id}" not in route for route in own)
+    under = {route for route in declared if " /progress/" in route}
+    assert own == under
+    assert bool(own) is (service == "intake")
 
 
 def test_every_change_needs_more_than_to_look(service: str, tmp_path: Path) -> None:

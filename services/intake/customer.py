@@ -1,0 +1,295 @@
+"""Who comes to a customer's own page, and how: one code at a time, a session that ends, few tries.
+
+A code lets in once, together with the ends of the application's number and of the mobile on the
+form. Who is in may take a code for the next time. Whatever does not fit is answered alike and costs
+the same work, whether there is such an application or not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import unicodedata
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from fastapi import Request
+
+from services.intake import application as applications
+from services.intake import store, store_customer
+from services.intake.application import Application
+from services.intake.desk import Desk, visible
+from services.intake.store_customer import Access, AccessEntry, Code
+from shared.events.intake import AccessCodeIssued
+from shared.events.payload import ACCESS_CODE, FIELD_CLASSES, Party, PartyRole
+from shared.messaging import Service
+from shared.parameters import Pace, load_customer_page
+from shared.privacy.vault import KeyUnavailableError, Vault
+from shared.web import Permission, Problem, Viewer
+from shared.web.access import CodeNeeded, Guest
+from shared.web.limits import Pacer, address_of
+
+CUSTOMER: Final = "customer"
+"""How a customer who acts for themselves is written into events and records."""
+
+COOKIE: Final = "banka_customer"
+HOME: Final = "/progress"
+OWN: Final = "/progress/application"
+NUMBER_END, MOBILE_END = 6, 4  # digits
+_LETTERS: Final = (
+    "BCDFGHJKMNPQRSTVWXYZ"  # none that looks like another one or like a digit; no words
+)
+_LENGTH: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class OwnViewer(Viewer):
+    """A customer, to the commands of the desk: no permission; which application is theirs the
+    session alone says."""
+
+    @property
+    def actor(self) -> str:
+        """How a customer is written into events and records."""
+        return CUSTOMER
+
+
+VIEWER: Final = OwnViewer(
+    staff_id="",
+    name="",
+    roles=frozenset(),
+    permissions=frozenset[Permission](),
+    branches=None,
+    language="",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A new code, to be shown once."""
+
+    code: str
+    number_end: str
+    valid_until: datetime
+    app: Application
+
+
+class Customers:
+    """The codes and sessions of customers' own pages."""
+
+    def __init__(
+        self,
+        service: Callable[[], Service],
+        desk: Desk,
+        open_vault: Callable[[], Awaitable[Vault]],
+        blind: Callable[[str, str], bytes],
+    ) -> None:
+        self._find_service = service
+        self._desk = desk
+        self._open_vault = open_vault
+        self._blind = blind
+        self._entries = Pacer()
+        self._changes = Pacer()
+
+    @property
+    def _service(self) -> Service:
+        return self._find_service()
+
+    # -- codes ------------------------------------------------------------------------------------
+
+    async def give(self, viewer: Viewer, application_id: str) -> Given:
+        """A new code for the customer, to be shown once; the one before lets in no longer. Raises
+        Problem 404, and 409 `no-mobile` or `erased`."""
+        app = await self._desk.look(viewer, application_id)
+        mobile = await self._mobile(app)
+        code = _new_code()
+        async with self._service.transaction(actor=viewer.actor) as tx:
+            return await self._keep(tx.conn, app, mobile, code, "issued", viewer.actor, tx.now)
+
+    async def send(self, viewer: Viewer, application_id: str) -> None:
+        """A new code that reaches the customer by message: nobody here sees it. Raises Problem 404,
+        and 409 `not-handed-in`, `no-mobile` or `erased`."""
+        app = await self._desk.look(viewer, application_id)
+        if app.submitted_at is None:
+            raise Problem(409, "not-handed-in", "Nobody is written to before the hand-in")
+        mobile, party = await self._mobile(app), _applicant(app)
+        vault = await self._open_vault()
+        keys = await vault.party_keys(party.party_id, application_id)
+        code = _new_code()
+        async with self._desk.changing(viewer, application_id) as step:
+            given = await self._keep(
+                step.conn, step.app, mobile, code, "sent", viewer.actor, step.now
+            )
+            issued = AccessCodeIssued(
+                **step.app.fields(),
+                party_id=party.party_id,
+                code=keys.seal(FIELD_CLASSES["mobile"], ACCESS_CODE, given.code),
+                valid_until=given.valid_until,
+                issued_by=viewer.actor,
+            )
+            step.effects.append(applications.publish(step.app, issued, step.now))
+
+    async def revoke(self, viewer: Viewer, application_id: str) -> None:
+        """Nobody enters with the code any more, and whoever is in is out. Raises Problem 404."""
+        await self._desk.look(viewer, application_id)
+        async with self._service.transaction(actor=viewer.actor) as tx:
+            await store_customer.revoke_code(tx.conn, application_id)
+            await store_customer.record_access(
+                tx.conn, application_id, tx.now, viewer.actor, "revoked"
+            )
+
+    async def standing(
+        self, viewer: Viewer, application_id: str
+    ) -> tuple[Application, Code | None, list[AccessEntry]]:
+        """The application, its last code, and what was done with its codes, the newest first.
+        Raises Problem 404."""
+        async with self._service.pool.acquire() as conn:
+            app = visible(await store.find_application(conn, application_id), viewer)
+            return (
+                app,
+                await store_customer.code_of(conn, application_id),
+                await store_customer.accesses_of(conn, application_id),
+            )
+
+    # -- sessions ---------------------------------------------------------------------------------
+
+    async def enter(
+        self, request: Request, number_end: str, mobile_end: str, code: str
+    ) -> str | None:
+        """A session's token for whoever knows all three; None for anybody else, whatever did not
+        fit. Raises Problem 429 where one address tries too often."""
+        host = request.client.host if request.client else ""
+        _require_pace(self._entries, address_of(host), load_customer_page().entries)
+        who = self._who(_digits(number_end)[-NUMBER_END:], _digits(mobile_end)[-MOBILE_END:])
+        digest, token = self._digest(_letters(code)), secrets.token_urlsafe(32)
+        page = load_customer_page()
+        async with self._service.transaction(actor=CUSTOMER) as tx:
+            tried = await store_customer.try_code(tx.conn, who, digest, tx.now, page.code_tries)
+            for application_id, became in tried:
+                await store_customer.record_access(
+                    tx.conn, application_id, tx.now, CUSTOMER, became
+                )
+            if not tried:  # as much work as for a code that is there
+                await store_customer.record_access(tx.conn, None, tx.now, CUSTOMER, "wrong")
+            entered = next((one for one, became in tried if became == "entered"), None)
+            if entered is None:
+                return None
+            await store_customer.begin_session(
+                tx.conn, _token_digest(token), entered, longest_minutes=page.longest_minutes
+            )
+        return token
+
+    async def guest(self, request: Request) -> Guest:
+        """Who is in. Raises CodeNeeded for nobody, Problem 429 where too much is changed."""
+        token = request.cookies.get(COOKIE)
+        if token is None:
+            raise CodeNeeded(HOME)
+        digest, page = _token_digest(token), load_customer_page()
+        async with self._service.pool.acquire() as conn:
+            application_id = await store_customer.session_of(
+                conn,
+                digest,
+                idle_minutes=page.idle_minutes,
+                longest_minutes=page.longest_minutes,
+            )
+        if application_id is None:
+            raise CodeNeeded(f"{HOME}?ended=1")
+        if request.method == "POST":  # before what was sent is read
+            _require_pace(self._changes, application_id, page.changes)
+        return Guest(application_id, f"{CUSTOMER} {digest.hex()}")
+
+    async def leave(self, request: Request, guest: Guest) -> None:
+        """The customer has finished."""
+        async with self._service.transaction(actor=CUSTOMER) as tx:
+            await store_customer.end_session(
+                tx.conn, _token_digest(request.cookies.get(COOKIE, ""))
+            )
+            await store_customer.record_access(
+                tx.conn, guest.application_id, tx.now, CUSTOMER, "left"
+            )
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    async def _keep(
+        self,
+        conn: Any,
+        app: Application,
+        mobile: str,
+        code: str,
+        what: Access,
+        actor: str,
+        now: datetime,
+    ) -> Given:
+        """The code lets in from now on, and no other one does."""
+        number_end = app.need_scope().application_number[-NUMBER_END:]
+        valid_until = now + timedelta(days=load_customer_page().code_days)
+        await store_customer.keep_code(
+            conn,
+            app.application_id,
+            self._who(number_end, mobile[-MOBILE_END:]),
+            self._digest(code),
+            issued_at=now,
+            issued_by=actor,
+            valid_until=valid_until,
+        )
+        await store_customer.record_access(conn, app.application_id, now, actor, what)
+        return Given(f"{code[:4]}-{code[4:]}", number_end, valid_until, app)
+
+    async def _mobile(self, app: Application) -> str:
+        """The digits of the applicant's mobile, to which messages go, too."""
+        applicant = _applicant(app)
+        sealed = {name: text for name, text in applicant.fields.items() if name == "mobile"}
+        vault = await self._open_vault()
+        try:
+            opened = await vault.open(applicant.party_id, sealed)
+        except KeyUnavailableError:
+            raise Problem(
+                409, "erased", "The customer's data was erased or is restricted"
+            ) from None
+        digits = _digits(opened.get("mobile", ""))
+        if len(digits) < MOBILE_END:
+            raise Problem(
+                409, "no-mobile", "The form names no mobile by which to know the customer"
+            )
+        return digits
+
+    def _who(self, number_end: str, mobile_end: str) -> bytes:
+        return self._blind("customer-who", f"{number_end} {mobile_end}")
+
+    def _digest(self, code: str) -> bytes:
+        return self._blind("customer-code", code)
+
+
+def _new_code() -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
+
+
+def _applicant(app: Application) -> Party:
+    return next(one for one in app.parties if one.role is PartyRole.APPLICANT)
+
+
+def _require_pace(pacer: Pacer, key: str, pace: Pace) -> None:
+    seconds = pacer.wait(key, per_minute=pace.per_minute, burst=pace.burst)
+    if seconds:
+        raise Problem(
+            429,
+            "too-many-requests",
+            "Too much at once: wait a little",
+            headers={"Retry-After": str(seconds)},
+        )
+
+
+def _token_digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _digits(text: str) -> str:
+    """The digits of what somebody typed, however a keyboard wrote them."""
+    return "".join(one for one in unicodedata.normalize("NFKC", text) if one in "0123456789")
+
+
+def _letters(code: str) -> str:
+    """A code as it was given out, of what somebody typed."""
+    plain = unicodedata.normalize("NFKC", code).upper()
+    return "".join(one for one in plain if one.isascii() and one.isalnum())

@@ -1,0 +1,157 @@
+"""Codes and sessions of customers' own pages as intake keeps them: digests alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+Access = Literal["issued", "sent", "revoked", "entered", "wrong", "died", "left"]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The last code of an application. `ended` None: it lets in while it is valid."""
+
+    issued_at: datetime
+    issued_by: str
+    valid_until: datetime
+    tries: int
+    ended: str | None
+
+    def lets_in(self, now: datetime) -> bool:
+        """Whether somebody may still enter with it."""
+        return self.ended is None and now < self.valid_until
+
+
+@dataclass(frozen=True, slots=True)
+class AccessEntry:
+    """One line of what was done with an application's codes."""
+
+    at: datetime
+    actor: str
+    what: Access
+
+
+async def keep_code(
+    conn: Any,
+    application_id: str,
+    who: bytes,
+    digest: bytes,
+    *,
+    issued_at: datetime,
+    issued_by: str,
+    valid_until: datetime,
+) -> None:
+    """A new code; the one before, if there was one, lets in no longer."""
+    await conn.execute(
+        "INSERT INTO access_code (application_id, who, digest, issued_at, issued_by, valid_until)"
+        " VALUES ($1, $2, $3, $4, $5, $6)"
+        " ON CONFLICT (application_id) DO UPDATE SET who = excluded.who, digest = excluded.digest,"
+        " issued_at = excluded.issued_at, issued_by = excluded.issued_by,"
+        " valid_until = excluded.valid_until, tries = 0, ended = NULL",
+        application_id,
+        who,
+        digest,
+        issued_at,
+        issued_by,
+        valid_until,
+    )
+
+
+async def code_of(conn: Any, application_id: str) -> Code | None:
+    """The last code of an application."""
+    row = await conn.fetchrow(
+        "SELECT issued_at, issued_by, valid_until, tries, ended FROM access_code"
+        " WHERE application_id = $1",
+        application_id,
+    )
+    return None if row is None else Code(**row)
+
+
+async def try_code(
+    conn: Any, who: bytes, digest: bytes, now: datetime, most: int
+) -> Sequence[tuple[str, Access]]:
+    """One try against every code that it may be meant for: (application, what came of it). The one
+    that fits is used up; a wrong try counts, and the last one ends the code."""
+    rows = await conn.fetch(
+        "UPDATE access_code SET tries = tries + (digest <> $2)::int,"
+        " ended = CASE WHEN tries + 1 >= $4 THEN 'tries' END"
+        " WHERE who = $1 AND ended IS NULL AND valid_until > $3"
+        " RETURNING application_id, ended",
+        who,
+        digest,
+        now,
+        most,
+    )
+    became: dict[str | None, Access] = {"used": "entered", "tries": "died", None: "wrong"}
+    return [(row["application_id"], became[row["ended"]]) for row in rows]
+
+
+async def revoke_code(conn: Any, application_id: str) -> None:
+    """Nobody enters with the code any more, and whoever is in is out."""
+    await conn.execute(
+        "UPDATE access_code SET ended = 'revoked' WHERE application_id = $1 AND ended IS NULL",
+        application_id,
+    )
+    await conn.execute("DELETE FROM customer_session WHERE application_id = $1", application_id)
+
+
+async def record_access(
+    conn: Any, application_id: str | None, now: datetime, actor: str, what: Access
+) -> None:
+    """A line of what was done with codes; application_id None: of nobody's."""
+    await conn.execute(
+        "INSERT INTO customer_access (application_id, at, actor, what) VALUES ($1, $2, $3, $4)",
+        application_id,
+        now,
+        actor,
+        what,
+    )
+
+
+async def accesses_of(conn: Any, application_id: str) -> list[AccessEntry]:
+    """What was done with an application's codes, the newest first."""
+    rows = await conn.fetch(
+        "SELECT at, actor, what FROM customer_access WHERE application_id = $1"
+        " ORDER BY id DESC LIMIT 100",
+        application_id,
+    )
+    return [AccessEntry(**row) for row in rows]
+
+
+async def begin_session(
+    conn: Any, digest: bytes, application_id: str, *, longest_minutes: int
+) -> None:
+    """A customer is in; sessions whose time is over are swept by the way."""
+    await conn.execute(
+        "DELETE FROM customer_session WHERE began_at <= now() - make_interval(mins => $1)",
+        longest_minutes,
+    )
+    await conn.execute(
+        "INSERT INTO customer_session (digest, application_id, began_at, seen_at)"
+        " VALUES ($1, $2, now(), now())",
+        digest,
+        application_id,
+    )
+
+
+async def session_of(
+    conn: Any, digest: bytes, *, idle_minutes: int, longest_minutes: int
+) -> str | None:
+    """Whose application the session opens, and that it was used now; None where it is over."""
+    found: str | None = await conn.fetchval(
+        "UPDATE customer_session SET seen_at = now() WHERE digest = $1"
+        " AND seen_at > now() - make_interval(mins => $2)"
+        " AND began_at > now() - make_interval(mins => $3) RETURNING application_id",
+        digest,
+        idle_minutes,
+        longest_minutes,
+    )
+    return found
+
+
+async def end_session(conn: Any, digest: bytes) -> None:
+    """Whoever was in by it is out."""
+    await conn.execute("DELETE FROM customer_session WHERE digest = $1", digest)

@@ -1,0 +1,566 @@
+"""The customer's own page, from the code at the counter to a withdrawal, on the real stack."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import itertools
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pypdfium2
+import pytest
+import pytest_asyncio
+
+from shared.events import review
+from shared.events.payload import ACCESS_CODE
+from shared.parameters import load_customer_page
+from shared.web.access import CSRF_FIELD
+from tests.integration.intake.office import (
+    BRANCH,
+    EMAIL,
+    EMPLOYER,
+    HOME,
+    MOBILE,
+    NAME,
+    OTHER_BRANCH,
+    SALARIED_PAPERS,
+    Customer,
+    Office,
+)
+from tests.papers import picture
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+
+OWN = "/progress/application"
+_ADDRESSES = itertools.count(1)
+_CLEAR = (NAME, MOBILE, EMPLOYER, HOME, EMAIL)
+_OFFICES_WORDS = re.compile(r"\b[A-Z]+_[A-Z_]+\b")  # return codes, reasons of waivers
+
+
+@dataclass
+class Phone:
+    """A customer's browser, at an address of its own unless one is given."""
+
+    client: httpx.AsyncClient
+    form_token: str = ""
+
+    @classmethod
+    def at(cls, office: Office, address: str = "") -> Phone:
+        n = next(_ADDRESSES)
+        address = address or f"10.9.{n // 250}.{n % 250}"
+        transport = httpx.ASGITransport(office.app, client=(address, 4000))
+        return cls(httpx.AsyncClient(transport=transport, base_url="http://intake.test"))
+
+    async def get(self, path: str, **query: str) -> httpx.Response:
+        answer = await self.client.get(path, params=query, headers={"Accept": "text/html"})
+        if found := re.search(rf'name="{CSRF_FIELD}" value="([^"]+)"', answer.text):
+            self.form_token = found[1]
+        return answer
+
+    async def post(self, path: str, files: Any = None, **sent: str) -> httpx.Response:
+        data = {CSRF_FIELD: self.form_token, **sent}
+        headers = {"Accept": "text/html"}
+        return await self.client.post(path, data=data, files=files, headers=headers)
+
+    async def enter(self, number: str, code: str, mobile_end: str = MOBILE[-4:]) -> httpx.Response:
+        await self.get("/progress", lang="en")
+        return await self.post("/progress", number_end=number, mobile_end=mobile_end, code=code)
+
+    async def bring(self, item: str, content: bytes, issued_on: str = "2026-10-01") -> Any:
+        files = {"file": ("IMG_1.PNG", content, "image/png")}
+        return await self.post(f"{OWN}/items/{item}", files, issued_on=issued_on)
+
+
+async def code_for(office: Office, customer: Customer, clerk: httpx.AsyncClient) -> str:
+    """A code, as the slip shows it."""
+    slip = await clerk.post(f"/intake/applications/{customer.application_id}/access/give")
+    assert slip.status_code == 200, slip.text
+    assert slip.headers["cache-control"] == "no-store"
+    found = re.search(r"<strong>([A-Z]{4}-[A-Z]{4})</strong>", slip.text)
+    assert found is not None
+    assert customer.number[-6:] in slip.text
+    assert "http://intake.test/progress<" in slip.text, "the fixed address, and nothing else in it"
+    return found[1]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def clerk(office: Office) -> AsyncIterator[httpx.AsyncClient]:
+    """The assistant at the counter."""
+    yield await office.colleague("assistant", branch=BRANCH)
+
+
+async def submitted(office: Office, **changes: Any) -> Customer:
+    """An application for which material is awaited."""
+    customer = await office.begun(office.customer(**changes))
+    await office.submit(customer)
+    assert await office.state(customer) == "awaiting_material"
+    return customer
+
+
+async def inside(
+    office: Office, clerk: httpx.AsyncClient, **changes: Any
+) -> tuple[Customer, Phone]:
+    """A customer who is in, of an application for which material is awaited."""
+    customer = await submitted(office, **changes)
+    phone = Phone.at(office)
+    entered = await phone.enter(customer.number, await code_for(office, customer, clerk))
+    assert (entered.status_code, entered.headers["location"]) == (303, OWN), entered.text
+    await phone.get(OWN)
+    return customer, phone
+
+
+async def accesses(office: Office, customer: Customer) -> list[tuple[str, str]]:
+    rows = await office.fetch(
+        "SELECT what, actor FROM customer_access WHERE application_id = $1 ORDER BY id",
+        customer.application_id,
+    )
+    return [(row["what"], row["actor"]) for row in rows]
+
+
+def told(page: httpx.Response) -> str:
+    """A page without what is another one each time: what was typed, and the form's token."""
+    return re.sub(r'(value|content)="[^"]*"', "", page.text)
+
+
+def shown_text(page: httpx.Response) -> str:
+    main = page.text[page.text.index("<main") :]
+    return html.unescape(re.sub(r"<[^>]+>", " ", main))
+
+
+# -- the way in ------------------------------------------------------------------------------------
+
+
+async def test_a_customer_sees_what_the_office_sees_without_its_codes(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer, phone = await inside(office, clerk, party={"mobile": MOBILE, "employer": "无"})
+    printed = f"/intake/applications/{customer.application_id}/checklist"
+    for language in ("zh-CN", "en"):
+        page = await phone.get(OWN, lang=language)
+        assert page.headers["cache-control"] == "no-store"
+        text = shown_text(page)
+        office_has = await clerk.get(printed, params={"lang": language})
+        names = re.findall(r'<td data-label="[^"]*"><strong>([^<]+)<', office_has.text)
+        assert sorted(re.findall("<h3>([^<]+)</h3>", page.text)) == sorted(names)
+        assert len(names) > len(SALARIED_PAPERS)
+        assert not _OFFICES_WORDS.search(text)
+        assert not [clear for clear in _CLEAR if clear in page.text]
+        assert customer.id_number not in page.text
+        assert f"{NAME[0]}" in text, "a masked name says that it is theirs"
+        assert f"****{MOBILE[-4:]}" in text
+    assert "2026" in text, "by when"
+
+
+@pytest.mark.parametrize(
+    "what", ["code", "number", "mobile", "nobody", "used", "revoked", "renewed", "late", "empty"]
+)
+async def test_whatever_does_not_fit_is_answered_alike(
+    office: Office, clerk: httpx.AsyncClient, what: str
+) -> None:
+    customer = await submitted(office)
+    code, number, mobile = await code_for(office, customer, clerk), customer.number, MOBILE[-4:]
+    before = await office.fetch("SELECT count(*) AS n FROM customer_access")
+    lines = 1
+    match what:
+        case "code":
+            code = "BBBB-BBBB"
+        case "number":
+            number = f"{(int(number[-6:]) + 500_000) % 1_000_000:06}"
+        case "mobile":
+            mobile = "0001"
+        case "nobody":
+            number, mobile, code = "999999", "9999", "XXXXXXXX"
+        case "used":
+            assert (await Phone.at(office).enter(number, code)).status_code == 303
+            lines = 2
+        case "revoked":
+            await clerk.post(f"/intake/applications/{customer.application_id}/access/revoke")
+            lines = 2
+        case "renewed":
+            await code_for(office, customer, clerk)
+            lines = 2
+        case "late":
+            await office.fetch(
+                "UPDATE access_code SET valid_until = $2 WHERE application_id = $1",
+                customer.application_id,
+                office.now,
+            )
+        case "empty":
+            number = mobile = code = ""
+    answer = await Phone.at(office).enter(number, code, mobile)
+    said = told(answer)
+    nobody = await Phone.at(office).enter("999998", "ZZZZZZZZ", "9998")
+    assert answer.status_code == nobody.status_code == 401
+    assert said == told(nobody)
+    assert "do not fit together" in said
+    after = await office.fetch("SELECT count(*) AS n FROM customer_access")
+    assert after[0]["n"] == before[0]["n"] + lines + 1, "each try leaves one line"
+
+
+async def test_a_code_lets_in_once_also_when_two_come_at_once(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer = await submitted(office)
+    code = await code_for(office, customer, clerk)
+    phones = [Phone.at(office) for _ in range(4)]
+    # as people type it: in small letters, with a space, the digits in full width
+    typed, number = code.lower().replace("-", " "), customer.number[-6:]
+    wide = "".join(chr(ord(digit) + 0xFEE0) for digit in number)
+    answers = await asyncio.gather(*(phone.enter(wide, typed) for phone in phones))
+    assert sorted(one.status_code for one in answers) == [303, 401, 401, 401]
+    who = phones[[one.status_code for one in answers].index(303)]
+    assert (await who.get(OWN)).status_code == 200
+    assert (await who.get("/progress")).headers["location"] == OWN
+    # whoever is in takes the next one
+    page = await who.post(f"{OWN}/code")
+    found = re.search(r"<strong>([A-Z]{4}-[A-Z]{4})</strong>", page.text)
+    assert found is not None
+    assert (await Phone.at(office).enter(customer.number, found[1])).status_code == 303
+    staff = [line for line in await accesses(office, customer) if line[1] != "customer"]
+    assert [what for what, _ in staff] == ["issued"]
+    assert ("issued", "customer") in await accesses(office, customer)
+
+
+async def test_a_code_dies_after_a_few_wrong_tries(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer = await submitted(office)
+    code = await code_for(office, customer, clerk)
+    for _ in range(load_customer_page().code_tries):
+        assert (await Phone.at(office).enter(customer.number, "CCCCCCCC")).status_code == 401
+    assert (await Phone.at(office).enter(customer.number, code)).status_code == 401
+    assert [what for what, _ in await accesses(office, customer)] == [
+        "issued", *["wrong"] * 4, "died",
+    ]  # fmt: skip
+    page = await clerk.get(
+        f"/intake/applications/{customer.application_id}/access", params={"lang": "en"}
+    )
+    assert "ended after too many wrong tries" in page.text
+    again = await code_for(office, customer, clerk)
+    assert (await Phone.at(office).enter(customer.number, again)).status_code == 303
+
+
+async def test_one_address_may_not_try_for_ever(office: Office) -> None:
+    burst = load_customer_page().entries.burst
+    answers = [
+        await Phone.at(office, "10.8.0.1").enter("111111", "DDDDDDDD") for _ in range(burst + 1)
+    ]
+    assert [one.status_code for one in answers] == [401] * burst + [429]
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert "wait a minute" in answers[-1].text
+    assert (await Phone.at(office, "10.8.0.2").enter("111111", "DDDDDDDD")).status_code == 401
+
+
+async def test_one_application_may_not_be_changed_for_ever(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    _customer, phone = await inside(office, clerk)
+    burst = load_customer_page().changes.burst
+    answers = [await phone.post(f"{OWN}/consent") for _ in range(burst + 1)]
+    assert [one.status_code for one in answers] == [303] * burst + [429]
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert "Wait a minute" in answers[-1].text
+    assert 'href="/progress"' in answers[-1].text, "no way into the office's pages"
+    assert (await phone.get(OWN)).status_code == 200, "who only looks goes on"
+    _another, other = await inside(office, clerk)
+    assert (await other.post(f"{OWN}/consent")).status_code == 303
+
+
+@pytest.mark.parametrize("how", ["idle", "long", "revoked", "left", "forged"])
+async def test_a_session_ends(office: Office, clerk: httpx.AsyncClient, how: str) -> None:
+    customer, phone = await inside(office, clerk)
+    session = customer.application_id
+    page = load_customer_page()
+    match how:
+        case "idle":
+            await office.fetch(
+                "UPDATE customer_session SET seen_at = seen_at - make_interval(mins => $2)"
+                " WHERE application_id = $1",
+                session,
+                page.idle_minutes,
+            )
+        case "long":
+            await office.fetch(
+                "UPDATE customer_session SET began_at = began_at - make_interval(mins => $2)"
+                " WHERE application_id = $1",
+                session,
+                page.longest_minutes,
+            )
+        case "revoked":
+            await clerk.post(f"/intake/applications/{session}/access/revoke")
+        case "left":
+            kept = dict(phone.client.cookies)
+            left = await phone.post(f"{OWN}/leave")
+            assert left.headers["location"] == "/progress"
+            phone.client.cookies.update(kept)  # the cookie alone brings nobody back
+        case "forged":
+            phone.client.cookies.clear()
+            phone.client.cookies.set("banka_customer", "x" * 43, path="/progress")
+    for answer in (await phone.get(OWN), await phone.bring("id_front", picture("late"))):
+        assert answer.status_code == 303
+        assert answer.headers["location"] == "/progress?ended=1"
+    shown = await office.shown(customer)
+    assert shown["documents"] == []
+
+
+async def test_nothing_is_changed_without_the_pages_own_token(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer, phone = await inside(office, clerk)
+    phone.form_token = "somebody-elses"
+    for path in ("/items/id_front", "/fields", "/consent", "/withdraw", "/code", "/leave"):
+        answer = await phone.post(OWN + path, sure="yes", agree="yes")
+        assert answer.status_code == 403, path
+    fresh = Phone.at(office)
+    code = await code_for(office, customer, clerk)
+    answer = await fresh.post("/progress", number_end=customer.number, code=code, mobile_end="7788")
+    assert answer.status_code == 200, "nobody is put into a page by another site's form"
+    assert not fresh.client.cookies.get("banka_customer")
+
+
+async def test_the_audit_log_has_who_came_and_who_let_them_in(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer, phone = await inside(office, clerk)
+    await phone.post(f"{OWN}/leave")
+    auditor = await office.colleague("auditor")
+    page = await auditor.get(
+        "/intake/audit", params={"q": customer.number, "kind": "sign-in", "lang": "en"}
+    )
+    assert page.status_code == 200
+    for words in ("Code given", "Entered with the code", "Left", "Customer"):
+        assert words in page.text, words
+
+
+# -- what is done there ----------------------------------------------------------------------------
+
+
+async def test_what_is_missing_is_handed_in_by_phone(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer, phone = await inside(office, clerk)
+    wanted = list(SALARIED_PAPERS)
+    page = await phone.get(f"{OWN}/items/id_front", lang="en")
+    assert "All four corners" in page.text
+    assert 'accept="image/jpeg,image/png,application/pdf"' in page.text
+
+    refused = await phone.bring("id_front", b"no picture at all")
+    assert refused.status_code == 422
+    assert "The file is no PDF, JPEG or PNG" in refused.text
+    nothing = await phone.post(f"{OWN}/items/id_front", {"file": ("", b"", "image/png")})
+    assert "Choose a photo" in nothing.text
+    undated = await phone.bring("income_proof", picture("undated"), issued_on="")
+    assert "Enter the date" in undated.text
+    ahead = await phone.bring("income_proof", picture("ahead"), issued_on="2027-01-01")
+    assert "cannot be issued in the future" in ahead.text
+    unknown = await phone.bring("no_such_item", picture("unknown"))
+    assert unknown.headers["location"] == OWN
+    assert (await office.shown(customer))["documents"] == []
+
+    await phone.bring("id_front", picture(f"first {customer.id_number}"))
+    page = await phone.get(OWN, lang="en")
+    assert "We have received" in page.text
+    assert "Hand in a better one" in page.text
+    await phone.bring("id_front", picture(f"better {customer.id_number}"))
+    for item in wanted:
+        if item != "id_front":
+            answer = await phone.bring(item, picture(f"{item} {customer.id_number}"))
+            assert answer.headers["location"] == OWN, answer.text
+    assert await office.state(customer) == "checking"
+    page = await phone.get(OWN, lang="en")
+    assert "Your application is being examined" in page.text
+    assert "/items/" not in page.text
+    late = await phone.bring("id_front", picture("not wanted any more"))
+    assert late.headers["location"] == OWN
+    assert len((await office.shown(customer))["documents"]) == len(wanted) + 1
+
+    rows = await office.fetch(
+        "SELECT actor FROM application_history WHERE application_id = $1"
+        " AND action = 'paper_received'",
+        customer.application_id,
+    )
+    assert {row["actor"] for row in rows} == {"customer"}
+    told = await office.fetch(
+        "SELECT convert_from(body, 'UTF8') AS body FROM messaging.event_log"
+        " WHERE subject = $1 AND type = 'banka.document.received.v1'",
+        customer.application_id,
+    )
+    assert {json.loads(row["body"])["entered_by"] for row in told} == {"customer"}
+
+
+async def test_only_what_is_wanted_is_corrected(office: Office, clerk: httpx.AsyncClient) -> None:
+    customer, phone = await inside(office, clerk, party={"office_phone": "1"})
+    page = await phone.get(f"{OWN}/fields", lang="en")
+    assert 'name="office_phone"' in page.text
+    assert 'name="name"' not in page.text
+    nothing = await phone.post(f"{OWN}/fields", name="别人", mobile="13811112222")
+    assert nothing.status_code == 422, "what is not wanted is nothing"
+    wrong = await phone.post(f"{OWN}/fields", office_phone="2")
+    assert wrong.headers["location"] == f"{OWN}/fields"
+    old = re.search(r'name="revision" value="(\d+)"', page.text)
+    assert old is not None
+    stale = await phone.post(f"{OWN}/fields", office_phone="021-64567890", revision=old[1])
+    assert stale.headers["location"] == OWN
+    assert "changed meanwhile" in (await phone.get(OWN)).text
+    await phone.get(f"{OWN}/fields")
+    right = await phone.post(
+        f"{OWN}/fields", office_phone="021-64567890", name="别人", mobile="13811112222"
+    )
+    assert right.headers["location"] == OWN
+    assert (await phone.get(f"{OWN}/fields")).headers["location"] == OWN
+    rows = await office.fetch(
+        "SELECT actor, details FROM application_history WHERE application_id = $1"
+        " AND action = 'corrected' ORDER BY id",
+        customer.application_id,
+    )
+    assert [(row["actor"], json.loads(row["details"])["fields"]) for row in rows] == [
+        ("customer", ["office_phone"])
+    ] * 2
+    shown = await clerk.get(f"/intake/applications/{customer.application_id}?lang=en")
+    assert f"****{MOBILE[-4:]}" in shown.text
+
+
+async def test_a_consent_is_given_anew_where_it_is_wanted(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer, phone = await inside(office, clerk, consent=None)
+    assert "信用卡审批" in (await phone.get(f"{OWN}/consent", lang="zh-CN")).text
+    assert (await phone.post(f"{OWN}/consent")).status_code == 422
+    assert (await office.shown(customer))["state"] == "awaiting_material"
+    given = await phone.post(f"{OWN}/consent", agree="yes")
+    assert given.headers["location"] == OWN
+    again = await phone.get(f"{OWN}/consent")
+    assert again.headers["location"] == OWN, "it is asked for once"
+    rows = await office.fetch(
+        "SELECT body::jsonb -> 'consent' ->> 'purpose' AS purpose FROM application_file"
+        " WHERE application_id = $1",
+        customer.application_id,
+    )
+    assert [row["purpose"] for row in rows] == ["信用卡审批"]
+
+
+async def test_a_customer_withdraws_once_they_are_sure(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer, phone = await inside(office, clerk)
+    page = await phone.get(f"{OWN}/withdraw", lang="en")
+    assert "ends for good" in page.text
+    unsure = await phone.post(f"{OWN}/withdraw", reason="不办了")
+    assert unsure.status_code == 422
+    assert await office.state(customer) == "awaiting_material"
+    await phone.post(f"{OWN}/withdraw", reason="不办了", sure="yes")
+    assert await office.state(customer) == "withdrawn"
+    page = await phone.get(OWN, lang="en")
+    assert "Your application is withdrawn" in page.text
+    assert "不办了" not in page.text
+    assert (await phone.get(f"{OWN}/withdraw")).headers["location"] == OWN
+    shown = await clerk.get(f"/intake/applications/{customer.application_id}?lang=en")
+    assert "Customer" in shown.text
+
+
+async def test_progress_tells_nothing_of_a_hold(office: Office, clerk: httpx.AsyncClient) -> None:
+    customer = await office.handed_over()
+    code = await code_for(office, customer, clerk)
+    phone = Phone.at(office)
+    await phone.enter(customer.number, code)
+    before = shown_text(await phone.get(OWN, lang="en"))
+    await office.review_says(customer, review.ApplicationHeld)
+    await office.until(customer, "on_hold")
+    assert shown_text(await phone.get(OWN, lang="en")) == before
+    await phone.get(f"{OWN}/withdraw")
+    await phone.post(f"{OWN}/withdraw", sure="yes")
+    page = await phone.get(OWN, lang="en")
+    assert "You asked to withdraw" in page.text
+    assert (await phone.get(f"{OWN}/withdraw")).headers["location"] == OWN
+
+
+async def test_the_list_is_the_same_as_a_file(office: Office, clerk: httpx.AsyncClient) -> None:
+    customer, phone = await inside(office, clerk, party={"office_phone": "1"})
+    for language in ("zh-CN", "en"):
+        page = await phone.get(OWN, lang=language)
+        own = await phone.get(f"{OWN}/list.pdf", lang=language)
+        theirs = await clerk.get(
+            f"/intake/applications/{customer.application_id}/checklist.pdf",
+            params={"lang": language},
+        )
+        assert own.headers["content-type"] == "application/pdf"
+        assert own.headers["content-disposition"].endswith(f'-{customer.number[-6:]}.pdf"')
+        assert own.content == theirs.content
+        document = pypdfium2.PdfDocument(own.content)
+        text = "".join("".join(one.get_textpage().get_text_bounded() for one in document).split())
+        for name in re.findall("<h3>([^<]+)</h3>", page.text):
+            assert "".join(html.unescape(name).split()) in text
+        for why in re.findall('<p class="own-why">([^<]+)</p>', page.text):
+            assert "".join(html.unescape(why).split()) in text
+        assert not [clear for clear in _CLEAR if clear in text]
+
+
+# -- the office's part -----------------------------------------------------------------------------
+
+
+async def test_who_may_give_codes_and_of_which_applications(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer = await submitted(office)
+    here = f"/intake/applications/{customer.application_id}/access"
+    reviewer = await office.colleague("reviewer")
+    elsewhere = await office.colleague("assistant", branch=OTHER_BRANCH)
+    for path in (here, here + "/give", here + "/send", here + "/revoke"):
+        way = "GET" if path == here else "POST"
+        assert (await reviewer.request(way, path)).status_code == 403
+        assert (await elsewhere.request(way, path)).status_code == 404
+    page = await clerk.get(here, params={"lang": "en"})
+    assert "No code yet" in page.text
+    code = await code_for(office, customer, clerk)
+    page = await clerk.get(here, params={"lang": "en"})
+    assert code not in page.text
+    assert "can be used until" in page.text
+    kept = await office.fetch("SELECT * FROM access_code")
+    assert not [row for row in kept if code.replace("-", "") in str(dict(row))]
+
+
+async def test_a_code_is_sent_sealed_and_seen_by_nobody_here(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer = await submitted(office)
+    here = f"/intake/applications/{customer.application_id}/access"
+    old = await code_for(office, customer, clerk)
+    sent = await clerk.post(here + "/send")
+    assert sent.headers["location"] == here
+    page = await clerk.get(here, params={"lang": "en"})
+    assert "Code sent by message" in page.text
+    assert [line[0] for line in await accesses(office, customer)] == ["issued", "sent"]
+    data = await office.last(customer, "access-code.issued")
+    vault = await office.service.archive.vault()
+    opened = await vault.open(data["party_id"], {ACCESS_CODE: data["code"]})
+    code = opened[ACCESS_CODE]
+    assert code not in page.text
+    assert (await Phone.at(office).enter(customer.number, old)).status_code == 401
+    assert (await Phone.at(office).enter(customer.number, code)).status_code == 303
+
+
+async def test_nobody_is_written_to_before_the_hand_in(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer = await office.begun()
+    here = f"/intake/applications/{customer.application_id}/access"
+    assert "/send" not in (await clerk.get(here)).text
+    await clerk.post(here + "/send")
+    assert "print a slip" in (await clerk.get(here, params={"lang": "en"})).text
+    assert await accesses(office, customer) == []
+
+
+async def test_without_a_mobile_nobody_would_be_known(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer = await office.begun(office.customer(party={"mobile": None}))
+    here = f"/intake/applications/{customer.application_id}/access"
+    answer = await clerk.post(here + "/give")
+    assert answer.headers["location"] == here
+    page = await clerk.get(here, params={"lang": "en"})
+    assert "names no mobile" in page.text
