@@ -7,12 +7,13 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from annotated_types import Le, Lt
 from fastapi import FastAPI
-from fastapi.dependencies.models import Dependant, ModelField
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
 from deploy.secret_files import make_channels, make_secrets
@@ -173,7 +174,7 @@ def test_a_number_in_an_address_has_a_bound(service: str, tmp_path: Path) -> Non
     assert open_ended == []
 
 
-def numbers(dependant: Dependant) -> Iterator[ModelField]:
+def numbers(dependant: Dependant) -> Iterator[Any]:
     """Whole numbers that a route takes from path and query."""
     for one in (*dependant.path_params, *dependant.query_params):
         if one.field_info.annotation in (int, int | None):
