@@ -154,8 +154,8 @@ def _signature(dependant: Dependant) -> tuple[list[str], Form]:
 def _who(demand: str) -> str:
     """Somebody who may; the assistant where everybody may."""
     permission, _, scope = demand.partition("@")
-    if not scope:
-        return "assistant"
+    if not scope or permission not in set(Permission):
+        return "assistant"  # whom a customer's own pages send to where customers come in
     wanted, least = Permission(permission), Scope[scope.split(" ")[0].upper()]
     for name, role in _ROLES.items():
         reach = scopes_of({role}).get(wanted)
