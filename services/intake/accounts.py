@@ -153,6 +153,11 @@ class Accounts:
     async def verify(self, username: str, password: str) -> Verified | LockedOut | None:
         """Compare, count failures, lock the account after too many. Takes equally long for a name
         that nobody has."""
+        async with self._comparing:
+            return await self._verify(username, password)
+
+    async def _verify(self, username: str, password: str) -> Verified | LockedOut | None:
+        # read when it is this try's turn: those before it may have locked the account
         row = await self._service.pool.fetchrow(
             "SELECT s.staff_id, s.session_epoch, a.password_hash,"
             " greatest(0, ceil(extract(epoch FROM a.locked_until - now())))::int AS locked"
@@ -161,8 +166,7 @@ class Accounts:
             username.lower(),
         )
         digest = _NOBODY if row is None else row["password_hash"]
-        async with self._comparing:
-            right = await asyncio.to_thread(_hasher.verify, password, digest)
+        right = await asyncio.to_thread(_hasher.verify, password, digest)
         if row is None:
             return None
         if row["locked"]:
@@ -180,8 +184,8 @@ class Accounts:
             "UPDATE account SET"
             " failures = CASE WHEN failures + 1 >= $2 THEN 0 ELSE failures + 1 END,"
             " locked_until = CASE WHEN failures + 1 >= $2"
-            "  THEN now() + make_interval(secs => $3) END"
-            " WHERE staff_id = $1 RETURNING locked_until IS NOT NULL",
+            "  THEN now() + make_interval(secs => $3) ELSE locked_until END"
+            " WHERE staff_id = $1 RETURNING locked_until > now()",
             row["staff_id"],
             FAILURES_ALLOWED,
             float(LOCKED_SECONDS),

@@ -461,6 +461,7 @@ def replace_draft(
     app.consent = start.consent
     app.requested_limit = start.requested_limit
     app.reopens = start.reopens
+    app.device = start.device
     app.note(now, actor, "draft_saved", fields=list(names), changed=changed)
 
 

@@ -54,6 +54,7 @@ from shared.identifiers import new_id
 from shared.messaging import Effect, Service, Transaction
 from shared.paper_images import CheckedPaper, DocumentRefusedError, PaperReader
 from shared.parameters import (
+    Product,
     UnknownVersionError,
     load_attention,
     load_checklist_items,
@@ -272,11 +273,12 @@ class Desk:
         await self._not_before(remember)
         app = await self.look(viewer, application_id)
         async with self._plainly():
-            applications.require_correctable(app)
-            mended = await self._mended(app, correction)
             corrected = {name for party in correction.parties for name in party.fields()}
             async with self._transaction(viewer.actor, remember) as tx:
                 app = await self._load(tx, viewer, application_id, expect)
+                # the vault follows when nothing can refuse the correction any more
+                applications.require_correctable(app)
+                mended = await self._mended(app, correction)
                 effects = applications.correct(
                     app,
                     merged(app.parties, mended),
@@ -306,16 +308,17 @@ class Desk:
         it names another branch or channel."""
         await self._not_before(remember)
         app = await self.look(viewer, application_id)
-        require_expected(app, expect)  # before the vault follows
         _require_draft(app)
         _require_same(app, form)
         if form.reopens != app.reopens:
             await self._check_reopened(viewer, form.reopens)
         async with self._plainly():
-            sealed, emptied = await self._sealed_anew(app, form)
+            self._offered(form)
             async with self._transaction(viewer.actor, remember) as tx:
                 app = await self._load(tx, viewer, application_id, expect)
                 _require_draft(app)
+                # the vault follows when nothing can refuse the form any more
+                sealed, emptied = await self._sealed_anew(app, form)
                 scope = app.need_scope()
                 start = self.beginning(form, sealed, scope.application_number, scope.region)
                 if form.product == scope.product:
@@ -679,11 +682,7 @@ class Desk:
         client: str | None = None,
     ) -> Beginning:
         """What a new application starts from: the product in the version that holds today."""
-        product = product_on(form.product, business_day(self._service.clock.now()))
-        if product is None:
-            raise ApplicationError(
-                "not-acceptable", "The product is not offered yet", ["PRODUCT_NOT_OFFERED"]
-            )
+        product = self._offered(form)
         return Beginning(
             scope=Scope(
                 application_number=number,
@@ -704,6 +703,14 @@ class Desk:
             client=client,
             device=self._device(form),
         )
+
+    def _offered(self, form: ApplicationForm) -> Product:
+        product = product_on(form.product, business_day(self._service.clock.now()))
+        if product is None:
+            raise ApplicationError(
+                "not-acceptable", "The product is not offered yet", ["PRODUCT_NOT_OFFERED"]
+            )
+        return product
 
     def _device(self, form: ApplicationForm) -> bytes | None:
         """The device as a keyed digest: the same one is known again, and which it is is not."""

@@ -917,7 +917,7 @@ async def who_entered(conn: Any, application_id: str) -> set[str]:
     """Who entered or changed the form, as the history names them."""
     rows = await conn.fetch(
         "SELECT DISTINCT actor FROM application_history WHERE application_id = $1"
-        " AND action IN ('begun', 'corrected', 'submitted', 'imported')",
+        " AND action IN ('begun', 'draft_saved', 'corrected', 'submitted', 'imported')",
         application_id,
     )
     return {row["actor"] for row in rows}

@@ -594,6 +594,33 @@ async def test_a_draft_keeps_its_branch_and_its_channel(
     assert [one["pointer"] for one in answer.json()["errors"]] == [pointer]
 
 
+async def test_a_draft_keeps_the_device_of_its_last_form(office: Office) -> None:
+    customer = await of_the_web(office)
+    person = {**customer.form["parties"][0], "device": f"device-{new_id()}"}
+    answer = await office.client(MINE).put(
+        path_of(customer), json={**customer.form, "parties": [person]}
+    )
+    assert answer.status_code == 200, answer.text
+    kept = await office.fetch(
+        "SELECT digest FROM application_device WHERE application_id = $1", customer.application_id
+    )
+    assert len(kept) == 1
+
+
+async def test_a_draft_that_is_refused_is_found_as_it_was(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Searches follow a form that is kept, and no other."""
+    customer, other = await of_the_web(office), office.customer(channel="web")
+    monkeypatch.setattr("services.intake.desk.product_on", lambda *_: None)
+    form = {**customer.form, "parties": other.form["parties"]}
+    refused = await office.client(MINE).put(path_of(customer), json=form)
+    assert (refused.status_code, refused.json()["code"]) == (422, "not-acceptable")
+    for number, count in ((customer.id_number, 1), (other.id_number, 0)):
+        found = await office.client(MINE).post(f"{API}/searches", json={"id_number": number})
+        assert len(found.json()) == count
+
+
 async def test_what_was_handed_in_is_replaced_no_more(office: Office) -> None:
     customer = await of_the_web(office)
     await office.client(MINE).post(f"{path_of(customer)}/submit")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -89,6 +90,17 @@ async def test_the_organisation_is_loaded_told_and_signed_in_to(office: Office) 
         "wrong": FAILURES_ALLOWED,
         "locked": 1,
     }
+
+
+async def test_tries_at_the_same_time_are_counted_one_after_another(office: Office) -> None:
+    settings, clock = office.service.settings, office.service.clock
+    accounts = Accounts(office.service)
+    await load(settings, clock, read_organisation(FILE))
+    await set_password(settings, clock, "other", "another password")
+    tries = [accounts.verify("other", "wrong") for _ in range(FAILURES_ALLOWED + 2)]
+    answers = await asyncio.gather(*tries, accounts.verify("other", "another password"))
+    assert answers[: FAILURES_ALLOWED - 1] == [None] * (FAILURES_ALLOWED - 1)
+    assert all(isinstance(one, LockedOut) for one in answers[FAILURES_ALLOWED - 1 :])
 
 
 async def test_whom_the_banks_provider_vouches_for_is_looked_up_and_never_made_up(

@@ -91,6 +91,21 @@ async def accept_all(client: httpx.AsyncClient, customer: Customer) -> None:
             assert answer.status_code == 200, answer.text
 
 
+async def test_who_fills_a_draft_in_has_entered_it(office: Office) -> None:
+    """Others may begin it and hand it in: whoever saved the form does not pass it."""
+    begins, fills = [await office.colleague("assistant") for _ in "12"]
+    customer = business(office)
+    begun = await begins.post(f"{API}/applications", json=customer.form)
+    customer.application_id = begun.json()["application_id"]
+    one = f"{API}/applications/{customer.application_id}"
+    assert (await fills.put(one, json=customer.form)).status_code == 200
+    for item in BUSINESS_PAPERS:
+        assert (await office.upload(customer, item)).status_code == 201
+    assert (await begins.post(f"{one}/submit")).json()["state"] == "pre_check"
+    hasty = await say(fills, customer, "pass")
+    assert "entered-by-same-person" in {fault["code"] for fault in hasty.json()["errors"]}
+
+
 async def test_officers_look_at_every_item_and_the_customer_is_asked_once(office: Office) -> None:
     enters, checks = [await office.colleague("assistant") for _ in "12"]
     papers = tuple(item for item in BUSINESS_PAPERS if item != "id_back")
