@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Path, Query, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 
 from services.intake import audit, store, words
@@ -36,7 +36,6 @@ _DAYS = 7  # that are looked through where nobody says since when
 
 _MAY_VIEW = requires(Permission.AUDIT_VIEW, Scope.ALL)
 _MAY_OPEN = requires(Permission.AUDIT_OPEN, Scope.ALL)
-_Number = Annotated[int, Path(ge=0, lt=2**63)]
 _VALUES = "/audit/{source}/{number}/values"
 
 

@@ -137,9 +137,10 @@ def _office(routes: APIRouter, service: Service, customers: Customers, customer_
             flash=_("The code goes to the customer by message."),
         )
 
-    @routes.get(here + "/give", dependencies=[_MAY_ADMIT])
-    async def given_before(application_id: str) -> Response:
+    @routes.get(here + "/give")
+    async def given_before(application_id: str, viewer: Annotated[Viewer, _MAY_ADMIT]) -> Response:
         """A slip is not shown again: what its language link or a reload asks for."""
+        await customers.standing(viewer, application_id)
         return RedirectResponse(f"/intake/applications/{application_id}/access", status_code=303)
 
     @routes.post(here + "/revoke")

@@ -18,15 +18,13 @@ from shared.events import intake, review
 from shared.identifiers import new_id
 from shared.messaging import Fact
 from shared.parameters import load_clocks
-from shared.web import Scope
 from shared.web.access import declared_access
 from shared.web.limits import BODY_MOST, MULTIPART_MOST
-from shared.web.permissions import GRANTS, Permission
+from shared.web.permissions import Permission
 from tests.eventually import eventually
 from tests.integration.intake.described import as_described, description
 from tests.integration.intake.office import (
     API,
-    BRANCH,
     MOBILE,
     NAME,
     OTHER_BRANCH,
@@ -208,37 +206,6 @@ async def test_of_another_channels_application_no_route_knows_anything(office: O
         else:
             stranger = await call(office.client(OTHER), method, route, customer, document)
             assert stranger.status_code in {401, 403}, where
-
-
-async def test_of_another_branchs_application_no_route_knows_anything(office: Office) -> None:
-    """The same for people: over every route, pages too."""
-    elsewhere: dict[str, httpx.AsyncClient] = {}
-    here: dict[str, httpx.AsyncClient] = {}
-    for method, route, demand in about_one_application(office):
-        permission = Permission(demand.split("@")[0])
-        narrow = [
-            role.value for role, may in GRANTS.items() if may.get(permission, Scope.ALL) < Scope.ALL
-        ]
-        where = f"{method} {route.path}"
-        assert narrow, f"{where}: only the whole bank may; say so here if that is meant"
-        role = narrow[0]
-        if role not in here:
-            here[role] = await office.colleague(role, branch=BRANCH)
-            elsewhere[role] = await office.colleague(role, branch=OTHER_BRANCH)
-        customer = await office.begun()
-        document = (await office.upload(customer, "id_front")).json()["document_id"]
-        if "{number}" in route.path or "thumbnail" in route.path:
-            await office.drawn(document)
-        stranger = await call(elsewhere[role], method, route, customer, document)
-        assert stranger.status_code == 404, f"{where}: {stranger.status_code} {stranger.text[:300]}"
-        own = await call(here[role], method, route, customer, document)
-        assert own.status_code not in {401, 403, 404}, f"{where}: {own.text[:300]}"
-        # what a meeting shows is a paper of the application; the example's is another's, and so is
-        # the branch of the example's draft
-        theirs = {"no-evidence", "differs-from-draft"}
-        page = own.headers.get("content-type", "").startswith("text/html")  # says it in words
-        taken = own.status_code != 422 or page or own.json()["code"] in theirs
-        assert taken, f"{where}: {own.text[:300]}"
 
 
 CHANNEL_MAY = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 
 OTHER_MOBILE = "13911112222"
 # people of its own: other tests count what became of theirs
-OWN_FILE = FILE.replace("T000", "T010").replace("audited", "audited").replace("other", "another")
+OWN_FILE = FILE.replace("T000", "T010").replace("tester", "audited").replace("other", "another")
 LOG = "/intake/audit"
 
 
@@ -131,14 +132,14 @@ async def test_the_log_is_for_auditors_and_compliance(office: Office, role: str)
 
 
 async def test_every_line_is_met_once_page_by_page(office: Office) -> None:
-    await a_busy_case(office, await office.colleague("assistant"))
-    since = office.now - timedelta(days=1)
-    whole = await lines_of(office, since=since)
-    assert len(whole) < 1000, "the comparison needs all"
+    customer = await a_busy_case(office, await office.colleague("assistant"))
+    of_it = Wanted(application_id=customer.application_id)
+    whole = await lines_of(office, application_id=customer.application_id)
+    assert len(whole) > 9
     met: list[Line] = []
     place: Place | None = None
     async with office.service.pool.acquire() as conn:
-        while part := await audit.find(conn, Wanted(since=since, before=place), 7):
+        while part := await audit.find(conn, replace(of_it, before=place), 3):
             met += part
             place = Place.read(str(part[-1].place))
             assert place == part[-1].place
@@ -159,7 +160,7 @@ async def test_the_log_is_narrowed_by_person_kind_and_time(office: Office) -> No
     assert {one.actor for one in own} == {f"staff:{row['staff_id']}"}
     for kind in audit_lines.KINDS:
         assert {one.kind for one in await lines_of(office, kind=kind)} <= {kind}
-    later = office.now + timedelta(days=2)
+    later = office.now + timedelta(days=3650)
     assert await lines_of(office, since=later) == []
     for asked in ({"who": row["staff_id"]}, {"who": f"甲{row['staff_id'][-4:]}"}):
         page = (await auditor.get(LOG, params={**asked, "lang": "en"})).text
@@ -167,7 +168,7 @@ async def test_the_log_is_narrowed_by_person_kind_and_time(office: Office) -> No
     for asked in (
         {"who": "nobody"},
         {"q": "999"},
-        {"since": "2027-01-01"},
+        {"since": "2099-01-01"},
         {"until": "2020-01-01"},
         {"until": "9999-12-31", "q": "1", "since": "0001-01-01"},
         {"who": "nobody", "before": "nonsense", "kind": "nonsense", "since": "yesterday"},
