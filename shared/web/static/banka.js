@@ -202,7 +202,8 @@
     const place = event.target;
     if (place.matches(".reveal-place")) place.masked ??= place.innerHTML;
   });
-  document.addEventListener("htmx:afterSwap", (event) => {
+  // settled: before that the form would be sent as a page of its own by whoever types quickly
+  document.addEventListener("htmx:afterSettle", (event) => {
     const place = event.target;
     if (!place.matches(".reveal-place")) return;
     const clear = place.querySelector("[data-hide-after]");
