@@ -327,7 +327,8 @@ class Member:
     wrong: int
 
 
-_IN_SCOPE = "($1::text[] IS NULL OR s.branches && $1::text[])"
+# whoever works for every branch is nobody's of one
+_IN_SCOPE = "($1::text[] IS NULL OR (s.branches && $1::text[] AND NOT '*' = ANY (s.branches)))"
 # ended by a sign-out or by somebody, by an epoch, or by itself
 _OPEN = "o.ended IS NULL AND o.until > now() AND o.epoch = s.session_epoch AND s.active"
 

@@ -32,7 +32,7 @@ SOURCES: Mapping[str, _Source] = {
     "view": _Source(
         "read",
         "personal_view",
-        "'staff:' || t.staff_id",
+        "CASE WHEN t.staff_id LIKE 'client:%' THEN t.staff_id ELSE 'staff:' || t.staff_id END",
         "t.what",
         "t.application_id",
         _NONE,

@@ -44,7 +44,6 @@ _BEFORE_CARD = frozenset(
 )
 
 _MAY_VIEW = requires(Permission.APPLICATION_VIEW)
-_MAY_CREATE = requires(Permission.APPLICATION_CREATE)
 _MAY_EDIT = requires(Permission.APPLICATION_EDIT)
 _MAY_RECEIVE = requires(Permission.MATERIAL_RECEIVE)
 

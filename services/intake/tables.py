@@ -21,7 +21,7 @@ from services.intake import store, store_batches
 from services.intake.application import Application
 from services.intake.batch import Row, RowProblem, findings, read_batch
 from services.intake.batches import NoTableError
-from services.intake.desk import Desk
+from services.intake.desk import Desk, seer
 from services.intake.form import ApplicationForm
 from services.intake.spreadsheet import BatchRefused
 from services.intake.store_batches import Batch, BatchRow, RowState, TakenRow
@@ -190,7 +190,7 @@ class Tables:
             if batch.wrapped is None:
                 raise Problem(409, "forgotten", "What stood in the rows is not kept any more")
             rows = await store_batches.rows_in(tx.conn, batch_id, "bad", batch.rows)
-            await store.record_view(tx.conn, None, viewer.staff_id, f"table {batch_id}", tx.now)
+            await store.record_view(tx.conn, None, seer(viewer), f"table {batch_id}", tx.now)
         key = self._key(batch)
         return [(_opened(key, row)["cells"], row.problems) for row in rows if row.cells]
 

@@ -643,7 +643,7 @@ _LOOKED: Mapping[str, str] = {
     "field": mark("One field in clear"),
     "card": mark("What a machine read on an ID card"),
     "draft": mark("A draft's form in clear, to go on with it"),
-    "search": mark("Searched by mobile or ID number"),
+    "search": mark("Searched for a person"),
     "table": mark("Rows of a table taken away"),
     "audit": mark("A line of the audit log opened"),
 }

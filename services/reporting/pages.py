@@ -45,7 +45,6 @@ _ROAD = (
     State.ACTIVATED,
     State.IN_USE,
 )
-_ATTENTION = ("stalled", "owing", "refused")
 
 
 def router(service: Service, zone: ZoneInfo) -> APIRouter:

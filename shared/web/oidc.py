@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -137,11 +137,22 @@ class Attempt:
     nonce: str
     verifier: str
     target: str
+    begun: float
 
     @classmethod
-    def begin(cls, target: str) -> Attempt:
-        """A new one, to lead to `target` in the end."""
-        return cls(generate_token(24), generate_token(24), generate_token(64), target)
+    def begin(cls, target: str, now: float) -> Attempt:
+        """A new one, to lead to `target` in the end. now: seconds of the epoch."""
+        return cls(generate_token(24), generate_token(24), generate_token(64), target, now)
+
+    @classmethod
+    def read(cls, kept: Sequence[str]) -> Attempt:
+        """What the browser kept, as `kept` gave it out."""
+        state, nonce, verifier, target, begun = kept
+        return cls(state, nonce, verifier, target, float(begun))
+
+    def kept(self) -> list[str]:
+        """For the browser."""
+        return [self.state, self.nonce, self.verifier, self.target, str(self.begun)]
 
 
 class _Metadata(BaseModel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -178,7 +178,7 @@ def _add_provider(router: APIRouter, ways: _Ways, at: AtProvider) -> None:
 
     @router.get("/sign-in/provider", dependencies=[public("nobody is signed in yet")])
     async def to_provider(request: Request, next: str = "/") -> Response:  # noqa: A002
-        attempt = Attempt.begin(_inside(next))
+        attempt = Attempt.begin(_inside(next), time.time())
         try:
             address = await at.provider.address(attempt)
         except ProviderAway:
@@ -187,7 +187,7 @@ def _add_provider(router: APIRouter, ways: _Ways, at: AtProvider) -> None:
         response = RedirectResponse(address, status_code=303)
         response.set_cookie(
             _attempt_cookie(attempt.state),
-            state.signer.sign("attempt", astuple(attempt)),
+            state.signer.sign("attempt", attempt.kept()),
             max_age=_ATTEMPT,
             path=CALLBACK,
             secure=state.secure_cookies,
@@ -206,12 +206,13 @@ def _add_provider(router: APIRouter, ways: _Ways, at: AtProvider) -> None:
     ) -> Response:
         cookie = _attempt_cookie(state)
         kept = web_state(request).signer.signed("attempt", request.cookies.get(cookie))
-        if kept is None or kept[0] != state:
+        attempt = None if kept is None else Attempt.read(kept)
+        if attempt is None or attempt.state != state or time.time() - attempt.begun > _ATTEMPT:
             # begun elsewhere, too long ago, or taken already by going back
             return _form(
                 request, ways, "/", error=_("This sign-in had expired. Please begin it again.")
             )
-        response = await _come_back(request, ways, at, Attempt(*kept), code, iss, error)
+        response = await _come_back(request, ways, at, attempt, code, iss, error)
         response.delete_cookie(cookie, path=CALLBACK)
         return response
 

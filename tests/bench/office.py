@@ -35,6 +35,7 @@ from rich.table import Table
 from deploy import local
 from deploy.provision import provision
 from services.intake.batch_files import result
+from services.intake.pages_lists import SECTIONS
 from shared.formats import make_synthetic_resident_id
 from shared.postgres.migrate import migrate
 from shared.privacy.vault_database import migrate_vault, read_bank_key
@@ -259,7 +260,7 @@ async def _deep(client: httpx.AsyncClient, address: str, pages: int) -> str:
 
 
 async def _work(watch: Stopwatch, who: str, client: httpx.AsyncClient) -> None:
-    for section in ("to-check", "waivers", "returned", "overdue", "escalated"):
+    for section in SECTIONS:
         await watch.page(who, client, f"work: {section}", _always(f"{WORK}?section={section}"))
 
 

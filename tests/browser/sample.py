@@ -107,7 +107,6 @@ router = APIRouter()
 
 _STATES = tuple(STATES)
 _PRODUCTS = ("standard", "gold", "student", "business", "supplementary")
-_REASONS = (("征信逾期", 14), ("收入负债", 9), ("信息不一致", 6), ("准入", 4))
 _PEOPLE = ("王**", "欧阳**", "张*", "阿**·买**", "刘*", "陈**")
 
 

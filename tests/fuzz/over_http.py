@@ -23,7 +23,6 @@ from tests.fuzz.hostile import CANARY, spoilt, texts, written
 from tests.fuzz.judging import Answer, of_program
 from tests.fuzz.world import World
 
-_METHODS = ("get", "put", "post", "patch", "delete")
 _KNOWN = 8  # of ten names in paths are those of something that is there
 # refusals that keep something, and say so: the application stays a draft, named in the answer
 KEEPS = ("not-acceptable",)

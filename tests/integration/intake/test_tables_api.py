@@ -74,7 +74,9 @@ async def test_a_table_is_looked_at_taken_and_its_bad_rows_given_back(office: Of
     assert cells[1][0] == NAME
     assert "Mobile number has the wrong form" in str(cells[1][-1])
     views = "SELECT staff_id FROM personal_view WHERE what = $1"
-    assert [one["staff_id"] for one in await office.fetch(views, f"table {table_id}")] == [MINE]
+    assert [one["staff_id"] for one in await office.fetch(views, f"table {table_id}")] == [
+        f"client:{MINE}"
+    ]
     assert (await client.get(f"{TABLES}/{table_id}/rejected.pdf")).status_code == 404
 
 

@@ -205,6 +205,20 @@ async def test_what_was_begun_elsewhere_is_not_taken(bank: Provider, tmp_path: P
     assert "已过期" in (await ours.client.get(sent)).text
 
 
+async def test_a_kept_attempt_is_over_after_ten_minutes(
+    bank: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By our own clock: a copied cookie ends with no browser's help."""
+    desk = Desk(tmp_path, provider_for(bank))
+    later = time.time() + 601
+    sent = await desk.at_provider(await desk.begin())
+    (copied,) = [one for one in desk.client.cookies.jar if one.name.startswith("banka_attempt_")]
+    desk.client.cookies.set(copied.name, copied.value or "", domain="banka.test")
+    monkeypatch.setattr("shared.web.sign_in.time.time", lambda: later)
+    assert "已过期" in (await desk.client.get(sent)).text
+    assert bank.tokens == 0
+
+
 async def test_the_same_answer_counts_once(bank: Provider, tmp_path: Path) -> None:
     desk = Desk(tmp_path, provider_for(bank))
     sent = await desk.at_provider(await desk.begin())
