@@ -1,4 +1,4 @@
-"""The pages of intake: applications, and one of them with its checklist."""
+"""The pages of one application: the case with its checklist, and its steps."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime

@@ -162,7 +162,7 @@ async def test_a_customer_does_everything_on_a_phone(
     await expect(page.locator("#to-do")).to_be_visible()
     await page.emulate_media(media="screen")
 
-    await page.get_by_role("button", name="领取下次的验证码").click()
+    await page.get_by_role("button", name="领取下次的查询码").click()
     next_code = (await page.locator(".own-code").inner_text()).strip()
     assert re.fullmatch("[A-Z]{4}-[A-Z]{4}", next_code)
     await picture(phone, "customer-code")
@@ -175,7 +175,7 @@ async def test_a_customer_does_everything_on_a_phone(
     await expect(page).to_have_url(f"{town.url}/progress")
 
     await office.goto(office.url.removesuffix("/give"))
-    await expect(office.locator("main")).to_contain_text("凭验证码进入")
+    await expect(office.locator("main")).to_contain_text("凭查询码进入")
     await both_widths(counter, town, "customer-access")
     await without_scripts(town, phone, number_end, next_code)
 

@@ -72,7 +72,7 @@ async def test_a_suggestion_is_taken_over_with_the_keyboard_and_sent(
 
     async def read() -> bool:
         await page.goto(case)
-        return await entry.get_by_text("项机读建议").count() == 1
+        return await entry.get_by_text("项识别建议").count() == 1
 
     async def drawn() -> bool:
         await page.goto(case)
@@ -84,7 +84,7 @@ async def test_a_suggestion_is_taken_over_with_the_keyboard_and_sent(
     await page.locator("html[lang=zh-CN]").wait_for()
     await counter.tab_to(".reading-list a")
     await page.keyboard.press("Enter")
-    await expect(page.locator("h1")).to_have_text("核读证件")
+    await expect(page.locator("h1")).to_have_text("核对证件")
     assert await page.locator(".reading-card img").evaluate(
         "async (it) => (await it.decode(), it.naturalWidth)"
     )

@@ -182,7 +182,7 @@ async def test_suggestions_stand_beside_the_card_and_count_once_somebody_sends_t
 
     for language, told in (
         ("en", ("4 suggestions", "1 doubtful")),
-        ("zh-CN", ("4 项机读建议", "1 项存疑")),
+        ("zh-CN", ("4 项识别建议", "1 项存疑")),
     ):
         page = await assistant.get(case, params={"lang": language})
         assert path in page.text
@@ -197,7 +197,7 @@ async def test_suggestions_stand_beside_the_card_and_count_once_somebody_sends_t
     assert page.text.count("differs\n") + page.text.count("differs</span>") >= 2
     assert "the same</span>" in page.text  # the address
     chinese = await assistant.get(path, params={"lang": "zh-CN"})
-    for words in ("以下仅为机读建议", "把握 99%", "不一致", "号码校验位不符", "采用：姓名"):
+    for words in ("以下仅为识别建议", "可信度 99%", "不一致", "号码校验位不符", "采用：姓名"):
         assert words in chinese.text
 
     # one field is taken over: it stands in the viewer's field, and nothing is kept
@@ -261,7 +261,7 @@ async def test_a_card_that_cannot_be_read_is_given_up_and_said(
     assistant, path = await office.colleague("assistant"), place(customer, document_id)
     for language, words in (
         ("en", "The picture is too much for it. Read the card yourself."),
-        ("zh-CN", "该图片无法机读，请自行核读证件。"),
+        ("zh-CN", "该图片无法识别，请自行核对证件。"),
     ):
         page = await assistant.get(path, params={"lang": language})
         assert words in page.text

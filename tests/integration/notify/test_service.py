@@ -142,7 +142,7 @@ async def test_a_code_is_opened_by_who_sends_it_and_by_nobody_else(
     found = await in_states(web, customer, "sent", "sent")
     [message] = [one for one in found if one["template"] == "access_code"]
     texts = [text for kept in taken(gateways, "sms") for text in kept.texts]
-    assert sum("验证码为BCDF-GHJK，" in text for text in texts) == 1
+    assert sum("查询码为BCDF-GHJK，" in text for text in texts) == 1
     assert taken(gateways, "email") == []
     for path in (f"{API}/{message['message_id']}", f"/notify/messages/{message['message_id']}"):
         shown = await web.client.get(path)

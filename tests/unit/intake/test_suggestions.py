@@ -100,7 +100,7 @@ def test_the_audit_log_has_words_for_who_was_shown_what_a_machine_read() -> None
     i18n.load([Path(i18n.__file__).parent / "locale", Path(words.__file__).parent / "locale"])
     for language, told in (
         ("en", "What a machine read on an ID card"),
-        ("zh-CN", "查看证件的机读内容"),
+        ("zh-CN", "查看证件的识别内容"),
     ):
         with i18n.in_language(language):
             assert words.audited(line, {"A1": "Lin"})["title"] == told

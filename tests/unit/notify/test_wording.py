@@ -206,7 +206,7 @@ SAYS: dict[Template, dict[str, tuple[str, ...]]] = {
     Template.CARD_POSTED: {"zh-CN": ("2026年11月3日寄出",), "en": ("posted on 3 November 2026",)},
     Template.ACTIVATED: {"zh-CN": ("2026年11月3日激活",), "en": ("activated on 3 November 2026",)},
     Template.ACCESS_CODE: {
-        "zh-CN": ("验证码为{access_code}，", "只能使用一次，2026年11月16日前有效"),
+        "zh-CN": ("查询码为{access_code}，", "只能使用一次，2026年11月16日前有效"),
         "en": ("is {access_code}.", "used once, until 16 November 2026"),
     },
     Template.FIRST_USE: {
