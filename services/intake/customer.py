@@ -107,6 +107,18 @@ class Customers:
         async with self._service.transaction(actor=viewer.actor) as tx:
             return await self._keep(tx.conn, app, mobile, code, "issued", viewer.actor, tx.now)
 
+    async def take(self, request: Request, guest: Guest) -> Given:
+        """The customer's code for the next time, as `give`. Raises CodeNeeded where the session has
+        ended meanwhile: who was put out comes back by no code of their own."""
+        app = await self._desk.look(VIEWER, guest.application_id)
+        mobile, code = await self._mobile(app), _new_code()
+        session = _token_digest(request.cookies.get(COOKIE, ""))
+        async with self._service.transaction(actor=CUSTOMER) as tx:
+            await store_customer.lock_code(tx.conn, guest.application_id)
+            if not await store_customer.is_in(tx.conn, session, guest.application_id):
+                raise CodeNeeded(f"{HOME}?ended=1")
+            return await self._keep(tx.conn, app, mobile, code, "issued", CUSTOMER, tx.now)
+
     async def send(self, viewer: Viewer, application_id: str) -> None:
         """A new code that reaches the customer by message: nobody here sees it. Raises Problem 404,
         and 409 `not-handed-in`, `no-mobile` or `erased`."""
@@ -134,6 +146,7 @@ class Customers:
         """Nobody enters with the code any more, and whoever is in is out. Raises Problem 404."""
         await self._desk.look(viewer, application_id)
         async with self._service.transaction(actor=viewer.actor) as tx:
+            await store_customer.lock_code(tx.conn, application_id)
             await store_customer.revoke_code(tx.conn, application_id)
             await store_customer.record_access(
                 tx.conn, application_id, tx.now, viewer.actor, "revoked"
@@ -195,8 +208,10 @@ class Customers:
             )
         if application_id is None:
             raise CodeNeeded(f"{HOME}?ended=1")
-        if request.method == "POST":  # before what was sent is read
+        # one step, before what was sent is read; afterwards we are asked again
+        if request.method == "POST" and not getattr(request.state, "customer_paced", False):
             _require_pace(self._changes, application_id, page.changes)
+            request.state.customer_paced = True
         return Guest(application_id, f"{CUSTOMER} {digest.hex()}")
 
     async def leave(self, request: Request, guest: Guest) -> None:

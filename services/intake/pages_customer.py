@@ -362,7 +362,7 @@ def _own_list(routes: APIRouter, desk: Desk, customers: Customers) -> None:
         """A code for the next time: the one by which the customer came is used up."""
         app, _items = await _look(desk, guest)
         try:
-            given = await customers.give(VIEWER, guest.application_id)
+            given = await customers.take(request, guest)
         except Problem as problem:
             return _refused(request, problem)
         return page(

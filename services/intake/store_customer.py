@@ -34,6 +34,14 @@ class AccessEntry:
     what: Access
 
 
+async def lock_code(conn: Any, application_id: str) -> None:
+    """Of those who enter, take a code and end one, each waits for the one before: what it left is
+    seen by whatever is asked next."""
+    await conn.execute(
+        "SELECT 1 FROM access_code WHERE application_id = $1 FOR UPDATE", application_id
+    )
+
+
 async def keep_code(
     conn: Any,
     application_id: str,
@@ -150,6 +158,16 @@ async def session_of(
         longest_minutes,
     )
     return found
+
+
+async def is_in(conn: Any, digest: bytes, application_id: str) -> bool:
+    """Whether the session is there, and nobody ends it before this transaction does."""
+    found = await conn.fetchval(
+        "SELECT true FROM customer_session WHERE digest = $1 AND application_id = $2 FOR UPDATE",
+        digest,
+        application_id,
+    )
+    return found is True
 
 
 async def end_session(conn: Any, digest: bytes) -> None:

@@ -16,10 +16,12 @@ import pypdfium2
 import pytest
 import pytest_asyncio
 
+from services.intake import store_customer
 from shared.events import review
 from shared.events.payload import ACCESS_CODE
 from shared.parameters import load_customer_page
 from shared.web.access import CSRF_FIELD
+from tests.eventually import eventually
 from tests.integration.intake.office import (
     BRANCH,
     EMAIL,
@@ -306,6 +308,49 @@ async def test_a_session_ends(office: Office, clerk: httpx.AsyncClient, how: str
         assert answer.headers["location"] == "/progress?ended=1"
     shown = await office.shown(customer)
     assert shown["documents"] == []
+
+
+async def test_who_was_put_out_while_sending_a_form_does_nothing_by_it(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer, phone = await inside(office, clerk)
+    here = f"/intake/applications/{customer.application_id}/access"
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield f"{CSRF_FIELD}={phone.form_token}".encode()
+        await clerk.post(here + "/revoke")
+        yield b"&more="
+
+    answer = await phone.client.post(
+        f"{OWN}/code",
+        content=slowly(),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert answer.headers["location"] == "/progress?ended=1"
+    assert [what for what, _ in await accesses(office, customer)] == [
+        "issued", "entered", "revoked",
+    ]  # fmt: skip
+
+
+async def test_a_code_is_taken_by_nobody_whom_the_office_puts_out_meanwhile(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer, phone = await inside(office, clerk)
+
+    async def waits() -> bool:
+        found = await office.fetch(
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND query LIKE '%access_code%FOR UPDATE%'"
+        )
+        return bool(found)
+
+    async with office.service.pool.acquire() as conn, conn.transaction():
+        await store_customer.lock_code(conn, customer.application_id)
+        taking = asyncio.create_task(phone.post(f"{OWN}/code"))
+        await eventually(waits)
+        await store_customer.revoke_code(conn, customer.application_id)
+    assert (await taking).headers["location"] == "/progress?ended=1"
+    assert ("issued", "customer") not in await accesses(office, customer)
 
 
 async def test_nothing_is_changed_without_the_pages_own_token(
