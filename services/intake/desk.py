@@ -44,6 +44,7 @@ from services.intake.rules import (
     Traces,
     examine,
     patterns,
+    whose_faults,
 )
 from services.intake.store import Answer, ApplicationStore, Standing
 from shared.calendar import CalendarEndsError, business_day
@@ -448,6 +449,15 @@ class Desk:
                     _, found = await self._look_over(conn, app, now)
                     applications.settle(app, found, now)
         return checklist(app)
+
+    async def whose_faults(self, app: Application) -> frozenset[tuple[PartyRole, str, str]]:
+        """(role, return code, field) of each field of the form that is wanted; none where the
+        persons' data was erased."""
+        try:
+            form = await self.open_form(app)
+        except KeyUnavailableError:
+            return frozenset()
+        return whose_faults(form, product_for(app), self.today())
 
     async def search(
         self,

@@ -28,6 +28,7 @@ from services.intake.customer_view import (
     state_outside,
     steps,
     wanted_fields,
+    wanted_of,
 )
 from services.intake.desk import Desk
 from services.intake.form import FormCorrection
@@ -434,16 +435,28 @@ def _own_form(routes: APIRouter, service: Service, desk: Desk, customers: Custom
 
     @routes.post(OWN + "/fields")
     async def correct(request: Request, guest: Annotated[Guest, mine]) -> Response:
-        """Those fields and no others, checked by the rules that found them wrong."""
+        """Those fields of those persons and no others, checked by the rules that found them
+        wrong."""
         app, items = await _look(desk, guest)
         sent = await sent_fields(request)
-        allowed = {*wanted_fields(items), "role"}
-        if "id_expires" in allowed:
-            allowed.add("id_long_term")
-        mended = {name: text for name, text in sent.items() if name in allowed}
-        roles = {party.role.value for party in app.parties}
-        if mended.get("role", PartyRole.APPLICANT.value) not in roles:
-            del mended["role"]
+        wanted = wanted_of(items, await desk.whose_faults(app))
+        role = sent.get("role", "")
+        allowed = {
+            one.value: {*names, "id_long_term"} if "id_expires" in names else set(names)
+            for one, names in wanted.items()
+        }
+        others = set().union(*allowed.values()) - allowed.get(role, set())
+        if astray := [name for name in wanted_fields(items) if name in others and name in sent]:
+            return await _fields_page(
+                request,
+                desk,
+                app,
+                items,
+                _("Of this person it is not asked for: %(fields)s.")
+                % {"fields": words.listed([words.field_name(name) for name in astray])},
+            )
+        mended = {name: text for name, text in sent.items() if name in allowed.get(role, set())}
+        mended["role"] = role if role in allowed else PartyRole.APPLICANT.value
         try:
             correction = read_correction(mended, service.clock.now())
         except ValidationError:
@@ -455,8 +468,12 @@ def _own_form(routes: APIRouter, service: Service, desk: Desk, customers: Custom
             begun = await desk.correct(VIEWER, guest.application_id, correction, expect=expect)
         except Problem as problem:
             return _refused(request, problem)
-        still = wanted_fields(shown(begun.application, for_customer(begun.lines)))
-        wrong = [words.field_name(name) for name in still if name in mended]
+        still = wanted_of(
+            shown(begun.application, for_customer(begun.lines)),
+            await desk.whose_faults(begun.application),
+        )
+        left = still.get(PartyRole(mended["role"]), [])
+        wrong = [words.field_name(name) for name in left if name in mended]
         if wrong:
             flash = _("Saved, but not right yet: %(fields)s.") % {"fields": words.listed(wrong)}
             return redirect(request, OWN + "/fields", flash=flash, tone="warning")
@@ -593,7 +610,7 @@ async def _fields_page(
         app=app,
         wanted=wanted,
         why=why,
-        roles=[party.role.value for party in app.parties],
+        roles=[role.value for role in wanted_of(items, await desk.whose_faults(app))],
         known=known,
         error=error,
         words=words,

@@ -148,7 +148,8 @@ class _OwnPage:
 
 def own_page(find: FindGuest) -> Any:
     """Demands that a customer is in, and gives the route a Guest. find: who it is; raises
-    CodeNeeded for nobody. Asked again once a form was read. Also checks the form token on every unsafe method."""
+    CodeNeeded for nobody, and is asked again once a form was read. Also checks the form token on
+    every unsafe method."""
     return Depends(_OwnPage(find))
 
 

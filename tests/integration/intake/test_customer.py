@@ -324,7 +324,7 @@ async def test_who_was_put_out_while_sending_a_form_does_nothing_by_it(
     answer = await phone.client.post(
         f"{OWN}/code",
         content=slowly(),
-        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        headers={"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"},
     )
     assert answer.headers["location"] == "/progress?ended=1"
     assert [what for what, _ in await accesses(office, customer)] == [
@@ -445,16 +445,22 @@ async def test_only_what_is_wanted_is_corrected(office: Office, clerk: httpx.Asy
     assert 'name="name"' not in page.text
     nothing = await phone.post(f"{OWN}/fields", name="别人", mobile="13811112222")
     assert nothing.status_code == 422, "what is not wanted is nothing"
-    wrong = await phone.post(f"{OWN}/fields", office_phone="2")
+    wrong = await phone.post(f"{OWN}/fields", office_phone="2", role="applicant")
     assert wrong.headers["location"] == f"{OWN}/fields"
     old = re.search(r'name="revision" value="(\d+)"', page.text)
     assert old is not None
-    stale = await phone.post(f"{OWN}/fields", office_phone="021-64567890", revision=old[1])
+    stale = await phone.post(
+        f"{OWN}/fields", office_phone="021-64567890", role="applicant", revision=old[1]
+    )
     assert stale.headers["location"] == OWN
     assert "changed meanwhile" in (await phone.get(OWN)).text
     await phone.get(f"{OWN}/fields")
     right = await phone.post(
-        f"{OWN}/fields", office_phone="021-64567890", name="别人", mobile="13811112222"
+        f"{OWN}/fields",
+        office_phone="021-64567890",
+        name="别人",
+        mobile="13811112222",
+        role="applicant",
     )
     assert right.headers["location"] == OWN
     assert (await phone.get(f"{OWN}/fields")).headers["location"] == OWN
@@ -468,6 +474,35 @@ async def test_only_what_is_wanted_is_corrected(office: Office, clerk: httpx.Asy
     ] * 2
     shown = await clerk.get(f"/intake/applications/{customer.application_id}?lang=en")
     assert f"****{MOBILE[-4:]}" in shown.text
+
+
+async def test_of_each_person_only_what_is_wanted_of_them_is_corrected(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer = office.customer()
+    contact = {"role": "contact", "name": "乙", "mobile": "1"}
+    customer.form["parties"].append(contact)
+    await office.begun(customer)
+    await office.submit(customer)
+    phone = Phone.at(office)
+    await phone.enter(customer.number, await code_for(office, customer, clerk))
+    page = await phone.get(f"{OWN}/fields", lang="en")
+    assert 'name="mobile"' in page.text
+    assert 'name="role" value="contact"' in page.text, "nobody else is asked"
+    for role in ("applicant", "guardian", ""):
+        refused = await phone.post(f"{OWN}/fields", mobile="13811112222", role=role)
+        assert refused.status_code == 422, role
+        assert "Of this person it is not asked for: " in refused.text
+    assert f"****{MOBILE[-4:]}" in (await phone.get(OWN)).text
+    await phone.get(f"{OWN}/fields")
+    right = await phone.post(f"{OWN}/fields", mobile="13811112222", role="contact")
+    assert right.headers["location"] == OWN
+    assert f"****{MOBILE[-4:]}" in (await phone.get(OWN)).text
+    rows = await office.fetch(
+        "SELECT actor FROM application_history WHERE application_id = $1 AND action = 'corrected'",
+        customer.application_id,
+    )
+    assert [row["actor"] for row in rows] == ["customer"]
 
 
 async def test_a_consent_is_given_anew_where_it_is_wanted(
