@@ -154,15 +154,16 @@ class Customers:
 
     async def standing(
         self, viewer: Viewer, application_id: str
-    ) -> tuple[Application, Code | None, list[AccessEntry]]:
-        """The application, its last code, and what was done with its codes, the newest first.
-        Raises Problem 404."""
+    ) -> tuple[Application, Code | None, list[AccessEntry], bool]:
+        """The application, its last code, what was done with its codes, the newest first, and
+        whether somebody may be in. Raises Problem 404."""
         async with self._service.pool.acquire() as conn:
             app = visible(await store.find_application(conn, application_id), viewer)
             return (
                 app,
                 await store_customer.code_of(conn, application_id),
                 await store_customer.accesses_of(conn, application_id),
+                await store_customer.has_sessions(conn, application_id),
             )
 
     # -- sessions ---------------------------------------------------------------------------------
@@ -236,7 +237,11 @@ class Customers:
         actor: str,
         now: datetime,
     ) -> Given:
-        """The code lets in from now on, and no other one does."""
+        """The code lets in from now on, and no other one does: whoever came by an earlier one is
+        out, too, where the office gives it."""
+        await store_customer.lock_code(conn, app.application_id)
+        if actor != CUSTOMER:
+            await store_customer.end_sessions(conn, app.application_id)
         number_end = app.need_scope().application_number[-NUMBER_END:]
         valid_until = now + timedelta(days=load_customer_page().code_days)
         await store_customer.keep_code(

@@ -80,7 +80,7 @@ def _office(routes: APIRouter, service: Service, customers: Customers, customer_
         request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_ADMIT]
     ) -> Response:
         """The customer's code as it stands, and who came in by one."""
-        app, code, accesses = await customers.standing(viewer, application_id)
+        app, code, accesses, inside = await customers.standing(viewer, application_id)
         actors = [one.actor for one in accesses] + ([code.issued_by] if code else [])
         async with service.pool.acquire() as conn:
             staff = await staff_names(
@@ -92,6 +92,7 @@ def _office(routes: APIRouter, service: Service, customers: Customers, customer_
             app=app,
             scope=app.need_scope(),
             code=code,
+            inside=inside,
             lets_in=code is not None and code.lets_in(service.clock.now()),
             accesses=[words.access(one.at, one.actor, one.what, staff) for one in accesses],
             issued_by=words.actor(code.issued_by, staff) if code else "",

@@ -103,7 +103,20 @@ async def revoke_code(conn: Any, application_id: str) -> None:
         "UPDATE access_code SET ended = 'revoked' WHERE application_id = $1 AND ended IS NULL",
         application_id,
     )
+    await end_sessions(conn, application_id)
+
+
+async def end_sessions(conn: Any, application_id: str) -> None:
+    """Whoever is in is out."""
     await conn.execute("DELETE FROM customer_session WHERE application_id = $1", application_id)
+
+
+async def has_sessions(conn: Any, application_id: str) -> bool:
+    """Whether somebody may be in."""
+    found = await conn.fetchval(
+        "SELECT EXISTS (SELECT 1 FROM customer_session WHERE application_id = $1)", application_id
+    )
+    return bool(found)
 
 
 async def record_access(

@@ -624,6 +624,32 @@ async def test_a_code_is_sent_sealed_and_seen_by_nobody_here(
     assert (await Phone.at(office).enter(customer.number, code)).status_code == 303
 
 
+@pytest.mark.parametrize("way", ["give", "send"])
+async def test_a_new_code_of_the_office_puts_out_who_came_by_an_earlier_one(
+    office: Office, clerk: httpx.AsyncClient, way: str
+) -> None:
+    customer, phone = await inside(office, clerk)
+    here = f"/intake/applications/{customer.application_id}/access"
+    await phone.post(f"{OWN}/code")
+    assert (await phone.get(OWN)).status_code == 200, "their own next code ends nothing"
+    await clerk.post(f"{here}/{way}")
+    assert (await phone.get(OWN)).headers["location"] == "/progress?ended=1"
+
+
+async def test_who_is_in_can_be_put_out_whatever_became_of_the_code(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer, phone = await inside(office, clerk)
+    here = f"/intake/applications/{customer.application_id}/access"
+    await phone.post(f"{OWN}/code")
+    for _ in range(load_customer_page().code_tries):
+        await Phone.at(office).enter(customer.number, "CCCCCCCC")
+    assert f'action="{here}/revoke"' in (await clerk.get(here)).text
+    await clerk.post(here + "/revoke")
+    assert (await phone.get(OWN)).headers["location"] == "/progress?ended=1"
+    assert f'action="{here}/revoke"' not in (await clerk.get(here)).text
+
+
 async def test_nobody_is_written_to_before_the_hand_in(
     office: Office, clerk: httpx.AsyncClient
 ) -> None:
