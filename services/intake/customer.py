@@ -21,7 +21,7 @@ from services.intake import application as applications
 from services.intake import store, store_customer
 from services.intake.application import Application
 from services.intake.desk import Desk, visible
-from services.intake.store_customer import Access, AccessEntry, Code
+from services.intake.store_customer import CUSTOMER, Access, AccessEntry, Code
 from shared.events.intake import AccessCodeIssued
 from shared.events.payload import ACCESS_CODE, FIELD_CLASSES, Party, PartyRole
 from shared.messaging import Service
@@ -30,9 +30,6 @@ from shared.privacy.vault import KeyUnavailableError, Vault
 from shared.web import Permission, Problem, Viewer
 from shared.web.access import CodeNeeded, Guest
 from shared.web.limits import Pacer, address_of
-
-CUSTOMER: Final = "customer"
-"""How a customer who acts for themselves is written into events and records."""
 
 COOKIE: Final = "banka_customer"
 HOME: Final = "/progress"

@@ -23,6 +23,7 @@ from shared.parameters import load_customer_page
 from shared.web.access import CSRF_FIELD
 from tests.eventually import eventually
 from tests.integration.intake.office import (
+    API,
     BRANCH,
     EMAIL,
     EMPLOYER,
@@ -634,6 +635,41 @@ async def test_a_new_code_of_the_office_puts_out_who_came_by_an_earlier_one(
     assert (await phone.get(OWN)).status_code == 200, "their own next code ends nothing"
     await clerk.post(f"{here}/{way}")
     assert (await phone.get(OWN)).headers["location"] == "/progress?ended=1"
+
+
+@pytest.mark.parametrize("by", ["staff", "draft", "customer"])
+async def test_a_code_ends_with_the_mobile_for_which_it_was(
+    office: Office, clerk: httpx.AsyncClient, by: str
+) -> None:
+    if by == "draft":
+        customer = await office.begun()
+    elif by == "customer":
+        customer = await submitted(office, party={"mobile": "12345"})
+    else:
+        customer = await submitted(office)
+    mobile = "2345" if by == "customer" else MOBILE[-4:]
+    phone = Phone.at(office)
+    first = await code_for(office, customer, clerk)
+    assert (await phone.enter(customer.number, first, mobile)).status_code == 303
+    await phone.get(f"{OWN}/fields")
+    page = await phone.post(f"{OWN}/code")
+    found = re.search(r"<strong>([A-Z]{4}-[A-Z]{4})</strong>", page.text)
+    assert found is not None
+    party = {"role": "applicant", "mobile": "13811112222"}
+    here = f"{API}/applications/{customer.application_id}"
+    match by:
+        case "staff":
+            changed = await clerk.patch(here, json={"parties": [party]})
+        case "draft":
+            form = customer.form | {"parties": [customer.form["parties"][0] | party]}
+            changed = await office.client().put(here, json=form)
+        case "customer":
+            changed = await phone.post(f"{OWN}/fields", **party)
+    assert changed.status_code in (200, 303), changed.text
+    assert (await Phone.at(office).enter(customer.number, found[1], mobile)).status_code == 401
+    inside = await phone.get(OWN)
+    assert inside.status_code == (200 if by == "customer" else 303), "they did it themselves"
+    assert [what for what, _ in await accesses(office, customer)][-1] == "revoked"
 
 
 async def test_who_is_in_can_be_put_out_whatever_became_of_the_code(
