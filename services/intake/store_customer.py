@@ -119,8 +119,8 @@ async def revoke_code(conn: Any, application_id: str) -> None:
 
 
 async def follow_mobile(conn: Any, application_id: str, actor: str, now: datetime) -> None:
-    """The form names another mobile. The code was for whoever has the one before: nobody enters with
-    it any more, and whoever is in is out, unless it is they who changed it."""
+    """The form names another mobile. The code was for whoever has the one before: nobody enters
+    with it any more, and whoever is in is out, unless it is they who changed it."""
     await lock_code(conn, application_id)
     ended = await conn.execute(
         "UPDATE access_code SET ended = 'revoked' WHERE application_id = $1 AND ended IS NULL",
