@@ -213,3 +213,17 @@ async def is_in(conn: Any, digest: bytes, application_id: str) -> bool:
 async def end_session(conn: Any, digest: bytes) -> None:
     """Whoever was in by it is out."""
     await conn.execute("DELETE FROM customer_session WHERE digest = $1", digest)
+
+
+async def forget_person(conn: Any, person: str) -> None:
+    """No code and no session is left of somebody's applications: what a code is found by is made of
+    their mobile, and by no law has to be kept."""
+    await conn.execute(  # in the order in which `lock_code` does
+        "SELECT 1 FROM application WHERE person = $1 ORDER BY application_id FOR KEY SHARE", person
+    )
+    for table in ("access_code", "customer_session"):
+        await conn.execute(
+            f"DELETE FROM {table} WHERE application_id IN"  # noqa: S608 - one of the two above
+            " (SELECT application_id FROM application WHERE person = $1)",
+            person,
+        )

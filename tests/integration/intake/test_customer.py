@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from services.intake import store_customer
+from services.intake.erasure import erase
 from shared.events import review
 from shared.events.payload import ACCESS_CODE
 from shared.parameters import load_customer_page
@@ -695,6 +696,22 @@ async def test_nobody_is_written_to_before_the_hand_in(
     await clerk.post(here + "/send")
     assert "print a slip" in (await clerk.get(here, params={"lang": "en"})).text
     assert await accesses(office, customer) == []
+
+
+async def test_no_code_and_no_session_is_left_of_who_was_erased(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer, phone = await inside(office, clerk)
+    await phone.post(f"{OWN}/code")
+    await office.withdraw(customer)
+    await erase(office.settings, office.service.clock, customer.number)
+    for table in ("access_code", "customer_session"):
+        left = await office.fetch(
+            f"SELECT 1 FROM {table} WHERE application_id = $1",  # noqa: S608
+            customer.application_id,
+        )
+        assert left == [], table
+    assert (await phone.get(OWN)).headers["location"] == "/progress?ended=1"
 
 
 async def test_without_a_mobile_nobody_would_be_known(
