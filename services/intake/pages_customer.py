@@ -504,7 +504,9 @@ def _own_consent(routes: APIRouter, service: Service, desk: Desk, customers: Cus
         given = {"signed_at": service.clock.now(), "purpose": CREDIT_PURPOSE}
         correction = FormCorrection.model_validate({"consent": given})
         try:
-            begun = await desk.correct(VIEWER, guest.application_id, correction)
+            begun = await desk.correct(
+                VIEWER, guest.application_id, correction, expect=_revision(sent)
+            )
         except Problem as problem:
             return _refused(request, problem)
         return _done(request, begun.application, _("Thank you, we have your consent."))
@@ -690,9 +692,11 @@ def _applicant(app: Application) -> str:
     return next(one.party_id for one in app.parties if one.role is PartyRole.APPLICANT)
 
 
-def _revision(sent: dict[str, str]) -> frozenset[int] | None:
+def _revision(sent: dict[str, str]) -> frozenset[int]:
+    """What the customer had before their eyes; none, which is never what there is, where the form
+    does not say it."""
     text = sent.get("revision", "")
-    return frozenset({int(text)}) if text.isdecimal() and len(text) < 10 else None
+    return frozenset({int(text)} if text.isdecimal() and len(text) < 10 else ())
 
 
 def _text(sent: FormData, name: str) -> str:

@@ -52,6 +52,7 @@ class Phone:
 
     client: httpx.AsyncClient
     form_token: str = ""
+    revision: str = ""  # of the last page that says one, as its form sends it
 
     @classmethod
     def at(cls, office: Office, address: str = "") -> Phone:
@@ -64,10 +65,12 @@ class Phone:
         answer = await self.client.get(path, params=query, headers={"Accept": "text/html"})
         if found := re.search(rf'name="{CSRF_FIELD}" value="([^"]+)"', answer.text):
             self.form_token = found[1]
+        if found := re.search(r'name="revision" value="([^"]+)"', answer.text):
+            self.revision = found[1]
         return answer
 
     async def post(self, path: str, files: Any = None, **sent: str) -> httpx.Response:
-        data = {CSRF_FIELD: self.form_token, **sent}
+        data = {CSRF_FIELD: self.form_token, "revision": self.revision, **sent}
         headers = {"Accept": "text/html"}
         return await self.client.post(path, data=data, files=files, headers=headers)
 
@@ -96,6 +99,12 @@ async def code_for(office: Office, customer: Customer, clerk: httpx.AsyncClient)
 async def clerk(office: Office) -> AsyncIterator[httpx.AsyncClient]:
     """The assistant at the counter."""
     yield await office.colleague("assistant", branch=BRANCH)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def own(office: Office, clerk: httpx.AsyncClient) -> tuple[Customer, Phone]:
+    """A customer who is in, of whom a field and the consent are wanted."""
+    return await inside(office, clerk, party={"office_phone": "1"}, consent=None)
 
 
 async def submitted(office: Office, **changes: Any) -> Customer:
@@ -524,6 +533,27 @@ async def test_a_consent_is_given_anew_where_it_is_wanted(
         customer.application_id,
     )
     assert [row["purpose"] for row in rows] == ["信用卡审批"]
+
+
+@pytest.mark.parametrize("revision", ["", "0", "-1", "7x", "9" * 10])
+@pytest.mark.parametrize(
+    ("form", "sent"),
+    [
+        ("fields", {"office_phone": "021-64567890", "role": "applicant"}),
+        ("consent", {"agree": "yes"}),
+        ("withdraw", {"sure": "yes"}),
+    ],
+)
+async def test_a_form_that_does_not_say_what_it_was_about_changes_nothing(
+    own: tuple[Customer, Phone], office: Office, form: str, sent: dict[str, str], revision: str
+) -> None:
+    customer, phone = own
+    before = await office.shown(customer)
+    await phone.get(f"{OWN}/{form}")
+    answer = await phone.post(f"{OWN}/{form}", **sent, revision=revision)
+    assert answer.headers["location"] == OWN
+    assert "changed meanwhile" in (await phone.get(OWN, lang="en")).text
+    assert await office.shown(customer) == before
 
 
 async def test_a_customer_withdraws_once_they_are_sure(
