@@ -402,7 +402,7 @@ def _own_papers(routes: APIRouter, desk: Desk, customers: Customers) -> None:
             return redirect(
                 request, OWN, flash=_("Nothing more is needed for this item."), tone="info"
             )
-        sent = await request.form(max_files=1)
+        sent = await request.form()
         file = sent.get("file")
         issued_on = day_of(_text(sent, "issued_on"))
         if not isinstance(file, UploadFile) or not file.filename:

@@ -25,6 +25,7 @@ from shared.web.state import web_state
 
 CSRF_FIELD = "csrf_token"
 CSRF_HEADER = "x-csrf-token"
+_GUESTS_FIELDS = 100  # of one form: more than any form of theirs has
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -139,7 +140,7 @@ class _OwnPage:
 
     async def __call__(self, request: Request) -> Guest:
         guest = await self.find(request)
-        await _check_token(request, guest.nonce)
+        await _check_token(request, guest.nonce, max_files=1, max_fields=_GUESTS_FIELDS)
         if request.method not in _SAFE_METHODS:  # to read the form may have taken any time
             guest = await self.find(request)
         request.state.form_token = web_state(request).signer.form_token(guest.nonce)
@@ -228,12 +229,15 @@ async def check_form_token(request: Request, session: Session) -> None:
     await _check_token(request, session.nonce)
 
 
-async def _check_token(request: Request, nonce: str) -> None:
+async def _check_token(
+    request: Request, nonce: str, *, max_files: int = 1000, max_fields: int = 1000
+) -> None:
     if request.method in _SAFE_METHODS:
         return
     token = request.headers.get(CSRF_HEADER)
     # read here whoever sends the token, so that no route waits for it after we have let it in
-    sent = (await request.form()).get(CSRF_FIELD)
+    form = await request.form(max_files=max_files, max_fields=max_fields)
+    sent = form.get(CSRF_FIELD)
     if token is None:
         token = sent if isinstance(sent, str) else None
     if not web_state(request).signer.accepts_form(nonce, token):

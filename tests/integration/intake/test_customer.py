@@ -449,6 +449,19 @@ async def test_what_is_missing_is_handed_in_by_phone(
     assert {json.loads(row["body"])["entered_by"] for row in told} == {"customer"}
 
 
+@pytest.mark.parametrize(("files", "fields"), [(2, 0), (1, 200)])
+async def test_a_form_with_more_than_one_paper_or_many_fields_is_not_read(
+    own: tuple[Customer, Phone], office: Office, files: int, fields: int
+) -> None:
+    customer, phone = own
+    await phone.get(f"{OWN}/items/id_front")
+    papers = [("file", (f"{n}.png", picture(f"one of {files}"), "image/png")) for n in range(files)]
+    many = {f"field-{n}": "x" for n in range(fields)}
+    answer = await phone.post(f"{OWN}/items/id_front", papers, **many)
+    assert answer.status_code == 400
+    assert (await office.shown(customer))["documents"] == []
+
+
 async def test_only_what_is_wanted_is_corrected(office: Office, clerk: httpx.AsyncClient) -> None:
     customer, phone = await inside(office, clerk, party={"office_phone": "1"})
     page = await phone.get(f"{OWN}/fields", lang="en")
