@@ -165,13 +165,14 @@ class Customers:
 
     # -- sessions ---------------------------------------------------------------------------------
 
-    async def enter(
-        self, request: Request, number_end: str, mobile_end: str, code: str
-    ) -> str | None:
-        """A session's token for whoever knows all three; None for anybody else, whatever did not
-        fit. Raises Problem 429 where one address tries too often."""
+    def pace_entry(self, request: Request) -> None:
+        """Before anything of a try is read. Raises Problem 429 where one address tries too often."""
         host = request.client.host if request.client else ""
         _require_pace(self._entries, address_of(host), load_customer_page().entries)
+
+    async def enter(self, number_end: str, mobile_end: str, code: str) -> str | None:
+        """A session's token for whoever knows all three; None for anybody else, whatever did not
+        fit."""
         who = self._who(_digits(number_end)[-NUMBER_END:], _digits(mobile_end)[-MOBILE_END:])
         digest, token = self._digest(_letters(code)), secrets.token_urlsafe(32)
         page = load_customer_page()

@@ -265,6 +265,15 @@ def _entrance(routes: APIRouter, customers: Customers) -> None:
     @routes.post(HOME, dependencies=[public("a customer enters a code here")])
     async def enter(request: Request) -> Response:
         """In, or the same words whatever did not fit."""
+        try:
+            customers.pace_entry(request)
+        except Problem as problem:
+            return _form(
+                request,
+                error=_("Too many tries. Please wait a minute, then try again."),
+                status_code=429,
+                headers=problem.headers,
+            )
         sent = await request.form(max_files=0)
         state = web_state(request)
         nonce = request.cookies.get(_TOKEN_COOKIE)
@@ -272,20 +281,7 @@ def _entrance(routes: APIRouter, customers: Customers) -> None:
         if nonce is None or not state.signer.accepts_form(f"customer {nonce}", token):
             return _form(request, error=_("The page had expired. Please try again."))
         number_end = _text(sent, "number_end")
-        try:
-            session = await customers.enter(
-                request, number_end, _text(sent, "mobile_end"), _text(sent, "code")
-            )
-        except Problem as problem:
-            if problem.status != 429:
-                raise
-            return _form(
-                request,
-                number_end,
-                error=_("Too many tries. Please wait a minute, then try again."),
-                status_code=429,
-                headers=problem.headers,
-            )
+        session = await customers.enter(number_end, _text(sent, "mobile_end"), _text(sent, "code"))
         if session is None:
             return _form(
                 request,

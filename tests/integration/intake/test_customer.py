@@ -269,6 +269,24 @@ async def test_one_address_may_not_try_for_ever(office: Office) -> None:
     assert (await Phone.at(office, "10.8.0.2").enter("111111", "DDDDDDDD")).status_code == 401
 
 
+async def test_a_try_is_counted_before_anything_of_it_is_read(office: Office) -> None:
+    phone = Phone.at(office)  # which never had the form, and so no token of it
+    read: list[int] = []
+
+    async def sent(n: int) -> AsyncIterator[bytes]:
+        read.append(n)
+        yield b"csrf_token=x"
+
+    headers = {"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"}
+    burst = load_customer_page().entries.burst
+    answers = [
+        await phone.client.post("/progress", content=sent(n), headers=headers)
+        for n in range(burst + 1)
+    ]
+    assert [one.status_code for one in answers] == [200] * burst + [429]
+    assert read == list(range(burst))
+
+
 async def test_one_application_may_not_be_changed_for_ever(
     office: Office, clerk: httpx.AsyncClient
 ) -> None:
