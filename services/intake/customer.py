@@ -209,9 +209,13 @@ class Customers:
             raise CodeNeeded(f"{HOME}?ended=1")
         # one step, before what was sent is read; afterwards we are asked again
         if request.method == "POST" and not getattr(request.state, "customer_paced", False):
-            _require_pace(self._changes, application_id, page.changes)
+            self.pace_step(application_id)
             request.state.customer_paced = True
         return Guest(application_id, f"{CUSTOMER} {digest.hex()}")
+
+    def pace_step(self, application_id: str) -> None:
+        """One step of those that cost something. Raises Problem 429 where there are too many."""
+        _require_pace(self._changes, application_id, load_customer_page().changes)
 
     async def leave(self, request: Request, guest: Guest) -> None:
         """The customer has finished."""

@@ -4,6 +4,7 @@ Everything of it works without JavaScript, on a phone. What is done goes through
 counter: papers are decoded as anybody's, fields are checked by the same rules.
 """
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
@@ -194,11 +195,12 @@ def _lists(routes: APIRouter, service: Service, desk: Desk, customers: Customers
     @routes.get(OWN + "/list.pdf")
     async def own_list(guest: Annotated[Guest, own_page(customers.guest)]) -> Response:
         """To keep, or to show to somebody."""
+        customers.pace_step(guest.application_id)
         return await _list_of(await desk.look(VIEWER, guest.application_id))
 
     async def _list_of(app: Application) -> Response:
         lines = for_customer(await desk.checklist(app))
-        content = drawn(_sheet(app, lines, service.clock.now()))
+        content = await asyncio.to_thread(drawn, _sheet(app, lines, service.clock.now()))
         name = f"checklist-{app.need_scope().application_number[-NUMBER_END:]}.pdf"
         return Response(
             content,

@@ -7,6 +7,7 @@ import html
 import itertools
 import json
 import re
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,8 @@ import pypdfium2
 import pytest
 import pytest_asyncio
 
-from services.intake import store_customer
+from services.intake import customer_pdf, pages_customer, store_customer
+from services.intake.customer_pdf import Sheet
 from services.intake.erasure import erase
 from shared.events import review
 from shared.events.payload import ACCESS_CODE
@@ -298,6 +300,7 @@ async def test_one_application_may_not_be_changed_for_ever(
     assert "Wait a minute" in answers[-1].text
     assert 'href="/progress"' in answers[-1].text, "no way into the office's pages"
     assert (await phone.get(OWN)).status_code == 200, "who only looks goes on"
+    assert (await phone.get(f"{OWN}/list.pdf")).status_code == 429, "it has to be drawn"
     _another, other = await inside(office, clerk)
     assert (await other.post(f"{OWN}/consent")).status_code == 303
 
@@ -622,7 +625,16 @@ async def test_progress_tells_nothing_of_a_hold(office: Office, clerk: httpx.Asy
     assert (await phone.get(f"{OWN}/withdraw")).headers["location"] == OWN
 
 
-async def test_the_list_is_the_same_as_a_file(office: Office, clerk: httpx.AsyncClient) -> None:
+async def test_the_list_is_the_same_as_a_file(
+    office: Office, clerk: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def drawn(sheet: Sheet) -> bytes:
+        threads.append(threading.current_thread())
+        return customer_pdf.drawn(sheet)
+
+    monkeypatch.setattr(pages_customer, "drawn", drawn)
     customer, phone = await inside(office, clerk, party={"office_phone": "1"})
     for language in ("zh-CN", "en"):
         page = await phone.get(OWN, lang=language)
@@ -641,6 +653,8 @@ async def test_the_list_is_the_same_as_a_file(office: Office, clerk: httpx.Async
         for why in re.findall('<p class="own-why">([^<]+)</p>', page.text):
             assert "".join(html.unescape(why).split()) in text
         assert not [clear for clear in _CLEAR if clear in text]
+    assert len(threads) == 4
+    assert threading.current_thread() not in threads, "others are answered meanwhile"
 
 
 # -- the office's part -----------------------------------------------------------------------------
