@@ -17,7 +17,7 @@ import pypdfium2
 import pytest
 import pytest_asyncio
 
-from services.intake import customer_pdf, pages_customer, store_customer
+from services.intake import customer_pdf, pages_customer, store, store_customer
 from services.intake.customer_pdf import Sheet
 from services.intake.erasure import erase
 from shared.events import review
@@ -679,6 +679,19 @@ async def test_who_may_give_codes_and_of_which_applications(
     assert "can be used until" in page.text
     kept = await office.fetch("SELECT * FROM access_code")
     assert not [row for row in kept if code.replace("-", "") in str(dict(row))]
+
+
+@pytest.mark.parametrize(("way", "counts"), [("give", 1), ("send", 0)])
+async def test_who_printed_a_slip_counts_as_one_who_entered_the_form(
+    office: Office, clerk: httpx.AsyncClient, way: str, counts: int
+) -> None:
+    customer = await submitted(office)
+    async with office.service.pool.acquire() as conn:
+        before = await store.who_entered(conn, customer.application_id)
+        await clerk.post(f"/intake/applications/{customer.application_id}/access/{way}")
+        after = await store.who_entered(conn, customer.application_id)
+    assert len(after - before) == counts
+    assert "customer" not in after
 
 
 async def test_a_code_is_sent_sealed_and_seen_by_nobody_here(
