@@ -166,7 +166,7 @@ class Customers:
     # -- sessions ---------------------------------------------------------------------------------
 
     def pace_entry(self, request: Request) -> None:
-        """Before anything of a try is read. Raises Problem 429 where one address tries too often."""
+        """Before anything of a try is read. Raises Problem 429 where an address tries too often."""
         host = request.client.host if request.client else ""
         _require_pace(self._entries, address_of(host), load_customer_page().entries)
 
