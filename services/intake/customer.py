@@ -21,7 +21,7 @@ from services.intake import application as applications
 from services.intake import store, store_customer
 from services.intake.application import Application
 from services.intake.desk import Desk, visible
-from services.intake.store_customer import Access, AccessEntry, Code
+from services.intake.store_customer import CUSTOMER, Access, AccessEntry, Code
 from shared.events.intake import AccessCodeIssued
 from shared.events.payload import ACCESS_CODE, FIELD_CLASSES, Party, PartyRole
 from shared.messaging import Service
@@ -30,9 +30,6 @@ from shared.privacy.vault import KeyUnavailableError, Vault
 from shared.web import Permission, Problem, Viewer
 from shared.web.access import CodeNeeded, Guest
 from shared.web.limits import Pacer, address_of
-
-CUSTOMER: Final = "customer"
-"""How a customer who acts for themselves is written into events and records."""
 
 COOKIE: Final = "banka_customer"
 HOME: Final = "/progress"
@@ -107,6 +104,18 @@ class Customers:
         async with self._service.transaction(actor=viewer.actor) as tx:
             return await self._keep(tx.conn, app, mobile, code, "issued", viewer.actor, tx.now)
 
+    async def take(self, request: Request, guest: Guest) -> Given:
+        """The customer's code for the next time, as `give`. Raises CodeNeeded where the session has
+        ended meanwhile: who was put out comes back by no code of their own."""
+        app = await self._desk.look(VIEWER, guest.application_id)
+        mobile, code = await self._mobile(app), _new_code()
+        session = _token_digest(request.cookies.get(COOKIE, ""))
+        async with self._service.transaction(actor=CUSTOMER) as tx:
+            await store_customer.lock_code(tx.conn, guest.application_id)
+            if not await store_customer.is_in(tx.conn, session, guest.application_id):
+                raise CodeNeeded(f"{HOME}?ended=1")
+            return await self._keep(tx.conn, app, mobile, code, "issued", CUSTOMER, tx.now)
+
     async def send(self, viewer: Viewer, application_id: str) -> None:
         """A new code that reaches the customer by message: nobody here sees it. Raises Problem 404,
         and 409 `not-handed-in`, `no-mobile` or `erased`."""
@@ -134,6 +143,7 @@ class Customers:
         """Nobody enters with the code any more, and whoever is in is out. Raises Problem 404."""
         await self._desk.look(viewer, application_id)
         async with self._service.transaction(actor=viewer.actor) as tx:
+            await store_customer.lock_code(tx.conn, application_id)
             await store_customer.revoke_code(tx.conn, application_id)
             await store_customer.record_access(
                 tx.conn, application_id, tx.now, viewer.actor, "revoked"
@@ -141,26 +151,28 @@ class Customers:
 
     async def standing(
         self, viewer: Viewer, application_id: str
-    ) -> tuple[Application, Code | None, list[AccessEntry]]:
-        """The application, its last code, and what was done with its codes, the newest first.
-        Raises Problem 404."""
+    ) -> tuple[Application, Code | None, list[AccessEntry], bool]:
+        """The application, its last code, what was done with its codes, the newest first, and
+        whether somebody may be in. Raises Problem 404."""
         async with self._service.pool.acquire() as conn:
             app = visible(await store.find_application(conn, application_id), viewer)
             return (
                 app,
                 await store_customer.code_of(conn, application_id),
                 await store_customer.accesses_of(conn, application_id),
+                await store_customer.has_sessions(conn, application_id),
             )
 
     # -- sessions ---------------------------------------------------------------------------------
 
-    async def enter(
-        self, request: Request, number_end: str, mobile_end: str, code: str
-    ) -> str | None:
-        """A session's token for whoever knows all three; None for anybody else, whatever did not
-        fit. Raises Problem 429 where one address tries too often."""
+    def pace_entry(self, request: Request) -> None:
+        """Before anything of a try is read. Raises Problem 429 where an address tries too often."""
         host = request.client.host if request.client else ""
         _require_pace(self._entries, address_of(host), load_customer_page().entries)
+
+    async def enter(self, number_end: str, mobile_end: str, code: str) -> str | None:
+        """A session's token for whoever knows all three; None for anybody else, whatever did not
+        fit."""
         who = self._who(_digits(number_end)[-NUMBER_END:], _digits(mobile_end)[-MOBILE_END:])
         digest, token = self._digest(_letters(code)), secrets.token_urlsafe(32)
         page = load_customer_page()
@@ -195,9 +207,15 @@ class Customers:
             )
         if application_id is None:
             raise CodeNeeded(f"{HOME}?ended=1")
-        if request.method == "POST":  # before what was sent is read
-            _require_pace(self._changes, application_id, page.changes)
+        # one step, before what was sent is read; afterwards we are asked again
+        if request.method == "POST" and not getattr(request.state, "customer_paced", False):
+            self.pace_step(application_id)
+            request.state.customer_paced = True
         return Guest(application_id, f"{CUSTOMER} {digest.hex()}")
+
+    def pace_step(self, application_id: str) -> None:
+        """One step of those that cost something. Raises Problem 429 where there are too many."""
+        _require_pace(self._changes, application_id, load_customer_page().changes)
 
     async def leave(self, request: Request, guest: Guest) -> None:
         """The customer has finished."""
@@ -221,7 +239,11 @@ class Customers:
         actor: str,
         now: datetime,
     ) -> Given:
-        """The code lets in from now on, and no other one does."""
+        """The code lets in from now on, and no other one does: whoever came by an earlier one is
+        out, too, where the office gives it."""
+        await store_customer.lock_code(conn, app.application_id)
+        if actor != CUSTOMER:
+            await store_customer.end_sessions(conn, app.application_id)
         number_end = app.need_scope().application_number[-NUMBER_END:]
         valid_until = now + timedelta(days=load_customer_page().code_days)
         await store_customer.keep_code(

@@ -6,7 +6,7 @@ a person, is told to nobody outside.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ from services.intake.application import Application, outside_state
 from services.intake.checklist import Line
 from services.intake.items import ItemState, mending_fields
 from shared.events.lifecycle import State
-from shared.events.payload import FIELD_CLASSES
+from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.parameters import load_checklist_items
 from shared.web.i18n import mark
 
@@ -164,6 +164,27 @@ def wanted_fields(items: Iterable[Shown]) -> list[str]:
     """The fields of the form that the customer may correct, in the form's order."""
     wanted = {name for item in items for name in item.fields}
     return [name for name in FIELD_CLASSES if name in wanted]
+
+
+def wanted_of(
+    items: Iterable[Shown], faults: Collection[tuple[PartyRole, str, str]]
+) -> dict[PartyRole, list[str]]:
+    """The same fields by whose they are. faults: (role, return code, field) as the rules find them;
+    what they do not find is of whoever the item is of."""
+    wanted: dict[PartyRole, set[str]] = {}
+    for item in items:
+        party = PartyRole(item.line.party)
+        for code, field in item.line.reasons:
+            whose = {role for role, *found in faults if found == [code, field]} or {party}
+            for name in item.fields:
+                for role in whose if name == field else {party}:
+                    if name == field or name in mending_fields(code):
+                        wanted.setdefault(role, set()).add(name)
+    return {
+        role: [name for name in FIELD_CLASSES if name in wanted[role]]
+        for role in PartyRole
+        if role in wanted
+    }
 
 
 def may_withdraw(app: Application) -> bool:

@@ -24,7 +24,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
 from services.intake import application as applications
-from services.intake import audit_lines, store, store_lists
+from services.intake import audit_lines, store, store_customer, store_lists
 from services.intake.api_problems import KINDS
 from services.intake.application import (
     Application,
@@ -44,6 +44,7 @@ from services.intake.rules import (
     Traces,
     examine,
     patterns,
+    whose_faults,
 )
 from services.intake.store import Answer, ApplicationStore, Standing
 from shared.calendar import CalendarEndsError, business_day
@@ -279,6 +280,7 @@ class Desk:
                 # the vault follows when nothing can refuse the correction any more
                 applications.require_correctable(app)
                 mended = await self._mended(app, correction)
+                before = app.parties
                 effects = applications.correct(
                     app,
                     merged(app.parties, mended),
@@ -287,6 +289,7 @@ class Desk:
                     viewer.actor,
                     tx.now,
                 )
+                await follow_mobile(tx.conn, before, app, viewer.actor, tx.now)
                 effects += await self.recheck(tx.conn, app, tx.now)
                 await self._write(tx, app, effects)
                 begun = Begun(app, checklist(app))
@@ -325,7 +328,9 @@ class Desk:
                     # it stays with the version that it began with
                     start.scope.product_version = scope.product_version
                     start.scope.product_digest = scope.product_digest
+                before = app.parties
                 applications.replace_draft(app, start, emptied, viewer.actor, tx.now)
+                await follow_mobile(tx.conn, before, app, viewer.actor, tx.now)
                 effects: list[Effect] = []
                 refused: tuple[str, ...] = ()
                 if submit:
@@ -448,6 +453,15 @@ class Desk:
                     _, found = await self._look_over(conn, app, now)
                     applications.settle(app, found, now)
         return checklist(app)
+
+    async def whose_faults(self, app: Application) -> frozenset[tuple[PartyRole, str, str]]:
+        """(role, return code, field) of each field of the form that is wanted; none where the
+        persons' data was erased."""
+        try:
+            form = await self.open_form(app)
+        except KeyUnavailableError:
+            return frozenset()
+        return whose_faults(form, product_for(app), self.today())
 
     async def search(
         self,
@@ -1229,6 +1243,18 @@ def merged(parties: Sequence[Party], mended: Sequence[Party]) -> list[Party]:
         fields = {**before.fields, **party.fields} if before else party.fields
         by_role[party.role] = party.model_copy(update={"fields": fields})
     return list(by_role.values())
+
+
+async def follow_mobile(
+    conn: Any, before: Iterable[Party], app: Application, actor: str, now: datetime
+) -> None:
+    """Where the applicant has another mobile now, the code for the one before ends."""
+    was, is_now = (
+        [one.fields.get("mobile") for one in parties if one.role is PartyRole.APPLICANT]
+        for parties in (before, app.parties)
+    )
+    if was != is_now:
+        await store_customer.follow_mobile(conn, app.application_id, actor, now)
 
 
 def may_see(app: Application, viewer: Viewer) -> bool:

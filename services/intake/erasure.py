@@ -3,7 +3,7 @@ keep it runs, else locked away until that ends."""
 
 from __future__ import annotations
 
-from services.intake import paper_store
+from services.intake import paper_store, store_customer
 from services.intake.application import DESTRUCTION
 from services.intake.store import ApplicationStore, forget_devices
 from shared.clock import Clock
@@ -57,6 +57,7 @@ async def erase(
             store = ApplicationStore()
             loaded = await store.load(conn, [row["application_id"]])  # type: ignore[arg-type]
             app = loaded[row["application_id"]]
+            await store_customer.forget_person(conn, row["person"])
             app.note(now, "operator", f"erasure_{outcome}")
             await store.save(conn, [app])  # type: ignore[arg-type]
             call = Call(

@@ -11,7 +11,7 @@ from typing import Any
 from services.intake import answers, cards, store
 from services.intake import application as applications
 from services.intake.application import Application, ApplicationError
-from services.intake.desk import Desk, new_document
+from services.intake.desk import Desk, follow_mobile, new_document
 from services.intake.form import ApplicationForm
 from services.intake.partner_reading import (
     Findings,
@@ -214,7 +214,9 @@ class Reception:
         actor = f"partner:{event.partner}"
         parties = await self._desk.mended(app, correction)
         names = {name for party in correction.parties for name in party.fields()}
+        before = app.parties
         effects = applications.correct(app, parties, correction.consent, names, actor, now)
+        await follow_mobile(conn, before, app, actor, now)
         await _have_person(conn, app)  # who another number may have made another one
         effects += await self._desk.recheck(conn, app, now)
         return await self._answer(conn, app, event, effects, applied=True)

@@ -4,6 +4,7 @@ Everything of it works without JavaScript, on a phone. What is done goes through
 counter: papers are decoded as anybody's, fields are checked by the same rules.
 """
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
@@ -28,6 +29,7 @@ from services.intake.customer_view import (
     state_outside,
     steps,
     wanted_fields,
+    wanted_of,
 )
 from services.intake.desk import Desk
 from services.intake.form import FormCorrection
@@ -79,7 +81,7 @@ def _office(routes: APIRouter, service: Service, customers: Customers, customer_
         request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_ADMIT]
     ) -> Response:
         """The customer's code as it stands, and who came in by one."""
-        app, code, accesses = await customers.standing(viewer, application_id)
+        app, code, accesses, inside = await customers.standing(viewer, application_id)
         actors = [one.actor for one in accesses] + ([code.issued_by] if code else [])
         async with service.pool.acquire() as conn:
             staff = await staff_names(
@@ -91,6 +93,7 @@ def _office(routes: APIRouter, service: Service, customers: Customers, customer_
             app=app,
             scope=app.need_scope(),
             code=code,
+            inside=inside,
             lets_in=code is not None and code.lets_in(service.clock.now()),
             accesses=[words.access(one.at, one.actor, one.what, staff) for one in accesses],
             issued_by=words.actor(code.issued_by, staff) if code else "",
@@ -192,11 +195,12 @@ def _lists(routes: APIRouter, service: Service, desk: Desk, customers: Customers
     @routes.get(OWN + "/list.pdf")
     async def own_list(guest: Annotated[Guest, own_page(customers.guest)]) -> Response:
         """To keep, or to show to somebody."""
+        customers.pace_step(guest.application_id)
         return await _list_of(await desk.look(VIEWER, guest.application_id))
 
     async def _list_of(app: Application) -> Response:
         lines = for_customer(await desk.checklist(app))
-        content = drawn(_sheet(app, lines, service.clock.now()))
+        content = await asyncio.to_thread(drawn, _sheet(app, lines, service.clock.now()))
         name = f"checklist-{app.need_scope().application_number[-NUMBER_END:]}.pdf"
         return Response(
             content,
@@ -263,6 +267,15 @@ def _entrance(routes: APIRouter, customers: Customers) -> None:
     @routes.post(HOME, dependencies=[public("a customer enters a code here")])
     async def enter(request: Request) -> Response:
         """In, or the same words whatever did not fit."""
+        try:
+            customers.pace_entry(request)
+        except Problem as problem:
+            return _form(
+                request,
+                error=_("Too many tries. Please wait a minute, then try again."),
+                status_code=429,
+                headers=problem.headers,
+            )
         sent = await request.form(max_files=0)
         state = web_state(request)
         nonce = request.cookies.get(_TOKEN_COOKIE)
@@ -270,20 +283,7 @@ def _entrance(routes: APIRouter, customers: Customers) -> None:
         if nonce is None or not state.signer.accepts_form(f"customer {nonce}", token):
             return _form(request, error=_("The page had expired. Please try again."))
         number_end = _text(sent, "number_end")
-        try:
-            session = await customers.enter(
-                request, number_end, _text(sent, "mobile_end"), _text(sent, "code")
-            )
-        except Problem as problem:
-            if problem.status != 429:
-                raise
-            return _form(
-                request,
-                number_end,
-                error=_("Too many tries. Please wait a minute, then try again."),
-                status_code=429,
-                headers=problem.headers,
-            )
+        session = await customers.enter(number_end, _text(sent, "mobile_end"), _text(sent, "code"))
         if session is None:
             return _form(
                 request,
@@ -362,7 +362,7 @@ def _own_list(routes: APIRouter, desk: Desk, customers: Customers) -> None:
         """A code for the next time: the one by which the customer came is used up."""
         app, _items = await _look(desk, guest)
         try:
-            given = await customers.give(VIEWER, guest.application_id)
+            given = await customers.take(request, guest)
         except Problem as problem:
             return _refused(request, problem)
         return page(
@@ -400,7 +400,7 @@ def _own_papers(routes: APIRouter, desk: Desk, customers: Customers) -> None:
             return redirect(
                 request, OWN, flash=_("Nothing more is needed for this item."), tone="info"
             )
-        sent = await request.form(max_files=1)
+        sent = await request.form()
         file = sent.get("file")
         issued_on = day_of(_text(sent, "issued_on"))
         if not isinstance(file, UploadFile) or not file.filename:
@@ -434,16 +434,28 @@ def _own_form(routes: APIRouter, service: Service, desk: Desk, customers: Custom
 
     @routes.post(OWN + "/fields")
     async def correct(request: Request, guest: Annotated[Guest, mine]) -> Response:
-        """Those fields and no others, checked by the rules that found them wrong."""
+        """Those fields of those persons and no others, checked by the rules that found them
+        wrong."""
         app, items = await _look(desk, guest)
         sent = await sent_fields(request)
-        allowed = {*wanted_fields(items), "role"}
-        if "id_expires" in allowed:
-            allowed.add("id_long_term")
-        mended = {name: text for name, text in sent.items() if name in allowed}
-        roles = {party.role.value for party in app.parties}
-        if mended.get("role", PartyRole.APPLICANT.value) not in roles:
-            del mended["role"]
+        wanted = wanted_of(items, await desk.whose_faults(app))
+        role = sent.get("role", "")
+        allowed = {
+            one.value: {*names, "id_long_term"} if "id_expires" in names else set(names)
+            for one, names in wanted.items()
+        }
+        others = set().union(*allowed.values()) - allowed.get(role, set())
+        if astray := [name for name in wanted_fields(items) if name in others and name in sent]:
+            return await _fields_page(
+                request,
+                desk,
+                app,
+                items,
+                _("Of this person it is not asked for: %(fields)s.")
+                % {"fields": words.listed([words.field_name(name) for name in astray])},
+            )
+        mended = {name: text for name, text in sent.items() if name in allowed.get(role, set())}
+        mended["role"] = role if role in allowed else PartyRole.APPLICANT.value
         try:
             correction = read_correction(mended, service.clock.now())
         except ValidationError:
@@ -455,8 +467,12 @@ def _own_form(routes: APIRouter, service: Service, desk: Desk, customers: Custom
             begun = await desk.correct(VIEWER, guest.application_id, correction, expect=expect)
         except Problem as problem:
             return _refused(request, problem)
-        still = wanted_fields(shown(begun.application, for_customer(begun.lines)))
-        wrong = [words.field_name(name) for name in still if name in mended]
+        still = wanted_of(
+            shown(begun.application, for_customer(begun.lines)),
+            await desk.whose_faults(begun.application),
+        )
+        left = still.get(PartyRole(mended["role"]), [])
+        wrong = [words.field_name(name) for name in left if name in mended]
         if wrong:
             flash = _("Saved, but not right yet: %(fields)s.") % {"fields": words.listed(wrong)}
             return redirect(request, OWN + "/fields", flash=flash, tone="warning")
@@ -486,7 +502,9 @@ def _own_consent(routes: APIRouter, service: Service, desk: Desk, customers: Cus
         given = {"signed_at": service.clock.now(), "purpose": CREDIT_PURPOSE}
         correction = FormCorrection.model_validate({"consent": given})
         try:
-            begun = await desk.correct(VIEWER, guest.application_id, correction)
+            begun = await desk.correct(
+                VIEWER, guest.application_id, correction, expect=_revision(sent)
+            )
         except Problem as problem:
             return _refused(request, problem)
         return _done(request, begun.application, _("Thank you, we have your consent."))
@@ -593,7 +611,7 @@ async def _fields_page(
         app=app,
         wanted=wanted,
         why=why,
-        roles=[party.role.value for party in app.parties],
+        roles=[role.value for role in wanted_of(items, await desk.whose_faults(app))],
         known=known,
         error=error,
         words=words,
@@ -672,9 +690,11 @@ def _applicant(app: Application) -> str:
     return next(one.party_id for one in app.parties if one.role is PartyRole.APPLICANT)
 
 
-def _revision(sent: dict[str, str]) -> frozenset[int] | None:
+def _revision(sent: dict[str, str]) -> frozenset[int]:
+    """What the customer had before their eyes; none, which is never what there is, where the form
+    does not say it."""
     text = sent.get("revision", "")
-    return frozenset({int(text)}) if text.isdecimal() and len(text) < 10 else None
+    return frozenset({int(text)} if text.isdecimal() and len(text) < 10 else ())
 
 
 def _text(sent: FormData, name: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from services.intake import paper_store, store
+from services.intake import paper_store, store, store_customer
 from services.intake.application import (
     DESTRUCTION,
     PREVIEW,
@@ -367,6 +367,8 @@ class Papers:
         if others or not await vault.destroy_ended(person, now, over | unused):
             return Succeeded({"destroyed": []})
         async with self._service.pool.acquire() as conn:
+            async with conn.transaction():
+                await store_customer.forget_person(conn, person)
             papers = await paper_store.papers_of_person(conn, person)
         documents = await self._open_documents()
         for paper in papers:

@@ -207,6 +207,20 @@ def field_faults(
     return list(dict.fromkeys(wanted)), warnings
 
 
+def whose_faults(
+    form: ApplicationForm, product: Product, today: date
+) -> frozenset[tuple[PartyRole, str, str]]:
+    """(role, return code, field) of each field that is wanted: whom the customer has to ask."""
+    found = {
+        (role, finding.code.value, name)
+        for role, name, finding in field_findings(form, product, today)
+        if finding.severity is not Severity.WARNING
+    }
+    for one in _of_guardian(form, product, today):
+        found.add((PartyRole.GUARDIAN, one.code, one.field or ""))
+    return frozenset(found)
+
+
 def field_findings(
     form: ApplicationForm, product: Product, today: date
 ) -> Iterator[tuple[PartyRole, str, Finding]]:

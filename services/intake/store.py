@@ -914,13 +914,19 @@ async def changes_of(conn: Any, application_id: str) -> list[Change]:
 
 
 async def who_entered(conn: Any, application_id: str) -> set[str]:
-    """Who entered or changed the form, as the history names them."""
+    """Who entered or changed the form or could have, as the history names them."""
     rows = await conn.fetch(
         "SELECT DISTINCT actor FROM application_history WHERE application_id = $1"
         " AND action IN ('begun', 'draft_saved', 'corrected', 'submitted', 'imported')",
         application_id,
     )
-    return {row["actor"] for row in rows}
+    # who printed a slip had the code in hand, and could act as the customer by it
+    printed = await conn.fetch(
+        "SELECT DISTINCT actor FROM customer_access WHERE application_id = $1"
+        " AND what = 'issued' AND actor LIKE 'staff:%'",
+        application_id,
+    )
+    return {row["actor"] for row in (*rows, *printed)}
 
 
 # --- idempotency -------------------------------------------------------------------------------

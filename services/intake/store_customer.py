@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+CUSTOMER: Final = "customer"
+"""How a customer who acts for themselves is written into events and records."""
 
 Access = Literal["issued", "sent", "revoked", "entered", "wrong", "died", "left"]
 
@@ -32,6 +35,17 @@ class AccessEntry:
     at: datetime
     actor: str
     what: Access
+
+
+async def lock_code(conn: Any, application_id: str) -> None:
+    """Of those who enter, take a code and end one, each waits for the one before: what it left is
+    seen by whatever is asked next. The application is held first, as whoever changes it does."""
+    await conn.execute(
+        "SELECT 1 FROM application WHERE application_id = $1 FOR KEY SHARE", application_id
+    )
+    await conn.execute(
+        "SELECT 1 FROM access_code WHERE application_id = $1 FOR UPDATE", application_id
+    )
 
 
 async def keep_code(
@@ -75,6 +89,12 @@ async def try_code(
 ) -> Sequence[tuple[str, Access]]:
     """One try against every code that it may be meant for: (application, what came of it). The one
     that fits is used up; a wrong try counts, and the last one ends the code."""
+    await conn.execute(  # in the order in which `lock_code` does
+        "SELECT 1 FROM application WHERE application_id IN"
+        " (SELECT application_id FROM access_code WHERE who = $1 AND ended IS NULL)"
+        " ORDER BY application_id FOR KEY SHARE",
+        who,
+    )
     rows = await conn.fetch(
         "UPDATE access_code SET tries = tries + (digest <> $2)::int,"
         " ended = CASE WHEN digest = $2 THEN 'used' WHEN tries + 1 >= $4 THEN 'tries' END"
@@ -95,7 +115,35 @@ async def revoke_code(conn: Any, application_id: str) -> None:
         "UPDATE access_code SET ended = 'revoked' WHERE application_id = $1 AND ended IS NULL",
         application_id,
     )
+    await end_sessions(conn, application_id)
+
+
+async def follow_mobile(conn: Any, application_id: str, actor: str, now: datetime) -> None:
+    """The form names another mobile. The code was for whoever has the one before: nobody enters
+    with it any more, and whoever is in is out, unless it is they who changed it."""
+    await lock_code(conn, application_id)
+    ended = await conn.execute(
+        "UPDATE access_code SET ended = 'revoked' WHERE application_id = $1 AND ended IS NULL",
+        application_id,
+    )
+    inside = actor != CUSTOMER and await has_sessions(conn, application_id)
+    if inside:
+        await end_sessions(conn, application_id)
+    if inside or ended != "UPDATE 0":
+        await record_access(conn, application_id, now, actor, "revoked")
+
+
+async def end_sessions(conn: Any, application_id: str) -> None:
+    """Whoever is in is out."""
     await conn.execute("DELETE FROM customer_session WHERE application_id = $1", application_id)
+
+
+async def has_sessions(conn: Any, application_id: str) -> bool:
+    """Whether somebody may be in."""
+    found = await conn.fetchval(
+        "SELECT EXISTS (SELECT 1 FROM customer_session WHERE application_id = $1)", application_id
+    )
+    return bool(found)
 
 
 async def record_access(
@@ -152,6 +200,30 @@ async def session_of(
     return found
 
 
+async def is_in(conn: Any, digest: bytes, application_id: str) -> bool:
+    """Whether the session is there, and nobody ends it before this transaction does."""
+    found = await conn.fetchval(
+        "SELECT true FROM customer_session WHERE digest = $1 AND application_id = $2 FOR UPDATE",
+        digest,
+        application_id,
+    )
+    return found is True
+
+
 async def end_session(conn: Any, digest: bytes) -> None:
     """Whoever was in by it is out."""
     await conn.execute("DELETE FROM customer_session WHERE digest = $1", digest)
+
+
+async def forget_person(conn: Any, person: str) -> None:
+    """No code and no session is left of somebody's applications: what a code is found by is made of
+    their mobile, and by no law has to be kept."""
+    await conn.execute(  # in the order in which `lock_code` does
+        "SELECT 1 FROM application WHERE person = $1 ORDER BY application_id FOR KEY SHARE", person
+    )
+    for table in ("access_code", "customer_session"):
+        await conn.execute(
+            f"DELETE FROM {table} WHERE application_id IN"  # noqa: S608 - one of the two above
+            " (SELECT application_id FROM application WHERE person = $1)",
+            person,
+        )

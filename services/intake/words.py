@@ -349,7 +349,7 @@ _REFUSALS: Mapping[str, str] = {
 _ACCESSES: Mapping[str, _Happening] = {
     "issued": _Happening(mark("Code given"), "key"),
     "sent": _Happening(mark("Code sent by message"), "send"),
-    "revoked": _Happening(mark("Code ended by the office"), "ban"),
+    "revoked": _Happening(mark("Code ended"), "ban"),
     "entered": _Happening(mark("Entered with the code"), "login", "good"),
     "wrong": _Happening(mark("Wrong try"), "alert-triangle", "waiting"),
     "died": _Happening(mark("Wrong try; the code counts no longer"), "lock", "bad"),

@@ -25,8 +25,8 @@ from shared.web.state import web_state
 
 CSRF_FIELD = "csrf_token"
 CSRF_HEADER = "x-csrf-token"
+_GUESTS_FIELDS = 100  # of one form: more than any form of theirs has
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 class SignInNeeded(Exception):
@@ -61,9 +61,15 @@ class _Gate:
         authorization = request.headers.get("authorization")
         if authorization is not None:
             return self._client(request, authorization)
+        session, member, scope = await self._staff(request)
+        await check_form_token(request, session)
+        if request.method not in _SAFE_METHODS:  # to read the form may have taken any time
+            session, member, scope = await self._staff(request)
+        return viewer_of(request, session, member, scope)
+
+    async def _staff(self, request: Request) -> tuple[Session, StaffMember, Scope]:
         session, member = await signed_in(request)
-        granted = scopes_of(member.roles)
-        scope = granted.get(self.permission)
+        scope = scopes_of(member.roles).get(self.permission)
         if scope is None or scope < self.scope:
             raise Problem(
                 403,
@@ -71,8 +77,7 @@ class _Gate:
                 "You may not do this",
                 extra={"permission": self.permission.value},
             )
-        await check_form_token(request, session)
-        return viewer_of(request, session, member, scope)
+        return session, member, scope
 
     def _client(self, request: Request, authorization: str) -> Viewer:
         client = web_state(request).clients.by_token(authorization)
@@ -135,14 +140,17 @@ class _OwnPage:
 
     async def __call__(self, request: Request) -> Guest:
         guest = await self.find(request)
-        await _check_token(request, guest.nonce)
+        await _check_token(request, guest.nonce, max_files=1, max_fields=_GUESTS_FIELDS)
+        if request.method not in _SAFE_METHODS:  # to read the form may have taken any time
+            guest = await self.find(request)
         request.state.form_token = web_state(request).signer.form_token(guest.nonce)
         return guest
 
 
 def own_page(find: FindGuest) -> Any:
     """Demands that a customer is in, and gives the route a Guest. find: who it is; raises
-    CodeNeeded for nobody. Also checks the form token on every unsafe method."""
+    CodeNeeded for nobody, and is asked again once a form was read. Also checks the form token on
+    every unsafe method."""
     return Depends(_OwnPage(find))
 
 
@@ -221,12 +229,16 @@ async def check_form_token(request: Request, session: Session) -> None:
     await _check_token(request, session.nonce)
 
 
-async def _check_token(request: Request, nonce: str) -> None:
+async def _check_token(
+    request: Request, nonce: str, *, max_files: int = 1000, max_fields: int = 1000
+) -> None:
     if request.method in _SAFE_METHODS:
         return
     token = request.headers.get(CSRF_HEADER)
-    if token is None and request.headers.get("content-type", "").startswith(_FORM_TYPES):
-        sent = (await request.form()).get(CSRF_FIELD)
+    # read here whoever sends the token, so that no route waits for it after we have let it in
+    form = await request.form(max_files=max_files, max_fields=max_fields)
+    sent = form.get(CSRF_FIELD)
+    if token is None:
         token = sent if isinstance(sent, str) else None
     if not web_state(request).signer.accepts_form(nonce, token):
         raise Problem(

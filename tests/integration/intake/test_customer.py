@@ -7,6 +7,7 @@ import html
 import itertools
 import json
 import re
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +17,16 @@ import pypdfium2
 import pytest
 import pytest_asyncio
 
+from services.intake import customer_pdf, pages_customer, store, store_customer
+from services.intake.customer_pdf import Sheet
+from services.intake.erasure import erase
 from shared.events import review
 from shared.events.payload import ACCESS_CODE
 from shared.parameters import load_customer_page
 from shared.web.access import CSRF_FIELD
+from tests.eventually import eventually
 from tests.integration.intake.office import (
+    API,
     BRANCH,
     EMAIL,
     EMPLOYER,
@@ -48,6 +54,7 @@ class Phone:
 
     client: httpx.AsyncClient
     form_token: str = ""
+    revision: str = ""  # of the last page that says one, as its form sends it
 
     @classmethod
     def at(cls, office: Office, address: str = "") -> Phone:
@@ -60,10 +67,12 @@ class Phone:
         answer = await self.client.get(path, params=query, headers={"Accept": "text/html"})
         if found := re.search(rf'name="{CSRF_FIELD}" value="([^"]+)"', answer.text):
             self.form_token = found[1]
+        if found := re.search(r'name="revision" value="([^"]+)"', answer.text):
+            self.revision = found[1]
         return answer
 
     async def post(self, path: str, files: Any = None, **sent: str) -> httpx.Response:
-        data = {CSRF_FIELD: self.form_token, **sent}
+        data = {CSRF_FIELD: self.form_token, "revision": self.revision, **sent}
         headers = {"Accept": "text/html"}
         return await self.client.post(path, data=data, files=files, headers=headers)
 
@@ -92,6 +101,12 @@ async def code_for(office: Office, customer: Customer, clerk: httpx.AsyncClient)
 async def clerk(office: Office) -> AsyncIterator[httpx.AsyncClient]:
     """The assistant at the counter."""
     yield await office.colleague("assistant", branch=BRANCH)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def own(office: Office, clerk: httpx.AsyncClient) -> tuple[Customer, Phone]:
+    """A customer who is in, of whom a field and the consent are wanted."""
+    return await inside(office, clerk, party={"office_phone": "1"}, consent=None)
 
 
 async def submitted(office: Office, **changes: Any) -> Customer:
@@ -256,6 +271,24 @@ async def test_one_address_may_not_try_for_ever(office: Office) -> None:
     assert (await Phone.at(office, "10.8.0.2").enter("111111", "DDDDDDDD")).status_code == 401
 
 
+async def test_a_try_is_counted_before_anything_of_it_is_read(office: Office) -> None:
+    phone = Phone.at(office)  # which never had the form, and so no token of it
+    read: list[int] = []
+
+    async def sent(n: int) -> AsyncIterator[bytes]:
+        read.append(n)
+        yield b"csrf_token=x"
+
+    headers = {"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"}
+    burst = load_customer_page().entries.burst
+    answers = [
+        await phone.client.post("/progress", content=sent(n), headers=headers)
+        for n in range(burst + 1)
+    ]
+    assert [one.status_code for one in answers] == [200] * burst + [429]
+    assert read == list(range(burst))
+
+
 async def test_one_application_may_not_be_changed_for_ever(
     office: Office, clerk: httpx.AsyncClient
 ) -> None:
@@ -267,6 +300,7 @@ async def test_one_application_may_not_be_changed_for_ever(
     assert "Wait a minute" in answers[-1].text
     assert 'href="/progress"' in answers[-1].text, "no way into the office's pages"
     assert (await phone.get(OWN)).status_code == 200, "who only looks goes on"
+    assert (await phone.get(f"{OWN}/list.pdf")).status_code == 429, "it has to be drawn"
     _another, other = await inside(office, clerk)
     assert (await other.post(f"{OWN}/consent")).status_code == 303
 
@@ -306,6 +340,49 @@ async def test_a_session_ends(office: Office, clerk: httpx.AsyncClient, how: str
         assert answer.headers["location"] == "/progress?ended=1"
     shown = await office.shown(customer)
     assert shown["documents"] == []
+
+
+async def test_who_was_put_out_while_sending_a_form_does_nothing_by_it(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer, phone = await inside(office, clerk)
+    here = f"/intake/applications/{customer.application_id}/access"
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield f"{CSRF_FIELD}={phone.form_token}".encode()
+        await clerk.post(here + "/revoke")
+        yield b"&more="
+
+    answer = await phone.client.post(
+        f"{OWN}/code",
+        content=slowly(),
+        headers={"Accept": "text/html", "Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert answer.headers["location"] == "/progress?ended=1"
+    assert [what for what, _ in await accesses(office, customer)] == [
+        "issued", "entered", "revoked",
+    ]  # fmt: skip
+
+
+async def test_a_code_is_taken_by_nobody_whom_the_office_puts_out_meanwhile(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer, phone = await inside(office, clerk)
+
+    async def waits() -> bool:
+        found = await office.fetch(
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND query LIKE '%access_code%FOR UPDATE%'"
+        )
+        return bool(found)
+
+    async with office.service.pool.acquire() as conn, conn.transaction():
+        await store_customer.lock_code(conn, customer.application_id)
+        taking = asyncio.create_task(phone.post(f"{OWN}/code"))
+        await eventually(waits)
+        await store_customer.revoke_code(conn, customer.application_id)
+    assert (await taking).headers["location"] == "/progress?ended=1"
+    assert ("issued", "customer") not in await accesses(office, customer)
 
 
 async def test_nothing_is_changed_without_the_pages_own_token(
@@ -393,6 +470,19 @@ async def test_what_is_missing_is_handed_in_by_phone(
     assert {json.loads(row["body"])["entered_by"] for row in told} == {"customer"}
 
 
+@pytest.mark.parametrize(("files", "fields"), [(2, 0), (1, 200)])
+async def test_a_form_with_more_than_one_paper_or_many_fields_is_not_read(
+    own: tuple[Customer, Phone], office: Office, files: int, fields: int
+) -> None:
+    customer, phone = own
+    await phone.get(f"{OWN}/items/id_front")
+    papers = [("file", (f"{n}.png", picture(f"one of {files}"), "image/png")) for n in range(files)]
+    many = {f"field-{n}": "x" for n in range(fields)}
+    answer = await phone.post(f"{OWN}/items/id_front", papers, **many)
+    assert answer.status_code == 400
+    assert (await office.shown(customer))["documents"] == []
+
+
 async def test_only_what_is_wanted_is_corrected(office: Office, clerk: httpx.AsyncClient) -> None:
     customer, phone = await inside(office, clerk, party={"office_phone": "1"})
     page = await phone.get(f"{OWN}/fields", lang="en")
@@ -400,16 +490,22 @@ async def test_only_what_is_wanted_is_corrected(office: Office, clerk: httpx.Asy
     assert 'name="name"' not in page.text
     nothing = await phone.post(f"{OWN}/fields", name="别人", mobile="13811112222")
     assert nothing.status_code == 422, "what is not wanted is nothing"
-    wrong = await phone.post(f"{OWN}/fields", office_phone="2")
+    wrong = await phone.post(f"{OWN}/fields", office_phone="2", role="applicant")
     assert wrong.headers["location"] == f"{OWN}/fields"
     old = re.search(r'name="revision" value="(\d+)"', page.text)
     assert old is not None
-    stale = await phone.post(f"{OWN}/fields", office_phone="021-64567890", revision=old[1])
+    stale = await phone.post(
+        f"{OWN}/fields", office_phone="021-64567890", role="applicant", revision=old[1]
+    )
     assert stale.headers["location"] == OWN
     assert "changed meanwhile" in (await phone.get(OWN)).text
     await phone.get(f"{OWN}/fields")
     right = await phone.post(
-        f"{OWN}/fields", office_phone="021-64567890", name="别人", mobile="13811112222"
+        f"{OWN}/fields",
+        office_phone="021-64567890",
+        name="别人",
+        mobile="13811112222",
+        role="applicant",
     )
     assert right.headers["location"] == OWN
     assert (await phone.get(f"{OWN}/fields")).headers["location"] == OWN
@@ -423,6 +519,35 @@ async def test_only_what_is_wanted_is_corrected(office: Office, clerk: httpx.Asy
     ] * 2
     shown = await clerk.get(f"/intake/applications/{customer.application_id}?lang=en")
     assert f"****{MOBILE[-4:]}" in shown.text
+
+
+async def test_of_each_person_only_what_is_wanted_of_them_is_corrected(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer = office.customer()
+    contact = {"role": "contact", "name": "乙", "mobile": "1"}
+    customer.form["parties"].append(contact)
+    await office.begun(customer)
+    await office.submit(customer)
+    phone = Phone.at(office)
+    await phone.enter(customer.number, await code_for(office, customer, clerk))
+    page = await phone.get(f"{OWN}/fields", lang="en")
+    assert 'name="mobile"' in page.text
+    assert 'name="role" value="contact"' in page.text, "nobody else is asked"
+    for role in ("applicant", "guardian", ""):
+        refused = await phone.post(f"{OWN}/fields", mobile="13811112222", role=role)
+        assert refused.status_code == 422, role
+        assert "Of this person it is not asked for: " in refused.text
+    assert f"****{MOBILE[-4:]}" in (await phone.get(OWN)).text
+    await phone.get(f"{OWN}/fields")
+    right = await phone.post(f"{OWN}/fields", mobile="13811112222", role="contact")
+    assert right.headers["location"] == OWN
+    assert f"****{MOBILE[-4:]}" in (await phone.get(OWN)).text
+    rows = await office.fetch(
+        "SELECT actor FROM application_history WHERE application_id = $1 AND action = 'corrected'",
+        customer.application_id,
+    )
+    assert [row["actor"] for row in rows] == ["customer"]
 
 
 async def test_a_consent_is_given_anew_where_it_is_wanted(
@@ -442,6 +567,27 @@ async def test_a_consent_is_given_anew_where_it_is_wanted(
         customer.application_id,
     )
     assert [row["purpose"] for row in rows] == ["信用卡审批"]
+
+
+@pytest.mark.parametrize("revision", ["", "0", "-1", "7x", "9" * 10])
+@pytest.mark.parametrize(
+    ("form", "sent"),
+    [
+        ("fields", {"office_phone": "021-64567890", "role": "applicant"}),
+        ("consent", {"agree": "yes"}),
+        ("withdraw", {"sure": "yes"}),
+    ],
+)
+async def test_a_form_that_does_not_say_what_it_was_about_changes_nothing(
+    own: tuple[Customer, Phone], office: Office, form: str, sent: dict[str, str], revision: str
+) -> None:
+    customer, phone = own
+    before = await office.shown(customer)
+    await phone.get(f"{OWN}/{form}")
+    answer = await phone.post(f"{OWN}/{form}", **sent, revision=revision)
+    assert answer.headers["location"] == OWN
+    assert "changed meanwhile" in (await phone.get(OWN, lang="en")).text
+    assert await office.shown(customer) == before
 
 
 async def test_a_customer_withdraws_once_they_are_sure(
@@ -479,7 +625,16 @@ async def test_progress_tells_nothing_of_a_hold(office: Office, clerk: httpx.Asy
     assert (await phone.get(f"{OWN}/withdraw")).headers["location"] == OWN
 
 
-async def test_the_list_is_the_same_as_a_file(office: Office, clerk: httpx.AsyncClient) -> None:
+async def test_the_list_is_the_same_as_a_file(
+    office: Office, clerk: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def drawn(sheet: Sheet) -> bytes:
+        threads.append(threading.current_thread())
+        return customer_pdf.drawn(sheet)
+
+    monkeypatch.setattr(pages_customer, "drawn", drawn)
     customer, phone = await inside(office, clerk, party={"office_phone": "1"})
     for language in ("zh-CN", "en"):
         page = await phone.get(OWN, lang=language)
@@ -498,6 +653,8 @@ async def test_the_list_is_the_same_as_a_file(office: Office, clerk: httpx.Async
         for why in re.findall('<p class="own-why">([^<]+)</p>', page.text):
             assert "".join(html.unescape(why).split()) in text
         assert not [clear for clear in _CLEAR if clear in text]
+    assert len(threads) == 4
+    assert threading.current_thread() not in threads, "others are answered meanwhile"
 
 
 # -- the office's part -----------------------------------------------------------------------------
@@ -524,6 +681,19 @@ async def test_who_may_give_codes_and_of_which_applications(
     assert not [row for row in kept if code.replace("-", "") in str(dict(row))]
 
 
+@pytest.mark.parametrize(("way", "counts"), [("give", 1), ("send", 0)])
+async def test_who_printed_a_slip_counts_as_one_who_entered_the_form(
+    office: Office, clerk: httpx.AsyncClient, way: str, counts: int
+) -> None:
+    customer = await submitted(office)
+    async with office.service.pool.acquire() as conn:
+        before = await store.who_entered(conn, customer.application_id)
+        await clerk.post(f"/intake/applications/{customer.application_id}/access/{way}")
+        after = await store.who_entered(conn, customer.application_id)
+    assert len(after - before) == counts
+    assert "customer" not in after
+
+
 async def test_a_code_is_sent_sealed_and_seen_by_nobody_here(
     office: Office, clerk: httpx.AsyncClient
 ) -> None:
@@ -544,6 +714,68 @@ async def test_a_code_is_sent_sealed_and_seen_by_nobody_here(
     assert (await Phone.at(office).enter(customer.number, code)).status_code == 303
 
 
+@pytest.mark.parametrize("way", ["give", "send"])
+async def test_a_new_code_of_the_office_puts_out_who_came_by_an_earlier_one(
+    office: Office, clerk: httpx.AsyncClient, way: str
+) -> None:
+    customer, phone = await inside(office, clerk)
+    here = f"/intake/applications/{customer.application_id}/access"
+    await phone.post(f"{OWN}/code")
+    assert (await phone.get(OWN)).status_code == 200, "their own next code ends nothing"
+    await clerk.post(f"{here}/{way}")
+    assert (await phone.get(OWN)).headers["location"] == "/progress?ended=1"
+
+
+@pytest.mark.parametrize("by", ["staff", "draft", "customer"])
+async def test_a_code_ends_with_the_mobile_for_which_it_was(
+    office: Office, clerk: httpx.AsyncClient, by: str
+) -> None:
+    if by == "draft":
+        customer = await office.begun()
+    elif by == "customer":
+        customer = await submitted(office, party={"mobile": "12345"})
+    else:
+        customer = await submitted(office)
+    mobile = "2345" if by == "customer" else MOBILE[-4:]
+    phone = Phone.at(office)
+    first = await code_for(office, customer, clerk)
+    assert (await phone.enter(customer.number, first, mobile)).status_code == 303
+    await phone.get(OWN)
+    page = await phone.post(f"{OWN}/code")
+    found = re.search(r"<strong>([A-Z]{4}-[A-Z]{4})</strong>", page.text)
+    assert found is not None
+    party = {"role": "applicant", "mobile": "13811112222"}
+    here = f"{API}/applications/{customer.application_id}"
+    match by:
+        case "staff":
+            changed = await clerk.patch(here, json={"parties": [party]})
+        case "draft":
+            form = customer.form | {"parties": [customer.form["parties"][0] | party]}
+            changed = await office.client().put(here, json=form)
+        case "customer":
+            await phone.get(f"{OWN}/fields")
+            changed = await phone.post(f"{OWN}/fields", **party)
+    assert changed.status_code in (200, 303), changed.text
+    assert (await Phone.at(office).enter(customer.number, found[1], mobile)).status_code == 401
+    inside = await phone.get(OWN)
+    assert inside.status_code == (200 if by == "customer" else 303), "they did it themselves"
+    assert [what for what, _ in await accesses(office, customer)][-1] == "revoked"
+
+
+async def test_who_is_in_can_be_put_out_whatever_became_of_the_code(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer, phone = await inside(office, clerk)
+    here = f"/intake/applications/{customer.application_id}/access"
+    await phone.post(f"{OWN}/code")
+    for _ in range(load_customer_page().code_tries):
+        await Phone.at(office).enter(customer.number, "CCCCCCCC")
+    assert f'action="{here}/revoke"' in (await clerk.get(here)).text
+    await clerk.post(here + "/revoke")
+    assert (await phone.get(OWN)).headers["location"] == "/progress?ended=1"
+    assert f'action="{here}/revoke"' not in (await clerk.get(here)).text
+
+
 async def test_nobody_is_written_to_before_the_hand_in(
     office: Office, clerk: httpx.AsyncClient
 ) -> None:
@@ -553,6 +785,22 @@ async def test_nobody_is_written_to_before_the_hand_in(
     await clerk.post(here + "/send")
     assert "print a slip" in (await clerk.get(here, params={"lang": "en"})).text
     assert await accesses(office, customer) == []
+
+
+async def test_no_code_and_no_session_is_left_of_who_was_erased(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer, phone = await inside(office, clerk)
+    await phone.post(f"{OWN}/code")
+    await office.withdraw(customer)
+    await erase(office.settings, office.service.clock, customer.number)
+    for table in ("access_code", "customer_session"):
+        left = await office.fetch(
+            f"SELECT 1 FROM {table} WHERE application_id = $1",
+            customer.application_id,
+        )
+        assert left == [], table
+    assert (await phone.get(OWN)).headers["location"] == "/progress?ended=1"
 
 
 async def test_without_a_mobile_nobody_would_be_known(

@@ -261,6 +261,13 @@ async def test_papers_are_destroyed_when_every_term_is_over(office: Office) -> N
     await office.review_says(ended, review.WithdrawalGranted, request_id=await wish(office, ended))
     await office.until(ended, "withdrawn")
 
+    for one in (ended, going_on):
+        await office.fetch(
+            "INSERT INTO access_code (application_id, who, digest, issued_at, issued_by,"
+            " valid_until) SELECT $1, $2, $2, now(), 'customer', now()",
+            one.application_id,
+            b"of their mobile",
+        )
     await kept_until(office, ended, "2036-10-12")
     await kept_until(office, going_on, "2036-10-12")
     await kept_until(office, abandoned, "2027-01-10")
@@ -288,7 +295,12 @@ async def test_papers_are_destroyed_when_every_term_is_over(office: Office) -> N
 
     await eventually(gone)
     assert await person_key(office, ended) is False
+    codes = await office.fetch(
+        "SELECT application_id FROM access_code WHERE application_id = ANY ($1)",
+        [ended.application_id, going_on.application_id],
+    )
     # a case that review has not let go is none that has ended
+    assert [row["application_id"] for row in codes] == [going_on.application_id]
     assert await person_key(office, going_on) is True
     assert len(files(office, going_on)) == 2 * len(SALARIED_PAPERS)
     shown = await client.get(path, params={"lang": "en"})

@@ -15,9 +15,11 @@ from services.intake.customer_view import (
     state_outside,
     steps,
     wanted_fields,
+    wanted_of,
 )
 from services.intake.items import ItemState
 from shared.events.lifecycle import State
+from shared.events.payload import PartyRole
 
 NOW = datetime(2026, 10, 12, tzinfo=UTC)
 
@@ -113,6 +115,22 @@ def test_fields_are_asked_for_once_in_the_forms_order() -> None:
     both = line("id_front", ItemState.RETURNED, ("ID_FORM", "id_number"), ("NAME_FORM", "name"))
     items = shown(app(State.DRAFT), [both, OTHER_NAME])
     assert wanted_fields(items) == ["name", "id_number"]
+
+
+def test_a_field_is_asked_for_of_the_person_of_whom_it_is_wrong() -> None:
+    both = line("id_front", ItemState.RETURNED, ("ID_FORM", "id_number"), ("NAME_FORM", "name"))
+    items = shown(app(State.DRAFT), [both, OTHER_NAME])
+    faults = {
+        (PartyRole.GUARDIAN, "ID_FORM", "id_number"),
+        (PartyRole.CONTACT, "NAME_FORM", "name"),
+        (PartyRole.CONTACT, "ID_LAPSED", "id_number"),
+    }
+    assert wanted_of(items, faults) == {
+        PartyRole.APPLICANT: ["name"],  # by the paper, which is the applicant's
+        PartyRole.GUARDIAN: ["id_number"],
+        PartyRole.CONTACT: ["name"],
+    }
+    assert wanted_of(items, ()) == {PartyRole.APPLICANT: ["name", "id_number"]}
 
 
 @pytest.mark.parametrize(

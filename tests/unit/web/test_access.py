@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 
-from shared.web import Permission, Scope, public, requires, routes_without_permission
+from shared.web import Permission, Scope, Viewer, public, requires, routes_without_permission
 from shared.web.access import CSRF_HEADER, declared_access, viewer_of
 from shared.web.clients import FILE, ApiClients
 from shared.web.directory import EVERY_BRANCH, StaffMember
@@ -138,6 +140,32 @@ async def test_a_form_needs_the_token_of_its_session(visit: Visit) -> None:
         assert "表单" in answer.text
     answer = await mine.post("/sample/decide", {"csrf_token": mine.form_token})
     assert (answer.status_code, answer.headers["location"]) == (303, COMPONENTS)
+
+
+@pytest.mark.parametrize("by_header", [False, True])
+async def test_who_is_shut_out_while_a_form_is_sent_does_nothing_by_it(
+    app: FastAPI, visit: Visit, monkeypatch: pytest.MonkeyPatch, by_header: bool
+) -> None:
+    done: list[str] = []
+
+    @app.post("/sample/late")
+    async def late(
+        request: Request, viewer: Annotated[Viewer, requires(Permission.BOARD_VIEW)]
+    ) -> None:
+        done.append(str((await request.form())["csrf_token"]))
+
+    mine = visit("A0101")
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield f"csrf_token={mine.form_token}".encode()
+        monkeypatch.setitem(STAFF, "A0101", replace(STAFF["A0101"], active=False))
+        yield b"&more="
+
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    if by_header:
+        headers[CSRF_HEADER] = mine.form_token
+    answer = await mine.client.post("/sample/late", content=slowly(), headers=headers)
+    assert (answer.status_code, done) == (401, []), answer.text
 
 
 async def test_the_token_may_come_in_a_header_or_beside_a_file(visit: Visit) -> None:
