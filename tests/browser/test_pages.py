@@ -54,7 +54,7 @@ async def test_a_page_is_sound(town: Town, enter: Enter, page: str, language: st
     assert await watched.faults(language, town.names) == []
     assert await watched.serious() == []
     assert await watched.weight() <= MOST_BYTES
-    assert await watched.shift() <= MOST_SHIFT
+    assert await watched.shift() <= MOST_SHIFT, await watched.page.evaluate("window.moved")
     await watched.page.set_viewport_size(WIDEST)
     assert await watched.faults(language, town.names) == [], "widest"
     await watched.page.evaluate("document.documentElement.dataset.bsTheme = 'dark'")
