@@ -221,18 +221,7 @@ class Desk:
                 number = await store.draw_number(tx.conn, form.branch, business_day(tx.now))
                 start = self.beginning(form, sealed, number, region, client=viewer.client)
                 effects = applications.begin(app, start, viewer.actor, tx.now)
-                refused: tuple[str, ...] = ()
-                if submit:
-                    try:
-                        effects += await self.submit_in(tx.conn, app, viewer.actor, tx.now)
-                    except ApplicationError as error:
-                        refused = error.codes
-                if app.state is State.DRAFT:
-                    effects += await self.recheck(tx.conn, app, tx.now)
-                await self._write(tx, app, effects)
-                begun = Begun(app, checklist(app), refused)
-                await self._keep(tx, remember, begun)
-        return begun
+                return await self._settle(tx, viewer, app, effects, submit, remember)
 
     async def bring_in(
         self,
@@ -331,18 +320,30 @@ class Desk:
                 before = app.parties
                 applications.replace_draft(app, start, emptied, viewer.actor, tx.now)
                 await follow_mobile(tx.conn, before, app, viewer.actor, tx.now)
-                effects: list[Effect] = []
-                refused: tuple[str, ...] = ()
-                if submit:
-                    try:
-                        effects += await self.submit_in(tx.conn, app, viewer.actor, tx.now)
-                    except ApplicationError as error:
-                        refused = error.codes
-                if app.state is State.DRAFT:
-                    effects += await self.recheck(tx.conn, app, tx.now)
-                await self._write(tx, app, effects)
-                begun = Begun(app, checklist(app), refused)
-                await self._keep(tx, remember, begun)
+                return await self._settle(tx, viewer, app, [], submit, remember)
+
+    async def _settle(
+        self,
+        tx: Transaction,
+        viewer: Viewer,
+        app: Application,
+        effects: list[Effect],
+        submit: bool,
+        remember: Remember | None,
+    ) -> Begun:
+        """A form that was just entered: handed in where asked, else a draft with its list; kept,
+        with what the request is answered."""
+        refused: tuple[str, ...] = ()
+        if submit:
+            try:
+                effects += await self.submit_in(tx.conn, app, viewer.actor, tx.now)
+            except ApplicationError as error:
+                refused = error.codes
+        if app.state is State.DRAFT:
+            effects += await self.recheck(tx.conn, app, tx.now)
+        await self._write(tx, app, effects)
+        begun = Begun(app, checklist(app), refused)
+        await self._keep(tx, remember, begun)
         return begun
 
     async def resume(
