@@ -105,6 +105,11 @@ def business_day(instant: datetime, zone: ZoneInfo = BUSINESS_ZONE) -> date:
     return instant.astimezone(zone).date()
 
 
+def start_of_day(day: date, zone: ZoneInfo = BUSINESS_ZONE) -> datetime:
+    """The first instant of a day, in that zone."""
+    return datetime.combine(day, time(), zone)
+
+
 def end_of_day(day: date, zone: ZoneInfo = BUSINESS_ZONE) -> datetime:
     """The last second of a business day, in UTC: when a term that ends on that day has run out."""
     return datetime.combine(day, time(23, 59, 59), zone).astimezone(UTC)

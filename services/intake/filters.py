@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Final, Literal, get_args
 from urllib.parse import urlencode
 
-from shared.calendar import BUSINESS_ZONE, business_day, end_of_day
+from shared.calendar import business_day, end_of_day, start_of_day
 from shared.events.lifecycle import OWNERS, TERMINAL, State
 
 SortKey = Literal["begun", "since", "due", "number"]
@@ -122,7 +122,7 @@ class ListFilter:
         days = AGES.get(self.age)
         if days is None:
             return Span()
-        instant = _start_of(business_day(now) - timedelta(days=days))
+        instant = start_of_day(business_day(now) - timedelta(days=days))
         return Span(end=instant) if self.age.startswith("over") else Span(start=instant)
 
     def term(self, now: datetime) -> Span:
@@ -134,7 +134,3 @@ class ListFilter:
             return Span()
         last = end_of_day(business_day(now) + timedelta(days=days))
         return Span(start=now, end=last + timedelta(seconds=1))
-
-
-def _start_of(day: date) -> datetime:
-    return datetime.combine(day, time(), BUSINESS_ZONE)

@@ -4,7 +4,7 @@ Values and people's words are sealed, and opened one line at a time, for a reaso
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
@@ -23,7 +23,7 @@ from services.intake.audit_lines import (
 )
 from services.intake.desk import Desk
 from services.intake.pages_reveal import SHOWN_SECONDS, missing_reason, revealing
-from shared.calendar import BUSINESS_ZONE, business_day
+from shared.calendar import business_day, start_of_day
 from shared.messaging import Service
 from shared.web import Permission, Problem, Scope, Viewer, page, requires
 from shared.web.directory import staff_called, staff_names
@@ -61,8 +61,8 @@ def router(service: Service, desk: Desk) -> APIRouter:
             actors = await staff_called(conn, who.strip()) if who.strip() else None
             application = await store.id_of_number(conn, q.strip()) if q.strip() else None
             wanted = Wanted(
-                since=_midnight(first),
-                until=None if last is None else _midnight(last + timedelta(days=1)),
+                since=start_of_day(first),
+                until=None if last is None else start_of_day(last + timedelta(days=1)),
                 kind=_kind(kind),
                 who=None if actors is None else [f"staff:{one}" for one in actors],
                 application_id=(application or "-") if q.strip() else None,
@@ -173,7 +173,3 @@ def _day(text: str) -> date | None:
     except ValueError:
         return None
     return found if FIRST_YEAR <= found.year < LAST_YEAR else None
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), BUSINESS_ZONE)
