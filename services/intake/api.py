@@ -166,7 +166,7 @@ def _add_changes(routes: APIRouter, desk: Desk) -> None:
         expect = expected(viewer, if_match)
 
         async def run(remember: Remember | None) -> Begun:
-            if body.submit and not viewer.may(Permission.APPLICATION_CREATE):
+            if body.submit and not viewer.may_in(Permission.APPLICATION_CREATE, body.branch):
                 raise Problem(403, "not-permitted", "Handing in needs the permission to begin, too")
             return await desk.replace_draft(
                 viewer,

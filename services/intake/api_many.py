@@ -19,7 +19,7 @@ from shared.web.openapi import about
 LARGEST_BATCH = 5 * 1024 * 1024  # bytes
 
 MayCreate = Annotated[Viewer, requires(Permission.APPLICATION_CREATE)]
-MayImport = Annotated[Viewer, requires(Permission.OPERATIONS_REDRIVE, Scope.ALL)]
+MayImport = Annotated[Viewer, requires(Permission.OPERATIONS_REDRIVE, scope=Scope.ALL)]
 
 TABLE_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -83,7 +83,9 @@ def add(routes: APIRouter, service: Service, desk: Desk) -> None:
         nobody is told, no alarm is raised."""
         return await imports.take(desk, viewer, body.applications, key)
 
-    @routes.get("/reconciliation", dependencies=[requires(Permission.APPLICATION_VIEW, Scope.ALL)])
+    @routes.get(
+        "/reconciliation", dependencies=[requires(Permission.APPLICATION_VIEW, scope=Scope.ALL)]
+    )
     async def api_reconciliation() -> CountsOut:
         """Counts to hold against the other services and the topics."""
         async with (

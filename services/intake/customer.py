@@ -27,9 +27,10 @@ from shared.events.payload import ACCESS_CODE, FIELD_CLASSES, Party, PartyRole
 from shared.messaging import Service
 from shared.parameters import Pace, load_customer_page
 from shared.privacy.vault import KeyUnavailableError, Vault
-from shared.web import Permission, Problem, Viewer
+from shared.web import Problem, Viewer
 from shared.web.access import CodeNeeded, Guest
 from shared.web.limits import Pacer, address_of
+from shared.web.permissions import WHOLE_BANK
 
 COOKIE: Final = "banka_customer"
 HOME: Final = "/progress"
@@ -56,8 +57,8 @@ VIEWER: Final = OwnViewer(
     staff_id="",
     name="",
     roles=frozenset(),
-    permissions=frozenset[Permission](),
-    branches=None,
+    grants={},
+    reach=WHOLE_BANK,
     language="",
 )
 

@@ -35,6 +35,7 @@ def router(service: Service, papers: Papers) -> APIRouter:
     ) -> Response:
         """A paper, one page at a time."""
         app, shown = await papers.find(viewer, application_id, document_id)
+        branch = app.need_scope().branch
         most = shown.preview.pages if shown.preview is not None else 0
         return page(
             request,
@@ -44,8 +45,8 @@ def router(service: Service, papers: Papers) -> APIRouter:
             document=shown.document,
             number=min(number, most),
             can={
-                "original": viewer.may(Permission.ORIGINAL_TAKE),
-                "prepare": viewer.may(Permission.MATERIAL_RECEIVE),
+                "original": viewer.may_in(Permission.ORIGINAL_TAKE, branch),
+                "prepare": viewer.may_in(Permission.MATERIAL_RECEIVE, branch),
             },
             words=words,
         )

@@ -77,16 +77,18 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
         app: Application,
         fields: Mapping[str, Mapping[str, str]],
     ) -> Response:
-        lines = await desk.checklist(app)
+        lines, scope = await desk.checklist(app), app.need_scope()
+
+        def may(permission: Permission) -> bool:
+            return viewer.may_in(permission, scope.branch)
+
         async with service.pool.acquire() as conn:
             branches = await branch_names(conn)
             history = await store.history_of(conn, app.application_id)
-            office = viewer.may(Permission.PRE_CHECK_VIEW)
+            office = may(Permission.PRE_CHECK_VIEW)
             changes = await store.changes_of(conn, app.application_id) if office else []
             entered = await store.who_entered(conn, app.application_id)
-            may_read = viewer.may(Permission.MATERIAL_RECEIVE) and viewer.may(
-                Permission.MATERIAL_VIEW
-            )
+            may_read = may(Permission.MATERIAL_RECEIVE) and may(Permission.MATERIAL_VIEW)
             cards = [one.document_id for one in app.documents] if may_read else []
             suggestions = await pages_reading.of_papers(conn, cards)
             waivers = [line.waiver.by for line in lines if line.waiver]
@@ -97,8 +99,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
                 + [one.removeprefix("staff:") for one in actors if "staff:" in one],
             )
         remarks = await desk.open_notes(one.remark for one in changes if one.remark)
-        scope = app.need_scope()
-        correctable = app.state in _CORRECTABLE and viewer.may(Permission.APPLICATION_EDIT)
+        correctable = app.state in _CORRECTABLE and may(Permission.APPLICATION_EDIT)
         needed = [line for line in lines if line.need != "optional" or line.reasons]
         counted, rules = tally(lines), product_for(app).pre_check
         dues = applications.dues(app)
@@ -120,7 +121,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             done=counted.done,
             to_do=counted.needed,
             papers={one.document_id: one for one in (*app.documents, *app.taken_over)},
-            shown_papers=await papers.of(app) if viewer.may(Permission.MATERIAL_VIEW) else [],
+            shown_papers=await papers.of(app) if may(Permission.MATERIAL_VIEW) else [],
             persons=[
                 (party.role.value, _shown(fields.get(party.party_id, {}))) for party in app.parties
             ],
@@ -131,24 +132,25 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             ),
             can={
                 "resume": app.state is State.DRAFT
-                and viewer.may(Permission.APPLICATION_EDIT)
-                and viewer.may(Permission.PERSONAL_REVEAL),
-                "submit": app.state is State.DRAFT and viewer.may(Permission.APPLICATION_EDIT),
+                and may(Permission.APPLICATION_EDIT)
+                and may(Permission.PERSONAL_REVEAL),
+                "submit": app.state is State.DRAFT and may(Permission.APPLICATION_EDIT),
                 "correct": correctable,
-                "receive": app.open and viewer.may(Permission.MATERIAL_RECEIVE),
-                "read": before_hand_over(app) and viewer.may(Permission.MATERIAL_RECEIVE),
+                "receive": app.open and may(Permission.MATERIAL_RECEIVE),
+                "read": before_hand_over(app) and may(Permission.MATERIAL_RECEIVE),
                 "withdraw": app.state in _BEFORE_CARD
                 and (app.withdrawal is None or app.withdrawal.outcome == "refused")
-                and viewer.may(Permission.APPLICATION_EDIT),
-                "reveal": viewer.may(Permission.PERSONAL_REVEAL),
-                "look": viewer.may(Permission.MATERIAL_VIEW),
+                and may(Permission.APPLICATION_EDIT),
+                "reveal": may(Permission.PERSONAL_REVEAL),
+                "look": may(Permission.MATERIAL_VIEW),
+                "admit": may(Permission.CUSTOMER_ADMIT),
                 "judge": app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
-                and viewer.may(Permission.PRE_CHECK_DECIDE),
+                and may(Permission.PRE_CHECK_DECIDE),
                 "agree": app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
-                and viewer.may(Permission.PRE_CHECK_AGREE),
-                "end": app.state is State.PRE_CHECK and viewer.may(Permission.PRE_CHECK_DECIDE),
-                "contact": "first_contact" in dues and viewer.may(Permission.PRE_CHECK_DECIDE),
-                "meet": viewer.may(Permission.PRE_CHECK_DECIDE)
+                and may(Permission.PRE_CHECK_AGREE),
+                "end": app.state is State.PRE_CHECK and may(Permission.PRE_CHECK_DECIDE),
+                "contact": "first_contact" in dues and may(Permission.PRE_CHECK_DECIDE),
+                "meet": may(Permission.PRE_CHECK_DECIDE)
                 and ("interview" in dues or (before_hand_over(app) and meeting_counts)),
             },
             obstacles=obstacles_of(app, viewer, entered) if app.state is State.PRE_CHECK else [],

@@ -34,8 +34,8 @@ from shared.web.pages import with_query
 PAGE_SIZE = 50
 _DAYS = 7  # that are looked through where nobody says since when
 
-_MAY_VIEW = requires(Permission.AUDIT_VIEW, Scope.ALL)
-_MAY_OPEN = requires(Permission.AUDIT_OPEN, Scope.ALL)
+_MAY_VIEW = requires(Permission.AUDIT_VIEW, scope=Scope.ALL)
+_MAY_OPEN = requires(Permission.AUDIT_OPEN, scope=Scope.ALL)
 _VALUES = "/audit/{source}/{number}/values"
 
 
@@ -96,7 +96,7 @@ def router(service: Service, desk: Desk) -> APIRouter:
             ],
             earlier=with_query(request, before=str(lines[-1].place)) if more else None,
             latest=with_query(request, before=None) if wanted.before else None,
-            can_open=viewer.may(Permission.AUDIT_OPEN),
+            can_open=viewer.reach_of(Permission.AUDIT_OPEN).everywhere,
         )
 
     @routes.get(_VALUES)

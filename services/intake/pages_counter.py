@@ -25,8 +25,7 @@ from shared.web.directory import branch_names
 from shared.web.i18n import _, current_language
 
 _MAY_CREATE = requires(Permission.APPLICATION_CREATE)
-_MAY_EDIT = requires(Permission.APPLICATION_EDIT)
-_MAY_REVEAL = requires(Permission.PERSONAL_REVEAL)
+_MAY_RESUME = requires(Permission.APPLICATION_EDIT, Permission.PERSONAL_REVEAL)
 
 _HOLDER = ("name", "id_number", "id_issued", "id_expires", "mobile", "home_address")
 _OTHERS: Mapping[PartyRole, tuple[str, ...]] = {
@@ -107,9 +106,9 @@ def _new(routes: APIRouter, counter: _Counter, desk: Desk) -> None:
 def _draft(routes: APIRouter, counter: _Counter, desk: Desk) -> None:
     """A draft is gone on with."""
 
-    @routes.get("/applications/{application_id}/form", dependencies=[_MAY_REVEAL])
+    @routes.get("/applications/{application_id}/form")
     async def page_draft(
-        request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_EDIT]
+        request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_RESUME]
     ) -> Response:
         """The form as it was left, in clear; that somebody saw it is recorded."""
         try:
@@ -119,11 +118,11 @@ def _draft(routes: APIRouter, counter: _Counter, desk: Desk) -> None:
         typing = await counter.look(typed(form), app)
         return await counter.show(request, viewer, typing, app=app)
 
-    @routes.post("/applications/{application_id}/form", dependencies=[_MAY_REVEAL])
+    @routes.post("/applications/{application_id}/form")
     async def save(
         request: Request,
         application_id: str,
-        viewer: Annotated[Viewer, _MAY_EDIT],
+        viewer: Annotated[Viewer, _MAY_RESUME],
         revision: Annotated[int | None, Form(ge=0)] = None,
     ) -> Response:
         """Save the draft as it stands now, or hand it in."""

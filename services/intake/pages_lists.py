@@ -386,7 +386,7 @@ def _views(routes: APIRouter, service: Service) -> None:
         if not title or len(title) > _LONGEST_NAME or not title.isprintable():
             told = _("Give the view a name of at most %(most)s characters.")
             return redirect(request, here, flash=told % {"most": _LONGEST_NAME}, tone="danger")
-        if branch and not (viewer.may(Permission.VIEW_SHARE) and viewer.sees(branch)):
+        if branch and not viewer.may_in(Permission.VIEW_SHARE, branch):
             raise Problem(403, "not-permitted", "You may not do this")
         view = SavedView(new_id(), viewer.staff_id, branch or None, title, kept)
         async with service.transaction(actor=viewer.actor) as tx:
@@ -411,8 +411,8 @@ def _views(routes: APIRouter, service: Service) -> None:
 
 
 def _may_drop(viewer: Viewer, view: SavedView) -> bool:
-    shared = view.branch is not None and viewer.sees(view.branch)
-    return view.staff_id == viewer.staff_id or (shared and viewer.may(Permission.VIEW_SHARE))
+    own = view.staff_id == viewer.staff_id
+    return own or (view.branch is not None and viewer.may_in(Permission.VIEW_SHARE, view.branch))
 
 
 async def _views_of(conn: Any, viewer: Viewer, listed: ListName) -> list[dict[str, Any]]:
@@ -436,9 +436,11 @@ async def _views_of(conn: Any, viewer: Viewer, listed: ListName) -> list[dict[st
 
 def _sharing(viewer: Viewer, branches: Mapping[str, str]) -> list[tuple[str, str]]:
     """For which branches the viewer may keep a view."""
-    if not viewer.may(Permission.VIEW_SHARE):
-        return []
-    return [(code, name) for code, name in branches.items() if viewer.sees(code)]
+    return [
+        (code, name)
+        for code, name in branches.items()
+        if viewer.may_in(Permission.VIEW_SHARE, code)
+    ]
 
 
 # -- filters -----------------------------------------------------------------------------------

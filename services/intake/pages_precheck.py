@@ -83,10 +83,10 @@ def _print(routes: APIRouter, service: Service, desk: Desk) -> None:
     ) -> Response:
         """The checklist to print: for the customer in plain words, or for the office with codes and
         remarks; two renderings of one state."""
-        office = reader == "office" and viewer.may(Permission.PRE_CHECK_VIEW)
         app = await desk.look(viewer, application_id)
-        lines = await desk.checklist(app)
-        scope = app.need_scope()
+        lines, scope = await desk.checklist(app), app.need_scope()
+        may_switch = viewer.may_in(Permission.PRE_CHECK_VIEW, scope.branch)
+        office = reader == "office" and may_switch
         async with service.pool.acquire() as conn:
             branches = await branch_names(conn)
             changes = await store.changes_of(conn, application_id) if office else []
@@ -97,6 +97,7 @@ def _print(routes: APIRouter, service: Service, desk: Desk) -> None:
             app=app,
             scope=scope,
             office=office,
+            may_switch=may_switch,
             lines=lines if office else for_customer(lines),
             counted=tally(lines),
             branch_name=branches.get(scope.branch, scope.branch),

@@ -29,7 +29,7 @@ from shared.parameters import load_papers
 from shared.privacy.vault import KeyUnavailableError
 from shared.web import Permission, Problem, Viewer, page, requires
 
-_MAY_RECEIVE = requires(Permission.MATERIAL_RECEIVE)
+_MAY_READ = requires(Permission.MATERIAL_RECEIVE, Permission.MATERIAL_VIEW)
 
 Part = tuple[str, bool]  # characters, and whether the other text has others in their place
 
@@ -119,7 +119,7 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
         request: Request,
         application_id: str,
         document_id: str,
-        viewer: Annotated[Viewer, _MAY_RECEIVE],
+        viewer: Annotated[Viewer, _MAY_READ],
     ) -> Response:
         """The card, the machine's suggestions, the form; the viewer's own fields hold what somebody
         read on it last."""
@@ -130,7 +130,7 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
         request: Request,
         application_id: str,
         document_id: str,
-        viewer: Annotated[Viewer, _MAY_RECEIVE],
+        viewer: Annotated[Viewer, _MAY_READ],
     ) -> Response:
         """The same page with one suggestion in the viewer's field: nothing is kept by it. Where the
         browser runs the page's script, it does this itself."""
@@ -148,7 +148,7 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
         taken: str,
     ) -> Response:
         app, paper, reading = await _find(viewer, application_id, document_id)
-        may_compare = viewer.may(Permission.PERSONAL_REVEAL)
+        may_compare = viewer.may_in(Permission.PERSONAL_REVEAL, app.need_scope().branch)
         suggested = await _opened(document_id, reading.says)
         written, differing = await _form(app, paper.document.item, suggested)
         # recorded before it is shown: the card as a machine read it, and what the form says instead
@@ -200,7 +200,7 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
         app, paper = await papers.find(viewer, application_id, document_id)
         async with service.pool.acquire() as conn:
             found = await store_reading.card_readings(conn, [document_id])
-        if not viewer.may(Permission.MATERIAL_VIEW) or document_id not in found:
+        if document_id not in found:
             raise Problem(404, "not-found", "There is no such paper")
         return app, paper, found[document_id]
 

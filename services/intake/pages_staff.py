@@ -14,12 +14,14 @@ from shared.messaging import Connection, Service
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.access import signed_in
 from shared.web.i18n import _
+from shared.web.permissions import Reach
 
 PAGE_SIZE = 50
 WRONG_SINCE = timedelta(days=30)
 
 _MAY_VIEW = requires(Permission.STAFF_VIEW)
-_MAY_MANAGE = requires(Permission.STAFF_MANAGE)
+_MANAGE = Permission.STAFF_MANAGE
+_MAY_MANAGE = requires(_MANAGE)
 _MAY_OWN = requires(Permission.SESSION_OWN)
 _MEMBER = "/staff/{staff_id}"
 
@@ -79,7 +81,8 @@ def _staff(routes: APIRouter, service: Service, keeper: Accounts) -> None:
     ) -> Response:
         """One member of staff: open sessions and last sign-ins."""
         async with service.pool.acquire() as conn:
-            member = await _seen(service, conn, viewer, staff_id)
+            member = await _seen(service, conn, viewer.reach, staff_id)
+            managed = await _find(service, conn, viewer.reach_of(_MANAGE), staff_id)
             sessions = await accounts.sessions_of(conn, staff_id)
             last = await accounts.last_sign_ins(conn, staff_id)
         return page(
@@ -90,7 +93,7 @@ def _staff(routes: APIRouter, service: Service, keeper: Accounts) -> None:
             last=last,
             here=f"/intake/staff/{staff_id}",
             idle=service.settings.session_idle,
-            can_manage=viewer.may(Permission.STAFF_MANAGE),
+            can_manage=managed is not None,
             words=words,
         )
 
@@ -103,7 +106,7 @@ def _staff(routes: APIRouter, service: Service, keeper: Accounts) -> None:
     ) -> Response:
         """End one session of somebody, in all services."""
         async with service.pool.acquire() as conn:
-            await _seen(service, conn, viewer, staff_id)
+            await _seen(service, conn, viewer.reach, staff_id)
         ended = await keeper.end(viewer.actor, staff_id, [session])
         return _back(request, f"/intake/staff/{staff_id}", bool(ended), _("The session is ended."))
 
@@ -113,7 +116,7 @@ def _staff(routes: APIRouter, service: Service, keeper: Accounts) -> None:
     ) -> Response:
         """End every session of somebody, in all services."""
         async with service.pool.acquire() as conn:
-            await _seen(service, conn, viewer, staff_id)
+            await _seen(service, conn, viewer.reach, staff_id)
         ended = await keeper.end_all(viewer.actor, staff_id)
         return _back(request, f"/intake/staff/{staff_id}", ended, _("All sessions are ended."))
 
@@ -123,7 +126,7 @@ def _staff(routes: APIRouter, service: Service, keeper: Accounts) -> None:
     ) -> Response:
         """Let somebody try again who had too many wrong passwords."""
         async with service.pool.acquire() as conn:
-            await _seen(service, conn, viewer, staff_id)
+            await _seen(service, conn, viewer.reach, staff_id)
         done = await keeper.unlock(viewer.actor, staff_id)
         return _back(request, f"/intake/staff/{staff_id}", done, _("The account is unlocked."))
 
@@ -164,13 +167,19 @@ def _own(routes: APIRouter, service: Service, keeper: Accounts) -> None:
         return _back(request, "/intake/sessions", bool(ended), _("The session is ended."))
 
 
-async def _seen(service: Service, conn: Connection, viewer: Viewer, staff_id: str) -> Member:
-    """The member of staff, if they belong to a branch that the viewer sees. Raises Problem 404."""
+async def _find(service: Service, conn: Connection, reach: Reach, staff_id: str) -> Member | None:
+    """The member of staff, if they belong to a branch within the reach."""
     since = service.clock.now() - WRONG_SINCE
-    found, _total = await accounts.members(conn, viewer.branch_list, since, staff_id=staff_id)
-    if not found:
+    found, _total = await accounts.members(conn, reach.branch_list, since, staff_id=staff_id)
+    return found[0] if found else None
+
+
+async def _seen(service: Service, conn: Connection, reach: Reach, staff_id: str) -> Member:
+    """The same. Raises Problem 404 for nobody."""
+    found = await _find(service, conn, reach, staff_id)
+    if found is None:
         raise Problem(404, "not-found", "There is no such member of staff")
-    return found[0]
+    return found
 
 
 def _back(request: Request, where: str, done: bool, flash: str) -> Response:

@@ -207,7 +207,10 @@ class Papers:
                 for one in await store.history_of(conn, application_id)
                 if one.action == "paper_received"
             }
-        overseer = viewer.may(Permission.ORIGINAL_TAKE) or viewer.may(Permission.STAFF_VIEW)
+        branch = app.need_scope().branch
+        overseer = any(
+            viewer.may_in(one, branch) for one in (Permission.ORIGINAL_TAKE, Permission.STAFF_VIEW)
+        )
         reasons = await self._reasons(uses if overseer else [])
         lines = [
             Entry(one.received_at, one, "entered", brought.get(one.document_number))

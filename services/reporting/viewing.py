@@ -43,11 +43,8 @@ async def find_visible_report(
 
 def sees_report(viewer: Viewer, report: store.ArchivedReport) -> bool:
     """Whether the report covers no branch, and tells of nothing, that is kept from the viewer."""
-    if report.knows_holds and not viewer.knows_holds:
-        return False
-    if viewer.branches is None:
-        return True
-    return report.branches is not None and viewer.branches.issuperset(report.branches)
+    tells = report.knows_holds and not viewer.knows_holds
+    return not tells and viewer.reach.covers_all(report.branches)
 
 
 async def read_visible_daily(

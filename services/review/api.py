@@ -382,7 +382,7 @@ def _add_audit(routes: APIRouter, service: Service, desk: Desk, open_vault: Open
             reapply_from=decision.reapply_from,
             policy_version=found.policy_version,
             policy_digest=found.policy_digest,
-            policy_outcome=_public_outcome(found.outcome, viewer),
+            policy_outcome=_public_outcome(found.outcome, case.need_scope().branch, viewer),
             same=found.same,
         )
 
@@ -415,14 +415,17 @@ def wanted_of(
 ) -> store.Wanted:
     """A list's filter. Raises Problem 403 for held cases unless the viewer is compliance, 422 for a
     flag that no list shows: filtering by a hidden finding would tell it."""
-    if section == "held" and not viewer.may(Permission.REVIEW_COMPLIANCE):
-        raise Problem(403, "not-permitted", "Held cases are compliance's alone")
+    reach = viewer.reach
+    if section == "held":
+        if not viewer.may_somewhere(Permission.REVIEW_COMPLIANCE):
+            raise Problem(403, "not-permitted", "Held cases are compliance's alone")
+        reach &= viewer.reach_of(Permission.REVIEW_COMPLIANCE)
     if flag and flag not in queue.FLAGS:
         raise Problem(422, "unknown-flag", "There is no such flag")
     return store.Wanted(
         section=section,
         staff_id=viewer.staff_id,
-        branches=viewer.branch_list,
+        branches=reach.branch_list,
         knows_holds=viewer.knows_holds,
         number=number or None,
         product=product or None,
@@ -456,7 +459,7 @@ def case_out(case: Case, viewer: Viewer) -> CaseOut:
     """A case as this viewer may see it."""
     case = shown_case(case, viewer)
     scope, found, proposal = case.need_scope(), case.recommendation, case.proposal
-    confidential = viewer.may(Permission.REVIEW_COMPLIANCE)
+    confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, scope.branch)
     return CaseOut(
         application_id=case.application_id,
         application_number=scope.application_number,
@@ -500,7 +503,7 @@ def case_out(case: Case, viewer: Viewer) -> CaseOut:
     )
 
 
-def _public_outcome(outcome: str, viewer: Viewer) -> str:
+def _public_outcome(outcome: str, branch: str, viewer: Viewer) -> str:
     """`hold` is compliance's word; to others such a case went to a person, as it did."""
-    hidden = outcome == "hold" and not viewer.may(Permission.REVIEW_COMPLIANCE)
+    hidden = outcome == "hold" and not viewer.may_in(Permission.REVIEW_COMPLIANCE, branch)
     return "refer" if hidden else outcome

@@ -60,7 +60,10 @@ class Desk:
             viewer,
             application_id,
             lambda case, now: cases.decide_put_back(
-                case, viewer.staff_id, now, may_sign=viewer.may(Permission.REVIEW_SIGN)
+                case,
+                viewer.staff_id,
+                now,
+                may_sign=viewer.may_in(Permission.REVIEW_SIGN, case.need_scope().branch),
             ),
         )
 

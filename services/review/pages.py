@@ -212,8 +212,9 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
     async def page_case(request: Request, viewer: MayView, application_id: str) -> Response:
         """One case with its evidence; who looked is recorded."""
         case = shown_case(await desk.look(viewer, application_id), viewer)
-        confidential = viewer.may(Permission.REVIEW_COMPLIANCE)
-        reveal = viewer.may(Permission.PERSONAL_REVEAL)
+        branch = case.need_scope().branch
+        confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, branch)
+        reveal = viewer.may_in(Permission.PERSONAL_REVEAL, branch)
         now = service.clock.now()
         vault = await open_vault()
         async with service.pool.acquire() as conn:
@@ -551,7 +552,7 @@ def _clock(due: datetime | None, now: datetime) -> queue.Clock | None:
 
 def _tabs(viewer: Viewer, counts: Mapping[Any, int]) -> list[tuple[str, str, int]]:
     tabs = [("open", _("Queue")), ("mine", _("My cases")), ("to_sign", _("To sign"))]
-    if viewer.may(Permission.REVIEW_COMPLIANCE):
+    if viewer.may_somewhere(Permission.REVIEW_COMPLIANCE):
         tabs.append(("held", _("Held")))
     return [(f"/review/queue?section={name}", words, counts[name]) for name, words in tabs]
 
@@ -658,18 +659,22 @@ def _abilities(case: Case, viewer: Viewer) -> dict[str, bool]:
     waiting = case.state is State.MANUAL_REVIEW
     proposal = case.proposal
     mine = waiting and proposal is None and case.claimed_by == viewer.staff_id
-    may_decide = viewer.may(Permission.REVIEW_DECIDE)
+
+    def may(permission: Permission) -> bool:
+        return viewer.may_in(permission, case.need_scope().branch)
+
+    may_decide = may(Permission.REVIEW_DECIDE)
     return {
         "claim": waiting
         and proposal is None
         and case.claimed_by is None
-        and viewer.may(Permission.REVIEW_CLAIM),
+        and may(Permission.REVIEW_CLAIM),
         "decide": mine and may_decide,
         "take_back": waiting
         and proposal is None
         and case.claimed_by not in (None, viewer.staff_id)
-        and viewer.may(Permission.REVIEW_SIGN)
-        and viewer.may(Permission.REVIEW_CLAIM),
+        and may(Permission.REVIEW_SIGN)
+        and may(Permission.REVIEW_CLAIM),
         "repeat": waiting
         and proposal is None
         and may_decide
@@ -677,6 +682,6 @@ def _abilities(case: Case, viewer: Viewer) -> dict[str, bool]:
         "sign": waiting
         and proposal is not None
         and proposal.staff_id != viewer.staff_id
-        and viewer.may(Permission.REVIEW_SIGN),
-        "release": case.state is State.ON_HOLD and viewer.may(Permission.REVIEW_COMPLIANCE),
+        and may(Permission.REVIEW_SIGN),
+        "release": case.state is State.ON_HOLD and may(Permission.REVIEW_COMPLIANCE),
     }

@@ -1,14 +1,16 @@
 """The one place that decides who gets into a route.
 
-`requires(Permission.X)` on every route, `own_page(find)` where customers look at what is theirs, or
-`public("why")`; a test lists routes that have none of these.
+`requires(Permission.X)` on every route, once, `own_page(find)` where customers look at what is
+theirs, or `public("why")`; a test lists routes that have none of these, or several.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +20,15 @@ from fastapi.routing import iter_route_contexts
 
 from shared.web.directory import StaffMember
 from shared.web.i18n import current_language
-from shared.web.permissions import Permission, Scope, Viewer, scopes_of
+from shared.web.permissions import (
+    NOWHERE,
+    WHOLE_BANK,
+    Permission,
+    Reach,
+    Scope,
+    Viewer,
+    scopes_of,
+)
 from shared.web.problems import Problem
 from shared.web.session import COOKIE, Session
 from shared.web.state import web_state
@@ -47,9 +57,9 @@ class CodeNeeded(SignInNeeded):
 
 @dataclass(frozen=True, slots=True)
 class _Gate:
-    """Lets in who holds the permission within at least the scope; narrows to their branches."""
+    """Lets in who holds every permission within at least the scope; narrows to where all hold."""
 
-    permission: Permission
+    permissions: tuple[Permission, ...]
     scope: Scope
 
     async def __call__(self, request: Request) -> Viewer:
@@ -61,23 +71,19 @@ class _Gate:
         authorization = request.headers.get("authorization")
         if authorization is not None:
             return self._client(request, authorization)
-        session, member, scope = await self._staff(request)
+        session, member = await self._staff(request)
         await check_form_token(request, session)
         if request.method not in _SAFE_METHODS:  # to read the form may have taken any time
-            session, member, scope = await self._staff(request)
-        return viewer_of(request, session, member, scope)
+            session, member = await self._staff(request)
+        return viewer_of(request, session, member, self.permissions)
 
-    async def _staff(self, request: Request) -> tuple[Session, StaffMember, Scope]:
+    async def _staff(self, request: Request) -> tuple[Session, StaffMember]:
         session, member = await signed_in(request)
-        scope = scopes_of(member.roles).get(self.permission)
-        if scope is None or scope < self.scope:
-            raise Problem(
-                403,
-                "not-permitted",
-                "You may not do this",
-                extra={"permission": self.permission.value},
-            )
-        return session, member, scope
+        scopes = scopes_of(member.roles)
+        for permission in self.permissions:
+            if scopes.get(permission, 0) < self.scope:
+                raise _not_permitted("You may not do this", permission)
+        return session, member
 
     def _client(self, request: Request, authorization: str) -> Viewer:
         client = web_state(request).clients.by_token(authorization)
@@ -88,36 +94,37 @@ class _Gate:
                 "The client's token is not accepted",
                 headers={"WWW-Authenticate": 'Bearer realm="banka"'},
             )
-        everything = client.branches is None and not client.own_only
-        wide_enough = everything or self.scope < Scope.ALL
-        if self.permission not in client.permissions or not wide_enough:
-            raise Problem(
-                403,
-                "not-permitted",
-                "The client may not do this",
-                extra={"permission": self.permission.value},
-            )
+        reach = Reach(client.branches, client.id if client.own_only else None)
+        wide_enough = reach.everywhere or self.scope < Scope.ALL
+        for permission in self.permissions:
+            if permission not in client.permissions or not wide_enough:
+                raise _not_permitted("The client may not do this", permission)
         return Viewer(
             staff_id=client.id,
             name=client.id,
             roles=frozenset(),
-            permissions=client.permissions,
-            branches=client.branches,
+            grants=dict.fromkeys(client.permissions, reach),
+            reach=reach,
             language=current_language(),
             client=client.id,
             channel=client.channel,
-            own_only=client.own_only,
             must_match=client.must_match,
         )
 
 
-def requires(permission: Permission, scope: Scope = Scope.BRANCH) -> Any:
-    """Declares a route's permission and gives it the `Viewer`.
+def _not_permitted(words: str, permission: Permission) -> Problem:
+    return Problem(403, "not-permitted", words, extra={"permission": permission.value})
 
-    `scope` is the least reach that may enter: BRANCH for what is narrowed by `viewer.branches`, ALL
+
+def requires(*permissions: Permission, scope: Scope = Scope.BRANCH) -> Any:
+    """Declares a route's permissions and gives it the `Viewer`, whose reach is where all of them
+    hold.
+
+    `scope` is the least reach that may enter: BRANCH for what is narrowed by `viewer.reach`, ALL
     for what cannot be narrowed (operations). Also checks the form token on every unsafe method.
     """
-    return Depends(_Gate(permission, scope))
+    assert permissions, "a route that anybody may enter is public"
+    return Depends(_Gate(permissions, scope))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,22 +209,29 @@ async def current_viewer(request: Request) -> Viewer | None:
         session, member = await signed_in(request)
     except SignInNeeded:
         return None
-    return viewer_of(request, session, member, Scope.BRANCH)
+    return viewer_of(request, session, member, ())
 
 
-def viewer_of(request: Request, session: Session, member: StaffMember, scope: Scope) -> Viewer:
-    """The member of staff with the branches that this scope opens."""
-    reach: dict[Scope, frozenset[str] | None] = {
-        Scope.BRANCH: member.branches,
-        Scope.REGION: member.branches | member.region_branches,
-        Scope.ALL: None,
+def viewer_of(
+    request: Request, session: Session, member: StaffMember, entered: Sequence[Permission]
+) -> Viewer:
+    """The member of staff, each permission with the branches that it opens; `entered`: those that
+    the route demands."""
+    reaches: dict[Scope, Reach] = {
+        Scope.BRANCH: Reach(member.branches),
+        Scope.REGION: Reach(member.branches | member.region_branches),
+        Scope.ALL: WHOLE_BANK,
+    }
+    grants = {
+        permission: WHOLE_BANK if member.sees_every_branch else reaches[scope]
+        for permission, scope in scopes_of(member.roles).items()
     }
     return Viewer(
         staff_id=member.staff_id,
         name=member.name,
         roles=member.roles,
-        permissions=frozenset(scopes_of(member.roles)),
-        branches=None if member.sees_every_branch else reach[scope],
+        grants=grants,
+        reach=reduce(and_, (grants[one] for one in entered)) if entered else NOWHERE,
         language=current_language(),
         home_branch=member.home_branch,
         csrf_token=web_state(request).signer.form_token(session.nonce),
@@ -256,14 +270,16 @@ def _declarations(dependant: Dependant) -> Iterator[_Gate | _OwnPage | _Open]:
 
 
 def routes_without_permission(app: FastAPI) -> list[str]:
-    """Routes that declare neither a permission, nor a customer's own page, nor that they are
-    public; must be empty.
+    """Routes that declare neither permissions, nor a customer's own page, nor that they are public,
+    or more than one of these; must be empty.
 
     Our styles and scripts and the description of the API are for everybody. Anything else that is
     not a FastAPI route (a mount, a bare Starlette route) cannot declare and is therefore listed.
     """
     return [
-        route for route, declared in _declared(app) if not declared and not _for_everybody(route)
+        route
+        for route, declared in _declared(app)
+        if len(declared) != 1 and not _for_everybody(route)
     ]
 
 
@@ -274,8 +290,8 @@ def declared_access(app: FastAPI) -> dict[str, str]:
 
 def _said(one: _Gate | _OwnPage | _Open) -> str:
     match one:
-        case _Gate(permission, scope):
-            return f"{permission.value}@{scope.name.lower()}"
+        case _Gate(permissions, scope):
+            return " + ".join(f"{one.value}@{scope.name.lower()}" for one in permissions)
         case _OwnPage():
             return "customer@own"
         case _Open(why):

@@ -105,7 +105,7 @@ def sections_for(viewer: Viewer, sections: Sequence[Section] = SECTIONS) -> list
     return [
         Section(section.label, entries)
         for section in sections
-        if (entries := tuple(e for e in section.entries if viewer.may(e.permission)))
+        if (entries := tuple(e for e in section.entries if viewer.may_somewhere(e.permission)))
     ]
 
 

@@ -44,8 +44,8 @@ _AGES = {"15m": timedelta(minutes=15), "2h": timedelta(hours=2), "1d": timedelta
 # Told alike to who may not know of holds (反洗钱法 35), payload and error left out.
 _HOLDS = (ApplicationHeld.type, ApplicationReleased.type, ApplicationReferred.type)
 
-MaySee = Annotated[Viewer, requires(Permission.OPERATIONS_VIEW, Scope.ALL)]
-MayRedrive = Annotated[Viewer, requires(Permission.OPERATIONS_REDRIVE, Scope.ALL)]
+MaySee = Annotated[Viewer, requires(Permission.OPERATIONS_VIEW, scope=Scope.ALL)]
+MayRedrive = Annotated[Viewer, requires(Permission.OPERATIONS_REDRIVE, scope=Scope.ALL)]
 Why = Annotated[str, Form(pattern=r"\S", max_length=_LONGEST)]
 
 
@@ -114,7 +114,7 @@ def _told(key: ParkedKey, viewer: Viewer) -> Told:
     hidden = key.type in _HOLDS and not viewer.knows_holds
     shown = ApplicationReferred.type if hidden else key.type
     href = None
-    if key.topic in _APPLICATIONS and viewer.may(Permission.APPLICATION_VIEW):
+    if key.topic in _APPLICATIONS and viewer.may_somewhere(Permission.APPLICATION_VIEW):
         href = f"/reporting/applications/{key.subject}"
     return Told(
         key=key,
@@ -150,7 +150,7 @@ def _frame(service: OverParkingLot, viewer: Viewer) -> dict[str, Any]:
         "service": service.name,
         "home": parked_page(service.name),
         "tabs": [(parked_page(name), _(words.SERVICE_NAMES[name]), None) for name in SERVICES],
-        "may_redrive": viewer.may(Permission.OPERATIONS_REDRIVE),
+        "may_redrive": viewer.reach_of(Permission.OPERATIONS_REDRIVE).everywhere,
         "machine_now": datetime.now(UTC),
         "words": words,
         "short": _short,

@@ -1,8 +1,10 @@
 """Who may do what, and on whose applications: one table for all services.
 
 A role grants permissions, each within a scope: the branches of the member of staff, the regions of
-those branches, or the whole bank. A route says which permission it needs; whoever enters gets a
-`Viewer` that knows which branches it may see, and every query narrows by it.
+those branches, or the whole bank. So each permission of somebody has a reach of its own: who has
+two roles sees remarks as far as the one goes, and reveals as far as the other. A route says which
+permissions it needs; whoever enters gets a `Viewer` whose `reach` is what all of these allow, and
+every query narrows by it. Whatever needs another permission asks for the reach of that one.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import Final
 
 from shared.web.i18n import mark
 
@@ -200,52 +203,103 @@ def scopes_of(roles: Iterable[Role]) -> dict[Permission, Scope]:
 
 
 @dataclass(frozen=True, slots=True)
-class Viewer:
-    """Who is looking, as a route sees them.
+class Reach:
+    """Which applications somebody may do something with.
 
-    `branches` are the branch codes that may be seen under the permission by which the viewer
-    entered; None means every branch. `client` names the machine that is calling, if one is, and
-    `channel` the way by which its applications reach the bank; one that is `own_only` sees and
-    changes the applications that it began itself, and no other; one that `must_match` says of its
-    changes on which revision they were decided.
+    `branches`: their branch codes, None for every branch. `own_client`: the program of whose own
+    applications alone it holds, None for anybody's; for SQL: `($1::text IS NULL OR client = $1)`.
     """
 
-    staff_id: str
-    name: str
-    roles: frozenset[Role]
-    permissions: frozenset[Permission]
     branches: frozenset[str] | None
-    language: str
-    home_branch: str | None = None
-    client: str | None = None
-    channel: str | None = None
-    own_only: bool = False
-    must_match: bool = False
-    csrf_token: str = field(default="", repr=False)
+    own_client: str | None = None
 
-    def may(self, permission: Permission | str) -> bool:
-        """Whether a link or a button for this permission should be shown."""
-        return permission in self.permissions
-
-    def sees(self, branch: str) -> bool:
-        """Whether applications of this branch may be shown to the viewer."""
+    def covers(self, branch: str) -> bool:
+        """Whether the branch lies within it."""
         return self.branches is None or branch in self.branches
 
-    @property
-    def own_client(self) -> str | None:
-        """Whose applications alone may be shown, None for anybody's. For SQL:
-        `($1::text IS NULL OR client = $1)`."""
-        return self.client if self.own_only else None
+    def covers_all(self, branches: Iterable[str] | None) -> bool:
+        """Whether all of these lie within it; None: every branch of the bank."""
+        if self.branches is None:
+            return True
+        return branches is not None and self.branches.issuperset(branches)
 
     @property
-    def knows_holds(self) -> bool:
-        """Whether the viewer may know that a case is held."""
-        return self.client is None and self.may(Permission.HOLD_VIEW)
+    def everywhere(self) -> bool:
+        """Whether it is the whole bank."""
+        return self.branches is None and self.own_client is None
 
     @property
     def branch_list(self) -> list[str] | None:
         """For SQL: `($1::text[] IS NULL OR branch = ANY($1))`."""
         return None if self.branches is None else sorted(self.branches)
+
+    def __and__(self, other: Reach) -> Reach:
+        """What lies within both."""
+        branches = self.branches
+        if branches is None:
+            branches = other.branches
+        elif other.branches is not None:
+            branches &= other.branches
+        return Reach(branches, self.own_client or other.own_client)
+
+
+NOWHERE: Final = Reach(frozenset())
+WHOLE_BANK: Final = Reach(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who is looking, as a route sees them.
+
+    `grants`: how far each of their permissions reaches. `reach`: how far all of those reach by
+    which they entered; lists and cases of the route are narrowed to it. `client` names the machine
+    that is calling, if one is, and `channel` the way by which its applications reach the bank; one
+    that `must_match` says of its changes on which revision they were decided.
+    """
+
+    staff_id: str
+    name: str
+    roles: frozenset[Role]
+    grants: Mapping[Permission, Reach]
+    reach: Reach
+    language: str
+    home_branch: str | None = None
+    client: str | None = None
+    channel: str | None = None
+    must_match: bool = False
+    csrf_token: str = field(default="", repr=False)
+
+    def reach_of(self, permission: Permission) -> Reach:
+        """How far one permission reaches, whatever the viewer entered by; NOWHERE without it."""
+        return self.grants.get(permission, NOWHERE)
+
+    def may_in(self, permission: Permission, branch: str) -> bool:
+        """Whether the permission holds for what belongs to this branch."""
+        return self.reach_of(permission).covers(branch)
+
+    def may_somewhere(self, permission: Permission) -> bool:
+        """Whether a link should be shown to a page that narrows what it has by itself. Of what
+        belongs to a branch `may_in` says whether the viewer may do it."""
+        return permission in self.grants
+
+    def sees(self, branch: str) -> bool:
+        """Whether the reach of this route covers the branch."""
+        return self.reach.covers(branch)
+
+    @property
+    def branch_list(self) -> list[str] | None:
+        """The reach of this route, as SQL has it."""
+        return self.reach.branch_list
+
+    @property
+    def own_client(self) -> str | None:
+        """Whose applications alone this route may show, None for anybody's."""
+        return self.reach.own_client
+
+    @property
+    def knows_holds(self) -> bool:
+        """Whether the viewer may know that a case is held: of every case, or of none."""
+        return self.client is None and self.reach_of(Permission.HOLD_VIEW).everywhere
 
     @property
     def actor(self) -> str:

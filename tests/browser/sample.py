@@ -214,7 +214,7 @@ async def components(
 
 
 @router.get("/sample/operations")
-async def operations(viewer: Viewer = requires(Permission.OPERATIONS_VIEW, Scope.ALL)) -> str:
+async def operations(viewer: Viewer = requires(Permission.OPERATIONS_VIEW, scope=Scope.ALL)) -> str:
     """A page for operations only."""
     return f"hello {viewer.staff_id}"
 

@@ -19,7 +19,7 @@ from services.intake.pages_lists import SECTIONS, wanted_by
 from services.intake.store_lists import Place, Wanted
 from shared.postgres.migrate import migrate
 from shared.privacy.vault_database import migrate_vault, read_bank_key
-from shared.web.permissions import Permission, Viewer
+from shared.web.permissions import WHOLE_BANK, Permission, Reach, Viewer
 from tests.integration.intake.conftest import MORNING
 from tests.integration.intake.office import BRANCH, OTHER_BRANCH, Office, settings_of
 from tests.integration.intake.stock import BRANCHES, NAMES, fill
@@ -72,8 +72,8 @@ def viewer(*branches: str, holds: bool = True) -> Viewer:
         staff_id="A0101",
         name="林晓岚",
         roles=frozenset(),
-        permissions=frozenset({Permission.HOLD_VIEW} if holds else ()),
-        branches=frozenset(branches) if branches else None,
+        grants={Permission.HOLD_VIEW: WHOLE_BANK} if holds else {},
+        reach=Reach(frozenset(branches)) if branches else WHOLE_BANK,
         language="zh-CN",
     )
 

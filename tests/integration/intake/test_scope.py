@@ -5,7 +5,8 @@ a value for whatever it asks for."""
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,11 @@ NARROW = (Role.ASSISTANT, Role.MANAGER)  # the roles that do not see the whole b
 # Of nobody's branch: our styles, and the template of a sheet.
 OF_NO_BRANCH = {"/static/{path:path}", f"{API}/batches/template.{{kind}}"}
 
+# What is asked for within, beyond what lets in.
+WITHIN = {"/intake/views/{view_id}/drop": {Permission.VIEW_SHARE}}
+
+OFFERS = re.compile(r'(?:href|action|hx-get|hx-post)="(/intake/[^"#?]*)')
+
 # Customers come by a code, to what is theirs alone: no branch is asked for.
 OWN_PAGE = "customer@own"
 
@@ -51,11 +57,24 @@ class Route:
     demands: Mapping[Permission, Scope]
     route: Any
 
-    def opens_to(self, role: Role) -> bool:
-        """Whether the role is let in, to whatever it may see."""
-        return all(
-            GRANTS[role].get(permission, 0) >= scope for permission, scope in self.demands.items()
-        )
+    def opens_to(self, *roles: Role) -> bool:
+        """Whether the roles together are let in, to whatever they may see."""
+        return all(_widest(roles, one) >= scope for one, scope in self.demands.items())
+
+    @property
+    def of_a_branch(self) -> bool:
+        """Whether what it is about belongs to a branch; the machinery and the audit log do not."""
+        return Scope.ALL not in self.demands.values()
+
+    def reaches_the_bank(self, *roles: Role) -> bool:
+        """Whether one of the roles grants each permission for the whole bank."""
+        needed = {*self.demands, *WITHIN.get(self.path, ())}
+        return all(_widest(roles, one) == Scope.ALL for one in needed)
+
+
+def _widest(roles: Iterable[Role], permission: Permission) -> int:
+    """How far the role goes with it that goes farthest; 0 where none has it."""
+    return max((GRANTS[role].get(permission, 0) for role in roles), default=0)
 
 
 @dataclass(frozen=True)
@@ -213,6 +232,50 @@ async def test_who_belongs_there_finds_it(office: Office, case: Case) -> None:
         found = [one.status_code for one in answers]
         if may and (403 in found or set(found) == {404} or max(found) >= 500):
             missing.append((route.method, route.path, found, answers[0].text[:200]))
+    assert missing == []
+
+
+@pytest.mark.parametrize("wide", [Role.AUDITOR, Role.REVIEWER, Role.OPS])
+async def test_two_roles_of_different_reach_do_no_more_elsewhere_than_the_wide_one_allows(
+    office: Office, case: Case, wide: Role
+) -> None:
+    """Somebody of another branch whose third role sees the whole bank: what the others alone allow
+    stops at their branches, on every route, and no page offers it."""
+    roles = (*NARROW, wide)
+    person = await office.colleague(*roles, branch=OTHER_BRANCH)
+    routes = [one for one in routes_of(office) if one.of_a_branch]
+    wrong, hidden, offered = [], set(), set()
+    for route in routes:
+        answer = await ask(person, route, case, office)
+        if not route.opens_to(*roles):
+            right = answer.status_code == 403
+        elif route.reaches_the_bank(*roles):
+            right = answer.status_code not in (403, 404) and answer.status_code < 500
+            offered |= set(OFFERS.findall(answer.text))
+        else:
+            right = answer.status_code == 404 and case.customer.number not in answer.text
+            hidden.add(route.path)
+        if not right:
+            wrong.append((route.method, route.path, answer.status_code))
+    assert wrong == []
+    assert len(hidden) > 10, "the test sees what the narrow role alone may do"
+    assert not offered & {case.address(path) for path in hidden}
+    assert f"/intake/applications/{case.ids['application_id']}" in offered
+
+
+async def test_who_has_both_roles_where_the_case_is_does_what_they_allow(
+    office: Office, case: Case
+) -> None:
+    """Or the test above would find nothing because two roles are let in nowhere."""
+    roles = (*NARROW, Role.AUDITOR)
+    person = await office.colleague(*roles, branch=BRANCH)
+    missing = []
+    for route in routes_of(office):
+        if "{staff_id}" in route.path or not (route.of_a_branch and route.opens_to(*roles)):
+            continue
+        answer = await ask(person, route, case, office)
+        if answer.status_code in (403, 404) or answer.status_code >= 500:
+            missing.append((route.method, route.path, answer.status_code))
     assert missing == []
 
 

@@ -6,10 +6,11 @@ import pytest
 
 from services.intake.api_once import etag, expected
 from shared.web import Problem, Viewer
+from shared.web.permissions import WHOLE_BANK
 
 
 def caller(*, must_match: bool = False) -> Viewer:
-    return Viewer("app", "app", frozenset(), frozenset(), None, "en", must_match=must_match)
+    return Viewer("app", "app", frozenset(), {}, WHOLE_BANK, "en", must_match=must_match)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.intake.application import Application
 from services.intake.desk import may_see
 from shared.web import Viewer
+from shared.web.permissions import Reach
 from tests.unit.intake.drawers import NOW, draft
 
 
@@ -35,9 +36,8 @@ def test_a_step_of_review_and_a_repetition_count_nothing() -> None:
 
 
 def caller(client: str | None, *, own_only: bool, branches: frozenset[str] | None) -> Viewer:
-    return Viewer(
-        "x", "x", frozenset(), frozenset(), branches, "en", client=client, own_only=own_only
-    )
+    reach = Reach(branches, client if own_only else None)
+    return Viewer("x", "x", frozenset(), {}, reach, "en", client=client)
 
 
 def test_a_channel_sees_what_it_began_within_its_branches() -> None:

@@ -17,7 +17,7 @@ from shared.web import Permission, Scope, Viewer, public, requires, routes_witho
 from shared.web.access import CSRF_HEADER, declared_access, viewer_of
 from shared.web.clients import FILE, ApiClients
 from shared.web.directory import EVERY_BRANCH, StaffMember
-from shared.web.permissions import Role, scopes_of
+from shared.web.permissions import NOWHERE, WHOLE_BANK, Reach, Role
 from shared.web.session import LIFETIME, Session
 from tests.browser.sample import CLIENT_TOKEN, STAFF
 from tests.unit.web.conftest import Visit, state_of
@@ -87,7 +87,7 @@ async def test_a_permission_within_a_branch_does_not_open_what_needs_the_whole_b
     router = APIRouter()
 
     @router.get("/sample/whole")
-    async def whole(viewer: object = requires(Permission.BOARD_VIEW, Scope.ALL)) -> str:
+    async def whole(viewer: object = requires(Permission.BOARD_VIEW, scope=Scope.ALL)) -> str:
         return "in"
 
     app.include_router(router)
@@ -126,10 +126,67 @@ def test_the_scope_of_the_role_and_the_directory_decide_which_branches_are_seen(
     )
     request = Request({"type": "http", "app": app, "headers": []})
     session = Session.begin("N0001", 1, 0)
-    viewer = viewer_of(request, session, member, scopes_of([role])[permission])
-    assert viewer.branches == (None if seen is None else frozenset(seen))
+    viewer = viewer_of(request, session, member, [permission])
+    assert viewer.reach.branches == (None if seen is None else frozenset(seen))
     assert viewer.home_branch == min(branches - {EVERY_BRANCH}, default=None)
     assert viewer.csrf_token == state_of(app).signer.form_token(session.nonce)
+
+
+def test_each_permission_of_somebody_with_two_roles_reaches_as_far_as_the_role_that_grants_it(
+    app: FastAPI,
+) -> None:
+    """An assistant reveals fields, a manager sees the region: nobody reveals in the region."""
+    member = StaffMember(
+        staff_id="N0001",
+        name="新人",
+        roles=frozenset({Role.ASSISTANT, Role.MANAGER}),
+        branches=frozenset({"0101"}),
+        region_branches=frozenset({"0101", "0102"}),
+        desk="assistant",
+        active=True,
+        session_epoch=1,
+    )
+    request = Request({"type": "http", "app": app, "headers": []})
+    session = Session.begin("N0001", 1, 0)
+    branch, region = Reach(frozenset({"0101"})), Reach(frozenset({"0101", "0102"}))
+
+    def reach(*entered: Permission) -> Reach:
+        return viewer_of(request, session, member, entered).reach
+
+    view, reveal = Permission.APPLICATION_VIEW, Permission.PERSONAL_REVEAL
+    assert (reach(view), reach(reveal)) == (region, branch)
+    assert reach(view, reveal) == reach(reveal, view) == branch
+    assert reach() == NOWHERE
+    viewer = viewer_of(request, session, member, [view])
+    assert viewer.sees("0102")
+    assert viewer.may_in(view, "0102")
+    assert viewer.may_in(reveal, "0101")
+    assert not viewer.may_in(reveal, "0102")
+    assert viewer.may_somewhere(reveal)
+    whole = viewer_of(request, session, replace(member, branches=frozenset({EVERY_BRANCH})), [view])
+    assert whole.reach_of(reveal) == WHOLE_BANK
+
+
+async def test_a_route_that_demands_two_permissions_reaches_where_both_hold(
+    visit: Visit, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    router = APIRouter()
+    both = requires(Permission.APPLICATION_VIEW, Permission.PERSONAL_REVEAL)
+
+    @router.get("/sample/both")
+    async def page_both(viewer: Viewer = both) -> list[str] | None:
+        return viewer.branch_list
+
+    app.include_router(router)
+    assert (
+        declared_access(app)["GET /sample/both"]
+        == "application.view@branch + personal.reveal@branch"
+    )
+    answer = await visit("M0101").client.get("/sample/both")
+    assert (answer.status_code, answer.json()["permission"]) == (403, "personal.reveal")
+    roles = frozenset({Role.ASSISTANT, Role.MANAGER})
+    monkeypatch.setitem(STAFF, "M0101", replace(STAFF["M0101"], roles=roles))
+    assert (await visit("M0101").get("/sample/both")).json() == ["0101"]
 
 
 async def test_a_form_needs_the_token_of_its_session(visit: Visit) -> None:
@@ -220,7 +277,7 @@ async def test_the_whole_bank_is_open_to_a_client_that_sees_all_of_it(
     router = APIRouter()
 
     @router.get("/sample/api/v1/whole")
-    async def whole(viewer: object = requires(Permission.BOARD_VIEW, Scope.ALL)) -> str:
+    async def whole(viewer: object = requires(Permission.BOARD_VIEW, scope=Scope.ALL)) -> str:
         return "in"
 
     app.include_router(router)
@@ -254,7 +311,7 @@ async def test_a_wrong_token_is_refused_even_beside_a_good_session(
     assert (answer.status_code, answer.json()["code"]) == (401, "bad-credentials")
 
 
-def test_a_route_that_says_nothing_is_found() -> None:
+def test_a_route_that_says_nothing_or_two_things_is_found() -> None:
     app = FastAPI(openapi_url=None)
     router = APIRouter()
 
@@ -266,19 +323,31 @@ def test_a_route_that_says_nothing_is_found() -> None:
     async def forgotten() -> str:
         return ""
 
-    @router.get("/closed", dependencies=[requires(Permission.BOARD_VIEW, Scope.ALL)])
+    @router.get("/closed", dependencies=[requires(Permission.BOARD_VIEW, scope=Scope.ALL)])
     async def closed() -> str:
         return ""
 
+    twice = [requires(Permission.BOARD_VIEW), requires(Permission.REPORT_VIEW)]
+
+    @router.get("/twice", dependencies=twice)  # whose reach would hold?
+    async def doubled() -> str:
+        return ""
+
     app.include_router(router)
-    assert routes_without_permission(app) == ["POST /forgotten"]
+    assert routes_without_permission(app) == ["POST /forgotten", "GET /twice"]
     app.add_route("/bare", lambda request: Response())
     app.mount("/mounted", FastAPI(openapi_url=None))
-    assert routes_without_permission(app) == ["POST /forgotten", "GET,HEAD /bare", "* /mounted"]
+    assert routes_without_permission(app) == [
+        "POST /forgotten",
+        "GET /twice",
+        "GET,HEAD /bare",
+        "* /mounted",
+    ]
     assert declared_access(app) == {
         "GET,HEAD /bare": "",
         "* /mounted": "",
         "GET /open": "public: a test",
         "POST /forgotten": "",
         "GET /closed": "board.view@all",
+        "GET /twice": "board.view@branch + report.view@branch",
     }

@@ -7,8 +7,11 @@ import pytest
 from shared.web.i18n import gettext, in_language
 from shared.web.permissions import (
     GRANTS,
+    NOWHERE,
     ROLE_NAMES,
+    WHOLE_BANK,
     Permission,
+    Reach,
     Role,
     Scope,
     Viewer,
@@ -23,8 +26,8 @@ def viewer(
         staff_id="A0101",
         name="林晓岚",
         roles=frozenset(roles),
-        permissions=frozenset(scopes_of(roles)),
-        branches=branches,
+        grants=dict.fromkeys(scopes_of(roles), Reach(branches)),
+        reach=Reach(branches),
         language="zh-CN",
         client=client,
     )
@@ -80,10 +83,22 @@ def test_an_assistant_sees_their_own_branches_only(role: Role) -> None:
     assert set(GRANTS[role].values()) == {Scope.BRANCH}
 
 
-def test_the_machinery_is_seen_for_the_whole_bank_or_not_at_all() -> None:
+@pytest.mark.parametrize(
+    "permission",
+    [Permission.OPERATIONS_VIEW, Permission.OPERATIONS_REDRIVE, Permission.HOLD_VIEW],
+)
+def test_the_machinery_and_holds_are_for_the_whole_bank_or_not_at_all(
+    permission: Permission,
+) -> None:
     for granted in GRANTS.values():
-        for permission in (Permission.OPERATIONS_VIEW, Permission.OPERATIONS_REDRIVE):
-            assert granted.get(permission, Scope.ALL) is Scope.ALL
+        assert granted.get(permission, Scope.ALL) is Scope.ALL
+
+
+def test_who_may_know_of_holds_in_some_branches_alone_knows_of_none() -> None:
+    assert viewer(Role.REVIEWER).knows_holds
+    assert not viewer(Role.REVIEWER, branches=frozenset({"0101"})).knows_holds
+    assert not viewer(Role.REVIEWER, client="mobile-app").knows_holds
+    assert not viewer(Role.MANAGER).knows_holds
 
 
 def test_a_viewer_sees_their_branches_and_no_other() -> None:
@@ -96,6 +111,34 @@ def test_a_viewer_sees_their_branches_and_no_other() -> None:
     assert everywhere.branch_list is None
     nowhere = viewer(Role.ASSISTANT, branches=frozenset())
     assert nowhere.branch_list == []  # not None: that would be the whole bank
+
+
+def test_what_lies_within_two_reaches_is_what_both_cover() -> None:
+    some, other = Reach(frozenset({"0101", "0102"})), Reach(frozenset({"0102", "0201"}))
+    assert some & other == Reach(frozenset({"0102"}))
+    assert some & WHOLE_BANK == WHOLE_BANK & some == some
+    assert WHOLE_BANK & WHOLE_BANK == WHOLE_BANK
+    assert some & NOWHERE == NOWHERE
+    own = Reach(None, "web")
+    assert own & some == some & own == Reach(some.branches, "web")
+    assert not own.everywhere
+    assert WHOLE_BANK.everywhere
+    assert not some.everywhere
+
+
+def test_a_report_lies_within_a_reach_with_all_of_its_branches() -> None:
+    some = Reach(frozenset({"0101", "0102"}))
+    assert some.covers_all(["0101"])
+    assert not some.covers_all(["0101", "0201"])
+    assert not some.covers_all(None)  # the whole bank
+    assert WHOLE_BANK.covers_all(None)
+
+
+def test_a_permission_that_nobody_granted_reaches_nowhere() -> None:
+    one = viewer(Role.ASSISTANT, branches=frozenset({"0101"}))
+    assert one.reach_of(Permission.REVIEW_SIGN) == NOWHERE
+    assert not one.may_in(Permission.REVIEW_SIGN, "0101")
+    assert not one.may_somewhere(Permission.REVIEW_SIGN)
 
 
 def test_people_and_machines_are_told_apart_in_the_audit_log() -> None:
