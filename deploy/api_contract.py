@@ -6,6 +6,7 @@ a field of one may not go, nothing may be demanded that was not, what was taken 
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,13 @@ _METHODS = ("get", "put", "post", "patch", "delete")
 
 def document() -> Document:
     """The description as the service gives it today; nothing is connected for it."""
+    described: Document = json.loads(_described())
+    return described
+
+
+@functools.cache
+def _described() -> str:
+    """It is made once a process, for it depends on the sources alone."""
     with tempfile.TemporaryDirectory() as folder:
         secrets = Path(folder) / "secrets"
         make_secrets(secrets)
@@ -35,7 +43,7 @@ def document() -> Document:
             secrets_dir=secrets,
             documents_url=Path(folder).as_uri(),
         )
-        return build(settings).openapi()
+        return json.dumps(build(settings).openapi())
 
 
 def text() -> str:

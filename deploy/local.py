@@ -148,13 +148,16 @@ def up(
     name: str | None = None,
     *,
     partitions: int | None = None,
+    durable: bool = True,
     told: threading.Event | None = None,
 ) -> Stack:
     """Start what is not running and wait until it answers. Safe to call again, and after a crash.
     Where it fails, nothing runs that did not run before.
 
     `partitions` (else `BANKA_PARTITIONS`, else the catalogue's 24) is kept for the topics that
-    provisioning makes. `told` is set, from a signal's handler or another thread, to give up: then
+    provisioning makes. `durable`: False starts a database that does not wait for its disk, for a
+    stack that is thrown away; a killed process costs it nothing, a machine that fails costs it
+    everything. `told` is set, from a signal's handler or another thread, to give up: then
     ToldToStop is raised.
     """
 
@@ -186,7 +189,7 @@ def up(
             runtime = prepare(check)
             # the database is up while the broker still starts
             if "postgres" not in given:
-                database = _start_postgres(stack, runtime, ports)
+                database = _start_postgres(stack, runtime, ports, durable=durable)
             if "kafka" not in given:
                 broker = _start_kafka(stack, runtime, ports, check)
         _await_postgres(stack, database, check)
@@ -525,7 +528,7 @@ def _postgres_folder(name: str) -> Path:
 
 
 def _start_postgres(
-    stack: Stack, runtime: Runtime, ports: Mapping[str, int]
+    stack: Stack, runtime: Runtime, ports: Mapping[str, int], *, durable: bool
 ) -> subprocess.Popen[bytes] | None:
     if _alive(_record(stack.folder, "postgres")):
         return None
@@ -534,7 +537,7 @@ def _start_postgres(
     for parent in (data.parent, data.parent.parent):
         parent.chmod(0o755)
     if not (data / "PG_VERSION").exists():
-        _init_postgres(stack, runtime, data)
+        _init_postgres(stack, runtime, data, durable=durable)
     _clear_stale_postmaster(data)
     options = {
         "listen_addresses": HOST,
@@ -549,6 +552,8 @@ def _start_postgres(
         "log_parameter_max_length_on_error": "0",
         "log_line_prefix": "%m [%p] %u@%d ",
     }
+    if not durable:
+        options |= {"fsync": "off", "full_page_writes": "off"}
     command = [str(runtime.postgres / "bin" / "postgres"), "-D", str(data)]
     for option, value in options.items():
         command += ["-c", f"{option}={value}"]
@@ -562,7 +567,7 @@ def _start_postgres(
         )
 
 
-def _init_postgres(stack: Stack, runtime: Runtime, data: Path) -> None:
+def _init_postgres(stack: Stack, runtime: Runtime, data: Path, *, durable: bool) -> None:
     """Make a cluster beside its place and rename it: a cluster is whole or not there. Text sorts
     by code point (`C.UTF-8`), the same on every machine and in the deployment."""
     work = data.with_name("postgres.incoming")
@@ -587,6 +592,7 @@ def _init_postgres(stack: Stack, runtime: Runtime, data: Path) -> None:
             "--locale-provider=builtin",
             "--builtin-locale=C.UTF-8",
             "--no-instructions",
+            *(() if durable else ("--no-sync",)),
         ],
         capture_output=True,
         text=True,

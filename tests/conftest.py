@@ -77,5 +77,5 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def stack(worker_id: str) -> Iterator[local.Stack]:
     """A broker and a database for tests that make topics and databases of their own on it."""
-    with running(f"test-{worker_id}") as stack:
+    with running(f"test-{worker_id}", durable=False) as stack:
         yield stack

@@ -27,8 +27,9 @@ _START_SECONDS = 90.0
 
 
 @contextmanager
-def running(name: str, *, partitions: int = 6) -> Iterator[local.Stack]:
-    """A stack with fresh state while the block runs.
+def running(name: str, *, partitions: int = 6, durable: bool = True) -> Iterator[local.Stack]:
+    """A stack with fresh state while the block runs. `durable`: see `local.up`; what measures, and
+    what kills, waits for the disk as a deployment does.
 
     `BANKA_STACK` names one that is up already, such as a developer's, and is then left as it is.
     """
@@ -40,16 +41,16 @@ def running(name: str, *, partitions: int = 6) -> Iterator[local.Stack]:
         with _in_containers(name, partitions) as stack:
             yield stack
         return
-    with running_here(name, partitions=partitions) as stack:
+    with running_here(name, partitions=partitions, durable=durable) as stack:
         yield stack
 
 
 @contextmanager
-def running_here(name: str, *, partitions: int = 6) -> Iterator[local.Stack]:
+def running_here(name: str, *, partitions: int = 6, durable: bool = True) -> Iterator[local.Stack]:
     """A fresh stack of the checkout's own programs, whatever `BANKA_TEST_STACK` says."""
     local.purge(name)
     try:
-        yield local.up(name, partitions=partitions)
+        yield local.up(name, partitions=partitions, durable=durable)
     finally:
         local.purge(name)
 

@@ -11,6 +11,10 @@ import asyncio
 import sys
 from pathlib import Path
 
+# openpyxl loads numpy where an environment has it, as developers' have for the reader of cards:
+# 15 MB that no deployment's service holds. What needs it, `card_ocr`, is a process of its own.
+sys.modules.setdefault("numpy", None)  # type: ignore[arg-type]
+
 from services.intake import accounts, reader
 from services.intake.accounts import AccountError
 from services.intake.app import build

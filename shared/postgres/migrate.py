@@ -3,6 +3,11 @@
 Files are named `NNNN_what_it_does.sql`. The kernel's come first, then the service's own. What was
 applied is recorded with its digest; a file that was changed afterwards is refused, because two
 databases of the same version would differ.
+
+The build of before goes on while the new one comes, so a file adds and takes nothing away that the
+build of before needs, however many a release brings. One that does take something away is for a
+later release, and says on a line of its own up to which file a build has to know the schema, to
+work with it: `-- needs 0012`. That is recorded, too, because the build of before has no such file.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
 KERNEL = Path(__file__).parent / "migrations"
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+_NEEDS = re.compile(r"^-- needs (\d{4})$", re.MULTILINE)
 _LOCK = 0x62616E6B61  # "banka": one migration at a time per database
 
 log = structlog.get_logger(__name__)
@@ -48,9 +54,16 @@ class Migration:
         """SHA-256 of the file's text."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
+    @property
+    def needs(self) -> int:
+        """The last number that a build has to know so as to work once this is applied; 0: any."""
+        found = _NEEDS.search(self.sql)
+        return int(found[1]) if found else 0
+
 
 def read_migrations(scope: str, folder: Path) -> list[Migration]:
-    """The files of a folder in order. Raises SchemaMismatch for a bad name or a missing number."""
+    """The files of a folder in order. Raises SchemaMismatch for a bad name, a missing number, or a
+    need of a number that does not come before."""
     found = []
     for path in sorted(folder.glob("*.sql")):
         match = _NAME.fullmatch(path.name)
@@ -60,6 +73,10 @@ def read_migrations(scope: str, folder: Path) -> list[Migration]:
     for expected, migration in enumerate(found, start=1):
         if migration.number != expected:
             raise SchemaMismatch(f"{scope}: number {expected:04d} is missing or used twice")
+        if migration.needs >= migration.number:
+            raise SchemaMismatch(
+                f"{migration.name}: needs {migration.needs:04d}, which is not before"
+            )
     return found
 
 
@@ -75,9 +92,10 @@ async def migrate(
     folder: Path | None = None,
     database: str | None = None,
 ) -> list[Migration]:
-    """Bring the service's database up to date as its owner; returns what was applied now.
+    """Bring the service's database up to date as its owner; returns what was applied now: nothing
+    where a newer build was here before.
 
-    Raises SchemaMismatch if an applied file was changed or is unknown to this build.
+    Raises SchemaMismatch if an applied file was changed, or leaves this build behind.
     """
     conn = await connect(
         settings, service, database=database, role=owner_role(service), patient=True
@@ -90,7 +108,7 @@ async def migrate(
             service, folder or service_migrations(service)
         )
         known = await _known(conn)
-        _refuse_changed(wanted, known)
+        _refuse_unfit(wanted, known)
         for migration in wanted:
             if (migration.scope, migration.number) in known:
                 continue
@@ -100,12 +118,13 @@ async def migrate(
                 )
                 await conn.execute(migration.sql)
                 await conn.execute(
-                    "INSERT INTO public.migration (scope, number, name, digest)"
-                    " VALUES ($1, $2, $3, $4)",
+                    "INSERT INTO public.migration (scope, number, name, digest, needs)"
+                    " VALUES ($1, $2, $3, $4, $5)",
                     migration.scope,
                     migration.number,
                     migration.name,
                     migration.digest,
+                    migration.needs,
                 )
             log.info("migration applied", scope=migration.scope, file=migration.name)
             applied.append(migration)
@@ -114,26 +133,26 @@ async def migrate(
         await conn.close()
 
 
-async def check_schema(
-    conn: Any, service: str, *, folder: Path | None = None, ahead: int = 1
-) -> None:
-    """Refuse to run on a schema outside this build's range.
+async def check_schema(conn: Any, service: str, *, folder: Path | None = None) -> None:
+    """Refuse to run on a schema that this build does not work with.
 
-    Everything this build brings must be applied and unchanged; up to `ahead` newer migrations per
-    scope are fine, because they expand first and contract one release later.
+    Everything this build brings must be applied and unchanged; newer migrations are fine, except
+    where one needs a build that knows more than this one.
     """
     wanted = read_migrations("kernel", KERNEL) + read_migrations(
         service, folder or service_migrations(service)
     )
     if await conn.fetchval("SELECT to_regclass('public.migration')") is None:
         raise SchemaMismatch(f"the database is empty: run `python -m services.{service} migrate`")
+    if not await _records_needs(conn):
+        raise SchemaMismatch(f"an older build migrated: run `python -m services.{service} migrate`")
     known = await _known(conn)
     for migration in wanted:
         if (migration.scope, migration.number) not in known:
             raise SchemaMismatch(
                 f"{migration.name} is not applied: run `python -m services.{service} migrate`"
             )
-    _refuse_changed(wanted, known, ahead=ahead)
+    _refuse_unfit(wanted, known)
 
 
 async def _prepare(conn: Connection[Any], app: str) -> None:
@@ -149,28 +168,48 @@ async def _prepare(conn: Connection[Any], app: str) -> None:
             applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (scope, number)
         )
     """)
+    # asked first: to add what is there waits for whoever reads the table
+    if not await _records_needs(conn):
+        await conn.execute("ALTER TABLE public.migration ADD COLUMN needs int NOT NULL DEFAULT 0")
     await conn.execute(f'REVOKE INSERT, UPDATE, DELETE ON public.migration FROM "{app}"')
 
 
-async def _known(conn: Any) -> dict[tuple[str, int], str]:
-    rows = await conn.fetch("SELECT scope, number, digest FROM public.migration")
-    return {(row["scope"], row["number"]): row["digest"] for row in rows}
+async def _records_needs(conn: Any) -> bool:
+    """Whether the table is that of a build which knew what a migration needs."""
+    return bool(
+        await conn.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'public.migration'::regclass"
+            " AND attname = 'needs' AND NOT attisdropped)"
+        )
+    )
 
 
-def _refuse_changed(
-    wanted: Sequence[Migration], known: dict[tuple[str, int], str], *, ahead: int = 0
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Applied:
+    """What the database records of a migration."""
+
+    digest: str
+    needs: int
+
+
+async def _known(conn: Any) -> dict[tuple[str, int], _Applied]:
+    rows = await conn.fetch("SELECT scope, number, digest, needs FROM public.migration")
+    return {(row["scope"], row["number"]): _Applied(row["digest"], row["needs"]) for row in rows}
+
+
+def _refuse_unfit(wanted: Sequence[Migration], known: dict[tuple[str, int], _Applied]) -> None:
     last: dict[str, int] = {}
     for migration in wanted:
         last[migration.scope] = max(last.get(migration.scope, 0), migration.number)
-        digest = known.get((migration.scope, migration.number))
-        if digest is not None and digest != migration.digest:
+        applied = known.get((migration.scope, migration.number))
+        if applied is not None and applied.digest != migration.digest:
             raise SchemaMismatch(
                 f"{migration.scope} {migration.name} was changed after it was applied:"
                 " write a new migration instead"
             )
-    for scope, number in known:
-        if number > last.get(scope, 0) + ahead:
+    for (scope, number), applied in known.items():
+        if number > last.get(scope, 0) < applied.needs:
             raise SchemaMismatch(
-                f"{scope} {number:04d} was applied by a newer build: deploy that one"
+                f"{scope} {number:04d} was applied by a newer build and needs one that knows"
+                f" {applied.needs:04d}: deploy that one"
             )

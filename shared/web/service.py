@@ -49,7 +49,9 @@ from shared.web.problems import (
 from shared.web.session import Session, Signer
 from shared.web.state import FindStaff, WebState
 
-KEEP_ALIVE = 5  # seconds that an idle connection is kept; a gateway before us gives up earlier
+# Seconds that an idle connection is kept. A gateway before us gives up much earlier: a process that
+# gets no processor for a while finds its timer run out before it sees what has arrived meanwhile.
+KEEP_ALIVE = 30
 _DRAIN = 20  # seconds that open requests are given after SIGTERM
 
 log = structlog.get_logger(__name__)

@@ -25,7 +25,7 @@ Enter = Callable[..., Awaitable[Watched]]
 @pytest.fixture(scope="package")
 def browser_stack() -> Iterator[local.Stack]:
     # a stack of its own: another suite's databases would not know what this one publishes
-    with running("browser-test") as stack:
+    with running("browser-test", durable=False) as stack:
         yield stack
 
 

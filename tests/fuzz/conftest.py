@@ -16,7 +16,7 @@ from tests.stack import running
 @pytest.fixture(scope="package")
 def fuzz_stack() -> Iterator[local.Stack]:
     # a stack of its own: another suite's databases would not know what this one publishes
-    with running("fuzz-test") as stack:
+    with running("fuzz-test", durable=False) as stack:
         yield stack
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -21,12 +23,13 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from deploy import local
+from deploy import local, processes
 from deploy.provision import provision
 from shared.events import catalog
 from shared.identifiers import new_id
 from shared.messaging.broker import connection
-from shared.postgres.migrate import migrate
+from shared.postgres.migrate import migrate, service_migrations
+from shared.privacy.vault_database import migrate_vault
 from shared.settings import Environment, Settings
 from tests.eventually import eventually
 from tests.stack import running, running_here
@@ -34,7 +37,7 @@ from tests.stack import running, running_here
 
 @pytest.fixture(scope="module")
 def office() -> Iterator[local.Stack]:
-    with running("provision-test") as stack:
+    with running("provision-test", durable=False) as stack:
         yield stack
 
 
@@ -241,6 +244,33 @@ async def test_what_was_said_cannot_be_rewritten(office: local.Stack) -> None:
                 await conn.execute(statement)
     finally:
         await conn.close()
+
+
+async def test_a_service_starts_on_the_schema_of_a_release_that_comes_after_it(
+    office: local.Stack, tmp_path: Path
+) -> None:
+    await provision(office)
+    await migrate_vault(_settings(office, "intake"))
+    newer = tmp_path / "migrations"
+    shutil.copytree(service_migrations("notify"), newer)
+    ours = len(list(newer.iterdir()))
+    for number in range(ours + 1, ours + 4):
+        (newer / f"{number:04d}_more.sql").write_text(f"CREATE TABLE more_{number} (id int);")
+    await migrate(_settings(office, "notify"), "notify", folder=newer)
+    # its own `migrate` runs before it, as where somebody goes back to the release before
+    test = {"BANKA_ENVIRONMENT": "test"}
+    async with processes.running(office, names=["notify"], extra_env=test) as running:
+        assert running.running == ["notify"]
+    number = ours + 4
+    (newer / f"{number:04d}_less.sql").write_text(
+        f"-- needs {number - 1:04d}\nDROP TABLE more_{number - 1};"
+    )
+    await migrate(_settings(office, "notify"), "notify", folder=newer)
+    with pytest.raises(local.StackProblem, match="notify ended"):
+        async with processes.running(office, names=["notify"], extra_env=test, migrate=False):
+            pass
+    said = (office.logs / "notify.log").read_text(encoding="utf-8")
+    assert f"needs one that knows {number - 1:04d}" in said
 
 
 def test_a_stack_keeps_its_state_and_leaves_nothing_behind() -> None:

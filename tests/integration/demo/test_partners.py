@@ -246,7 +246,7 @@ class Bank:
 
 @pytest.fixture(scope="module")
 def partners_stack() -> Iterator[local.Stack]:
-    with running("partners-test") as stack:
+    with running("partners-test", durable=False) as stack:
         yield stack
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
@@ -21,7 +22,8 @@ MORNING = datetime(2026, 10, 12, 2, 0, tzinfo=UTC)  # a Monday, 10:00 in Shangha
 @pytest.fixture(scope="package")
 def intake_stack() -> Iterator[local.Stack]:
     # a stack of its own: another suite's databases would not know what this one publishes
-    with running("intake-test") as stack:
+    with running("intake-test", durable=False) as stack:
+        asyncio.run(provision(stack))
         yield stack
 
 
@@ -31,7 +33,6 @@ def intake_stack() -> Iterator[local.Stack]:
 async def office(
     intake_stack: local.Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Office]:
-    await provision(intake_stack)
     settings = settings_of(intake_stack, tmp_path_factory.mktemp("intake"))
     await migrate_vault(settings)
     await migrate(settings, "intake")

@@ -34,7 +34,7 @@ MOST_READ = 4_000  # rows of the table or an index that a page may touch, of twe
 @pytest.fixture(scope="module")
 def stocked_stack() -> Iterator[local.Stack]:
     # of its own: other tests count what the package's office holds
-    with running("intake-lists") as stack:
+    with running("intake-lists", durable=False) as stack:
         yield stack
 
 

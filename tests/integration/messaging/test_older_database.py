@@ -14,6 +14,7 @@ from shared.messaging.broker import connection
 from shared.messaging.outbox import partition_of
 from shared.postgres.migrate import SchemaMismatch, migrate
 from tests.integration.messaging.ledger import (
+    MIGRATIONS,
     Echoed,
     LedgerStore,
     Moods,
@@ -320,8 +321,6 @@ async def test_a_failed_migration_leaves_nothing_and_can_be_mended(
 ) -> None:
     database = await world.database()
     first = tmp_path / "0001_ledger.sql"
-    from tests.integration.messaging.ledger import MIGRATIONS
-
     first.write_text((MIGRATIONS / "0001_ledger.sql").read_text())
     second = tmp_path / "0002_more.sql"
     second.write_text("CREATE TABLE more (id int); SELECT 1 / 0;")
@@ -333,15 +332,52 @@ async def test_a_failed_migration_leaves_nothing_and_can_be_mended(
     assert await migrate(world.settings, "review", folder=tmp_path, database=database) == []
 
 
-async def test_a_schema_one_ahead_is_fine_and_two_ahead_is_refused(world: World) -> None:
-    database = await world.database()
-    insert = (
-        "INSERT INTO public.migration (scope, number, name, digest) VALUES ('review', $1, 'x', 'x')"
-    )
-    await world.do(database, insert, 2)
-    service: Service = world.service(database)
-    await service.start()
-    await service.stop()
-    await world.do(database, insert, 3)
-    with pytest.raises(SchemaMismatch, match="newer build"):
+async def test_a_service_works_with_all_that_the_next_release_adds_until_one_needs_more(
+    world: World, tmp_path: Path
+) -> None:
+    database, topic = await world.database(), world.topic("notes", 1)
+    (tmp_path / "0001_ledger.sql").write_text((MIGRATIONS / "0001_ledger.sql").read_text())
+    release = {
+        "0002_more.sql": "CREATE TABLE more (id int);",
+        "0003_remark.sql": "ALTER TABLE ledger ADD COLUMN remark text NOT NULL DEFAULT '';",
+        "0004_index.sql": "CREATE INDEX more_id ON more (id);",
+    }
+    for name, sql in release.items():
+        (tmp_path / name).write_text(sql)
+    applied = await migrate(world.settings, "review", folder=tmp_path, database=database)
+    assert [one.name for one in applied] == list(release)
+
+    before = world.service(database, consumers=[consumer(topic, Moods(), f"g.{world.tag}")])
+    await before.start()
+    await world.send(topic, "A", Noted(number=1), 1)
+
+    async def entered() -> bool:
+        return await world.entries(database) == {"A": [1]}
+
+    await until(entered)
+    await before.stop()
+    # somebody goes back to the release before: there is nothing to do
+    assert await migrate(world.settings, "review", folder=MIGRATIONS, database=database) == []
+
+    (tmp_path / "0005_without.sql").write_text("-- needs 0003\nALTER TABLE more DROP COLUMN id;")
+    await migrate(world.settings, "review", folder=tmp_path, database=database)
+    with pytest.raises(
+        SchemaMismatch, match="0005 was applied by a newer build and needs one that"
+    ):
         await world.service(database).start()
+    with pytest.raises(SchemaMismatch, match="knows 0003"):
+        await migrate(world.settings, "review", folder=MIGRATIONS, database=database)
+    for name in ("0004_index.sql", "0005_without.sql"):
+        (tmp_path / name).unlink()
+    await world.service(database, migrations=tmp_path).start()
+
+
+async def test_a_database_of_a_build_that_recorded_no_needs_is_brought_up_to_date(
+    world: World,
+) -> None:
+    database = await world.database()
+    await world.do(database, "ALTER TABLE public.migration DROP COLUMN needs")
+    with pytest.raises(SchemaMismatch, match=r"python -m services\.review migrate"):
+        await world.service(database).start()
+    assert await migrate(world.settings, "review", folder=MIGRATIONS, database=database) == []
+    await world.service(database).start()

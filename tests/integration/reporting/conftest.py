@@ -21,7 +21,7 @@ MORNING = datetime(2026, 11, 9, 1, 0, tzinfo=UTC)  # a Monday, 09:00 in Shanghai
 @pytest.fixture(scope="package")
 def reporting_stack() -> Iterator[local.Stack]:
     # a stack of its own: another suite's databases would not know what this one publishes
-    with running("reporting-test") as stack:
+    with running("reporting-test", durable=False) as stack:
         yield stack
 
 

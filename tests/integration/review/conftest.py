@@ -24,7 +24,7 @@ MORNING = datetime(2026, 11, 9, 2, 0, tzinfo=UTC)  # a Monday, 10:00 in Shanghai
 @pytest.fixture(scope="module")
 def review_stack() -> Iterator[local.Stack]:
     # a stack of its own: another suite's databases would not know what this one publishes
-    with running("review-test") as stack:
+    with running("review-test", durable=False) as stack:
         yield stack
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -11,6 +13,7 @@ from asyncpg import ClientConfigurationError
 from asyncpg import exceptions as pg
 from pydantic import BaseModel
 
+from shared.events.catalog import SERVICES
 from shared.events.envelope import STRUCTURED_TYPE
 from shared.messaging.errors import (
     ConcurrentApply,
@@ -22,7 +25,8 @@ from shared.messaging.errors import (
 )
 from shared.messaging.outbox import Cause, partition_of
 from shared.messaging.parking import arrived, backoff, freeze_headers, verdict
-from shared.postgres.migrate import SchemaMismatch, read_migrations
+from shared.postgres.migrate import KERNEL, SchemaMismatch, read_migrations, service_migrations
+from shared.privacy.vault import VAULT_MIGRATIONS
 from shared.redrive.masks import masked_payload
 
 
@@ -189,3 +193,53 @@ def test_migrations_are_numbered_without_holes(tmp_path) -> None:  # type: ignor
     (tmp_path / "0002 c.sql").write_text("SELECT 1")
     with pytest.raises(SchemaMismatch, match="is named"):
         read_migrations("review", tmp_path)
+
+
+def test_a_migration_needs_what_came_before_it(tmp_path: Path) -> None:
+    (tmp_path / "0001_a.sql").write_text("SELECT 1")
+    (tmp_path / "0002_b.sql").write_text("-- Why.\n-- needs 0001\nDROP TABLE a;")
+    assert [one.needs for one in read_migrations("review", tmp_path)] == [0, 1]
+    (tmp_path / "0002_b.sql").write_text("-- needs 0002\nDROP TABLE a;")
+    with pytest.raises(SchemaMismatch, match=r"0002_b\.sql: needs 0002, which is not before"):
+        read_migrations("review", tmp_path)
+
+
+_TAKES_AWAY = re.compile(
+    r"\bDROP (TABLE|VIEW|SCHEMA|COLUMN|FUNCTION|SEQUENCE)\b|\bRENAME\b|\bSET NOT NULL\b"
+    r"|\bALTER COLUMN \w+ (SET DATA )?TYPE\b|\bDROP DEFAULT\b"
+    r"|\bADD COLUMN (?!(?:[^,;(]|\([^)]*\))*\b(?:DEFAULT|GENERATED)\b)[^,;]*\bNOT NULL\b"
+)
+_COMMENT = re.compile(r"--.*")
+
+
+def _takes_away(sql: str) -> bool:
+    """Whether a build that does not know this migration may miss something by it."""
+    return _TAKES_AWAY.search(_COMMENT.sub("", sql)) is not None
+
+
+@pytest.mark.parametrize(
+    ("sql", "takes"),
+    [
+        ("ALTER TABLE a DROP COLUMN b;", True),
+        ("ALTER TABLE a RENAME b TO c;", True),
+        ("ALTER TABLE a ALTER COLUMN b TYPE int;", True),
+        ("ALTER TABLE a ALTER COLUMN b SET NOT NULL;", True),
+        ("ALTER TABLE a ADD COLUMN b int NOT NULL;", True),
+        ("ALTER TABLE a\n    ADD COLUMN b int, ADD COLUMN c text NOT NULL;", True),
+        ("ALTER TABLE a ADD COLUMN b int NOT NULL DEFAULT 0;", False),
+        ("ALTER TABLE a ADD COLUMN b bigint GENERATED ALWAYS AS IDENTITY;", False),
+        ("ALTER TABLE a ADD COLUMN b text NOT NULL DEFAULT 'x' CHECK (b IN ('x', 'y'));", False),
+        ("CREATE TABLE a (b int NOT NULL); DROP INDEX c; -- no DROP TABLE", False),
+    ],
+)
+def test_what_takes_something_away_is_told_from_what_adds(sql: str, takes: bool) -> None:
+    assert _takes_away(sql) == takes
+
+
+def test_the_build_of_before_works_with_every_migration_that_does_not_say_otherwise() -> None:
+    folders = {"kernel": KERNEL, "vault": VAULT_MIGRATIONS}
+    folders |= {service: service_migrations(service) for service in SERVICES}
+    looked_at = [one for scope, folder in folders.items() for one in read_migrations(scope, folder)]
+    assert len(looked_at) > len(folders)
+    silent = [one.name for one in looked_at if _takes_away(one.sql) and not one.needs]
+    assert silent == [], "a line `-- needs NNNN` says which builds still work: shared/postgres"

@@ -191,8 +191,9 @@ def test_the_deployments_gateway_knows_every_service() -> None:
 
 
 def test_both_gateways_give_up_an_idle_connection_well_before_the_service_closes_it() -> None:
-    """Else a request meets the closing, and one with a body comes back as 502."""
+    """Else a request meets the closing, and one with a body comes back as 502; also where one of
+    the two gets no processor for many seconds."""
     text = (Path(gateway.__file__).parent / "caddy" / "Caddyfile").read_text(encoding="utf-8")
     kept = re.search(r"transport http \{\s+keepalive (\d+)s\s+\}", text)
     assert kept is not None
-    assert max(int(kept[1]), gateway.KEEP_ALIVE) <= KEEP_ALIVE / 2
+    assert max(int(kept[1]), gateway.KEEP_ALIVE) <= KEEP_ALIVE / 10
