@@ -224,7 +224,7 @@ def _limits(language: str) -> Iterable[Row]:
         f"{schema(PartnerParty)['personal']['maxLength']:,}",
     )
     for field, words in (
-        ("parties", _in(language, "persons of an application", "一份申请的人数")),
+        ("parties", _in(language, "persons of an application", "一笔申请的人数")),
         ("documents", _in(language, "papers of an event", "一个事件的资料份数")),
     ):
         yield words, str(schema(PartnerApplicationSubmitted)[field]["maxItems"])

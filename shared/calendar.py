@@ -20,6 +20,8 @@ BUSINESS_ZONE = ZoneInfo("Asia/Shanghai")  # default of the setting business_zon
 
 CALENDAR_WARNING_DAYS = 60  # before the known days end; the next year's are out by mid-November
 
+OFFICE_YEARS = range(2000, 2200)  # what lies outside is no time of an office's
+
 _DAY = timedelta(days=1)
 # the library's first full year and the last year for which it holds an arrangement
 _LIBRARY_FIRST_YEAR = min(chinese_calendar.holidays).year
@@ -108,6 +110,26 @@ def business_day(instant: datetime, zone: ZoneInfo = BUSINESS_ZONE) -> date:
 def start_of_day(day: date, zone: ZoneInfo = BUSINESS_ZONE) -> datetime:
     """The first instant of a day, in that zone."""
     return datetime.combine(day, time(), zone)
+
+
+def day_of(text: str) -> date | None:
+    """A day as a browser sends it; None for anything else."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def span_of(
+    first: date | None, last: date | None, zone: ZoneInfo = BUSINESS_ZONE
+) -> tuple[datetime | None, datetime | None]:
+    """The first instant of the first day, and that after the last: to what a list is narrowed. None
+    where a day is not given, or where no office has worked on it: it narrows nothing."""
+    begin, end = (
+        start_of_day(day, zone) if day is not None and day.year in OFFICE_YEARS else None
+        for day in (first, None if last is None or last == date.max else last + _DAY)
+    )
+    return begin, end
 
 
 def end_of_day(day: date, zone: ZoneInfo = BUSINESS_ZONE) -> datetime:

@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 
 from deploy.demo.papers import pdf
+from deploy.demo.plan import MALFORMED
 from deploy.partner_link import Headers, Heard, PartnerLink, open_link
 from shared.clock import Clock
 from shared.events.catalog import partner_source
@@ -320,20 +321,3 @@ _NAMELESS: dict[str, Headers] = {
     "empty-header": (("ce_specversion", b"1.0"), ("ce_id", None)),
     "no-content": (),
 }
-
-MALFORMED = (
-    "not-json",
-    "missing-fields",
-    "clear-personal-data",
-    "clear-in-place-of-jwe",
-    "unknown-field",
-    "unknown-branch",
-    "unknown-type",
-    "wrong-source",
-    "unknown-application",
-    "same-id-other-content",
-    "no-headers",
-    "empty-header",
-    "no-content",
-)
-"""The ways in which `send_malformed` can be wrong."""

@@ -352,7 +352,7 @@ CODES: Mapping[str, Words] = {
         "An application with this reference was taken before",
         "Every application has a reference of its own",
         "此参考号的申请已受理",
-        "每份申请使用新的参考号",
+        "每笔申请使用新的参考号",
     ),
     "UNKNOWN_REFERENCE": Words(
         "case",

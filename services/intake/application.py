@@ -25,7 +25,7 @@ from shared.calendar import (
 from shared.events import intake, lifecycle
 from shared.events.intake import HandedDocument, Meeting, WantedItem
 from shared.events.lifecycle import OWNERS, TERMINAL, State
-from shared.events.payload import CreditConsent, Party, PartyRole, Payload
+from shared.events.payload import FIELD_CLASSES, CreditConsent, Party, PartyRole, Payload
 from shared.identifiers import new_id
 from shared.messaging import Call, ClearDeadline, Deadline, Effect, Fact
 from shared.messaging.errors import Permanent
@@ -40,9 +40,11 @@ from shared.parameters import (
 )
 
 DRAFT_DEADLINE = "draft"
+DRAFT_REMINDER = "draft-reminder"
 MATERIAL_DEADLINE = "material"
 MATERIAL_REMINDER = "material-reminder"
 ACTIVATION_DEADLINE = "activation"
+ACTIVATION_REMINDER = "activation-reminder"
 PREVIEW = "preview"
 RETENTION = "retention"
 DESTRUCTION = "destruction"
@@ -203,13 +205,18 @@ class Application:
     arrived: list[Document] = field(default_factory=list)
 
     @property
+    def applicant(self) -> Party:
+        """Who applies, and is told: for a supplementary card the main cardholder."""
+        for party in self.parties:
+            if party.role is PartyRole.APPLICANT:
+                return party
+        raise Permanent("the application names nobody who applies")
+
+    @property
     def holder(self) -> Party:
         """Who will hold the card: whose applications count as the same person's."""
         by_role = {party.role: party for party in self.parties}
-        found = by_role.get(PartyRole.SUPPLEMENTARY_HOLDER) or by_role.get(PartyRole.APPLICANT)
-        if found is None:
-            raise Permanent("the application names nobody who applies")
-        return found
+        return by_role.get(PartyRole.SUPPLEMENTARY_HOLDER) or self.applicant
 
     @property
     def papers(self) -> list[Paper]:
@@ -392,13 +399,38 @@ def begin(app: Application, start: Beginning, actor: str, now: datetime) -> list
     app.note(now, actor, "begun")
     return [
         publish(app, intake.ApplicationDrafted(**app.fields(), entered_by=actor), now),
-        Deadline(DRAFT_DEADLINE, draft_ends(app, now)),
+        *draft_term(app, now),
     ]
 
 
-def draft_ends(app: Application, now: datetime) -> datetime:
-    """When a draft that is begun now is closed."""
-    return now + timedelta(days=terms_of(product_for(app)).draft_days)
+def draft_term(app: Application, now: datetime) -> list[Effect]:
+    """The term of a draft that is begun now, with a reminder before it ends."""
+    app.due_at = ends = term_ends(app, State.DRAFT, now)
+    return [
+        Deadline(DRAFT_DEADLINE, ends),
+        *reminder(app, DRAFT_REMINDER, State.DRAFT, now, ends),
+    ]
+
+
+def term_ends(
+    app: Application, state: Literal[State.DRAFT, State.DELIVERED], since: datetime
+) -> datetime:
+    """When the customer's term in a state that began then ends. Raises UnknownVersionError."""
+    terms, applicant_type = terms_of(product_for(app)), app.need_scope().applicant_type
+    return lifecycle.step_ends(state, since, terms, applicant_type)
+
+
+def reminder(
+    app: Application,
+    name: str,
+    state: Literal[State.DRAFT, State.DELIVERED],
+    since: datetime,
+    ends: datetime,
+) -> list[Effect]:
+    """The reminder of a term from `since` to `ends`; none where the term is shorter than the time
+    before its end at which it would come."""
+    at = lifecycle.reminder_at(state, ends, terms_of(product_for(app)))
+    return [Deadline(name, at)] if at > since else []
 
 
 def receive(
@@ -559,6 +591,7 @@ def submit(
     )
     return [
         ClearDeadline(DRAFT_DEADLINE),
+        ClearDeadline(DRAFT_REMINDER),
         publish(app, submitted, now),
         publish(app, intake.PreCheckStarted(**app.fields()), now),
         *verdict(app, found, (), now),
@@ -812,9 +845,11 @@ def no_more_terms(app: Application) -> list[Effect]:
     app.material_deadline = None
     return [
         ClearDeadline(DRAFT_DEADLINE),
+        ClearDeadline(DRAFT_REMINDER),
         ClearDeadline(MATERIAL_DEADLINE),
         ClearDeadline(MATERIAL_REMINDER),
         ClearDeadline(ACTIVATION_DEADLINE),
+        ClearDeadline(ACTIVATION_REMINDER),
     ]
 
 
@@ -826,6 +861,33 @@ def on_draft_deadline(app: Application, now: datetime) -> list[Effect]:
     if app.state is not State.DRAFT:
         return []
     return _expire(app, "draft-abandoned", now)
+
+
+def on_draft_reminder(app: Application, now: datetime) -> list[Effect]:
+    """Whoever applies is reminded once to hand the draft in."""
+    if app.state is not State.DRAFT or app.due_at is None:
+        return []
+    addressee = app.applicant.model_copy(
+        update={
+            "fields": {
+                name: value
+                for name, value in app.applicant.fields.items()
+                if FIELD_CLASSES[name] == "contact"
+            }
+        }
+    )
+    app.note(now, OWN_SOURCE, "reminded")
+    reminded = intake.DraftReminded(**app.fields(), addressee=addressee, deadline=app.due_at)
+    return [publish(app, reminded, now)]
+
+
+def on_activation_reminder(app: Application, now: datetime) -> list[Effect]:
+    """The customer is reminded once of a card that is not activated yet."""
+    if app.state is not State.DELIVERED or app.due_at is None or now >= app.due_at:
+        return []
+    app.note(now, OWN_SOURCE, "reminded")
+    reminded = intake.ActivationReminded(**app.fields(), deadline=app.due_at)
+    return [publish(app, reminded, now)]
 
 
 def on_material_reminder(app: Application, now: datetime) -> list[Effect]:

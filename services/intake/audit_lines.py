@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 
 from services.intake.application import Entry
 from services.intake.items import Change, ItemState
+from shared.calendar import OFFICE_YEARS
 
 Kind = Literal["read", "change", "checklist", "sign-in", "office"]
-FIRST_YEAR, LAST_YEAR = 2000, 2200  # what lies outside is no time of this office's
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Office = Literal["staff", "branch", "password", "unlocked", "session-ended", "sessions-ended"]
 
@@ -42,7 +42,7 @@ class Place:
         except (ValueError, IndexError):
             return None
         known = len(parts) == 3 and _SOURCE.fullmatch(parts[1]) and at.tzinfo is not None
-        known = known and FIRST_YEAR <= at.year < LAST_YEAR
+        known = known and at.year in OFFICE_YEARS
         return cls(at, parts[1], number) if known and 0 <= number < 2**63 else None
 
 

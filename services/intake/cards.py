@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 
 from services.intake.application import (
     ACTIVATION_DEADLINE,
+    ACTIVATION_REMINDER,
     Application,
     Card,
-    product_for,
     publish,
+    reminder,
+    term_ends,
 )
 from shared.clock import format_instant
 from shared.events import intake, lifecycle, partners
@@ -23,7 +25,7 @@ from shared.events.lifecycle import State
 from shared.identifiers import new_id
 from shared.messaging import ClearDeadline, Deadline, Effect, Fact
 from shared.money import Money
-from shared.parameters import load_clocks, terms_of
+from shared.parameters import load_clocks
 
 CARD_PARTNERS = ("card-factory", "core-banking")
 
@@ -103,17 +105,20 @@ def take_fact(
         publish(app, kind(**app.fields(), card_id=app.card.card_id), now, time=when)
     ]
     if transition.moves and app.state is State.DELIVERED:
-        # who hears late of the delivery has to wait for what may be on its way just as late
-        end = max(activation_end(app, when), now)
-        effects.append(Deadline(ACTIVATION_DEADLINE, last_facts(end)))
+        effects += activation_term(app, when, now)
     elif transition.moves:
-        effects.append(ClearDeadline(ACTIVATION_DEADLINE))
+        effects += [ClearDeadline(ACTIVATION_DEADLINE), ClearDeadline(ACTIVATION_REMINDER)]
     return effects, transition.moves
 
 
-def activation_end(app: Application, delivered: datetime) -> datetime:
-    """Until when a card that was delivered then may be activated."""
-    return delivered + timedelta(days=terms_of(product_for(app)).activation_days)
+def activation_term(app: Application, since: datetime, now: datetime) -> list[Effect]:
+    """The term in which a card has to be activated that was delivered then, with a reminder before
+    it ends; who hears late of the delivery waits as long for what else may be on its way."""
+    app.due_at = end = term_ends(app, State.DELIVERED, since)
+    return [
+        Deadline(ACTIVATION_DEADLINE, last_facts(max(end, now))),
+        *reminder(app, ACTIVATION_REMINDER, State.DELIVERED, since, end),
+    ]
 
 
 def last_facts(end: datetime) -> datetime:
@@ -139,7 +144,7 @@ def _too_late(app: Application, card: Card, kind: type[intake.CardEvent], when: 
         app.state is State.DELIVERED
         and kind in (intake.CardActivated, intake.CardFirstUsed)
         and delivered is not None
-        and when > activation_end(app, delivered)
+        and when > term_ends(app, State.DELIVERED, delivered)
     )
 
 

@@ -13,7 +13,15 @@ from datetime import date
 from typing import Literal
 
 from services.intake.form import ApplicationForm, PartyForm
-from services.intake.rules import Examination, Need, age_of, examine, field_findings, needed_of
+from services.intake.rules import (
+    GUARDIAN_ITEM,
+    Examination,
+    Need,
+    age_of,
+    examine,
+    field_findings,
+    needed_of,
+)
 from services.intake.typed import PREFIXES
 from shared.events.payload import ApplicantType, PartyRole
 from shared.formats import FormatCode, Severity, check_resident_id, read_resident_id
@@ -31,7 +39,6 @@ Tone = Literal["bad", "warn", "missing"]
 # Fields that no product demands and that go with one that some do.
 _GOES_WITH: Mapping[str, str] = {"credit_code": "employer", "other_bank_limits": "monthly_income"}
 _OF_SUPPLEMENTARY = "main_card_number"
-_GUARDIAN_ITEM = "guardian_consent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,7 @@ def look_at(
     persons = {PREFIXES[party.role] for party in form.parties}
     if form.applicant_type is ApplicantType.SUPPLEMENTARY:
         persons.add(PREFIXES[PartyRole.SUPPLEMENTARY_HOLDER])
-    if any(need.item == _GUARDIAN_ITEM for need in found.needs):
+    if any(need.item == GUARDIAN_ITEM for need in found.needs):
         persons.add(PREFIXES[PartyRole.GUARDIAN])
     return Looked(
         marks=_marks(form, product, today),
@@ -122,6 +129,17 @@ def papers(needs: tuple[Need, ...]) -> tuple[list[list[str]], list[str]]:
         if need.need != "optional":
             asked.setdefault(need.group or need.item, []).append(need.item)
     return list(asked.values()), [need.item for need in needs if need.need == "optional"]
+
+
+def asked_of_others() -> dict[PartyRole, list[str]]:
+    """What the form asks of persons other than the applicant: all that any product needs."""
+    asked: dict[PartyRole, list[str]] = {}
+    for product in load_products().values():
+        for role, needed in product.form.needed_of.items():
+            names = asked.setdefault(PartyRole(role), [])
+            for name in needed:
+                names += [name, "id_expires"] if name == "id_issued" else [name]
+    return {role: list(dict.fromkeys(names)) for role, names in asked.items()}
 
 
 def guess_item(file_name: str, items: Iterable[str]) -> str | None:

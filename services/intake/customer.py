@@ -23,7 +23,7 @@ from services.intake.application import Application
 from services.intake.desk import Desk, visible
 from services.intake.store_customer import CUSTOMER, Access, AccessEntry, Code
 from shared.events.intake import AccessCodeIssued
-from shared.events.payload import ACCESS_CODE, FIELD_CLASSES, Party, PartyRole
+from shared.events.payload import ACCESS_CODE, FIELD_CLASSES
 from shared.messaging import Service
 from shared.parameters import Pace, load_customer_page
 from shared.privacy.vault import KeyUnavailableError, Vault
@@ -122,8 +122,8 @@ class Customers:
         and 409 `not-handed-in`, `no-mobile` or `erased`."""
         app = await self._desk.look(viewer, application_id)
         if app.submitted_at is None:
-            raise Problem(409, "not-handed-in", "Nobody is written to before the hand-in")
-        mobile, party = await self._mobile(app), _applicant(app)
+            raise Problem(409, "not-handed-in", "A code is sent once the application is handed in")
+        mobile, party = await self._mobile(app), app.applicant
         vault = await self._open_vault()
         keys = await vault.party_keys(party.party_id, application_id)
         code = _new_code()
@@ -261,14 +261,14 @@ class Customers:
 
     async def _mobile(self, app: Application) -> str:
         """The digits of the applicant's mobile, to which messages go, too."""
-        applicant = _applicant(app)
+        applicant = app.applicant
         sealed = {name: text for name, text in applicant.fields.items() if name == "mobile"}
         vault = await self._open_vault()
         try:
             opened = await vault.open(applicant.party_id, sealed)
         except KeyUnavailableError:
             raise Problem(
-                409, "erased", "The customer's data was erased or is restricted"
+                409, "erased", "The customer's data was deleted or is restricted"
             ) from None
         digits = _digits(opened.get("mobile", ""))
         if len(digits) < MOBILE_END:
@@ -286,10 +286,6 @@ class Customers:
 
 def _new_code() -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
-
-
-def _applicant(app: Application) -> Party:
-    return next(one for one in app.parties if one.role is PartyRole.APPLICANT)
 
 
 def _require_pace(pacer: Pacer, key: str, pace: Pace) -> None:

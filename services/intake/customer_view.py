@@ -99,7 +99,7 @@ SAYS: Mapping[State, tuple[str, str]] = {
     ),
     State.EXPIRED: (
         mark("Your application is closed"),
-        mark("A term has passed. You may apply again at any time."),
+        mark("A deadline has passed. You may apply again at any time."),
     ),
 }
 

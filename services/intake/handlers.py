@@ -119,7 +119,9 @@ HANDLERS: Mapping[type[Payload], Handler] = {
 
 DEADLINES: Mapping[str, Callable[[Application, datetime], Iterable[Effect]]] = {
     applications.DRAFT_DEADLINE: applications.on_draft_deadline,
+    applications.DRAFT_REMINDER: applications.on_draft_reminder,
     applications.MATERIAL_REMINDER: applications.on_material_reminder,
     applications.MATERIAL_DEADLINE: applications.on_material_deadline,
     applications.ACTIVATION_DEADLINE: applications.on_activation_deadline,
+    applications.ACTIVATION_REMINDER: applications.on_activation_reminder,
 }

@@ -20,7 +20,7 @@ from shared.events import intake
 from shared.events.lifecycle import State
 from shared.events.payload import Instant
 from shared.identifiers import new_id
-from shared.messaging import Deadline, Effect, Fact
+from shared.messaging import Effect, Fact
 from shared.money import Money
 from shared.web import Problem, Viewer
 from shared.web.problems import field_errors
@@ -166,7 +166,7 @@ def _go_on(app: Application, found: Found, since: datetime, now: datetime) -> li
     given anew."""
     if app.state is State.DRAFT:
         applications.settle(app, found.examination, now)
-        return [Deadline(applications.DRAFT_DEADLINE, applications.draft_ends(app, now))]
+        return applications.draft_term(app, now)
     if app.state is State.SUBMITTED:
         started = applications.publish(app, intake.PreCheckStarted(**app.fields()), now)
         return [started, *applications.verdict(app, found.examination, (), now)]
@@ -181,9 +181,8 @@ def _go_on(app: Application, found: Found, since: datetime, now: datetime) -> li
     if app.state is State.APPROVED and app.limit is not None:
         return cards.order(app, app.limit, now)
     if app.state is State.DELIVERED:
-        end = cards.activation_end(app, since)
-        end = end if end > now else cards.activation_end(app, now)
-        return [Deadline(applications.ACTIVATION_DEADLINE, cards.last_facts(end))]
+        ended = applications.term_ends(app, State.DELIVERED, since) <= now
+        return cards.activation_term(app, now if ended else since, now)
     return []
 
 

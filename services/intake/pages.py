@@ -17,9 +17,9 @@ from services.intake.desk import Begun, Desk, is_masked
 from services.intake.pages_precheck import answers_for, obstacles_of, staff_of
 from services.intake.papers import Papers
 from services.intake.rules import COUNTED, READABLE
-from services.intake.typed import day_of, read_correction
-from shared.calendar import business_day, escalated_before
-from shared.events.lifecycle import State
+from services.intake.typed import read_correction
+from shared.calendar import business_day, day_of, escalated_before
+from shared.events.lifecycle import BESIDE_REVIEW, State
 from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.formats import FormatCode
 from shared.messaging import Service
@@ -170,6 +170,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             dated=product_for(app).validity.longest_days,
             words=words,
             dues=dues,
+            task_desks=BESIDE_REVIEW,
             waited=applications.waited_until(app, service.clock.now()),
             answers=_answers(app, service.clock.now(), viewer),
         )

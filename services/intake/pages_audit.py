@@ -4,7 +4,7 @@ Values and people's words are sealed, and opened one line at a time, for a reaso
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
@@ -12,9 +12,7 @@ from fastapi.responses import Response
 
 from services.intake import audit, store, words
 from services.intake.audit_lines import (
-    FIRST_YEAR,
     KINDS,
-    LAST_YEAR,
     Kind,
     Line,
     Place,
@@ -23,7 +21,7 @@ from services.intake.audit_lines import (
 )
 from services.intake.desk import Desk
 from services.intake.pages_reveal import SHOWN_SECONDS, missing_reason, revealing
-from shared.calendar import business_day, start_of_day
+from shared.calendar import business_day, day_of, span_of, start_of_day
 from shared.messaging import Service
 from shared.web import Permission, Problem, Scope, Viewer, page, requires
 from shared.web.directory import staff_called, staff_names
@@ -55,14 +53,14 @@ def router(service: Service, desk: Desk) -> APIRouter:
         before: Annotated[str, Query(max_length=80)] = "",
     ) -> Response:
         """What happened, the last first."""
-        first = _day(since) or business_day(service.clock.now()) - timedelta(days=_DAYS)
-        last = _day(until)
+        begin, end = span_of(day_of(since), day_of(until))
+        first = business_day(begin or service.clock.now() - timedelta(days=_DAYS))
         async with service.pool.acquire() as conn:
             actors = await staff_called(conn, who.strip()) if who.strip() else None
             application = await store.id_of_number(conn, q.strip()) if q.strip() else None
             wanted = Wanted(
                 since=start_of_day(first),
-                until=None if last is None else start_of_day(last + timedelta(days=1)),
+                until=end,
                 kind=_kind(kind),
                 who=None if actors is None else [f"staff:{one}" for one in actors],
                 application_id=(application or "-") if q.strip() else None,
@@ -164,12 +162,3 @@ def _staff(lines: Iterable[Line]) -> list[str]:
 
 def _kind(text: str) -> Kind | None:
     return next((one for one in KINDS if one == text), None)
-
-
-def _day(text: str) -> date | None:
-    """None for what is no day, or none on which this office can have worked."""
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if FIRST_YEAR <= found.year < LAST_YEAR else None

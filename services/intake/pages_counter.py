@@ -3,7 +3,7 @@ said of each field while it is filled in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -12,12 +12,12 @@ from fastapi.responses import JSONResponse, Response
 
 from services.intake import words
 from services.intake.application import Application, product_for
-from services.intake.counter import Looked, look_at, papers
+from services.intake.counter import Looked, asked_of_others, look_at, papers
 from services.intake.desk import Desk
 from services.intake.pages import after, expected, sent_fields
 from services.intake.typed import PREFIXES, Kept, Read, read_in_part, typed
 from shared.calendar import business_day
-from shared.events.payload import FIELD_CLASSES, PartyRole
+from shared.events.payload import FIELD_CLASSES
 from shared.messaging import Service
 from shared.parameters import load_products
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
@@ -26,14 +26,6 @@ from shared.web.i18n import _, current_language
 
 _MAY_CREATE = requires(Permission.APPLICATION_CREATE)
 _MAY_RESUME = requires(Permission.APPLICATION_EDIT, Permission.PERSONAL_REVEAL)
-
-_HOLDER = ("name", "id_number", "id_issued", "id_expires", "mobile", "home_address")
-_OTHERS: Mapping[PartyRole, tuple[str, ...]] = {
-    PartyRole.SUPPLEMENTARY_HOLDER: _HOLDER,
-    PartyRole.GUARDIAN: ("name", "id_number", "mobile"),
-    PartyRole.CONTACT: ("name", "mobile"),
-}
-"""What is asked of persons other than the applicant; what a channel said beyond it is shown too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +207,7 @@ class _Counter:
             says={} if looked is None else {p: words.id_says(s) for p, s in looked.says.items()},
             others=[
                 (PREFIXES[role], role.value, _fields_of(PREFIXES[role], names, typing.values))
-                for role, names in _OTHERS.items()
+                for role, names in asked_of_others().items()
             ],
             failed=status_code != 200,
             app=app,
@@ -254,7 +246,7 @@ def _kept(app: Application) -> Kept:
     return Kept(scope.branch, scope.channel, app.consent, app.reopens)
 
 
-def _fields_of(prefix: str, names: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
+def _fields_of(prefix: str, names: Sequence[str], values: Mapping[str, str]) -> list[str]:
     """The fields of a person that the form asks for, and whatever else was said of them."""
     more = [name for name in FIELD_CLASSES if name not in names and prefix + name in values]
     return [*names, *more]
@@ -266,7 +258,7 @@ def _no_draft(request: Request, application_id: str, problem: Problem) -> Respon
         raise problem
     told = {
         "no-draft": _("It is no draft any more: fields are corrected here."),
-        "erased": _("The customer's data was erased or is restricted."),
+        "erased": _("The customer's data was deleted or is restricted."),
     }
     return redirect(
         request,

@@ -36,7 +36,8 @@ from services.intake.form import FormCorrection
 from services.intake.items import mending_fields
 from services.intake.pages import sent_fields
 from services.intake.rules import CREDIT_PURPOSE
-from services.intake.typed import day_of, read_correction
+from services.intake.typed import read_correction
+from shared.calendar import day_of
 from shared.events.lifecycle import State
 from shared.events.payload import PartyRole
 from shared.messaging import Service
@@ -474,7 +475,7 @@ def _own_form(routes: APIRouter, service: Service, desk: Desk, customers: Custom
         left = still.get(PartyRole(mended["role"]), [])
         wrong = [words.field_name(name) for name in left if name in mended]
         if wrong:
-            flash = _("Saved, but not right yet: %(fields)s.") % {"fields": words.listed(wrong)}
+            flash = _("Kept, but not right yet: %(fields)s.") % {"fields": words.listed(wrong)}
             return redirect(request, OWN + "/fields", flash=flash, tone="warning")
         return _done(request, begun.application, _("Thank you, that is corrected."))
 
@@ -554,7 +555,7 @@ async def _look(desk: Desk, guest: Guest) -> tuple[Application, list[Shown]]:
 async def _own_page(
     request: Request, desk: Desk, app: Application, items: Sequence[Shown]
 ) -> Response:
-    fields = (await desk.masked(app)).get(_applicant(app), {})
+    fields = (await desk.masked(app)).get(app.applicant.party_id, {})
     scope = app.need_scope()
     known = load_products().get(scope.product)
     lines = [one.line for one in items]
@@ -589,7 +590,7 @@ async def _fields_page(
     # of several persons it is not said here whose value it is
     known = {
         name: text
-        for name, text in masked.get(_applicant(app), {}).items()
+        for name, text in masked.get(app.applicant.party_id, {}).items()
         if len(app.parties) == 1 and text != HIDDEN
     }
     why = {
@@ -630,6 +631,7 @@ def _item_page(
         dated=_is_dated(app, one.line.item),
         today=desk.today(),
         most=load_papers().largest_bytes,
+        readable=load_papers().readable_pixels,
         error=error,
         words=words,
     )
@@ -684,10 +686,6 @@ def _found(items: Sequence[Shown], item: str) -> Shown | None:
 def _is_dated(app: Application, item: str) -> bool:
     """Whether the paper has to bear a date: old ones of its kind do not count."""
     return item in product_for(app).validity.longest_days
-
-
-def _applicant(app: Application) -> str:
-    return next(one.party_id for one in app.parties if one.role is PartyRole.APPLICANT)
 
 
 def _revision(sent: dict[str, str]) -> frozenset[int]:

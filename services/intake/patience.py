@@ -10,9 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-EACH = 1.0  # seconds that the papers of one event may take and cost nothing
-MOST = 20.0  # seconds beyond that, when nothing was taken for long
-BACK = 0.1  # seconds that come back with each second
+from shared.parameters import load_papers
 
 
 class Patience:
@@ -24,13 +22,13 @@ class Patience:
 
     def left(self, sender: str) -> bool:
         """Whether papers of theirs are looked at now."""
-        return self._gone(sender) < MOST
+        return self._gone(sender) < load_papers().patience.most
 
     def spend(self, sender: str, seconds: float) -> None:
         """The papers of one event took so long."""
-        gone = self._gone(sender) + max(0.0, seconds - EACH)
+        gone = self._gone(sender) + max(0.0, seconds - load_papers().patience.each)
         self._spent[sender] = (gone, self._now())
 
     def _gone(self, sender: str) -> float:
         spent, at = self._spent.get(sender, (0.0, 0.0))
-        return max(0.0, spent - BACK * (self._now() - at))
+        return max(0.0, spent - load_papers().patience.back * (self._now() - at))

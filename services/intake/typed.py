@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from services.intake.form import LONG_TERM, ApplicationForm, FormCorrection
 from services.intake.rules import CREDIT_PURPOSE
-from shared.calendar import business_day
+from shared.calendar import business_day, day_of
 from shared.events.payload import FIELD_CLASSES, CreditConsent, PartyRole
 from shared.money import Money
 
@@ -115,14 +115,6 @@ def typed(form: ApplicationForm) -> dict[str, str]:
             else:
                 values[prefix + name] = _yuan(int(text)) if name in MONEY_FIELDS else text
     return values
-
-
-def day_of(text: str) -> date | None:
-    """A day as a browser sends it; None for anything else."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 # -- inside ----------------------------------------------------------------------------------------

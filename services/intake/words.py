@@ -196,8 +196,10 @@ _ROW_PROBLEMS: Mapping[str, str] = {
     "UNKNOWN_WORD": mark("Write one of these: %(words)s."),
     "string_too_long": mark("This is longer than 200 characters."),
     "unknown-branch": mark("There is no such branch, or it is closed"),
-    "calendar-ends": mark("A term would end after the known calendar; load the row again later."),
-    "erased": mark("The customer's data was erased or is restricted."),
+    "calendar-ends": mark(
+        "A deadline would lie after the known calendar; load the row again later."
+    ),
+    "erased": mark("The customer's data was deleted or is restricted."),
 }
 
 
@@ -242,7 +244,9 @@ _TABLE_STATES: Mapping[str, str] = {
     "closed": mark("forgotten"),
 }
 _STOPPED: Mapping[str, str] = {
-    "calendar-ends": mark("A term would end after the known calendar; operations can extend it."),
+    "calendar-ends": mark(
+        "A deadline would lie after the known calendar; operations can extend it."
+    ),
     "parameters-missing": mark("The product's rules are missing; operations put them back."),
     "key-missing": mark("The key to the rows is missing; operations put it back."),
     "unknown-branch": mark("There is no such branch, or it is closed"),
@@ -294,7 +298,7 @@ _HISTORY: Mapping[str, _Happening] = {
     "erasure_restricted": _Happening(
         mark("The customer asked for deletion: locked until the retention term ends"), "lock"
     ),
-    "expired": _Happening(mark("Closed: the term has passed"), "clock-exclamation"),
+    "expired": _Happening(mark("Closed: the deadline has passed"), "clock-exclamation"),
     "card_ordered": _Happening(mark("Card ordered"), "credit-card", "good"),
     "card_produced": _Happening(mark("Card made"), "credit-card", "good"),
     "card_posted": _Happening(mark("Card posted"), "truck-delivery", "good"),
@@ -339,10 +343,8 @@ _REFUSALS: Mapping[str, str] = {
     "unknown-code": mark("Choose at least one reason."),
     "unknown-reason": mark("Choose a reason."),
     "not-on-list": mark("The checklist has no such item."),
-    "erased": mark("The customer's data was erased or is restricted."),
-    "not-handed-in": mark(
-        "Nobody is written to before the application is handed in: print a slip."
-    ),
+    "erased": mark("The customer's data was deleted or is restricted."),
+    "not-handed-in": mark("A code is sent once the application is handed in: print a slip."),
     "no-mobile": mark("The form names no mobile: correct it first, the customer is known by it."),
 }
 
@@ -373,7 +375,7 @@ _REGISTER: Mapping[str, str] = {
 }
 
 _NOT_SHOWN: Mapping[str, str] = {
-    "erased": mark("The customer's data was erased or is restricted."),
+    "erased": mark("The customer's data was deleted or is restricted."),
     "missing": mark("The stored file is missing or damaged: tell operations."),
     "unavailable": mark("The store did not answer for a long time: have them prepared anew."),
 }
@@ -586,12 +588,17 @@ def not_shown(failure: str) -> str:
     return _(_NOT_SHOWN.get(failure, _NOT_SHOWN["unavailable"]))
 
 
+def salutations() -> list[tuple[str, str]]:
+    """[(what stands in the form, how it is called)] of how one writes to somebody."""
+    return [("ms", _("Ms")), ("mr", _("Mr"))]
+
+
 def field_value(name: str, text: str, *, clear: bool) -> str:
     """A field as it is read: money in yuan once it is clear, what has no end in words."""
     if name in MONEY_FIELDS and clear and text.isdecimal():
         return show_money(int(text))
     if name == "salutation":
-        return {"mr": _("Mr"), "ms": _("Ms")}.get(text, text)
+        return dict(salutations()).get(text, text)
     if name == "id_expires" and text.startswith("9999"):
         return _("without end")
     return text
@@ -779,7 +786,7 @@ def _office_value(name: str, value: Any) -> str:
 
 def opened_values(opened: Iterable[Sealed]) -> list[tuple[str, str, str]]:
     """[(what, old, new)] of a line of the audit log that was opened."""
-    gone = _("erased")
+    gone = _("deleted")
 
     def value(field: str, text: str | None) -> str:
         return gone if text is None else field_value(field, text, clear=True)

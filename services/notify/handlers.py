@@ -287,19 +287,19 @@ def _learn(data: ApplicationEvent, application: Application) -> None:
     application.channel = data.channel.value
     application.product = data.product
     application.product_version = data.product_version
-    if isinstance(data, _WITH_PARTIES):
-        applicant = _applicant(data.parties)
-        if applicant is not None:
-            application.party_id = applicant.party_id
-            application.contact = {
-                name: str(value)
-                for name, value in applicant.fields.items()
-                if name in _CONTACT_FIELDS
-            }
+    applicant = _applicant(data)
+    if applicant is not None:
+        application.party_id = applicant.party_id
+        application.contact = {
+            name: str(value) for name, value in applicant.fields.items() if name in _CONTACT_FIELDS
+        }
 
 
-def _applicant(parties: list[Party]) -> Party | None:
-    """The one who is told: never a contact, an employer or another party."""
+def _applicant(data: ApplicationEvent) -> Party | None:
+    """The one who is told, as the event has them: never a contact, an employer or another party."""
+    if isinstance(data, intake.DraftReminded):
+        return data.addressee
+    parties = data.parties if isinstance(data, _WITH_PARTIES) else []
     return next((party for party in parties if party.role is PartyRole.APPLICANT), None)
 
 

@@ -24,6 +24,8 @@ class Template(StrEnum):
     RECEIVED = "received"
     MATERIAL_WANTED = "material_wanted"
     MATERIAL_REMINDER = "material_reminder"
+    DRAFT_REMINDER = "draft_reminder"
+    ACTIVATION_REMINDER = "activation_reminder"
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
     CARD_LAPSED = "card_lapsed"
@@ -63,9 +65,36 @@ _NEVER_BY_EMAIL = frozenset({Template.ACCESS_CODE})
 _MAKES_SENSE_IN: dict[Template, frozenset[State]] = {
     Template.MATERIAL_WANTED: frozenset({State.AWAITING_MATERIAL}),
     Template.MATERIAL_REMINDER: frozenset({State.AWAITING_MATERIAL}),
+    Template.DRAFT_REMINDER: frozenset({State.DRAFT}),
+    Template.ACTIVATION_REMINDER: frozenset({State.DELIVERED}),
     Template.RECEIVED: frozenset(State)
     - {State.WITHDRAWN, State.EXPIRED, State.DECLINED, State.APPROVED},
     Template.CARD_POSTED: frozenset({State.CARD_PRODUCING, State.POSTED}),
+}
+
+
+_ON_A_DAY: dict[type[Payload], Template] = {
+    intake.ApplicationSubmitted: Template.RECEIVED,
+    intake.ApplicationWithdrawn: Template.WITHDRAWN,
+    review.WithdrawalGranted: Template.WITHDRAWN,
+    review.ApplicationApproved: Template.APPROVED,
+    intake.CardPosted: Template.CARD_POSTED,
+    intake.CardActivated: Template.ACTIVATED,
+    intake.CardFirstUsed: Template.FIRST_USE,
+}
+"""What is news by the day on which it happened."""
+
+_UNTIL_A_DAY: dict[type[Payload], Template] = {
+    intake.DraftReminded: Template.DRAFT_REMINDER,
+    intake.ActivationReminded: Template.ACTIVATION_REMINDER,
+}
+"""What reminds of a day."""
+
+
+_EXPIRED: dict[str, Template | None] = {
+    "draft-abandoned": None,  # the reminder said so, and nothing was handed in
+    "material-not-supplied": Template.EXPIRED,
+    "card-not-activated": Template.CARD_LAPSED,
 }
 
 
@@ -75,41 +104,30 @@ def wish_of(payload: Payload, time: datetime, *, moves: bool) -> Wish | None:
     time: when it happened in the business. moves: whether it moved the application; a partner's
     fact that came late fills the timeline and is no news to the customer.
     """
+    day = {"date": time.isoformat()}
     match payload:
-        case intake.ApplicationSubmitted():
-            return Wish(Template.RECEIVED, {"date": time.isoformat()})
+        case intake.CardEvent() if not moves:
+            return None
         case intake.MaterialRequested():
             return Wish(Template.MATERIAL_WANTED, _material(payload.items, payload.deadline))
         case intake.MaterialReminded():
             return Wish(Template.MATERIAL_REMINDER, _material(payload.items, payload.deadline))
-        case intake.ApplicationWithdrawn() | review.WithdrawalGranted():
-            return Wish(Template.WITHDRAWN, {"date": time.isoformat()})
-        case intake.ApplicationExpired(reason="card-not-activated"):
-            return Wish(Template.CARD_LAPSED, {"date": time.isoformat()})
+        case intake.DraftReminded() | intake.ActivationReminded():
+            deadline = {"deadline": payload.deadline.isoformat()}
+            return Wish(_UNTIL_A_DAY[type(payload)], deadline)
         case intake.ApplicationExpired():
-            return Wish(Template.EXPIRED, {"date": time.isoformat()})
-        case review.ApplicationApproved():
-            return Wish(Template.APPROVED, {"date": time.isoformat()})
+            template = _EXPIRED[payload.reason]
+            return Wish(template, day) if template is not None else None
         case review.ApplicationDeclined():
+            category, reapply_from = payload.category.value, payload.reapply_from.isoformat()
             return Wish(
-                Template.DECLINED,
-                {
-                    "date": time.isoformat(),
-                    "category": payload.category.value,
-                    "reapply_from": payload.reapply_from.isoformat(),
-                },
+                Template.DECLINED, {**day, "category": category, "reapply_from": reapply_from}
             )
-        case intake.CardPosted() if moves:
-            return Wish(Template.CARD_POSTED, {"date": time.isoformat()})
-        case intake.CardActivated() if moves:
-            return Wish(Template.ACTIVATED, {"date": time.isoformat()})
-        case intake.CardFirstUsed() if moves:
-            return Wish(Template.FIRST_USE, {"date": time.isoformat()})
         case intake.AccessCodeIssued():
             details = {"deadline": payload.valid_until.isoformat(), "code": str(payload.code)}
             return Wish(Template.ACCESS_CODE, details)
-        case _:
-            return None
+    news = _ON_A_DAY.get(type(payload))
+    return Wish(news, day) if news is not None else None
 
 
 def _material(items: Sequence[intake.WantedItem], deadline: datetime) -> dict[str, Any]:

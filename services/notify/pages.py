@@ -1,6 +1,5 @@
 """The pages: message log, one message with its history, and the desk's word on unresolved ones."""
 
-from datetime import date
 from typing import Annotated, Any
 
 from asyncpg import Record
@@ -20,6 +19,7 @@ from services.notify.store import (
     list_messages,
 )
 from services.notify.wording import LANGUAGES, MASKED_ADDRESSEE, fill
+from shared.calendar import day_of
 from shared.messaging import Service
 from shared.parameters import product_of
 from shared.parameters.load import UnknownVersionError
@@ -60,8 +60,8 @@ def router(service: Service, handlers: Handlers) -> APIRouter:
             template=template,
             # letters cannot be part of a number: nothing fits
             number=(digits or "-") if q.strip() else "",
-            first_day=_day(first),
-            last_day=_day(last),
+            first_day=day_of(first),
+            last_day=day_of(last),
         )
         number = _page(request.query_params.get("page"))
         rows, total = await list_messages(service.pool, wanted, sort=sort, page=number)
@@ -223,13 +223,6 @@ def _product(code: str) -> str:
         return product_of(code).names.in_language(current_language())
     except UnknownVersionError:
         return code
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 def _page(text: str | None) -> int:

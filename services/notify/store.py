@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 from asyncpg import Record
@@ -13,7 +13,7 @@ from asyncpg.pool import Pool
 
 from services.notify.application import FINAL, Application, Message, MessageState
 from services.notify.messages import Channel, Template
-from shared.calendar import BUSINESS_ZONE
+from shared.calendar import span_of
 from shared.messaging import Connection
 
 PAGE_SIZE = 50
@@ -266,15 +266,12 @@ class MessageFilter:
                 add(column + " = {}", value)
         if self.number:
             add("right(number, length({0}::text)) = {0}", self.number)
-        if self.first_day:
-            add("requested_at >= {}", _midnight(self.first_day))
-        if self.last_day:
-            add("requested_at < {}", _midnight(self.last_day + timedelta(days=1)))
+        begin, end = span_of(self.first_day, self.last_day)
+        if begin is not None:
+            add("requested_at >= {}", begin)
+        if end is not None:
+            add("requested_at < {}", end)
         return " AND ".join(clauses), arguments
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=BUSINESS_ZONE)
 
 
 _SORTS = {

@@ -13,12 +13,12 @@ from services.reporting import kpis, store
 from services.reporting.projections import ApplicationRow, AppliedEvent
 from services.reporting.reports.daily import DailyReport
 from services.reporting.viewing import (
-    day_start,
     excel_response,
     find_visible,
     find_visible_report,
     read_visible_daily,
 )
+from shared.calendar import span_of
 from shared.messaging import Service
 from shared.web import Permission, Viewer, requires
 
@@ -169,6 +169,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = 50,
     ) -> ApplicationsOut:
         """Applications that fit every filter; `from` and `to` are business days of submission."""
+        begin, end = span_of(submitted_from, submitted_to, zone)
         wanted = store.Wanted(
             branches=viewer.branch_list,
             knows_holds=viewer.knows_holds,
@@ -180,8 +181,8 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
             product=product,
             desk=desk,
             attention=attention,
-            submitted_from=day_start(submitted_from, zone),
-            submitted_to=day_start(submitted_to, zone, after=1),
+            submitted_from=begin,
+            submitted_to=end,
             sort=sort,
         )
         async with service.pool.acquire() as conn:

@@ -15,13 +15,12 @@ from services.reporting.charts import daily_charts
 from services.reporting.projections import ApplicationRow, AppliedEvent
 from services.reporting.viewing import (
     check_day,
-    day_start,
     excel_response,
     find_visible,
     find_visible_report,
     read_visible_daily,
 )
-from shared.calendar import business_day
+from shared.calendar import business_day, day_of, span_of
 from shared.events.lifecycle import OWNERS, TERMINAL, State
 from shared.messaging import Service
 from shared.web import Permission, Problem, Viewer, page, requires
@@ -103,6 +102,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         """All applications, with search and filters."""
         number = max(1, _whole(request.query_params.get("page", page_number)))
         digits = "".join(character for character in q if character.isdigit())
+        begin, end = span_of(day_of(submitted_from), day_of(submitted_to), zone)
         wanted = store.Wanted(
             branches=viewer.branch_list,
             knows_holds=viewer.knows_holds,
@@ -115,8 +115,8 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
             product=product or None,
             desk=desk or None,
             attention=attention or None,
-            submitted_from=day_start(_day(submitted_from), zone),
-            submitted_to=day_start(_day(submitted_to), zone, after=1),
+            submitted_from=begin,
+            submitted_to=end,
             sort=sort,
         )
         async with service.pool.acquire() as conn:
@@ -255,14 +255,6 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
 
 def _whole(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 1
-
-
-def _day(text: str) -> date | None:
-    """A day from a filter; what is no day filters nothing."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 def _filters(

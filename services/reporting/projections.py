@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from shared.calendar import BUSINESS_ZONE, due_about
 from shared.clock import format_instant
 from shared.events import intake, lifecycle, notify, reporting, review
+from shared.events.lifecycle import REMINDERS
 from shared.events.payload import ApplicationEvent, Party, PartyRole, Payload
 from shared.money import Money
 from shared.parameters import digest_held
@@ -30,7 +31,7 @@ LATE_READING_GRACE = timedelta(hours=1)
 # Facts that nobody did for the case's progress: they do not end a silence.
 _NO_SIGN_OF_LIFE: frozenset[str] = frozenset(
     {
-        intake.MaterialReminded.type,
+        *(reminder.type for reminder in REMINDERS),
         intake.CardFactRefused.type,
         review.WithdrawalRefused.type,
     }
@@ -494,6 +495,8 @@ _FACTS: dict[type[Payload], Callable[[Any], dict[str, Any]]] = {
     },
     intake.MaterialRequested: lambda d: {**_material(d), "round": d.round},
     intake.MaterialReminded: _material,
+    intake.DraftReminded: lambda d: {"deadline": format_instant(d.deadline)},
+    intake.ActivationReminded: lambda d: {"deadline": format_instant(d.deadline)},
     intake.DocumentReceived: lambda d: {
         "item": d.item,
         "document_number": d.document_number,

@@ -1,7 +1,7 @@
 """What a viewer may see of applications and reports, and how a report leaves the house; pages and
 API answer alike."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from fastapi.responses import Response
@@ -82,10 +82,3 @@ def excel_response(report: store.ArchivedReport) -> Response:
             "Cache-Control": "private, no-store",
         },
     )
-
-
-def day_start(day: date | None, zone: ZoneInfo, after: int = 0) -> datetime | None:
-    """The first instant of a business day, or of the day `after` days later."""
-    if day is None:
-        return None
-    return datetime.combine(day + timedelta(days=after), time(), zone)

@@ -10,7 +10,7 @@ from services.review import case as cases
 from services.review import examination
 from services.review.case import Case, CheckName, HandOver, Recommendation, Scope
 from shared.events import intake
-from shared.events.lifecycle import BY_TYPE, State, publisher
+from shared.events.lifecycle import BY_TYPE, REMINDERS, State, publisher
 from shared.events.payload import Payload
 from shared.messaging import Effect, Received, Refused, Succeeded
 from shared.messaging.errors import Permanent
@@ -113,7 +113,7 @@ _IGNORED = frozenset(
         intake.ApplicationCorrected,  # the hand-over says what the form says now
         intake.DocumentReceived,
         intake.AccessCodeIssued,
-        intake.MaterialReminded,
+        *REMINDERS,
         intake.CardFactRefused,
     }
 )

@@ -68,7 +68,7 @@ WHY_UNAVAILABLE: Mapping[str, str] = {
         "The registry holds citizens' ID cards alone and was not asked. An approval rests on"
         " whoever of the bank saw the customer with the original; without that, ask for it"
     ),
-    "no-key": mark("The applicant's data was erased or restricted"),
+    "no-key": mark("The applicant's data was deleted or is restricted"),
     "not-open": mark("The application was no longer open"),
     "": mark("No answer after several tries"),
     "unreadable-answer": mark("The answer could not be read"),
@@ -134,7 +134,7 @@ REFUSALS: Mapping[str, str] = {
     "unknown-item": mark("Choose items of the checklist."),
     "unknown-reason": mark("Choose a reason from the list."),
     "nothing-to-repeat": mark("Every check was answered or is on its way."),
-    "erased": mark("The applicant's data was erased or restricted; nothing can be added."),
+    "erased": mark("The applicant's data was deleted or is restricted; nothing can be added."),
 }
 
 

@@ -108,6 +108,27 @@ class MaterialReminded(ApplicationEvent):
     deadline: Instant
 
 
+class DraftReminded(ApplicationEvent):
+    """The draft is closed soon and the customer was reminded to hand it in."""
+
+    type: ClassVar[str] = "banka.application.draft-reminded.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    addressee: Party = Field(
+        description="the applicant, by contact fields alone: nothing was handed in yet"
+    )
+    deadline: Instant
+
+
+class ActivationReminded(ApplicationEvent):
+    """The days in which the card may be activated end soon and the customer was reminded."""
+
+    type: ClassVar[str] = "banka.application.activation-reminded.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    deadline: Instant
+
+
 class DocumentReceived(ApplicationEvent):
     """A paper arrived and is kept, encrypted, in the document store."""
 

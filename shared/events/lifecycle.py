@@ -8,11 +8,11 @@ Services keep an application's state through `advance` alone.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from shared.calendar import due_about
+from shared.calendar import BUSINESS_ZONE, business_day, due_about, end_of_day
 from shared.events import intake, review
 from shared.events.payload import Payload
 from shared.parameters.load import load_clocks
@@ -64,15 +64,27 @@ Clock = Literal[
 from the hand-over on: by a term of its own a hold would show."""
 
 
+Desk = Literal["assistant", "credit_review", "risk", "compliance", "operations"]
+"""People who own cases."""
+
+
+class Unreminded(StrEnum):
+    """Why nobody outside is reminded before a step has to be done."""
+
+    WAITS_FOR_THE_OFFICE = "the bank or a partner acts: the desk sees it as urgent, then as overdue"
+    NOTHING_ENDS = "not using a card ends nothing, and asking to use it would be advertising"
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who answers for a state, and by which clock."""
+    """Who answers for a state, by which clock, and by which event the customer is reminded."""
 
     state: State
     authority: Literal["intake", "review"]
-    desk: Literal["assistant", "credit_review", "risk", "compliance", "operations"]
+    desk: Desk
     waiting_on: Literal["customer", "bank", "partner"]
     clock: Clock
+    reminder: type[Payload] | Unreminded = Unreminded.WAITS_FOR_THE_OFFICE
 
     @property
     def silence(self) -> Silence:
@@ -84,10 +96,17 @@ class Owner:
 OWNERS: dict[State, Owner] = {
     owner.state: owner
     for owner in (
-        Owner(State.DRAFT, "intake", "assistant", "customer", "draft_days"),
+        Owner(State.DRAFT, "intake", "assistant", "customer", "draft_days", intake.DraftReminded),
         Owner(State.SUBMITTED, "intake", "assistant", "bank", "longest_silence"),
         Owner(State.PRE_CHECK, "intake", "assistant", "bank", "pre_check_working_days"),
-        Owner(State.AWAITING_MATERIAL, "intake", "assistant", "customer", "material"),
+        Owner(
+            State.AWAITING_MATERIAL,
+            "intake",
+            "assistant",
+            "customer",
+            "material",
+            intake.MaterialReminded,
+        ),
         Owner(State.CHECKING, "review", "risk", "partner", "review_working_days"),
         Owner(State.SCORING, "review", "risk", "bank", "review_working_days"),
         Owner(State.MANUAL_REVIEW, "review", "credit_review", "bank", "review_working_days"),
@@ -95,31 +114,67 @@ OWNERS: dict[State, Owner] = {
         Owner(State.APPROVED, "intake", "operations", "bank", "longest_silence"),
         Owner(State.CARD_PRODUCING, "intake", "operations", "partner", "longest_silence"),
         Owner(State.POSTED, "intake", "operations", "partner", "longest_silence"),
-        Owner(State.DELIVERED, "intake", "assistant", "customer", "activation_days"),
-        Owner(State.ACTIVATED, "intake", "assistant", "customer", "longest_silence"),
+        Owner(
+            State.DELIVERED,
+            "intake",
+            "assistant",
+            "customer",
+            "activation_days",
+            intake.ActivationReminded,
+        ),
+        Owner(
+            State.ACTIVATED,
+            "intake",
+            "assistant",
+            "customer",
+            "longest_silence",
+            Unreminded.NOTHING_ENDS,
+        ),
     )
 }
+
+BESIDE_REVIEW: dict[Literal["first_contact", "interview"], Desk] = {
+    "first_contact": "assistant",
+    "interview": "assistant",
+}
+"""What has a clock of its own while review has the case -> the desk that answers for it."""
+
+REMINDERS: dict[type[Payload], State] = {
+    owner.reminder: owner.state
+    for owner in OWNERS.values()
+    if not isinstance(owner.reminder, Unreminded)
+}
+"""Event by which the customer is reminded -> the state that is about to end."""
 
 
 def step_ends(state: State, since: datetime, terms: Terms, applicant_type: str) -> datetime:
     """When the step that began then has to be done (UTC): by the product's own `terms` where they
-    say so, else by the office's clocks. `since` is the hand-over for what lies with review.
+    say so, else by the office's clocks. `since` is the hand-over for what lies with review. A term
+    in days of the calendar has its last day whole: customers are told the day.
     """
     owner = OWNERS[state]
     if owner.clock == "longest_silence":
         limit = owner.silence
-        return _after(since, limit.days, in_working_days=limit.unit == "working days")
+        if limit.unit == "working days":
+            return due_about(since, limit.days)
+        return since + timedelta(days=limit.days)
     if owner.clock == "review_working_days":
         return due_about(since, load_clocks().review_days(applicant_type))
     if owner.clock == "material":
         return due_about(since, terms.material.working_days)
-    return _after(
-        since, getattr(terms, owner.clock), in_working_days=owner.clock.endswith("working_days")
-    )
+    days: int = getattr(terms, owner.clock)
+    if owner.clock.endswith("working_days"):
+        return due_about(since, days)
+    return end_of_day(business_day(since) + timedelta(days=days))
 
 
-def _after(since: datetime, days: int, *, in_working_days: bool) -> datetime:
-    return due_about(since, days) if in_working_days else since + timedelta(days=days)
+def reminder_at(
+    state: Literal[State.DRAFT, State.DELIVERED], ends: datetime, terms: Terms
+) -> datetime:
+    """When the customer is reminded of a term in days of the calendar that `ends` then (UTC)."""
+    before: int = getattr(terms, OWNERS[state].clock.replace("_days", "_remind_days_before"))
+    day = business_day(ends) - timedelta(days=before)
+    return datetime.combine(day, load_clocks().reminder_time, BUSINESS_ZONE).astimezone(UTC)
 
 
 TERMINAL: frozenset[State] = frozenset(State) - frozenset(OWNERS)
@@ -170,7 +225,7 @@ MILESTONES: dict[type[Payload], frozenset[State]] = {
     intake.CardFactRefused: _EVERYWHERE,
     intake.ItemAskedAgain: _EVERYWHERE,
     intake.AccessCodeIssued: _EVERYWHERE,
-    intake.MaterialReminded: frozenset({_S.AWAITING_MATERIAL}),
+    **{reminder: frozenset({state}) for reminder, state in REMINDERS.items()},
     intake.ApplicationCorrected: frozenset({_S.SUBMITTED, _S.PRE_CHECK, _S.AWAITING_MATERIAL}),
     # Review asked for more material; intake says which and by when.
     intake.MaterialRequested: frozenset({_S.AWAITING_MATERIAL}),

@@ -6,7 +6,7 @@ from datetime import date, time
 from decimal import Decimal
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -31,6 +31,7 @@ OtherRoleName = Literal["supplementary_holder", "guardian", "contact"]
 
 Version = Annotated[str, Field(pattern=r"^[0-9]{4}\.[0-9]+$")]  # year.number
 Days = Annotated[int, Field(ge=0, le=3660)]
+RemindDays = Annotated[int, Field(ge=0, le=365)]
 WorkingDays = Annotated[int, Field(ge=1, le=250)]
 Months = Annotated[int, Field(ge=1, le=60)]
 ItemCode = Annotated[str, Field(pattern=r"^[a-z][a-z_]+$")]
@@ -262,15 +263,35 @@ class Reminder(_Parameters):
         return self
 
 
+_T = TypeVar("_T", bound="Terms | OwnTerms")
+
+
+def _reminders_within_terms(terms: _T) -> _T:
+    """Refuse a term of the calendar whose reminder would come before it begins."""
+    for step in ("draft", "activation"):
+        days, before = (getattr(terms, f"{step}_{name}") for name in ("days", "remind_days_before"))
+        if days is not None and before is not None and before >= days:
+            raise _wrong(
+                "the reminder falls outside the term",
+                "remind fewer days before its end than it has",
+                f"{step}_remind_days_before",
+            )
+    return terms
+
+
 class Terms(_Parameters):
     """How long the customer and the office have for a step of an application."""
 
     material: Reminder
     draft_days: Days  # an abandoned draft is closed
+    draft_remind_days_before: RemindDays
     pre_check_working_days: WorkingDays
     first_contact_working_days: WorkingDays  # after the pre-check was passed
     interview_days: Days  # 面签, after the pre-check was passed
     activation_days: Days  # after the delivery of the card
+    activation_remind_days_before: RemindDays
+
+    _reminders = model_validator(mode="after")(_reminders_within_terms)
 
 
 class OwnTerms(_Parameters):
@@ -278,10 +299,14 @@ class OwnTerms(_Parameters):
 
     material: Reminder | None = None
     draft_days: Days | None = None
+    draft_remind_days_before: RemindDays | None = None
     pre_check_working_days: WorkingDays | None = None
     first_contact_working_days: WorkingDays | None = None
     interview_days: Days | None = None
     activation_days: Days | None = None
+    activation_remind_days_before: RemindDays | None = None
+
+    _reminders = model_validator(mode="after")(_reminders_within_terms)
 
     def over(self, clocks: Terms) -> Terms:
         """The terms that hold for the product."""
@@ -520,6 +545,16 @@ class CardReading(_Parameters):
     sure: Annotated[float, Field(gt=0, lt=1)] = 0.9  # of every character of a field
 
 
+class PaperPatience(_Parameters):
+    """How long the office bears with a sender whose papers take long to open, in seconds."""
+
+    each: Annotated[float, Field(gt=0, le=60)] = 1  # of one event's papers, that costs nothing
+    most: Annotated[float, Field(gt=0, le=3600)] = (
+        20  # beyond that, when nothing was taken for long
+    )
+    back: Annotated[float, Field(gt=0, le=1)] = 0.1  # that come back with each second
+
+
 class Papers(_File):
     """What the office takes as a paper, within which limits it is decoded, how long it is kept."""
 
@@ -528,9 +563,12 @@ class Papers(_File):
     most_pages: Annotated[int, Field(ge=1, le=500)]  # of a PDF
     most_pixels: Annotated[int, Field(ge=1_000_000, le=200_000_000)]  # of a picture
     preview_pixels: Annotated[int, Field(ge=400, le=4000)]  # longest side of what people are shown
+    # shorter side of a photo; whoever takes a smaller one is asked to take it again
+    readable_pixels: Annotated[int, Field(ge=100, le=4000)] = 800
     cpu_seconds: Annotated[int, Field(ge=1, le=120)]  # to decode one upload
     memory_bytes: Annotated[int, Field(ge=100_000_000, le=4_000_000_000)]  # to decode one upload
     keep_abandoned_days: Days  # what was never handed in, after it was closed
+    patience: PaperPatience = PaperPatience()
     cards: CardReading = CardReading()
     refusals: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], Refusal]
 

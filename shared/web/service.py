@@ -27,7 +27,12 @@ from starlette.types import ASGIApp
 from shared.clock import Clock, format_instant
 from shared.messaging import Quiet, Readiness
 from shared.observability import configure_logging
-from shared.parameters import ChangedVersionError, ParametersError, UnknownVersionError
+from shared.parameters import (
+    ChangedVersionError,
+    ParametersError,
+    UnknownVersionError,
+    load_papers,
+)
 from shared.parameters.load import take
 from shared.postgres.migrate import migrate
 from shared.settings import Environment, Settings, SettingsError, load_settings
@@ -331,7 +336,8 @@ def _words_for(problem: Problem) -> tuple[str, str, str]:
     if problem.status == 413:
         return (
             _("That is too large"),
-            _("A file has at most 10 MB. Nothing was changed."),
+            _("A file has at most %(size)s MB. Nothing was changed.")
+            % {"size": load_papers().largest_bytes // (1024 * 1024)},
             "alert-triangle",
         )
     if problem.status == 429:

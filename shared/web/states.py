@@ -54,7 +54,7 @@ DESKS: Mapping[str, str] = {
     "credit_review": mark("Credit review"),
     "risk": mark("Risk"),
     "compliance": mark("Compliance"),
-    "operations": mark("Operations"),
+    "operations": mark("Card operations"),
 }
 
 WAITING_ON: Mapping[str, str] = {

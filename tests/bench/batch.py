@@ -38,6 +38,25 @@ MORNING = datetime(2026, 10, 12, 2, 0, tzinfo=UTC)
 _PROGRESS = re.compile(r'<progress[^>]* value="(\d+)" max="(\d+)"')
 
 
+CELLS = {
+    "salutation": "女士",
+    "id_issued": "2019-03-01",
+    "id_expires": "2039-03-01",
+    "home_address": "上海市浦东新区望江路七十七号",
+    "employer": "青岚机械制造有限公司",
+    "occupation": "工程师",
+    "work_address": "上海市徐汇区云锦路五百号",
+    "office_phone": "021-64567890",
+    "monthly_income_yuan": "12000",
+    "other_bank_limits_yuan": "0",
+    "applicant_type": "salaried",
+    "product": "standard",
+    "requested_limit_yuan": "20000",
+    "consent_date": "2026-10-11",
+}
+"""What a row of a branch's table says, but for the person."""
+
+
 def table(rows: int, kind: Kind) -> bytes:
     """A table of people who do not exist."""
     chance = random.Random(rows)
@@ -46,27 +65,10 @@ def table(rows: int, kind: Kind) -> bytes:
         born = date(1974, 1, 1) + timedelta(days=chance.randint(0, 6_800))
         province = chance.choice(("11", "31", "33", "44", "51"))
         numbers.add(make_synthetic_resident_id(province, born, chance.randint(100, 899)))
-    cells = {
-        "name": "欧阳望舒",
-        "salutation": "女士",
-        "id_issued": "2019-03-01",
-        "id_expires": "2039-03-01",
-        "home_address": "上海市浦东新区望江路七十七号",
-        "employer": "青岚机械制造有限公司",
-        "occupation": "工程师",
-        "work_address": "上海市徐汇区云锦路五百号",
-        "office_phone": "021-64567890",
-        "monthly_income_yuan": "12000",
-        "other_bank_limits_yuan": "0",
-        "applicant_type": "salaried",
-        "product": "standard",
-        "requested_limit_yuan": "20000",
-        "consent_date": "2026-10-11",
-    }
     return result(
         kind,
         [
-            ({**cells, "id_number": one, "mobile": f"139{n:08d}"}, [])
+            ({**CELLS, "name": "欧阳望舒", "id_number": one, "mobile": f"139{n:08d}"}, [])
             for n, one in enumerate(sorted(numbers))
         ],
     )

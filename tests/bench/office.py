@@ -39,6 +39,7 @@ from services.intake.pages_lists import SECTIONS
 from shared.formats import make_synthetic_resident_id
 from shared.postgres.migrate import migrate
 from shared.privacy.vault_database import migrate_vault, read_bank_key
+from tests.bench.batch import CELLS
 from tests.integration.intake.office import API, BRANCH, Office, settings_of
 from tests.integration.intake.stock import BRANCHES, NAMES, fill
 from tests.stack import running
@@ -87,24 +88,8 @@ def people(count: int) -> list[Person]:
 
 def sheet(persons: list[Person]) -> bytes:
     """A branch's table of them."""
-    cells = {
-        "salutation": "女士",
-        "id_issued": "2019-03-01",
-        "id_expires": "2039-03-01",
-        "home_address": "上海市浦东新区望江路七十七号",
-        "employer": "青岚机械制造有限公司",
-        "occupation": "工程师",
-        "work_address": "上海市徐汇区云锦路五百号",
-        "office_phone": "021-64567890",
-        "monthly_income_yuan": "12000",
-        "other_bank_limits_yuan": "0",
-        "applicant_type": "salaried",
-        "product": "standard",
-        "requested_limit_yuan": "20000",
-        "consent_date": "2026-10-11",
-    }
     rows = [
-        {**cells, "name": one.name, "id_number": one.id_number, "mobile": one.mobile}
+        {**CELLS, "name": one.name, "id_number": one.id_number, "mobile": one.mobile}
         for one in persons
     ]
     return result("csv", [(row, []) for row in rows])

@@ -9,7 +9,7 @@
   const again = field.querySelector("[data-own-again]");
   const send = field.closest("form").querySelector("[data-own-send]");
   const megabytes = (bytes) => (bytes / 1048576).toFixed(1);
-  const readable = 800; // pixels of the shorter side
+  const readable = Number(field.dataset.readable); // pixels of the shorter side
 
   const show = () => {
     URL.revokeObjectURL(preview.src);

@@ -23,8 +23,9 @@ from typer.testing import CliRunner, Result
 from deploy import local, processes
 from deploy.cli import app as cli
 from deploy.demo.fates import TROUBLES, Message, Trouble, fate_of, messages
-from deploy.demo.mobile_app import MALFORMED, MobileApp, NoAnswerError
+from deploy.demo.mobile_app import MobileApp, NoAnswerError
 from deploy.demo.partners import PARTNERS
+from deploy.demo.plan import MALFORMED
 from deploy.partner_cli import sealed
 from deploy.partner_link import settings_for
 from deploy.processes import Office

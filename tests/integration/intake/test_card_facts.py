@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.calendar import business_day, end_of_day
 from shared.clock import format_instant, parse_instant
 from shared.identifiers import new_id
 from shared.parameters import load_clocks
@@ -146,12 +147,14 @@ async def test_a_wrong_clock_ends_no_application(office: Office, at: datetime) -
     assert (await office.service.quiet()).parked == 0
     state, *_ = await end_of(office, application_id)
     assert state == "delivered"
-    (term,) = await office.fetch(
-        "SELECT at FROM messaging.deadline WHERE subject = $1", application_id
+    terms = await office.fetch(
+        "SELECT name, at FROM messaging.deadline WHERE subject = $1", application_id
     )
     clocks = load_clocks()
     days = clocks.activation_days + clocks.late_facts_days
-    assert term["at"] == office.now + timedelta(days=days)
+    ends = end_of_day(business_day(office.now) + timedelta(days=days))
+    assert {row["name"] for row in terms} == {"activation", "activation-reminder"}
+    assert ("activation", ends) in [tuple(row) for row in terms]
 
 
 async def test_an_activation_of_the_last_day_that_comes_a_day_late_is_taken(office: Office) -> None:

@@ -386,7 +386,7 @@ async def test_a_view_is_kept_shared_and_removed(office: Office) -> None:
         answer = await client.post("/intake/views", data=sent)
         return answer.status_code
 
-    mine, ours = "我的加急件", "本网点逾期件"
+    mine, ours = "我的加急件", "本网点超时件"
     assert await keep(assistant, mine, "state=open&sort=-due&q=13900007788&name=x") == 303
     assert await shown(assistant, mine) == f"{path}?state=open&sort=-due"
     assert await shown(manager, mine) is None, "it is one's own"

@@ -380,4 +380,4 @@ async def test_a_key_that_is_gone_seals_nothing_more(office: Office, machine: Ca
     page = await (await office.colleague("assistant")).get(
         place(customer, document_id), params={"lang": "en"}
     )
-    assert "The customer&#39;s data was erased or is restricted." in page.text
+    assert "The customer&#39;s data was deleted or is restricted." in page.text

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from shared.calendar import business_day, end_of_day
 from shared.clock import parse_instant
 from shared.events import review
 from shared.identifiers import new_id, parse_application_number
@@ -269,11 +270,19 @@ async def test_the_customer_is_reminded_once_and_then_the_term_ends(office: Offi
     assert (answer.status_code, answer.json()["code"]) == (409, "already-ended")
 
 
-async def test_an_abandoned_draft_is_closed(office: Office) -> None:
+async def test_an_abandoned_draft_is_reminded_of_once_and_closed(office: Office) -> None:
     customer = await office.begun()
-    office.step(office.now + timedelta(days=30, minutes=1))
+    ends = end_of_day(business_day(office.now) + timedelta(days=30))
+    office.step(ends - timedelta(days=7, hours=14))  # the morning's nine o'clock of that day
+    reminded = await office.last(customer, "application.draft-reminded")
+    assert parse_instant(reminded["deadline"]) == ends
+    assert set(reminded["addressee"]["fields"]) <= {"name", "mobile", "email", "salutation"}
+    office.step(ends - timedelta(seconds=1))
+    assert (await office.shown(customer))["state"] == "draft"
+    office.step(ends + timedelta(minutes=1))
     expired = await office.last(customer, "application.expired")
     assert expired["reason"] == "draft-abandoned"
+    assert (await office.types(customer)).count("application.draft-reminded") == 1
 
 
 async def test_a_reviewer_may_want_more(office: Office) -> None:
@@ -439,13 +448,18 @@ async def test_a_card_that_nobody_activates_expires(office: Office) -> None:
     customer, card_id = await ordered(office)
     await fact(office, "card-factory", "delivered", card_id)
     delivered = office.now
-    office.step(delivered + timedelta(days=60, minutes=1))
+    ends = end_of_day(business_day(delivered) + timedelta(days=60))
+    office.step(ends - timedelta(days=14, hours=14))  # the morning's nine o'clock of that day
+    reminded = await office.last(customer, "application.activation-reminded")
+    assert parse_instant(reminded["deadline"]) == ends
+    office.step(ends + timedelta(minutes=1))
     too_late = await fact(office, "core-banking", "activated", card_id)
     assert (too_late["kind"], too_late["code"]) == ("rejected", "NOT_POSSIBLE")
     assert await office.state(customer) == "delivered"  # what happened before may be on its way
-    office.step(delivered + timedelta(days=60 + load_clocks().late_facts_days, minutes=1))
+    office.step(ends + timedelta(days=load_clocks().late_facts_days, minutes=1))
     expired = await office.last(customer, "application.expired")
     assert expired["reason"] == "card-not-activated"
+    assert (await office.types(customer)).count("application.activation-reminded") == 1
     answer = await fact(office, "core-banking", "activated", card_id)
     assert (answer["kind"], answer["code"]) == ("rejected", "NOT_POSSIBLE")
     refused = await office.last(customer, "card.fact-refused")

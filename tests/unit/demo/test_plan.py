@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time
 
 import pytest
 
-from deploy.demo import credit_systems, mobile_app, plan
+from deploy.demo import credit_systems, plan
 from deploy.demo.credit_systems import scenario_of
 from deploy.demo.plan import Branch, Final, Plan, at, make_plan, next_tick
 from services.review.checks.watchlist import THRESHOLD
@@ -120,8 +120,8 @@ def test_every_story_is_told(whole: Plan) -> None:
         told
     )
     assert sum(one.stalls for one in whole.applications) == told["stuck in review"] == 1
-    assert {one.kind for one in whole.malformed} == set(mobile_app.MALFORMED)
-    assert set(plan.UNREADABLE) <= set(mobile_app.MALFORMED)
+    assert {one.kind for one in whole.malformed} == set(plan.MALFORMED)
+    assert set(plan.UNREADABLE) <= set(plan.MALFORMED)
 
 
 def test_people_are_made_up_and_fit_the_rules(whole: Plan) -> None:

@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.events import intake, lifecycle, review
-from shared.events.lifecycle import MILESTONES, MOVES, OWNERS, TERMINAL, State, advance
+from shared.events.lifecycle import (
+    MILESTONES,
+    MOVES,
+    OWNERS,
+    REMINDERS,
+    TERMINAL,
+    State,
+    Unreminded,
+    advance,
+)
 from shared.events.payload import Payload
 
 EVENTS = sorted(lifecycle.BY_TYPE.values(), key=lambda payload: payload.type)
@@ -101,17 +110,29 @@ ANYWHERE = {
 FACTS_IN = {
     "submitted": {"application.corrected"},
     "pre_check": {"application.corrected"},
+    "draft": {"application.draft-reminded"},
     "awaiting_material": {
         "application.corrected", "application.material-reminded", "application.material-requested",
     },
     "card_producing": {"card.produced"},
     "posted": {"card.produced", "card.posted"},
-    "delivered": {"card.produced", "card.posted", "card.delivered"},
+    "delivered": {
+        "application.activation-reminded", "card.produced", "card.posted", "card.delivered",
+    },
     "activated": {"card.produced", "card.posted", "card.delivered", "card.activated"},
     "in_use": {
         "card.produced", "card.posted", "card.delivered", "card.activated", "card.first-used",
     },
 }  # fmt: skip
+
+
+# Of what ends for the customer the customer is reminded; of what does not, why not.
+REMINDED = {
+    "draft": "application.draft-reminded",
+    "awaiting_material": "application.material-reminded",
+    "delivered": "application.activation-reminded",
+    "activated": "not using a card ends nothing, and asking to use it would be advertising",
+}
 
 
 def _short(payload: type[Payload]) -> str:
@@ -130,6 +151,24 @@ def test_who_answers_for_a_state_is_what_the_office_agreed_on() -> None:
         for state, owner in OWNERS.items()
     } == ANSWERS
     assert {state.value for state in State} == ANSWERS.keys() | ENDS
+
+
+@pytest.mark.parametrize("state", [state for state in State if state not in TERMINAL])
+def test_the_customer_is_reminded_of_every_deadline_of_theirs_or_the_table_says_why_not(
+    state: State,
+) -> None:
+    owner = OWNERS[state]
+    if isinstance(owner.reminder, Unreminded):
+        said = str(owner.reminder)
+        # nothing may end for the customer of which nobody reminded them
+        assert state not in MOVES[intake.ApplicationExpired]
+        assert owner.waiting_on != "customer" or owner.clock == "longest_silence"
+    else:
+        said = _short(owner.reminder)
+        assert REMINDERS[owner.reminder] is state
+        assert advance(state, owner.reminder) == lifecycle.Transition(state, moves=False)
+    others = "the bank or a partner acts: the desk sees it as urgent, then as overdue"
+    assert said == REMINDED.get(state.value, others)
 
 
 def test_the_table_names_every_event_of_the_lifecycle() -> None:

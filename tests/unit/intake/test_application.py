@@ -40,6 +40,7 @@ from tests.unit.intake.drawers import (
 )
 
 MISSING = ("work_proof", "DOC_MISSING")
+SEALED = Sealed("bk1.01890000-0000-7000-8000-000000000000." + "A" * 40)
 
 
 def bring(app: Application, item: str, now: Any = NOW) -> list[Any]:
@@ -268,6 +269,32 @@ def test_a_deadline_that_was_moved_meanwhile_closes_nothing() -> None:
     ]
     expired = applications.on_material_deadline(app, app.material_deadline)
     assert payloads(expired)[0].reason == "material-not-supplied"
+
+
+def test_a_draft_is_reminded_of_once_and_only_how_the_applicant_is_reached_goes_with_it() -> None:
+    app = draft()
+    fields = dict.fromkeys(("name", "mobile", "salutation", "id_number", "employer"), SEALED)
+    app.parties[0] = app.parties[0].model_copy(update={"fields": fields})
+    (reminded,) = payloads(applications.on_draft_reminder(app, NOW))
+    assert set(reminded.addressee.fields) == {"name", "mobile", "salutation"}
+    assert format_instant(reminded.deadline) == "2026-11-11T15:59:59Z"
+    assert app.entries[-1].action == "reminded"
+    assert app.state is State.DRAFT
+
+
+def test_nobody_is_reminded_of_a_draft_that_was_handed_in() -> None:
+    assert applications.on_draft_reminder(submitted(), NOW) == []
+    effects = hand_in(draft())
+    assert ClearDeadline("draft-reminder") in effects
+
+
+def test_the_customer_is_reminded_of_a_card_until_it_is_activated() -> None:
+    app = ordered()
+    fact(app, "delivered")
+    (reminded,) = payloads(applications.on_activation_reminder(app, NOW))
+    assert format_instant(reminded.deadline) == "2026-12-11T15:59:59Z"
+    fact(app, "activated")
+    assert applications.on_activation_reminder(app, NOW) == []
 
 
 def test_a_reminder_names_what_has_not_come() -> None:

@@ -8,6 +8,7 @@ from itertools import permutations
 import pytest
 
 from services.intake import cards
+from shared.calendar import business_day, end_of_day
 from shared.clock import format_instant
 from shared.events import review
 from shared.events.lifecycle import State
@@ -26,7 +27,7 @@ from tests.unit.intake.drawers import (
     submitted,
 )
 
-LATE = load_clocks().late_facts_days
+LATE = timedelta(days=load_clocks().late_facts_days)
 KINDS = ("produced", "posted", "delivered", "activated", "first-used")
 
 
@@ -89,7 +90,8 @@ def test_a_time_that_cannot_be_counts_from_when_the_office_hears_of_it(reported:
     told = effects[0]
     assert isinstance(told, Fact)
     assert (applied, told.time) == (True, heard)
-    assert Deadline("activation", heard + timedelta(days=60 + LATE)) in effects
+    last_day = end_of_day(business_day(heard) + timedelta(days=60))
+    assert Deadline("activation", last_day + LATE) in effects
     assert app.entries[-1].details == {"told": format_instant(reported)}
 
 
@@ -114,14 +116,14 @@ def test_whoever_hears_late_of_the_delivery_waits_for_facts_that_come_as_late() 
     app = ordered()
     heard = NOW + timedelta(days=80)
     effects, _ = fact(app, "delivered", reported=NOW + timedelta(days=2), now=heard)
-    assert Deadline("activation", heard + timedelta(days=LATE)) in effects
+    assert Deadline("activation", heard + LATE) in effects
     fact(app, "activated", reported=NOW + timedelta(days=62), now=heard)
     assert app.state is State.ACTIVATED
 
 
 @pytest.mark.parametrize("kind", ["activated", "first-used"])
 @pytest.mark.parametrize(
-    ("days", "taken"), [(59, True), (60, True), (60.01, False)], ids=["within", "last", "after"]
+    ("days", "taken"), [(59, True), (60.5, True), (60.6, False)], ids=["within", "last", "after"]
 )
 def test_the_facts_own_time_says_whether_the_term_was_kept(
     kind: str, days: float, taken: bool
@@ -144,6 +146,7 @@ def test_the_activation_ends_the_term() -> None:
     fact(app, "delivered")
     effects, _ = fact(app, "activated")
     assert ClearDeadline("activation") in effects
+    assert ClearDeadline("activation-reminder") in effects
 
 
 def test_what_cannot_be_is_told_to_the_office() -> None:

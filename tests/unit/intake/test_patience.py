@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from services.intake.patience import BACK, EACH, MOST, Patience
+import pytest
+
+from services.intake import patience as patience_of_office
+from services.intake.patience import Patience
+from shared.parameters import load_papers
+
+LIMITS = load_papers().patience
+EACH, MOST, BACK = LIMITS.each, LIMITS.most, LIMITS.back
 
 
 class Clock:
@@ -31,3 +38,13 @@ def test_who_takes_long_waits_until_it_has_come_back_and_nobody_else() -> None:
     assert not patience.left("app")
     clock.now += 1
     assert patience.left("app")
+
+
+def test_how_much_is_borne_with_is_the_offices_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
+    patience = Patience(Clock())
+    patience.spend("app", EACH + MOST / 2)
+    assert patience.left("app")
+    stricter = LIMITS.model_copy(update={"most": MOST / 4})
+    papers = load_papers().model_copy(update={"patience": stricter})
+    monkeypatch.setattr(patience_of_office, "load_papers", lambda: papers)
+    assert not patience.left("app")

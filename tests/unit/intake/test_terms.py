@@ -59,10 +59,12 @@ def with_own_terms(monkeypatch: pytest.MonkeyPatch) -> None:
         {
             "material": {"working_days": 4, "remind_working_days_before": 1},
             "draft_days": 7,
+            "draft_remind_days_before": 2,
             "pre_check_working_days": 2,
             "first_contact_working_days": 1,
             "interview_days": 10,
             "activation_days": 20,
+            "activation_remind_days_before": 5,
         }
     )
     found = product_of("standard").model_copy(update={"terms": own})
@@ -83,7 +85,14 @@ def test_terms_are_the_clocks_where_the_product_says_nothing() -> None:
         "material": "2026-10-26T15:59:59+00:00",
         "material-reminder": "2026-10-21T09:00:00+08:00",
     }
-    assert applications.draft_ends(application(), NOW).date() == date(2026, 11, 11)
+    assert deadlines(applications.draft_term(application(), NOW)) == {
+        "draft": "2026-11-11T15:59:59+00:00",  # the last day is whole
+        "draft-reminder": "2026-11-04T01:00:00+00:00",
+    }
+    assert deadlines(cards.activation_term(application(), NOW, NOW)) == {
+        "activation": "2026-12-14T15:59:59+00:00",  # and three days for late facts
+        "activation-reminder": "2026-11-27T01:00:00+00:00",
+    }
 
 
 @pytest.mark.usefixtures("with_own_terms")
@@ -92,13 +101,35 @@ def test_a_products_own_terms_go_before_the_clocks() -> None:
         "material": "2026-10-16T15:59:59+00:00",
         "material-reminder": "2026-10-15T09:00:00+08:00",
     }
-    assert applications.draft_ends(application(), NOW).date() == date(2026, 10, 19)
+    assert deadlines(applications.draft_term(application(), NOW)) == {
+        "draft": "2026-10-19T15:59:59+00:00",
+        "draft-reminder": "2026-10-17T01:00:00+00:00",
+    }
+    assert deadlines(cards.activation_term(application(), NOW, NOW)) == {
+        "activation": "2026-11-04T15:59:59+00:00",
+        "activation-reminder": "2026-10-27T01:00:00+00:00",
+    }
 
 
-@pytest.mark.usefixtures("with_own_terms")
-def test_a_delivered_card_waits_as_long_as_its_product_says() -> None:
-    app = application(State.DELIVERED, card=Card("c", Money(minor=1), NOW))
-    assert cards.activation_end(app, NOW).isoformat() == "2026-11-01T02:00:00+00:00"
+def test_a_term_that_is_no_longer_than_its_reminder_comes_before_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A product may set a short term and leave the reminder to the clocks."""
+    own = OwnTerms(draft_days=7, activation_days=14)
+    found = product_of("standard").model_copy(update={"terms": own})
+    monkeypatch.setattr(applications, "product_of", lambda *_: found)
+    assert deadlines(applications.draft_term(application(), NOW)).keys() == {"draft"}
+    activation = deadlines(cards.activation_term(application(), NOW, NOW))
+    assert activation.keys() == {"activation"}
+
+
+def test_who_hears_late_of_the_delivery_is_still_reminded_while_it_helps() -> None:
+    late = NOW + timedelta(days=55)  # of sixty
+    term = deadlines(cards.activation_term(application(State.DELIVERED), NOW, late))
+    assert term["activation-reminder"] == "2026-11-27T01:00:00+00:00"  # at once, then
+    app = application(State.DELIVERED, due_at=late)
+    assert applications.on_activation_reminder(app, late - timedelta(seconds=1)) != []
+    assert applications.on_activation_reminder(app, late) == []
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,9 @@ def test_an_event_that_cannot_happen_is_parked() -> None:
             intake.ApplicationExpired(**ABOUT, reason="card-not-activated"),
             "card_lapsed",
         ),
+        # the reminder said that a draft would be closed, and nothing was handed in
+        ("draft", intake.ApplicationExpired(**ABOUT, reason="draft-abandoned"), None),
+        ("delivered", intake.ActivationReminded(**ABOUT, deadline=NOW), "activation_reminder"),
         ("card_producing", intake.CardPosted(**ABOUT, card_id="c"), "card_posted"),
         ("delivered", intake.CardActivated(**ABOUT, card_id="c"), "activated"),
         ("activated", intake.CardFirstUsed(**ABOUT, card_id="c"), "first_use"),
@@ -310,6 +313,20 @@ def test_a_code_that_waits_for_the_morning_gives_way_to_the_next() -> None:
     assert told[0].message_id == facts(first)[0].message_id
     waiting = [m for m in one.messages.values() if m.state is MessageState.REQUESTED]
     assert [m.details["code"] for m in waiting] == [str(code("B").code)]
+
+
+def test_a_draft_is_reminded_of_to_whom_the_reminder_names_and_not_once_it_is_handed_in() -> None:
+    one = Application(application_id="a-1", state="draft")
+    reminded = intake.DraftReminded(**ABOUT, addressee=party("mobile"), deadline=NOW)
+    effects = list(handlers.on_event(received(reminded), one, NIGHT))
+    assert [fact.template for fact in facts(effects)] == ["draft_reminder"]
+    assert [call.not_before for call in calls(effects)] == [MORNING]
+    assert (one.party_id, set(one.contact)) == ("p-1", {"mobile"})
+    told = facts(handlers.on_event(received(submitted("mobile")), one, NIGHT))
+    assert [(type(fact), fact.template) for fact in told] == [
+        (notify.MessageFailed, "draft_reminder"),
+        (notify.MessageRequested, "received"),
+    ]
 
 
 def test_an_app_customer_is_told_in_the_app() -> None:

@@ -14,10 +14,12 @@ from shared.calendar import (
     Urgency,
     add_working_days,
     business_day,
+    day_of,
     due_after,
     escalated_before,
     is_working_day,
     next_send_moment,
+    span_of,
     urgency_of,
     working_days_between,
 )
@@ -141,3 +143,21 @@ def test_messages_that_may_wait_wait_for_the_window(now: str, sent: str) -> None
         tzinfo=UTC
     )
     assert next_send_moment(moment, time(8), time(21)) - moment < timedelta(hours=12)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "span"),
+    [
+        ("2026-11-02", "2026-11-03", ("2026-11-01T16:00:00", "2026-11-03T16:00:00")),
+        ("", "2026-11-02", (None, "2026-11-02T16:00:00")),
+        ("2026-13-01", "tomorrow", (None, None)),
+        # days on which no office has worked, up to the ends of the calendar
+        ("0001-01-01", "9999-12-31", (None, None)),
+        ("1999-12-31", "2200-01-01", (None, None)),
+    ],
+)
+def test_a_list_is_narrowed_to_whole_days(
+    first: str, last: str, span: tuple[str | None, str | None]
+) -> None:
+    found = span_of(day_of(first), day_of(last))
+    assert span == tuple(at and at.astimezone(UTC).replace(tzinfo=None).isoformat() for at in found)

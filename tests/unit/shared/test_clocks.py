@@ -10,16 +10,15 @@ import pytest
 
 from services.intake import application as applications
 from services.intake import cards, desk, inbound, tables
-from services.intake.application import Application, Card, Scope, dues
+from services.intake.application import Application, Scope, dues
 from services.notify import app as notify
 from services.review import queue
 from shared.calendar import escalated_before, urgency_of
 from shared.events import lifecycle
 from shared.events.intake import WantedItem
-from shared.events.lifecycle import OWNERS, State
+from shared.events.lifecycle import BESIDE_REVIEW, OWNERS, State
 from shared.events.payload import Party, PartyRole
 from shared.messaging import Call, Deadline
-from shared.money import Money
 from shared.parameters import load, load_clocks, product_of
 from shared.parameters.models import Clocks, LongestSilence
 
@@ -48,9 +47,13 @@ def retained() -> Any:
     return call.payload["until"]
 
 
-def after_delivery() -> datetime:
-    app = application(State.DELIVERED, card=Card("c", Money(minor=1), NOW))
-    return cards.last_facts(cards.activation_end(app, NOW))
+def term(name: str) -> datetime:
+    """When the deadline of that name falls, of a draft or of a card that was delivered."""
+    effects = [
+        *applications.draft_term(application(), NOW),
+        *cards.activation_term(application(State.DELIVERED), NOW, NOW),
+    ]
+    return next(one.at for one in effects if isinstance(one, Deadline) and one.name == name)
 
 
 def silent(state: str) -> Callable[[], str]:
@@ -60,16 +63,18 @@ def silent(state: str) -> Callable[[], str]:
 READ: dict[str, Callable[[], object]] = {
     "material.working_days": lambda: requested("material"),
     "material.remind_working_days_before": lambda: requested("material-reminder"),
-    "draft_days": lambda: applications.draft_ends(application(), NOW),
+    "draft_days": lambda: term("draft"),
+    "draft_remind_days_before": lambda: term("draft-reminder"),
     "pre_check_working_days": lambda: applications.step_due(application(State.PRE_CHECK)),
     "first_contact_working_days": lambda: dues(application(State.CHECKING, passed_at=NOW)),
     "interview_days": lambda: dues(application(State.CHECKING, passed_at=NOW)),
-    "activation_days": after_delivery,
+    "activation_days": lambda: term("activation"),
+    "activation_remind_days_before": lambda: term("activation-reminder"),
     "review_working_days": lambda: queue.due_at(NOW, "salaried"),
     "existing_customer_working_days": lambda: queue.due_at(NOW, "existing_customer"),
     "warning_days": lambda: urgency_of(NOW + timedelta(days=2), NOW),
     "escalation_working_days": lambda: escalated_before(NOW.date()),
-    "late_facts_days": after_delivery,
+    "late_facts_days": lambda: term("activation"),
     "early_withdrawal_days": lambda: inbound.early_until(NOW),
     "request_keys_days": lambda: desk.remembered_since(NOW),
     "table_days": lambda: tables.kept_until(NOW),
@@ -134,6 +139,44 @@ def test_a_clock_that_is_changed_changes_what_the_office_does(
     monkeypatch.setattr(load, "held", Changed)
     assert load_clocks() is changed
     assert READ[name]() != before
+
+
+# Clocks by which nobody is ever late, and why.
+NOBODY_IS_LATE = {
+    "material.remind_working_days_before": "the office's own machine sends it",
+    "draft_remind_days_before": "the office's own machine sends it",
+    "activation_remind_days_before": "the office's own machine sends it",
+    "reminder_time": "the office's own machine sends it",
+    "send_window.opens": "the office's own machine sends it",
+    "send_window.closes": "the office's own machine sends it",
+    "warning_days": "says when a deadline shows as near",
+    "escalation_working_days": "says when an overdue case is the manager's",
+    "late_facts_days": "patience after a term that has its owner",
+    "early_withdrawal_days": "what is kept ends by itself",
+    "request_keys_days": "what is kept ends by itself",
+    "table_days": "what is kept ends by itself",
+    "retention_years": "what is kept ends by itself",
+}
+# As a step's clock is named that is read from these.
+CLOCK_OF = {
+    "material.working_days": "material",
+    "existing_customer_working_days": "review_working_days",
+}
+
+
+def desks_of(name: str) -> set[str]:
+    """The desks that answer for what is overdue by a clock, as the lifecycle's table says."""
+    first, _dot, state = name.partition(".")
+    if first == "longest_silence":
+        return {OWNERS[State(state)].desk}
+    if name.removesuffix("_working_days").removesuffix("_days") in BESIDE_REVIEW:
+        return {desk for task, desk in BESIDE_REVIEW.items() if name.startswith(task)}
+    return {owner.desk for owner in OWNERS.values() if owner.clock == CLOCK_OF.get(name, name)}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_overdue_by_a_clock_has_somebody_who_answers_for_it(name: str) -> None:
+    assert bool(desks_of(name)) is (name not in NOBODY_IS_LATE)
 
 
 @pytest.mark.parametrize("state", [state for state in State if state not in lifecycle.TERMINAL])
