@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,7 +34,7 @@ DEPLOY = CHECKOUT / "deploy"
 ORGANISATION = DEPLOY / "demo" / "organisation.yaml"
 SERVICES = ("intake", "review", "notify", "reporting")
 REPLICAS = 3
-UP_SECONDS, PLAY_SECONDS, DOWN_SECONDS = 600, 900, 180
+UP_SECONDS, PLAY_SECONDS, READ_SECONDS, DOWN_SECONDS = 600, 900, 180, 180
 PLAY = ("--no-keep", "--url", "http://gateway:8080", "--days", "2", "--per-day", "30")
 
 
@@ -42,19 +44,26 @@ class CheckFailed(RuntimeError):
 
 class Deployment:
     """One project of `docker compose`. `env_file`: settings; None for the defaults, which are a
-    bank's production."""
+    bank's production. `profiles`: what runs besides."""
 
-    def __init__(self, port: int, env_file: Path | None = None) -> None:
+    def __init__(
+        self, port: int, env_file: Path | None = None, profiles: Sequence[str] = ("reading",)
+    ) -> None:
         self.port = port
         self._compose = (
             *("docker", "compose", "--project-name", PROJECT),
             *("--file", str(DEPLOY / "compose.yaml")),
             *(("--env-file", str(env_file)) if env_file else ()),
+            *(word for profile in profiles for word in ("--profile", profile)),
         )
         # an operator's BANKA_… settings are for another deployment
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith("BANKA_")
         } | {"BANKA_PORT": str(port)}
+
+    def set(self, **settings: str) -> None:
+        """Settings for the commands that follow."""
+        self._environment |= settings
 
     def run(self, *arguments: str, seconds: float = 120, says: str = "") -> str:
         """A command of compose, with `says` on its standard input; its output. Raises CheckFailed
@@ -114,6 +123,7 @@ def check_defaults(deployment: Deployment) -> None:
     _part("contained", lambda: _look_contained(deployment))
     _part("one way in", lambda: _look_from_outside(deployment.port))
     _part("nobody enters but by a password of their own", lambda: _look_locked(deployment))
+    _part("each customer has a pace of their own", lambda: _look_paced(deployment))
 
 
 def check_played(deployment: Deployment) -> None:
@@ -123,6 +133,7 @@ def check_played(deployment: Deployment) -> None:
     _part("one way in", lambda: _look_from_outside(deployment.port))
     _part(f"two days played, review scaled to {REPLICAS} on the way", lambda: _play(deployment))
     _part("every review had its share", lambda: _look_shared(deployment))
+    _part("the reader has read cards", lambda: _look_read(deployment))
     _part("the broker's data lost, and given back", lambda: _lose_broker(deployment))
     _part("an older database read into again", lambda: _read_again(deployment))
     _part("everything stops when told", lambda: _stop(deployment))
@@ -255,6 +266,78 @@ def _sign_in(port: int, username: str, password: str) -> int:
         ).status_code
 
 
+def _look_paced(deployment: Deployment) -> None:
+    """Tries to enter a customer's own page are counted for whoever tries them. Who that is, only a
+    trusted proxy says in front of the gateway: here this machine, as the containers see it."""
+    call = partial(_try_to_enter, deployment.port)
+    if _paced_after(call(f"203.0.113.{n}") for n in range(_TRIES)) is None:
+        raise CheckFailed("who calls directly chooses an address by a header")
+    network = json.loads(_docker("network", "inspect", f"{PROJECT}_default"))[0]
+    deployment.set(BANKA_TRUSTED_PROXIES=network["IPAM"]["Config"][0]["Gateway"])
+    _up(deployment, "gateway", scale=())
+    if _paced_after(call("198.51.100.1") for _ in range(_TRIES)) is None:
+        raise CheckFailed("a customer behind the proxy has no pace")
+    # what stands before the proxy's own word, the customer made up
+    if call("198.51.100.77, 198.51.100.1") != httpx.codes.TOO_MANY_REQUESTS:
+        raise CheckFailed("a customer behind the proxy chooses an address by a header")
+    if call("198.51.100.2") != httpx.codes.OK:
+        raise CheckFailed("two customers behind the proxy have one pace")
+    # a neighbour of the gateway that is no proxy of the bank's
+    told = deployment.run("exec", "-T", "notify", "python", "-c", _TRY_FROM_WITHIN, str(_TRIES))
+    if _paced_after(map(int, told.split())) is None:
+        raise CheckFailed("who is not trusted chooses an address by a header")
+
+
+_TRIES = 100  # far more than one address has at once
+_TRY_FROM_WITHIN = """
+import http.client, sys
+for n in range(int(sys.argv[1])):
+    conn = http.client.HTTPConnection("gateway", 8080)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    conn.request("POST", "/progress", "", {**form, "X-Forwarded-For": f"192.0.2.{n}"})
+    print(conn.getresponse().status)
+"""
+
+
+def _try_to_enter(port: int, forwarded_for: str) -> int:
+    with httpx.Client(trust_env=False, timeout=10) as client:
+        headers = {"X-Forwarded-For": forwarded_for}
+        url = f"http://127.0.0.1:{port}/progress"
+        return client.post(url, data={"code": ""}, headers=headers).status_code
+
+
+def _paced_after(answers: Iterable[int]) -> int | None:
+    """After how many tries there were too many; None where there never were. Raises CheckFailed
+    for any other answer than the page and that."""
+    for place, status in enumerate(answers):
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            return place
+        if status != httpx.codes.OK:
+            raise CheckFailed(f"a try to enter is answered {status}")
+    return None
+
+
+def _look_read(deployment: Deployment) -> None:
+    """The machine has read a card that came in the played days, and none that it could not."""
+    sql = "SELECT state, count(*) FROM card_reading GROUP BY state"
+    states: dict[str, int] = {}
+    until = time.monotonic() + READ_SECONDS
+    while not states.get("read") and time.monotonic() < until:
+        rows = _sql(deployment, "banka_intake", sql, "--tuples-only", "--no-align").split()
+        states = {state: int(count) for state, _, count in (row.partition("|") for row in rows)}
+        time.sleep(1)
+    if not states.get("read") or states.get("failed"):
+        raise CheckFailed(f"cards by what became of them: {states}")
+
+
+def _sql(deployment: Deployment, database: str, sql: str, *options: str) -> str:
+    words = shlex.join(
+        ["psql", "--username", "postgres", "--dbname", database, *options, "-c", sql]
+    )
+    known = "PGPASSWORD=$(cat /run/secrets/postgres-superuser)"
+    return deployment.run("exec", "-T", "postgres", "sh", "-c", f"{known} {words}")
+
+
 def _play(deployment: Deployment) -> None:
     """The day, in a container; its own reconciliation decides. Scaled after the first day."""
     command = ("run", "--rm", "--no-deps", "-T", "demo", "python", "-m", "deploy.cli", "demo")
@@ -340,9 +423,7 @@ def _read_again(deployment: Deployment) -> None:
     consumer, topic = "reporting.applications", "banka.applications"
     deployment.run("stop", "reporting", seconds=DOWN_SECONDS)
     sql = f"UPDATE messaging.consumer_offset SET next = 0 WHERE consumer = '{consumer}'"  # noqa: S608
-    psql = f'psql --username postgres --dbname banka_reporting --command "{sql}"'
-    known = "PGPASSWORD=$(cat /run/secrets/postgres-superuser)"
-    deployment.run("exec", "-T", "postgres", "sh", "-c", f"{known} {psql}")
+    _sql(deployment, "banka_reporting", sql)
     where = ("--consumer", consumer, "--topic", topic, "--why", "an older backup")
     again = ("run", "--rm", "--no-deps", "-T", "reporting", *_CLI, "events", "read-again")
     deployment.run(*again, "reporting", *where)
@@ -362,7 +443,7 @@ def _stop(deployment: Deployment) -> None:
 def _taken_down(deployment: Deployment) -> Iterator[None]:
     """Nothing of the project before, and nothing afterwards."""
     # a profile's containers are not seen without it
-    down = ("--profile", "demo", "down", "--volumes", "--remove-orphans", "--timeout", "20")
+    down = ("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "20")
     deployment.run(*down, seconds=DOWN_SECONDS)
     try:
         yield
@@ -405,7 +486,7 @@ def main() -> int:
     port = free_port()
     parts = (
         (Deployment(port), check_defaults),
-        (Deployment(port, DEPLOY / "demo.env"), check_played),
+        (Deployment(port, DEPLOY / "demo.env", ("demo", "reading")), check_played),
     )
     try:
         for deployment, check in parts:

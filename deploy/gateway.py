@@ -3,7 +3,7 @@
 The local stack's stand-in for the deployment's gateway (`deploy/caddy/Caddyfile`), with the same
 paths: each service under its own prefix, nothing rewritten. Probes and `/internal` are not reached
 from here. Addresses come from `BANKA_INTAKE_URL` and so on, its own from `BANKA_HTTP_HOST`,
-`BANKA_HTTP_PORT`.
+`BANKA_HTTP_PORT`; `BANKA_TRUSTED_PROXIES` names whose word on the caller's address counts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import unquote
@@ -19,9 +19,11 @@ from urllib.parse import unquote
 import httpx
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from shared.events.catalog import SERVICES
 from shared.web.limits import most_bytes, too_large
@@ -59,8 +61,10 @@ def service_of(path: str) -> str | None:
     return ELSEWHERE.get(first, first if first in SERVICES else None)
 
 
-def build(upstreams: Mapping[str, str]) -> Starlette:
-    """The gateway before `{service: http://host:port}`."""
+def build(upstreams: Mapping[str, str], trusted_proxies: Sequence[str] = ()) -> Starlette:
+    """The gateway before `{service: http://host:port}`. trusted_proxies: addresses and networks of
+    proxies in front, whose `X-Forwarded-For` says who calls: read from the right, up to the first
+    address that is none of these. Nobody else's word counts."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -131,6 +135,7 @@ def build(upstreams: Mapping[str, str]) -> Starlette:
             Route("/healthz", healthz),
             Route("/{path:path}", forward, methods=_METHODS),
         ],
+        middleware=[Middleware(ProxyHeadersMiddleware, trusted_hosts=list(trusted_proxies))],
         lifespan=lifespan,
     )
 
@@ -188,7 +193,7 @@ def main() -> None:
         raise SystemExit(2)
     logging.disable(logging.INFO)
     uvicorn.run(
-        build(upstreams),
+        build(upstreams, os.environ.get("BANKA_TRUSTED_PROXIES", "").split()),
         host=os.environ.get("BANKA_HTTP_HOST", "127.0.0.1"),
         port=int(os.environ.get("BANKA_HTTP_PORT", "8080")),
         loop="uvloop",

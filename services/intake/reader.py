@@ -12,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import signal
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 import structlog
@@ -37,6 +39,7 @@ from shared.settings import Settings, SettingsError
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 2.0
+ALIVE = Path(tempfile.gettempdir(), "banka-reader")  # touched after each round: the health check's
 _MORE_SECONDS = 30.0  # for what a claim covers besides the reading itself
 _BACKOFF = 10.0  # seconds before a card is tried again, for each time that it was
 
@@ -104,7 +107,8 @@ class Reader:
         while True:
             try:
                 while await self.once():
-                    pass
+                    _touch()
+                _touch()
                 delay = POLL_SECONDS
             except Exception as error:  # noqa: BLE001 - the next round does it
                 log.warning("cards were not read", error=one_line(error))
@@ -161,6 +165,10 @@ class Reader:
     async def _put_back(self, claimed: Claimed, seconds: float, *, counts: bool) -> None:
         async with self._pool.acquire() as conn:
             await store_reading.put_back(conn, claimed, seconds=seconds, counts=counts)
+
+
+def _touch() -> None:
+    ALIVE.touch()
 
 
 async def serve(settings: Settings, *, vault_database: str = VAULT_DATABASE) -> None:

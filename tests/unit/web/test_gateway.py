@@ -33,8 +33,8 @@ async def _told(request: Request) -> Response:
 
 
 @pytest.fixture
-async def origin() -> AsyncIterator[httpx.AsyncClient]:
-    """The gateway before review, which is up, and notify, which is not."""
+async def upstreams() -> AsyncIterator[dict[str, str]]:
+    """review, which is up, and notify, which is not."""
     upstream = Starlette(routes=[Route("/{path:path}", _told, methods=["GET", "POST"])])
     server = uvicorn.Server(uvicorn.Config(upstream, port=0, log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve())
@@ -44,7 +44,15 @@ async def origin() -> AsyncIterator[httpx.AsyncClient]:
 
     await eventually(started)
     port = server.servers[0].sockets[0].getsockname()[1]
-    app = build({"review": f"http://127.0.0.1:{port}", "notify": "http://127.0.0.1:1"})
+    yield {"review": f"http://127.0.0.1:{port}", "notify": "http://127.0.0.1:1"}
+    server.should_exit = True
+    await serving
+
+
+@pytest.fixture
+async def origin(upstreams: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+    """The gateway before both."""
+    app = build(upstreams)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(
@@ -52,8 +60,6 @@ async def origin() -> AsyncIterator[httpx.AsyncClient]:
         ) as client,
     ):
         yield client
-    server.should_exit = True
-    await serving
 
 
 @pytest.mark.parametrize(
@@ -91,6 +97,30 @@ async def test_nobody_says_of_themselves_where_they_come_from(origin: httpx.Asyn
     assert told["x-forwarded-for"] == "127.0.0.1"
     assert told["x-forwarded-proto"] == "http"
     assert "forwarded" not in told
+
+
+@pytest.mark.parametrize(
+    ("peer", "says", "caller"),
+    [
+        ("10.1.0.5", "203.0.113.7", "203.0.113.7"),
+        ("10.1.0.5", "198.51.100.1, 203.0.113.7, 10.1.0.6", "203.0.113.7"),  # it made the first up
+        ("10.1.0.5", "", "10.1.0.5"),
+        ("10.2.0.5", "203.0.113.7", "10.2.0.5"),  # nobody whom we trust
+    ],
+)
+async def test_a_trusted_proxy_says_who_calls(
+    upstreams: dict[str, str], peer: str, says: str, caller: str
+) -> None:
+    app = build(upstreams, ["10.1.0.0/24"])
+    transport = httpx.ASGITransport(app, client=(peer, 4000))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://banka.test") as client,
+    ):
+        headers = {"X-Forwarded-For": says, "X-Forwarded-Proto": "https"} if says else {}
+        told = (await client.get("/review/queue", headers=headers)).json()["headers"]
+    assert told["x-forwarded-for"] == caller
+    assert told["x-forwarded-proto"] == ("https" if caller == "203.0.113.7" else "http")
 
 
 async def test_headers_of_the_answer_pass_and_paths_stay_in_their_service(
