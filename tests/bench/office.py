@@ -221,6 +221,7 @@ async def _lists(watch: Stopwatch, who: str, client: httpx.AsyncClient) -> None:
     filters = [
         *(f"state={one}" for one in ("open", "in_use", "pre_check", "awaiting_material")),
         *("product=business", "channel=partner", "desk=operations", "waiting=customer"),
+        *("channel=partner&sort=since", "channel=partner&sort=due"),
         *("age=day", "age=over-90", "due=overdue", "due=in-3"),
         "state=open&age=over-30&sort=since",
         "product=student&channel=partner&state=declined",
