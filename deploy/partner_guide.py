@@ -218,6 +218,10 @@ def _limits(language: str) -> Iterable[Row]:
         ),
     )
     yield _in(language, "pages of a PDF", "PDF 页数"), str(papers.most_pages)
+    yield (
+        _in(language, "papers of one item, of an application", "同类材料份数、每笔申请材料份数"),
+        f"{papers.most_of_item}, {papers.most_of_application}",
+    )
     yield _in(language, "pixels of a picture", "图片像素"), f"{papers.most_pixels:,}"
     yield (
         _in(language, "`personal` of a person, as JWE", "一人的 `personal`（JWE）"),

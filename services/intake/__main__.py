@@ -1,9 +1,10 @@
 """`python -m services.intake` serves. `migrate` updates the schemas of intake and of the vault,
 `organisation FILE.yaml [WHO [WHY]]` loads branches and staff (`-`: from the standard input),
-`password USERNAME [WHO]` reads a password from the standard input and sets it, `erase NUMBER`
-deletes the data of who applied under that number, or locks it while a term runs, `index-names` lets
-people be found by name who applied before that was possible, `reader` suggests what stands on ID
-cards. WHO, a staff id, and WHY stand in the audit log."""
+`password USERNAME [WHO]` reads a password from the standard input and sets it,
+`erase NUMBER [ROLE]` deletes the data of whose card it is under that number, or of who has another
+role there, or locks it while a term runs, `index-names` lets people be found by name who applied
+before that was possible, `reader` suggests what stands on ID cards. WHO, a staff id, and WHY stand
+in the audit log."""
 
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ from services.intake.erasure import ErasureError, erase
 from services.intake.naming import index_names
 from services.intake.organisation import OrganisationError, read_organisation
 from shared.clock import open_clock
+from shared.events.payload import PartyRole
 from shared.observability import configure_logging
 from shared.privacy.vault_database import migrate_vault
 from shared.settings import Settings, SettingsError, load_settings
@@ -29,7 +31,7 @@ from shared.web.service import run
 
 _USAGE = (
     "usage: python -m services.intake"
-    " [migrate | organisation FILE|- [WHO [WHY]] | password USERNAME [WHO] | erase NUMBER"
+    " [migrate | organisation FILE|- [WHO [WHY]] | password USERNAME [WHO] | erase NUMBER [ROLE]"
     " | index-names | reader]\n"
 )
 
@@ -54,9 +56,10 @@ def main(arguments: list[str]) -> None:
                     accounts.set_password(settings, clock, username, password, who=_who(by))
                 )
                 return
-            case ["erase", number]:
+            case ["erase", number, *roles] if len(roles) <= 1 and set(roles) <= set(PartyRole):
                 settings = _settings()
-                outcome = asyncio.run(erase(settings, open_clock(settings), number))
+                role = PartyRole(roles[0]) if roles else None
+                outcome = asyncio.run(erase(settings, open_clock(settings), number, role))
                 sys.stdout.write(f"{outcome}\n")
                 return
             case ["index-names"]:

@@ -34,7 +34,7 @@ from shared.postgres.pool import connect
 from shared.settings import Environment, Settings
 from shared.web.directory import end_sessions
 from shared.web.session import Session
-from shared.web.sign_in import LockedOut, Verified, Way
+from shared.web.sign_in import Verified, Way
 
 DEMO_PASSWORD = "banka-demo"  # noqa: S105 - of made-up staff; production never sets it
 SHORTEST_PASSWORD = 10
@@ -150,47 +150,45 @@ class Accounts:
         # could fill the memory by trying to sign in many times at once.
         self._comparing = asyncio.Lock()
 
-    async def verify(self, username: str, password: str) -> Verified | LockedOut | None:
-        """Compare, count failures, lock the account after too many. Takes equally long for a name
-        that nobody has."""
+    async def verify(self, username: str, password: str) -> Verified | None:
+        """Compare, count failures, lock the account after too many; None where the pair is wrong or
+        the account locked. As much work for a name that nobody has."""
         async with self._comparing:
             return await self._verify(username, password)
 
-    async def _verify(self, username: str, password: str) -> Verified | LockedOut | None:
+    async def _verify(self, username: str, password: str) -> Verified | None:
         # read when it is this try's turn: those before it may have locked the account
         row = await self._service.pool.fetchrow(
             "SELECT s.staff_id, s.session_epoch, a.password_hash,"
-            " greatest(0, ceil(extract(epoch FROM a.locked_until - now())))::int AS locked"
+            " coalesce(a.locked_until > now(), false) AS locked"
             " FROM staff s JOIN account a USING (staff_id)"
             " WHERE s.username = $1 AND s.active",
             username.lower(),
         )
         digest = _NOBODY if row is None else row["password_hash"]
         right = await asyncio.to_thread(_hasher.verify, password, digest)
-        if row is None:
-            return None
-        if row["locked"]:
-            await self.note(row["staff_id"], "locked")
-            return LockedOut(row["locked"])
-        if right:
+        if row is not None and right and not row["locked"]:
             await self._service.pool.execute(
                 "UPDATE account SET failures = 0, locked_until = NULL WHERE staff_id = $1",
                 row["staff_id"],
             )
             await self.note(row["staff_id"], "signed-in")
             return Verified(row["staff_id"], row["session_epoch"])
-        await self.note(row["staff_id"], "wrong")
-        locked = await self._service.pool.fetchval(
-            "UPDATE account SET"
-            " failures = CASE WHEN failures + 1 >= $2 THEN 0 ELSE failures + 1 END,"
-            " locked_until = CASE WHEN failures + 1 >= $2"
-            "  THEN now() + make_interval(secs => $3) ELSE locked_until END"
-            " WHERE staff_id = $1 RETURNING locked_until > now()",
-            row["staff_id"],
+        # one statement for all of them: how long it takes tells nobody which one it was
+        await self._service.pool.execute(
+            "WITH counted AS (UPDATE account SET"
+            "  failures = CASE WHEN failures + 1 >= $4 THEN 0 ELSE failures + 1 END,"
+            "  locked_until = CASE WHEN failures + 1 >= $4"
+            "   THEN now() + make_interval(secs => $5) ELSE locked_until END"
+            "  WHERE staff_id = $2 AND $3 = 'wrong')"
+            " INSERT INTO sign_in (at, staff_id, outcome) VALUES ($1, $2, $3)",
+            self._service.clock.now(),
+            row and row["staff_id"],
+            "locked" if row is not None and row["locked"] else "wrong",
             FAILURES_ALLOWED,
             float(LOCKED_SECONDS),
         )
-        return LockedOut(LOCKED_SECONDS) if locked else None
+        return None
 
     async def vouched_for(self, claim: str, value: str) -> Verified | None:
         """Whose account it is that the bank's identity provider vouches for, by `username` or

@@ -399,6 +399,13 @@ CODES: Mapping[str, Words] = {
     "ALREADY_ENDED": Words(
         "case", "The application has ended", "Begin a new one", "申请已结束", "重新申请"
     ),
+    "TOO_MANY_PAPERS": Words(
+        "case",
+        "As many papers of this kind, or of the application, are there as the office takes",
+        "Send no more of them, and ask the office what is still missing",
+        "此类材料或该申请的材料份数已达上限",
+        "不要再发送，并向办卡中心确认还缺什么",
+    ),
     "ERASED": Words(
         "case",
         "The customer's data was erased or restricted",

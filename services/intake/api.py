@@ -213,7 +213,7 @@ def _add_changes(routes: APIRouter, desk: Desk) -> None:
         status_code=201,
         response_model=FiledOut,
         openapi_extra=about(
-            *(*_CHANGED, "already-ended", "unknown-item", "issued-in-future"),
+            *(*_CHANGED, "already-ended", "too-many-papers", "unknown-item", "issued-in-future"),
             *NO_PAPER,
             example=DOCUMENT,
             media_type="multipart/form-data",

@@ -29,6 +29,9 @@ KINDS: Mapping[str, Kind] = {
     "erased": Kind(409, "The customer's data was erased or restricted: nothing is added"),
     "already-submitted": Kind(409, "The application was handed in before"),
     "already-ended": Kind(409, "The application has ended"),
+    "too-many-papers": Kind(
+        409, "As many papers of this kind, or of the application, are there as the office takes"
+    ),
     "card-ordered": Kind(409, "The card is ordered already"),
     "not-open": Kind(409, "Neither a draft, nor is material awaited"),
     "no-draft": Kind(409, "Only a draft can be replaced as a whole"),

@@ -447,6 +447,7 @@ def receive(
         break  # only the latest counts: going back to an earlier one is a change too
     if not app.takes_papers:
         raise ApplicationError("already-ended", "No more papers are taken for this application")
+    require_room(app, document.item)
     app.documents.append(document)
     app.arrived.append(document)
     app.items.receive(document.item, document.document_id, actor, now)
@@ -462,6 +463,21 @@ def receive(
         entered_by=actor,
     )
     return document, [publish(app, payload, now)]
+
+
+def require_room(app: Application, item: str) -> None:
+    """Raises ApplicationError where the office keeps as many papers of the item, or of the whole
+    application, as it takes."""
+    if not has_room([one.item for one in app.documents], item):
+        raise ApplicationError(
+            "too-many-papers", "So many papers of this kind are there: no more are taken"
+        )
+
+
+def has_room(there: Sequence[str], item: str) -> bool:
+    """Whether one more paper of the item is taken, where papers of these items are there."""
+    most = load_papers()
+    return len(there) < most.most_of_application and there.count(item) < most.most_of_item
 
 
 def document_number(app: Application) -> str:
@@ -533,6 +549,7 @@ def correct(
         parties=app.parties,
         fields=names,
         items=answered,
+        consent=consent,
         entered_by=actor,
     )
     return [publish(app, event, now)]

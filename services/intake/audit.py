@@ -79,7 +79,7 @@ SOURCES: Mapping[str, _Source] = {
     "sign-in": _Source(
         "sign-in",
         "sign_in",
-        "'staff:' || t.staff_id",
+        "coalesce('staff:' || t.staff_id, 'nobody')",
         "t.outcome",
         _NONE,
         _NONE,
@@ -183,6 +183,13 @@ def _line(row: Any) -> Line:
         subject=row["subject"],
         details=json.loads(row["details"]),
     )
+
+
+async def forget_tries(conn: Any, before: datetime, most: int, at_once: int) -> int:
+    """Drop tries to come in that failed, those from before and those beyond so many of a kind; how
+    many were dropped, which is `at_once` of a kind at most."""
+    found: int = await conn.fetchval("SELECT forget_tries($1, $2, $3)", before, most, at_once)
+    return found
 
 
 async def record_office(

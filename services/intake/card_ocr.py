@@ -19,6 +19,8 @@ from typing import Any, Final
 
 # before numpy is loaded: a fork has only the thread that forked
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+# before onnxruntime is: it would keep a number of this machine and report to its maker
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import cv2
 import numpy as np

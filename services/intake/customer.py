@@ -11,7 +11,7 @@ import hashlib
 import secrets
 import unicodedata
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -21,7 +21,14 @@ from services.intake import application as applications
 from services.intake import store, store_customer
 from services.intake.application import Application
 from services.intake.desk import Desk, visible
-from services.intake.store_customer import CUSTOMER, Access, AccessEntry, Code
+from services.intake.store_customer import (
+    CUSTOMER,
+    Access,
+    AccessEntry,
+    Code,
+    customer_by,
+    is_customer,
+)
 from shared.events.intake import AccessCodeIssued
 from shared.events.payload import ACCESS_CODE, FIELD_CLASSES
 from shared.messaging import Service
@@ -45,12 +52,14 @@ _LENGTH: Final = 8
 @dataclass(frozen=True, slots=True)
 class OwnViewer(Viewer):
     """A customer, to the commands of the desk: no permission; which application is theirs the
-    session alone says."""
+    session alone says. printed_by: who (an actor) printed the slip by whose code they came."""
+
+    printed_by: str | None = None
 
     @property
     def actor(self) -> str:
         """How a customer is written into events and records."""
-        return CUSTOMER
+        return customer_by(self.printed_by)
 
 
 VIEWER: Final = OwnViewer(
@@ -61,6 +70,13 @@ VIEWER: Final = OwnViewer(
     reach=WHOLE_BANK,
     language="",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Inside(Guest):
+    """A customer who is in."""
+
+    viewer: OwnViewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +119,24 @@ class Customers:
         mobile = await self._mobile(app)
         code = _new_code()
         async with self._service.transaction(actor=viewer.actor) as tx:
-            return await self._keep(tx.conn, app, mobile, code, "issued", viewer.actor, tx.now)
+            return await self._keep(
+                tx.conn, app, mobile, code, "issued", viewer.actor, viewer.actor, tx.now
+            )
 
-    async def take(self, request: Request, guest: Guest) -> Given:
+    async def take(self, request: Request, guest: Inside) -> Given:
         """The customer's code for the next time, as `give`. Raises CodeNeeded where the session has
         ended meanwhile: who was put out comes back by no code of their own."""
-        app = await self._desk.look(VIEWER, guest.application_id)
+        viewer = guest.viewer
+        app = await self._desk.look(viewer, guest.application_id)
         mobile, code = await self._mobile(app), _new_code()
         session = _token_digest(request.cookies.get(COOKIE, ""))
-        async with self._service.transaction(actor=CUSTOMER) as tx:
+        async with self._service.transaction(actor=viewer.actor) as tx:
             await store_customer.lock_code(tx.conn, guest.application_id)
             if not await store_customer.is_in(tx.conn, session, guest.application_id):
                 raise CodeNeeded(f"{HOME}?ended=1")
-            return await self._keep(tx.conn, app, mobile, code, "issued", CUSTOMER, tx.now)
+            return await self._keep(
+                tx.conn, app, mobile, code, "issued", viewer.actor, viewer.printed_by, tx.now
+            )
 
     async def send(self, viewer: Viewer, application_id: str) -> None:
         """A new code that reaches the customer by message: nobody here sees it. Raises Problem 404,
@@ -129,7 +150,7 @@ class Customers:
         code = _new_code()
         async with self._desk.changing(viewer, application_id) as step:
             given = await self._keep(
-                step.conn, step.app, mobile, code, "sent", viewer.actor, step.now
+                step.conn, step.app, mobile, code, "sent", viewer.actor, None, step.now
             )
             issued = AccessCodeIssued(
                 **step.app.fields(),
@@ -179,54 +200,60 @@ class Customers:
         page = load_customer_page()
         async with self._service.transaction(actor=CUSTOMER) as tx:
             tried = await store_customer.try_code(tx.conn, who, digest, tx.now, page.code_tries)
-            for application_id, became in tried:
+            for one in tried:
+                actor = customer_by(one.printed_by if one.became == "entered" else None)
                 await store_customer.record_access(
-                    tx.conn, application_id, tx.now, CUSTOMER, became
+                    tx.conn, one.application_id, tx.now, actor, one.became
                 )
             if not tried:  # as much work as for a code that is there
                 await store_customer.record_access(tx.conn, None, tx.now, CUSTOMER, "wrong")
-            entered = next((one for one, became in tried if became == "entered"), None)
+            entered = next((one for one in tried if one.became == "entered"), None)
             if entered is None:
                 return None
             await store_customer.begin_session(
-                tx.conn, _token_digest(token), entered, longest_minutes=page.longest_minutes
+                tx.conn,
+                _token_digest(token),
+                entered.application_id,
+                entered.printed_by,
+                longest_minutes=page.longest_minutes,
             )
         return token
 
-    async def guest(self, request: Request) -> Guest:
+    async def guest(self, request: Request) -> Inside:
         """Who is in. Raises CodeNeeded for nobody, Problem 429 where too much is changed."""
         token = request.cookies.get(COOKIE)
         if token is None:
             raise CodeNeeded(HOME)
         digest, page = _token_digest(token), load_customer_page()
         async with self._service.pool.acquire() as conn:
-            application_id = await store_customer.session_of(
+            found = await store_customer.session_of(
                 conn,
                 digest,
                 idle_minutes=page.idle_minutes,
                 longest_minutes=page.longest_minutes,
             )
-        if application_id is None:
+        if found is None:
             raise CodeNeeded(f"{HOME}?ended=1")
+        application_id, printed_by = found
         # one step, before what was sent is read; afterwards we are asked again
         if request.method == "POST" and not getattr(request.state, "customer_paced", False):
             self.pace_step(application_id)
             request.state.customer_paced = True
-        return Guest(application_id, f"{CUSTOMER} {digest.hex()}")
+        viewer = replace(VIEWER, printed_by=printed_by)
+        return Inside(application_id, f"{CUSTOMER} {digest.hex()}", viewer)
 
     def pace_step(self, application_id: str) -> None:
         """One step of those that cost something. Raises Problem 429 where there are too many."""
         _require_pace(self._changes, application_id, load_customer_page().changes)
 
-    async def leave(self, request: Request, guest: Guest) -> None:
+    async def leave(self, request: Request, guest: Inside) -> None:
         """The customer has finished."""
-        async with self._service.transaction(actor=CUSTOMER) as tx:
+        actor = guest.viewer.actor
+        async with self._service.transaction(actor=actor) as tx:
             await store_customer.end_session(
                 tx.conn, _token_digest(request.cookies.get(COOKIE, ""))
             )
-            await store_customer.record_access(
-                tx.conn, guest.application_id, tx.now, CUSTOMER, "left"
-            )
+            await store_customer.record_access(tx.conn, guest.application_id, tx.now, actor, "left")
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -238,12 +265,13 @@ class Customers:
         code: str,
         what: Access,
         actor: str,
+        printed_by: str | None,
         now: datetime,
     ) -> Given:
         """The code lets in from now on, and no other one does: whoever came by an earlier one is
         out, too, where the office gives it."""
         await store_customer.lock_code(conn, app.application_id)
-        if actor != CUSTOMER:
+        if not is_customer(actor):
             await store_customer.end_sessions(conn, app.application_id)
         number_end = app.need_scope().application_number[-NUMBER_END:]
         valid_until = now + timedelta(days=load_customer_page().code_days)
@@ -254,6 +282,7 @@ class Customers:
             self._digest(code),
             issued_at=now,
             issued_by=actor,
+            printed_by=printed_by,
             valid_until=valid_until,
         )
         await store_customer.record_access(conn, app.application_id, now, actor, what)

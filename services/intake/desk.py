@@ -370,7 +370,8 @@ class Desk:
         expect: Collection[int] | None = None,
         remember: Remember | None = None,
     ) -> Filed:
-        """File a paper. Raises Problem 413, 415 or 422 for bytes that are none."""
+        """File a paper. Raises Problem 413, 415 or 422 for bytes that are none, 409
+        `too-many-papers`."""
         await self._not_before(remember)
         known = load_checklist_items().items.get(item)
         if known is None or not known.upload:
@@ -379,6 +380,9 @@ class Desk:
         if issued_on is not None and issued_on > business_day(self._service.clock.now()):
             raise Problem(422, "issued-in-future", "A paper cannot be issued in the future")
         async with self._plainly():
+            last = next((one for one in reversed(app.documents) if one.item == item), None)
+            if last is None or last.sha256 != hashlib.sha256(content).hexdigest():
+                applications.require_room(app, item)  # before anything is decoded and stored
             paper = await self._reader.check(content)
             stored = await self.store_document(await self.keys_of(app), paper)
             async with self._transaction(viewer.actor, remember) as tx:

@@ -3,6 +3,7 @@ cards. Everything is answered, with all that is wrong with it, and nothing of wh
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -186,6 +187,8 @@ class Reception:
         app = await self._known(conn, event, findings)
         if app is None and findings.sound("reference"):
             findings.add("UNKNOWN_REFERENCE", "reference")
+        if app is not None:
+            _add_crowding(app, papers, findings)
         if app is None or findings:
             if app is not None and not app.takes_papers:
                 findings.add("ALREADY_ENDED")
@@ -402,6 +405,24 @@ def _add_error(error: ApplicationError, findings: Findings) -> None:
     """What the application does not allow."""
     for code in error.codes or (error.code.upper().replace("-", "_"),):
         findings.add(code)
+
+
+def _add_crowding(
+    app: Application, papers: Iterable[tuple[PartnerPaper, CheckedPaper]], findings: Findings
+) -> None:
+    """Papers for which the application has no room, each where it stands in the event. One that is
+    there already needs none."""
+    there = [one.item for one in app.documents]
+    last = {one.item: (one.sha256, one.issued_on) for one in app.documents}
+    for paper, checked in papers:
+        this = (hashlib.sha256(checked.content).hexdigest(), paper.issued_on)
+        if last.get(paper.item) == this:
+            continue
+        if not applications.has_room(there, paper.item):
+            findings.add("TOO_MANY_PAPERS", "documents", paper.place)
+            continue
+        there.append(paper.item)
+        last[paper.item] = this
 
 
 def _add_refusals(codes: Iterable[str], form: ApplicationForm, findings: Findings) -> None:

@@ -111,8 +111,7 @@ def router(service: Service, papers: Papers) -> APIRouter:
         """Entry, use and end of every paper of the application."""
         app, lines = await papers.register(viewer, application_id)
         async with service.pool.acquire() as conn:
-            named = {one.who for one in lines if one.who and one.who.startswith("staff:")}
-            staff = await staff_names(conn, sorted(one.removeprefix("staff:") for one in named))
+            staff = await staff_names(conn, words.staff_in(one.who for one in lines))
         response = page(request, "register.html", app=app, lines=lines, staff=staff, words=words)
         response.headers["Cache-Control"] = "no-store"  # the reasons are somebody's words
         return response

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
 from services.intake import application as applications
-from services.intake import pages_reading, store, viewing, words
+from services.intake import pages_reading, store, store_customer, viewing, words
 from services.intake.application import Application, before_hand_over, product_for
 from services.intake.checklist import Line, refusals, tally
 from services.intake.counter import guess_item
@@ -92,12 +92,13 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             cards = [one.document_id for one in app.documents] if may_read else []
             suggestions = await pages_reading.of_papers(conn, cards)
             waivers = [line.waiver.by for line in lines if line.waiver]
-            actors = [one.actor for one in history] + waivers
-            staff = await staff_names(
-                conn,
-                staff_of(changes)
-                + [one.removeprefix("staff:") for one in actors if "staff:" in one],
-            )
+            opened = [
+                one
+                for one in await store_customer.accesses_of(conn, app.application_id)
+                if one.what == "entered"
+            ]
+            actors = [one.actor for one in history] + [one.actor for one in opened] + waivers
+            staff = await staff_names(conn, staff_of(changes) + words.staff_in(actors))
         remarks = await desk.open_notes(one.remark for one in changes if one.remark)
         correctable = app.state in _CORRECTABLE and may(Permission.APPLICATION_EDIT)
         needed = [line for line in lines if line.need != "optional" or line.reasons]
@@ -162,10 +163,21 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
                 words.change(one, staff, remarks.get(one.remark or "")) for one in reversed(changes)
             ],
             staff=staff,
-            history=[
-                words.happening(one, staff)
-                for one in reversed(viewing.shown_history(history, viewer))
-            ],
+            history=sorted(
+                [
+                    words.happening(one, staff)
+                    for one in reversed(viewing.shown_history(history, viewer))
+                ]
+                + [
+                    {
+                        **words.access(one.at, one.actor, one.what, staff),
+                        "detail": _("Customer's page"),
+                    }
+                    for one in opened
+                ],
+                key=lambda line: line["at"],
+                reverse=True,  # of the same moment the last that happened stays first
+            ),
             today=business_day(service.clock.now()),
             dated=product_for(app).validity.longest_days,
             words=words,

@@ -62,7 +62,14 @@ def router(service: Service, desk: Desk) -> APIRouter:
                 since=start_of_day(first),
                 until=end,
                 kind=_kind(kind),
-                who=None if actors is None else [f"staff:{one}" for one in actors],
+                who=None
+                if actors is None
+                else [
+                    # what a customer did by a code that they printed, too
+                    f"{by}staff:{one}"
+                    for one in actors
+                    for by in ("", "customer:")
+                ],
                 application_id=(application or "-") if q.strip() else None,
                 before=Place.read(before),
             )
@@ -153,8 +160,7 @@ def _staff(lines: Iterable[Line]) -> list[str]:
     found = set()
     for line in lines:
         for actor in (line.actor, line.details.get("second") or ""):
-            if actor.startswith("staff:"):
-                found.add(actor.removeprefix("staff:"))
+            found.update(words.staff_in([actor]))
         if line.kind == "office" and line.subject:
             found.add(line.subject)
     return sorted(found)

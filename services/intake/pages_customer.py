@@ -5,6 +5,7 @@ counter: papers are decoded as anybody's, fields are checked by the same rules.
 """
 
 import asyncio
+import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,7 +20,7 @@ from starlette.datastructures import FormData, UploadFile
 from services.intake import words
 from services.intake.application import Application, product_for
 from services.intake.checklist import Line, for_customer, refusals, tally
-from services.intake.customer import COOKIE, HOME, NUMBER_END, OWN, VIEWER, Customers
+from services.intake.customer import COOKIE, HOME, NUMBER_END, OWN, Customers, Inside
 from services.intake.customer_pdf import Row, Sheet, drawn
 from services.intake.customer_view import (
     SAYS,
@@ -39,14 +40,14 @@ from services.intake.rules import CREDIT_PURPOSE
 from services.intake.typed import read_correction
 from shared.calendar import day_of
 from shared.events.lifecycle import State
-from shared.events.payload import PartyRole
+from shared.events.payload import ConsentText, PartyRole
 from shared.messaging import Service
 from shared.parameters import load_customer_page, load_papers, load_products
 from shared.privacy.masking import HIDDEN
 from shared.web import Permission, Problem, Viewer, page, public, redirect, requires
-from shared.web.access import CodeNeeded, Guest, own_page
+from shared.web.access import CodeNeeded, own_page
 from shared.web.directory import branch_names, staff_names
-from shared.web.i18n import _, current_language, show_datetime, show_day
+from shared.web.i18n import LANGUAGES, _, current_language, show_datetime, show_day
 from shared.web.state import web_state
 from shared.web.states import item_badge
 
@@ -85,9 +86,7 @@ def _office(routes: APIRouter, service: Service, customers: Customers, customer_
         app, code, accesses, inside = await customers.standing(viewer, application_id)
         actors = [one.actor for one in accesses] + ([code.issued_by] if code else [])
         async with service.pool.acquire() as conn:
-            staff = await staff_names(
-                conn, [one.removeprefix("staff:") for one in actors if one.startswith("staff:")]
-            )
+            staff = await staff_names(conn, words.staff_in(actors))
         return page(
             request,
             "customer/access.html",
@@ -194,10 +193,10 @@ def _lists(routes: APIRouter, service: Service, desk: Desk, customers: Customers
         return await _list_of(await desk.look(viewer, application_id))
 
     @routes.get(OWN + "/list.pdf")
-    async def own_list(guest: Annotated[Guest, own_page(customers.guest)]) -> Response:
+    async def own_list(guest: Annotated[Inside, own_page(customers.guest)]) -> Response:
         """To keep, or to show to somebody."""
         customers.pace_step(guest.application_id)
-        return await _list_of(await desk.look(VIEWER, guest.application_id))
+        return await _list_of(await desk.look(guest.viewer, guest.application_id))
 
     async def _list_of(app: Application) -> Response:
         lines = for_customer(await desk.checklist(app))
@@ -348,7 +347,7 @@ def _own_list(routes: APIRouter, desk: Desk, customers: Customers) -> None:
     mine = own_page(customers.guest)
 
     @routes.get(OWN)
-    async def page_own(request: Request, guest: Annotated[Guest, mine]) -> Response:
+    async def page_own(request: Request, guest: Annotated[Inside, mine]) -> Response:
         """How the application stands, and what is missing and why."""
         app, items = await _look(desk, guest)
         return await _own_page(request, desk, app, items)
@@ -359,7 +358,7 @@ def _own_list(routes: APIRouter, desk: Desk, customers: Customers) -> None:
         return RedirectResponse(OWN, status_code=303)
 
     @routes.post(OWN + "/code")
-    async def code(request: Request, guest: Annotated[Guest, mine]) -> Response:
+    async def code(request: Request, guest: Annotated[Inside, mine]) -> Response:
         """A code for the next time: the one by which the customer came is used up."""
         app, _items = await _look(desk, guest)
         try:
@@ -374,7 +373,7 @@ def _own_list(routes: APIRouter, desk: Desk, customers: Customers) -> None:
         )
 
     @routes.post(OWN + "/leave")
-    async def leave(request: Request, guest: Annotated[Guest, mine]) -> Response:
+    async def leave(request: Request, guest: Annotated[Inside, mine]) -> Response:
         """Out."""
         await customers.leave(request, guest)
         response = redirect(request, HOME, flash=_("You have left your page."), tone="info")
@@ -386,14 +385,14 @@ def _own_papers(routes: APIRouter, desk: Desk, customers: Customers) -> None:
     mine = own_page(customers.guest)
 
     @routes.get(OWN + "/items/{item}")
-    async def page_item(request: Request, item: str, guest: Annotated[Guest, mine]) -> Response:
+    async def page_item(request: Request, item: str, guest: Annotated[Inside, mine]) -> Response:
         """Hand in one paper."""
         app, items = await _look(desk, guest)
         one = _found(items, item)
         return redirect(request, OWN) if one is None else _item_page(request, desk, app, one)
 
     @routes.post(OWN + "/items/{item}")
-    async def bring(request: Request, item: str, guest: Annotated[Guest, mine]) -> Response:
+    async def bring(request: Request, item: str, guest: Annotated[Inside, mine]) -> Response:
         """A paper for an item that is wanted; it is decoded as anybody's."""
         app, items = await _look(desk, guest)
         one = _found(items, item)
@@ -410,7 +409,7 @@ def _own_papers(routes: APIRouter, desk: Desk, customers: Customers) -> None:
             return _item_page(request, desk, app, one, _("Enter the date that the paper bears."))
         content = await file.read(load_papers().largest_bytes + 1)
         try:
-            filed = await desk.receive(VIEWER, guest.application_id, item, content, issued_on)
+            filed = await desk.receive(guest.viewer, guest.application_id, item, content, issued_on)
         except Problem as problem:
             if problem.status >= 500:
                 raise
@@ -426,7 +425,7 @@ def _own_form(routes: APIRouter, service: Service, desk: Desk, customers: Custom
     mine = own_page(customers.guest)
 
     @routes.get(OWN + "/fields")
-    async def page_fields(request: Request, guest: Annotated[Guest, mine]) -> Response:
+    async def page_fields(request: Request, guest: Annotated[Inside, mine]) -> Response:
         """The fields of the form that are wanted."""
         app, items = await _look(desk, guest)
         if not wanted_fields(items):
@@ -434,7 +433,7 @@ def _own_form(routes: APIRouter, service: Service, desk: Desk, customers: Custom
         return await _fields_page(request, desk, app, items)
 
     @routes.post(OWN + "/fields")
-    async def correct(request: Request, guest: Annotated[Guest, mine]) -> Response:
+    async def correct(request: Request, guest: Annotated[Inside, mine]) -> Response:
         """Those fields of those persons and no others, checked by the rules that found them
         wrong."""
         app, items = await _look(desk, guest)
@@ -465,7 +464,9 @@ def _own_form(routes: APIRouter, service: Service, desk: Desk, customers: Custom
             )
         expect = _revision(sent)
         try:
-            begun = await desk.correct(VIEWER, guest.application_id, correction, expect=expect)
+            begun = await desk.correct(
+                guest.viewer, guest.application_id, correction, expect=expect
+            )
         except Problem as problem:
             return _refused(request, problem)
         still = wanted_of(
@@ -484,7 +485,7 @@ def _own_consent(routes: APIRouter, service: Service, desk: Desk, customers: Cus
     mine = own_page(customers.guest)
 
     @routes.get(OWN + "/consent")
-    async def page_consent(request: Request, guest: Annotated[Guest, mine]) -> Response:
+    async def page_consent(request: Request, guest: Annotated[Inside, mine]) -> Response:
         """The consent to the credit query, where it is wanted."""
         app, items = await _look(desk, guest)
         if not any(one.agree for one in items):
@@ -492,7 +493,7 @@ def _own_consent(routes: APIRouter, service: Service, desk: Desk, customers: Cus
         return _consent_page(request, app)
 
     @routes.post(OWN + "/consent")
-    async def consent(request: Request, guest: Annotated[Guest, mine]) -> Response:
+    async def consent(request: Request, guest: Annotated[Inside, mine]) -> Response:
         """The customer consents, now and in these words."""
         app, items = await _look(desk, guest)
         if not any(one.agree for one in items):
@@ -500,11 +501,14 @@ def _own_consent(routes: APIRouter, service: Service, desk: Desk, customers: Cus
         sent = await sent_fields(request)
         if "agree" not in sent:
             return _consent_page(request, app, _("Tick the box if you agree."))
-        given = {"signed_at": service.clock.now(), "purpose": CREDIT_PURPOSE}
+        agreed = _agreed(sent.get("words", ""))
+        if agreed is None:
+            return _consent_page(request, app, _("The words have changed: please read them again."))
+        given = {"signed_at": service.clock.now(), "purpose": CREDIT_PURPOSE, "text": agreed}
         correction = FormCorrection.model_validate({"consent": given})
         try:
             begun = await desk.correct(
-                VIEWER, guest.application_id, correction, expect=_revision(sent)
+                guest.viewer, guest.application_id, correction, expect=_revision(sent)
             )
         except Problem as problem:
             return _refused(request, problem)
@@ -515,13 +519,13 @@ def _own_end(routes: APIRouter, desk: Desk, customers: Customers) -> None:
     mine = own_page(customers.guest)
 
     @routes.get(OWN + "/withdraw")
-    async def page_withdraw(request: Request, guest: Annotated[Guest, mine]) -> Response:
+    async def page_withdraw(request: Request, guest: Annotated[Inside, mine]) -> Response:
         """Whether the customer is sure."""
         app, _items = await _look(desk, guest)
         return _withdraw_page(request, app) if may_withdraw(app) else redirect(request, OWN)
 
     @routes.post(OWN + "/withdraw")
-    async def withdraw(request: Request, guest: Annotated[Guest, mine]) -> Response:
+    async def withdraw(request: Request, guest: Annotated[Inside, mine]) -> Response:
         """The customer wants out, and has said so twice."""
         app, _items = await _look(desk, guest)
         sent = await sent_fields(request)
@@ -529,7 +533,7 @@ def _own_end(routes: APIRouter, desk: Desk, customers: Customers) -> None:
             return _withdraw_page(request, app, _("Tick the box if you are sure."))
         try:
             app = await desk.withdraw(
-                VIEWER,
+                guest.viewer,
                 guest.application_id,
                 sent.get("reason", "")[:_LONGEST_REASON],
                 expect=_revision(sent),
@@ -546,9 +550,9 @@ def _own_end(routes: APIRouter, desk: Desk, customers: Customers) -> None:
 # -- what is shown ---------------------------------------------------------------------------------
 
 
-async def _look(desk: Desk, guest: Guest) -> tuple[Application, list[Shown]]:
+async def _look(desk: Desk, guest: Inside) -> tuple[Application, list[Shown]]:
     """The guest's application, and its list with what may be done about each item."""
-    app = await desk.look(VIEWER, guest.application_id)
+    app = await desk.look(guest.viewer, guest.application_id)
     return app, shown(app, for_customer(await desk.checklist(app)))
 
 
@@ -637,13 +641,29 @@ def _item_page(
     )
 
 
+def _agreed(digest: str) -> ConsentText | None:
+    """The words that the customer had before their eyes; None where we show others by now."""
+    shown = load_customer_page()
+    for language in LANGUAGES:
+        text = shown.consent.in_language(language)
+        if _digest(text) == digest:
+            return ConsentText(version=shown.version, language=language, digest=digest)
+    return None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _consent_page(request: Request, app: Application, error: str = "") -> Response:
+    text = load_customer_page().consent.in_language(current_language())
     return page(
         request,
         "customer/consent.html",
         status_code=422 if error else 200,
         app=app,
-        text=load_customer_page().consent.in_language(current_language()),
+        text=text,
+        digest=_digest(text),
         error=error,
     )
 

@@ -111,8 +111,7 @@ def _print(routes: APIRouter, service: Service, desk: Desk) -> None:
 
 def staff_of(changes: list[Any]) -> list[str]:
     """The staff who are named in the checklist's history."""
-    named = {name for one in changes for name in (one.actor, one.second) if name}
-    return sorted(name.removeprefix("staff:") for name in named if name.startswith("staff:"))
+    return words.staff_in(name for one in changes for name in (one.actor, one.second))
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,13 +178,13 @@ async def has_others(conn: Any, person: str) -> bool:
     return found
 
 
-async def duty_until(conn: Any, person: str) -> datetime | None:
-    """Until when the bank has to keep what belongs to somebody, by the last of their applications
+async def duty_until(conn: Any, application_ids: Collection[str]) -> datetime | None:
+    """Until when the bank has to keep what belongs to somebody, by the last of these applications
     that it took; None where it took none, and so has no duty."""
     since: datetime | None = await conn.fetchval(
         "SELECT max(greatest(passed_at, state_since)) FROM application"
-        " WHERE person = $1 AND (submitted_at IS NOT NULL OR imported)",
-        person,
+        " WHERE application_id = ANY ($1) AND (submitted_at IS NOT NULL OR imported)",
+        list(application_ids),
     )
     return years_after(since, load_clocks().retention_years) if since is not None else None
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from services.intake import paper_store, store, store_customer
+from services.intake import audit, paper_store, store
 from services.intake.application import (
     DESTRUCTION,
     PREVIEW,
@@ -42,6 +42,7 @@ from shared.messaging import (
 )
 from shared.messaging.errors import one_line
 from shared.paper_images import THUMBNAIL, DocumentRefusedError, PaperReader
+from shared.parameters import load_sign_in
 from shared.privacy.sealing import Sealed
 from shared.privacy.vault import KeyUnavailableError, Vault
 from shared.web import Permission, Problem, Viewer
@@ -51,6 +52,7 @@ log = structlog.get_logger(__name__)
 SWEEP_SECONDS = 3600.0  # terms are counted in years
 _ATTEMPTS = 20
 _UNUSED_SECONDS = 86_400  # a key without an application is left from a creation that failed
+_AT_ONCE = 5000  # lines that one statement drops
 _LATE = timedelta(hours=1)  # after which a paper that was not drawn has nobody who does it
 _TOGETHER = 2 * 1024 * 1024  # bytes of papers that are drawn in one fork
 
@@ -360,9 +362,11 @@ class Papers:
         vault = await self._open_vault()
         ids = await vault.applications_of(person)
         async with self._service.pool.acquire() as conn:
-            known, over = await paper_store.over(conn, ids)
+            # the vault names none where it was asked before, or the data is locked
+            named = ids or await store.naming(conn, person)
+            known, over = await paper_store.over(conn, named)
             others = await paper_store.has_others(conn, person)
-            until = await paper_store.duty_until(conn, person)
+            until = await paper_store.duty_until(conn, named)
         if until is not None and until > now:
             await vault.hold(person, until)  # it had not been told
             return Succeeded({"destroyed": []})
@@ -371,7 +375,7 @@ class Papers:
             return Succeeded({"destroyed": []})
         async with self._service.pool.acquire() as conn:
             async with conn.transaction():
-                await store_customer.forget_person(conn, person)
+                await store.forget_person(conn, named)
             papers = await paper_store.papers_of_person(conn, person)
         documents = await self._open_documents()
         for paper in papers:
@@ -398,11 +402,21 @@ class Papers:
             found, last = found + len(released), released[-1][0]
         return found
 
+    async def forget_tries(self) -> int:
+        """Drop what nobody has to keep of tries to come in that failed; how many lines."""
+        kept, dropped = load_sign_in().tries, 0
+        before = self._service.clock.now() - timedelta(days=kept.days)
+        async with self._service.pool.acquire() as conn:
+            while found := await audit.forget_tries(conn, before, kept.most, _AT_ONCE):
+                dropped += found
+        return dropped
+
     async def sweeping(self) -> None:
         """Sweep from time to time, until cancelled."""
         while True:
             try:
                 await self.sweep()
+                await self.forget_tries()
             except Exception as error:  # noqa: BLE001 - something is away: the next round does it
                 log.warning("retention was not swept", error=one_line(error))
             await asyncio.sleep(SWEEP_SECONDS)

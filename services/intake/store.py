@@ -635,12 +635,44 @@ async def traces_of(
     return row["on_device"], len({*row["branches"], app.need_scope().branch})
 
 
-async def forget_devices(conn: Any, person: str) -> None:
-    """On which devices somebody's forms were filled in: by no law that has to be kept."""
-    await conn.execute(
-        "DELETE FROM application_device WHERE application_id IN"
-        " (SELECT application_id FROM application WHERE person = $1)",
+async def naming(conn: Any, person: str) -> list[str]:
+    """Every application in which somebody has a part, as its holder or not. Reads all of them: for
+    what is rare."""
+    rows = await conn.fetch(
+        "SELECT application_id FROM application_file WHERE body -> 'parties'"
+        " @> jsonb_build_array(jsonb_build_object('person', $1::text)) ORDER BY application_id",
         person,
+    )
+    return [row["application_id"] for row in rows]
+
+
+async def forget_person(conn: Any, application_ids: Sequence[str]) -> None:
+    """Nothing is left of somebody's applications that was made of what the vault no longer says of
+    them, and by no law has to be kept: codes and sessions of their own page, the device of a form,
+    what a branch's row said, what a channel asked (its key counts no longer for anything). What is
+    sealed ends with its key."""
+    ids = sorted(application_ids)
+    await conn.execute(  # in the order in which `lock_code` does
+        "SELECT 1 FROM application WHERE application_id = ANY ($1) ORDER BY application_id"
+        " FOR KEY SHARE",
+        ids,
+    )
+    for table in ("access_code", "customer_session", "application_device"):
+        await conn.execute(
+            f"DELETE FROM {table} WHERE application_id = ANY ($1)",  # noqa: S608 - one of three
+            ids,
+        )
+    # bad rows about the same wish have no application; what is to be taken still becomes one
+    await conn.execute(
+        "UPDATE batch_row SET who = NULL, content = NULL, cells = NULL"
+        " WHERE application_id = ANY ($1) OR state = 'bad' AND who IN"
+        " (SELECT who FROM batch_row WHERE application_id = ANY ($1))",
+        ids,
+    )
+    await conn.execute(
+        "UPDATE request SET digest = '' WHERE EXISTS"
+        " (SELECT FROM unnest($1::text[]) AS w (id) WHERE position(w.id IN body::text) > 0)",
+        ids,
     )
 
 

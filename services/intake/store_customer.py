@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 CUSTOMER: Final = "customer"
-"""How a customer who acts for themselves is written into events and records."""
+"""How a customer who acts for themselves is written into events and records; `customer:staff:<id>`
+where they came by a code whose slip that member of staff had printed, and so might have used."""
 
 Access = Literal["issued", "sent", "revoked", "entered", "wrong", "died", "left"]
 
@@ -28,6 +29,16 @@ class Code:
         return self.ended is None and now < self.valid_until
 
 
+def is_customer(actor: str) -> bool:
+    """Whether a customer acts, by whatever code."""
+    return actor.partition(":")[0] == CUSTOMER
+
+
+def customer_by(printed_by: str | None) -> str:
+    """How a customer is written who came by a code whose slip somebody (an actor) had printed."""
+    return CUSTOMER if printed_by is None else f"{CUSTOMER}:{printed_by}"
+
+
 @dataclass(frozen=True, slots=True)
 class AccessEntry:
     """One line of what was done with an application's codes."""
@@ -35,6 +46,15 @@ class AccessEntry:
     at: datetime
     actor: str
     what: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came of a try at the code of one application. printed_by: see `keep_code`."""
+
+    application_id: str
+    became: Access
+    printed_by: str | None
 
 
 async def lock_code(conn: Any, application_id: str) -> None:
@@ -56,21 +76,26 @@ async def keep_code(
     *,
     issued_at: datetime,
     issued_by: str,
+    printed_by: str | None,
     valid_until: datetime,
 ) -> None:
-    """A new code; the one before, if there was one, lets in no longer."""
+    """A new code; the one before, if there was one, lets in no longer. printed_by: who of the
+    office saw it, or the one by which the customer came who takes this one."""
     await conn.execute(
-        "INSERT INTO access_code (application_id, who, digest, issued_at, issued_by, valid_until)"
-        " VALUES ($1, $2, $3, $4, $5, $6)"
+        "INSERT INTO access_code"
+        " (application_id, who, digest, issued_at, issued_by, valid_until, printed_by)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7)"
         " ON CONFLICT (application_id) DO UPDATE SET who = excluded.who, digest = excluded.digest,"
         " issued_at = excluded.issued_at, issued_by = excluded.issued_by,"
-        " valid_until = excluded.valid_until, tries = 0, ended = NULL",
+        " valid_until = excluded.valid_until, printed_by = excluded.printed_by,"
+        " tries = 0, ended = NULL",
         application_id,
         who,
         digest,
         issued_at,
         issued_by,
         valid_until,
+        printed_by,
     )
 
 
@@ -86,9 +111,9 @@ async def code_of(conn: Any, application_id: str) -> Code | None:
 
 async def try_code(
     conn: Any, who: bytes, digest: bytes, now: datetime, most: int
-) -> Sequence[tuple[str, Access]]:
-    """One try against every code that it may be meant for: (application, what came of it). The one
-    that fits is used up; a wrong try counts, and the last one ends the code."""
+) -> Sequence[Tried]:
+    """One try against every code that it may be meant for. The one that fits is used up; a wrong
+    try counts, and the last one ends the code."""
     await conn.execute(  # in the order in which `lock_code` does
         "SELECT 1 FROM application WHERE application_id IN"
         " (SELECT application_id FROM access_code WHERE who = $1 AND ended IS NULL)"
@@ -99,14 +124,14 @@ async def try_code(
         "UPDATE access_code SET tries = tries + (digest <> $2)::int,"
         " ended = CASE WHEN digest = $2 THEN 'used' WHEN tries + 1 >= $4 THEN 'tries' END"
         " WHERE who = $1 AND ended IS NULL AND valid_until > $3"
-        " RETURNING application_id, ended",
+        " RETURNING application_id, ended, printed_by",
         who,
         digest,
         now,
         most,
     )
     became: dict[str | None, Access] = {"used": "entered", "tries": "died", None: "wrong"}
-    return [(row["application_id"], became[row["ended"]]) for row in rows]
+    return [Tried(row["application_id"], became[row["ended"]], row["printed_by"]) for row in rows]
 
 
 async def revoke_code(conn: Any, application_id: str) -> None:
@@ -126,7 +151,7 @@ async def follow_mobile(conn: Any, application_id: str, actor: str, now: datetim
         "UPDATE access_code SET ended = 'revoked' WHERE application_id = $1 AND ended IS NULL",
         application_id,
     )
-    inside = actor != CUSTOMER and await has_sessions(conn, application_id)
+    inside = not is_customer(actor) and await has_sessions(conn, application_id)
     if inside:
         await end_sessions(conn, application_id)
     if inside or ended != "UPDATE 0":
@@ -170,34 +195,37 @@ async def accesses_of(conn: Any, application_id: str) -> list[AccessEntry]:
 
 
 async def begin_session(
-    conn: Any, digest: bytes, application_id: str, *, longest_minutes: int
+    conn: Any, digest: bytes, application_id: str, printed_by: str | None, *, longest_minutes: int
 ) -> None:
-    """A customer is in; sessions whose time is over are swept by the way."""
+    """A customer is in, by a code whose slip somebody may have printed; sessions whose time is over
+    are swept by the way."""
     await conn.execute(
         "DELETE FROM customer_session WHERE began_at <= now() - make_interval(mins => $1)",
         longest_minutes,
     )
     await conn.execute(
-        "INSERT INTO customer_session (digest, application_id, began_at, seen_at)"
-        " VALUES ($1, $2, now(), now())",
+        "INSERT INTO customer_session (digest, application_id, printed_by, began_at, seen_at)"
+        " VALUES ($1, $2, $3, now(), now())",
         digest,
         application_id,
+        printed_by,
     )
 
 
 async def session_of(
     conn: Any, digest: bytes, *, idle_minutes: int, longest_minutes: int
-) -> str | None:
-    """Whose application the session opens, and that it was used now; None where it is over."""
-    found: str | None = await conn.fetchval(
+) -> tuple[str, str | None] | None:
+    """Whose application the session opens and who printed the slip by whose code it began, and that
+    it was used now; None where it is over."""
+    row = await conn.fetchrow(
         "UPDATE customer_session SET seen_at = now() WHERE digest = $1"
         " AND seen_at > now() - make_interval(mins => $2)"
-        " AND began_at > now() - make_interval(mins => $3) RETURNING application_id",
+        " AND began_at > now() - make_interval(mins => $3) RETURNING application_id, printed_by",
         digest,
         idle_minutes,
         longest_minutes,
     )
-    return found
+    return None if row is None else (row["application_id"], row["printed_by"])
 
 
 async def is_in(conn: Any, digest: bytes, application_id: str) -> bool:
@@ -213,17 +241,3 @@ async def is_in(conn: Any, digest: bytes, application_id: str) -> bool:
 async def end_session(conn: Any, digest: bytes) -> None:
     """Whoever was in by it is out."""
     await conn.execute("DELETE FROM customer_session WHERE digest = $1", digest)
-
-
-async def forget_person(conn: Any, person: str) -> None:
-    """No code and no session is left of somebody's applications: what a code is found by is made of
-    their mobile, and by no law has to be kept."""
-    await conn.execute(  # in the order in which `lock_code` does
-        "SELECT 1 FROM application WHERE person = $1 ORDER BY application_id FOR KEY SHARE", person
-    )
-    for table in ("access_code", "customer_session"):
-        await conn.execute(
-            f"DELETE FROM {table} WHERE application_id IN"  # noqa: S608 - one of the two above
-            " (SELECT application_id FROM application WHERE person = $1)",
-            person,
-        )

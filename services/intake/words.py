@@ -17,8 +17,17 @@ from services.intake.precheck import Obstacle
 from services.intake.spreadsheet import BatchRefused
 from services.intake.typed import MONEY_FIELDS
 from shared.events.intake import Meeting
+from shared.events.payload import CreditConsent
 from shared.parameters import load_checklist_items, load_papers, load_return_codes
-from shared.web.i18n import _, current_language, mark, ngettext, show_date, show_money
+from shared.web.i18n import (
+    _,
+    current_language,
+    mark,
+    ngettext,
+    show_date,
+    show_datetime,
+    show_money,
+)
 from shared.web.permissions import ROLE_NAMES, Role
 from shared.web.states import item_badge, named
 
@@ -386,6 +395,7 @@ _ACTORS: Mapping[str, str] = {
     "review": mark("Review"),
     "organisation-file": mark("automatic"),
     "operator": mark("Operations"),
+    "nobody": mark("Somebody unknown"),
 }
 
 
@@ -560,6 +570,7 @@ def unfiled(code: str) -> str:
         "item-unknown": _("Choose which paper this is."),
         "issued-in-future": _("A paper cannot be issued in the future."),
         "already-ended": _("The application has ended; nothing is added."),
+        "too-many-papers": _("So many papers of this kind are there that no more are taken."),
     }
     return known.get(code, _("The paper could not be filed."))
 
@@ -920,6 +931,25 @@ def _detail(entry: Entry) -> str:
     return ""
 
 
+def consent(given: CreditConsent) -> str:
+    """When the customer consented to the credit query, and to which words where a page showed
+    them."""
+    signed = _("signed %(time)s") % {"time": show_datetime(given.signed_at)}
+    if given.text is None:
+        return signed
+    return signed + _(", to the words %(version)s (%(language)s, SHA-256 %(digest)s…)") % {
+        "version": given.text.version,
+        "language": given.text.language,
+        "digest": given.text.digest[:12],
+    }
+
+
+def staff_in(actors: Iterable[str | None]) -> list[str]:
+    """The ids of the staff whom actors name: who acted, or printed the code by which a customer
+    did."""
+    return sorted({one.rpartition("staff:")[2] for one in actors if one and "staff:" in one})
+
+
 def actor(name_of: str, staff: Mapping[str, str]) -> str:
     """Who did it, in words: staff by their name, programs by what they are."""
     kind, _colon, name = name_of.partition(":")
@@ -928,5 +958,7 @@ def actor(name_of: str, staff: Mapping[str, str]) -> str:
             return staff.get(name, name)
         case "partner" | "client":
             return named(name, "caller")
+        case "customer" if name:
+            return _("Customer, by the code that %(name)s printed") % {"name": actor(name, staff)}
         case _:
             return _(_ACTORS[name_of]) if name_of in _ACTORS else name_of

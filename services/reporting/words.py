@@ -338,7 +338,8 @@ def people_of(event: AppliedEvent) -> list[str]:
     return [
         *facts.get("decided_by", ()),
         *([facts["staff_id"]] if facts.get("staff_id") else []),
-        *([entered.removeprefix("staff:")] if entered.startswith("staff:") else []),
+        # a customer's own steps name who had printed their code
+        *([entered.rpartition("staff:")[2]] if "staff:" in entered else []),
     ]
 
 
@@ -362,6 +363,11 @@ def who(event: AppliedEvent, staff: Mapping[str, str]) -> str:
 def _for_customer(entered_by: str | None, staff: Mapping[str, str]) -> str:
     """Who did for the customer what only the customer can want, or by which way they did it."""
     kind, _sep, person = (entered_by or "").partition(":")
+    if kind == "customer" and person:
+        printer = person.removeprefix("staff:")
+        return _("the customer, by the code that %(name)s printed") % {
+            "name": staff.get(printer, printer)
+        }
     if kind == "customer":
         return _("the customer")
     if kind == "staff":

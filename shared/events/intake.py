@@ -21,8 +21,9 @@ EnteredBy = Annotated[
     str | None,
     Field(
         description="who entered it for the customer: `staff:<id>`, or the `client:<name>` or"
-        " `partner:<name>` through which the customer did so; `customer` on their own page; absent"
-        " where it is not known"
+        " `partner:<name>` through which the customer did so; `customer` on their own page, or"
+        " `customer:staff:<id>` by a code that the named staff had printed; absent where it is not"
+        " known"
     ),
 ]
 
@@ -67,6 +68,9 @@ class ApplicationCorrected(ApplicationEvent):
     parties: list[Party] = Field(description="all of the application, as they are now")
     fields: list[str] = Field(min_length=1)
     items: list[str] = Field(default=[])
+    consent: CreditConsent | None = Field(
+        default=None, description="to the credit query, where it was given with the correction"
+    )
     entered_by: EnteredBy = None
 
 

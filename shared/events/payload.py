@@ -115,11 +115,22 @@ class Party(Part):
     fields: dict[str, Sealed]
 
 
+class ConsentText(Part):
+    """The words to which somebody agreed on a page, as whoever showed them knows them again."""
+
+    version: str = Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9._-]+$")
+    language: str = Field(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the words in UTF-8")
+
+
 class CreditConsent(Part):
     """The written consent without which no bureau may be asked (征信业管理条例 18, 19)."""
 
     signed_at: Instant
     purpose: str
+    text: ConsentText | None = Field(
+        default=None, description="where it was given on a page; null for one on paper"
+    )
 
 
 class ApplicationEvent(Payload):

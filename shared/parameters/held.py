@@ -43,6 +43,7 @@ FILES: Final[dict[str, type[BaseModel]]] = {
     "calendar": models.Calendar,
     "papers": models.Papers,
     "customer_page": models.CustomerPage,
+    "sign_in": models.SignIn,
 }
 """The files of which there is one each: name without `.yaml` -> what it must fit."""
 

@@ -189,6 +189,11 @@ def load_customer_page() -> models.CustomerPage:
     return held().file("customer_page", models.CustomerPage)
 
 
+def load_sign_in() -> models.SignIn:
+    """How often may be tried to sign in, and how long wrong tries are kept."""
+    return held().file("sign_in", models.SignIn)
+
+
 def schemas() -> dict[str, str]:
     """`{name: JSON Schema text}` as they stand in `schemas/<name>.json`."""
     written = {}

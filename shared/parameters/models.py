@@ -561,6 +561,9 @@ class Papers(_File):
     # a request with a file in it has at most 11 MB (shared.web.limits)
     largest_bytes: Annotated[int, Field(ge=100_000, le=10_485_760)]
     most_pages: Annotated[int, Field(ge=1, le=500)]  # of a PDF
+    # papers, each better one included: one event of a partner may bring ten
+    most_of_item: Annotated[int, Field(ge=10, le=200)]
+    most_of_application: Annotated[int, Field(ge=10, le=1000)]
     most_pixels: Annotated[int, Field(ge=1_000_000, le=200_000_000)]  # of a picture
     preview_pixels: Annotated[int, Field(ge=400, le=4000)]  # longest side of what people are shown
     # shorter side of a photo; whoever takes a smaller one is asked to take it again
@@ -590,6 +593,21 @@ class CustomerPage(_File):
     entries: Pace  # tries to enter, from one address
     changes: Pace  # steps that change something, of one application
     consent: Words  # what the customer agrees to where the consent to the credit query is wanted
+
+
+class Tries(_Parameters):
+    """How long tries that failed are kept, and how many of a kind at most."""
+
+    days: Days
+    most: Annotated[int, Field(ge=1_000, le=10_000_000)]
+
+
+class SignIn(_File):
+    """How often somebody may try to sign in without being let in, and what is kept of it."""
+
+    addresses: Pace
+    accounts: Pace  # of each user name that is typed
+    tries: Tries  # those at a customer's own page as well
 
 
 class CalendarYear(_Parameters):

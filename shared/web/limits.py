@@ -138,6 +138,11 @@ class Pacer:
         bucket.left -= 1
         return 0
 
+    def give_back(self, key: str) -> None:
+        """The step was none of those that are counted."""
+        if bucket := self._buckets.get(key):
+            bucket.left += 1  # what is too much is cut off at the next step
+
 
 def address_of(host: str) -> str:
     """Whom an address stands for: itself, or the network of 64 bits that one customer is given."""

@@ -17,8 +17,10 @@ import structlog
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from shared.parameters import load_sign_in
 from shared.web.access import SignInNeeded, check_form_token, public, signed_in
 from shared.web.i18n import _
+from shared.web.limits import Pacer, address_of
 from shared.web.oidc import CALLBACK, AnswerRefused, Attempt, IdentityProvider, ProviderAway
 from shared.web.pages import page, redirect
 from shared.web.permissions import Role
@@ -40,14 +42,7 @@ class Verified:
     session_epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class LockedOut:
-    """Too many wrong passwords: nobody may try this account for so many seconds."""
-
-    seconds: int
-
-
-Verify = Callable[[str, str], Awaitable[Verified | LockedOut | None]]
+Verify = Callable[[str, str], Awaitable[Verified | None]]
 SignedOut = Callable[[Session], Awaitable[None]]
 Way = Literal["password", "provider"]
 # a session begins: how, and from which address
@@ -80,6 +75,8 @@ class _Ways:
     began: Began | None
     at_provider: AtProvider | None
     demo_users: Sequence[DemoUser]
+    addresses: Pacer
+    accounts: Pacer
 
     @property
     def local(self) -> bool:
@@ -97,12 +94,15 @@ def sign_in_router(
 ) -> APIRouter:
     """`/sign-in` and `/sign-out`.
 
-    verify(username, password): counts failures itself, takes equally long for unknown names, and
-    answers None for a wrong pair. signed_out(session): ends it, in every service. began: keeps that
-    there is a session, before it opens anything.
+    verify(username, password): counts failures itself and answers None for a wrong pair and for an
+    account that is locked, takes equally long for a name that nobody has. signed_out(session): ends
+    it, in every service. began: keeps that there is a session, before it opens anything.
+
+    Whatever does not let in is answered alike, and counted for the address and for the name that
+    was typed: nobody learns whether there is such an account, or whether it is locked.
     """
     router = APIRouter(include_in_schema=False)
-    ways = _Ways(verify, began, at_provider, demo_users)
+    ways = _Ways(verify, began, at_provider, demo_users, Pacer(), Pacer())
 
     @router.get("/sign-in", dependencies=[public("nobody is signed in yet")])
     async def sign_in_page(request: Request, next: str = "/") -> Response:  # noqa: A002
@@ -153,24 +153,34 @@ async def _with_password(
         return _form(
             request, ways, target, error=_("Sign in with your account of the bank."), status=403
         )
+    paces = load_sign_in()
+    address = address_of(request.client.host if request.client else "")
+    account = username.lower()
+    for pacer, key, pace in (
+        (ways.addresses, address, paces.addresses),
+        (ways.accounts, account, paces.accounts),
+    ):
+        seconds = pacer.wait(key, per_minute=pace.per_minute, burst=pace.burst)
+        if seconds:
+            words = _("Too many tries. Wait a minute, then try again.")
+            answer = _form(request, ways, target, username, words, 429)
+            answer.headers["Retry-After"] = str(seconds)
+            return answer
     nonce = request.cookies.get(_TOKEN_COOKIE)
     if nonce is None or not state.signer.accepts_form(f"sign-in {nonce}", token):
         return _form(request, ways, target, username, _("The page had expired. Please try again."))
-    outcome = await ways.verify(username, password)
-    match outcome:
-        case None:
-            words, status = _("User name or password is not right."), 401
-        case LockedOut(seconds):
-            minutes = max(1, -(-seconds // 60))
-            words = _("Too many wrong attempts. Try again in %(minutes)s minutes.") % {
-                "minutes": minutes
-            }
-            status = 429
-        case Verified():
-            response = await _let_in(request, ways, outcome, "password", target)
-            response.delete_cookie(_TOKEN_COOKIE, path="/sign-in")
-            return response
-    return _form(request, ways, target, username, words, status)
+    found = await ways.verify(username, password)
+    if found is None:
+        words = _(
+            "User name or password is not right, or the account is locked for a while after several"
+            " wrong tries. Your manager can open it."
+        )
+        return _form(request, ways, target, username, words, 401)
+    ways.addresses.give_back(address)
+    ways.accounts.give_back(account)
+    response = await _let_in(request, ways, found, "password", target)
+    response.delete_cookie(_TOKEN_COOKIE, path="/sign-in")
+    return response
 
 
 def _add_provider(router: APIRouter, ways: _Ways, at: AtProvider) -> None:

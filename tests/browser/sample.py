@@ -27,7 +27,7 @@ from shared.web.oidc import IdentityProvider
 from shared.web.permissions import Role
 from shared.web.service import create_app
 from shared.web.session import Session
-from shared.web.sign_in import AtProvider, DemoUser, LockedOut, Verified, sign_in_router
+from shared.web.sign_in import AtProvider, DemoUser, Verified, sign_in_router
 from shared.web.states import STATES
 
 NOW = datetime(2026, 3, 10, 1, 32, tzinfo=UTC)
@@ -260,10 +260,8 @@ async def draft(
     return {"product": body.product, "actor": viewer.actor}
 
 
-async def verify(username: str, password: str) -> Verified | LockedOut | None:
+async def verify(username: str, password: str) -> Verified | None:
     """The password of a sample account is its user name."""
-    if username == "locked":
-        return LockedOut(seconds=290)
     if username in STAFF and password == username:
         return Verified(username, STAFF[username].session_epoch)
     return None

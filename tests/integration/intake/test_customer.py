@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import html
 import itertools
 import json
@@ -43,6 +44,7 @@ from tests.papers import picture
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
 OWN = "/progress/application"
+_WORDS = hashlib.sha256(load_customer_page().consent.zh.encode()).hexdigest()
 _ADDRESSES = itertools.count(1)
 _CLEAR = (NAME, MOBILE, EMPLOYER, HOME, EMAIL)
 _OFFICES_WORDS = re.compile(r"\b[A-Z]+_[A-Z_]+\b")  # return codes, reasons of waivers
@@ -97,6 +99,14 @@ async def code_for(office: Office, customer: Customer, clerk: httpx.AsyncClient)
     return found[1]
 
 
+async def sent_code(office: Office, customer: Customer) -> str:
+    """The code that went by message, as notify's sending worker opens it."""
+    data = await office.last(customer, "access-code.issued")
+    vault = await office.service.archive.vault()
+    opened = await vault.open(data["party_id"], {ACCESS_CODE: data["code"]})
+    return str(opened[ACCESS_CODE])
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def clerk(office: Office) -> AsyncIterator[httpx.AsyncClient]:
     """The assistant at the counter."""
@@ -135,6 +145,16 @@ async def accesses(office: Office, customer: Customer) -> list[tuple[str, str]]:
         customer.application_id,
     )
     return [(row["what"], row["actor"]) for row in rows]
+
+
+async def by_slip(office: Office, customer: Customer) -> str:
+    """How this customer is written, who came by the code of a slip."""
+    rows = await office.fetch(
+        "SELECT actor FROM customer_access WHERE application_id = $1 AND actor LIKE 'staff:%'"
+        " ORDER BY id DESC LIMIT 1",
+        customer.application_id,
+    )
+    return f"customer:{rows[0]['actor']}"
 
 
 def told(page: httpx.Response) -> str:
@@ -236,9 +256,12 @@ async def test_a_code_lets_in_once_also_when_two_come_at_once(
     found = re.search(r"<strong>([A-Z]{4}-[A-Z]{4})</strong>", page.text)
     assert found is not None
     assert (await Phone.at(office).enter(customer.number, found[1])).status_code == 303
-    staff = [line for line in await accesses(office, customer) if line[1] != "customer"]
+    staff = [line for line in await accesses(office, customer) if line[1].startswith("staff:")]
     assert [what for what, _ in staff] == ["issued"]
-    assert ("issued", "customer") in await accesses(office, customer)
+    by = await by_slip(office, customer)
+    assert ("issued", by) in await accesses(office, customer)
+    entered = [who for what, who in await accesses(office, customer) if what == "entered"]
+    assert entered == [by, by], "whoever printed the slip might have taken the next code, too"
 
 
 async def test_a_code_dies_after_a_few_wrong_tries(
@@ -382,7 +405,7 @@ async def test_a_code_is_taken_by_nobody_whom_the_office_puts_out_meanwhile(
         await eventually(waits)
         await store_customer.revoke_code(conn, customer.application_id)
     assert (await taking).headers["location"] == "/progress?ended=1"
-    assert ("issued", "customer") not in await accesses(office, customer)
+    assert ("issued", await by_slip(office, customer)) not in await accesses(office, customer)
 
 
 async def test_nothing_is_changed_without_the_pages_own_token(
@@ -461,13 +484,14 @@ async def test_what_is_missing_is_handed_in_by_phone(
         " AND action = 'paper_received'",
         customer.application_id,
     )
-    assert {row["actor"] for row in rows} == {"customer"}
+    assert {row["actor"] for row in rows} == {await by_slip(office, customer)}
     told = await office.fetch(
         "SELECT convert_from(body, 'UTF8') AS body FROM messaging.event_log"
         " WHERE subject = $1 AND type = 'banka.document.received.v1'",
         customer.application_id,
     )
-    assert {json.loads(row["body"])["entered_by"] for row in told} == {"customer"}
+    entered_by = {json.loads(row["body"])["entered_by"] for row in told}
+    assert entered_by == {await by_slip(office, customer)}
 
 
 @pytest.mark.parametrize(("files", "fields"), [(2, 0), (1, 200)])
@@ -515,7 +539,7 @@ async def test_only_what_is_wanted_is_corrected(office: Office, clerk: httpx.Asy
         customer.application_id,
     )
     assert [(row["actor"], json.loads(row["details"])["fields"]) for row in rows] == [
-        ("customer", ["office_phone"])
+        (await by_slip(office, customer), ["office_phone"])
     ] * 2
     shown = await clerk.get(f"/intake/applications/{customer.application_id}?lang=en")
     assert f"****{MOBILE[-4:]}" in shown.text
@@ -547,7 +571,7 @@ async def test_of_each_person_only_what_is_wanted_of_them_is_corrected(
         "SELECT actor FROM application_history WHERE application_id = $1 AND action = 'corrected'",
         customer.application_id,
     )
-    assert [row["actor"] for row in rows] == ["customer"]
+    assert [row["actor"] for row in rows] == [await by_slip(office, customer)]
 
 
 async def test_a_consent_is_given_anew_where_it_is_wanted(
@@ -557,16 +581,33 @@ async def test_a_consent_is_given_anew_where_it_is_wanted(
     assert "信用卡审批" in (await phone.get(f"{OWN}/consent", lang="zh-CN")).text
     assert (await phone.post(f"{OWN}/consent")).status_code == 422
     assert (await office.shown(customer))["state"] == "awaiting_material"
-    given = await phone.post(f"{OWN}/consent", agree="yes")
+    page = await phone.get(f"{OWN}/consent", lang="en")
+    words = re.search(r'name="words" value="([0-9a-f]{64})"', page.text)
+    assert words is not None
+    stale = await phone.post(f"{OWN}/consent", agree="yes", words="0" * 64)
+    assert stale.status_code == 422
+    assert "The words have changed" in stale.text
+    # to what stood there, in whatever language the answer is
+    await phone.get(OWN, lang="zh-CN")
+    given = await phone.post(f"{OWN}/consent", agree="yes", words=words[1])
     assert given.headers["location"] == OWN
     again = await phone.get(f"{OWN}/consent")
     assert again.headers["location"] == OWN, "it is asked for once"
     rows = await office.fetch(
-        "SELECT body::jsonb -> 'consent' ->> 'purpose' AS purpose FROM application_file"
+        "SELECT body::jsonb -> 'consent' AS consent FROM application_file"
         " WHERE application_id = $1",
         customer.application_id,
     )
-    assert [row["purpose"] for row in rows] == ["信用卡审批"]
+    consent = json.loads(rows[0]["consent"])
+    assert consent["purpose"] == "信用卡审批"
+    shown = load_customer_page()
+    digest = hashlib.sha256(shown.consent.en.encode()).hexdigest()
+    text = {"version": shown.version, "language": "en", "digest": digest}
+    assert (consent["text"], words[1]) == (text, digest)
+    corrected = await office.last(customer, "application.corrected")
+    assert corrected["consent"]["text"] == text
+    case = await clerk.get(f"/intake/applications/{customer.application_id}?lang=en")
+    assert f"to the words {shown.version} (en, SHA-256 {digest[:12]}…)" in shown_text(case)
 
 
 @pytest.mark.parametrize("revision", ["", "0", "-1", "7x", "9" * 10])
@@ -574,7 +615,7 @@ async def test_a_consent_is_given_anew_where_it_is_wanted(
     ("form", "sent"),
     [
         ("fields", {"office_phone": "021-64567890", "role": "applicant"}),
-        ("consent", {"agree": "yes"}),
+        ("consent", {"agree": "yes", "words": _WORDS}),
         ("withdraw", {"sure": "yes"}),
     ],
 )
@@ -694,6 +735,49 @@ async def test_who_printed_a_slip_counts_as_one_who_entered_the_form(
     assert "customer" not in after
 
 
+@pytest.mark.parametrize("way", ["give", "send"])
+async def test_what_is_done_by_a_printed_code_says_who_had_it_in_hand(
+    office: Office, clerk: httpx.AsyncClient, way: str
+) -> None:
+    customer = await submitted(office, party={"office_phone": "1"})
+    here = f"/intake/applications/{customer.application_id}"
+    if way == "give":
+        code = await code_for(office, customer, clerk)
+    else:
+        await clerk.post(here + "/access/send")
+        code = await sent_code(office, customer)
+    phone = Phone.at(office)
+    assert (await phone.enter(customer.number, code)).status_code == 303
+    await phone.get(f"{OWN}/fields", lang="en")
+    await phone.post(f"{OWN}/fields", office_phone="021-64567890", role="applicant")
+    await phone.post(f"{OWN}/leave")
+    (clerks,) = await office.fetch(
+        "SELECT a.issued_by, s.name FROM access_code a JOIN directory_staff s"
+        " ON a.issued_by = 'staff:' || s.staff_id WHERE application_id = $1",
+        customer.application_id,
+    )
+    printed = way == "give"
+    actor = f"customer:{clerks['issued_by']}" if printed else "customer"
+    lines = await accesses(office, customer)
+    assert [who for what, who in lines if what in ("entered", "left")] == [actor, actor]
+    history = await office.fetch(
+        "SELECT actor FROM application_history WHERE application_id = $1 AND action = 'corrected'",
+        customer.application_id,
+    )
+    assert [row["actor"] for row in history] == [actor]
+    words = f"Customer, by the code that {clerks['name']} printed"
+    case = shown_text(await clerk.get(here, params={"lang": "en"}))
+    assert case.count(words) == 2 * printed, "entered, and corrected"
+    assert "Entered with the code" in case
+    access = shown_text(await clerk.get(here + "/access", params={"lang": "en"}))
+    assert access.count(words) == 2 * printed
+    auditor = await office.colleague("auditor")
+    query = {"q": customer.number, "lang": "en"}
+    assert shown_text(await auditor.get("/intake/audit", params=query)).count(words) == 3 * printed
+    query["who"] = clerks["issued_by"].removeprefix("staff:")
+    assert shown_text(await auditor.get("/intake/audit", params=query)).count(words) == 3 * printed
+
+
 async def test_a_code_is_sent_sealed_and_seen_by_nobody_here(
     office: Office, clerk: httpx.AsyncClient
 ) -> None:
@@ -705,10 +789,7 @@ async def test_a_code_is_sent_sealed_and_seen_by_nobody_here(
     page = await clerk.get(here, params={"lang": "en"})
     assert "Code sent by message" in page.text
     assert [line[0] for line in await accesses(office, customer)] == ["issued", "sent"]
-    data = await office.last(customer, "access-code.issued")
-    vault = await office.service.archive.vault()
-    opened = await vault.open(data["party_id"], {ACCESS_CODE: data["code"]})
-    code = opened[ACCESS_CODE]
+    code = await sent_code(office, customer)
     assert code not in page.text
     assert (await Phone.at(office).enter(customer.number, old)).status_code == 401
     assert (await Phone.at(office).enter(customer.number, code)).status_code == 303

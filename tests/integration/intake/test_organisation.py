@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from datetime import datetime, timedelta
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
+from services.intake import audit, words
 from services.intake.accounts import (
     DEMO_PASSWORD,
     FAILURES_ALLOWED,
@@ -18,9 +21,11 @@ from services.intake.accounts import (
     load,
     set_password,
 )
+from services.intake.audit_lines import Wanted
 from services.intake.organisation import read_organisation
+from shared.parameters import load_sign_in
 from shared.web.session import COOKIE, Signer
-from shared.web.sign_in import LockedOut, Verified
+from shared.web.sign_in import Verified
 from tests.eventually import eventually
 from tests.integration.intake.office import API, Office
 
@@ -35,6 +40,9 @@ staff:
   - {staff_id: T0002, username: other, display_name: 另一位, roles: [reviewer],
      branches: ["*"], desk: credit_review}
 """
+
+
+_NOBODYS = "customer_access WHERE application_id IS NULL"
 
 
 async def _told(office: Office, staff_id: str) -> Any:
@@ -61,9 +69,9 @@ async def test_the_organisation_is_loaded_told_and_signed_in_to(office: Office) 
 
     for _ in range(FAILURES_ALLOWED - 1):
         assert await accounts.verify("tester", "wrong") is None
-    assert isinstance(await accounts.verify("tester", "wrong"), LockedOut)
-    # the right password does not help as long as it lasts
-    assert isinstance(await accounts.verify("tester", DEMO_PASSWORD), LockedOut)
+    assert await accounts.verify("tester", "wrong") is None
+    # the right password does not help as long as the lock lasts
+    assert await accounts.verify("tester", DEMO_PASSWORD) is None
     assert await accounts.verify("other", DEMO_PASSWORD) == Verified("T0002", 0)
 
     await set_password(settings, clock, "tester", "another password")
@@ -99,8 +107,26 @@ async def test_tries_at_the_same_time_are_counted_one_after_another(office: Offi
     await set_password(settings, clock, "other", "another password")
     tries = [accounts.verify("other", "wrong") for _ in range(FAILURES_ALLOWED + 2)]
     answers = await asyncio.gather(*tries, accounts.verify("other", "another password"))
-    assert answers[: FAILURES_ALLOWED - 1] == [None] * (FAILURES_ALLOWED - 1)
-    assert all(isinstance(one, LockedOut) for one in answers[FAILURES_ALLOWED - 1 :])
+    assert set(answers) == {None}, "the last one had the right password, and met the lock"
+    outcomes = await office.fetch(
+        "SELECT outcome FROM sign_in WHERE staff_id = 'T0002' ORDER BY id DESC LIMIT $1",
+        len(answers),
+    )
+    assert [row["outcome"] for row in outcomes] == ["locked"] * 3 + ["wrong"] * FAILURES_ALLOWED
+
+
+async def test_a_try_with_a_name_that_nobody_has_leaves_what_another_one_does(
+    office: Office,
+) -> None:
+    accounts = Accounts(office.service)
+    last = await office.fetch("SELECT coalesce(max(id), 0) AS id FROM sign_in")
+    assert await accounts.verify("dontknow", "not-a-password-of-anybody") is None
+    rows = await office.fetch("SELECT * FROM sign_in WHERE id > $1", last[0]["id"])
+    assert [(row["staff_id"], row["outcome"]) for row in rows] == [(None, "wrong")]
+    assert "dontknow" not in str([dict(row) for row in rows])
+    async with office.service.pool.acquire() as conn:
+        lines = await audit.find(conn, Wanted(kind="sign-in"), 1)
+    assert words.audited(lines[0], {})["actor"] == words.actor("nobody", {})
 
 
 async def test_whom_the_banks_provider_vouches_for_is_looked_up_and_never_made_up(
@@ -146,3 +172,49 @@ async def test_a_copied_cookie_gets_in_nowhere_after_the_sign_out(office: Office
     )
     assert json.loads(row["body"])["session"] == session.digest
     assert session.nonce not in row["body"]
+
+
+async def test_tries_that_failed_are_forgotten_after_a_while_and_beyond_so_many(
+    office: Office,
+) -> None:
+    kept, now = load_sign_in().tries, office.service.clock.now()
+    old, new = now - timedelta(days=kept.days, seconds=1), now - timedelta(days=kept.days - 1)
+    await load(office.service.settings, office.service.clock, read_organisation(FILE))
+    for at in (old, new):
+        for staff_id, outcome in (("T0001", "wrong"), ("T0001", "locked"), (None, "wrong")):
+            await office.fetch(
+                "INSERT INTO sign_in (at, staff_id, outcome) VALUES ($1, $2, $3)",
+                *(at, staff_id, outcome),
+            )
+        await office.fetch(
+            "INSERT INTO sign_in (at, staff_id, outcome) VALUES ($1, 'T0001', 'signed-in')", at
+        )
+        await office.fetch(
+            "INSERT INTO customer_access (at, actor, what) VALUES ($1, 'customer', 'wrong')", at
+        )
+    customer = await office.begun()
+    await office.fetch(
+        "INSERT INTO customer_access (application_id, at, actor, what)"
+        " VALUES ($1, $2, 'customer', 'wrong')",
+        *(customer.application_id, old),
+    )
+
+    async def left(at: datetime) -> tuple[list[str], list[bool]]:
+        signed = await office.fetch(
+            "SELECT outcome FROM sign_in WHERE at = $1 ORDER BY outcome, staff_id", at
+        )
+        entered = await office.fetch(
+            "SELECT application_id IS NULL AS nobodys FROM customer_access WHERE at = $1", at
+        )
+        return [row["outcome"] for row in signed], [row["nobodys"] for row in entered]
+
+    assert await office.service.papers.forget_tries() == 4
+    assert await left(old) == (["signed-in"], [False]), "what was no vain try of anybody's stays"
+    assert await left(new) == (["locked", "signed-in", "wrong", "wrong"], [True])
+    async with office.service.pool.acquire() as conn:
+        await audit.forget_tries(conn, old, 1, 10_000)  # no more of a kind than one
+        for kind in ("sign_in WHERE outcome IN ('wrong', 'locked')", _NOBODYS):
+            assert await conn.fetchval(f"SELECT count(*) FROM {kind}") == 1
+        for table in ("sign_in", "customer_access"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await conn.execute(f"DELETE FROM {table}")

@@ -15,6 +15,7 @@ from services.intake.naming import index_names
 from services.intake.pages_lists import PAGE_SIZE
 from services.intake.store_lists import MOST_VIEWS
 from shared.events import review
+from shared.parameters import load_papers
 from tests.integration.intake.office import (
     BRANCH,
     EMPLOYER,
@@ -252,6 +253,27 @@ async def test_an_ended_application_says_why_it_takes_no_paper(office: Office) -
     assert here_of(answer) == here
     page = await client.get(here, params={"lang": "en"})
     assert "The application has ended; nothing is added." in page.text
+
+
+async def test_whoever_sends_too_many_papers_is_told_by_page_and_api(office: Office) -> None:
+    client = await office.colleague("assistant")
+    customer = await office.begun()
+    for n in range(load_papers().most_of_item):
+        answer = await office.upload(customer, "id_front", content=picture(f"photograph {n}"))
+        assert answer.status_code == 201
+    refused = await office.upload(customer, "id_front", content=picture("one more"))
+    assert (refused.status_code, refused.json()["code"]) == (409, "too-many-papers")
+    again = await office.upload(customer, "id_front", content=picture(f"photograph {n}"))
+    assert again.status_code == 201, "it is the one that is there"
+    here = f"/intake/applications/{customer.application_id}"
+    await client.post(
+        here + "/documents",
+        data={"item": "id_front"},
+        files={"file": ("paper.png", picture("one more"), "image/png")},
+        params={"lang": "en"},
+    )
+    page = await client.get(here, params={"lang": "en"})
+    assert "So many papers of this kind are there that no more are taken." in page.text
 
 
 SEARCH = "/intake/applications/search"

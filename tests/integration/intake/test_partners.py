@@ -13,7 +13,7 @@ from shared.clock import parse_instant
 from shared.events import review
 from shared.formats import make_synthetic_resident_id
 from shared.identifiers import new_id
-from shared.parameters import load_clocks
+from shared.parameters import load_clocks, load_papers
 from shared.privacy.jwe import encrypt
 from tests.eventually import eventually
 from tests.integration.intake.office import (
@@ -414,6 +414,34 @@ async def test_a_wrong_event_is_answered_with_all_its_problems(office: Office) -
 
 def sealed(office: Office, personal: object) -> str:
     return encrypt(json.dumps(personal, ensure_ascii=False), office.jwks)
+
+
+async def test_an_app_that_sends_papers_for_ever_is_told_which_are_too_many(
+    office: Office,
+) -> None:
+    customer = await applied(office, SALARIED_PAPERS[:3])
+    most = load_papers().most_of_item
+
+    async def supply(count: int) -> Any:
+        papers = [one for _ in range(count) for one in office.app_papers(("id_front",))]
+        data = {"reference": customer.reference, "documents": papers}
+        return await send(office, customer, "document.supplied", data)
+
+    for _ in range(most - 2):  # whoever brings them
+        assert (await office.upload(customer, "id_front")).status_code == 201
+    answer = await supply(3)
+    assert found_in(answer) == {
+        ("/documents/1", "TOO_MANY_PAPERS"),
+        ("/documents/2", "TOO_MANY_PAPERS"),
+    }
+    assert "as the office takes" in str(answer["problems"])
+    assert (await supply(1))["kind"] == "accepted", "of the one that was refused nothing was kept"
+    kept = await office.fetch(
+        "SELECT FROM document d JOIN application a USING (application_id)"
+        " WHERE a.partner_reference = $1 AND d.item = 'id_front'",
+        customer.reference,
+    )
+    assert len(kept) == most
 
 
 async def test_papers_are_judged_with_the_application_that_they_are_for(office: Office) -> None:

@@ -20,6 +20,7 @@ from shared.events.payload import CreditConsent
 from shared.identifiers import new_id
 from shared.messaging import Call, ClearDeadline, Deadline, Fact
 from shared.messaging.errors import Permanent
+from shared.parameters import load_papers
 from shared.privacy.sealing import Sealed
 from tests.unit.intake.drawers import (
     ACTOR,
@@ -255,6 +256,28 @@ def test_the_same_bytes_with_another_date_of_issue_are_another_paper() -> None:
 
     assert (taken.issued_on, len(told)) == (date(2026, 10, 8), 1)
     assert (again.document_number[-2:], nothing) == ("02", [])
+
+
+def test_no_more_papers_of_a_kind_are_kept_than_the_office_takes() -> None:
+    app, most = draft(), load_papers()
+    for n in range(most.most_of_item):
+        applications.receive(app, paper(app, "id_front", f"photograph {n}"), ACTOR, NOW)
+    last = f"photograph {most.most_of_item - 1}"
+    again, nothing = applications.receive(app, paper(app, "id_front", last), ACTOR, NOW)
+    assert (again, nothing) == (app.documents[-1], []), "what is there needs no room"
+    with pytest.raises(ApplicationError) as refused:
+        bring(app, "id_front")
+    assert refused.value.code == "too-many-papers"
+    assert len(app.documents) == most.most_of_item
+    bring(app, "id_back")
+    assert len(app.documents) == most.most_of_item + 1
+
+
+def test_no_more_papers_are_kept_of_an_application_than_the_office_takes() -> None:
+    most = load_papers()
+    there = [f"item {n}" for n in range(most.most_of_application - 1)]
+    assert applications.has_room(there, "another")
+    assert not applications.has_room([*there, "the last"], "another")
 
 
 # --- terms -------------------------------------------------------------------------------------

@@ -179,3 +179,16 @@ async def test_without_the_machine_one_line_says_what_to_install(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"requirements-reading\.lock"):
         await serve(Settings(service="intake"))
+
+
+def test_the_machine_keeps_nothing_of_its_own_and_so_has_nothing_to_report(tmp_path: Path) -> None:
+    """onnxruntime reports to its maker, and keeps what it will send in the user's folder."""
+    elsewhere = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    subprocess.run(
+        [sys.executable, "-c", "from services.intake.card_ocr import engine; engine()"],
+        env={**elsewhere, "HOME": str(tmp_path)},
+        cwd=ROOT,
+        check=True,
+        timeout=150,
+    )
+    assert [one for one in tmp_path.rglob("*") if one.is_file()] == []

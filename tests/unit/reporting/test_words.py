@@ -47,6 +47,11 @@ def test_every_message_that_notify_sends_has_a_name() -> None:
         ("staff:A0001", "林晓岚（代客户）", "林晓岚, for the customer"),
         ("staff:A0002", "A0002（代客户）", "A0002, for the customer"),
         ("customer", "客户", "the customer"),
+        (
+            "customer:staff:A0001",
+            "客户（凭林晓岚打印的查询码）",
+            "the customer, by the code that 林晓岚 printed",
+        ),
         ("client:web-channel", "客户（经官网）", "the customer, through Website"),
         ("partner:mobile-app", "客户（经手机银行）", "the customer, through Mobile app"),
     ],
@@ -55,9 +60,8 @@ def test_who_did_it_is_said_as_far_as_it_is_known(entered_by: str | None, zh: st
     i18n.load([LOCALE, PACKAGE / "locale"])
     office = Office()
     event = office.happen("a", intake.ApplicationDrafted, MONDAY, entered_by=entered_by)
-    assert words.people_of(event) == [
-        person for kind, _, person in [(entered_by or "").partition(":")] if kind == "staff"
-    ]
+    _, by_staff, person = (entered_by or "").rpartition("staff:")
+    assert words.people_of(event) == ([person] if by_staff else [])
     for language, words_of_it in (("zh-CN", zh), ("en", en)):
         with i18n.in_language(language):
             assert words.who(event, {"A0001": "林晓岚"}) == words_of_it

@@ -55,10 +55,11 @@ async def visit(app: FastAPI) -> AsyncIterator[Visit]:
         epoch: int | None = None,
         age: float = 0,
         idle: float | None = None,
+        address: str = "127.0.0.1",
     ) -> Visitor:
         client = httpx.AsyncClient(
             # an error that reaches the server is answered, as it is in production
-            transport=httpx.ASGITransport(app, raise_app_exceptions=False),
+            transport=httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 4000)),
             base_url="http://banka.test",
         )
         opened.append(client)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from shared.parameters import load_sign_in
 from shared.web.session import COOKIE, IDLE, RENEWED
 from tests.unit.web.conftest import Visit, Visitor, hidden
 
@@ -42,10 +43,37 @@ async def test_a_wrong_password_and_an_unknown_name_look_the_same(visit: Visit) 
     assert 'value="A0101"' in wrong.text
 
 
-async def test_after_too_many_tries_one_waits(visit: Visit) -> None:
-    answer = await sign_in(visit(), "locked", "locked")
-    assert answer.status_code == 429
-    assert " 5 " in answer.text or "5分钟" in answer.text or "5 分钟" in answer.text
+@pytest.mark.parametrize("name", ["A0101", "A0199"])  # an account, and a name that nobody has
+async def test_after_too_many_tries_at_a_name_one_waits(visit: Visit, name: str) -> None:
+    burst, answers = load_sign_in().accounts.burst, list[httpx.Response]()
+    while not answers or (answers[-1].status_code == 401 and len(answers) < 10 * burst):
+        answers.append(
+            await sign_in(visit(), (name, f" {name.swapcase()}")[len(answers) % 2], "no")
+        )
+    late = answers.pop()
+    assert late.status_code == 429
+    assert len(answers) >= burst, "so many at once are no haste"
+    assert "请等一分钟" in late.text
+    assert int(late.headers["retry-after"]) > 0
+    other = await sign_in(visit(), "A0102", "no")
+    assert other.status_code == 401, "of another name nothing was too much"
+
+
+async def test_after_too_many_tries_from_an_address_one_waits(visit: Visit) -> None:
+    burst, answers = load_sign_in().addresses.burst, list[int]()
+    hasty = visit()  # who does not even ask for the form is counted, too
+    while not answers or (answers[-1] == 200 and len(answers) < 10 * burst):
+        sent = {"username": f"N{len(answers)}", "password": "no"}
+        answers.append((await hasty.post("/sign-in", sent)).status_code)
+    assert answers.pop() == 429
+    assert len(answers) >= burst
+    elsewhere = visit(address="10.9.9.9")
+    assert (await sign_in(elsewhere, "N1", "no")).status_code == 401
+
+
+async def test_who_is_let_in_has_not_tried_in_vain(visit: Visit) -> None:
+    for _ in range(2 * load_sign_in().accounts.burst):
+        assert (await sign_in(visit(), "A0101", "A0101")).status_code == 303
 
 
 async def test_a_sign_in_that_another_site_prepared_is_refused(visit: Visit) -> None:
