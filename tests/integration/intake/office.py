@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaProducer
 from fastapi import FastAPI
 
 from deploy.local import Stack
+from deploy.provision import provision
 from services.intake.app import Intake, build_app, build_service
 from services.intake.desk import Desk
 from shared.clock import step_clock
@@ -32,7 +33,9 @@ from shared.formats import make_synthetic_resident_id
 from shared.identifiers import new_id
 from shared.messaging import Fact
 from shared.messaging.broker import connection
+from shared.postgres.migrate import migrate
 from shared.privacy.jwe import encrypt
+from shared.privacy.vault_database import migrate_vault
 from shared.settings import Environment, Settings
 from shared.web.access import CSRF_HEADER
 from shared.web.session import COOKIE, Session, Signer
@@ -132,6 +135,17 @@ class Office:
     jwks: dict[str, Any]
     sequences: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     _clients: dict[str, httpx.AsyncClient] = field(default_factory=dict)
+
+    @classmethod
+    @asynccontextmanager
+    async def on(cls, stack: Stack, folder: Path, now: datetime) -> AsyncIterator[Office]:
+        """An office on a stack, which is made ready for it where it is not yet."""
+        await provision(stack)
+        settings = settings_of(stack, folder)
+        await migrate_vault(settings)
+        await migrate(settings, "intake")
+        async with cls.open(stack, settings, now) as office:
+            yield office
 
     @classmethod
     @asynccontextmanager
