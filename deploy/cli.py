@@ -111,11 +111,19 @@ def provision(name: Name = None) -> None:
 
 @app.command()
 def lifecycle() -> None:
-    """Every state of an application: who moves it, who owns it, how long it may be silent."""
-    from shared.events.lifecycle import MOVES, OWNERS, State
+    """Every state of an application: who moves it, who owns it, how long it may be silent, and by
+    which event the customer is reminded before its end."""
+    from shared.events.lifecycle import MOVES, OWNERS, State, Unreminded
 
     table = Table(
-        "state", "authority", "desk", "waiting on", "clock", "longest silence", "leaves by"
+        "state",
+        "authority",
+        "desk",
+        "waiting on",
+        "clock",
+        "longest silence",
+        "reminder",
+        "leaves by",
     )
     for state in State:
         owner = OWNERS.get(state)
@@ -125,7 +133,7 @@ def lifecycle() -> None:
             if state in moves
         )
         if owner is None:
-            table.add_row(state, "-", "-", "-", "-", "-", "final")
+            table.add_row(state, "-", "-", "-", "-", "-", "-", "final")
         else:
             table.add_row(
                 state,
@@ -134,6 +142,9 @@ def lifecycle() -> None:
                 owner.waiting_on,
                 owner.clock,
                 str(owner.silence),
+                f"none: {owner.reminder}"
+                if isinstance(owner.reminder, Unreminded)
+                else owner.reminder.type.removeprefix("banka."),
                 "\n".join(exits),
             )
     _console().print(table)

@@ -69,7 +69,7 @@ def show(
                 f"{value.working_days} working days,"
                 f" reminder {value.remind_working_days_before} before"
             )
-        typer.echo(f"  {name:<28}{text}  ({source})")
+        typer.echo(f"  {name:<30}{text}  ({source})")
     typer.echo("")
     typer.echo((held.folder / one.text.name).read_text(encoding="utf-8"), nl=False)
 

@@ -971,18 +971,7 @@ def dues(app: Application) -> dict[Task, datetime]:
 
 # --- what a partner may know -------------------------------------------------------------------
 
-Status = Literal[
-    "received",
-    "material-wanted",
-    "in-review",
-    "approved",
-    "declined",
-    "card-on-its-way",
-    "closed",
-    "in-use",
-]
-
-STATUS: Mapping[State, Status] = {
+STATUS: Mapping[State, intake.OutsideStatus] = {
     State.SUBMITTED: "received",
     State.PRE_CHECK: "received",
     State.AWAITING_MATERIAL: "material-wanted",

@@ -450,6 +450,19 @@ class InboundRejected(Payload):
     )
 
 
+OutsideStatus = Literal[
+    "received",
+    "material-wanted",
+    "in-review",
+    "approved",
+    "declined",
+    "card-on-its-way",
+    "closed",
+    "in-use",
+]
+"""How far an application is, as a partner may know it."""
+
+
 class ApplicationStatusChanged(Payload):
     """The part of an application's progress that the partner who sent it may know."""
 
@@ -459,16 +472,7 @@ class ApplicationStatusChanged(Payload):
     partner_reference: str
     application_id: str
     application_number: str
-    status: Literal[
-        "received",
-        "material-wanted",
-        "in-review",
-        "approved",
-        "declined",
-        "card-on-its-way",
-        "closed",
-        "in-use",
-    ]
+    status: OutsideStatus
     wanted: list[WantedItem] = Field(default=[])
     deadline: Instant | None = None
     reapply_from: date | None = None

@@ -28,10 +28,8 @@ from deploy import local
 from deploy.provision import provision
 from services.intake.batch_files import Kind, result
 from shared.formats import make_synthetic_resident_id
-from shared.postgres.migrate import migrate
-from shared.privacy.vault_database import migrate_vault
 from tests.eventually import eventually
-from tests.integration.intake.office import BRANCH, Office, settings_of
+from tests.integration.intake.office import BRANCH, Office
 from tests.stack import running
 
 MORNING = datetime(2026, 10, 12, 2, 0, tzinfo=UTC)
@@ -111,12 +109,9 @@ async def sent(office: Office) -> bool:
 async def measure(stack: local.Stack, folder: Path, rows: int, kind: Kind) -> dict[str, Stretch]:
     """What each step took."""
     steps = {name: Stretch() for name in ("read and kept", "looked at", "taken", "told")}
-    await provision(stack)
-    settings = settings_of(stack, folder)
-    await migrate_vault(settings)
-    await migrate(settings, "intake")
     content = table(rows, kind)
-    async with Office.open(stack, settings, MORNING) as office:
+    await provision(stack)
+    async with Office.on(stack, folder, MORNING) as office:
         client = await office.colleague("assistant")
         with steps["read and kept"].measured():
             answer = await client.post(

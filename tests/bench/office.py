@@ -37,10 +37,9 @@ from deploy.provision import provision
 from services.intake.batch_files import result
 from services.intake.pages_lists import SECTIONS
 from shared.formats import make_synthetic_resident_id
-from shared.postgres.migrate import migrate
-from shared.privacy.vault_database import migrate_vault, read_bank_key
+from shared.privacy.vault_database import read_bank_key
 from tests.bench.batch import CELLS
-from tests.integration.intake.office import API, BRANCH, Office, settings_of
+from tests.integration.intake.office import API, BRANCH, Office
 from tests.integration.intake.stock import BRANCHES, NAMES, fill
 from tests.stack import running
 
@@ -175,10 +174,7 @@ async def measure(
 ) -> tuple[list[Line], dict[str, str]]:
     """Every line, and what is stored."""
     await provision(stack)
-    settings = settings_of(stack, folder)
-    await migrate_vault(settings)
-    await migrate(settings, "intake")
-    async with Office.open(stack, settings, MORNING) as office:
+    async with Office.on(stack, folder, MORNING) as office:
         begun = time.perf_counter()
         persons = await build(office, rows)
         stored = await described(office)

@@ -18,9 +18,10 @@ from shared.formats import make_synthetic_resident_id
 from tests.browser.test_intake import fill_in, sound
 from tests.browser.test_pages import picture
 from tests.browser.town import PASSWORD, USERNAME, Town
-from tests.browser.watching import MOST_BYTES, MOST_SHIFT, NARROW, WIDE, Watched
+from tests.browser.watching import MOST_SHIFT, NARROW, WIDE, Watched
 from tests.integration.intake.office import MOBILE, NAME
 from tests.papers import picture as scan
+from tests.weighing import MOST_BYTES
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

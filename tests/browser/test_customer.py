@@ -16,8 +16,9 @@ from shared.web.middleware import LANGUAGE_COOKIE
 from tests.browser.test_intake import counter, fill_in, sound  # noqa: F401 - a fixture
 from tests.browser.test_pages import picture
 from tests.browser.town import Town
-from tests.browser.watching import MOST_BYTES, MOST_SHIFT, NARROW, WIDE, Watched
+from tests.browser.watching import MOST_SHIFT, NARROW, WIDE, Watched
 from tests.integration.intake.office import EMPLOYER, HOME, MOBILE, NAME
+from tests.weighing import MOST_BYTES
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.browser.conftest import Enter, screenshots
 from tests.browser.town import TUESDAY, Town
-from tests.browser.watching import MOST_BYTES, MOST_SHIFT, NARROW, WIDEST, Watched
+from tests.browser.watching import MOST_SHIFT, NARROW, WIDEST, Watched
+from tests.weighing import MOST_BYTES
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

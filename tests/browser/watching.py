@@ -27,7 +27,6 @@ from playwright.async_api import (
 WIDE: ViewportSize = {"width": 1360, "height": 900}
 NARROW: ViewportSize = {"width": 360, "height": 780}
 WIDEST: ViewportSize = {"width": 1920, "height": 1080}
-MOST_BYTES = 100_000  # of a page with what it loads of ours; the vendored kit is kept for a year
 # Of what moves after it was shown; people notice from 0.1. Columns of a table settle while its rows
 # arrive, which on a busy machine is painted.
 MOST_SHIFT = 0.05

@@ -11,9 +11,7 @@ import pytest_asyncio
 
 from deploy import local
 from deploy.provision import provision
-from shared.postgres.migrate import migrate
-from shared.privacy.vault_database import migrate_vault
-from tests.integration.intake.office import Office, settings_of
+from tests.integration.intake.office import Office
 from tests.stack import running
 
 MORNING = datetime(2026, 10, 12, 2, 0, tzinfo=UTC)  # a Monday, 10:00 in Shanghai
@@ -33,8 +31,5 @@ def intake_stack() -> Iterator[local.Stack]:
 async def office(
     intake_stack: local.Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Office]:
-    settings = settings_of(intake_stack, tmp_path_factory.mktemp("intake"))
-    await migrate_vault(settings)
-    await migrate(settings, "intake")
-    async with Office.open(intake_stack, settings, MORNING) as office:
+    async with Office.on(intake_stack, tmp_path_factory.mktemp("intake"), MORNING) as office:
         yield office

@@ -32,7 +32,9 @@ from shared.formats import make_synthetic_resident_id
 from shared.identifiers import new_id
 from shared.messaging import Fact
 from shared.messaging.broker import connection
+from shared.postgres.migrate import migrate
 from shared.privacy.jwe import encrypt
+from shared.privacy.vault_database import migrate_vault
 from shared.settings import Environment, Settings
 from shared.web.access import CSRF_HEADER
 from shared.web.session import COOKIE, Session, Signer
@@ -132,6 +134,16 @@ class Office:
     jwks: dict[str, Any]
     sequences: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     _clients: dict[str, httpx.AsyncClient] = field(default_factory=dict)
+
+    @classmethod
+    @asynccontextmanager
+    async def on(cls, stack: Stack, folder: Path, now: datetime) -> AsyncIterator[Office]:
+        """An office on a stack that is provisioned; its tables are made where they are not yet."""
+        settings = settings_of(stack, folder)
+        await migrate_vault(settings)
+        await migrate(settings, "intake")
+        async with cls.open(stack, settings, now) as office:
+            yield office
 
     @classmethod
     @asynccontextmanager

@@ -17,11 +17,10 @@ from services.intake import store_lists
 from services.intake.filters import ListFilter
 from services.intake.pages_lists import SECTIONS, wanted_by
 from services.intake.store_lists import Place, Wanted
-from shared.postgres.migrate import migrate
-from shared.privacy.vault_database import migrate_vault, read_bank_key
+from shared.privacy.vault_database import read_bank_key
 from shared.web.permissions import WHOLE_BANK, Permission, Reach, Viewer
 from tests.integration.intake.conftest import MORNING
-from tests.integration.intake.office import BRANCH, OTHER_BRANCH, Office, settings_of
+from tests.integration.intake.office import BRANCH, OTHER_BRANCH, Office
 from tests.integration.intake.stock import BRANCHES, NAMES, fill
 from tests.stack import running
 
@@ -43,11 +42,9 @@ async def stocked(
     stocked_stack: local.Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Office]:
     """An office with twenty thousand applications of three years."""
+    folder = tmp_path_factory.mktemp("intake-lists")
     await provision(stocked_stack)
-    settings = settings_of(stocked_stack, tmp_path_factory.mktemp("intake-lists"))
-    await migrate_vault(settings)
-    await migrate(settings, "intake")
-    async with Office.open(stocked_stack, settings, MORNING) as office:
+    async with Office.on(stocked_stack, folder, MORNING) as office:
         done = await office.handed_over()
         intake = await asyncpg.connect(office.superuser_url)
         vault = await asyncpg.connect(office.vault_url)
@@ -58,7 +55,7 @@ async def stocked(
                 ROWS,
                 now=MORNING - timedelta(hours=1),
                 pattern=done.application_id,
-                blind=read_bank_key(settings).blind,
+                blind=read_bank_key(office.settings).blind,
             )
         finally:
             await intake.close()

@@ -18,6 +18,7 @@ from shared.web.session import COOKIE, Signer
 from tests.eventually import eventually
 from tests.integration.review.bank import EMPLOYER, MOBILE, NAME, Applicant, Bank, Colleague
 from tests.integration.review.conftest import Desks
+from tests.weighing import MOST_BYTES, copy_row, operators_pages, pages_of, weight_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -648,3 +649,30 @@ async def test_decisions_and_history_cannot_be_rewritten_by_the_service(
 
 async def test_every_route_declares_who_may_use_it(desks: Desks) -> None:
     assert routes_without_permission(desks.app) == []
+
+
+async def test_every_page_is_light_with_as_many_rows_as_it_may_have(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await handed(bank, "application.referred", new_to_bank=True)
+    conn = await asyncpg.connect(bank.superuser_url)
+    try:
+        await copy_row(conn, "review_case", applicant.application_id, 40, "application_id")
+        pages = {
+            "/review/queue": 26,  # the head, and a page of rows
+            "/review/cases/{application_id}": 0,
+        }
+        ways_on = {"/review"}
+        assert pages.keys() | ways_on | operators_pages("review") == pages_of(desks.app)
+        for page, rows in pages.items():
+            for language in ("zh-CN", "en"):
+                address = page.format(application_id=applicant.application_id)
+                answer = await desks.first.get(address, lang=language)
+                assert answer.text.count("<tr") >= rows
+                assert await weight_of(desks.first.client, answer) <= MOST_BYTES, address
+    finally:
+        await conn.execute(
+            "DELETE FROM review_case WHERE starts_with(application_id, $1 || '-')",
+            applicant.application_id,
+        )
+        await conn.close()
