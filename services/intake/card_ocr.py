@@ -31,6 +31,11 @@ from shared.paper_decoding import pages, serve
 
 MOST_LINES: Final = 200  # on a page; a card has ten
 LONGEST_LINE: Final = 100  # characters
+_HIGH: Final = 16  # pixels, of a line in which glare is looked for
+_BESIDE: Final = 2 * _HIGH
+_LONGEST: Final = LONGEST_LINE * _HIGH
+_BURNT: Final = 250  # of 255, in each colour
+_MOST_OF_IT: Final = 0.9  # of a column
 _MODELS: Final = Path(rapidocr.__file__).parent / "models"
 _ONE: Final = "EngineConfig.onnxruntime."
 
@@ -66,7 +71,8 @@ def _model(task: str) -> str:
 
 
 def lines_on(image: Image.Image, found: Any) -> list[list[Any]]:
-    """[text, a score for each character, four corners] of each line on a picture."""
+    """[text, a score for each character, four corners, heights of glare] of each line on a
+    picture."""
     pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])
     read = found(pixels, return_word_box=True, return_single_char_box=True)
     if read.boxes is None or read.txts is None:
@@ -75,11 +81,45 @@ def lines_on(image: Image.Image, found: Any) -> list[list[Any]]:
         read.word_results if len(read.word_results or ()) == len(read.txts) else [()] * len(read)
     )
     return [
-        [text[:LONGEST_LINE], _scores(text, score, one)[:LONGEST_LINE], corners.tolist()]
-        for text, score, one, corners in itertools.islice(
-            zip(read.txts, read.scores, words, read.boxes, strict=True), MOST_LINES
+        [text[:LONGEST_LINE], _scores(text, score, one)[:LONGEST_LINE], corners.tolist(), glare]
+        for text, score, one, corners, glare in itertools.islice(
+            zip(read.txts, read.scores, words, read.boxes, _glare(pixels, read.boxes), strict=True),
+            MOST_LINES,
         )
     ]
+
+
+def _glare(pixels: np.ndarray, boxes: Sequence[np.ndarray]) -> list[float]:
+    """How long the longest stretch is, in a line's heights, that shines too brightly on the line
+    or right beside it to show anything. Where the paper itself is that bright nobody can tell: 0.
+    """
+    strips = [_strip(pixels, box) for box in boxes]
+    paper = [np.percentile(strip[:, _BESIDE:-_BESIDE], 75) for strip in strips]
+    if not strips or np.median(paper) >= _BURNT:
+        return [0.0] * len(strips)
+    return [_longest((strip >= _BURNT).mean(axis=0) > _MOST_OF_IT) / _HIGH for strip in strips]
+
+
+def _strip(pixels: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The darkest colour of each point of a line that is drawn upright, `_HIGH` high, with as much
+    of what is before and behind it as two characters take."""
+    upper_left, upper_right, _, lower_left = box.astype(np.float32)
+    along, down = upper_right - upper_left, lower_left - upper_left
+    wide, high = max(float(np.hypot(*along)), 1.0), max(float(np.hypot(*down)), 1.0)
+    across = min(max(round(wide / high * _HIGH), 1), _LONGEST)
+    beside = along / wide * high * (_BESIDE / _HIGH)
+    seen = np.array([upper_left - beside, upper_right + beside, lower_left - beside], np.float32)
+    drawn = np.array([[0, 0], [across + 2 * _BESIDE, 0], [0, _HIGH]], np.float32)
+    strip = cv2.warpAffine(
+        pixels, cv2.getAffineTransform(seen, drawn), (across + 2 * _BESIDE, _HIGH)
+    )
+    darkest: np.ndarray = strip.min(axis=2)
+    return darkest
+
+
+def _longest(burnt: np.ndarray) -> int:
+    """How many in a row are true at most."""
+    return max((len(list(run)) for is_so, run in itertools.groupby(burnt) if is_so), default=0)
 
 
 def _scores(text: str, whole: float, words: Sequence[tuple[str, float, Any]]) -> list[float]:

@@ -44,16 +44,19 @@ _GAP = 3.5  # between a label and what belongs to it
 _CLOSE = 1.2
 _BESIDE = 0.7
 _BELOW = 2.4
+_HIDES = 0.5  # of glare: room for a character, which is as wide as high
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """A line of text on a picture: each character with how sure the machine is of it (0 to 1), and
-    where it stands, from where its reading begins."""
+    where it stands, from where its reading begins. `glare`: how much on it or right beside it
+    shines too brightly to show anything, in heights of the line."""
 
     text: str = field(repr=False)
     scores: tuple[float, ...]
     corners: tuple[Point, Point, Point, Point]
+    glare: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +89,12 @@ class CardReading:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """Characters with their scores, without spaces, in the ordinary width."""
+    """Characters with their scores, without spaces, in the ordinary width; the most glare on or
+    beside the lines that they come from."""
 
     text: str = ""
     scores: tuple[float, ...] = ()
+    glare: float = 0.0
 
     @classmethod
     def of(cls, line: Line) -> _Text:
@@ -99,17 +104,26 @@ class _Text:
             for plain in unicodedata.normalize("NFKC", character)
             if not plain.isspace()
         ]
-        return cls("".join(plain for plain, _ in pairs), tuple(score for _, score in pairs))
+        return cls(
+            "".join(plain for plain, _ in pairs), tuple(score for _, score in pairs), line.glare
+        )
 
     def __add__(self, other: _Text) -> _Text:
-        return _Text(self.text + other.text, self.scores + other.scores)
+        return _Text(
+            self.text + other.text, self.scores + other.scores, max(self.glare, other.glare)
+        )
 
     def part(self, found: re.Match[str], group: int | str) -> _Text:
-        return _Text(found[group], self.scores[found.start(group) : found.end(group)])
+        return _Text(found[group], self.scores[found.start(group) : found.end(group)], self.glare)
 
     @property
     def confidence(self) -> float:
         return min(self.scores, default=0.0)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Of a text that nothing vouches for: glare takes characters away without a trace."""
+        return ("glare",) if self.glare >= _HIDES else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +227,7 @@ def _beside(row: _Placed, one: _Placed) -> bool:
 
 # -- what they say ---------------------------------------------------------------------------------
 
+_UNVOUCHED = ("name", "ethnicity", "authority")  # of any length, and checked by nothing
 _NAME = re.compile(r"^姓名[::]?(?P<value>.+)$")
 _SEX = re.compile(r"性别[::]?(?P<value>[男女])")
 _ETHNICITY = re.compile(r"民族[::]?(?P<value>[\u4e00-\u9fff]{1,6})$")
@@ -251,7 +266,8 @@ def _first(
             value = text.part(found, "value")
             said = written(value.text)
             if said is not None:
-                return {name: Suggestion(said, value.confidence)}
+                doubts = value.doubts if name in _UNVOUCHED else ()
+                return {name: Suggestion(said, value.confidence, doubts)}
     return {}
 
 
@@ -281,11 +297,10 @@ def _address(rows: Sequence[_Placed]) -> dict[str, Suggestion]:
             ):
                 lines.append(below.text)
                 value, last = value + below.text, below
-        # glare takes characters away without a trace: a line is full where another follows, and
-        # only there
+        # a line is full where another follows, and only there: so it shows what is hidden
         *before, end = [_is_full(line.text) for line in lines]
         doubts = ("address_gap",) if end or not all(before) else ()
-        return {"home_address": Suggestion(value.text, value.confidence, doubts)}
+        return {"home_address": Suggestion(value.text, value.confidence, doubts + value.doubts)}
     return {}
 
 

@@ -82,11 +82,13 @@ class CardReader(PaperReader):
         return read_card(side, await self.lines(content), business_day(clock.now()))
 
 
-def _line(text: str, scores: Sequence[float], corners: Sequence[Sequence[float]]) -> Line:
+def _line(
+    text: str, scores: Sequence[float], corners: Sequence[Sequence[float]], glare: float
+) -> Line:
     first, second, third, fourth = [(float(x), float(y)) for x, y in corners]
     if len(text) != len(scores):
         raise ValueError("not a line")
-    return Line(str(text), tuple(map(float, scores)), (first, second, third, fourth))
+    return Line(str(text), tuple(map(float, scores)), (first, second, third, fourth), float(glare))
 
 
 class Reader:

@@ -85,6 +85,7 @@ _DOUBTS: Mapping[str, str] = {
     "address_gap": mark(
         "A line of it ends early, or a further one is missing: something may be hidden."
     ),
+    "glare": mark("There is glare on it or right beside it: something may be hidden."),
     "address_short": mark("An address is longer than this."),
     "check_digit": mark("The number's own check fails: a digit is wrong."),
     "birth_and_number": mark(

@@ -45,8 +45,11 @@ def outcome(found: Suggestion | None, truth: str, sure: float) -> Outcome:
         return "unread"
     if "".join(found.value.split()) == "".join(truth.split()):
         return "right"
-    doubtful = bool(found.doubts) or found.confidence < sure
-    return "wrong and doubtful" if doubtful else "wrong and sure"
+    return "wrong and doubtful" if _is_doubtful(found, sure) else "wrong and sure"
+
+
+def _is_doubtful(found: Suggestion, sure: float) -> bool:
+    return bool(found.doubts) or found.confidence < sure
 
 
 async def read(reader: CardReader, one: Shown) -> dict[str, Suggestion]:
@@ -101,9 +104,13 @@ def _shares(counted: Mapping[Outcome, int]) -> list[str]:
     return [f"{counted.get(one, 0) / total:.1%}" for one in OUTCOMES] + [str(total)]
 
 
-async def measure(cards: int, seed: int, conditions: list[str]) -> tuple[Counts, list[float], int]:
-    """(what became of each field, seconds for each picture, the most bytes)."""
+async def measure(
+    cards: int, seed: int, conditions: list[str]
+) -> tuple[Counts, Counter[str], list[float], int]:
+    """(what became of each field, how many right ones the page warns of in vain by condition,
+    seconds for each picture, the most bytes)."""
     counts: Counts = defaultdict(lambda: defaultdict(Counter))
+    in_vain: Counter[str] = Counter()
     seconds, sure, watched = [], load_papers().cards.sure, Watched()
     reader = CardReader()
     try:
@@ -117,13 +124,14 @@ async def measure(cards: int, seed: int, conditions: list[str]) -> tuple[Counts,
                     for name in FIELDS[one.side]:
                         what = outcome(found.get(name), one.says[name], sure)
                         counts[condition][name][what] += 1
+                        in_vain[condition] += what == "right" and _is_doubtful(found[name], sure)
                         if what == "wrong and sure":
                             print(f"  {name}: {one.says[name]} read as {found[name].value}")
                 total = sum(counts[condition].values(), Counter[Outcome]())
-                print(condition, dict(total), flush=True)
+                print(condition, dict(total), "warned in vain", in_vain[condition], flush=True)
     finally:
         reader.close()
-    return counts, seconds, watched.most
+    return counts, in_vain, seconds, watched.most
 
 
 def main() -> None:
@@ -136,7 +144,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(CONDITIONS), choices=list(CONDITIONS))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    counts, seconds, most = asyncio.run(measure(options.cards, options.seed, options.only))
+    counts, in_vain, seconds, most = asyncio.run(measure(options.cards, options.seed, options.only))
     by_field: Counts = defaultdict(lambda: defaultdict(Counter))
     for of_condition in counts.values():
         for name, counted in of_condition.items():
@@ -148,6 +156,7 @@ def main() -> None:
         f"{len(seconds)} pictures; seconds for one: median {statistics.median(seconds):.1f},"
         f" longest {max(seconds):.1f}; most memory {most / 2**20:.0f} MB"
     )
+    console.print(f"{in_vain.total()} right fields are doubtful all the same: {dict(+in_vain)}")
     if options.json:
         kept = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -155,6 +164,7 @@ def main() -> None:
             "seed": options.seed,
             "sure": load_papers().cards.sure,
             "counts": counts,
+            "warned_in_vain": in_vain,
             "median_seconds": statistics.median(seconds),
             "longest_seconds": max(seconds),
             "most_bytes": most,

@@ -53,7 +53,9 @@ async def test_a_page_is_sound(town: Town, enter: Enter, page: str, language: st
     await watched.show(address(town, page), status=404 if page == "nowhere" else 200)
     await picture(watched, f"{page}-{language}")
     assert await watched.faults(language, town.names) == []
-    assert await watched.serious() == []
+    # axe-core takes a second, and reads no words: each language is its turn once
+    if language == "zh-CN":
+        assert await watched.serious() == []
     assert await watched.weight() <= MOST_BYTES
     assert await watched.shift() <= MOST_SHIFT, await watched.page.evaluate("window.moved")
     await watched.page.set_viewport_size(WIDEST)
@@ -64,7 +66,8 @@ async def test_a_page_is_sound(town: Town, enter: Enter, page: str, language: st
     wide = await watched.page.evaluate("document.scrollingElement.scrollWidth")
     assert wide <= NARROW["width"], "scrolls sideways"
     assert await watched.faults(language, town.names) == [], "dark and narrow"
-    assert await watched.serious() == [], "dark and narrow"
+    if language == "en":
+        assert await watched.serious() == [], "dark and narrow"
 
 
 async def picture(watched: Watched, name: str) -> None:
@@ -72,6 +75,19 @@ async def picture(watched: Watched, name: str) -> None:
     folder = screenshots()
     if folder:
         await watched.page.screenshot(path=folder / f"{name}.png", full_page=True)
+
+
+async def test_a_page_that_arrives_bit_by_bit_does_not_move_either(
+    town: Town, enter: Enter
+) -> None:
+    watched = await enter("manager")
+    path = address(town, "applications")
+    await watched.show(path)
+    size = len(await watched.loaded[0].body())
+    async with watched.slow(size // 2):  # a machine or a line that is busy
+        await watched.show(path)
+    assert await watched.shift() <= MOST_SHIFT / 5, await watched.page.evaluate("window.moved")
+    assert await watched.page.locator("main .table").is_visible()
 
 
 async def test_what_is_wrong_with_a_page_is_noticed(town: Town, enter: Enter) -> None:

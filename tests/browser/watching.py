@@ -7,7 +7,8 @@ async with Watched.open(browser, town.url) as watched:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,8 +28,8 @@ from playwright.async_api import (
 WIDE: ViewportSize = {"width": 1360, "height": 900}
 NARROW: ViewportSize = {"width": 360, "height": 780}
 WIDEST: ViewportSize = {"width": 1920, "height": 1080}
-# Of what moves after it was shown; people notice from 0.1. Columns of a table settle while its rows
-# arrive, which on a busy machine is painted.
+MOST_BYTES = 100_000  # of a page with what it loads of ours; the vendored kit is kept for a year
+# Of what moves after it was shown; people notice from 0.1.
 MOST_SHIFT = 0.05
 # A name of any other host is refused before it is looked up, also what the browser asks for itself.
 ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
@@ -112,6 +113,24 @@ class Watched:
         if status != 200:
             self.complaints.clear()  # the browser complains of the status itself
         return self.page
+
+    @asynccontextmanager
+    async def slow(self, bytes_a_second: int) -> AsyncIterator[None]:
+        """Whatever is loaded meanwhile arrives so slowly."""
+        network = await self.context.new_cdp_session(self.page)
+        limits = {"offline": False, "latency": 0, "uploadThroughput": -1}
+        try:
+            await network.send("Network.enable")
+            await network.send(
+                "Network.emulateNetworkConditions",
+                {**limits, "downloadThroughput": bytes_a_second},
+            )
+            yield
+        finally:
+            await network.send(
+                "Network.emulateNetworkConditions", {**limits, "downloadThroughput": -1}
+            )
+            await network.detach()
 
     async def faults(self, language: str, names: Iterable[str] = ()) -> list[str]:
         """What is wrong with the page for people who do not see it, or do not use a mouse."""

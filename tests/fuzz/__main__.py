@@ -67,7 +67,7 @@ def main() -> int:
     asked.only = asked.only or list(WAYS)
     warnings.simplefilter("ignore")  # of strategies that are not ours
     console, tally = Console(width=160 if not sys.stdout.isatty() else None), Tally()
-    with running(f"fuzz-{os.getpid()}") as stack:
+    with running(f"fuzz-{os.getpid()}", durable=False) as stack:
         rounds = asyncio.run(_run(stack, asked, tally))
     console.print(tally.table())
     found = sum(map(len, tally.findings.values()))

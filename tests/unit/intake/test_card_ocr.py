@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,12 @@ from PIL import Image, ImageDraw
 
 from deploy.demo.papers import pdf
 from services.intake import reader as reader_module
-from services.intake.idcard import FIELDS
+from services.intake.idcard import FIELDS, read_card
 from services.intake.reader import CardReader, serve
 from shared.paper_images import DocumentRefusedError
 from shared.parameters import load_papers
 from shared.settings import Settings, SettingsError
-from tests.bench.cards import CONDITIONS, shown
+from tests.bench.cards import CONDITIONS, OPENING, front, people, shown
 from tests.bench.reading import outcome, read
 from tests.papers import png_of
 
@@ -61,6 +62,43 @@ async def test_a_drawn_card_is_read_and_nothing_is_wrong_unwarned(
     assert sum(counted.values()) == 9
     assert counted["right"] >= right, counted
     assert counted["wrong and sure"] == 0, counted
+
+
+def front_of(letters: int, *, burnt: bool, white: bool = False) -> tuple[bytes, str]:
+    """A card without any noise, and the name on it; its last character may lie under glare, and
+    the card may be a copy on white paper."""
+    person, ethnicity, _ = people(7, 1)[0]
+    person = replace(person, name="司徒望月"[:letters])
+    image, says = front(person, ethnicity)
+    if white:
+        image = image.point(lambda value: min(255, value * 255 // 200))
+    if burnt:
+        begins = 200 + 40 * (letters - 1)
+        ImageDraw.Draw(image).ellipse((begins, 50, begins + 110, 130), fill="white")
+    written = io.BytesIO()
+    image.save(written, "PNG")
+    return written.getvalue(), says["name"]
+
+
+async def test_what_glare_takes_from_a_name_is_doubted(reader: CardReader) -> None:
+    picture, name = front_of(4, burnt=True)
+    found = read_card("front", await reader.lines(picture), OPENING)["name"]
+    # its edge may be taken for a mark
+    assert found.value.startswith(name[:-1])
+    assert found.value != name
+    assert found.doubts[0] == "glare"
+
+
+@pytest.mark.parametrize("white", [False, True], ids=["as it is", "a copy on white paper"])
+async def test_what_is_bright_all_over_is_not_taken_for_glare(
+    reader: CardReader, white: bool
+) -> None:
+    picture, name = front_of(4, burnt=False, white=white)
+    lines = await reader.lines(picture)
+    found = read_card("front", lines, OPENING)
+    assert found["name"].value == name
+    assert {one.doubts for one in found.values()} == {()}
+    assert max(line.glare for page in lines for line in page) < 0.5
 
 
 def test_the_same_seed_draws_the_same_cards() -> None:
@@ -143,7 +181,13 @@ def test_the_machine_loads_without_a_network() -> None:
 async def test_what_a_fork_writes_is_not_believed(
     reader: CardReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for lines in ([["name", [0.9], [[0, 0]] * 4]], [["a", [0.9], [[0, 0]] * 3]], 7):
+    for lines in (
+        [["name", [0.9], [[0, 0]] * 4, 0.0]],
+        [["a", [0.9], [[0, 0]] * 3, 0.0]],
+        [["a", [0.9], [[0, 0]] * 4, "glare"]],
+        [["a", [0.9], [[0, 0]] * 4]],
+        7,
+    ):
 
         async def broken(*_: object, told: object = lines) -> tuple[object, list[bytes]]:
             return [told], []
@@ -151,6 +195,28 @@ async def test_what_a_fork_writes_is_not_believed(
         monkeypatch.setattr(reader, "ask", broken)
         with pytest.raises(DocumentRefusedError):
             await reader.lines(b"")
+
+
+_SERVED = """
+import runpy, sys
+sys.argv = ["services.intake", "help"]
+try:
+    runpy.run_module("services.intake", run_name="__main__")
+except SystemExit as left:
+    print(left.code, sys.modules["numpy"], "openpyxl" in sys.modules)
+"""
+
+
+def test_the_service_is_as_small_here_as_where_there_is_no_numpy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _SERVED],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout == "2 None True\n", done.stderr
 
 
 _ALONE = """

@@ -16,12 +16,14 @@ NUMBER = make_synthetic_resident_id("31", date(1990, 3, 7), 121)  # odd: male
 HEIGHT = 40
 
 
-def line(text: str, x: float, y: float, scores: Sequence[float] | float = 0.99) -> Line:
+def line(
+    text: str, x: float, y: float, scores: Sequence[float] | float = 0.99, glare: float = 0.0
+) -> Line:
     """A line that begins at x; every character is as wide as high."""
     wide = HEIGHT * len(text)
     corners = ((x, y), (x + wide, y), (x + wide, y + HEIGHT), (x, y + HEIGHT))
     each = (scores,) * len(text) if isinstance(scores, float) else tuple(scores)
-    return Line(text, each, corners)
+    return Line(text, each, corners, glare)
 
 
 def front(**changes: Line | None) -> list[Line]:
@@ -40,11 +42,13 @@ def front(**changes: Line | None) -> list[Line]:
     return [one for one in lines.values() if one is not None]
 
 
-def back(term: str = "2019.03.07-2039.03.07", authority: str = "望江区公安局") -> list[Line]:
+def back(
+    term: str = "2019.03.07-2039.03.07", authority: str = "望江区公安局", glare: float = 0.0
+) -> list[Line]:
     return [
         line("居民证件样本", 400, 80),
         line("签发机关", 200, 400),
-        line(authority, 400, 400),
+        line(authority, 400, 400, glare=glare),
         line("有效期限" + term, 200, 480),
     ]
 
@@ -60,7 +64,7 @@ def turned(lines: Sequence[Line], degrees: float) -> list[Line]:
             sorted(pair, key=lambda point: point[1]) for pair in (points[:2], points[2:])
         )
         corners = (upper_left, upper_right, lower_right, lower_left)
-        found.append(Line(one.text, one.scores, corners))
+        found.append(Line(one.text, one.scores, corners, one.glare))
     return found
 
 
@@ -191,6 +195,30 @@ _OF_A_WOMAN = make_synthetic_resident_id("31", date(1990, 3, 7), 122)
             "front",
             {"home_address": ("address_short",)},
         ),
+        # room for a character that glare hides: on a line, or in any of several pieces
+        (front(name=line("司徒望月", 190, 64, glare=0.5)), "front", {"name": ("glare",)}),
+        (front(name=line("司徒望月", 190, 64, glare=0.4)), "front", {}),
+        (
+            front(name=line("司徒", 190, 64, glare=1.5), more=line("月", 290, 64)),
+            "front",
+            {"name": ("glare",)},
+        ),
+        (
+            front(address_more=line("七号3单元502室", 165, 360, glare=2.0)),
+            "front",
+            {"home_address": ("glare",)},
+        ),
+        (front(ethnicity=line("民族汉", 250, 140, glare=1.0)), "front", {"ethnicity": ("glare",)}),
+        # these vouch for themselves: by a check digit, by a form that has no gaps
+        (
+            front(
+                number=line(f"公民身份号码{NUMBER}", 60, 540, glare=3.0),
+                born=line("出生1990年3月7日", 60, 220, glare=3.0),
+            ),
+            "front",
+            {},
+        ),
+        (back(glare=1.0), "back", {"authority": ("glare",)}),
         (back(), "back", {}),
         (back("2019.03.07-2039.03.06"), "back", {}),  # some cards name the day before
         (back("2004.02.29-2024.02.29"), "back", {}),
