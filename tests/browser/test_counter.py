@@ -11,7 +11,7 @@ from datetime import date, timedelta
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Dialog, Page, expect
 
 from deploy.demo.papers import pdf
 from shared.formats import make_synthetic_resident_id
@@ -20,6 +20,7 @@ from tests.browser.test_intake import fill_in, sound
 from tests.browser.test_pages import picture
 from tests.browser.town import PASSWORD, USERNAME, Town
 from tests.browser.watching import MOST_SHIFT, NARROW, WIDE, Watched
+from tests.eventually import eventually
 from tests.integration.intake.office import MOBILE, NAME
 from tests.papers import picture as scan
 from tests.weighing import MOST_BYTES
@@ -281,6 +282,26 @@ async def test_a_form_outlives_the_session_in_which_it_was_typed(
     await page.locator("button[value=keep]").click()
     await expect(page.locator(".flashes")).to_contain_text("草稿")
     counter.complaints.clear()
+
+
+async def test_who_leaves_what_was_typed_is_asked_first(town: Town, counter: Watched) -> None:
+    page = await counter.show(NEW)
+    await page.locator("#name").press_sequentially("王")
+    asked: list[str] = []
+
+    async def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        await dialog.dismiss()
+
+    page.on("dialog", stay)
+    await page.locator(".back-link").click(no_wait_after=True)
+
+    async def was_asked() -> bool:
+        return asked == ["beforeunload"]
+
+    await eventually(was_asked)
+    await expect(page.locator("#name")).to_have_value("王")
+    page.remove_listener("dialog", stay)
 
 
 async def test_one_paper_that_did_not_arrive_is_tried_again(town: Town, counter: Watched) -> None:

@@ -133,8 +133,18 @@
   const LATELY = 30_000; // ms
   let sure = false;
   let looking = false;
+  let typed = "typed" in form.dataset; // and not sent
+  form.addEventListener("input", () => {
+    typed = true;
+  });
+  addEventListener("beforeunload", (event) => {
+    if (typed) event.preventDefault(); // the browser asks whether to leave it
+  });
   form.addEventListener("submit", async (event) => {
-    if (sure || Date.now() - heard < LATELY) return;
+    if (sure || Date.now() - heard < LATELY) {
+      typed = false;
+      return;
+    }
     event.preventDefault();
     event.stopPropagation(); // it is sent in a moment
     if (looking) return;
