@@ -2,8 +2,8 @@
 // sent one after the other to the form's address, which answers {"words", "state"} in JSON. One that
 // was refused says why and is tried again by itself. Without this the form sends what was chosen.
 //
-// <form data-queue data-state="of the case" data-refresh="#what changes" …> with [data-drop], a file input, [data-queue-rows]
-// and a <template> of a row; texts and limits stand in the form's data.
+// <form data-queue data-state="of the case" data-refresh="#what changes" …> with [data-drop], a file
+// input, [data-queue-rows] and a <template> of a row; texts and limits stand in the form's data.
 (() => {
   const form = document.querySelector("form[data-queue]");
   if (!form) return;
