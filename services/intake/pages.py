@@ -1,11 +1,12 @@
 """The pages of one application: the case with its checklist, and its steps."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
 from services.intake import application as applications
@@ -17,7 +18,7 @@ from services.intake.desk import Begun, Desk, is_masked
 from services.intake.pages_precheck import answers_for, obstacles_of, staff_of
 from services.intake.papers import Papers
 from services.intake.rules import COUNTED, READABLE
-from services.intake.typed import read_correction
+from services.intake.typed import faults_of, read_correction
 from shared.calendar import business_day, day_of, escalated_before
 from shared.events.lifecycle import BESIDE_REVIEW, State
 from shared.events.payload import FIELD_CLASSES, PartyRole
@@ -54,14 +55,25 @@ _Revision = Annotated[int | None, Form(ge=0)]
 def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/intake", include_in_schema=False)
-    for part in (_filing, _steps):
-        part(routes, service, desk)
-    _case(routes, service, desk, papers)
+    _filing(routes, service, desk)
+    _steps(routes, service, desk, _case(routes, service, desk, papers))
     return routes
 
 
-def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> None:
-    """One application as it stands."""
+@dataclass(frozen=True, slots=True)
+class _Typed:
+    """A correction that cannot be kept, to be shown again: what was typed, and {field: words} of
+    what is wrong with it, "" for the correction as a whole."""
+
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+
+_Show = Callable[[Request, Viewer, Application, _Typed], Awaitable[Response]]
+
+
+def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _Show:
+    """One application as it stands; what shows it."""
 
     @routes.get("/applications/{application_id}")
     async def page_application(
@@ -69,14 +81,10 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
     ) -> Response:
         """One application: checklist, papers, persons (masked), card, history."""
         app = await desk.look(viewer, application_id)
-        return await _application_page(request, viewer, app, await desk.masked(app))
+        return await show(request, viewer, app, _Typed())
 
-    async def _application_page(
-        request: Request,
-        viewer: Viewer,
-        app: Application,
-        fields: Mapping[str, Mapping[str, str]],
-    ) -> Response:
+    async def show(request: Request, viewer: Viewer, app: Application, typed: _Typed) -> Response:
+        fields = await desk.masked(app)
         lines, scope = await desk.checklist(app), app.need_scope()
 
         def may(permission: Permission) -> bool:
@@ -113,8 +121,10 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
         return page(
             request,
             "application.html",
+            status_code=422 if typed.faults else 200,
             app=app,
             scope=scope,
+            typed=typed,
             branch_name=branches.get(scope.branch, scope.branch),
             product_name=_product_name(scope.product),
             needed=needed,
@@ -187,6 +197,8 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             answers=_answers(app, service.clock.now(), viewer),
         )
 
+    return show
+
 
 def _filing(routes: APIRouter, _service: Service, desk: Desk) -> None:
     """Papers come in."""
@@ -231,7 +243,7 @@ def _filing(routes: APIRouter, _service: Service, desk: Desk) -> None:
         )
 
 
-def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
+def _steps(routes: APIRouter, service: Service, desk: Desk, show: _Show) -> None:
     """What is done with one application."""
 
     @routes.post("/applications/{application_id}/submit")
@@ -255,6 +267,12 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
                 tone="danger",
             )
 
+    @routes.get("/applications/{application_id}/corrections")
+    async def correct_again(application_id: str, viewer: Annotated[Viewer, _MAY_EDIT]) -> Response:
+        """The case: what the language link of a refused correction asks for."""
+        await desk.look(viewer, application_id)
+        return RedirectResponse(f"/intake/applications/{application_id}", status_code=303)
+
     @routes.post("/applications/{application_id}/corrections")
     async def correct(
         request: Request,
@@ -267,13 +285,10 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
         sent = await sent_fields(request)
         try:
             correction = read_correction(sent, service.clock.now())
-        except ValidationError:
-            return redirect(
-                request,
-                here,
-                flash=_("Nothing was changed: fill in at least one field, days as 2026-10-12."),
-                tone="danger",
-            )
+        except ValidationError as error:
+            app = await desk.look(viewer, application_id)
+            faults = words.faults(faults_of(error, sent))
+            return await show(request, viewer, app, _Typed(sent, faults))
         expect = expected(revision)
         begun = await desk.correct(viewer, application_id, correction, expect=expect)
         flash = _("The form is corrected.")
@@ -305,13 +320,13 @@ async def _file_one(
     desk: Desk, viewer: Viewer, application_id: str, file: UploadFile, item: str, issued_on: str
 ) -> tuple[str, str]:
     """File one paper: its item, by the file's name where none was chosen, and the state of the
-    application. Raises Problem."""
+    application as the viewer may know it. Raises Problem."""
     chosen = item or guess_item(file.filename or "", load_checklist_items().items)
     if chosen is None:
         raise Problem(422, "item-unknown", "Nobody said which paper this is")
     content = await file.read(load_papers().largest_bytes + 1)
     filed = await desk.receive(viewer, application_id, chosen, content, day_of(issued_on))
-    return chosen, str(filed.application.state)
+    return chosen, viewing.shown_state(str(filed.application.state), viewer)
 
 
 # -- reading forms ---------------------------------------------------------------------------------

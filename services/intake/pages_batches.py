@@ -10,6 +10,7 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import Response
 
 from services.intake import words
+from services.intake.batch import LARGEST_TABLE
 from services.intake.batch_files import Kind, result
 from services.intake.batches import NoTableError
 from services.intake.store_batches import Batch
@@ -20,6 +21,7 @@ from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _
 
 PAGE_SIZE = 30
+_MEGABYTES = LARGEST_FILE // 2**20
 TEMPLATES = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -54,7 +56,7 @@ def _loading(routes: APIRouter, service: Service, tables: Tables) -> None:
         """Keep the table; its page says what is found in each row."""
         content = await file.read(LARGEST_FILE + 1)
         if len(content) > LARGEST_FILE:
-            return await _new_page(request, viewer, _("The file is larger than 8 MB."))
+            return await _new_page(request, viewer, _too_large())
         try:
             batch, new = await tables.keep(viewer, content, branch)
         except NoTableError as problem:
@@ -79,7 +81,13 @@ def _loading(routes: APIRouter, service: Service, tables: Tables) -> None:
             names=branches,
             branches=[(code, name) for code, name in branches.items() if viewer.sees(code)],
             words=words,
+            most_rows=LARGEST_TABLE,
+            most_mb=_MEGABYTES,
         )
+
+
+def _too_large() -> str:
+    return _("The file is larger than %(size)s MB.") % {"size": _MEGABYTES}
 
 
 def _looking(routes: APIRouter, service: Service, tables: Tables) -> None:

@@ -44,7 +44,7 @@ class _Typing:
             if missing or one.tone != "missing"
         }
         faults = {
-            name: {"tone": "bad", "words": words.fault(kind)}
+            name: {"tone": "bad", "words": words.fault(kind, name)}
             for name, kind in self.read.faults.items()
         }
         return {**notes, **faults}

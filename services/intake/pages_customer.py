@@ -7,7 +7,7 @@ counter: papers are decoded as anybody's, fields are checked by the same rules.
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -37,7 +37,7 @@ from services.intake.form import FormCorrection
 from services.intake.items import mending_fields
 from services.intake.pages import sent_fields
 from services.intake.rules import CREDIT_PURPOSE
-from services.intake.typed import read_correction
+from services.intake.typed import faults_of, read_correction
 from shared.calendar import day_of
 from shared.events.lifecycle import State
 from shared.events.payload import ConsentText, PartyRole
@@ -438,6 +438,8 @@ def _own_form(routes: APIRouter, service: Service, desk: Desk, customers: Custom
         wrong."""
         app, items = await _look(desk, guest)
         sent = await sent_fields(request)
+        if not wanted_fields(items):
+            return redirect(request, OWN, flash=_("Nothing has to be corrected any more."))
         wanted = wanted_of(items, await desk.whose_faults(app))
         role = sent.get("role", "")
         allowed = {
@@ -453,14 +455,22 @@ def _own_form(routes: APIRouter, service: Service, desk: Desk, customers: Custom
                 items,
                 _("Of this person it is not asked for: %(fields)s.")
                 % {"fields": words.listed([words.field_name(name) for name in astray])},
+                typed=sent,
             )
         mended = {name: text for name, text in sent.items() if name in allowed.get(role, set())}
         mended["role"] = role if role in allowed else PartyRole.APPLICANT.value
         try:
             correction = read_correction(mended, service.clock.now())
-        except ValidationError:
+        except ValidationError as error:
+            faults = words.faults(faults_of(error, mended))
             return await _fields_page(
-                request, desk, app, items, _("Fill in at least one field, days as 2026-10-12.")
+                request,
+                desk,
+                app,
+                items,
+                faults.get("", _("Nothing was changed: correct the marked fields.")),
+                typed=sent,
+                faults=faults,
             )
         expect = _revision(sent)
         try:
@@ -587,7 +597,14 @@ async def _own_page(
 
 
 async def _fields_page(
-    request: Request, desk: Desk, app: Application, items: Sequence[Shown], error: str = ""
+    request: Request,
+    desk: Desk,
+    app: Application,
+    items: Sequence[Shown],
+    error: str = "",
+    *,
+    typed: Mapping[str, str] | None = None,
+    faults: Mapping[str, str] | None = None,
 ) -> Response:
     wanted = wanted_fields(items)
     masked = await desk.masked(app)
@@ -619,6 +636,8 @@ async def _fields_page(
         roles=[role.value for role in wanted_of(items, await desk.whose_faults(app))],
         known=known,
         error=error,
+        typed=typed or {},
+        faults=faults or {},
         words=words,
     )
 

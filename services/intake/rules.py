@@ -245,7 +245,8 @@ def _party_findings(
         if name in needed or text not in (None, ""):
             shown = "" if text is None else str(text)
             for finding in _field_findings(party, name, shown, product, today):
-                yield name, finding
+                # both days are looked at together; what ran out is the second
+                yield "id_expires" if finding.code is FormatCode.ID_EXPIRED else name, finding
     if "id_issued" in needed and party.id_expires is None and not party.id_long_term:
         yield "id_expires", Finding(FormatCode.EMPTY)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -71,10 +71,10 @@ def read_in_part(sent: Mapping[str, str], now: datetime, kept: Kept | None = Non
 
 def read_correction(sent: Mapping[str, str], now: datetime) -> FormCorrection:
     """Of one person the fields that were filled in. Raises ValidationError."""
-    party = _party(PartyRole(sent.get("role", PartyRole.APPLICANT)), "", sent)
+    party = _party(sent.get("role", PartyRole.APPLICANT), "", sent)
     # a role alone corrects nothing
     parties = [party] if len(party) > 1 else []
-    consent = _consent(day_of(sent.get("consent_day", "")), now)
+    consent = _typed_consent(sent, now)
     return FormCorrection.model_validate({"parties": parties, "consent": consent})
 
 
@@ -121,8 +121,8 @@ def typed(form: ApplicationForm) -> dict[str, str]:
 
 
 def _content(sent: Mapping[str, str], now: datetime, kept: Kept | None) -> dict[str, Any]:
+    consent: Any = _typed_consent(sent, now)
     day = day_of(sent.get("consent_day", ""))
-    consent: Any = _consent(day, now)
     if kept and kept.consent and day == business_day(kept.consent.signed_at):
         consent = kept.consent  # not signed anew: its time stays
     content: dict[str, Any] = {
@@ -134,8 +134,6 @@ def _content(sent: Mapping[str, str], now: datetime, kept: Kept | None) -> dict[
         "consent": consent,
         "reopens": kept.reopens if kept else None,
     }
-    if sent.get("consent_day") and day is None:
-        content["consent"] = {"signed_at": "", "purpose": CREDIT_PURPOSE}  # is no day: told so
     if "requested_limit" in sent:
         limit = _fen(sent["requested_limit"])
         content["requested_limit"] = {"minor": int(limit) if limit.isdecimal() else limit}
@@ -151,7 +149,7 @@ def _roles(sent: Mapping[str, str]) -> list[PartyRole]:
     ]
 
 
-def _party(role: PartyRole, prefix: str, sent: Mapping[str, str]) -> dict[str, Any]:
+def _party(role: str, prefix: str, sent: Mapping[str, str]) -> dict[str, Any]:
     party: dict[str, Any] = {"role": role}
     for name in FIELD_CLASSES:
         text = sent.get(prefix + name)
@@ -163,9 +161,13 @@ def _party(role: PartyRole, prefix: str, sent: Mapping[str, str]) -> dict[str, A
     return party
 
 
-def _consent(day: date | None, now: datetime) -> dict[str, Any] | None:
-    if day is None:
+def _typed_consent(sent: Mapping[str, str], now: datetime) -> dict[str, Any] | None:
+    text = sent.get("consent_day")
+    if not text:
         return None
+    day = day_of(text)
+    if day is None:
+        return {"signed_at": "", "purpose": CREDIT_PURPOSE}  # is no day: told so
     # a day ahead is kept as it is: the rules say what is wrong with it
     signed_at = now if day == business_day(now) else f"{day.isoformat()}T00:00:00+08:00"
     return {"signed_at": signed_at, "purpose": CREDIT_PURPOSE}

@@ -458,10 +458,22 @@ def field_words(codes: Iterable[str]) -> str:
     return " · ".join(reason(code, None) for code in codes)
 
 
-def fault(kind: str) -> str:
-    """Why what was typed cannot be kept at all."""
+def faults(kinds: Mapping[str, str]) -> dict[str, str]:
+    """{field: kind of fault} of a correction in words; "" for one without any field."""
+    return {
+        name: fault(kind, name) if name else _("Fill in at least one field.")
+        for name, kind in kinds.items()
+    }
+
+
+def fault(kind: str, field: str) -> str:
+    """Why what was typed in a field cannot be kept at all."""
     if is_known(kind):
         return reason(kind, None)
+    if field in (*MONEY_FIELDS, "requested_limit"):
+        return _("Write the amount in yuan, as 12000 or 12000.50.")
+    if kind == "string_too_long":
+        return _("This is too long.")
     if kind == "unknown-branch":
         return _("There is no such branch, or it is closed")
     if kind.startswith("date"):

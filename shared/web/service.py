@@ -21,6 +21,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
@@ -40,7 +41,7 @@ from shared.web import i18n, static_files
 from shared.web.access import SignInNeeded, current_viewer, declared_access, public
 from shared.web.clients import ApiClients
 from shared.web.directory import StaffMember, find_staff
-from shared.web.i18n import _
+from shared.web.i18n import _, mark
 from shared.web.middleware import RequestFrame
 from shared.web.openapi import Kind, complete
 from shared.web.pages import LOCALE, make_environment, page
@@ -237,9 +238,15 @@ def _add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(SignInNeeded, on_sign_in_needed)
     app.add_exception_handler(UnknownVersionError, on_unknown_version)
     app.add_exception_handler(ChangedVersionError, on_unknown_version)
+    app.add_exception_handler(ClientDisconnect, _on_gone)
     for unstorable in UNSTORABLE:
         app.add_exception_handler(unstorable, _on_unstorable)
     app.add_exception_handler(Exception, _on_crash)
+
+
+async def _on_gone(_request: Request, _error: Exception) -> Response:
+    """Whoever sent it hung up before its end: no fault of ours, and nobody reads the answer."""
+    return Response(status_code=499)
 
 
 async def _on_unstorable(request: Request, error: Exception) -> Response:
@@ -297,7 +304,7 @@ async def _answer(request: Request, problem: Problem) -> Response:
     except Exception as error:  # noqa: BLE001 - the error page must come even without a database
         log.warning("no viewer for the error page", error=type(error).__name__)
         request.state.viewer = None
-    heading, advice, icon = _words_for(problem)
+    heading, advice, icon = _words_for(problem, customer=_is_customers(request.url.path))
     response = page(
         request,
         "error.html",
@@ -305,7 +312,8 @@ async def _answer(request: Request, problem: Problem) -> Response:
         heading=heading,
         advice=advice,
         error_icon=icon,
-        errors=problem.errors,
+        errors=[(one.pointer.lstrip("/"), _field_words(one)) for one in problem.errors],
+        customer=_is_customers(request.url.path),
         status=problem.status,
         trace_id=trace_id or "",
     )
@@ -313,7 +321,34 @@ async def _answer(request: Request, problem: Problem) -> Response:
     return response
 
 
-def _words_for(problem: Problem) -> tuple[str, str, str]:
+def _is_customers(path: str) -> bool:
+    """Whether a customer, and nobody of the office, reads what is at this address."""
+    return path.startswith("/progress")
+
+
+def _field_words(error: FieldError) -> str:
+    """What is wrong with a field, in the reader's language; rare kinds as the problem has it."""
+    words = _FIELD_WORDS.get(error.code)
+    return _(words) if words else error.detail or error.code
+
+
+_FIELD_WORDS = {
+    "missing": mark("is missing"),
+    "string_too_long": mark("is too long"),
+    "string_too_short": mark("is too short"),
+    "no-text": mark("holds a character that is no text"),
+    **dict.fromkeys(
+        ("enum", "literal_error", "string_pattern_mismatch", "value_error"),
+        mark("is none of the values that are possible here"),
+    ),
+    **dict.fromkeys(
+        ("int_type", "int_parsing", "greater_than_equal", "less_than_equal"),
+        mark("is no number that is possible here"),
+    ),
+}
+
+
+def _words_for(problem: Problem, *, customer: bool) -> tuple[str, str, str]:
     """What a person reads: what happened, what to do, and an icon."""
     if problem.code == "form-expired":
         return (
@@ -330,7 +365,11 @@ def _words_for(problem: Problem) -> tuple[str, str, str]:
     if problem.status == 404:
         return (
             _("Not found"),
-            _("There is nothing at this address, or it belongs to a branch that you do not see."),
+            _("There is nothing at this address.")
+            if customer
+            else _(
+                "There is nothing at this address, or it belongs to a branch that you do not see."
+            ),
             "search",
         )
     if problem.status == 413:
@@ -357,6 +396,12 @@ def _words_for(problem: Problem) -> tuple[str, str, str]:
             _("That could not be accepted"),
             _("Check what you entered and send it again. Nothing was changed."),
             "alert-triangle",
+        )
+    if customer:
+        return (
+            _("Something went wrong on our side"),
+            _("Try again in a minute. If it goes on, give your branch the reference below."),
+            "alert-circle",
         )
     if problem.code in {"parameters-missing", "parameters-changed"}:
         return (

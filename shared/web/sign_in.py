@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -23,7 +23,6 @@ from shared.web.i18n import _
 from shared.web.limits import Pacer, address_of
 from shared.web.oidc import CALLBACK, AnswerRefused, Attempt, IdentityProvider, ProviderAway
 from shared.web.pages import page, redirect
-from shared.web.permissions import Role
 from shared.web.session import Session, clear_session, set_session
 from shared.web.state import web_state
 
@@ -50,15 +49,6 @@ Began = Callable[[Session, Way, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class DemoUser:
-    """An account that the sign-in page of a demo names; never its password."""
-
-    username: str
-    name: str
-    role: Role
-
-
-@dataclass(frozen=True, slots=True)
 class AtProvider:
     """Sign-in at the bank's identity provider. find(claim): whose account it is; None where nobody
     of the organisation has it."""
@@ -74,7 +64,6 @@ class _Ways:
     verify: Verify
     began: Began | None
     at_provider: AtProvider | None
-    demo_users: Sequence[DemoUser]
     addresses: Pacer
     accounts: Pacer
 
@@ -90,7 +79,6 @@ def sign_in_router(
     signed_out: SignedOut,
     began: Began | None = None,
     at_provider: AtProvider | None = None,
-    demo_users: Sequence[DemoUser] = (),
 ) -> APIRouter:
     """`/sign-in` and `/sign-out`.
 
@@ -102,7 +90,7 @@ def sign_in_router(
     was typed: nobody learns whether there is such an account, or whether it is locked.
     """
     router = APIRouter(include_in_schema=False)
-    ways = _Ways(verify, began, at_provider, demo_users, Pacer(), Pacer())
+    ways = _Ways(verify, began, at_provider, Pacer(), Pacer())
 
     @router.get("/sign-in", dependencies=[public("nobody is signed in yet")])
     async def sign_in_page(request: Request, next: str = "/") -> Response:  # noqa: A002
@@ -298,7 +286,6 @@ def _form(
         username=username,
         error=error,
         sign_in_token=state.signer.form_token(f"sign-in {nonce}"),
-        demo_users=ways.demo_users,
         local=ways.local,
         provider=ways.at_provider is not None,
     )

@@ -27,7 +27,7 @@ from shared.web.oidc import IdentityProvider
 from shared.web.permissions import Role
 from shared.web.service import create_app
 from shared.web.session import Session
-from shared.web.sign_in import AtProvider, DemoUser, Verified, sign_in_router
+from shared.web.sign_in import AtProvider, Verified, sign_in_router
 from shared.web.states import STATES
 
 NOW = datetime(2026, 3, 10, 1, 32, tzinfo=UTC)
@@ -303,10 +303,6 @@ def make_app(secrets_dir: Path, provider: IdentityProvider | None = None) -> Fas
                 verify,
                 signed_out=signed_out,
                 at_provider=AtProvider(provider, find_at_provider) if provider else None,
-                demo_users=[
-                    DemoUser(one.staff_id, one.name, next(iter(one.roles)))
-                    for one in STAFF.values()
-                ],
             ),
         ],
         settings=settings,

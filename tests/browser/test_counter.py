@@ -11,14 +11,16 @@ from datetime import date, timedelta
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Dialog, Page, expect
 
 from deploy.demo.papers import pdf
 from shared.formats import make_synthetic_resident_id
+from shared.web.session import COOKIE
 from tests.browser.test_intake import fill_in, sound
 from tests.browser.test_pages import picture
 from tests.browser.town import PASSWORD, USERNAME, Town
 from tests.browser.watching import MOST_SHIFT, NARROW, WIDE, Watched
+from tests.eventually import eventually
 from tests.integration.intake.office import MOBILE, NAME
 from tests.papers import picture as scan
 from tests.weighing import MOST_BYTES
@@ -238,6 +240,68 @@ async def test_papers_are_dropped_pasted_and_filed_one_by_one(town: Town, counte
     await rows.nth(2).get_by_role("button", name="移除").click()
     await expect(rows).to_have_count(5)
     await expect(page.locator("[data-sum-shown]")).to_have_text("已收件 3 个，待处理 2 个")
+
+
+async def test_what_was_filed_from_the_queue_is_handed_in_from_the_same_page(
+    town: Town, counter: Watched
+) -> None:
+    page = await counter.show(NEW)
+    await fill_in(page)
+    await page.locator("button[value=keep]").click()
+    files = [
+        {"name": f"{word}.png", "mimeType": "image/png", "buffer": scan(f"handed in {word}")}
+        for word in ("正面", "反面")
+    ]
+    await page.locator("#file").set_input_files(files)  # type: ignore[arg-type]
+    await page.get_by_role("button", name="全部收件").click()
+    await expect(page.locator("[data-sum-shown]")).to_have_text("已收件 2 个，待处理 0 个")
+    await expect(page.locator("#papers li")).to_have_count(2)
+    await expect(page.locator("#read-document option")).to_have_count(2)
+    await page.get_by_role("button", name="提交", exact=True).click()
+    await expect(page.locator(".flashes")).to_contain_text("已提交")
+
+
+async def test_a_form_outlives_the_session_in_which_it_was_typed(
+    town: Town, counter: Watched
+) -> None:
+    page = await counter.show(NEW)
+    await fill_in(page)
+    await counter.context.clear_cookies(name=COOKIE)
+    notice = page.locator("[data-notice]")
+    await page.locator("#mobile").fill("13800002222")
+    await page.locator("#email").focus()
+    await expect(notice).to_contain_text("登录已失效")
+    await page.locator("button[value=keep]").click()
+    await expect(page).to_have_url(f"{town.url}{NEW}")
+    await expect(page.locator("#mobile")).to_have_value("13800002222")
+    counter.complaints.clear()  # the browser complains of the status itself
+    other = await counter.context.new_page()
+    await other.goto(f"{town.url}/sign-in")
+    await _sign_in(other)  # another session, with another token for forms
+    await other.close()
+    await page.locator("button[value=keep]").click()
+    await expect(page.locator(".flashes")).to_contain_text("草稿")
+    counter.complaints.clear()
+
+
+async def test_who_leaves_what_was_typed_is_asked_first(town: Town, counter: Watched) -> None:
+    page = await counter.show(NEW)
+    await page.locator("#name").press_sequentially("王")
+    asked: list[str] = []
+
+    async def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        await dialog.dismiss()
+
+    page.on("dialog", stay)
+    await page.locator(".back-link").click(no_wait_after=True)
+
+    async def was_asked() -> bool:
+        return asked == ["beforeunload"]
+
+    await eventually(was_asked)
+    await expect(page.locator("#name")).to_have_value("王")
+    page.remove_listener("dialog", stay)
 
 
 async def test_one_paper_that_did_not_arrive_is_tried_again(town: Town, counter: Watched) -> None:

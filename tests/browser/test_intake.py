@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from datetime import date, timedelta
 
 import asyncpg
+import pypdfium2
 import pytest
 import pytest_asyncio
 from openpyxl import load_workbook
@@ -230,6 +231,18 @@ def table(*rows: dict[str, str]) -> bytes:
     return text.getvalue().encode("gb18030")
 
 
+MANY_FAULTS = {
+    "home_address": "北",
+    "work_address": "北",
+    "occupation": "",
+    "office_phone": "1",
+    "postcode": "1",
+    "email": "x",
+    "credit_code": "1",
+    "monthly_income_yuan": "a lot",
+}
+
+
 async def test_a_branchs_table_is_looked_at_taken_and_its_bad_rows_taken_away(
     town: Town, counter: Watched
 ) -> None:
@@ -238,7 +251,7 @@ async def test_a_branchs_table_is_looked_at_taken_and_its_bad_rows_taken_away(
     await sound(counter, town, "intake-tables")
     content = table(
         *[{}] * 3,  # few: other tests look at the first page of this office's lists
-        {"id_issued": "yesterday", "mobile": "1390", "employer": "=A1"},
+        {"id_issued": "yesterday", "mobile": "1390", "employer": "=A1", **MANY_FAULTS},
         {"product": "", "office_phone": "2164567890"},
     )
     await page.locator("#branch").select_option("3101")
@@ -255,6 +268,15 @@ async def test_a_branchs_table_is_looked_at_taken_and_its_bad_rows_taken_away(
     await expect(rows.first).to_contain_text("单位 · 请将公式改为数值")
     assert NAME not in await page.locator("body").inner_text()
     await sound(counter, town, "intake-table-looked-at")
+    await page.set_viewport_size(NARROW)
+    widths = (
+        await rows.first.locator("td")
+        .last.locator("div")
+        .evaluate_all("all => all.map((one) => one.getBoundingClientRect().width)")
+    )
+    assert len(widths) > 9
+    assert max(widths) > NARROW["width"] / 2, "as many findings as there are leave room for words"
+    await page.set_viewport_size(WIDE)
     assert await counter.serious() == []
     await take.focus()
     await page.keyboard.press("Enter")
@@ -393,6 +415,10 @@ async def test_an_officer_gives_verdicts_with_the_keyboard(town: Town, counter: 
     await expect(page.locator(".sidebar")).to_be_hidden()
     await expect(page.locator("[data-print]")).to_be_hidden()
     await expect(page.locator("main table")).to_be_visible()
+    await page.goto(f"{page.url.split('?')[0]}?reader=office")
+    printed = pypdfium2.PdfDocument(await page.pdf())
+    first = printed[0].get_textpage().get_text_range()
+    assert "身份证人像面" in first, "the table begins below the heading"
     await page.emulate_media(media="screen")
     await page.goto(f"{town.url}/intake/work?section=returned")
     await expect(page.locator("tbody tr").first).to_contain_text("项待补充")

@@ -20,7 +20,7 @@ from shared.web.permissions import Permission, Role, Scope, scopes_of
 from tests.fuzz.hostile import CANARY, FILE_NAMES, made, texts
 from tests.fuzz.judging import Answer, of_page
 from tests.fuzz.over_http import each
-from tests.fuzz.world import BRANCH, World
+from tests.fuzz.world import BRANCH, CUSTOMER, World
 
 _ROLES = {
     "assistant": Role.ASSISTANT,
@@ -46,6 +46,8 @@ _SAMPLES = {
     "code": "DOC_MISSING",
     "codes": "PHOTO_UNCLEAR",
     "item": "id_front",
+    "role": "applicant",
+    "office_phone": "021-64567890",
 }
 _SMALL = (
     "nothing",
@@ -153,9 +155,11 @@ def _signature(dependant: Dependant) -> tuple[list[str], Form]:
 
 def _who(demand: str) -> str:
     """Somebody who may; the assistant where everybody may."""
+    if demand == "customer@own":
+        return CUSTOMER
     permission, _, scope = demand.partition("@")
     if not scope or permission not in set(Permission):
-        return "assistant"  # whom a customer's own pages send to where customers come in
+        return "assistant"
     wanted, least = Permission(permission), Scope[scope.split(" ")[0].upper()]
     for name, role in _ROLES.items():
         reach = scopes_of({role}).get(wanted)

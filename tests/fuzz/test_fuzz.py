@@ -37,6 +37,9 @@ async def test_whatever_comes_in_is_answered_clearly(way: str, world: World) -> 
     await fuzz(world, DOSE[way], judge=False)
     assert world.tally.rows
     assert world.tally.report() == ""
+    if way == "pages":  # a customer was in, and not sent back to the entrance each time
+        seen = world.tally.rows["page", "GET /progress/application"]
+        assert any(answer.startswith("200") for answer in seen)
 
 
 async def test_what_a_refusal_leaves_behind_is_noticed(world: World) -> None:

@@ -7,8 +7,10 @@ holds the office for what they need (`World.run`).
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import importlib
 import json
+import secrets
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -26,6 +28,7 @@ from deploy.demo.records import read_records
 from deploy.demo.staff import Desk
 from deploy.local import Stack
 from deploy.secret_files import read_secret
+from services.intake.customer import COOKIE as CUSTOMER_COOKIE
 from shared.clock import format_instant
 from shared.events.catalog import SERVICES
 from shared.postgres.pool import database_of
@@ -41,6 +44,7 @@ from tests.fuzz.tally import Tally
 T = TypeVar("T")
 BRANCH = "1101"
 TERMINAL = "branch-terminal"
+CUSTOMER = "customer"  # who is in on their own page
 STAFF = {
     "assistant": "A0001",
     "reviewer": "R0001",
@@ -52,6 +56,7 @@ STAFF = {
 }
 _TIMEOUT = 120.0  # seconds after which a request hangs; a machine may do other things too
 _CASES = 4
+_WANTING = 3
 
 # What a refusal may not change; all of it is written within requests and by handlers of events.
 _BOOKS = {
@@ -135,11 +140,34 @@ class World:
         return {"Authorization": f"Bearer {self._token}"}
 
     def session(self, who: str) -> dict[str, str]:
-        """The headers of somebody who signed in just now."""
+        """The headers of somebody who signed in just now, or of a customer who came in."""
+        if who == CUSTOMER:
+            return self._customer()
         session = Session.begin(STAFF[who], self._epochs[who], time.time())
         return {
             "Cookie": f"{COOKIE}={self._signer.seal(session)}",
             CSRF_HEADER: self._signer.form_token(session.nonce),
+        }
+
+    def _customer(self) -> dict[str, str]:
+        """Whoever has most to bring; somebody else once their case went on."""
+        ((application_id,),) = self.rows(
+            "intake",
+            "SELECT application_id FROM application"
+            " ORDER BY state = 'awaiting_material' DESC, application_id DESC LIMIT 1",
+        )
+        token = secrets.token_urlsafe(16)
+        digest = hashlib.sha256(token.encode()).digest()
+        self.rows(
+            "intake",
+            "INSERT INTO customer_session (digest, application_id, began_at, seen_at)"
+            " VALUES ($1, $2, now(), now())",
+            digest,
+            application_id,
+        )
+        return {
+            "Cookie": f"{CUSTOMER_COOKIE}={token}",
+            CSRF_HEADER: self._signer.form_token(f"customer {digest.hex()}"),
         }
 
     def send(self, method: str, url: str, **more: Any) -> Answer:
@@ -307,6 +335,10 @@ async def _fill(world: World) -> None:
         for submit in (True, False):
             form = {**town.form(BRANCH, town.person(BRANCH)), "submit": submit}
             url = f"{world.url('intake')}/intake/api/v1/applications"
+            (await client.post(url, json=form)).raise_for_status()
+        for _ in range(_WANTING):  # papers, a field and the consent, on the customer's own page
+            form = {**town.form(BRANCH, town.person(BRANCH)), "submit": True, "consent": None}
+            form["parties"][0]["office_phone"] = "1"
             (await client.post(url, json=form)).raise_for_status()
     async with httpx.AsyncClient(trust_env=False, headers=world.session("assistant")) as client:
         file = {"file": ("sheet.xlsx", made("good sheet"))}

@@ -5,10 +5,12 @@
   const form = document.querySelector("form[data-counter]");
   if (!form) return;
   const said = form.querySelector("[data-said]");
+  const notice = form.querySelector("[data-notice]");
   const control = (name) => form.elements.namedItem(name);
   const touched = new Set(); // fields in which somebody was: of others it is not said that they lack
   let asking = null;
   let waiting = 0;
+  let heard = Date.now(); // when the office last answered in this session; 0: it did not
 
   for (const note of form.querySelectorAll("[data-note].note-missing, [data-note].note-bad")) {
     touched.add(note.dataset.note);
@@ -65,7 +67,23 @@
     form.querySelector("[data-checklist]").innerHTML = answer.checklist;
   };
 
-  const check = async (asked) => {
+  // A session may end while somebody types. Whoever signed in again in another window goes on here:
+  // the form takes over the new session's token. Rejected where nobody answers.
+  const signedIn = async () => {
+    const response = await fetch(form.dataset.token, { headers: { Accept: "text/html" } });
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const token = page.querySelector("meta[name=csrf-token]")?.content;
+    if (!response.ok || response.redirected || !token) return false;
+    control("csrf_token").value = token;
+    return true;
+  };
+  const warn = (kind) => {
+    heard = kind ? 0 : Date.now();
+    for (const one of notice.querySelectorAll("[data-why]")) one.hidden = one.dataset.why !== kind;
+    notice.hidden = !kind;
+  };
+
+  const check = async (asked, again = false) => {
     clearTimeout(waiting);
     asking?.abort();
     asking = new AbortController();
@@ -75,10 +93,16 @@
       const response = await fetch(form.dataset.counter, {
         method: "POST", body, signal: asking.signal, headers: { Accept: "application/json" },
       });
+      if ((response.status === 401 || response.status === 403) && !again) {
+        if (await signedIn()) await check(asked, true);
+        else warn("signed-out");
+        return;
+      }
       if (!response.ok) throw new Error(String(response.status));
       apply(await response.json(), asked);
+      warn("");
     } catch (error) {
-      if (error.name !== "AbortError") said.textContent = form.dataset.failed;
+      if (error.name !== "AbortError") warn("failed");
     }
   };
 
@@ -102,6 +126,41 @@
     if (!it.name || touched.has(it.name) || it.value || !it.hasAttribute("aria-required")) return;
     touched.add(it.name);
     check(it.name);
+  });
+
+  // What was typed is not sent where it would be lost, to a sign-in page or to nobody: where the
+  // office was not heard of late it is asked first.
+  const LATELY = 30_000; // ms
+  let sure = false;
+  let looking = false;
+  let typed = "typed" in form.dataset; // and not sent
+  form.addEventListener("input", () => {
+    typed = true;
+  });
+  addEventListener("beforeunload", (event) => {
+    if (typed) event.preventDefault(); // the browser asks whether to leave it
+  });
+  form.addEventListener("submit", async (event) => {
+    if (sure || Date.now() - heard < LATELY) {
+      typed = false;
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation(); // it is sent in a moment
+    if (looking) return;
+    looking = true;
+    try {
+      sure = await signedIn();
+      warn(sure ? "" : "signed-out");
+    } catch {
+      warn("failed");
+    }
+    looking = false;
+    if (sure) form.requestSubmit(event.submitter);
+    else notice.scrollIntoView({ block: "nearest" });
+  });
+  addEventListener("pageshow", () => {
+    sure = false;
   });
 
   const seen = (it) => it.offsetParent !== null && !it.disabled && it.type !== "hidden";

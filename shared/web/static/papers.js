@@ -1,9 +1,9 @@
 // A queue of papers to be filed: chosen, dropped or pasted, each with what it is and how far it is,
-// sent one after the other to the form's address, which answers {"words"} in JSON. One that was
-// refused says why and is tried again by itself. Without this the form sends what was chosen.
+// sent one after the other to the form's address, which answers {"words", "state"} in JSON. One that
+// was refused says why and is tried again by itself. Without this the form sends what was chosen.
 //
-// <form data-queue data-refresh="#what changes" …> with [data-drop], a file input, [data-queue-rows]
-// and a <template> of a row; texts and limits stand in the form's data.
+// <form data-queue data-state="of the case" data-refresh="#what changes" …> with [data-drop], a file
+// input, [data-queue-rows] and a <template> of a row; texts and limits stand in the form's data.
 (() => {
   const form = document.querySelector("form[data-queue]");
   if (!form) return;
@@ -117,7 +117,8 @@
       };
       request.onload = () => {
         const told = request.response ?? {};
-        const words = told.words ?? told.detail ?? told.title ?? texts.failed;
+        const signedOut = request.status === 401 || request.status === 403;
+        const words = told.words ?? (signedOut ? texts.signedOut : texts.failed);
         show(paper, request.status === 201 ? "filed" : "refused", words);
         part(paper, "progress").value = request.status === 201 ? 1 : 0;
         said.textContent = `${paper.file.name}: ${words}`;
@@ -127,16 +128,33 @@
       request.send(body);
     });
 
-  // What changes with a paper is read anew, the queue stays.
+  const isTyped = (it) =>
+    it.type === "checkbox" ? it.checked !== it.defaultChecked
+      : it.defaultValue !== undefined && it.value !== it.defaultValue;
+  // Where a part of the page that was not there before has its place: behind the one before it.
+  const ahead = (part) => {
+    let it = part.previousElementSibling;
+    while (it && !document.getElementById(it.id)) it = it.previousElementSibling;
+    return it && document.getElementById(it.id);
+  };
+
+  // What changes with a paper is read anew, the queue stays, and so does what somebody has typed.
   const refresh = async () => {
     const response = await fetch(location.href);
     if (!response.ok) return;
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     for (const place of texts.refresh.split(",").map((one) => one.trim())) {
       const [old, now] = [document.querySelector(place), page.querySelector(place)];
-      if (old && now) old.replaceWith(now);
-      else if (now) document.getElementById("file-papers").before(now);
+      if (!now) continue;
+      const fresh = document.importNode(now, true);
+      if (!old) ahead(now)?.after(fresh);
+      else if (!Array.from(old.querySelectorAll("input, textarea")).some(isTyped)) {
+        old.replaceWith(fresh);
+      }
     }
+    // what is done next is decided on what stands here now
+    const revision = page.querySelector("input[name=revision]")?.value;
+    for (const it of document.querySelectorAll("input[name=revision]")) it.value = revision ?? "";
   };
 
   const work = async (some) => {
@@ -144,16 +162,16 @@
     sending = true;
     const started = form.querySelector("button[type=submit]");
     started.setAttribute("aria-disabled", "true");
-    let whole = false;
+    let moved = false;
     let filed = false;
     for (const paper of some) {
       const told = await send(paper);
       filed ||= told !== null;
-      whole ||= told?.state === "checking";
+      moved ||= told !== null && told.state !== texts.state;
     }
     sending = false;
     started.removeAttribute("aria-disabled");
-    if (whole) location.reload(); // it is with review: little of this page is left
+    if (moved) location.reload(); // the case went on: little of this page is left
     else if (filed) await refresh();
   };
 

@@ -533,6 +533,8 @@ async def test_only_what_is_wanted_is_corrected(office: Office, clerk: httpx.Asy
     )
     assert right.headers["location"] == OWN
     assert (await phone.get(f"{OWN}/fields")).headers["location"] == OWN
+    again = await phone.post(f"{OWN}/fields", office_phone="021-64567890", role="applicant")
+    assert again.headers["location"] == OWN, "a page that was left open: nothing is wanted any more"
     rows = await office.fetch(
         "SELECT actor, details FROM application_history WHERE application_id = $1"
         " AND action = 'corrected' ORDER BY id",
@@ -543,6 +545,21 @@ async def test_only_what_is_wanted_is_corrected(office: Office, clerk: httpx.Asy
     ] * 2
     shown = await clerk.get(f"/intake/applications/{customer.application_id}?lang=en")
     assert f"****{MOBILE[-4:]}" in shown.text
+
+
+async def test_a_correction_that_cannot_be_kept_comes_back_as_it_was_typed(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    _customer, phone = await inside(
+        office, clerk, party={"office_phone": "1", "monthly_income": None}
+    )
+    await phone.get(f"{OWN}/fields", lang="en")
+    typed = {"office_phone": "021-64567890", "monthly_income": "a lot", "role": "applicant"}
+    refused = await phone.post(f"{OWN}/fields", **typed)
+    assert refused.status_code == 422
+    assert 'value="021-64567890"' in refused.text
+    assert 'value="a lot"' in refused.text
+    assert "Write the amount in yuan" in refused.text
 
 
 async def test_of_each_person_only_what_is_wanted_of_them_is_corrected(

@@ -177,8 +177,9 @@ async def test_what_is_missing_is_shown_and_mended(office: Office) -> None:
     assert "Mobile: Mobile number has the wrong form" in page.text
     assert "DOC_MISSING" in page.text
 
-    nothing = await client.post(here + "/corrections", data={})
-    assert here_of(nothing) == here
+    nothing = await client.post(here + "/corrections", data={}, params={"lang": "en"})
+    assert nothing.status_code == 422
+    assert "Fill in at least one field." in nothing.text
     assert here_of(await client.post(here + "/corrections", data={"mobile": "13900006666"})) == here
     page = await client.get(here, params={"lang": "en"})
     assert "Mobile number has the wrong form" not in now_of(page)
@@ -208,6 +209,24 @@ async def test_a_form_that_cannot_be_kept_comes_back_as_it_was_typed(office: Off
     assert 'value="yesterday"' in answer.text
     elsewhere = await client.post("/intake/applications", data=filled_in(office, branch="9999"))
     assert elsewhere.status_code == 422
+
+
+async def test_a_correction_that_cannot_be_kept_comes_back_as_it_was_typed(office: Office) -> None:
+    client = await office.colleague("assistant")
+    here = here_of(await client.post("/intake/applications", data=filled_in(office)))
+    typed = {"employer": "恒远集团有限公司", "monthly_income": "a lot", "consent_day": "yesterday"}
+    answer = await client.post(here + "/corrections", data=typed, params={"lang": "en"})
+    assert answer.status_code == 422
+    for text in ("恒远集团有限公司", "a lot", "yesterday"):
+        assert f'value="{text}"' in answer.text
+    assert "Write the amount in yuan" in answer.text
+    assert "Write the day as 2026-10-12." in answer.text
+    # the language link of that page leads back to the case
+    assert here_of(await client.get(here + "/corrections")) == here
+    somebody = {"role": "somebody", "employer": "恒远集团有限公司"}
+    assert (await client.post(here + "/corrections", data=somebody)).status_code == 422
+    page = await client.get(here, params={"lang": "en"})
+    assert "Form corrected" not in page.text
 
 
 async def test_what_is_no_number_does_not_fail_a_page(office: Office) -> None:
@@ -471,6 +490,18 @@ async def test_who_speaks_to_customers_finds_no_trace_of_a_hold(office: Office) 
         found = await client.get(api, params={"number": held.number, "state": state})
         return int(found.json()["total"])
 
+    async def told_of_a_paper(client: httpx.AsyncClient, one: Customer) -> dict[str, str]:
+        answer = await client.post(
+            f"/intake/applications/{one.application_id}/documents",
+            data={"item": "asset_proof"},
+            files={"file": ("paper.png", picture(f"deed of {one.number}"), "image/png")},
+            headers={"accept": "application/json"},
+        )
+        assert answer.status_code == 201
+        return dict(answer.json())
+
+    assert (await told_of_a_paper(assistant, plain))["state"] == "manual_review"
+    assert await told_of_a_paper(assistant, held) == await told_of_a_paper(assistant, plain)
     assert await seen(assistant, held) == await seen(assistant, plain)
     assert await listed(assistant, "on_hold") == 0
     assert await listed(assistant, "manual_review") == 1

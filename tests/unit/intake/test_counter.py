@@ -235,6 +235,13 @@ def test_a_correction_is_of_the_person_who_was_chosen() -> None:
     assert party.role == "supplementary_holder"
 
 
+def test_a_correction_that_cannot_be_kept_says_of_which_fields() -> None:
+    sent = {"role": "somebody", "monthly_income": "a lot", "consent_day": "yesterday"}
+    with pytest.raises(ValidationError) as refused:
+        read_correction(sent, NOW)
+    assert set(faults_of(refused.value, sent)) == {"role", "monthly_income", "consent_day"}
+
+
 def test_a_fault_of_the_form_as_a_whole_has_no_field() -> None:
     with pytest.raises(ValidationError) as refused:
         ApplicationForm.model_validate({**form().model_dump(), "parties": []})

@@ -52,7 +52,7 @@ def _wrong_check_digit(number: str) -> str:
         ({"id_expires": None}, Wanted("id_back", "EMPTY", "id_expires")),
         (
             {"id_issued": date(2014, 5, 1), "id_expires": date(2024, 5, 1)},
-            Wanted("id_back", "ID_EXPIRED", "id_issued"),
+            Wanted("id_back", "ID_EXPIRED", "id_expires"),
         ),
         ({"id_expires": date(2030, 3, 1)}, Wanted("id_back", "ID_TERM", "id_issued")),
         (

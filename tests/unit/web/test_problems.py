@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Form
+from starlette.requests import ClientDisconnect
+from structlog.testing import capture_logs
 
+from shared.web.access import public
 from shared.web.problems import FieldError, Problem, field_errors, pointer_of
 from shared.web.session import Session
 from tests.browser.sample import CLIENT_TOKEN
@@ -128,6 +133,47 @@ async def test_a_conflict_says_that_somebody_was_quicker(visit: Visit) -> None:
     header = {"x-csrf-token": mine.form_token}
     answer = await mine.client.post("/sample/decide", data=form, headers=header)
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+
+
+async def test_a_page_says_what_is_wrong_with_a_field_in_its_readers_language(
+    app: FastAPI, visit: Visit
+) -> None:
+    @app.post("/sample/asked", dependencies=[public("for this test")])
+    async def asked(reason: Annotated[str, Form()]) -> None:
+        raise AssertionError(reason)
+
+    for language, words in (("zh-CN", "缺少该项"), ("en", "is missing")):
+        answer = await visit().post(f"/sample/asked?lang={language}", {})
+        assert answer.status_code == 422
+        assert f"<code>reason</code> {words}" in answer.text
+        assert "Field required" not in answer.text
+
+
+async def test_a_customer_is_not_told_of_branches_and_operations(
+    app: FastAPI, visit: Visit
+) -> None:
+    @app.get("/progress/crash", dependencies=[public("for this test")])
+    async def crash() -> None:
+        raise RuntimeError("secret detail")
+
+    lost = await visit().get("/progress/nowhere?lang=en")
+    assert (lost.status_code, "a branch that you do not see" in lost.text) == (404, False)
+    assert "There is nothing at this address." in lost.text
+    broken = await visit().get("/progress/crash?lang=en")
+    assert broken.status_code == 500
+    assert "give your branch the reference below" in broken.text
+    assert "operations" not in broken.text
+
+
+async def test_who_hangs_up_is_no_fault_of_ours(app: FastAPI, visit: Visit) -> None:
+    @app.post("/sample/slow", dependencies=[public("for this test")])
+    async def slow() -> None:
+        raise ClientDisconnect
+
+    with capture_logs() as lines:
+        answer = await visit().client.post("/sample/slow")
+    assert answer.status_code == 499
+    assert [line for line in lines if line["log_level"] == "error"] == []
 
 
 async def test_nobody_gets_the_error_page_without_the_frame(visit: Visit) -> None:

@@ -23,6 +23,12 @@ async def sign_in(
     return await visitor.post("/sign-in", fields)
 
 
+async def test_a_password_manager_may_fill_the_page_in(visit: Visit) -> None:
+    page = (await visit().get("/sign-in")).text
+    assert 'autocomplete="username"' in page
+    assert 'autocomplete="current-password"' in page
+
+
 async def test_the_right_password_opens_the_page_that_was_wanted(visit: Visit) -> None:
     visitor = visit()
     answer = await sign_in(visitor, " A0101 ", "A0101", "/sample/components")
@@ -142,12 +148,6 @@ async def test_signing_out_ends_the_session_and_needs_the_form_token(visit: Visi
     thief.client.cookies.set(COOKIE, copied, domain="banka.test")
     assert (await thief.get("/sample/components")).status_code == 303
     assert (await visit().post("/sign-out", {})).status_code == 303  # of nobody: nothing to end
-
-
-async def test_the_page_names_the_demos_users_and_no_password(visit: Visit) -> None:
-    page = (await visit().get("/sign-in")).text
-    assert "<code>R0001</code>" in page
-    assert 'autocomplete="current-password"' in page
 
 
 async def test_a_session_is_kept_alive_by_people_and_not_by_pages(visit: Visit) -> None:
