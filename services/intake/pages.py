@@ -1,6 +1,6 @@
 """The pages of one application: the case with its checklist, and its steps."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from services.intake import application as applications
 from services.intake import pages_reading, store, store_customer, viewing, words
-from services.intake.application import Application, before_hand_over, product_for
+from services.intake.application import Application, before_hand_over, held_product
 from services.intake.checklist import Line, refusals, tally
 from services.intake.counter import guess_item
 from services.intake.desk import Begun, Desk, is_masked
@@ -23,10 +23,10 @@ from shared.events.lifecycle import BESIDE_REVIEW, State
 from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.formats import FormatCode
 from shared.messaging import Service
-from shared.parameters import load_checklist_items, load_papers, load_products
+from shared.parameters import load_checklist_items, load_papers
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
-from shared.web.i18n import _, current_language
+from shared.web.i18n import _
 
 _CORRECTABLE = frozenset({State.DRAFT, State.AWAITING_MATERIAL})
 _BEFORE_CARD = frozenset(
@@ -100,13 +100,14 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             actors = [one.actor for one in history] + [one.actor for one in opened] + waivers
             staff = await staff_names(conn, staff_of(changes) + words.staff_in(actors))
         remarks = await desk.open_notes(one.remark for one in changes if one.remark)
-        correctable = app.state in _CORRECTABLE and may(Permission.APPLICATION_EDIT)
         needed = [line for line in lines if line.need != "optional" or line.reasons]
-        counted, rules = tally(lines), product_for(app).pre_check
-        dues = applications.dues(app)
-        meeting_counts = (
-            rules.by == "officer"
-            or rules.meeting == "required"
+        counted, dues = tally(lines), applications.dues(app)
+        # without the rules that it began with an application is shown, and every step by them waits
+        product = held_product(app)
+        meeting_required = product is not None and product.pre_check.meeting == "required"
+        meeting_counts = product is not None and (
+            product.pre_check.by == "officer"
+            or meeting_required
             # review's registry does not know such documents: what counts is who saw them
             or FormatCode.ID_RESIDENCE_PERMIT in app.warnings
         )
@@ -116,7 +117,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             app=app,
             scope=scope,
             branch_name=branches.get(scope.branch, scope.branch),
-            product_name=_product_name(scope.product),
+            product_name=words.product_name(scope.product),
             needed=needed,
             welcome=[line for line in lines if line not in needed],
             done=counted.done,
@@ -131,34 +132,21 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
                 {name for line in lines for _code, name in line.reasons if name is not None},
                 key=list(FIELD_CLASSES).index,
             ),
-            can={
-                "resume": app.state is State.DRAFT
-                and may(Permission.APPLICATION_EDIT)
-                and may(Permission.PERSONAL_REVEAL),
-                "submit": app.state is State.DRAFT and may(Permission.APPLICATION_EDIT),
-                "correct": correctable,
-                "receive": app.open and may(Permission.MATERIAL_RECEIVE),
-                "read": before_hand_over(app) and may(Permission.MATERIAL_RECEIVE),
-                "withdraw": app.state in _BEFORE_CARD
-                and (app.withdrawal is None or app.withdrawal.outcome == "refused")
-                and may(Permission.APPLICATION_EDIT),
-                "reveal": may(Permission.PERSONAL_REVEAL),
-                "look": may(Permission.MATERIAL_VIEW),
-                "admit": may(Permission.CUSTOMER_ADMIT),
-                "judge": app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
-                and may(Permission.PRE_CHECK_DECIDE),
-                "agree": app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
-                and may(Permission.PRE_CHECK_AGREE),
-                "end": app.state is State.PRE_CHECK and may(Permission.PRE_CHECK_DECIDE),
-                "contact": "first_contact" in dues and may(Permission.PRE_CHECK_DECIDE),
-                "meet": may(Permission.PRE_CHECK_DECIDE)
-                and ("interview" in dues or (before_hand_over(app) and meeting_counts)),
-            },
-            obstacles=obstacles_of(app, viewer, entered) if app.state is State.PRE_CHECK else [],
+            can=_steps_of(
+                app,
+                may,
+                own_draft=app.state is State.DRAFT
+                and applications.who_has_draft(history).actor == viewer.actor,
+                ruled=product is not None,
+                meeting_counts=meeting_counts,
+            ),
+            obstacles=obstacles_of(app, viewer, entered)
+            if product and app.state is State.PRE_CHECK
+            else [],
             refusals=refusals(app, lines),
             readable=(*READABLE, *COUNTED),
             suggestions=suggestions,
-            meeting_required=rules.meeting == "required",
+            meeting_required=meeting_required,
             changes=[
                 words.change(one, staff, remarks.get(one.remark or "")) for one in reversed(changes)
             ],
@@ -179,7 +167,8 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
                 reverse=True,  # of the same moment the last that happened stays first
             ),
             today=business_day(service.clock.now()),
-            dated=product_for(app).validity.longest_days,
+            dated=product.validity.longest_days if product else (),
+            ruled=product is not None,
             words=words,
             dues=dues,
             task_desks=BESIDE_REVIEW,
@@ -381,14 +370,45 @@ def _shown(fields: Mapping[str, str]) -> list[tuple[str, str, str, bool]]:
     ]
 
 
+def _steps_of(
+    app: Application,
+    may: Callable[[Permission], bool],
+    *,
+    own_draft: bool,
+    ruled: bool,
+    meeting_counts: bool,
+) -> dict[str, bool]:
+    """What is offered on the page. own_draft: it is the viewer who has the draft; ruled: the rules
+    that the application began with are held."""
+    edit, decide = may(Permission.APPLICATION_EDIT), may(Permission.PRE_CHECK_DECIDE)
+    reveal, receive = may(Permission.PERSONAL_REVEAL), may(Permission.MATERIAL_RECEIVE)
+    draft, dues = app.state is State.DRAFT, applications.dues(app)
+    looked_at = app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
+    steps = {
+        "resume": draft and edit and reveal and own_draft,
+        "take_over": draft and edit and reveal and not own_draft,
+        "submit": draft and edit,
+        "correct": app.state in _CORRECTABLE and edit,
+        "receive": app.open and receive,
+        "read": before_hand_over(app) and receive,
+        "judge": looked_at and decide,
+        "agree": looked_at and may(Permission.PRE_CHECK_AGREE),
+        "end": app.state is State.PRE_CHECK and decide,
+        "meet": decide and ("interview" in dues or (before_hand_over(app) and meeting_counts)),
+    }
+    return {name: ruled and offered for name, offered in steps.items()} | {
+        "withdraw": app.state in _BEFORE_CARD
+        and (app.withdrawal is None or app.withdrawal.outcome == "refused")
+        and edit,
+        "contact": "first_contact" in dues and decide,
+        "reveal": reveal,
+        "look": may(Permission.MATERIAL_VIEW),
+        "admit": may(Permission.CUSTOMER_ADMIT),
+    }
+
+
 def _answers(app: Application, now: datetime, viewer: Viewer) -> tuple[str, str] | None:
     """Who has to see to it that it goes on, and whom everybody waits for; None once it ended."""
     if app.state is None or not app.open:
         return None
     return answers_for(app.state, app.due_at, escalated_before(business_day(now)), viewer)
-
-
-def _product_name(code: str) -> str:
-    """In the reader's language; one that is no longer held goes by its code."""
-    known = load_products().get(code)
-    return code if known is None else known.names.in_language(current_language())

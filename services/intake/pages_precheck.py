@@ -22,14 +22,13 @@ from shared.messaging import Service
 from shared.parameters import (
     UnknownVersionError,
     load_clocks,
-    load_products,
     product_of,
     terms_of,
 )
 from shared.parameters.models import Terms
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
-from shared.web.i18n import _, current_language
+from shared.web.i18n import _
 from shared.web.permissions import ROLE_NAMES, Role
 from shared.web.states import named
 
@@ -101,7 +100,7 @@ def _print(routes: APIRouter, service: Service, desk: Desk) -> None:
             lines=lines if office else for_customer(lines),
             counted=tally(lines),
             branch_name=branches.get(scope.branch, scope.branch),
-            product_name=load_products()[scope.product].names.in_language(current_language()),
+            product_name=words.product_name(scope.product),
             remarks=await desk.open_notes(one.remark for one in changes if one.remark),
             changes=changes,
             staff=staff,
