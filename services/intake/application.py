@@ -282,9 +282,12 @@ class Application:
         }
 
     def count_revision(self) -> None:
-        """Raise the revision where anything was done that whoever works on the application may see.
-        That review moved it is not counted: a hold would show by it (反洗钱法 35)."""
-        if self.revision == 0 or any(one.action != "moved" for one in self.entries):
+        """Raise the revision where anything was done that whoever works on the application may see,
+        an officer's verdict on an item among it. That review moved it is not counted: a hold would
+        show by it (反洗钱法 35)."""
+        done = any(one.action != "moved" for one in self.entries)
+        judged = any(one.actor.startswith("staff:") for one in self.items.changes)
+        if self.revision == 0 or done or judged:
             self.revision += 1
 
     def note(self, at: datetime, actor: str, action: str, **details: Any) -> None:

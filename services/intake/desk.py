@@ -964,11 +964,13 @@ class Desk:
         )
 
     @asynccontextmanager
-    async def changing(self, viewer: Viewer, application_id: str) -> AsyncIterator[Step]:
+    async def changing(
+        self, viewer: Viewer, application_id: str, *, expect: Collection[int] | None = None
+    ) -> AsyncIterator[Step]:
         """One step with an application that the viewer may see: locked meanwhile, and written at
         the end with what follows."""
         async with self._plainly(), self._transaction(viewer.actor, None) as tx:
-            step = Step(tx, await self._load(tx, viewer, application_id))
+            step = Step(tx, await self._load(tx, viewer, application_id, expect))
             yield step
             await self._write(tx, step.app, step.effects)
 

@@ -4,17 +4,24 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
 from services.intake import application as applications
 from services.intake import pages_reading, store, store_customer, viewing, words
-from services.intake.application import Application, before_hand_over, held_product
+from services.intake.application import Application, Entry, before_hand_over, held_product
 from services.intake.checklist import Line, refusals, tally
 from services.intake.counter import guess_item
 from services.intake.desk import Begun, Desk, is_masked
-from services.intake.pages_precheck import answers_for, obstacles_of, staff_of
+from services.intake.items import Change
+from services.intake.pages_precheck import (
+    Revision,
+    answers_for,
+    expected,
+    obstacles_of,
+    staff_of,
+)
 from services.intake.papers import Papers
 from services.intake.rules import COUNTED, READABLE
 from services.intake.typed import read_correction
@@ -22,7 +29,7 @@ from shared.calendar import business_day, day_of, escalated_before
 from shared.events.lifecycle import BESIDE_REVIEW, State
 from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.formats import FormatCode
-from shared.messaging import Service
+from shared.messaging import Connection, Service
 from shared.parameters import load_checklist_items, load_papers
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
@@ -47,9 +54,6 @@ _MAY_VIEW = requires(Permission.APPLICATION_VIEW)
 _MAY_EDIT = requires(Permission.APPLICATION_EDIT)
 _MAY_RECEIVE = requires(Permission.MATERIAL_RECEIVE)
 
-# What the page showed when somebody decided on it. Filing a paper has none: it overwrites nothing.
-_Revision = Annotated[int | None, Form(ge=0)]
-
 
 def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
@@ -65,17 +69,22 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
 
     @routes.get("/applications/{application_id}")
     async def page_application(
-        request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_VIEW]
+        request: Request,
+        application_id: str,
+        viewer: Annotated[Viewer, _MAY_VIEW],
+        since: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
     ) -> Response:
-        """One application: checklist, papers, persons (masked), card, history."""
+        """One application: checklist, papers, persons (masked), card, history. `since`: what was
+        done after this revision is told first."""
         app = await desk.look(viewer, application_id)
-        return await _application_page(request, viewer, app, await desk.masked(app))
+        return await _application_page(request, viewer, app, await desk.masked(app), since)
 
     async def _application_page(
         request: Request,
         viewer: Viewer,
         app: Application,
         fields: Mapping[str, Mapping[str, str]],
+        since: int | None,
     ) -> Response:
         lines, scope = await desk.checklist(app), app.need_scope()
 
@@ -87,6 +96,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             history = await store.history_of(conn, app.application_id)
             office = may(Permission.PRE_CHECK_VIEW)
             changes = await store.changes_of(conn, app.application_id) if office else []
+            done, judged = await _done_since(conn, app, since, office=office)
             entered = await store.who_entered(conn, app.application_id)
             may_read = may(Permission.MATERIAL_RECEIVE) and may(Permission.MATERIAL_VIEW)
             cards = [one.document_id for one in app.documents] if may_read else []
@@ -150,6 +160,8 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             changes=[
                 words.change(one, staff, remarks.get(one.remark or "")) for one in reversed(changes)
             ],
+            since=[words.happening(one, staff) for one in reversed(done)]
+            + [words.change(one, staff, None) for one in reversed(judged)],
             staff=staff,
             history=sorted(
                 [
@@ -177,8 +189,22 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
         )
 
 
+async def _done_since(
+    conn: Connection, app: Application, since: int | None, *, office: bool
+) -> tuple[list[Entry], list[Change]]:
+    """What was done here since a revision that somebody saw, and for the office to which items."""
+    if since is None:
+        return [], []
+    done = [
+        one
+        for one in await store.history_of(conn, app.application_id, after=since)
+        if one.action != "moved"  # by review: cut out of its history, a move may tell of a hold
+    ]
+    return done, (await store.changes_of(conn, app.application_id, after=since) if office else [])
+
+
 def _filing(routes: APIRouter, _service: Service, desk: Desk) -> None:
-    """Papers come in."""
+    """Papers come in. They name no revision: a paper overwrites nothing."""
 
     @routes.post("/applications/{application_id}/documents")
     async def receive(
@@ -228,7 +254,7 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
         request: Request,
         application_id: str,
         viewer: Annotated[Viewer, _MAY_EDIT],
-        revision: _Revision = None,
+        revision: Revision = None,
     ) -> Response:
         """Hand the application in."""
         try:
@@ -249,7 +275,7 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
         request: Request,
         application_id: str,
         viewer: Annotated[Viewer, _MAY_EDIT],
-        revision: _Revision = None,
+        revision: Revision = None,
     ) -> Response:
         """Mend fields of the form; fields left empty stay as they are."""
         here = f"/intake/applications/{application_id}"
@@ -276,7 +302,7 @@ def _steps(routes: APIRouter, service: Service, desk: Desk) -> None:
         application_id: str,
         viewer: Annotated[Viewer, _MAY_EDIT],
         reason: Annotated[str, Form(max_length=300)] = "",
-        revision: _Revision = None,
+        revision: Revision = None,
     ) -> Response:
         """The customer wants out."""
         expect = expected(revision)
@@ -314,10 +340,6 @@ async def sent_fields(request: Request) -> dict[str, str]:
         for name, value in form.items()
         if isinstance(value, str) and value.strip() and name != "csrf_token"
     }
-
-
-def expected(revision: int | None) -> frozenset[int] | None:
-    return None if revision is None else frozenset({revision})
 
 
 # -- what is shown ---------------------------------------------------------------------------------

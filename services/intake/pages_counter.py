@@ -14,7 +14,8 @@ from services.intake import words
 from services.intake.application import Application, product_for
 from services.intake.counter import Looked, asked_of_others, look_at, papers
 from services.intake.desk import Desk
-from services.intake.pages import after, expected, sent_fields
+from services.intake.pages import after, sent_fields
+from services.intake.pages_precheck import Revision, expected
 from services.intake.pages_reveal import missing_reason
 from services.intake.typed import PREFIXES, Kept, Read, read_in_part, typed
 from shared.calendar import business_day
@@ -136,7 +137,7 @@ def _draft(routes: APIRouter, counter: _Counter, desk: Desk) -> None:
         request: Request,
         application_id: str,
         viewer: Annotated[Viewer, _MAY_RESUME],
-        revision: Annotated[int | None, Form(ge=0)] = None,
+        revision: Revision = None,
     ) -> Response:
         """Save the draft as it stands now, or hand it in."""
         sent = await sent_fields(request)

@@ -360,6 +360,7 @@ _REFUSALS: Mapping[str, str] = {
     "nothing-open": mark("Nothing about this item is open."),
     "no-waiver-asked": mark("Nobody has asked to do without this item."),
     "same-person": mark("Somebody else has to agree."),
+    "changed-meanwhile": mark("Somebody was quicker: see what was done, and decide anew."),
     "not-in-pre-check": mark("The application is not in pre-check any more."),
     "not-open": mark("The application is not with the office any more."),
     "no-evidence": mark("Choose the papers that show it."),
