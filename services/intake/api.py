@@ -15,6 +15,7 @@ from services.intake.api_examples import (
     CORRECTION,
     DOCUMENT,
     DRAFT,
+    DRAFT_ANSWER,
     SEARCH,
     WITHDRAWAL,
 )
@@ -321,12 +322,17 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
             page_size=page_size,
         )
 
-    @routes.get("/applications/{application_id}", openapi_extra=about("not-found", revised=True))
+    @routes.get(
+        "/applications/{application_id}",
+        openapi_extra=about("not-found", answer=DRAFT_ANSWER, revised=True),
+    )
     async def api_application(
         viewer: MayView, application_id: str, response: Response
     ) -> ApplicationOut:
-        """One application; personal fields masked. Its ETag names the revision, which changes with
-        whatever is done here, not with the steps of review: state and dates may move under it."""
+        """One application; personal fields masked: `parties[].fields` has those that are set, and
+        `checklist[].reasons` names each that is wanted. Its ETag names the revision, which changes
+        with whatever is done here, not with the steps of review: state and dates may move under
+        it."""
         app = await desk.look(viewer, application_id)
         response.headers["ETag"] = etag(app.revision)
         lines = await desk.checklist(app)

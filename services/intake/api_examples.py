@@ -5,6 +5,24 @@ from __future__ import annotations
 
 from typing import Any
 
+
+def _line(
+    item: str,
+    *reasons: tuple[str, str | None],
+    need: str = "mandatory",
+    group: str | None = None,
+) -> dict[str, Any]:
+    """A line of a checklist to which nothing has come yet."""
+    return {
+        "item": item,
+        "need": need,
+        "group": group,
+        "done": False,
+        "reasons": [{"code": code, "field": field} for code, field in reasons],
+        "documents": [],
+    }
+
+
 APPLICATION: dict[str, Any] = {
     "branch": "1101",
     "product": "standard",
@@ -50,6 +68,68 @@ DRAFT: dict[str, Any] = {
     "requested_limit": None,
 }
 """A form of which the rest follows: it takes the place of what the draft said."""
+
+DRAFT_ANSWER: dict[str, Any] = {
+    "application_id": "01a21a0c-56dd-74c0-a77c-5bcde4e47620",
+    "application_number": "110120261012000259",
+    "state": "draft",
+    "revision": 1,
+    "state_version": None,
+    "state_since": None,
+    "branch": "1101",
+    "region": "11",
+    "channel": "web",
+    "product": "gold",
+    "product_version": "2026.1",
+    "applicant_type": "salaried",
+    "created_at": "2026-10-12T02:00:00Z",
+    "submitted_at": None,
+    "requested_limit": None,
+    "reopens": None,
+    "consent": False,
+    "parties": [
+        {
+            "role": "applicant",
+            "fields": {
+                "name": "上***",
+                "mobile": "139****5678",
+                "id_number": "119***********2588",
+            },
+        }
+    ],
+    "checklist": [
+        _line(
+            "application_form_signed",
+            ("EMPTY", "home_address"),
+            ("EMPTY", "employer"),
+            ("EMPTY", "occupation"),
+            ("EMPTY", "work_address"),
+            ("EMPTY", "office_phone"),
+            ("EMPTY", "monthly_income"),
+            ("DOC_MISSING", None),
+        ),
+        _line("credit_authorization", ("NO_CREDIT_AUTH", None)),
+        _line("id_front", ("DOC_MISSING", None)),
+        _line("id_back", ("EMPTY", "id_issued"), ("EMPTY", "id_expires"), ("DOC_MISSING", None)),
+        _line("work_proof", ("DOC_MISSING", None)),
+        _line("income_proof", ("DOC_MISSING", None), need="one_of", group="income"),
+        _line("tax_proof", need="one_of", group="income"),
+        _line("social_security_proof", need="one_of", group="income"),
+        _line("address_proof", need="optional"),
+        _line("asset_proof", need="optional"),
+    ],
+    "wanted": [],
+    "deadline": None,
+    "warnings": [],
+    "documents": [],
+    "withdrawal": None,
+    "limit": None,
+    "reapply_from": None,
+    "card": None,
+    "imported": False,
+}
+"""What the draft above is answered with when it is looked at: which fields are set, masked, and
+which are wanted."""
 
 CORRECTION: dict[str, Any] = {
     "parties": [

@@ -77,12 +77,13 @@ def etag(revision: int) -> str:
 def expected(viewer: Viewer, if_match: str | None, *, needed: bool = True) -> frozenset[int] | None:
     """The revisions that the caller may have decided on; None for any. Raises Problem 428 where it
     is `needed` and the caller, who has to, does not say."""
-    if if_match is None:
-        if needed and viewer.must_match:
-            raise Problem(
-                428, "if-match-needed", "Say by If-Match which revision the change is about"
-            )
-        return None
-    if if_match.strip() == "*":
+    if if_match is None and needed and viewer.must_match:
+        raise Problem(428, "if-match-needed", "Say by If-Match which revision the change is about")
+    return named(if_match)
+
+
+def named(if_match: IfMatch = None) -> frozenset[int] | None:
+    """The revisions that If-Match names; None for any."""
+    if if_match is None or if_match.strip() == "*":
         return None
     return frozenset(int(found) for found in _REVISION.findall(if_match))

@@ -132,6 +132,12 @@ class Entry:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+def who_has_draft(history: Iterable[Entry]) -> Entry:
+    """By which line of its history, the oldest first, somebody has a draft: who began it, or who
+    took it over last. Their form stands open to them alone."""
+    return [one for one in history if one.action in ("begun", "draft_taken_over")][-1]
+
+
 @dataclass(frozen=True, slots=True)
 class Beginning:
     """What is known when an application is begun: scope, persons (sealed), wishes."""
@@ -276,9 +282,12 @@ class Application:
         }
 
     def count_revision(self) -> None:
-        """Raise the revision where anything was done that whoever works on the application may see.
-        That review moved it is not counted: a hold would show by it (反洗钱法 35)."""
-        if self.revision == 0 or any(one.action != "moved" for one in self.entries):
+        """Raise the revision where anything was done that whoever works on the application may see,
+        an officer's verdict on an item among it. That review moved it is not counted: a hold would
+        show by it (反洗钱法 35)."""
+        done = any(one.action != "moved" for one in self.entries)
+        judged = any(one.actor.startswith("staff:") for one in self.items.changes)
+        if self.revision == 0 or done or judged:
             self.revision += 1
 
     def note(self, at: datetime, actor: str, action: str, **details: Any) -> None:
@@ -296,6 +305,14 @@ def product_for(app: Application) -> Product:
     # one that was begun before digests were kept is held to the version as it is found first
     scope.product_digest = product.digest
     return product
+
+
+def held_product(app: Application) -> Product | None:
+    """The same, to show an application by; None where it is not held."""
+    try:
+        return product_for(app)
+    except UnknownVersionError:
+        return None
 
 
 # --- moving ------------------------------------------------------------------------------------
@@ -953,14 +970,14 @@ Task = Literal["step", "first_contact", "interview"]
 
 def dues(app: Application) -> dict[Task, datetime]:
     """{task: until when it has to be done}, for what has to be done now: the step itself, and what
-    the assistants do while review has the case. By the product's own terms, else the clocks'.
-    Raises UnknownVersionError."""
+    the assistants do while review has the case. By the product's own terms, else the clocks'."""
     found: dict[Task, datetime] = {}
     due = app.due_at or step_due(app)
     if due is not None:
         found["step"] = due
     if app.state in AFTER_PASS and app.passed_at is not None:
-        terms = terms_of(product_for(app))
+        product = held_product(app)
+        terms = load_clocks() if product is None else terms_of(product)
         if app.contacted_at is None:
             found["first_contact"] = due_about(app.passed_at, terms.first_contact_working_days)
         if not met(app):

@@ -31,6 +31,7 @@ from services.intake.application import (
     ApplicationError,
     Beginning,
     Document,
+    Entry,
     Scope,
     product_for,
 )
@@ -346,18 +347,39 @@ class Desk:
         await self._keep(tx, remember, begun)
         return begun
 
+    async def draft(self, viewer: Viewer, application_id: str) -> tuple[Application, Entry]:
+        """A draft, and the line of its history by which somebody has it. Raises Problem 409
+        `no-draft`."""
+        app = await self.look(viewer, application_id)
+        _require_draft(app)
+        async with self._service.pool.acquire() as conn:
+            return app, applications.who_has_draft(await store.history_of(conn, application_id))
+
     async def resume(
         self, viewer: Viewer, application_id: str
     ) -> tuple[Application, ApplicationForm]:
-        """A draft with its form in clear, to go on with it; that somebody saw it is recorded.
-        Raises Problem 409 `no-draft`."""
-        app = await self.look(viewer, application_id)
-        _require_draft(app)
+        """A draft with its form in clear, for whoever has it to go on with; that they saw it is
+        recorded. Raises Problem 409 `no-draft`, 403 `others-draft`."""
+        app, has = await self.draft(viewer, application_id)
+        if has.actor != viewer.actor:
+            raise Problem(403, "others-draft", "Somebody else has this draft")
         async with self._plainly():
             form = await self.open_form(app)
             async with self._service.transaction(actor=viewer.actor) as tx:
                 await store.record_view(tx.conn, application_id, viewer.staff_id, "draft", tx.now)
         return app, form
+
+    async def take_over(self, viewer: Viewer, application_id: str, why: str, text: str) -> None:
+        """A draft is the viewer's from now on. why: a code; text: sealed. Taken over twice it is
+        once. Raises Problem 409 `no-draft`."""
+        async with self.changing(viewer, application_id) as step:
+            _require_draft(step.app)
+            has = applications.who_has_draft(await store.history_of(step.conn, application_id))
+            if has.actor == viewer.actor:
+                return
+            sealed = await self.seal_note(step.app, text)
+            told = {"why": why, "before": has.actor} | ({"text": sealed} if sealed else {})
+            step.app.note(step.now, viewer.actor, "draft_taken_over", **told)
 
     async def receive(
         self,
@@ -942,11 +964,13 @@ class Desk:
         )
 
     @asynccontextmanager
-    async def changing(self, viewer: Viewer, application_id: str) -> AsyncIterator[Step]:
+    async def changing(
+        self, viewer: Viewer, application_id: str, *, expect: Collection[int] | None = None
+    ) -> AsyncIterator[Step]:
         """One step with an application that the viewer may see: locked meanwhile, and written at
         the end with what follows."""
         async with self._plainly(), self._transaction(viewer.actor, None) as tx:
-            step = Step(tx, await self._load(tx, viewer, application_id))
+            step = Step(tx, await self._load(tx, viewer, application_id, expect))
             yield step
             await self._write(tx, step.app, step.effects)
 

@@ -4,7 +4,7 @@ and publishes, as the desk's do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from datetime import datetime, timedelta
 
 from services.intake import application as applications
@@ -22,11 +22,13 @@ from shared.web import FieldError, Problem, Viewer
 _LOOKED_AT = (State.PRE_CHECK, State.AWAITING_MATERIAL)
 OLDEST_MEETING = timedelta(days=366)
 
+Expect = Collection[int] | None  # the revisions that the officer may have looked at; None: any
+
 
 class Officers:
     """Commands of the pre-check. Each raises Problem: 404 for an application or item that the
     viewer may not see, 403 for a machine and for the person who may not, 409 or 422 with a code
-    where the application does not allow it."""
+    where the application does not allow it. `expect`: as the desk's."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -40,6 +42,8 @@ class Officers:
         party: str,
         item: str,
         document_id: str | None = None,
+        *,
+        expect: Expect = None,
     ) -> Application:
         """It will do. `document_id`: the paper that was looked at; 409 `newer-paper` where
         another has come."""
@@ -48,7 +52,7 @@ class Officers:
             one = app.items.find(party, item)
             app.items.accept(one, viewer.actor, now, document_id=document_id)
 
-        return await self._say(viewer, application_id, act)
+        return await self._say(viewer, application_id, act, expect=expect)
 
     async def give_back(
         self,
@@ -58,6 +62,8 @@ class Officers:
         item: str,
         codes: Sequence[str],
         remark: str = "",
+        *,
+        expect: Expect = None,
     ) -> Application:
         """It will not do, and why. 409 `item-accepted` for what was settled."""
 
@@ -66,7 +72,7 @@ class Officers:
             one = app.items.find(party, item)
             app.items.give_back(one, codes, viewer.actor, now, remark=sealed)
 
-        return await self._say(viewer, application_id, act, remark)
+        return await self._say(viewer, application_id, act, remark, expect=expect)
 
     async def ask(
         self,
@@ -76,6 +82,8 @@ class Officers:
         codes: Sequence[str],
         why: str | None = None,
         remark: str = "",
+        *,
+        expect: Expect = None,
     ) -> Application:
         """The customer has to bring it. What was accepted is asked for again with a reason `why`
         alone, and that is counted: 409 `item-accepted` without one."""
@@ -88,7 +96,7 @@ class Officers:
             reasons = [Reason(code) for code in codes]
             app.items.ask(item, reasons, viewer.actor, now, why=why, remark=sealed)
 
-        return await self._say(viewer, application_id, act, remark)
+        return await self._say(viewer, application_id, act, remark, expect=expect)
 
     async def ask_waiver(
         self,
@@ -98,6 +106,8 @@ class Officers:
         item: str,
         reason: str,
         remark: str = "",
+        *,
+        expect: Expect = None,
     ) -> Application:
         """The officer would do without it; a second person has to agree."""
 
@@ -106,7 +116,7 @@ class Officers:
             one = app.items.find(party, item)
             app.items.ask_waiver(one, reason, viewer.actor, now, remark=sealed)
 
-        return await self._say(viewer, application_id, act, remark)
+        return await self._say(viewer, application_id, act, remark, expect=expect)
 
     async def answer_waiver(
         self,
@@ -116,6 +126,8 @@ class Officers:
         item: str,
         agreed: bool,
         remark: str = "",
+        *,
+        expect: Expect = None,
     ) -> Application:
         """The second person agrees, or does not. 403 `same-person` for whoever asked."""
 
@@ -123,14 +135,16 @@ class Officers:
             one = app.items.find(party, item)
             app.items.answer_waiver(one, agreed, viewer.actor, now, remark=sealed)
 
-        return await self._say(viewer, application_id, act, remark)
+        return await self._say(viewer, application_id, act, remark, expect=expect)
 
     # -- the case ---------------------------------------------------------------------------------
 
-    async def pass_on(self, viewer: Viewer, application_id: str) -> Application:
+    async def pass_on(
+        self, viewer: Viewer, application_id: str, *, expect: Expect = None
+    ) -> Application:
         """The pre-check is passed. Raises Problem 422 `not-passable` with every obstacle."""
         _people_only(viewer)
-        async with self._desk.changing(viewer, application_id) as step:
+        async with self._desk.changing(viewer, application_id, expect=expect) as step:
             app, now = step.app, step.now
             _in_pre_check(app)
             found = await self._desk.examine(step.conn, app, now)
@@ -148,11 +162,13 @@ class Officers:
             step.effects.extend(applications.hand_over(app, now, officer=viewer.actor))
         return app
 
-    async def send_back(self, viewer: Viewer, application_id: str) -> Application:
+    async def send_back(
+        self, viewer: Viewer, application_id: str, *, expect: Expect = None
+    ) -> Application:
         """The customer gets one list of everything that is open. Raises Problem 422
         `not-returnable` while something was not looked at, and where nothing is open."""
         _people_only(viewer)
-        async with self._desk.changing(viewer, application_id) as step:
+        async with self._desk.changing(viewer, application_id, expect=expect) as step:
             app, now = step.app, step.now
             _in_pre_check(app)
             found = await self._desk.examine(step.conn, app, now)
@@ -178,11 +194,12 @@ class Officers:
         saw_signing: bool,
         at: datetime,
         evidence: Sequence[str],
+        expect: Expect = None,
     ) -> Application:
         """The viewer saw the person, the original ID, the signing (三亲见); evidence: ids of papers
         of this application that show it. Raises Problem 422."""
         _people_only(viewer)
-        async with self._desk.changing(viewer, application_id) as step:
+        async with self._desk.changing(viewer, application_id, expect=expect) as step:
             app, now = step.app, step.now
             if not (applications.before_hand_over(app) or app.state in applications.AFTER_PASS):
                 raise ApplicationError("not-open", "The application was decided")
@@ -215,10 +232,12 @@ class Officers:
             step.effects.extend(await self._go_on(step))
         return app
 
-    async def record_contact(self, viewer: Viewer, application_id: str) -> Application:
+    async def record_contact(
+        self, viewer: Viewer, application_id: str, *, expect: Expect = None
+    ) -> Application:
         """The viewer spoke with the customer, whose case lies with review."""
         _people_only(viewer)
-        async with self._desk.changing(viewer, application_id) as step:
+        async with self._desk.changing(viewer, application_id, expect=expect) as step:
             applications.record_contact(step.app, viewer.actor, step.now)
         return step.app
 
@@ -230,9 +249,11 @@ class Officers:
         application_id: str,
         act: Callable[[Application, datetime, str | None], None],
         remark: str = "",
+        *,
+        expect: Expect,
     ) -> Application:
         _people_only(viewer)
-        async with self._desk.changing(viewer, application_id) as step:
+        async with self._desk.changing(viewer, application_id, expect=expect) as step:
             app, now = step.app, step.now
             if app.state not in _LOOKED_AT:
                 raise ApplicationError("not-in-pre-check", "The application is not in pre-check")

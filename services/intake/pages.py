@@ -5,17 +5,24 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
 from services.intake import application as applications
 from services.intake import pages_reading, store, store_customer, viewing, words
-from services.intake.application import Application, before_hand_over, product_for
+from services.intake.application import Application, Entry, before_hand_over, held_product
 from services.intake.checklist import Line, refusals, tally
 from services.intake.counter import guess_item
 from services.intake.desk import Begun, Desk, is_masked
-from services.intake.pages_precheck import answers_for, obstacles_of, staff_of
+from services.intake.items import Change
+from services.intake.pages_precheck import (
+    Revision,
+    answers_for,
+    expected,
+    obstacles_of,
+    staff_of,
+)
 from services.intake.papers import Papers
 from services.intake.rules import COUNTED, READABLE
 from services.intake.typed import faults_of, read_correction
@@ -23,11 +30,11 @@ from shared.calendar import business_day, day_of, escalated_before
 from shared.events.lifecycle import BESIDE_REVIEW, State
 from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.formats import FormatCode
-from shared.messaging import Service
-from shared.parameters import load_checklist_items, load_papers, load_products
+from shared.messaging import Connection, Service
+from shared.parameters import load_checklist_items, load_papers
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
-from shared.web.i18n import _, current_language
+from shared.web.i18n import _
 
 _CORRECTABLE = frozenset({State.DRAFT, State.AWAITING_MATERIAL})
 _BEFORE_CARD = frozenset(
@@ -47,9 +54,6 @@ _BEFORE_CARD = frozenset(
 _MAY_VIEW = requires(Permission.APPLICATION_VIEW)
 _MAY_EDIT = requires(Permission.APPLICATION_EDIT)
 _MAY_RECEIVE = requires(Permission.MATERIAL_RECEIVE)
-
-# What the page showed when somebody decided on it. Filing a paper has none: it overwrites nothing.
-_Revision = Annotated[int | None, Form(ge=0)]
 
 
 def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
@@ -77,13 +81,23 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
 
     @routes.get("/applications/{application_id}")
     async def page_application(
-        request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_VIEW]
+        request: Request,
+        application_id: str,
+        viewer: Annotated[Viewer, _MAY_VIEW],
+        since: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
     ) -> Response:
-        """One application: checklist, papers, persons (masked), card, history."""
+        """One application: checklist, papers, persons (masked), card, history. `since`: what was
+        done after this revision is told first."""
         app = await desk.look(viewer, application_id)
-        return await show(request, viewer, app, _Typed())
+        return await show(request, viewer, app, _Typed(), since)
 
-    async def show(request: Request, viewer: Viewer, app: Application, typed: _Typed) -> Response:
+    async def show(
+        request: Request,
+        viewer: Viewer,
+        app: Application,
+        typed: _Typed,
+        since: int | None = None,
+    ) -> Response:
         fields = await desk.masked(app)
         lines, scope = await desk.checklist(app), app.need_scope()
 
@@ -95,6 +109,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
             history = await store.history_of(conn, app.application_id)
             office = may(Permission.PRE_CHECK_VIEW)
             changes = await store.changes_of(conn, app.application_id) if office else []
+            done, judged = await _done_since(conn, app, since, office=office)
             entered = await store.who_entered(conn, app.application_id)
             may_read = may(Permission.MATERIAL_RECEIVE) and may(Permission.MATERIAL_VIEW)
             cards = [one.document_id for one in app.documents] if may_read else []
@@ -108,13 +123,14 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
             actors = [one.actor for one in history] + [one.actor for one in opened] + waivers
             staff = await staff_names(conn, staff_of(changes) + words.staff_in(actors))
         remarks = await desk.open_notes(one.remark for one in changes if one.remark)
-        correctable = app.state in _CORRECTABLE and may(Permission.APPLICATION_EDIT)
         needed = [line for line in lines if line.need != "optional" or line.reasons]
-        counted, rules = tally(lines), product_for(app).pre_check
-        dues = applications.dues(app)
-        meeting_counts = (
-            rules.by == "officer"
-            or rules.meeting == "required"
+        counted, dues = tally(lines), applications.dues(app)
+        # without the rules that it began with an application is shown, and every step by them waits
+        product = held_product(app)
+        meeting_required = product is not None and product.pre_check.meeting == "required"
+        meeting_counts = product is not None and (
+            product.pre_check.by == "officer"
+            or meeting_required
             # review's registry does not know such documents: what counts is who saw them
             or FormatCode.ID_RESIDENCE_PERMIT in app.warnings
         )
@@ -126,7 +142,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
             scope=scope,
             typed=typed,
             branch_name=branches.get(scope.branch, scope.branch),
-            product_name=_product_name(scope.product),
+            product_name=words.product_name(scope.product),
             needed=needed,
             welcome=[line for line in lines if line not in needed],
             done=counted.done,
@@ -141,37 +157,26 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
                 {name for line in lines for _code, name in line.reasons if name is not None},
                 key=list(FIELD_CLASSES).index,
             ),
-            can={
-                "resume": app.state is State.DRAFT
-                and may(Permission.APPLICATION_EDIT)
-                and may(Permission.PERSONAL_REVEAL),
-                "submit": app.state is State.DRAFT and may(Permission.APPLICATION_EDIT),
-                "correct": correctable,
-                "receive": app.open and may(Permission.MATERIAL_RECEIVE),
-                "read": before_hand_over(app) and may(Permission.MATERIAL_RECEIVE),
-                "withdraw": app.state in _BEFORE_CARD
-                and (app.withdrawal is None or app.withdrawal.outcome == "refused")
-                and may(Permission.APPLICATION_EDIT),
-                "reveal": may(Permission.PERSONAL_REVEAL),
-                "look": may(Permission.MATERIAL_VIEW),
-                "admit": may(Permission.CUSTOMER_ADMIT),
-                "judge": app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
-                and may(Permission.PRE_CHECK_DECIDE),
-                "agree": app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
-                and may(Permission.PRE_CHECK_AGREE),
-                "end": app.state is State.PRE_CHECK and may(Permission.PRE_CHECK_DECIDE),
-                "contact": "first_contact" in dues and may(Permission.PRE_CHECK_DECIDE),
-                "meet": may(Permission.PRE_CHECK_DECIDE)
-                and ("interview" in dues or (before_hand_over(app) and meeting_counts)),
-            },
-            obstacles=obstacles_of(app, viewer, entered) if app.state is State.PRE_CHECK else [],
+            can=_steps_of(
+                app,
+                may,
+                own_draft=app.state is State.DRAFT
+                and applications.who_has_draft(history).actor == viewer.actor,
+                ruled=product is not None,
+                meeting_counts=meeting_counts,
+            ),
+            obstacles=obstacles_of(app, viewer, entered)
+            if product and app.state is State.PRE_CHECK
+            else [],
             refusals=refusals(app, lines),
             readable=(*READABLE, *COUNTED),
             suggestions=suggestions,
-            meeting_required=rules.meeting == "required",
+            meeting_required=meeting_required,
             changes=[
                 words.change(one, staff, remarks.get(one.remark or "")) for one in reversed(changes)
             ],
+            since=[words.happening(one, staff) for one in reversed(done)]
+            + [words.change(one, staff, None) for one in reversed(judged)],
             staff=staff,
             history=sorted(
                 [
@@ -189,7 +194,8 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
                 reverse=True,  # of the same moment the last that happened stays first
             ),
             today=business_day(service.clock.now()),
-            dated=product_for(app).validity.longest_days,
+            dated=product.validity.longest_days if product else (),
+            ruled=product is not None,
             words=words,
             dues=dues,
             task_desks=BESIDE_REVIEW,
@@ -200,8 +206,22 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
     return show
 
 
+async def _done_since(
+    conn: Connection, app: Application, since: int | None, *, office: bool
+) -> tuple[list[Entry], list[Change]]:
+    """What was done here since a revision that somebody saw, and for the office to which items."""
+    if since is None:
+        return [], []
+    done = [
+        one
+        for one in await store.history_of(conn, app.application_id, after=since)
+        if one.action != "moved"  # by review: cut out of its history, a move may tell of a hold
+    ]
+    return done, (await store.changes_of(conn, app.application_id, after=since) if office else [])
+
+
 def _filing(routes: APIRouter, _service: Service, desk: Desk) -> None:
-    """Papers come in."""
+    """Papers come in. They name no revision: a paper overwrites nothing."""
 
     @routes.post("/applications/{application_id}/documents")
     async def receive(
@@ -251,7 +271,7 @@ def _steps(routes: APIRouter, service: Service, desk: Desk, show: _Show) -> None
         request: Request,
         application_id: str,
         viewer: Annotated[Viewer, _MAY_EDIT],
-        revision: _Revision = None,
+        revision: Revision = None,
     ) -> Response:
         """Hand the application in."""
         try:
@@ -278,7 +298,7 @@ def _steps(routes: APIRouter, service: Service, desk: Desk, show: _Show) -> None
         request: Request,
         application_id: str,
         viewer: Annotated[Viewer, _MAY_EDIT],
-        revision: _Revision = None,
+        revision: Revision = None,
     ) -> Response:
         """Mend fields of the form; fields left empty stay as they are."""
         here = f"/intake/applications/{application_id}"
@@ -302,7 +322,7 @@ def _steps(routes: APIRouter, service: Service, desk: Desk, show: _Show) -> None
         application_id: str,
         viewer: Annotated[Viewer, _MAY_EDIT],
         reason: Annotated[str, Form(max_length=300)] = "",
-        revision: _Revision = None,
+        revision: Revision = None,
     ) -> Response:
         """The customer wants out."""
         expect = expected(revision)
@@ -340,10 +360,6 @@ async def sent_fields(request: Request) -> dict[str, str]:
         for name, value in form.items()
         if isinstance(value, str) and value.strip() and name != "csrf_token"
     }
-
-
-def expected(revision: int | None) -> frozenset[int] | None:
-    return None if revision is None else frozenset({revision})
 
 
 # -- what is shown ---------------------------------------------------------------------------------
@@ -396,14 +412,45 @@ def _shown(fields: Mapping[str, str]) -> list[tuple[str, str, str, bool]]:
     ]
 
 
+def _steps_of(
+    app: Application,
+    may: Callable[[Permission], bool],
+    *,
+    own_draft: bool,
+    ruled: bool,
+    meeting_counts: bool,
+) -> dict[str, bool]:
+    """What is offered on the page. own_draft: it is the viewer who has the draft; ruled: the rules
+    that the application began with are held."""
+    edit, decide = may(Permission.APPLICATION_EDIT), may(Permission.PRE_CHECK_DECIDE)
+    reveal, receive = may(Permission.PERSONAL_REVEAL), may(Permission.MATERIAL_RECEIVE)
+    draft, dues = app.state is State.DRAFT, applications.dues(app)
+    looked_at = app.state in (State.PRE_CHECK, State.AWAITING_MATERIAL)
+    steps = {
+        "resume": draft and edit and reveal and own_draft,
+        "take_over": draft and edit and reveal and not own_draft,
+        "submit": draft and edit,
+        "correct": app.state in _CORRECTABLE and edit,
+        "receive": app.open and receive,
+        "read": before_hand_over(app) and receive,
+        "judge": looked_at and decide,
+        "agree": looked_at and may(Permission.PRE_CHECK_AGREE),
+        "end": app.state is State.PRE_CHECK and decide,
+        "meet": decide and ("interview" in dues or (before_hand_over(app) and meeting_counts)),
+    }
+    return {name: ruled and offered for name, offered in steps.items()} | {
+        "withdraw": app.state in _BEFORE_CARD
+        and (app.withdrawal is None or app.withdrawal.outcome == "refused")
+        and edit,
+        "contact": "first_contact" in dues and decide,
+        "reveal": reveal,
+        "look": may(Permission.MATERIAL_VIEW),
+        "admit": may(Permission.CUSTOMER_ADMIT),
+    }
+
+
 def _answers(app: Application, now: datetime, viewer: Viewer) -> tuple[str, str] | None:
     """Who has to see to it that it goes on, and whom everybody waits for; None once it ended."""
     if app.state is None or not app.open:
         return None
     return answers_for(app.state, app.due_at, escalated_before(business_day(now)), viewer)
-
-
-def _product_name(code: str) -> str:
-    """In the reader's language; one that is no longer held goes by its code."""
-    known = load_products().get(code)
-    return code if known is None else known.names.in_language(current_language())

@@ -14,14 +14,16 @@ from services.intake import words
 from services.intake.application import Application, product_for
 from services.intake.counter import Looked, asked_of_others, look_at, papers
 from services.intake.desk import Desk
-from services.intake.pages import after, expected, sent_fields
+from services.intake.pages import after, sent_fields
+from services.intake.pages_precheck import Revision, expected
+from services.intake.pages_reveal import missing_reason
 from services.intake.typed import PREFIXES, Kept, Read, read_in_part, typed
 from shared.calendar import business_day
 from shared.events.payload import FIELD_CLASSES
 from shared.messaging import Service
 from shared.parameters import load_products
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
-from shared.web.directory import branch_names
+from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
 
 _MAY_CREATE = requires(Permission.APPLICATION_CREATE)
@@ -102,20 +104,40 @@ def _draft(routes: APIRouter, counter: _Counter, desk: Desk) -> None:
     async def page_draft(
         request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_RESUME]
     ) -> Response:
-        """The form as it was left, in clear; that somebody saw it is recorded."""
+        """The form as it was left, in clear, to whoever began it or took it over, which is
+        recorded; anybody else is asked why they would."""
         try:
             app, form = await desk.resume(viewer, application_id)
         except Problem as problem:
+            if problem.code == "others-draft":
+                return await counter.ask_why(request, viewer, application_id)
             return _no_draft(request, application_id, problem)
         typing = await counter.look(typed(form), app)
         return await counter.show(request, viewer, typing, app=app)
+
+    @routes.post("/applications/{application_id}/take-over")
+    async def take_over(
+        request: Request,
+        application_id: str,
+        viewer: Annotated[Viewer, _MAY_RESUME],
+        why: Annotated[str, Form(max_length=20)] = "",
+        text: Annotated[str, Form(max_length=300)] = "",
+    ) -> Response:
+        """The draft is the viewer's from now on, for a reason that the audit log keeps."""
+        try:
+            if error := missing_reason(why, text, words.TAKE_OVER_REASONS):
+                return await counter.ask_why(request, viewer, application_id, why, error)
+            await desk.take_over(viewer, application_id, why, text)
+        except Problem as problem:
+            return _no_draft(request, application_id, problem)
+        return redirect(request, f"/intake/applications/{application_id}/form")
 
     @routes.post("/applications/{application_id}/form")
     async def save(
         request: Request,
         application_id: str,
         viewer: Annotated[Viewer, _MAY_RESUME],
-        revision: Annotated[int | None, Form(ge=0)] = None,
+        revision: Revision = None,
     ) -> Response:
         """Save the draft as it stands now, or hand it in."""
         sent = await sent_fields(request)
@@ -219,6 +241,26 @@ class _Counter:
                 for code, one in load_products().items()
             ],
             **self._beside(typing),
+        )
+
+    async def ask_why(
+        self, request: Request, viewer: Viewer, application_id: str, why: str = "", error: str = ""
+    ) -> Response:
+        """The page that asks why a draft is to be taken over. Raises Problem 409 `no-draft`."""
+        app, has = await self._desk.draft(viewer, application_id)
+        async with self._service.pool.acquire() as conn:
+            staff = await staff_names(conn, [has.actor.removeprefix("staff:")])
+        return page(
+            request,
+            "take_over.html",
+            status_code=422 if error else 200,
+            app=app,
+            number=app.need_scope().application_number,
+            has=words.actor(has.actor, staff),
+            since=has.at,
+            reasons=[(code, _(text)) for code, text in words.TAKE_OVER_REASONS.items()],
+            why=why,
+            error=error or None,
         )
 
     def _beside(self, typing: _Typing) -> dict[str, Any]:

@@ -215,8 +215,7 @@ def _lists(routes: APIRouter, service: Service, desk: Desk, customers: Customers
 def _sheet(app: Application, lines: Sequence[Line], now: datetime) -> Sheet:
     """The list in words, as the page says them."""
     scope, counted = app.need_scope(), tally(lines)
-    known = load_products().get(scope.product)
-    product = known.names.in_language(current_language()) if known else scope.product
+    product = words.product_name(scope.product)
     ending = _("application number ending %(end)s") % {"end": scope.application_number[-6:]}
     facts = [
         f"{product} · {ending}",

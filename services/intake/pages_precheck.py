@@ -22,14 +22,13 @@ from shared.messaging import Service
 from shared.parameters import (
     UnknownVersionError,
     load_clocks,
-    load_products,
     product_of,
     terms_of,
 )
 from shared.parameters.models import Terms
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
-from shared.web.i18n import _, current_language
+from shared.web.i18n import _
 from shared.web.permissions import ROLE_NAMES, Role
 from shared.web.states import named
 
@@ -38,6 +37,14 @@ _MAY_DECIDE = requires(Permission.PRE_CHECK_DECIDE)
 _MAY_AGREE = requires(Permission.PRE_CHECK_AGREE)
 
 _Remark = Annotated[str, Form(max_length=2000)]
+
+Revision = Annotated[int | None, Form(ge=0)]
+"""What the page showed when somebody decided on it."""
+
+
+def expected(revision: int | None) -> frozenset[int] | None:
+    """The same as the desk wants it."""
+    return None if revision is None else frozenset({revision})
 
 
 def router(service: Service, desk: Desk) -> APIRouter:
@@ -101,7 +108,7 @@ def _print(routes: APIRouter, service: Service, desk: Desk) -> None:
             lines=lines if office else for_customer(lines),
             counted=tally(lines),
             branch_name=branches.get(scope.branch, scope.branch),
-            product_name=load_products()[scope.product].names.in_language(current_language()),
+            product_name=words.product_name(scope.product),
             remarks=await desk.open_notes(one.remark for one in changes if one.remark),
             changes=changes,
             staff=staff,
@@ -116,15 +123,21 @@ def staff_of(changes: list[Any]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """The case that a form is about, and the way back to it."""
+    """The case that a form is about, as whoever sent it saw it, and the way back to it."""
 
     request: Request
     application_id: str
+    revision: int | None
+
+    @property
+    def expect(self) -> frozenset[int] | None:
+        """What the verdict may have been decided on."""
+        return expected(self.revision)
 
     async def told(self, act: Awaitable[Application], done: str, item: str = "") -> Response:
         """Back to the case with what became of it; to the line of the item, so that the keyboard
         goes on from there. In `done`, %(item)s is the item's name."""
-        here = f"/intake/applications/{self.application_id}"
+        here = address = f"/intake/applications/{self.application_id}"
         line = f"#item-{item}" if words.is_item(item) else ""
         try:
             await act
@@ -139,12 +152,14 @@ class _Case:
                 line, done = "#verdict", f"{told} {why}"
             else:
                 done = words.refusal(problem.code)
-            return redirect(self.request, here + line, flash=done, tone="danger")
+            if problem.code == "changed-meanwhile":
+                address, line = f"{here}?since={self.revision}", "#since"
+            return redirect(self.request, address + line, flash=done, tone="danger")
         return redirect(self.request, here + line, flash=done % {"item": words.item_name(item)})
 
 
-def _find_case(request: Request, application_id: str) -> _Case:
-    return _Case(request, application_id)
+def _find_case(request: Request, application_id: str, revision: Revision = None) -> _Case:
+    return _Case(request, application_id, revision)
 
 
 _Here = Annotated[_Case, Depends(_find_case)]
@@ -162,7 +177,9 @@ def _items(routes: APIRouter, officers: Officers) -> None:
         document_id: Annotated[str, Form(max_length=60)] = "",
     ) -> Response:
         """It will do."""
-        act = officers.accept(viewer, case.application_id, party, item, document_id or None)
+        act = officers.accept(
+            viewer, case.application_id, party, item, document_id or None, expect=case.expect
+        )
         return await case.told(act, _("%(item)s: accepted."), item)
 
     @routes.post(here + "/{party}/{item}/return")
@@ -175,7 +192,9 @@ def _items(routes: APIRouter, officers: Officers) -> None:
         remark: _Remark = "",
     ) -> Response:
         """It will not do."""
-        act = officers.give_back(viewer, case.application_id, party, item, codes, remark)
+        act = officers.give_back(
+            viewer, case.application_id, party, item, codes, remark, expect=case.expect
+        )
         done = _("%(item)s: returned. The customer is asked when the case is sent back.")
         return await case.told(act, done, item)
 
@@ -189,7 +208,9 @@ def _items(routes: APIRouter, officers: Officers) -> None:
         remark: _Remark = "",
     ) -> Response:
         """The customer has to bring it, or to bring it again."""
-        act = officers.ask(viewer, case.application_id, item, codes, reason or None, remark)
+        act = officers.ask(
+            viewer, case.application_id, item, codes, reason or None, remark, expect=case.expect
+        )
         return await case.told(act, _("%(item)s: the customer will be asked."), item)
 
     @routes.post(here + "/{party}/{item}/waive")
@@ -202,7 +223,9 @@ def _items(routes: APIRouter, officers: Officers) -> None:
         remark: _Remark = "",
     ) -> Response:
         """The officer would do without it."""
-        act = officers.ask_waiver(viewer, case.application_id, party, item, reason, remark)
+        act = officers.ask_waiver(
+            viewer, case.application_id, party, item, reason, remark, expect=case.expect
+        )
         return await case.told(act, _("%(item)s: a second person has to agree."), item)
 
     @routes.post(here + "/{party}/{item}/waiver")
@@ -216,7 +239,9 @@ def _items(routes: APIRouter, officers: Officers) -> None:
     ) -> Response:
         """The second person agrees, or does not."""
         said = agreed == "yes"
-        act = officers.answer_waiver(viewer, case.application_id, party, item, said, remark)
+        act = officers.answer_waiver(
+            viewer, case.application_id, party, item, said, remark, expect=case.expect
+        )
         return await case.told(act, _("Your answer is kept."), item)
 
 
@@ -224,19 +249,19 @@ def _case(routes: APIRouter, officers: Officers) -> None:
     @routes.post("/applications/{application_id}/pass")
     async def pass_on(case: _Here, viewer: Annotated[Viewer, _MAY_DECIDE]) -> Response:
         """The pre-check is passed."""
-        act = officers.pass_on(viewer, case.application_id)
+        act = officers.pass_on(viewer, case.application_id, expect=case.expect)
         return await case.told(act, _("Passed: the application is with review."))
 
     @routes.post("/applications/{application_id}/return")
     async def send_back(case: _Here, viewer: Annotated[Viewer, _MAY_DECIDE]) -> Response:
         """The customer gets one list of all that is open."""
-        act = officers.send_back(viewer, case.application_id)
+        act = officers.send_back(viewer, case.application_id, expect=case.expect)
         return await case.told(act, _("Sent back: the customer gets one list."))
 
     @routes.post("/applications/{application_id}/contact")
     async def contact(case: _Here, viewer: Annotated[Viewer, _MAY_DECIDE]) -> Response:
         """The viewer spoke with the customer."""
-        act = officers.record_contact(viewer, case.application_id)
+        act = officers.record_contact(viewer, case.application_id, expect=case.expect)
         return await case.told(act, _("That you spoke with the customer is recorded."))
 
     @routes.post("/applications/{application_id}/meetings")
@@ -260,6 +285,7 @@ def _case(routes: APIRouter, officers: Officers) -> None:
             saw_signing="saw_signing" in saw,
             at=when,
             evidence=evidence,
+            expect=case.expect,
         )
         return await case.told(act, _("What you saw is recorded."))
 

@@ -3,7 +3,7 @@ where a browser runs no script. It is hidden again after a minute."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -59,9 +59,9 @@ def router(desk: Desk) -> APIRouter:
     return routes
 
 
-def missing_reason(why: str, text: str) -> str:
-    """What is wrong with a reason; nothing where it is one."""
-    if why not in words.REVEAL_REASONS:
+def missing_reason(why: str, text: str, known: Container[str] = words.REVEAL_REASONS) -> str:
+    """What is wrong with a reason; nothing where it is one of those known."""
+    if why not in known:
         return _("Choose a reason.")
     if why == "other" and len(text.strip()) < SHORTEST_REASON:
         return _("Say what the reason is.")

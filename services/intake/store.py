@@ -110,13 +110,14 @@ DELETE FROM checklist_item WHERE (application_id, party, item) IN (
 # asyncpg takes no array of arrays of different lengths: codes come as JSON
 _SAVE_CHANGES = """
 INSERT INTO checklist_change (application_id, party, item, at, actor, action, was, state, codes,
-    why, document_id, second, remark)
+    why, document_id, second, remark, revision)
 SELECT application_id, party, item, at, actor, action, was, state,
-    ARRAY(SELECT jsonb_array_elements_text(codes)), why, document_id, second, remark
+    ARRAY(SELECT jsonb_array_elements_text(codes)), why, document_id, second, remark, revision
 FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[],
-    $7::text[], $8::text[], $9::jsonb[], $10::text[], $11::text[], $12::text[], $13::text[])
+    $7::text[], $8::text[], $9::jsonb[], $10::text[], $11::text[], $12::text[], $13::text[],
+    $14::bigint[])
     WITH ORDINALITY AS row (application_id, party, item, at, actor, action, was, state, codes, why,
-        document_id, second, remark, place)
+        document_id, second, remark, revision, place)
 ORDER BY place
 """
 
@@ -167,10 +168,10 @@ DELETE FROM application_device WHERE application_id IN (
 """
 
 _SAVE_HISTORY = """
-INSERT INTO application_history (application_id, at, actor, action, details)
-SELECT application_id, at, actor, action, details
-FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::jsonb[])
-    WITH ORDINALITY AS row (application_id, at, actor, action, details, place)
+INSERT INTO application_history (application_id, at, actor, action, details, revision)
+SELECT application_id, at, actor, action, details, revision
+FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::jsonb[], $6::bigint[])
+    WITH ORDINALITY AS row (application_id, at, actor, action, details, revision, place)
 ORDER BY place
 """
 
@@ -212,9 +213,9 @@ class ApplicationStore:
             await conn.executemany(
                 _SAVE_DOCUMENTS, [_document_row(subject, one) for subject, one in documents]
             )
-        entries = [(app.application_id, entry) for app in known for entry in app.entries]
+        entries = [row for app in known for row in _entry_rows(app)]
         if entries:
-            await conn.execute(_SAVE_HISTORY, *_entry_columns(entries))
+            await conn.execute(_SAVE_HISTORY, *_columns(entries))
         left = [(app.application_id, *one) for app in known for one in app.items.left]
         if left:
             await conn.execute(_DROP_ITEMS, *_columns(left))
@@ -362,6 +363,7 @@ def _change_rows(app: Application) -> list[tuple[Any, ...]]:
             one.document_id,
             one.second,
             one.remark,
+            app.revision,
         )
         for one in app.items.changes
     ]
@@ -441,18 +443,18 @@ def _document_row(subject: str, one: Document) -> tuple[Any, ...]:
     )
 
 
-def _entry_columns(entries: Iterable[tuple[str, Entry]]) -> list[list[Any]]:
-    rows = [
+def _entry_rows(app: Application) -> list[tuple[Any, ...]]:
+    return [
         (
-            subject,
+            app.application_id,
             entry.at,
             entry.actor,
             entry.action,
             json.dumps(dict(entry.details), ensure_ascii=False),
+            app.revision,
         )
-        for subject, entry in entries
+        for entry in app.entries
     ]
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _application(
@@ -919,12 +921,14 @@ async def add_reading(
     )
 
 
-async def changes_of(conn: Any, application_id: str) -> list[Change]:
-    """What became of each item of the checklist, oldest first."""
+async def changes_of(conn: Any, application_id: str, *, after: int | None = None) -> list[Change]:
+    """What became of each item of the checklist, oldest first; `after`: since this revision."""
     rows = await conn.fetch(
         "SELECT party, item, at, actor, action, was, state, codes, why, document_id, second, remark"
-        " FROM checklist_change WHERE application_id = $1 ORDER BY id",
+        " FROM checklist_change WHERE application_id = $1"
+        " AND ($2::bigint IS NULL OR revision > $2) ORDER BY id",
         application_id,
+        after,
     )
     return [
         Change(
@@ -1079,12 +1083,13 @@ async def id_of_number(conn: Any, number: str) -> str | None:
     return found
 
 
-async def history_of(conn: Any, application_id: str) -> list[Entry]:
-    """What was done with an application, oldest first."""
+async def history_of(conn: Any, application_id: str, *, after: int | None = None) -> list[Entry]:
+    """What was done with an application, oldest first; `after`: since this revision."""
     rows = await conn.fetch(
         "SELECT at, actor, action, details FROM application_history"
-        " WHERE application_id = $1 ORDER BY id",
+        " WHERE application_id = $1 AND ($2::bigint IS NULL OR revision > $2) ORDER BY id",
         application_id,
+        after,
     )
     return [Entry(r["at"], r["actor"], r["action"], json.loads(r["details"])) for r in rows]
 

@@ -18,7 +18,12 @@ from services.intake.spreadsheet import BatchRefused
 from services.intake.typed import MONEY_FIELDS
 from shared.events.intake import Meeting
 from shared.events.payload import CreditConsent
-from shared.parameters import load_checklist_items, load_papers, load_return_codes
+from shared.parameters import (
+    load_checklist_items,
+    load_papers,
+    load_products,
+    load_return_codes,
+)
 from shared.web.i18n import (
     _,
     current_language,
@@ -63,6 +68,14 @@ REVEAL_REASONS: Mapping[str, str] = {
     "other": mark("Another reason"),
 }
 """Why somebody needs to see a masked field, by the code that is recorded."""
+
+TAKE_OVER_REASONS: Mapping[str, str] = {
+    "customer": mark("The customer is with me, or on the phone"),
+    "absent": mark("The colleague is away"),
+    "assigned": mark("It was given to me"),
+    "other": mark("Another reason"),
+}
+"""Why somebody goes on with a draft that another has, by the code that is recorded."""
 
 READ: Mapping[str, str] = {
     **FIELDS,
@@ -282,6 +295,7 @@ _HISTORY: Mapping[str, _Happening] = {
     "imported": _Happening(mark("Taken over from another system"), "database"),
     "corrected": _Happening(mark("Form corrected"), "pencil"),
     "draft_saved": _Happening(mark("Draft saved anew"), "pencil"),
+    "draft_taken_over": _Happening(mark("Draft taken over"), "user"),
     "paper_received": _Happening(mark("Paper received"), "file-check", "info"),
     "paper_read": _Happening(mark("What a paper says was read"), "eye"),
     "submitted": _Happening(mark("Handed in"), "inbox", "info"),
@@ -346,6 +360,7 @@ _REFUSALS: Mapping[str, str] = {
     "nothing-open": mark("Nothing about this item is open."),
     "no-waiver-asked": mark("Nobody has asked to do without this item."),
     "same-person": mark("Somebody else has to agree."),
+    "changed-meanwhile": mark("Somebody was quicker: see what was done, and decide anew."),
     "not-in-pre-check": mark("The application is not in pre-check any more."),
     "not-open": mark("The application is not with the office any more."),
     "no-evidence": mark("Choose the papers that show it."),
@@ -530,6 +545,12 @@ def why_name(code: str | None) -> str:
     known = load_checklist_items()
     words = {**known.waiver_reasons, **known.ask_again_reasons}.get(code or "")
     return words.in_language(current_language()) if words else (code or "")
+
+
+def product_name(code: str) -> str:
+    """In the reader's language; one that is no longer held goes by its code."""
+    known = load_products().get(code)
+    return code if known is None else known.names.in_language(current_language())
 
 
 def is_waivable(code: str) -> bool:
@@ -931,6 +952,9 @@ def seen(meeting: Meeting) -> str:
 
 def _detail(entry: Entry) -> str:
     details = entry.details
+    if entry.action == "draft_taken_over":
+        why = details["why"]
+        return _(TAKE_OVER_REASONS[why])
     if "meeting" in details:
         return seen(Meeting.model_validate(details["meeting"]))
     if "items" in details:

@@ -50,13 +50,20 @@ COMMON: Mapping[str, Kind] = {
 
 
 def about(
-    *kinds: str, example: Any = None, media_type: str = "application/json", revised: bool = False
+    *kinds: str,
+    example: Any = None,
+    media_type: str = "application/json",
+    answer: Any = None,
+    revised: bool = False,
 ) -> dict[str, Any]:
     """What a route says of itself, for its `openapi_extra`: the problems that it knows beyond those
-    of every route, an example of its body, and whether its good answers carry the revision."""
+    of every route, an example of its body and of its good `answer`, and whether its good answers
+    carry the revision."""
     said: dict[str, Any] = {_KINDS: list(kinds), _REVISED: revised}
     if example is not None:
         said["requestBody"] = {"content": {media_type: {"example": example}}}
+    if answer is not None:
+        said["responses"] = {"200": {"content": {"application/json": {"example": answer}}}}
     return said
 
 

@@ -13,7 +13,7 @@ import pytest
 from fastapi import UploadFile
 from fastapi.routing import iter_route_contexts
 
-from services.intake.api_examples import APPLICATION
+from services.intake.api_examples import APPLICATION, DRAFT, DRAFT_ANSWER
 from shared.events import intake, review
 from shared.identifiers import new_id
 from shared.messaging import Fact
@@ -518,6 +518,33 @@ async def test_a_draft_is_replaced_as_a_whole(office: Office) -> None:
     assert handed_in.json()["state"] == "awaiting_material", handed_in.text
     submitted = await office.last(customer, "application.submitted")
     assert submitted["product"] == "gold"
+
+
+async def test_a_draft_that_is_resumed_says_what_is_set_and_what_is_wanted(office: Office) -> None:
+    """As the description shows it: fields masked, and each that is missing by its name."""
+    branch = intake.BranchChanged(
+        branch=DRAFT["branch"], name_zh="北京支行", name_en="Beijing branch", region="11"
+    )
+    async with office.service.transaction() as tx:
+        await tx.append([Fact(branch)], subject=branch.branch)
+    client = office.client(MINE)
+
+    async def begun_there() -> dict[str, Any]:
+        answer = await client.post(f"{API}/applications", json=DRAFT)
+        found: dict[str, Any] = answer.json()
+        return found if answer.status_code == 201 else {}
+
+    begun = await eventually(begun_there)
+    answer = (await client.get(f"{API}/applications/{begun['application_id']}")).json()
+    own = ("application_id", "application_number")
+    assert {name: text for name, text in answer.items() if name not in own} == {
+        name: text for name, text in DRAFT_ANSWER.items() if name not in own
+    }
+    assert set(answer) == set(DRAFT_ANSWER)
+    said = DRAFT["parties"][0]
+    assert set(answer["parties"][0]["fields"]) == set(said) - {"role"}
+    for name in ("name", "id_number", "mobile"):
+        assert said[name] not in str(answer)
 
 
 async def test_a_draft_saved_again_and_again_stays_one_person(office: Office) -> None:

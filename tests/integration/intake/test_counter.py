@@ -163,6 +163,80 @@ async def test_who_may_not_see_a_draft_in_clear_cannot_go_on_with_it(office: Off
     assert (await reviewer.get(here)).status_code == 403
 
 
+async def test_a_draft_of_a_colleague_is_taken_over_for_a_reason_that_the_audit_log_keeps(
+    office: Office,
+) -> None:
+    client, other = await office.colleague("assistant"), await office.colleague("assistant")
+    draft = await begun(office, client)
+    here = f"/intake/applications/{draft.application_id}"
+    assert "Go on with the form" in (await client.get(here, params={"lang": "en"})).text
+
+    case = await other.get(here, params={"lang": "en"})
+    assert "Go on with the form" not in case.text
+    assert "Take the draft over" in case.text
+    asked = await other.get(f"{here}/form", params={"lang": "en"})
+    assert "has this draft since" in asked.text
+    for clear in (draft.id_number, MOBILE, EMPLOYER):
+        assert clear not in case.text + asked.text
+    seen = "SELECT FROM personal_view WHERE application_id = $1 AND what = 'draft'"
+    assert await office.fetch(seen, draft.application_id) == []
+    for why, text in (("", ""), ("contact", ""), ("other", " ")):
+        refused = await other.post(f"{here}/take-over", data={"why": why, "text": text})
+        assert refused.status_code == 422, "no reason"
+        assert draft.id_number not in refused.text
+    assert inputs(await other.get(f"{here}/form")).get("id_number") is None
+
+    words = "柜台交接，客户在场"
+    given = {"why": "other", "text": words}
+    taken = await other.post(f"{here}/take-over", data=given)
+    assert here_of(taken) == f"{here}/form"
+    assert inputs(await other.get(f"{here}/form"))["id_number"] == draft.id_number
+    assert len(await office.fetch(seen, draft.application_id)) == 1
+    # asked twice it is taken over once, and who had it has it no longer
+    await other.post(f"{here}/take-over", data=given)
+    back = await client.get(f"{here}/form")
+    assert draft.id_number not in back.text
+
+    rows = await office.fetch(
+        "SELECT h.actor, h.details, a.application_number AS number FROM application_history h"
+        " JOIN application a USING (application_id)"
+        " WHERE h.application_id = $1 AND h.action = 'draft_taken_over'",
+        draft.application_id,
+    )
+    (row,) = rows
+    details = json.loads(row["details"])
+    assert details["why"] == "other"
+    assert details["before"] != row["actor"]
+    assert words not in row["details"]
+    auditor = await office.colleague("auditor")
+    log = await auditor.get("/intake/audit", params={"lang": "en", "q": row["number"]})
+    assert "Draft taken over" in log.text
+    assert "Another reason" in log.text
+    assert words not in log.text, "opened for a reason"
+
+
+async def test_what_was_typed_before_somebody_took_a_draft_over_is_not_saved_over_theirs(
+    office: Office,
+) -> None:
+    client, other = await office.colleague("assistant"), await office.colleague("assistant")
+    draft = await begun(office, client)
+    here = f"/intake/applications/{draft.application_id}"
+    form = inputs(await client.get(f"{here}/form"))
+    await other.post(f"{here}/take-over", data={"why": "customer"})
+    late = await client.post(f"{here}/form", data={**form, "then": "keep"})
+    assert late.status_code == 412
+
+
+async def test_nobody_takes_over_what_was_handed_in(office: Office) -> None:
+    client, other = await office.colleague("assistant"), await office.colleague("assistant")
+    draft = await begun(office, client, then="submit")
+    here = f"/intake/applications/{draft.application_id}"
+    assert here_of(await other.post(f"{here}/take-over", data={"why": "absent"})) == here
+    assert here_of(await other.get(f"{here}/form")) == here
+    taken = "SELECT FROM application_history WHERE application_id = $1 AND action LIKE '%taken%'"
+    assert await office.fetch(taken, draft.application_id) == []
+
+
 async def test_a_draft_becomes_one_of_another_kind(office: Office) -> None:
     client = await office.colleague("assistant")
     draft = await begun(office, client)

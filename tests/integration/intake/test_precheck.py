@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -48,6 +49,9 @@ def passed_by(product: str, rules: PreCheck) -> Iterator[None]:
 @pytest.fixture
 def with_meeting() -> Iterator[None]:
     yield from passed_by("gold", PreCheck(meeting="required"))
+
+
+VERDICTS = re.compile(r"/items/|/(pass|return|meetings|contact)$")
 
 
 def business(office: Office, **changed: Any) -> Customer:
@@ -184,6 +188,78 @@ async def test_a_paper_that_came_meanwhile_is_not_accepted_unseen(office: Office
     path = "items/applicant/id_front/accept"
     refused = await say(checks, customer, path, looked_at)
     assert (refused.status_code, refused.json()["code"]) == (409, "newer-paper")
+
+
+async def test_a_verdict_on_what_another_officer_has_changed_is_refused(office: Office) -> None:
+    """Each route of a verdict; what was sent without a revision is about whatever there is."""
+    enters, first, second = [await office.colleague("assistant") for _ in "123"]
+    customer = await handed_in(office, enters)
+    one = f"{API}/applications/{customer.application_id}"
+    looked = await second.get(f"{one}/checklist/office")
+    old = {"If-Match": looked.headers["etag"]}
+    assert looked.json()["revision"] == int(looked.headers["etag"].strip('"'))
+    accepted = await say(first, customer, "items/applicant/id_back/accept")
+    assert accepted.headers["etag"] != looked.headers["etag"], "a verdict is a change"
+    assert accepted.headers["etag"] == (await second.get(one)).headers["etag"]
+    again = await say(first, customer, "items/applicant/id_back/accept")
+    assert again.headers["etag"] == accepted.headers["etag"], "said twice it is once"
+
+    before = await office_list(second, customer)
+    evidence = before["items"][0]["documents"]
+    meeting = {"saw_person": True, "saw_original": True, "saw_signing": True}
+    bodies: dict[str, Any] = {
+        "items/applicant/id_front/accept": None,
+        "items/applicant/id_front/return": {"codes": ["PHOTO_UNCLEAR"]},
+        "items/id_back/ask": {"codes": ["PHOTO_UNCLEAR"], "reason": "ACCEPTED_IN_ERROR"},
+        "items/applicant/work_proof/waive": {"reason": "COVERED_BY_OTHER"},
+        "items/applicant/work_proof/waiver": {"agreed": True},
+        "pass": None,
+        "return": None,
+        "meetings": {**meeting, "at": "2026-10-12T01:30:00Z", "evidence": evidence},
+        "contact": None,
+    }
+    for what, body in bodies.items():
+        late = await second.post(f"{one}/{what}", json=body, headers=old)
+        assert (late.status_code, late.json()["code"]) == (412, "changed-meanwhile"), what
+        assert late.headers["etag"] == accepted.headers["etag"]
+    assert await office_list(second, customer) == before, "nothing was done"
+
+    now = {"If-Match": f'"0", {accepted.headers["etag"]}'}
+    front = f"{one}/items/applicant/id_front/accept"
+    assert (await second.post(front, headers=now)).status_code == 200
+    assert (await say(second, customer, "items/applicant/work_proof/accept")).status_code == 200
+
+
+async def test_an_officer_is_shown_what_another_did_meanwhile(office: Office) -> None:
+    enters, first, second = [await office.colleague("assistant") for _ in "123"]
+    customer = await handed_in(office, enters)
+    here = f"/intake/applications/{customer.application_id}"
+    page = await second.get(here, params={"lang": "en"})
+    assert "Done since you looked" not in page.text
+    forms = re.findall(r'<form[^>]*action="([^"]*)"[^>]*>(.*?)</form>', page.text, re.DOTALL)
+    verdicts = [(action, body) for action, body in forms if VERDICTS.search(action)]
+    assert len({action for action, _ in verdicts}) > 8
+    for action, body in verdicts:
+        assert re.search(r'name="revision" value="\d+"', body), action
+    (seen,) = {re.search(r'name="revision" value="(\d+)"', body)[1] for _, body in verdicts}  # type: ignore[index]
+
+    await first.post(f"{here}/items/applicant/id_back/accept", data={"revision": seen})
+    late = await second.post(f"{here}/pass", data={"revision": seen})
+    assert late.headers["location"] == f"{here}?since={seen}#since"
+    assert await office.state(customer) == "pre_check"
+    told = await second.get(here, params={"since": seen, "lang": "en"})
+    assert "Somebody was quicker" in told.text
+    (card,) = re.findall(r'id="since".*?</section>', told.text, re.DOTALL)
+    assert "ID card, emblem side · Accepted" in card
+    assert card.count("<li") == 1, "and nothing of before"
+    (now,) = set(re.findall(r'name="revision" value="(\d+)"', told.text))
+    assert int(now) == int(seen) + 1
+    # who does not see the office's list is told of what they may know of alone
+    reviewer = await office.colleague("reviewer")
+    assert (
+        "ID card, emblem side · Accepted"
+        not in (await reviewer.get(here, params={"since": seen})).text
+    )
 
 
 async def test_two_people_do_without_an_item(office: Office) -> None:

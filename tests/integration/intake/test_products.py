@@ -243,13 +243,23 @@ async def test_rules_that_are_not_held_are_a_clear_answer_and_never_500(
     # the list is kept as it stands: it is read without the rules
     assert (await office.client().get(f"{path}/checklist")).status_code == 200
     assert (await office.client().get(f"{API}/applications")).status_code == 200
+    # it is shown all the same, and offers nothing that would need them
     colleague = await office.colleague("assistant")
-    page = await colleague.get(
-        f"/intake/applications/{application_id}",
-        headers={"accept": "text/html"},
-    )
-    assert page.status_code == 503
+    here = f"/intake/applications/{application_id}"
+    page = await colleague.get(here)
+    assert page.status_code == 200
     assert "该申请适用的规则未加载" in page.text
+    assert f'action="{here}/corrections"' not in page.text
+    assert f'action="{here}/documents"' not in page.text
+    assert f'action="{here}/withdraw"' in page.text
+    for reader in ("customer", "office"):
+        printed = await colleague.get(f"{here}/checklist", params={"reader": reader})
+        assert printed.status_code == 200
+    refused = await colleague.post(
+        f"{here}/corrections", data={"employer": "某某公司"}, headers={"accept": "text/html"}
+    )
+    assert refused.status_code == 503
+    assert "该申请适用的规则未加载" in refused.text
     notes = (await ready(office))["notes"]
     what = "is missing" if code == "parameters-missing" else "was changed"
     assert [text for name, text in notes.items() if name.startswith("product") and what in text]

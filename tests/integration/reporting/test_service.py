@@ -165,6 +165,11 @@ async def test_nobody_sees_an_application_of_another_branch(
         return bool(await found(web, other))
 
     await eventually(auditor_sees)
+    # who sees every branch by one role works on those of their own by the other
+    await signed_in(web, bank, "auditor assistant", bank.branch)
+    for application_id, offered in ((own, True), (other, False)):
+        page = await web.get(f"/reporting/applications/{application_id}")
+        assert (f'href="/intake/applications/{application_id}"' in page.text) is offered
     web.cookies.clear()
     web.cookies.update(mine)
     assert (await web.get(f"{API}/applications/{other}")).status_code == 404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.intake.application import Application
 from services.intake.desk import may_see
+from services.intake.items import Change, ItemState
 from shared.web import Viewer
 from shared.web.permissions import Reach
 from tests.unit.intake.drawers import NOW, draft
@@ -33,6 +34,16 @@ def test_a_step_of_review_and_a_repetition_count_nothing() -> None:
     assert counted(app, "moved", "moved") == 7
     assert counted(app) == 7
     assert counted(app, "moved", "material_wanted") == 8
+
+
+def test_a_verdict_on_an_item_counts_and_what_the_rules_say_does_not() -> None:
+    app = draft()
+    app.revision = 3
+    for actor, revision in (("intake", 3), ("staff:A0101", 4)):
+        app.items.changes = [
+            Change("applicant", "id_front", NOW, actor, "moved", None, ItemState.ACCEPTED)
+        ]
+        assert counted(app) == revision
 
 
 def caller(client: str | None, *, own_only: bool, branches: frozenset[str] | None) -> Viewer:
