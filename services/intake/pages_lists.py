@@ -28,12 +28,11 @@ from shared.web.directory import branch_names
 from shared.web.i18n import _, current_language
 from shared.web.states import options
 
-PAGE_SIZE = 30
+PAGE_SIZE = 30  # of a list, and of what a search found: so many rows stay under 100 KB
 LISTS: Mapping[ListName, str] = {
     "applications": "/intake/applications",
     "work": "/intake/work",
 }
-_MOST_SHOWN = 100  # of what was found
 _LONGEST_NAME = 40
 
 _MAY_VIEW = requires(Permission.APPLICATION_VIEW)
@@ -345,7 +344,7 @@ def _found(
     branches: Mapping[str, str],
     asked: bool = True,
 ) -> Response:
-    rows = hits.rows[:_MOST_SHOWN]
+    rows = hits.rows[:PAGE_SIZE]
     return page(
         request,
         "found.html",
@@ -363,7 +362,7 @@ def _found(
 async def _begins_with(service: Service, viewer: Viewer, number: str) -> Hits:
     wanted = Wanted(viewer.branch_list, list(State), number=number, key="number", descending=True)
     async with service.pool.acquire() as conn:
-        found = await store_lists.page_of(conn, wanted, _MOST_SHOWN)
+        found = await store_lists.page_of(conn, wanted, PAGE_SIZE)
     return Hits(found.rows, found.after is not None)
 
 

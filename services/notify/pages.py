@@ -10,7 +10,6 @@ from services.notify import words
 from services.notify.application import NotUnresolvedError, SentEvidence, UnsentEvidence
 from services.notify.handlers import Decide, Handlers, decide_language
 from services.notify.store import (
-    PAGE_SIZE,
     ApplicationStore,
     MessageFilter,
     count_by_state,
@@ -26,6 +25,8 @@ from shared.parameters.load import UnknownVersionError
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
+
+PAGE_SIZE = 30  # of the list, which stays under 100 KB with so many rows
 
 
 def router(service: Service, handlers: Handlers) -> APIRouter:
@@ -64,7 +65,9 @@ def router(service: Service, handlers: Handlers) -> APIRouter:
             last_day=day_of(last),
         )
         number = _page(request.query_params.get("page"))
-        rows, total = await list_messages(service.pool, wanted, sort=sort, page=number)
+        rows, total = await list_messages(
+            service.pool, wanted, sort=sort, page=number, page_size=PAGE_SIZE
+        )
         counts = await count_by_state(service.pool, everything)
         async with service.pool.acquire() as conn:
             branches = await branch_names(conn)

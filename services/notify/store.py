@@ -16,7 +16,7 @@ from services.notify.messages import Channel, Template
 from shared.calendar import span_of
 from shared.messaging import Connection
 
-PAGE_SIZE = 50
+PAGE_SIZE = 50  # of the API
 
 
 class ApplicationStore:
@@ -283,7 +283,12 @@ _SORTS = {
 
 
 async def list_messages(
-    pool: Pool[Record], wanted: MessageFilter, *, sort: str = "-requested_at", page: int = 1
+    pool: Pool[Record],
+    wanted: MessageFilter,
+    *,
+    sort: str = "-requested_at",
+    page: int = 1,
+    page_size: int = PAGE_SIZE,
 ) -> tuple[list[Record], int]:
     """One page of messages, newest first unless sorted otherwise, and how many there are in all."""
     where, arguments = wanted.where()
@@ -291,7 +296,7 @@ async def list_messages(
     total = await pool.fetchval(f"SELECT count(*) FROM message WHERE {where}", *arguments)  # noqa: S608 - the clauses are ours, values are arguments
     rows = await pool.fetch(
         f"SELECT * FROM message WHERE {where} ORDER BY {order}"  # noqa: S608
-        f" LIMIT {PAGE_SIZE} OFFSET {(page - 1) * PAGE_SIZE}",
+        f" LIMIT {page_size} OFFSET {(page - 1) * page_size}",
         *arguments,
     )
     return list(rows), int(total)

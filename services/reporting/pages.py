@@ -237,13 +237,30 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
     @routes.get("/reports")
     async def page_reports(request: Request, viewer: Annotated[Viewer, may_report]) -> Response:
         """Reports that were handed out."""
+        number = max(1, _whole(request.query_params.get("page", "1")))
         async with service.pool.acquire() as conn:
             reports = await store.list_reports(
+                conn,
+                viewer.branch_list,
+                knows_holds=viewer.knows_holds,
+                limit=PAGE_SIZE,
+                offset=(number - 1) * PAGE_SIZE,
+            )
+            total = await store.count_reports(
                 conn, viewer.branch_list, knows_holds=viewer.knows_holds
             )
             makers = [report.made_by.removeprefix("staff:") for report in reports]
             staff = await staff_names(conn, sorted(set(makers)))
-        return page(request, "reports.html", reports=reports, staff=staff, words=words)
+        return page(
+            request,
+            "reports.html",
+            reports=reports,
+            number=number,
+            total=total,
+            page_size=PAGE_SIZE,
+            staff=staff,
+            words=words,
+        )
 
     @routes.get("/reports/archive/{manifest_id}")
     async def page_archived(viewer: Annotated[Viewer, may_export], manifest_id: str) -> Response:

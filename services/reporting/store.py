@@ -445,25 +445,42 @@ async def find_report(conn: Connection, manifest_id: str) -> ArchivedReport | No
     return None if row is None else ArchivedReport(**dict(row))
 
 
+_SEEN_REPORTS = """
+          FROM owned.report
+         WHERE ($1::text[] IS NULL OR (branches IS NOT NULL AND branches <@ $1))
+           AND ($2 OR NOT knows_holds)
+"""
+
+
 async def list_reports(
-    conn: Connection, branches: list[str] | None, *, knows_holds: bool, limit: int = 200
+    conn: Connection,
+    branches: list[str] | None,
+    *,
+    knows_holds: bool,
+    limit: int = 200,
+    offset: int = 0,
 ) -> list[ArchivedReport]:
     """Archived reports without their bytes, the latest first. Who sees some branches sees reports
     that cover no other; who may not know of holds, those that tell of none."""
     rows = await conn.fetch(
-        """
+        f"""
         SELECT manifest_id, kind, day, language, branches, knows_holds, manifest, sha256, made_at,
                made_by, length(content) AS size, ''::bytea AS content
-          FROM owned.report
-         WHERE ($1::text[] IS NULL OR (branches IS NOT NULL AND branches <@ $1))
-           AND ($3 OR NOT knows_holds)
-         ORDER BY day DESC, made_at DESC, manifest_id LIMIT $2
+        {_SEEN_REPORTS}
+         ORDER BY day DESC, made_at DESC, manifest_id LIMIT $3 OFFSET $4
         """,
         branches,
-        limit,
         knows_holds,
+        limit,
+        offset,
     )
     return [ArchivedReport(**dict(row)) for row in rows]
+
+
+async def count_reports(conn: Connection, branches: list[str] | None, *, knows_holds: bool) -> int:
+    """How many archived reports `list_reports` would go through."""
+    found = await conn.fetchval(f"SELECT count(*) {_SEEN_REPORTS}", branches, knows_holds)
+    return int(found)
 
 
 # --- rows -------------------------------------------------------------------------------------

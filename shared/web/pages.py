@@ -87,7 +87,7 @@ def icon(name: str, label: str | None = None, css: str = "") -> Markup:
     described = (
         Markup('role="img" aria-label="{}"').format(label)
         if label
-        else Markup('aria-hidden="true" focusable="false"')
+        else Markup('aria-hidden="true"')
     )
     return Markup('<svg class="icon {}" {}><use href="{}#{}"/></svg>').format(
         css, described, static_files.url("vendor/tabler-icons/sprite.svg"), name

@@ -15,7 +15,7 @@ from deploy import local
 from deploy.provision import provision
 from services.intake import store_lists
 from services.intake.filters import ListFilter
-from services.intake.pages_lists import SECTIONS, wanted_by
+from services.intake.pages_lists import PAGE_SIZE, SECTIONS, wanted_by
 from services.intake.store_lists import Place, Wanted
 from shared.privacy.vault_database import read_bank_key
 from shared.web.permissions import WHOLE_BANK, Permission, Reach, Viewer
@@ -271,7 +271,7 @@ async def test_a_common_name_says_that_there_are_more(stocked: Office) -> None:
     page = await everywhere.post(
         "/intake/applications/search", data={"value": name}, params={"lang": "en"}
     )
-    assert page.text.count('data-label="Application"') == 100
+    assert page.text.count('data-label="Application"') == PAGE_SIZE
     assert "There are more than are shown here" in page.text
     here = await stocked.colleague("assistant", branch=OTHER_BRANCH)
     page = await here.post(

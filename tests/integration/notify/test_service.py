@@ -17,6 +17,7 @@ from shared.web.access import routes_without_permission
 from tests.eventually import eventually
 from tests.integration.notify.conftest import Web
 from tests.integration.notify.office import EMAIL, MOBILE, NAME, Customer, Office
+from tests.weighing import MOST_BYTES, copy_row, operators_pages, pages_of, weight_of
 
 API = "/notify/api/v1/messages"
 
@@ -94,6 +95,31 @@ async def test_a_message_is_requested_sent_and_delivered_once(
     assert len(await messages(web, customer)) == 1
     assert kept.taken == 1
     assert gateways.receipts()["repeated"] == []
+
+
+async def test_a_reminder_of_a_draft_reaches_the_customer_once_however_often_it_is_told(
+    web: Web, office: Office, gateways: Gateways
+) -> None:
+    await signed_in(web, office, "assistant")
+    customer = await office.customer()
+    await office.tell(
+        customer,
+        intake.DraftReminded,
+        addressee=customer.party,
+        deadline=office.now + timedelta(days=7),
+    )
+    [message] = await in_states(web, customer, "sent")
+    assert message["template"] == "draft_reminder"
+    [kept] = taken(gateways, "sms")
+    assert "尊敬的诸葛先生" in kept.texts[0]
+    assert "尚未提交，2026年11月16日之后将关闭" in kept.texts[0]
+    await office.publish_all_again()
+    await quiet(web)
+    assert len(await messages(web, customer)) == 1
+    assert kept.taken == 1
+    await office.tell(customer, intake.ApplicationExpired, reason="draft-abandoned")
+    await quiet(web)
+    assert len(await messages(web, customer)) == 1
 
 
 async def test_nothing_of_a_person_is_written_in_clear(
@@ -399,3 +425,28 @@ def _form_token(html: str) -> str:
     match = re.search(r'name="csrf-token" content="([^"]+)"', html)
     assert match is not None
     return match[1]
+
+
+async def test_every_page_is_light_with_as_many_rows_as_it_may_have(
+    web: Web, office: Office, notify_stack: Stack
+) -> None:
+    await signed_in(web, office, "manager")
+    customer = await office.customer()
+    await office.submit(customer)
+    [message] = await in_states(web, customer, "sent")
+    conn = await asyncpg.connect(notify_stack.superuser_url("banka_notify"))
+    try:
+        await copy_row(conn, "message", message["message_id"], 60, "message_id", "cause_id")
+    finally:
+        await conn.close()
+    pages = {
+        "/notify/messages": 31,  # the head, and a page of rows
+        "/notify/messages/{message_id}": 0,
+    }
+    assert pages.keys() | operators_pages("notify") == pages_of(web.app)
+    for page, rows in pages.items():
+        for language in ("zh-CN", "en"):
+            address = page.format(message_id=message["message_id"])
+            answer = await web.client.get(address, params={"lang": language})
+            assert answer.text.count("<tr") >= rows
+            assert await weight_of(web.client, answer) <= MOST_BYTES, address

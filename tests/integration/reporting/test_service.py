@@ -21,6 +21,7 @@ from shared.postgres.pool import open_pool
 from shared.web import routes_without_permission
 from tests.eventually import eventually
 from tests.integration.reporting.bank import Bank
+from tests.weighing import MOST_BYTES, copy_row, operators_pages, pages_of, weight_of
 
 API = "/reporting/api/v1"
 
@@ -404,3 +405,49 @@ async def test_every_cell_of_the_desks_and_of_the_rates_is_what_happened(
     stages = (await found(web, late[0]))["stages"]
     assert stages[-1]["until"] is None
     assert (stages[-1]["state"], stages[-1]["seconds"]) == ("scoring", 3 * 24 * 3600)
+
+
+async def test_every_page_is_light_with_as_many_rows_as_it_may_have(
+    web: httpx.AsyncClient, bank: Bank, reporting_stack: Any
+) -> None:
+    await signed_in(web, bank, "manager", bank.branch)
+    application = bank.application()
+    await bank.decline(application, "eligibility")
+    await in_state(web, application, "declined")
+    waits = bank.application()
+    await bank.to_review(waits)
+    await in_state(web, waits, "manual_review")
+    day = "2026-11-09"
+    handed_out = await web.get(f"/reporting/reports/daily/{day}/excel")
+    conn = await asyncpg.connect(reporting_stack.superuser_url("banka_reporting"))
+    try:
+        await copy_row(conn, "projection.application", waits, 40, "application_id")
+        await copy_row(conn, "owned.report", handed_out.headers["x-manifest"], 250, "manifest_id")
+    finally:
+        await conn.close()
+    files = {
+        "/reporting/reports/daily",  # leads to the newest day
+        "/reporting/reports/daily/{day}/excel",
+        "/reporting/reports/archive/{manifest_id}",
+    }
+    pages = {
+        "/reporting/board": 0,
+        "/reporting/applications": 26,  # the head, and a page of rows
+        "/reporting/applications/{application_id}": 0,
+        "/reporting/reports/daily/{day}": 0,
+        "/reporting/reports/daily/{day}/figures/{key}": 0,
+        "/reporting/reports": 26,
+    }
+    app = web._transport.app  # type: ignore[attr-defined]
+    assert pages.keys() | files | operators_pages("reporting") == pages_of(app)
+    assert handed_out.status_code == 200
+    heavy = {}
+    for page, rows in pages.items():
+        for language in ("zh-CN", "en"):
+            address = page.format(application_id=application, day=day, key="submitted")
+            answer = await web.get(address, params={"lang": language})
+            assert answer.text.count("<tr") >= rows, address
+            weight = await weight_of(web, answer)
+            if weight > MOST_BYTES:
+                heavy[address] = weight
+    assert heavy == {}
