@@ -1071,14 +1071,6 @@ async def id_of_reference(conn: Any, partner: str, reference: str) -> str | None
     return found
 
 
-async def id_of_number(conn: Any, number: str) -> str | None:
-    """The application of that number."""
-    found: str | None = await conn.fetchval(
-        "SELECT application_id FROM application WHERE application_number = $1", number
-    )
-    return found
-
-
 async def history_of(conn: Any, application_id: str) -> list[Entry]:
     """What was done with an application, oldest first."""
     rows = await conn.fetch(
@@ -1087,34 +1079,6 @@ async def history_of(conn: Any, application_id: str) -> list[Entry]:
         application_id,
     )
     return [Entry(r["at"], r["actor"], r["action"], json.loads(r["details"])) for r in rows]
-
-
-async def record_view(
-    conn: Any,
-    application_id: str | None,
-    staff_id: str,
-    what: str,
-    now: datetime,
-    *,
-    field: tuple[str, str] | None = None,
-    why: str | None = None,
-    reason: str | None = None,
-) -> None:
-    """Note that somebody was shown personal data, or searched with some. field: whose (the role)
-    and which; why: a code, reason: sealed words."""
-    party, name = field or (None, None)
-    await conn.execute(
-        "INSERT INTO personal_view (application_id, at, staff_id, what, party, field, why, reason)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        application_id,
-        now,
-        staff_id,
-        what,
-        party,
-        name,
-        why,
-        reason,
-    )
 
 
 @dataclass(frozen=True, slots=True)
