@@ -196,8 +196,8 @@ async def test_a_dialog_holds_the_focus_and_its_own_fields(town: Town, enter: En
 
 async def test_the_message_log_shows_texts_without_the_name(town: Town, enter: Enter) -> None:
     page = await (await enter("assistant")).show("/notify/messages")
-    await page.get_by_label("申请编号").fill(town.number("owing"))
-    await page.get_by_role("button", name="查询").click()
+    await page.get_by_label("申请编号（完整或末几位）").fill(town.number("owing"))
+    await page.get_by_role("button", name="查找").click()
     await expect(page.locator("tbody tr")).to_have_count(2)
     await expect(page.locator("tbody")).to_contain_text("139****5678")
     await page.locator("tbody tr a", has_text="补").first.click()
