@@ -1071,6 +1071,14 @@ async def id_of_reference(conn: Any, partner: str, reference: str) -> str | None
     return found
 
 
+async def id_of_number(conn: Any, number: str) -> str | None:
+    """The application of that number."""
+    found: str | None = await conn.fetchval(
+        "SELECT application_id FROM application WHERE application_number = $1", number
+    )
+    return found
+
+
 async def history_of(conn: Any, application_id: str) -> list[Entry]:
     """What was done with an application, oldest first."""
     rows = await conn.fetch(

@@ -67,4 +67,6 @@ def _told(line: Line, staff: Mapping[str, str]) -> Told:
             return audit_pages.tell_common(line, staff)
 
 
-WORDS: Final = audit_pages.Words(_told, lambda actor: actor, "/reporting/applications/", KINDS)
+WORDS: Final = audit_pages.Words(
+    _told, lambda actor, _staff: actor, "/reporting/applications/", KINDS
+)

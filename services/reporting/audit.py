@@ -43,4 +43,6 @@ def _value(name: str, value: Any) -> str:
     return str(value)
 
 
-WORDS: Final = audit_pages.Words(_told, lambda actor: actor, "/reporting/applications/", KINDS)
+WORDS: Final = audit_pages.Words(
+    _told, lambda actor, _staff: actor, "/reporting/applications/", KINDS
+)

@@ -64,7 +64,7 @@ def _told(line: Line, staff: Mapping[str, str]) -> Told:
 
 WORDS: Final = audit_pages.Words(
     _told,
-    lambda actor: _(words.SERVICES.get(actor, actor)),
+    lambda actor, _staff: _(words.SERVICES.get(actor, actor)),
     "/review/cases/",
     audit_pages.KINDS,
 )

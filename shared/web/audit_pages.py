@@ -99,8 +99,8 @@ class Kept(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A service's words for its log. tell: a line with {staff id: name}; actor: who it was, likewise,
-    that is no member of staff; case: where an application's page is."""
+    """A service's words for its log. tell: a line with {staff id: name}; actor: likewise, who
+    it was that is no member of staff; case: where an application's page is."""
 
     tell: Callable[[Line, Mapping[str, str]], Told]
     actor: Callable[[str, Mapping[str, str]], str]
