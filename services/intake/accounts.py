@@ -16,7 +16,6 @@ from typing import Any, Literal
 import asyncpg
 from pwdlib import PasswordHash
 
-from services.intake import audit
 from services.intake.organisation import (
     Branch,
     Organisation,
@@ -32,6 +31,7 @@ from shared.messaging.broker import fetch_cluster
 from shared.messaging.outbox import Outbox, Wanted, new_cause
 from shared.postgres.pool import connect
 from shared.settings import Environment, Settings
+from shared.web.audit import record_office
 from shared.web.directory import end_sessions
 from shared.web.session import Session
 from shared.web.sign_in import Verified, Way
@@ -83,7 +83,7 @@ async def load(
             branches = changed_branches(known_branches, wanted)
             staff = changed_staff(known_staff, wanted)
             epochs = await _save(conn, branches, staff)
-            note = partial(audit.record_office, conn, clock.now(), who, why=why)
+            note = partial(record_office, conn, clock.now(), who, why=why)
             for branch in branches:
                 old, new = differences(known_branches.get(branch.branch), branch)
                 await note("branch", branch.branch, old=old, new=new)
@@ -130,7 +130,7 @@ async def set_password(
                 row["staff_id"],
                 _hasher.hash(password),
             )
-            await audit.record_office(conn, clock.now(), who, "password", row["staff_id"])
+            await record_office(conn, clock.now(), who, "password", row["staff_id"])
             fact = Fact(_member(row).event(row["session_epoch"]))
             await Outbox(_SOURCE, cluster.topics).write(
                 conn,  # type: ignore[arg-type]
@@ -239,7 +239,7 @@ class Accounts:
             )
             await self._end(tx, [SessionEnded(staff_id=staff_id, **row) for row in rows])
             if rows:
-                await audit.record_office(tx.conn, tx.now, who, "session-ended", staff_id)
+                await record_office(tx.conn, tx.now, who, "session-ended", staff_id)
         return len(rows)
 
     async def end_all(self, who: str, staff_id: str) -> bool:
@@ -261,7 +261,7 @@ class Accounts:
             await self._end(tx, [SessionEnded(staff_id=staff_id, **one) for one in open_ones])
             fact = Fact(_member(row).event(row["session_epoch"]))
             await tx.append([fact], subject=staff_id)
-            await audit.record_office(tx.conn, tx.now, who, "sessions-ended", staff_id)
+            await record_office(tx.conn, tx.now, who, "sessions-ended", staff_id)
         return True
 
     async def unlock(self, who: str, staff_id: str) -> bool:
@@ -273,7 +273,7 @@ class Accounts:
                 staff_id,
             )
             if found is not None:
-                await audit.record_office(tx.conn, tx.now, who, "unlocked", staff_id)
+                await record_office(tx.conn, tx.now, who, "unlocked", staff_id)
         return found is not None
 
     async def _end(self, tx: Transaction, ended: Sequence[SessionEnded]) -> None:

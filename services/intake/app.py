@@ -17,9 +17,10 @@ from fastapi import FastAPI
 from services.intake import (
     api,
     api_precheck,
+    audit,
+    audit_words,
     page_papers,
     pages,
-    pages_audit,
     pages_batches,
     pages_counter,
     pages_customer,
@@ -52,7 +53,7 @@ from shared.privacy.jwe import OfficeKeys
 from shared.privacy.vault import VAULT_DATABASE, Vault
 from shared.privacy.vault_database import open_vault, read_bank_key
 from shared.settings import Environment, Settings, SettingsError
-from shared.web import operations
+from shared.web import Permission, audit_pages, kept_views, operations
 from shared.web.clients import ApiClients
 from shared.web.directory import directory_consumer
 from shared.web.oidc import load_provider
@@ -224,7 +225,8 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
             pages_precheck.router(service, desk),
             pages_reveal.router(desk),
             pages_reading.router(service, desk, service.papers),
-            pages_audit.router(service, desk),
+            audit_pages.router(service, audit.LOG, audit_words.WORDS, desk.open_line),
+            kept_views.router(service, pages_lists.LISTS, Permission.APPLICATION_VIEW),
             pages_staff.router(service),
             pages_batches.router(service, service.tables),
             pages_customer.router(service, desk, service.customers, service.settings.customer_url),

@@ -5,7 +5,6 @@ Pure. Nothing that is written is ever computed by a spreadsheet, and digits stay
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -15,6 +14,7 @@ import xlsxwriter
 
 from services.intake import words
 from services.intake.batch import COLUMNS, FINDINGS, LARGEST_TABLE, NEEDED, needed_by_product
+from shared.web.csv_table import csv_bytes, neutral
 from shared.web.i18n import _
 
 Kind = Literal["csv", "xlsx"]
@@ -23,15 +23,13 @@ _DAYS = ("id_issued", "consent_date")
 
 _AMOUNTS = ("monthly_income_yuan", "other_bank_limits_yuan", "requested_limit_yuan")
 _LONGEST = 200  # characters that are kept of a text
-# a spreadsheet computes what begins so
-_COMPUTED = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "'")
 
 
 def template(kind: Kind) -> bytes:
     """An empty table in the reader's language; the workbook holds each cell to what may stand
     there, and says on a second sheet how it is filled in."""
     if kind == "csv":
-        return _csv([[words.column(name) for name in COLUMNS]])
+        return csv_bytes([[words.column(name) for name in COLUMNS]])
     return _workbook([], findings=False)
 
 
@@ -40,27 +38,14 @@ def result(kind: Kind, rows: Sequence[tuple[Mapping[str, str], Sequence[str]]]) 
     if kind == "xlsx":
         return _workbook(rows, findings=True)
     lines = [
-        [_neutral(cells.get(name, "")) for name in COLUMNS] + [_neutral("\n".join(findings))]
+        [neutral(cells.get(name, "")) for name in COLUMNS] + [neutral("\n".join(findings))]
         for cells, findings in rows
     ]
-    return _csv([[*(words.column(name) for name in COLUMNS), _findings_heading()], *lines])
+    return csv_bytes([[*(words.column(name) for name in COLUMNS), _findings_heading()], *lines])
 
 
 def _findings_heading() -> str:
     return FINDINGS[1] if words.in_english() else FINDINGS[0]
-
-
-def _csv(lines: Sequence[Sequence[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(lines)
-    return text.getvalue().encode("utf-8-sig")  # without the mark Excel takes it for another code
-
-
-def _neutral(text: str) -> str:
-    """The text so that a spreadsheet neither computes it nor takes digits off it; `'` is what
-    people write before such a cell, and is not read."""
-    spoilt = text.isdigit() and (len(text) > 11 or text.startswith("0"))
-    return f"'{text}" if spoilt or text.startswith(_COMPUTED) else text
 
 
 def _workbook(rows: Sequence[tuple[Mapping[str, str], Sequence[str]]], *, findings: bool) -> bytes:

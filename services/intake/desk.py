@@ -24,7 +24,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
 from services.intake import application as applications
-from services.intake import audit_lines, store, store_customer, store_lists
+from services.intake import store, store_customer, store_lists
 from services.intake.api_problems import KINDS
 from services.intake.application import (
     Application,
@@ -35,6 +35,7 @@ from services.intake.application import (
     Scope,
     product_for,
 )
+from services.intake.audit_words import opened_values
 from services.intake.checklist import Line, checklist
 from services.intake.form import ApplicationForm, FormCorrection, PartyForm
 from services.intake.items import ItemError
@@ -75,7 +76,8 @@ from shared.privacy.vault import (
     PartyKeys,
     Vault,
 )
-from shared.web import FieldError, Problem, Viewer
+from shared.web import FieldError, Problem, Viewer, audit
+from shared.web.audit import record_view
 from shared.web.i18n import current_language
 from shared.web.problems import parameters_problem
 
@@ -366,7 +368,7 @@ class Desk:
         async with self._plainly():
             form = await self.open_form(app)
             async with self._service.transaction(actor=viewer.actor) as tx:
-                await store.record_view(tx.conn, application_id, viewer.staff_id, "draft", tx.now)
+                await record_view(tx.conn, application_id, viewer.staff_id, "draft", tx.now)
         return app, form
 
     async def take_over(self, viewer: Viewer, application_id: str, why: str, text: str) -> None:
@@ -504,7 +506,7 @@ class Desk:
         found = await vault.find(id_number=id_number, mobile=mobile, name=name)
         ids = sorted({party.application_id for party in found})
         async with self._service.transaction(actor=viewer.actor) as tx:
-            await store.record_view(tx.conn, None, seer(viewer), "search", tx.now)
+            await record_view(tx.conn, None, seer(viewer), "search", tx.now)
             rows, more = await store_lists.with_ids(
                 tx.conn, viewer.branch_list, viewer.own_client, ids
             )
@@ -540,7 +542,7 @@ class Desk:
             opened = await vault.open(party.party_id, {field: party.fields[field]})
             sealed = await self.seal_note(app, text)
             async with self._service.transaction(actor=viewer.actor) as tx:
-                await store.record_view(
+                await record_view(
                     tx.conn,
                     app.application_id,
                     viewer.staff_id,
@@ -552,16 +554,14 @@ class Desk:
                 )
         return opened[field]
 
-    async def open_sealed(
-        self,
-        viewer: Viewer,
-        app: Application,
-        sealed: Sequence[audit_lines.Sealed],
-        what: str,
-        why: str,
-        text: str,
-    ) -> list[audit_lines.Sealed]:
-        """The same in clear, None where the key is gone; recorded before anything is shown."""
+    async def open_line(
+        self, viewer: Viewer, line: audit.Line, why: str, text: str
+    ) -> list[tuple[str, str, str]]:
+        """What of a line of the audit log is sealed, in clear as far as its key is there: [(what,
+        old, new)]; recorded before anything is shown."""
+        assert line.application_id is not None  # nothing else has anything sealed
+        app = await self.look(viewer, line.application_id)
+        sealed = line.sealed
         tokens = {token: Sealed(token) for one in sealed for token in (one.old, one.new) if token}
         vault = await self._open_vault()
         keys = await vault.data_keys(
@@ -581,16 +581,16 @@ class Desk:
             with suppress(KeyUnavailableError):  # the code of the reason is kept all the same
                 reason = await self.seal_note(app, text)
             async with self._service.transaction(actor=viewer.actor) as tx:
-                await store.record_view(
+                await record_view(
                     tx.conn,
                     app.application_id,
                     viewer.staff_id,
-                    what,
+                    f"audit {line.place.source} {line.place.id}",
                     tx.now,
                     why=why,
                     reason=reason or None,
                 )
-        return opened
+        return opened_values(opened)
 
     # -- steps that partners' events share --------------------------------------------------------
 

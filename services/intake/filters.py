@@ -1,23 +1,18 @@
-"""What a list shall show, as an address says it: read, and written back in one form. Pure.
-
-Nothing but codes stands in it: an address is kept by browsers and logs, so no number of a person
-and no name ever comes into one. What is no code is as a code that nothing fits.
-"""
+"""What intake's lists shall show, as an address says it: which states, ages and terms fit. Pure."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal, get_args
-from urllib.parse import urlencode
+from typing import ClassVar, Final, Literal, get_args
 
 from shared.calendar import business_day, end_of_day, start_of_day
 from shared.events.lifecycle import OWNERS, TERMINAL, State
+from shared.web.lists import Chosen
 
 SortKey = Literal["begun", "since", "due", "number"]
-SORTS: Final = get_args(SortKey)
+_KEYS: Final[Sequence[SortKey]] = get_args(SortKey)
 OPEN: Final = "open"
 """In place of a state: everything that has not ended."""
 
@@ -33,9 +28,6 @@ AGES: Final[Mapping[str, int]] = {
 DUES: Final[Mapping[str, int | None]] = {"any": None, "overdue": None, "in-3": 3, "in-7": 7}
 """{code: days from today until when the step that runs is due}; `any`: has a term at all."""
 
-_CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,29}")
-_NO_CODE: Final = "-"
-
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -49,9 +41,10 @@ ALWAYS: Final = Span()
 
 
 @dataclass(frozen=True, slots=True)
-class ListFilter:
-    """The filters and the order of a list, by codes; an empty one: all. `section`: of the work.
-    `sort`: a key of SORTS, with a minus in front for the other way round; empty: the list's own."""
+class ListFilter(Chosen):
+    """The filters and the order of intake's lists."""
+
+    SORTS: ClassVar[Sequence[str]] = _KEYS
 
     state: str = ""
     branch: str = ""
@@ -61,35 +54,6 @@ class ListFilter:
     waiting: str = ""
     age: str = ""
     due: str = ""
-    section: str = ""
-    sort: str = ""
-
-    @classmethod
-    def read(cls, sent: Mapping[str, str]) -> ListFilter:
-        """What an address or a kept view says; names that are no filter are left out."""
-        found = {one.name: sent.get(one.name, "").strip() for one in fields(cls)}
-        sort = found.pop("sort")
-        return cls(
-            **{
-                name: value if not value or _CODE.fullmatch(value) else _NO_CODE
-                for name, value in found.items()
-            },
-            sort=sort if sort.removeprefix("-") in SORTS else "",
-        )
-
-    def values(self) -> dict[str, str]:
-        """{name: code} of what is set, in one order."""
-        given = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {name: value for name, value in given.items() if value}
-
-    def query(self, **changes: str) -> str:
-        """What stands in the address behind the question mark, with some of it changed."""
-        return urlencode(replace(self, **changes).values())
-
-    @property
-    def narrows(self) -> bool:
-        """Whether it leaves anything out."""
-        return any(name not in ("section", "sort") for name in self.values())
 
     @property
     def order(self) -> tuple[SortKey, bool]:
@@ -97,7 +61,7 @@ class ListFilter:
         order of terms."""
         key = self.sort.removeprefix("-") or "begun"
         descending = self.sort.startswith("-") if self.sort else True
-        return next(one for one in SORTS if one == key), descending
+        return next(one for one in _KEYS if one == key), descending
 
     def states(self, shown: Callable[[str], str]) -> list[State]:
         """The states that fit; `shown` is how the viewer knows a state: by one that is hidden

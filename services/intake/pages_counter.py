@@ -16,7 +16,6 @@ from services.intake.counter import Looked, asked_of_others, look_at, papers
 from services.intake.desk import Desk
 from services.intake.pages import after, sent_fields
 from services.intake.pages_precheck import Revision, expected
-from services.intake.pages_reveal import missing_reason
 from services.intake.typed import PREFIXES, Kept, Read, read_in_part, typed
 from shared.calendar import business_day
 from shared.events.payload import FIELD_CLASSES
@@ -25,6 +24,7 @@ from shared.parameters import load_products
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
+from shared.web.reveal import missing_reason
 
 _MAY_CREATE = requires(Permission.APPLICATION_CREATE)
 _MAY_RESUME = requires(Permission.APPLICATION_EDIT, Permission.PERSONAL_REVEAL)

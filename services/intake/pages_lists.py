@@ -1,4 +1,4 @@
-"""The pages of lists: applications and the office's work, people who are looked for, kept views."""
+"""The pages of lists: applications and the office's work, people who are looked for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
@@ -16,24 +15,24 @@ from services.intake import store_lists, viewing, words
 from services.intake.desk import Desk, Hits
 from services.intake.filters import ListFilter, Span
 from services.intake.pages_precheck import answers_for, contact_due
-from services.intake.store_lists import ListName, Place, Row, SavedView, Total, Wanted
+from services.intake.store_lists import Row, Wanted
 from shared.calendar import business_day, escalated_before
 from shared.events.lifecycle import OWNERS, State
 from shared.formats import Severity, check_mobile, check_name, is_resident_id
-from shared.identifiers import new_id
 from shared.messaging import Service
 from shared.parameters import load_products
-from shared.web import Permission, Problem, Viewer, page, redirect, requires
+from shared.web import Permission, Viewer, page, redirect, requires
 from shared.web.directory import branch_names
 from shared.web.i18n import _, current_language
+from shared.web.kept_views import Listed, sharing, views_of
+from shared.web.lists import Place
 from shared.web.states import options
 
 PAGE_SIZE = 30  # of a list, and of what a search found: so many rows stay under 100 KB
-LISTS: Mapping[ListName, str] = {
-    "applications": "/intake/applications",
-    "work": "/intake/work",
+LISTS: Mapping[str, Listed] = {
+    "applications": Listed("/intake/applications", ListFilter.read),
+    "work": Listed("/intake/work", ListFilter.read),
 }
-_LONGEST_NAME = 40
 
 _MAY_VIEW = requires(Permission.APPLICATION_VIEW)
 _MAY_WORK = requires(Permission.PRE_CHECK_VIEW)
@@ -49,7 +48,6 @@ def router(service: Service, desk: Desk) -> APIRouter:
     _applications(routes, service)
     _work(routes, service)
     _search(routes, service, desk)
-    _views(routes, service)
     return routes
 
 
@@ -72,7 +70,7 @@ def _applications(routes: APIRouter, service: Service) -> None:
                 conn, replace(wanted, states=there), PAGE_SIZE, after=after, before=before
             )
             branches = await branch_names(conn)
-            views = await _views_of(conn, viewer, "applications")
+            views = await views_of(conn, viewer, "applications", LISTS["applications"])
         tabs = [("", _("All")), ("open", _("Under way")), ("awaiting_material", None)]
         tabs += [("draft", _("Drafts")), ("delivered", _("To be activated"))]
         return page(
@@ -85,18 +83,17 @@ def _applications(routes: APIRouter, service: Service) -> None:
             owners=_owners(found.rows, viewer),
             tabs=[
                 (
-                    _address("applications", chosen.query(state=state)),
+                    LISTS["applications"].at(chosen.query(state=state)),
                     label or _("Awaiting material"),
-                    shown_total(counts.of(replace(chosen, state=state).states(_knower(viewer)))),
+                    counts.of(replace(chosen, state=state).states(_knower(viewer))).shown,
                 )
                 for state, label in tabs
             ],
-            current=_address("applications", chosen.query()),
+            current=LISTS["applications"].at(chosen.query()),
             branches=branches,
             filters=_filters(viewer, branches),
             views=views,
-            sharing=_sharing(viewer, branches),
-            shown_total=shown_total,
+            sharing=sharing(viewer, branches),
         )
 
 
@@ -125,8 +122,9 @@ def _knower(viewer: Viewer) -> Any:
 
 def _places(request: Request, wanted: Wanted) -> tuple[Place | None, Place | None]:
     """Behind or in front of which row the page begins; of both the first counts."""
-    after = Place.read(request.query_params.get("after", ""), wanted.key)
-    before = Place.read(request.query_params.get("before", ""), wanted.key)
+    key = None if wanted.key == "number" else datetime
+    after = Place.read(request.query_params.get("after", ""), key)
+    before = Place.read(request.query_params.get("before", ""), key)
     return after, None if after else before
 
 
@@ -142,15 +140,6 @@ def _owners(rows: Sequence[Row], viewer: Viewer) -> dict[str, Any]:
         row.application_id: OWNERS.get(State(viewing.shown_state(row.state, viewer)))
         for row in rows
     }
-
-
-def shown_total(total: Total) -> str | int:
-    """How many, as a figure; beyond what is counted, that it is more."""
-    return f"{total.counted:,}+" if total.more else total.counted
-
-
-def _address(listed: ListName, query: str) -> str:
-    return LISTS[listed] + (f"?{query}" if query else "")
 
 
 # -- work --------------------------------------------------------------------------------------
@@ -193,7 +182,7 @@ def _work(routes: APIRouter, service: Service) -> None:
                 for one, asked in wanted.items()
             }
             branches = await branch_names(conn)
-            views = await _views_of(conn, viewer, "work")
+            views = await views_of(conn, viewer, "work", LISTS["work"])
         names = {
             "to-check": _("To check"),
             "waivers": _("To agree to"),
@@ -203,7 +192,7 @@ def _work(routes: APIRouter, service: Service) -> None:
             "escalated": _("Overdue for long"),
         }
         tabs = {
-            one: _address("work", chosen.query(section="" if one == SECTIONS[0] else one))
+            one: LISTS["work"].at(chosen.query(section="" if one == SECTIONS[0] else one))
             for one in SECTIONS
         }
         return page(
@@ -214,9 +203,9 @@ def _work(routes: APIRouter, service: Service) -> None:
             sort=ordered.sort,
             found=found,
             total=totals[section],
-            tabs=[(tabs[one], names[one], shown_total(totals[one])) for one in SECTIONS],
+            tabs=[(tabs[one], names[one], totals[one].shown) for one in SECTIONS],
             current=tabs[section],
-            address=_address("work", chosen.query()),
+            address=LISTS["work"].at(chosen.query()),
             late=section in LATE,
             due={
                 row.application_id: contact_due(row) if section == "to-contact" else row.due_at
@@ -238,8 +227,7 @@ def _work(routes: APIRouter, service: Service) -> None:
                 if one["name"] in ("branch", "product", "channel")
             ],
             views=views,
-            sharing=_sharing(viewer, branches),
-            shown_total=shown_total,
+            sharing=sharing(viewer, branches),
         )
 
 
@@ -322,7 +310,7 @@ def _search(routes: APIRouter, service: Service, desk: Desk) -> None:
             if wanted is not None and wanted.number:
                 one = await store_lists.with_number(conn, viewer.branch_list, wanted.number)
                 if one is not None:
-                    return redirect(request, f"{LISTS['applications']}/{one.application_id}")
+                    return redirect(request, f"/intake/applications/{one.application_id}")
         if wanted is None:
             hits, by = Hits([], more=False), ""
         elif wanted.of_person:
@@ -364,82 +352,6 @@ async def _begins_with(service: Service, viewer: Viewer, number: str) -> Hits:
     async with service.pool.acquire() as conn:
         found = await store_lists.page_of(conn, wanted, PAGE_SIZE)
     return Hits(found.rows, found.after is not None)
-
-
-# -- views that are kept -----------------------------------------------------------------------
-
-
-def _views(routes: APIRouter, service: Service) -> None:
-    @routes.post("/views")
-    async def keep(
-        request: Request,
-        viewer: Annotated[Viewer, _MAY_VIEW],
-        listed: Annotated[ListName, Form()],
-        name: Annotated[str, Form(max_length=200)] = "",
-        query: Annotated[str, Form(max_length=1000)] = "",
-        branch: Annotated[str, Form(max_length=4)] = "",
-    ) -> Response:
-        """Keep the filters and the order of a list under a name."""
-        kept = ListFilter.read(dict(parse_qsl(query))).query()
-        here, title = _address(listed, kept), " ".join(name.split())
-        if not title or len(title) > _LONGEST_NAME or not title.isprintable():
-            told = _("Give the view a name of at most %(most)s characters.")
-            return redirect(request, here, flash=told % {"most": _LONGEST_NAME}, tone="danger")
-        if branch and not viewer.may_in(Permission.VIEW_SHARE, branch):
-            raise Problem(403, "not-permitted", "You may not do this")
-        view = SavedView(new_id(), viewer.staff_id, branch or None, title, kept)
-        async with service.transaction(actor=viewer.actor) as tx:
-            done = await store_lists.keep_view(tx.conn, listed, view, tx.now)
-        if not done:
-            told = _("You have %(most)s views of this list: remove one first.")
-            most = store_lists.MOST_VIEWS
-            return redirect(request, here, flash=told % {"most": most}, tone="danger")
-        return redirect(request, here, flash=_("The view is kept."))
-
-    @routes.post("/views/{view_id}/drop")
-    async def drop(
-        request: Request, view_id: str, viewer: Annotated[Viewer, _MAY_VIEW]
-    ) -> Response:
-        """Keep a view no longer: one's own, or one of a branch for which one may keep views."""
-        async with service.transaction(actor=viewer.actor) as tx:
-            found = await store_lists.find_view(tx.conn, view_id)
-            if found is None or not _may_drop(viewer, found[1]):
-                raise Problem(404, "not-found", "There is no such view")
-            await store_lists.drop_view(tx.conn, view_id)
-        return redirect(request, LISTS[found[0]], flash=_("The view is removed."))
-
-
-def _may_drop(viewer: Viewer, view: SavedView) -> bool:
-    own = view.staff_id == viewer.staff_id
-    return own or (view.branch is not None and viewer.may_in(Permission.VIEW_SHARE, view.branch))
-
-
-async def _views_of(conn: Any, viewer: Viewer, listed: ListName) -> list[dict[str, Any]]:
-    """The viewer's views and those of their branches; who sees the whole bank has those of the
-    branch to which they belong."""
-    branches = viewer.branch_list
-    if branches is None:
-        branches = [viewer.home_branch] if viewer.home_branch else []
-    found = await store_lists.views_of(conn, listed, viewer.staff_id, branches)
-    return [
-        {
-            "id": one.view_id,
-            "name": one.name,
-            "branch": one.branch,
-            "href": _address(listed, one.query),
-            "droppable": _may_drop(viewer, one),
-        }
-        for one in found
-    ]
-
-
-def _sharing(viewer: Viewer, branches: Mapping[str, str]) -> list[tuple[str, str]]:
-    """For which branches the viewer may keep a view."""
-    return [
-        (code, name)
-        for code, name in branches.items()
-        if viewer.may_in(Permission.VIEW_SHARE, code)
-    ]
 
 
 # -- filters -----------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from shared.messaging import Service
 from shared.parameters import load_papers
 from shared.privacy.vault import KeyUnavailableError
 from shared.web import Permission, Problem, Viewer, page, requires
+from shared.web.audit import record_view
 
 _MAY_READ = requires(Permission.MATERIAL_RECEIVE, Permission.MATERIAL_VIEW)
 
@@ -153,10 +154,10 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
         written, differing = await _form(app, paper.document.item, suggested)
         # recorded before it is shown: the card as a machine read it, and what the form says instead
         async with service.transaction(actor=viewer.actor) as tx:
-            await store.record_view(tx.conn, application_id, viewer.staff_id, "card", tx.now)
+            await record_view(tx.conn, application_id, viewer.staff_id, "card", tx.now)
             if written and may_compare:
                 for field in differing:
-                    await store.record_view(
+                    await record_view(
                         tx.conn,
                         application_id,
                         viewer.staff_id,

@@ -1094,34 +1094,6 @@ async def history_of(conn: Any, application_id: str, *, after: int | None = None
     return [Entry(r["at"], r["actor"], r["action"], json.loads(r["details"])) for r in rows]
 
 
-async def record_view(
-    conn: Any,
-    application_id: str | None,
-    staff_id: str,
-    what: str,
-    now: datetime,
-    *,
-    field: tuple[str, str] | None = None,
-    why: str | None = None,
-    reason: str | None = None,
-) -> None:
-    """Note that somebody was shown personal data, or searched with some. field: whose (the role)
-    and which; why: a code, reason: sealed words."""
-    party, name = field or (None, None)
-    await conn.execute(
-        "INSERT INTO personal_view (application_id, at, staff_id, what, party, field, why, reason)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        application_id,
-        now,
-        staff_id,
-        what,
-        party,
-        name,
-        why,
-        reason,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Counts:
     """What intake's tables add up to. inbound: partners' events by what they were answered."""

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final, Generic, Literal, TypeVar
+from datetime import datetime
+from typing import Any, Final, Literal, TypeVar
 
 from services.intake.filters import ALWAYS, SortKey, Span
 from shared.events.lifecycle import State
+from shared.web.lists import MOST_COUNTED, Page, Place, Total, page_from
 
-MOST_COUNTED: Final = 1000
 MOST_FOUND: Final = 200
-MOST_VIEWS: Final = 30  # of one list, that one person keeps
 _MOST_BRANCHES = 40  # of whom more see: what they see is no small part of the whole
 
 _ROW = (
@@ -32,9 +31,7 @@ _COLUMNS = {
     "passed": "a.passed_at",
     "number": 'a.application_number COLLATE "C"',
 }
-_NUMBER_LENGTH = 18
 
-ListName = Literal["applications", "work"]
 Key = SortKey | Literal["passed"]
 
 
@@ -84,49 +81,6 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where in a list a row stands: what it is sorted by (None: by its number), and its number."""
-
-    key: datetime | None
-    number: str
-
-    def __str__(self) -> str:
-        return f"{self.key.isoformat() if self.key else ''}~{self.number}"
-
-    @classmethod
-    def read(cls, text: str, key: Key) -> Place | None:
-        """Of an address; None for anything that is no place in a list of that order."""
-        instant, _, number = text.partition("~")
-        if not (number.isascii() and number.isdecimal() and len(number) == _NUMBER_LENGTH):
-            return None
-        if key == "number":
-            return cls(None, number)
-        try:
-            at = datetime.fromisoformat(instant)
-            # one that leaves the calendar on its way to UTC is no place either
-            return cls(at.astimezone(UTC), number) if at.tzinfo else None
-        except (ValueError, OverflowError):
-            return None
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[R]):
-    """Some rows of a list, and behind and in front of which places it goes on, if it does."""
-
-    rows: list[R]
-    before: Place | None = None
-    after: Place | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Total:
-    """So many, or more."""
-
-    counted: int
-    more: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Counts:
     """{state: how many fit}; of no state are more counted than MOST_COUNTED and one."""
 
@@ -134,8 +88,7 @@ class Counts:
 
     def of(self, states: Iterable[str]) -> Total:
         """How many there are of these states together."""
-        found = sum(self.by_state.get(state, 0) for state in states)
-        return Total(min(found, MOST_COUNTED), found > MOST_COUNTED)
+        return Total.of(sum(self.by_state.get(state, 0) for state in states))
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,74 +213,6 @@ async def numbered_page(
     return [Row(**row) for row in await conn.fetch(statement, *values)], total
 
 
-# -- views that are kept -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class SavedView:
-    """A list's filters and order under a name. `branch`: everybody there has it."""
-
-    view_id: str
-    staff_id: str
-    branch: str | None
-    name: str
-    query: str
-
-
-async def views_of(
-    conn: Any, listed: ListName, staff_id: str, branches: Sequence[str]
-) -> list[SavedView]:
-    """Somebody's views of a list, and those that are for one of these branches."""
-    rows = await conn.fetch(
-        "SELECT view_id, staff_id, branch, name, query FROM saved_view"
-        " WHERE list = $1 AND (staff_id = $2 OR branch = ANY ($3)) ORDER BY name, view_id LIMIT $4",
-        listed,
-        staff_id,
-        list(branches),
-        MOST_VIEWS * 3,
-    )
-    return [SavedView(**row) for row in rows]
-
-
-async def keep_view(conn: Any, listed: ListName, view: SavedView, now: datetime) -> bool:
-    """Keep a view, in place of one of the same name; False where its maker has too many."""
-    kept = await conn.fetchval(
-        "INSERT INTO saved_view (view_id, list, staff_id, branch, name, query, at)"
-        " SELECT $1, $2, $3, $4, $5, $6, $7 WHERE $5 IN"
-        " (SELECT name FROM saved_view WHERE staff_id = $3 AND list = $2)"
-        " OR (SELECT count(*) FROM saved_view WHERE staff_id = $3 AND list = $2) < $8"
-        " ON CONFLICT (staff_id, list, name) DO UPDATE"
-        " SET branch = excluded.branch, query = excluded.query, at = excluded.at"
-        " RETURNING true",
-        view.view_id,
-        listed,
-        view.staff_id,
-        view.branch,
-        view.name,
-        view.query,
-        now,
-        MOST_VIEWS,
-    )
-    return bool(kept)
-
-
-async def find_view(conn: Any, view_id: str) -> tuple[ListName, SavedView] | None:
-    """A view, and of which list it is."""
-    row = await conn.fetchrow(
-        "SELECT list, view_id, staff_id, branch, name, query FROM saved_view WHERE view_id = $1",
-        view_id,
-    )
-    if row is None:
-        return None
-    values = dict(row)
-    return values.pop("list"), SavedView(**values)
-
-
-async def drop_view(conn: Any, view_id: str) -> None:
-    """Keep it no longer."""
-    await conn.execute("DELETE FROM saved_view WHERE view_id = $1", view_id)
-
-
 # -- statements ----------------------------------------------------------------------------------
 
 
@@ -402,17 +287,8 @@ def counts_statement(wanted: Wanted) -> tuple[str, list[Any]]:
 def _page(
     rows: list[R], wanted: Wanted, size: int, *, after: Place | None, before: Place | None
 ) -> Page[R]:
-    more, shown = len(rows) > size, rows[:size]
-    if not shown:
-        return Page([])
-    if before is not None:
-        shown.reverse()
-        return Page(shown, _place(shown[0], wanted) if more else None, _place(shown[-1], wanted))
-    return Page(
-        shown,
-        _place(shown[0], wanted) if after else None,
-        _place(shown[-1], wanted) if more else None,
-    )
+    places = [_place(row, wanted) for row in rows]
+    return page_from(rows, places, size, after=after, before=before)
 
 
 def _place(row: Row, wanted: Wanted) -> Place:
@@ -441,7 +317,7 @@ def _beyond(column: str, place: Place | None, way: str, wanted: Wanted, asked: _
     if place is None:
         return []
     than = "<" if way == "DESC" else ">"
-    number = asked.give(place.number, "text")
+    number = asked.give(place.id, "text")
     if wanted.key == "number":
         return [f"{column} {than} {number}"]
     key = asked.give(place.key, "timestamptz")

@@ -37,6 +37,7 @@ from shared.privacy.bank_key import BankKey, BankKeyError
 from shared.privacy.passing import PassingKey
 from shared.privacy.vault import KeyUnavailableError
 from shared.web import Problem, Viewer
+from shared.web.audit import record_view
 
 LARGEST_FILE = 8 * 1024 * 1024  # bytes
 _CHECKED_AT_ONCE = 500
@@ -190,7 +191,7 @@ class Tables:
             if batch.wrapped is None:
                 raise Problem(409, "forgotten", "What stood in the rows is not kept any more")
             rows = await store_batches.rows_in(tx.conn, batch_id, "bad", batch.rows)
-            await store.record_view(tx.conn, None, seer(viewer), f"table {batch_id}", tx.now)
+            await record_view(tx.conn, None, seer(viewer), f"table {batch_id}", tx.now)
         key = self._key(batch)
         return [(_opened(key, row)["cells"], row.problems) for row in rows if row.cells]
 

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from services.intake.application import Entry
-from services.intake.audit_lines import Line, Sealed
 from services.intake.batch import APPLICANT_TYPES, CHOICES, COLUMNS, offered
 from services.intake.counter import IdSays
 from services.intake.idcard import CardReading
@@ -57,17 +56,6 @@ FIELDS: Mapping[str, str] = {
     "main_card_number": mark("Number of the main card"),
 }
 
-
-REVEAL_REASONS: Mapping[str, str] = {
-    "contact": mark("To call or write to the customer"),
-    "compare": mark("To compare it with a paper or another record"),
-    "asked": mark("The customer asks what the bank holds"),
-    "delivery": mark("A card or letter has come back"),
-    "complaint": mark("Complaint or dispute"),
-    "inspection": mark("Inspection or audit"),
-    "other": mark("Another reason"),
-}
-"""Why somebody needs to see a masked field, by the code that is recorded."""
 
 TAKE_OVER_REASONS: Mapping[str, str] = {
     "customer": mark("The customer is with me, or on the phone"),
@@ -682,24 +670,6 @@ def register_line(what: str, page: int | None) -> str:
     return text % {"number": page} if what == "page" else text
 
 
-AUDIT_KINDS: Mapping[str, str] = {
-    "read": mark("Personal data and papers looked at"),
-    "change": mark("Applications changed"),
-    "checklist": mark("Checklists changed"),
-    "sign-in": mark("Sign-ins"),
-    "office": mark("Organisation and access"),
-}
-
-_LOOKED: Mapping[str, str] = {
-    "fields": mark("All fields of the persons in clear"),
-    "field": mark("One field in clear"),
-    "card": mark("What a machine read on an ID card"),
-    "draft": mark("A draft's form in clear, to go on with it"),
-    "search": mark("Searched for a person"),
-    "table": mark("Rows of a table taken away"),
-    "audit": mark("A line of the audit log opened"),
-}
-
 _SIGN_INS: Mapping[str, str] = {
     "signed-in": mark("Signed in"),
     "wrong": mark("Wrong password"),
@@ -710,30 +680,6 @@ _SIGN_INS: Mapping[str, str] = {
 _WAYS: Mapping[str, str] = {
     "password": mark("with a password"),
     "provider": mark("with the bank's account"),
-}
-
-_OFFICE: Mapping[str, str] = {
-    "staff": mark("Staff changed"),
-    "branch": mark("Branch changed"),
-    "password": mark("Password set"),
-    "unlocked": mark("Account unlocked"),
-    "session-ended": mark("Session ended"),
-    "sessions-ended": mark("All sessions ended"),
-}
-
-_OFFICE_FIELDS: Mapping[str, str] = {
-    "staff_id": mark("Staff number"),
-    "username": mark("User name"),
-    "display_name": mark("Name"),
-    "roles": mark("Roles"),
-    "branches": mark("Branches"),
-    "desk": mark("Desk"),
-    "active": mark("Works here"),
-    "branch": mark("Branch"),
-    "name_zh": mark("Chinese name"),
-    "name_en": mark("English name"),
-    "region": mark("Region"),
-    "open": mark("Open"),
 }
 
 
@@ -751,101 +697,6 @@ def role_names(roles: Iterable[str]) -> str:
     """What somebody does in the office; a role that this release does not know by its code."""
     known = {role.value for role in Role}
     return listed(_(ROLE_NAMES[Role(one)]) if one in known else one for one in roles)
-
-
-def audited(line: Line, staff: Mapping[str, str]) -> dict[str, Any]:
-    """A line of the audit log: who (with the number of staff), what, about what, why, and of the
-    organisation what it said and says."""
-    kind, _colon, number = line.actor.partition(":")
-    told: dict[str, Any] = {
-        "actor": actor(line.actor, staff),
-        "id": number if kind == "staff" and number in staff else "",
-        "about": "",
-        "why": [],
-        "values": [],
-    }
-    match line.place.source:
-        case "view":
-            return told | _audited_view(line)
-        case "paper" | "paper-end":
-            about = f"{item_name(line.details['item'])} · {line.subject}"
-            page = line.details.get("page")
-            return told | {"title": register_line(line.action, page), "about": about}
-        case "history":
-            shown = happening(line.entry(), staff)
-            return told | {"title": shown["title"], "about": shown["detail"]}
-        case "checklist":
-            shown = change(line.change(), staff, None)
-            return told | {
-                "title": shown["title"],
-                "why": [shown["detail"]] * bool(shown["detail"]),
-            }
-        case "sign-in":
-            about = way(line.details["way"]) if line.action == "signed-in" else ""
-            return told | {"title": sign_in(line.action), "about": about}
-        case "own-page":
-            about = _("Customer's page")
-            return told | {"title": _(_ACCESSES[line.action].words), "about": about}
-        case _:
-            return told | _audited_office(line, staff)
-
-
-def _audited_view(line: Line) -> dict[str, Any]:
-    party, field, why = (line.details[name] for name in ("party", "field", "why"))
-    about = ""
-    if field is not None:
-        about = f"{_(ROLES.get(party, party))} · {_(FIELDS.get(field, field))}"
-    kind = line.action.split(" ")[0]
-    title = _(_LOOKED.get(kind, kind))
-    return {"title": title, "about": about, "why": [_(REVEAL_REASONS[why])] if why else []}
-
-
-def _audited_office(line: Line, staff: Mapping[str, str]) -> dict[str, Any]:
-    old, new = line.details["old"] or {}, line.details["new"] or {}
-    return {
-        "title": _(_OFFICE[line.action]),
-        "about": staff.get(line.subject or "", line.subject),
-        "why": [line.details["why"]] if line.details["why"] else [],
-        "values": [
-            (
-                _(_OFFICE_FIELDS.get(name, name)),
-                _office_value(name, old.get(name)),
-                shown,
-                "zh-CN" if name == "name_zh" else current_language(),
-            )
-            for name, value in new.items()
-            if (shown := _office_value(name, value))
-        ],
-    }
-
-
-def _office_value(name: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
-    if name == "roles":
-        return role_names(value)
-    return listed(value) if isinstance(value, list) else str(value)
-
-
-def opened_values(opened: Iterable[Sealed]) -> list[tuple[str, str, str]]:
-    """[(what, old, new)] of a line of the audit log that was opened."""
-    gone = _("deleted")
-
-    def value(field: str, text: str | None) -> str:
-        return gone if text is None else field_value(field, text, clear=True)
-
-    return [
-        (
-            f"{_(ROLES.get(one.role, one.role))} · {_(FIELDS.get(one.field, one.field))}",
-            value(one.field, one.old) if one.had else "",
-            value(one.field, one.new),
-        )
-        if one.field
-        else (_("In somebody's words"), "", value("", one.new))
-        for one in opened
-    ]
 
 
 def paper_limits() -> str:
@@ -999,3 +850,8 @@ def actor(name_of: str, staff: Mapping[str, str]) -> str:
             return _("Customer, by the code that %(name)s printed") % {"name": actor(name, staff)}
         case _:
             return _(_ACTORS[name_of]) if name_of in _ACTORS else name_of
+
+
+def access_words(what: str) -> str:
+    """What was done with the codes of a customer's own page."""
+    return _(_ACCESSES[what].words)

@@ -20,6 +20,7 @@ from services.notify.store import (
 from services.notify.wording import MASKED_ADDRESSEE, fill
 from shared.messaging import Service
 from shared.web import Permission, Problem, Viewer, requires
+from shared.web.audit import record_view
 
 
 class MessageOut(BaseModel):
@@ -134,6 +135,8 @@ def router(service: Service) -> APIRouter:
         row = await find_message(service.pool, message_id, viewer.branch_list)
         if row is None:
             raise Problem(404, "not-found", "There is no such message")
+        async with service.transaction(actor=viewer.actor) as tx:
+            await record_view(tx.conn, row["application_id"], viewer.staff_id, "message", tx.now)
         return MessageDetailOut(
             **_out(row),
             title=row["title"],

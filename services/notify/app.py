@@ -11,9 +11,10 @@ from asyncpg import Record
 from asyncpg.pool import Pool
 from fastapi import FastAPI
 
-from services.notify import api, channels, pages
+from services.notify import api, audit, channels, pages
 from services.notify.handlers import REPORT, Handlers
 from services.notify.messages import Channel
+from services.notify.revealing import Revealing
 from services.notify.store import ApplicationStore
 from services.notify.wording import load_templates
 from shared.clock import open_clock
@@ -22,10 +23,10 @@ from shared.events.lifecycle import BY_TYPE
 from shared.messaging import Consumer, Service, Worker
 from shared.parameters import load_clocks
 from shared.parameters.models import SendWindow
-from shared.privacy.vault import VAULT_DATABASE, Vault
+from shared.privacy.vault import VAULT_DATABASE, PartyKeys, Vault
 from shared.privacy.vault_database import open_vault
 from shared.settings import Settings
-from shared.web import operations
+from shared.web import Permission, audit_pages, kept_views, operations
 from shared.web.directory import directory_consumer
 from shared.web.service import create_app
 
@@ -73,6 +74,11 @@ class ContactVault:
         """The clear text of a party's contact fields."""
         assert self._opened is not None
         return await self._opened[0].open(party_id, fields)
+
+    async def party_keys(self, party_id: str, application_id: str) -> PartyKeys:
+        """A party's contact key, to seal why somebody looked."""
+        assert self._opened is not None
+        return await self._opened[0].party_keys(party_id, application_id)
 
 
 def build_service(
@@ -145,11 +151,14 @@ def build(settings: Settings) -> FastAPI:
     """Notify as it is served: consumers, channels, JSON API and pages."""
     handlers = Handlers(send_window, settings.zone)
     service = build_service(settings, handlers)
+    revealing = Revealing(service, service.vault)
     return create_app(
         service,
         routers=[
             api.router(service),
-            pages.router(service, handlers),
+            pages.router(service, handlers, revealing),
+            audit_pages.router(service, audit.LOG, audit.WORDS, revealing.open_line),
+            kept_views.router(service, {"messages": pages.MESSAGES}, Permission.MESSAGE_VIEW),
             operations.router(service),
         ],
         settings=settings,

@@ -142,6 +142,16 @@ class Message:
         return f"{self.message_id}/{self.round}"
 
 
+@dataclass(frozen=True, slots=True)
+class LanguageChange:
+    """In which language the customer is written to from then on, as somebody chose by hand."""
+
+    at: datetime
+    actor: str
+    was: str
+    is_now: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Application:
     """An application as far as its customer is to be told of it.
@@ -164,6 +174,7 @@ class Application:
     contact: dict[str, str] = field(default_factory=dict)
     messages: dict[str, Message] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)  # ids of messages to be written
+    languages: list[LanguageChange] = field(default_factory=list)  # to be written
 
     def touch(self, message: Message) -> Message:
         """Notes that the message has to be written."""

@@ -69,7 +69,7 @@ class Desk:
             return Refused("outdated")
         if dispatch.party_id is None:
             return Refused("no-address")
-        wanted = {"name", "salutation", _ADDRESS_FIELD.get(dispatch.channel, "name")}
+        wanted = {"name", "salutation", ADDRESS_FIELD.get(dispatch.channel, "name")}
         sealed = {name: value for name, value in dispatch.contact.items() if name in wanted}
         if dispatch.code is not None:
             sealed[ACCESS_CODE] = dispatch.code
@@ -89,7 +89,7 @@ class Desk:
         return dispatch, Letter(to, dispatch.title, text)
 
 
-_ADDRESS_FIELD: Final = {Channel.SMS: "mobile", Channel.EMAIL: "email"}
+ADDRESS_FIELD: Final = {Channel.SMS: "mobile", Channel.EMAIL: "email"}
 
 
 def _recipient(dispatch: Dispatch, person: dict[str, str]) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from services.notify.application import (
     Application,
+    LanguageChange,
     Message,
     MessageState,
     SentEvidence,
@@ -256,10 +257,13 @@ class Handlers:
         return decide
 
 
-def decide_language(language: str) -> Decide:
+def decide_language(language: str, actor: str) -> Decide:
     """The customer prefers this language for what is to come."""
 
-    def decide(application: Application, _now: datetime) -> Iterable[Effect]:
+    def decide(application: Application, now: datetime) -> Iterable[Effect]:
+        if language != application.language:
+            change = LanguageChange(now, actor, application.language, language)
+            application.languages.append(change)
         application.language = language
         return []
 

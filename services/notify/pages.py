@@ -1,6 +1,9 @@
 """The pages: message log, one message with its history, and the desk's word on unresolved ones."""
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from asyncpg import Record
 from fastapi import APIRouter, Form, Request
@@ -8,90 +11,58 @@ from fastapi.responses import Response
 
 from services.notify import words
 from services.notify.application import NotUnresolvedError, SentEvidence, UnsentEvidence
+from services.notify.filters import MessagesChosen
 from services.notify.handlers import Decide, Handlers, decide_language
+from services.notify.revealing import Masked, Revealing
 from services.notify.store import (
     ApplicationStore,
     MessageFilter,
     count_by_state,
     find_message,
     history_of,
+    ids_of_number,
     list_messages,
+    page_of,
+    total_of,
 )
 from services.notify.wording import LANGUAGES, MASKED_ADDRESSEE, fill
-from shared.calendar import day_of
 from shared.messaging import Service
 from shared.parameters import product_of
 from shared.parameters.load import UnknownVersionError
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
+from shared.web import reveal as shared_reveal
+from shared.web.audit import record_view
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
+from shared.web.kept_views import Listed, sharing, views_of
+from shared.web.lists import Place
+from shared.web.reveal import Text, Why, missing_reason
+
+MayView = Annotated[Viewer, requires(Permission.MESSAGE_VIEW)]
+MayResolve = Annotated[Viewer, requires(Permission.MESSAGE_RESOLVE)]
+MayEdit = Annotated[Viewer, requires(Permission.APPLICATION_EDIT)]
+MayReveal = Annotated[Viewer, requires(Permission.PERSONAL_REVEAL, Permission.MESSAGE_VIEW)]
+
+MESSAGES = Listed("/notify/messages", MessagesChosen.read)
+_FIELD = "/messages/{message_id}/fields/{field}"
+_FEWEST_DIGITS = 4  # of the end of a number
 
 PAGE_SIZE = 30  # of the list, which stays under 100 KB with so many rows
 
 
-def router(service: Service, handlers: Handlers) -> APIRouter:
+def router(service: Service, handlers: Handlers, revealing: Revealing) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/notify", include_in_schema=False)
-    may_view = requires(Permission.MESSAGE_VIEW)
-    may_resolve = requires(Permission.MESSAGE_RESOLVE)
-    may_edit = requires(Permission.APPLICATION_EDIT)
+    _add_log(routes, service)
+    _add_reveal(routes, revealing)
     store = ApplicationStore()
 
-    @routes.get("/messages")
-    async def page_messages(
-        request: Request,
-        viewer: Annotated[Viewer, may_view],
-        state: str = "",
-        channel: str = "",
-        branch: str = "",
-        template: str = "",
-        q: str = "",
-        first: str = "",
-        last: str = "",
-        sort: str = "-requested_at",
-    ) -> Response:
-        """The log of all messages, newest first."""
-        digits = "".join(character for character in q if character.isdigit())
-        everything = MessageFilter(branches=viewer.branch_list)
-        wanted = MessageFilter(
-            branches=viewer.branch_list,
-            states=[state] if state else (),
-            channel=channel,
-            branch=branch,
-            template=template,
-            # letters cannot be part of a number: nothing fits
-            number=(digits or "-") if q.strip() else "",
-            first_day=day_of(first),
-            last_day=day_of(last),
-        )
-        number = _page(request.query_params.get("page"))
-        rows, total = await list_messages(
-            service.pool, wanted, sort=sort, page=number, page_size=PAGE_SIZE
-        )
-        counts = await count_by_state(service.pool, everything)
-        async with service.pool.acquire() as conn:
-            branches = await branch_names(conn)
-        return page(
-            request,
-            "messages.html",
-            rows=rows,
-            total=total,
-            page_number=number,
-            page_size=PAGE_SIZE,
-            sort=sort,
-            counts=counts,
-            state=state,
-            branches=branches,
-            filters=_filters({code: branches[code] for code in branches if viewer.sees(code)}),
-            words=words,
-        )
-
     @routes.get("/messages/{message_id}")
-    async def page_message(
-        request: Request, message_id: str, viewer: Annotated[Viewer, may_view]
-    ) -> Response:
+    async def page_message(request: Request, message_id: str, viewer: MayView) -> Response:
         """One message: the text as sent with the name masked, and what happened to it."""
         row = await _visible(message_id, viewer)
+        async with service.transaction(actor=viewer.actor) as tx:
+            await record_view(tx.conn, row["application_id"], viewer.staff_id, "message", tx.now)
         history = await history_of(service.pool, message_id)
         async with service.pool.acquire() as conn:
             branches = await branch_names(conn)
@@ -118,6 +89,7 @@ def router(service: Service, handlers: Handlers) -> APIRouter:
             product_name=_product(row["product"]),
             sent_evidence=[(code, _(name)) for code, name in words.SENT.items()],
             unsent_evidence=[(code, _(name)) for code, name in words.UNSENT.items()],
+            reveal=viewer.may_in(Permission.PERSONAL_REVEAL, row["branch"]),
             words=words,
         )
 
@@ -126,7 +98,7 @@ def router(service: Service, handlers: Handlers) -> APIRouter:
         request: Request,
         message_id: str,
         evidence: Annotated[SentEvidence, Form()],
-        viewer: Annotated[Viewer, may_resolve],
+        viewer: MayResolve,
     ) -> Response:
         """The desk found out that the message went out."""
         await _decide(message_id, viewer, handlers.decide_sent(message_id, viewer.actor, evidence))
@@ -139,7 +111,7 @@ def router(service: Service, handlers: Handlers) -> APIRouter:
         request: Request,
         message_id: str,
         evidence: Annotated[UnsentEvidence, Form()],
-        viewer: Annotated[Viewer, may_resolve],
+        viewer: MayResolve,
     ) -> Response:
         """The desk wants the message sent once more."""
         await _decide(
@@ -154,12 +126,12 @@ def router(service: Service, handlers: Handlers) -> APIRouter:
         request: Request,
         message_id: str,
         language: Annotated[str, Form()],
-        viewer: Annotated[Viewer, may_edit],
+        viewer: MayEdit,
     ) -> Response:
         """The customer prefers this language for what is to come."""
         if language not in LANGUAGES:
             raise Problem(422, "invalid-request", "Messages are written in Chinese and English")
-        await _decide(message_id, viewer, decide_language(language))
+        await _decide(message_id, viewer, decide_language(language, viewer.actor))
         return redirect(
             request,
             f"/notify/messages/{message_id}",
@@ -183,26 +155,136 @@ def router(service: Service, handlers: Handlers) -> APIRouter:
     return routes
 
 
+def _add_log(routes: APIRouter, service: Service) -> None:
+    @routes.get("/messages")
+    async def page_messages(request: Request, viewer: MayView) -> Response:
+        """The log of all messages, newest first."""
+        chosen = replace(MessagesChosen.read(request.query_params), section="")
+        first, last = chosen.days
+        wanted = MessageFilter(
+            branches=viewer.branch_list,
+            states=[chosen.state] if chosen.state else (),
+            channel=chosen.channel,
+            branch=chosen.branch,
+            template=chosen.template,
+            application_id=chosen.application,
+            first_day=first,
+            last_day=last,
+        )
+        key, descending = chosen.order
+        kind = str if key == "number" else datetime
+        after = Place.read(request.query_params.get("after", ""), kind)
+        before = None if after else Place.read(request.query_params.get("before", ""), kind)
+        found = await page_of(
+            service.pool,
+            wanted,
+            PAGE_SIZE,
+            key,
+            descending=descending,
+            after=after,
+            before=before,
+        )
+        total = await total_of(service.pool, wanted)
+        counts = await count_by_state(service.pool, MessageFilter(branches=viewer.branch_list))
+        async with service.pool.acquire() as conn:
+            branches = await branch_names(conn)
+            views = await views_of(conn, viewer, "messages", MESSAGES)
+        seen = {code: name for code, name in branches.items() if viewer.sees(code)}
+        return page(
+            request,
+            "messages.html",
+            chosen=chosen,
+            found=found,
+            total=total,
+            sort=chosen.sort or "-requested",
+            current=MESSAGES.at(chosen.query()),
+            counts=counts,
+            views=views,
+            sharing=sharing(viewer, branches),
+            branches=branches,
+            filters=_filters(seen),
+            everything=MESSAGES.at(replace(chosen, application="").query()),
+            words=words,
+        )
+
+    @routes.post("/messages/search")
+    async def find_messages(
+        request: Request,
+        viewer: MayView,
+        value: Annotated[str, Form(max_length=100)] = "",
+    ) -> Response:
+        """The messages of the application with that number, or one that ends so; what was typed
+        stays out of the address."""
+        number = "".join(value.split())
+        digits = number.isascii() and number.isdecimal() and len(number) >= _FEWEST_DIGITS
+        found = await ids_of_number(service.pool, viewer.branch_list, number) if digits else []
+        if len(found) == 1:
+            return redirect(request, MESSAGES.at(urlencode({"application": found[0]})))
+        told = (
+            _("Several applications have a number that ends so: type more of its digits.")
+            if found
+            else _("No application that you may see has this number, or one that ends so.")
+        )
+        return redirect(request, MESSAGES.address, flash=told, tone="warning")
+
+
+def _add_reveal(routes: APIRouter, revealing: Revealing) -> None:
+    @routes.get(_FIELD)
+    async def page_ask(
+        request: Request,
+        message_id: str,
+        field: str,
+        viewer: MayReveal,
+    ) -> Response:
+        """Asks why it is needed."""
+        return _revealing(request, await revealing.find(viewer, message_id, field))
+
+    @routes.post(_FIELD)
+    async def reveal(
+        request: Request,
+        message_id: str,
+        field: str,
+        viewer: MayReveal,
+        why: Why = "",
+        text: Text = "",
+    ) -> Response:
+        """What is masked of a message in clear; recorded with the reason before it is shown."""
+        masked = await revealing.find(viewer, message_id, field)
+        if error := missing_reason(why, text):
+            return _revealing(request, masked, why=why, error=error)
+        return _revealing(request, masked, clear=await revealing.show(viewer, masked, why, text))
+
+
+def _revealing(request: Request, masked: Masked, **more: Any) -> Response:
+    here = f"/notify/messages/{masked.dispatch.message_id}"
+    label = _(words.FIELDS[masked.field])
+    return shared_reveal.revealing(
+        request,
+        masked.field,
+        action=f"{here}/fields/{masked.field}",
+        back=here,
+        back_label=_(words.TEMPLATES[masked.dispatch.template]),
+        heading=label,
+        label=label,
+        **more,
+    )
+
+
 def _filters(branches: dict[str, str]) -> list[dict[str, Any]]:
-    """The fields above the log."""
-    return [
-        {
-            "name": "q",
-            "label": _("Application number"),
-            "type": "search",
-            "placeholder": _("Number or its last digits"),
-        },
+    """The fields above the log; `more`: what is asked for seldom."""
+    found = [
         _choice("state", _("State"), {c: _(badge.label) for c, badge in words.STATES.items()}),
         _choice("channel", _("Channel"), {c: _(b.label) for c, b in words.CHANNELS.items()}),
         _choice("template", _("Message"), {c: _(name) for c, name in words.TEMPLATES.items()}),
         _choice("branch", _("Branch"), {c: f"{c} {name}" for c, name in branches.items()}),
-        {"name": "first", "label": _("From"), "type": "date"},
-        {"name": "last", "label": _("To"), "type": "date"},
+        {"name": "first", "label": _("From"), "type": "date", "more": True},
+        {"name": "last", "label": _("To"), "type": "date", "more": True},
     ]
+    return [one for one in found if one["name"] != "branch" or len(branches) > 1]
 
 
 def _choice(name: str, label: str, options: dict[str, str]) -> dict[str, Any]:
-    return {"name": name, "label": label, "type": "select", "options": list(options.items())}
+    return {"name": name, "label": label, "options": list(options.items())}
 
 
 def _happening(entry: Record, names: dict[str, str]) -> dict[str, object]:
@@ -226,9 +308,3 @@ def _product(code: str) -> str:
         return product_of(code).names.in_language(current_language())
     except UnknownVersionError:
         return code
-
-
-def _page(text: str | None) -> int:
-    return (
-        min(int(text), 100_000) if text and text.isascii() and text.isdecimal() and int(text) else 1
-    )

@@ -12,9 +12,11 @@ from asyncpg import Record
 from asyncpg.pool import Pool
 
 from services.notify.application import FINAL, Application, Message, MessageState
+from services.notify.filters import SortKey
 from services.notify.messages import Channel, Template
 from shared.calendar import span_of
 from shared.messaging import Connection
+from shared.web.lists import MOST_COUNTED, Page, Place, Total, page_from
 
 PAGE_SIZE = 50  # of the API
 
@@ -92,6 +94,17 @@ class ApplicationStore:
                 [one.party_id for one in known],
                 [json.dumps(one.contact) for one in known],
             )
+            chosen = [(one, change) for one in known for change in one.languages]
+            await conn.executemany(
+                "INSERT INTO language_change (at, actor, application_id, was, is_now)"
+                " VALUES ($1, $2, $3, $4, $5)",
+                [
+                    (change.at, change.actor, one.application_id, change.was, change.is_now)
+                    for one, change in chosen
+                ],
+            )
+            for one, _ in chosen:
+                one.languages.clear()
         changed = [(one, one.messages[key]) for one in known for key in sorted(one.touched)]
         if not changed:
             return
@@ -244,7 +257,7 @@ class MessageFilter:
     channel: str = ""
     branch: str = ""
     template: str = ""
-    number: str = ""  # of the application, or its end
+    number: str = ""  # of the application
     application_id: str = ""
     first_day: date | None = None
     last_day: date | None = None
@@ -265,7 +278,7 @@ class MessageFilter:
             if value:
                 add(column + " = {}", value)
         if self.number:
-            add("right(number, length({0}::text)) = {0}", self.number)
+            add("number = {}", self.number)
         begin, end = span_of(self.first_day, self.last_day)
         if begin is not None:
             add("requested_at >= {}", begin)
@@ -274,32 +287,74 @@ class MessageFilter:
         return " AND ".join(clauses), arguments
 
 
-_SORTS = {
-    "requested_at": "requested_at, message_id",
-    "-requested_at": "requested_at DESC, message_id DESC",
-    "number": "number, requested_at",
-    "-number": "number DESC, requested_at DESC",
-}
+_COLUMNS: dict[SortKey, str] = {"requested": "requested_at", "number": 'number COLLATE "C"'}
+
+
+async def page_of(
+    pool: Pool[Record],
+    wanted: MessageFilter,
+    size: int,
+    key: SortKey,
+    *,
+    descending: bool = True,
+    after: Place | None = None,
+    before: Place | None = None,
+) -> Page[Record]:
+    """The page of messages behind a place, or the one in front of it; else the first."""
+    where, arguments = wanted.where()
+    column, kind = _COLUMNS[key], "text" if key == "number" else "timestamptz"
+    way = "DESC" if descending != (before is not None) else "ASC"
+    place = before or after
+    if place is not None:
+        than, last = "<" if way == "DESC" else ">", len(arguments)
+        arguments += [place.key, place.id]
+        where += f" AND ({column}, message_id) {than} (${last + 1}::{kind}, ${last + 2}::text)"
+    rows = await pool.fetch(
+        f"SELECT *, {column} AS sort_key FROM message WHERE {where}"  # noqa: S608 - the clauses are ours, values are arguments
+        f" ORDER BY {column} {way}, message_id {way} LIMIT {size + 1}",
+        *arguments,
+    )
+    places = [Place(row["sort_key"], row["message_id"]) for row in rows]
+    return page_from(list(rows), places, size, after=after, before=before)
+
+
+async def total_of(pool: Pool[Record], wanted: MessageFilter) -> Total:
+    """How many fit, as far as is counted."""
+    where, arguments = wanted.where()
+    counted = await pool.fetchval(
+        f"SELECT count(*) FROM (SELECT FROM message WHERE {where}"  # noqa: S608
+        f" LIMIT {MOST_COUNTED + 1}) one",
+        *arguments,
+    )
+    return Total.of(counted)
 
 
 async def list_messages(
-    pool: Pool[Record],
-    wanted: MessageFilter,
-    *,
-    sort: str = "-requested_at",
-    page: int = 1,
-    page_size: int = PAGE_SIZE,
+    pool: Pool[Record], wanted: MessageFilter, *, page: int = 1
 ) -> tuple[list[Record], int]:
-    """One page of messages, newest first unless sorted otherwise, and how many there are in all."""
+    """One page of messages by its number, newest first, and how many there are in all."""
     where, arguments = wanted.where()
-    order = _SORTS.get(sort, _SORTS["-requested_at"])
-    total = await pool.fetchval(f"SELECT count(*) FROM message WHERE {where}", *arguments)  # noqa: S608 - the clauses are ours, values are arguments
+    total = await pool.fetchval(f"SELECT count(*) FROM message WHERE {where}", *arguments)  # noqa: S608
     rows = await pool.fetch(
-        f"SELECT * FROM message WHERE {where} ORDER BY {order}"  # noqa: S608
-        f" LIMIT {page_size} OFFSET {(page - 1) * page_size}",
+        f"SELECT * FROM message WHERE {where} ORDER BY requested_at DESC, message_id DESC"  # noqa: S608
+        f" LIMIT {PAGE_SIZE} OFFSET {(page - 1) * PAGE_SIZE}",
         *arguments,
     )
     return list(rows), int(total)
+
+
+async def ids_of_number(
+    pool: Pool[Record], branches: Sequence[str] | None, number: str
+) -> list[str]:
+    """The applications that have this number, or one that ends so: two at most, for with several
+    more digits are asked for."""
+    rows = await pool.fetch(
+        "SELECT application_id FROM application WHERE right(number, length($1::text)) = $1"
+        " AND ($2::text[] IS NULL OR branch = ANY ($2)) LIMIT 2",
+        number,
+        list(branches) if branches is not None else None,
+    )
+    return [row["application_id"] for row in rows]
 
 
 async def count_by_state(pool: Pool[Record], wanted: MessageFilter) -> dict[str, int]:

@@ -83,6 +83,13 @@ _BEGINNINGS: Mapping[str, str] = {
 }
 
 
+FIELDS: Mapping[str, str] = {
+    "text": mark("Text as the customer read it"),
+    "recipient": mark("Recipient"),
+}
+"""What of a message is masked, and shown in clear for a reason."""
+
+
 def reason_words(reason: str) -> str:
     """Why a message failed or is unresolved, as a text to translate; a gateway's own code as is."""
     if reason in _REASONS:

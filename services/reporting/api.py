@@ -15,8 +15,8 @@ from services.reporting.reports.daily import DailyReport
 from services.reporting.viewing import (
     excel_response,
     find_visible,
-    find_visible_report,
     read_visible_daily,
+    take_report,
 )
 from shared.calendar import span_of
 from shared.messaging import Service
@@ -264,7 +264,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         viewer: Annotated[Viewer, may_export], manifest_id: str
     ) -> Response:
         """The archived bytes."""
-        return excel_response(await find_visible_report(service, viewer, manifest_id))
+        return excel_response(await take_report(service, viewer, manifest_id))
 
     return routes
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from services.reporting import api, handlers, pages
+from services.reporting import api, audit, handlers, pages
 from services.reporting.store import ApplicationStore
 from shared.clock import open_clock
 from shared.events import notify, reporting
@@ -12,7 +12,7 @@ from shared.events.catalog import group
 from shared.events.lifecycle import BY_TYPE
 from shared.messaging import Consumer, Deadlines, Service
 from shared.settings import Settings
-from shared.web import operations
+from shared.web import audit_pages, operations
 from shared.web.directory import directory_consumer
 from shared.web.service import create_app
 
@@ -69,6 +69,7 @@ def build(settings: Settings) -> FastAPI:
         routers=[
             api.router(service, settings.zone),
             pages.router(service, settings.zone),
+            audit_pages.router(service, audit.LOG, audit.WORDS),
             operations.router(service),
         ],
         settings=settings,

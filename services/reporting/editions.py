@@ -20,6 +20,7 @@ from services.reporting.store import (
     take_cut,
 )
 from shared.calendar import business_day, end_of_day
+from shared.web.audit import record_office
 
 DAILY = "daily"
 _LAST_SECOND = timedelta(microseconds=999_999)  # the day's last second belongs to it
@@ -96,8 +97,21 @@ async def hand_out_daily(
     async with pool.acquire() as conn, conn.transaction():
         await archive_report(conn, archived)
         kept = await find_report(conn, manifest.id)
-    assert kept is not None
+        assert kept is not None
+        await record_handed_out(conn, kept, "report-made", now, who)
     return kept
+
+
+async def record_handed_out(
+    conn: Any, report: ArchivedReport, action: str, now: datetime, who: str
+) -> None:
+    """Note in the audit log that somebody took a report with them."""
+    of_it = {
+        "day": report.day.isoformat(),
+        "branches": report.branches,
+        "language": report.language,
+    }
+    await record_office(conn, now, who, action, report.manifest_id[:12], new=of_it)
 
 
 @dataclass(frozen=True, slots=True)

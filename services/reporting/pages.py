@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from markupsafe import Markup
 
@@ -17,18 +17,19 @@ from services.reporting.viewing import (
     check_day,
     excel_response,
     find_visible,
-    find_visible_report,
     read_visible_daily,
+    take_report,
 )
 from shared.calendar import business_day, day_of, span_of
 from shared.events.lifecycle import OWNERS, TERMINAL, State
 from shared.messaging import Service
-from shared.web import Permission, Problem, Viewer, page, requires
+from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, local
 from shared.web.states import shown_state
 
 PAGE_SIZE = 25
+_FEWEST_DIGITS = 4  # of a number
 _BOARD_DAYS = 20  # of events read for the board: the longest holiday and the day before it
 
 # The main road of an application, as the steps above its timeline show it.
@@ -86,7 +87,6 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
     async def page_applications(
         request: Request,
         viewer: Annotated[Viewer, may_see],
-        q: str = "",
         state: str = "",
         branch: str = "",
         region: str = "",
@@ -101,13 +101,10 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
     ) -> Response:
         """All applications, with search and filters."""
         number = max(1, _whole(request.query_params.get("page", page_number)))
-        digits = "".join(character for character in q if character.isdigit())
         begin, end = span_of(day_of(submitted_from), day_of(submitted_to), zone)
         wanted = store.Wanted(
             branches=viewer.branch_list,
             knows_holds=viewer.knows_holds,
-            # letters in the search cannot be part of a number: nothing fits
-            number=(digits or "-") if q.strip() else None,
             state=state or None,
             branch=branch or None,
             region=region or None,
@@ -137,6 +134,30 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
             branches=names,
             words=words,
         )
+
+    @routes.post("/applications/search")
+    async def find_application(
+        request: Request,
+        viewer: Annotated[Viewer, may_see],
+        value: Annotated[str, Form(max_length=100)] = "",
+    ) -> Response:
+        """The application with that number, or some of its digits; what was typed stays out of the
+        address."""
+        digits = "".join(value.split())
+        found: list[ApplicationRow] = []
+        total = 0
+        if digits.isascii() and digits.isdecimal() and len(digits) >= _FEWEST_DIGITS:
+            wanted = store.Wanted(viewer.branch_list, viewer.knows_holds, number=digits)
+            async with service.pool.acquire() as conn:
+                found, total = await store.list_applications(conn, wanted, page=1, page_size=1)
+        if total == 1:
+            return redirect(request, f"/reporting/applications/{found[0].application_id}")
+        told = (
+            _("Several applications have these digits in their number: type more of them.")
+            if total
+            else _("No application that you may see has this number, or these digits in it.")
+        )
+        return redirect(request, "/reporting/applications", flash=told, tone="warning")
 
     @routes.get("/applications/{application_id}")
     async def page_application(
@@ -265,7 +286,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
     @routes.get("/reports/archive/{manifest_id}")
     async def page_archived(viewer: Annotated[Viewer, may_export], manifest_id: str) -> Response:
         """An archived report, the very bytes."""
-        return excel_response(await find_visible_report(service, viewer, manifest_id))
+        return excel_response(await take_report(service, viewer, manifest_id))
 
     return routes
 
@@ -288,12 +309,6 @@ def _filters(
         return {"name": field, "label": label, "type": "select", "options": options}
 
     return [
-        {
-            "name": "q",
-            "label": _("Application number"),
-            "type": "search",
-            "placeholder": _("All or some of the digits"),
-        },
         select("state", _("State"), [(s, words.state_name(s)) for s in states]),
         select("branch", _("Branch"), [(b, branches.get(b, b)) for b in choices["branch"]]),
         select("region", _("Region"), [(r, words.region_name(r)) for r in choices["region"]]),

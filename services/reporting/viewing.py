@@ -41,6 +41,15 @@ async def find_visible_report(
     return report
 
 
+async def take_report(service: Service, viewer: Viewer, manifest_id: str) -> store.ArchivedReport:
+    """The archived report, to be taken away; noted in the audit log. Raises Problem 404."""
+    report = await find_visible_report(service, viewer, manifest_id)
+    now = service.clock.now()
+    async with service.pool.acquire() as conn:
+        await editions.record_handed_out(conn, report, "report-taken", now, viewer.actor)
+    return report
+
+
 def sees_report(viewer: Viewer, report: store.ArchivedReport) -> bool:
     """Whether the report covers no branch, and tells of nothing, that is kept from the viewer."""
     tells = report.knows_holds and not viewer.knows_holds

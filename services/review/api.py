@@ -202,7 +202,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
     @routes.get("/queue", openapi_extra=about("unknown-flag"))
     async def api_queue(
         viewer: MayView,
-        section: store.Section = "open",
+        section: queue.Section = "open",
         number: str | None = None,
         product: str | None = None,
         branch: str | None = None,
@@ -407,7 +407,7 @@ def _add_audit(routes: APIRouter, service: Service, desk: Desk, open_vault: Open
 
 def wanted_of(
     viewer: Viewer,
-    section: store.Section,
+    section: queue.Section,
     number: str | None,
     product: str | None,
     branch: str | None,

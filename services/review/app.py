@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from services.review import api, handlers, pages
+from services.review import api, audit, handlers, pages
 from services.review.api_problems import KINDS
 from services.review.case import CHECKS
 from services.review.desk import Desk
@@ -22,7 +22,7 @@ from shared.messaging import Consumer, Service
 from shared.privacy.vault import Vault
 from shared.privacy.vault_database import open_vault
 from shared.settings import Settings
-from shared.web import operations
+from shared.web import Permission, audit_pages, kept_views, operations
 from shared.web.directory import directory_consumer
 from shared.web.service import create_app
 
@@ -122,6 +122,8 @@ def build_app(service: ReviewService) -> FastAPI:
         routers=[
             api.router(service, desk, service.vault),
             pages.router(service, desk, service.vault),
+            audit_pages.router(service, audit.LOG, audit.WORDS, desk.open_line),
+            kept_views.router(service, {"queue": pages.QUEUE}, Permission.REVIEW_VIEW),
             operations.router(service),
         ],
         settings=service.settings,

@@ -7,20 +7,24 @@ applicant's keys first, because a remark about somebody is personal data too.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from services.review import case as cases
 from services.review import examination, reason_codes, store
 from services.review.case import Case, CaseError, Finding
+from services.review.evidence import NOTE_FIELD, SHOWN_FIELDS, Opened, open_evidence
 from shared.events.intake import WantedItem
 from shared.events.lifecycle import State
 from shared.messaging import Effect, Service, Store
 from shared.money import Money
 from shared.parameters import load_checklist_items, load_return_codes
+from shared.privacy.sealing import Sealed
 from shared.privacy.vault import KeyUnavailableError, Vault
 from shared.web import Permission, Problem, Viewer
+from shared.web.audit import Line, record_view
+from shared.web.audit_pages import told_words
 
-NOTE_FIELD = "note"
 NOTE_CLASS = "financial"
 
 _STATUS = {
@@ -149,6 +153,87 @@ class Desk:
             raise _unknown()
         return visible(found, viewer)
 
+    async def revealable(self, viewer: Viewer, application_id: str, field: str) -> Case:
+        """The case, if the viewer may see it and it has that field of the applicant, or that part
+        of the evidence. Raises Problem 404."""
+        case = await self.look(viewer, application_id)
+        bureau = case.checks.get("bureau")
+        there = {
+            "bureau": bureau is not None and bureau.answer is not None,
+            "limit": case.recommendation is not None,
+        }
+        fields = case.need_hand_over().examined.fields
+        if not there.get(field, field in SHOWN_FIELDS and field in fields):
+            raise Problem(404, "not-found", "There is no such field")
+        return case
+
+    async def reveal(self, viewer: Viewer, case: Case, field: str, why: str, text: str) -> str:
+        """A field of the applicant in clear for a viewer who may see it, recorded before it is
+        shown: whose, which, why (a code) and, sealed, in what words."""
+        party = case.need_hand_over().examined
+        vault = await self._open_vault()
+        try:
+            opened = await vault.open(party.party_id, {field: str(party.fields[field])})
+        except KeyUnavailableError:
+            raise _erased() from None
+        await self._note_view(viewer, case, field, why, text)
+        return opened[field]
+
+    async def reveal_evidence(
+        self, viewer: Viewer, case: Case, field: str, why: str, text: str
+    ) -> Opened:
+        """The evidence in clear, recorded as a look at that part of it. Raises Problem 409 where
+        its key is gone."""
+        opened = await open_evidence(await self._open_vault(), case, [])
+        if opened.verdict is None if field == "limit" else field not in opened.answers:
+            raise _erased()
+        await self._note_view(viewer, case, field, why, text)
+        return opened
+
+    async def open_line(
+        self, viewer: Viewer, line: Line, why: str, text: str
+    ) -> list[tuple[str, str, str]]:
+        """What somebody wrote on a line of the audit log, in clear as far as its key is there:
+        [(what, old, new)]; recorded before it is shown."""
+        assert line.application_id is not None  # nothing else has anything sealed
+        case = await self.look(viewer, line.application_id)
+        notes = [Sealed(one.new) for one in line.sealed if one.new]
+        vault = await self._open_vault()
+        keys = await vault.data_keys(
+            {one.parts.data_key_id for one in notes}, leave_out_unavailable=True
+        )
+        what = f"audit {line.place.source} {line.place.id}"
+        await self._note_view(viewer, case, None, why, text, what=what)
+        return [
+            told_words(key.open(NOTE_FIELD, one) if key else None)
+            for one in notes
+            for key in [keys.get(one.parts.data_key_id)]
+        ]
+
+    async def _note_view(
+        self,
+        viewer: Viewer,
+        case: Case,
+        field: str | None,
+        why: str,
+        text: str,
+        what: str = "field",
+    ) -> None:
+        reason = None
+        with suppress(KeyUnavailableError):  # the code of the reason is kept all the same
+            reason = await self._sealed(case, text)
+        async with self._service.transaction(actor=viewer.actor) as tx:
+            await record_view(
+                tx.conn,
+                case.application_id,
+                viewer.staff_id,
+                what,
+                tx.now,
+                field=(case.need_hand_over().examined.role.value, field) if field else None,
+                why=why,
+                reason=reason or None,
+            )
+
     async def _run(self, viewer: Viewer, application_id: str, decide: Decide) -> Case:
         def guarded(case: Case, now: datetime) -> Iterable[Effect]:
             return list(decide(visible(case, viewer), now))
@@ -164,17 +249,19 @@ class Desk:
         """The note under the applicant's keys; an empty one stays empty and is refused where an
         opinion is needed."""
         found = await self.look(viewer, application_id)
-        if not note.strip():
-            return ""
-        party = found.need_hand_over().examined
-        vault = await self._open_vault()
         try:
-            keys = await vault.party_keys(party.party_id, application_id)
+            return await self._sealed(found, note)
         except KeyUnavailableError:
-            raise Problem(
-                409, "erased", "The applicant's data was erased or restricted: nothing is added"
-            ) from None
-        return str(keys.seal(NOTE_CLASS, NOTE_FIELD, note.strip()))
+            raise _erased() from None
+
+    async def _sealed(self, case: Case, words: str) -> str:
+        """Words under the applicant's keys. Raises KeyUnavailableError."""
+        if not words.strip():
+            return ""
+        party = case.need_hand_over().examined
+        vault = await self._open_vault()
+        keys = await vault.party_keys(party.party_id, case.application_id)
+        return str(keys.seal(NOTE_CLASS, NOTE_FIELD, words.strip()))
 
 
 def visible(case: Case, viewer: Viewer) -> Case:
@@ -208,6 +295,12 @@ def waits_for(case: Case) -> str:
     if case.proposal is not None:
         return "signature"
     return "decision" if case.claimed_by else "reviewer"
+
+
+def _erased() -> Problem:
+    return Problem(
+        409, "erased", "The applicant's data was erased or restricted: nothing is added or shown"
+    )
 
 
 def _unknown() -> Problem:

@@ -9,7 +9,6 @@ from typing import Any
 
 from services.review import store
 from services.review.case import Case, Check, CheckName, Decision, Entry
-from services.review.desk import NOTE_FIELD
 from services.review.policy import PolicyInputs
 from services.review.workers import INPUTS_FIELD, VERDICT_FIELD
 from shared.privacy import masking
@@ -20,7 +19,8 @@ _MASKS: dict[str, Callable[[str], str]] = {
     "name": masking.mask_name,
     "id_number": masking.mask_resident_id,
     "mobile": masking.mask_mobile,
-}
+}  # whatever else is known of the applicant is hidden whole
+NOTE_FIELD = "note"  # by which what a person wrote is sealed
 SHOWN_FIELDS = ("name", "id_number", "mobile", "employer", "occupation", "monthly_income")
 
 
@@ -28,11 +28,12 @@ SHOWN_FIELDS = ("name", "id_number", "mobile", "employer", "occupation", "monthl
 class Opened:
     """A case's evidence in clear. What could not be opened is missing: its key is gone.
 
-    `person`: masked fields; `answers`: what the systems answered; `verdict`: frozen JSON of the
-    policy; `inputs`: what it rested on; `notes`: {sealed: text}.
+    `person`: masked fields; `income` in fen; `answers`: what the systems answered; `verdict`:
+    frozen JSON of the policy; `inputs`: what it rested on; `notes`: {sealed: text}.
     """
 
     person: dict[str, str]
+    income: int | None
     answers: dict[CheckName, dict[str, Any]]
     inputs: dict[str, Any] | None
     verdict: dict[str, Any] | None
@@ -64,10 +65,11 @@ async def open_evidence(vault: Vault, case: Case, entries: Iterable[Entry]) -> O
     opened = {name: text for name, value in sealed.items() if (text := clear(name, value))}
     return Opened(
         person={
-            name: _MASKS[name](text) if name in _MASKS else text
+            name: _MASKS[name](text) if name in _MASKS else masking.HIDDEN
             for name, text in opened.items()
             if name in SHOWN_FIELDS
         },
+        income=int(opened["monthly_income"]) if "monthly_income" in opened else None,
         answers={
             name: json.loads(opened[f"check.{name}"])
             for name in answers

@@ -1,15 +1,15 @@
 """The pages: the queue in its sections, the case with its evidence, what can be done with it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.review import case as cases
-from services.review import queue, reason_codes, store
+from services.review import queue, reason_codes, store, words
 from services.review.api import (
     MayClaim,
     MayDecide,
@@ -18,30 +18,35 @@ from services.review.api import (
     MayView,
     wanted_of,
 )
-from services.review.case import OTHER_DOCUMENT, Case, Check, Entry
+from services.review.case import Case, Entry
 from services.review.desk import Desk, public_findings, waits_for
 from services.review.evidence import Opened, in_order, open_evidence
-from services.review.policy import debt_ratio_bp
+from services.review.queue import QueueFilter
 from services.review.viewing import shown_case, shown_decision, shown_history, shown_row
 from services.review.workers import OpenVault
 from shared.events.intake import WantedItem
 from shared.events.lifecycle import State
+from shared.identifiers import ApplicationNumberError, parse_application_number
 from shared.messaging import Service
 from shared.money import Money
 from shared.parameters import (
     load_checklist_items,
     load_phrases,
-    load_products,
     load_return_codes,
     product_of,
 )
-from shared.privacy.masking import HIDDEN
-from shared.web import Permission, Problem, Viewer, page, redirect
+from shared.web import Permission, Problem, Viewer, page, redirect, requires
+from shared.web.audit import record_view
 from shared.web.directory import branch_names, staff_names
-from shared.web.i18n import _, current_language, mark, show_money, show_percent
-from shared.web.states import state_badge
+from shared.web.i18n import _, current_language, mark
+from shared.web.kept_views import Listed, sharing, views_of
+from shared.web.lists import Place
+from shared.web.reveal import Text, Why, missing_reason, revealing
+
+MayReveal = Annotated[Viewer, requires(Permission.PERSONAL_REVEAL, Permission.REVIEW_VIEW)]
 
 PAGE_SIZE = 25
+QUEUE = Listed("/review/queue", QueueFilter.read)
 # of the return codes those that a person finds on a paper; the rest is said of a form's fields
 _PAPER_FAULTS = (
     "DOC_MISSING",
@@ -56,66 +61,6 @@ _PAPER_FAULTS = (
 )
 _SHOWN_ITEMS = ("income_proof", "work_proof", "tax_proof", "bank_statement", "address_proof")
 
-CHECK_NAMES: Mapping[str, str] = {
-    "identity": mark("Identity registry"),
-    "bureau": mark("Credit bureau"),
-    "watchlist": mark("Watchlists"),
-}
-WHY_UNAVAILABLE: Mapping[str, str] = {
-    "no-consent": mark("No valid consent to the credit query"),
-    "no-data": mark("Name or ID number is missing in the hand-over"),
-    OTHER_DOCUMENT: mark(
-        "The registry holds citizens' ID cards alone and was not asked. An approval rests on"
-        " whoever of the bank saw the customer with the original; without that, ask for it"
-    ),
-    "no-key": mark("The applicant's data was deleted or is restricted"),
-    "not-open": mark("The application was no longer open"),
-    "": mark("No answer after several tries"),
-    "unreadable-answer": mark("The answer could not be read"),
-}
-ACTIONS: Mapping[str, tuple[str, str, str]] = {
-    "handed_over": (mark("Handed over by intake"), "inbox", "info"),
-    "imported": (mark("Imported from another system"), "inbox", "info"),
-    "moved": (mark("State changed by intake"), "arrow-right", "neutral"),
-    "check_requested": (mark("Check requested"), "shield", "progress"),
-    "check_reused": (mark("Earlier answer is still valid"), "refresh", "progress"),
-    "check_ended": (mark("Check ended"), "shield", "progress"),
-    "checks_repeated": (mark("Unanswered checks asked again"), "refresh", "progress"),
-    "scored": (mark("Policy applied"), "scale", "progress"),
-    "scoring_failed": (mark("Policy could not be applied"), "alert-triangle", "bad"),
-    "referred": (mark("Referred to a person"), "gavel", "waiting"),
-    "held": (mark("Held"), "clock-pause", "hold"),
-    "suspected": (mark("Handed to compliance"), "clock-pause", "hold"),
-    "finding": (mark("Compliance's finding"), "shield", "hold"),
-    "released": (mark("Released from hold"), "lock-open", "good"),
-    "claimed": (mark("Claimed"), "user", "info"),
-    "put_back": (mark("Put back into the queue"), "arrow-left", "neutral"),
-    "taken_back": (mark("A colleague's case put back into the queue"), "arrow-left", "neutral"),
-    "proposed": (mark("Decision proposed"), "pencil", "waiting"),
-    "signed": (mark("Second signature given"), "circle-check", "good"),
-    "returned": (mark("Proposal sent back"), "arrow-left", "bad"),
-    "wanted_material": (mark("More material wanted"), "paperclip", "waiting"),
-    "decided": (mark("Decided"), "circle-check", "good"),
-    "withdrawal_granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
-    "withdrawal_refused": (mark("Withdrawal refused"), "x", "neutral"),
-}
-UNTOLD = frozenset({"check_requested"})  # its end says the same
-SERVICES: Mapping[str, str] = {"intake": mark("Intake"), "review": mark("Review, by itself")}
-ADVICE: Mapping[str, tuple[str, str]] = {
-    "approve": (mark("Approve"), "good"),
-    "decline": (mark("Decline"), "bad"),
-    "examine": (mark("Look closer"), "waiting"),
-}
-OUTCOMES: Mapping[str, str] = {
-    "approve": mark("Approve"),
-    "decline": mark("Decline"),
-    "answered": mark("answered"),
-    "unavailable": mark("not available"),
-    "clear": mark("no concern"),
-    "confirmed": mark("suspicion confirmed"),
-    "refer": mark("refer to a person"),
-    "hold": mark("hold"),
-}
 REFUSALS: Mapping[str, str] = {
     "claimed": mark("Another reviewer has this case."),
     "proposed": mark("A decision is proposed already and waits for its second signature."),
@@ -138,20 +83,12 @@ REFUSALS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One line of a check's answer in words; `tone` as in the style sheet."""
-
-    label: str
-    value: str
-    tone: str = "neutral"
-
-
 def router(service: Service, desk: Desk, open_vault: OpenVault) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/review", include_in_schema=False)
     _add_queue(routes, service)
     _add_case(routes, service, desk, open_vault)
+    _add_reveal(routes, desk)
     _add_deciding(routes, desk)
     _add_signing(routes, desk)
     return routes
@@ -164,22 +101,22 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
         return RedirectResponse("/review/queue", status_code=303)
 
     @routes.get("/queue")
-    async def page_queue(
-        request: Request,
-        viewer: MayView,
-        section: store.Section = "open",
-        q: str = "",
-        product: str = "",
-        branch: str = "",
-        flag: str = "",
-        number: Annotated[int, Query(alias="page", ge=1, le=100_000)] = 1,
-    ) -> Response:
+    async def page_queue(request: Request, viewer: MayView) -> Response:
         """The queue, one's own cases, those to sign, and the held ones for compliance."""
-        wanted = wanted_of(viewer, section, q.strip(), product, branch, flag)
+        chosen = QueueFilter.read(request.query_params).known_to(viewer)
+        section = chosen.shown_section
+        wanted = wanted_of(viewer, section, None, chosen.product, chosen.branch, chosen.flag)
+        key, descending = chosen.order
+        kind = str if key == "number" else datetime
+        after = Place.read(request.query_params.get("after", ""), kind)
+        before = None if after else Place.read(request.query_params.get("before", ""), kind)
         now = service.clock.now()
         async with service.pool.acquire() as conn:
-            rows, total = await store.list_cases(conn, wanted, page=number, page_size=PAGE_SIZE)
-            rows = [shown_row(row, viewer) for row in rows]
+            found = await store.page_of(
+                conn, wanted, PAGE_SIZE, key, descending=descending, after=after, before=before
+            )
+            rows = [shown_row(row, viewer) for row in found.rows]
+            total = await store.total_of(conn, wanted)
             counts = await store.count_sections(
                 conn, viewer.staff_id, viewer.branch_list, knows_holds=viewer.knows_holds
             )
@@ -187,24 +124,60 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
                 conn, [who for row in rows for who in (row.claimed_by, row.proposed_by) if who]
             )
             branches = await branch_names(conn)
+            views = await views_of(conn, viewer, "queue", QUEUE)
         return page(
             request,
             "queue.html",
+            chosen=chosen,
             section=section,
+            sort=chosen.sort or "due",
+            found=found,
             rows=[(row, _clock(row.due, now)) for row in rows],
             total=total,
-            page_number=number,
-            page_size=PAGE_SIZE,
             counts=counts,
-            tabs=_tabs(viewer, counts),
+            tabs=_tabs(viewer, chosen, counts),
+            current=QUEUE.at(chosen.query()),
+            views=views,
+            sharing=sharing(viewer, branches),
+            filters=_filters(viewer, branches),
             people=people,
             branches=branches,
-            products=product_names(),
-            flag_labels=queue.FLAGS,
+            products=words.product_names(),
             flags_of=queue.flags_of,
-            advice=ADVICE,
-            applicant_types=APPLICANT_TYPES,
+            advice=words.ADVICE,
+            applicant_types=words.APPLICANT_TYPES,
         )
+
+    @routes.post("/queue/search")
+    async def page_search(
+        request: Request,
+        viewer: MayView,
+        value: Annotated[str, Form(max_length=100)] = "",
+    ) -> Response:
+        """The case with that application number; what was typed stays out of the address."""
+        found = None
+        with suppress(ApplicationNumberError):
+            number = str(parse_application_number(value))
+            async with service.pool.acquire() as conn:
+                found = await store.id_of_number(conn, viewer.branch_list, number)
+        if found:
+            return redirect(request, f"/review/cases/{found}")
+        told = _("No case that you may see has this application number: 18 digits, all of them.")
+        return redirect(request, QUEUE.address, flash=told, tone="warning")
+
+
+def _filters(viewer: Viewer, branches: Mapping[str, str]) -> list[dict[str, Any]]:
+    seen = [(code, name) for code, name in branches.items() if viewer.sees(code)]
+    found: list[dict[str, Any]] = [
+        {"name": "product", "label": _("Product"), "options": words.product_names().items()},
+        {"name": "branch", "label": _("Branch"), "options": seen},
+        {
+            "name": "flag",
+            "label": _("Flag"),
+            "options": [(code, _(label)) for code, label in queue.FLAGS.items()],
+        },
+    ]
+    return [one for one in found if one["name"] != "branch" or len(seen) > 1]
 
 
 def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenVault) -> None:
@@ -214,7 +187,6 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
         case = shown_case(await desk.look(viewer, application_id), viewer)
         branch = case.need_scope().branch
         confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, branch)
-        reveal = viewer.may_in(Permission.PERSONAL_REVEAL, branch)
         now = service.clock.now()
         vault = await open_vault()
         async with service.pool.acquire() as conn:
@@ -224,7 +196,7 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
             decision = await store.decision_of(conn, application_id)
             people = await staff_names(conn, _people(case, history))
             branches = await branch_names(conn)
-            await store.record_view(conn, application_id, viewer.staff_id, "case page", now)
+            await record_view(conn, application_id, viewer.staff_id, "case", now)
         opened = await open_evidence(vault, case, history)
         scope, found = case.need_scope(), case.recommendation
         items = _item_options(scope.product, scope.product_version, scope.applicant_type)
@@ -237,21 +209,22 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
             waits=waits_for(case),
             clock=_clock(case.due, now) if case.open else None,
             opened=opened,
-            person=person_lines(opened, reveal=reveal),
+            person=words.person_lines(opened),
             checks=[
                 (
                     check,
-                    CHECK_NAMES[check.name],
-                    facts_of(check, opened, confidential=confidential, reveal=reveal),
+                    words.CHECK_NAMES[check.name],
+                    words.facts_of(check, opened, confidential=confidential),
                 )
                 for check in in_order(case.checks)
             ],
-            why_unavailable=WHY_UNAVAILABLE,
+            why_unavailable=words.WHY_UNAVAILABLE,
             noticed=_noticed(case),
             findings=[reason_codes.REASONS[code] for code in findings],
-            advice=ADVICE.get(found.advice) if found else None,
-            steps=_steps(opened) if reveal else [],
-            reveal=reveal,
+            advice=words.ADVICE.get(found.advice) if found else None,
+            answered="bureau" in opened.answers,
+            worked_out=bool(words.limit_steps(opened)),
+            reveal=viewer.may_in(Permission.PERSONAL_REVEAL, branch),
             obstacles=[cases.REASONS_AGAINST[code] for code in cases.approval_obstacles(case)],
             history=_timeline(history, people, opened),
             decision=decision and shown_decision(decision, viewer),
@@ -266,16 +239,63 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
                 item: [(f"{item}:{code}", words) for code, words in _fault_options()]
                 for item, _name in items
             },
-            item_names=item_names(),
+            item_names=words.item_names(),
             limit_rules=product_of(scope.product, scope.product_version).limit,
             people=people,
             branches=branches,
-            products=product_names(),
-            applicant_types=APPLICANT_TYPES,
-            channels=CHANNELS,
+            products=words.product_names(),
+            applicant_types=words.APPLICANT_TYPES,
+            channels=words.CHANNELS,
             confidential=confidential,
             can=_abilities(case, viewer),
         )
+
+
+def _add_reveal(routes: APIRouter, desk: Desk) -> None:
+    address = "/cases/{application_id}/fields/{field}"
+
+    @routes.get(address)
+    async def page_ask(
+        request: Request, viewer: MayReveal, application_id: str, field: str
+    ) -> Response:
+        """Asks why it is needed."""
+        return _revealing(request, await desk.revealable(viewer, application_id, field), field)
+
+    @routes.post(address)
+    async def reveal(
+        request: Request,
+        viewer: MayReveal,
+        application_id: str,
+        field: str,
+        why: Why = "",
+        text: Text = "",
+    ) -> Response:
+        """One field of the applicant, or one part of the evidence, in clear; recorded with the
+        reason before it is shown."""
+        case = await desk.revealable(viewer, application_id, field)
+        if error := missing_reason(why, text):
+            return _revealing(request, case, field, why=why, error=error)
+        if field not in words.EVIDENCE:
+            clear = await desk.reveal(viewer, case, field, why, text)
+            return _revealing(request, case, field, clear=words.field_value(field, clear))
+        opened = await desk.reveal_evidence(viewer, case, field, why, text)
+        lines = words.bureau_facts(opened) if field == "bureau" else words.limit_steps(opened)
+        rows = [(label, "", value) for label, value in lines]
+        return _revealing(request, case, field, rows=rows)
+
+
+def _revealing(request: Request, case: Case, field: str, **more: Any) -> Response:
+    here = f"/review/cases/{case.application_id}"
+    return revealing(
+        request,
+        field,
+        action=f"{here}/fields/{field}",
+        back=here,
+        back_label=case.need_scope().application_number,
+        heading=words.shown_label(field),
+        label=words.shown_label(field),
+        **more,
+    )
 
 
 def _add_deciding(routes: APIRouter, desk: Desk) -> None:
@@ -407,154 +427,30 @@ async def _act(request: Request, application_id: str, command: Any, done: str) -
     try:
         await command
     except Problem as problem:
-        words = REFUSALS.get(problem.code)
-        if words is None:
+        refusal = REFUSALS.get(problem.code)
+        if refusal is None:
             raise
-        return redirect(request, f"/review/cases/{application_id}", flash=_(words), tone="danger")
+        return redirect(request, f"/review/cases/{application_id}", flash=_(refusal), tone="danger")
     return redirect(request, f"/review/cases/{application_id}", flash=done)
 
 
 # --- what pages show ---------------------------------------------------------------------------
-
-APPLICANT_TYPES: Mapping[str, str] = {
-    "salaried": mark("Salaried"),
-    "self_employed": mark("Self-employed"),
-    "asset_owner": mark("Asset owner"),
-    "student": mark("Student"),
-    "existing_customer": mark("Existing customer"),
-    "supplementary": mark("Supplementary"),
-}
-CHANNELS: Mapping[str, str] = {
-    "counter": mark("Counter"),
-    "web": mark("Web"),
-    "mobile_app": mark("Mobile app"),
-    "batch": mark("Batch"),
-    "partner": mark("Partner"),
-}
-_PERSON_LABELS: Mapping[str, str] = {
-    "name": mark("Name"),
-    "id_number": mark("ID number"),
-    "mobile": mark("Mobile"),
-    "employer": mark("Employer"),
-    "occupation": mark("Occupation"),
-    "monthly_income": mark("Monthly income"),
-}
-_WEIGHED = frozenset({"employer", "occupation", "monthly_income"})
-
-
-def product_names() -> dict[str, str]:
-    """{product code: its name in the reader's language}."""
-    language = current_language()
-    return {code: one.names.in_language(language) for code, one in load_products().items()}
-
-
-def item_names() -> dict[str, str]:
-    """{checklist item: its name in the reader's language}."""
-    language = current_language()
-    return {
-        code: one.names.in_language(language) for code, one in load_checklist_items().items.items()
-    }
-
-
-def person_lines(opened: Opened, *, reveal: bool) -> list[tuple[str, str]]:
-    """The applicant as the page shows them: recognised, not known. Work and income are shown to
-    those who weigh them (`reveal`), hidden from everybody else."""
-    shown = dict(opened.person)
-    if income := shown.get("monthly_income"):
-        shown["monthly_income"] = show_money(int(income))
-    if not reveal:
-        shown.update(dict.fromkeys(_WEIGHED & shown.keys(), HIDDEN))
-    return [(_(label), shown.get(name, "—")) for name, label in _PERSON_LABELS.items()]
-
-
-def facts_of(check: Check, opened: Opened, *, confidential: bool, reveal: bool) -> list[Fact]:
-    """What a system answered, in words. Of the watchlists only compliance reads the answer, of the
-    bureau, as of the income, only who weighs it (`reveal`)."""
-    answer = opened.answers.get(check.name)
-    if answer is None:
-        return []
-    if check.name == "identity":
-        matches = answer["match"] and answer["status"] == "normal"
-        return [
-            Fact(
-                _("Name and ID number"),
-                _("match") if answer["match"] else _("do not match"),
-                "good" if answer["match"] else "bad",
-            ),
-            Fact(
-                _("Status of the number"),
-                _("in force") if answer["status"] == "normal" else _("cancelled"),
-                "good" if matches else "bad",
-            ),
-        ]
-    if check.name == "watchlist":
-        if not confidential:
-            return []
-        hits = answer["hits"]
-        if not hits:
-            return [Fact(_("Resemblances"), _("none"), "good")]
-        return [Fact(hit["list"], show_percent(hit["score"], 0), "bad") for hit in hits]
-    return _bureau_facts(answer, opened) if reveal else []
-
-
-def _bureau_facts(answer: Mapping[str, Any], opened: Opened) -> list[Fact]:
-    income = int(opened.person["monthly_income"]) if "monthly_income" in opened.person else None
-    score, overdue = answer["score"], answer["overdue_24m"]
-    facts = [
-        Fact(
-            _("Score"),
-            _("no record") if score is None else str(score),
-            "waiting" if score is None or score < 620 else "good",
-        ),
-        Fact(
-            _("Overdue months in 24"),
-            _("%(n)s, at most %(days)s days")
-            % {"n": overdue, "days": answer["max_overdue_days_24m"]},
-            "bad" if overdue else "good",
-        ),
-        Fact(
-            _("Queries in 3 months"),
-            str(answer["queries_3m"]),
-            "bad" if answer["queries_3m"] > 6 else "good",
-        ),
-        Fact(_("Open cards"), str(answer["open_cards"])),
-        Fact(_("Limits at other banks"), show_money(answer["other_bank_limits"])),
-        Fact(_("Monthly debt"), show_money(answer["monthly_debt"])),
-    ]
-    if income:
-        ratio = debt_ratio_bp(answer["monthly_debt"], income)
-        facts.append(
-            Fact(
-                _("Debt to income"),
-                show_percent(ratio / 10_000, 1),
-                "bad" if ratio > 5000 else "good",
-            )
-        )
-    facts.append(
-        Fact(
-            _("Adverse record"),
-            _("yes") if answer["adverse"] else _("none"),
-            "bad" if answer["adverse"] else "good",
-        )
-    )
-    return facts
-
-
-def _steps(opened: Opened) -> list[dict[str, Any]]:
-    """The limit's working, line by line; empty where none could be worked out."""
-    working = (opened.verdict or {}).get("working") or {}
-    return list(working.get("steps", []))
 
 
 def _clock(due: datetime | None, now: datetime) -> queue.Clock | None:
     return queue.clock_of(due, now) if due is not None else None
 
 
-def _tabs(viewer: Viewer, counts: Mapping[Any, int]) -> list[tuple[str, str, int]]:
+def _tabs(
+    viewer: Viewer, chosen: QueueFilter, counts: Mapping[Any, int]
+) -> list[tuple[str, str, int]]:
     tabs = [("open", _("Queue")), ("mine", _("My cases")), ("to_sign", _("To sign"))]
     if viewer.may_somewhere(Permission.REVIEW_COMPLIANCE):
         tabs.append(("held", _("Held")))
-    return [(f"/review/queue?section={name}", words, counts[name]) for name, words in tabs]
+    return [
+        (QUEUE.at(chosen.query(section="" if name == "open" else name)), label, counts[name])
+        for name, label in tabs
+    ]
 
 
 def _people(case: Case, history: list[Entry]) -> list[str]:
@@ -570,41 +466,22 @@ def _timeline(
     """The history, newest first, in words."""
     lines = []
     for entry in reversed(history):
-        if entry.action in UNTOLD:
+        if entry.action in words.UNTOLD:
             continue
-        words, icon_name, tone = ACTIONS.get(entry.action, (entry.action, "point", "neutral"))
+        known = (entry.action, "point", "neutral")
+        title, icon_name, tone = words.ACTIONS.get(entry.action, known)
         note = opened.notes.get(str(entry.details.get("note") or ""), "")
         lines.append(
             {
-                "title": _(words),
+                "title": _(title),
                 "icon": icon_name,
                 "tone": tone,
                 "at": entry.at,
-                "actor": people.get(entry.actor) or _(SERVICES.get(entry.actor, entry.actor)),
-                "detail": " · ".join(filter(None, (_details(entry.details, people), note))),
+                "actor": people.get(entry.actor) or _(words.SERVICES.get(entry.actor, entry.actor)),
+                "detail": " · ".join(filter(None, (words.details(entry.details, people), note))),
             }
         )
     return lines
-
-
-def _details(details: Mapping[str, Any], people: Mapping[str, str]) -> str:
-    parts = []
-    if holder := details.get("holder"):
-        parts.append(people.get(holder, holder))
-    if state := details.get("state"):
-        parts.append(_(state_badge(state).label))
-    if check := details.get("check"):
-        parts.append(_(CHECK_NAMES.get(check, check)))
-    for key in ("outcome", "finding"):
-        if (value := details.get(key)) and value not in ("refer", "hold"):
-            parts.append(_(OUTCOMES.get(value, value)))
-    if limit := details.get("limit"):
-        parts.append(show_money(limit))
-    parts.extend(_(reason_codes.REASONS[code].words) for code in details.get("reasons") or [])
-    if items := details.get("items"):
-        names = item_names()
-        parts.extend(names.get(item, item) for item in items)
-    return " · ".join(parts)
 
 
 def _reason_options() -> list[tuple[str, str]]:
@@ -644,7 +521,7 @@ def _noticed(case: Case) -> list[tuple[str, str]]:
 
 def _item_options(product: str, version: str, applicant_type: str) -> list[tuple[str, str]]:
     """What may be asked of this applicant: the product's own list, papers only."""
-    names, known = item_names(), load_checklist_items().items
+    names, known = words.item_names(), load_checklist_items().items
     wanted = product_of(product, version).materials
     requirements = next(
         (lines for kind, lines in wanted.items() if str(kind) == applicant_type), []

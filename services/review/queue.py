@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import ClassVar, Final, Literal, get_args
 
 from shared.calendar import Urgency, due_about, urgency_of
 from shared.parameters import load_clocks
+from shared.web import Viewer
 from shared.web.i18n import mark
+from shared.web.lists import Chosen
+
+Section = Literal["open", "mine", "to_sign", "held"]
+_SECTIONS: Final[Sequence[Section]] = get_args(Section)
 
 FLAGS: dict[str, str] = {
     "NEW_TO_BANK": mark("New to bank"),
@@ -26,6 +32,39 @@ FLAGS: dict[str, str] = {
     "WATCHLIST_UNAVAILABLE": mark("Watchlist not searched"),
 }
 """Reason code -> the short label by which a case is marked in the queue."""
+
+
+SortKey = Literal["due", "since", "number"]
+_KEYS: Final[Sequence[SortKey]] = get_args(SortKey)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFilter(Chosen):
+    """The filters and the order of the queue; an empty section is the first."""
+
+    SORTS: ClassVar[Sequence[str]] = _KEYS
+
+    product: str = ""
+    branch: str = ""
+    flag: str = ""
+
+    def known_to(self, viewer: Viewer) -> QueueFilter:
+        """As this viewer may ask: a case comes into the queue anew when a hold ends, so the order
+        of coming there is for whoever may know of holds."""
+        section = self.section if self.section in _SECTIONS[1:] else ""
+        since = self.sort.removeprefix("-") == "since" and not viewer.knows_holds
+        return replace(self, section=section, sort="" if since else self.sort)
+
+    @property
+    def shown_section(self) -> Section:
+        """The section by its name."""
+        return next((one for one in _SECTIONS if one == self.section), _SECTIONS[0])
+
+    @property
+    def order(self) -> tuple[SortKey, bool]:
+        """The key, and whether the greatest stands first."""
+        key = self.sort.removeprefix("-") or "due"
+        return next(one for one in _KEYS if one == key), self.sort.startswith("-")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -21,9 +21,11 @@ from services.review.case import (
     Scope,
 )
 from services.review.policy import Policy
+from services.review.queue import Section, SortKey
 from shared.events.lifecycle import OWNERS, State
 from shared.messaging import Connection
 from shared.money import Money
+from shared.web.lists import MOST_COUNTED, Page, Place, Total, page_from
 
 GRANTED_STATES = (
     "approved",
@@ -34,8 +36,6 @@ GRANTED_STATES = (
     "in_use",
 )
 _REVIEW_STATES = sorted(state for state, owner in OWNERS.items() if owner.authority == "review")
-
-Section = Literal["open", "mine", "to_sign", "held"]
 
 
 @dataclass(slots=True)
@@ -319,35 +319,106 @@ _NARROWED = """
 """
 
 
-async def list_cases(
-    conn: Any, wanted: Wanted, *, page: int, page_size: int
-) -> tuple[list[QueueRow], int]:
-    """A page of a section and how many there are: what is due first stands first."""
+_ROW = (
+    "application_id, application_number, branch, product, applicant_type, channel, state,"
+    " coalesce(queued_at, held_at) AS queued_at, held_at, due, findings, advice, claimed_by,"
+    " proposed_by"
+)
+_LAST = "'9999-01-01 00:00:00+00'::timestamptz"  # of what has no time: behind all that have
+_COLUMNS: dict[SortKey, str] = {
+    "due": f"coalesce(due, {_LAST})",
+    "since": f"coalesce(CASE state WHEN 'on_hold' THEN held_at ELSE queued_at END, {_LAST})",
+    "number": 'application_number COLLATE "C"',
+}
+
+
+def _fitting(wanted: Wanted) -> tuple[str, list[Any]]:
+    """The condition of a list and its arguments."""
     sections = _SECTIONS if wanted.knows_holds else _NO_HOLDS
-    condition = f"{sections[wanted.section]} AND {_NARROWED}"
-    arguments = (
+    return f"{sections[wanted.section]} AND {_NARROWED}", [
         wanted.branches,
         wanted.staff_id,
         wanted.number,
         wanted.product,
         wanted.branch,
         wanted.flag,
+    ]
+
+
+def _queue_row(row: Any) -> QueueRow:
+    values = {**row, "findings": tuple(row["findings"])}
+    values.pop("key", None)
+    return QueueRow(**values)
+
+
+async def page_of(
+    conn: Any,
+    wanted: Wanted,
+    size: int,
+    key: SortKey,
+    *,
+    descending: bool = False,
+    after: Place | None = None,
+    before: Place | None = None,
+) -> Page[QueueRow]:
+    """The page of a section behind a place, or the one in front of it; else the first."""
+    condition, arguments = _fitting(wanted)
+    column, kind = _COLUMNS[key], "text" if key == "number" else "timestamptz"
+    way = "DESC" if descending != (before is not None) else "ASC"
+    place = before or after
+    if place is not None:
+        arguments += [place.key, place.id]
+        than = "<" if way == "DESC" else ">"
+        condition += f" AND ({column}, application_id) {than} ($7::{kind}, $8::text)"
+    rows = await conn.fetch(
+        f"SELECT {_ROW}, {column} AS key FROM review_case WHERE {condition}"  # noqa: S608 - our own text
+        f" ORDER BY {column} {way}, application_id {way} LIMIT {size + 1}",
+        *arguments,
     )
+    places = [Place(row["key"], row["application_id"]) for row in rows]
+    found = [_queue_row(row) for row in rows]
+    return page_from(found, places, size, after=after, before=before)
+
+
+async def total_of(conn: Any, wanted: Wanted) -> Total:
+    """How many fit, as far as is counted."""
+    condition, arguments = _fitting(wanted)
+    counted = await conn.fetchval(
+        f"SELECT count(*) FROM (SELECT FROM review_case WHERE {condition}"  # noqa: S608 - our own text
+        f" LIMIT {MOST_COUNTED + 1}) one",
+        *arguments,
+    )
+    return Total.of(counted)
+
+
+async def list_cases(
+    conn: Any, wanted: Wanted, *, page: int, page_size: int
+) -> tuple[list[QueueRow], int]:
+    """A page of a section by its number and how many there are: what is due first stands first."""
+    condition, arguments = _fitting(wanted)
     total = await conn.fetchval(
         f"SELECT count(*) FROM review_case WHERE {condition}",  # noqa: S608 - our own text
         *arguments,
     )
     rows = await conn.fetch(
-        "SELECT application_id, application_number, branch, product, applicant_type, channel,"  # noqa: S608 - our own text
-        " state, coalesce(queued_at, held_at) AS queued_at, held_at, due, findings, advice,"
-        " claimed_by, proposed_by"
-        f" FROM review_case WHERE {condition}"
+        f"SELECT {_ROW} FROM review_case WHERE {condition}"  # noqa: S608 - our own text
         " ORDER BY due, application_id LIMIT $7 OFFSET $8",
         *arguments,
         page_size,
         (page - 1) * page_size,
     )
-    return [QueueRow(**{**row, "findings": tuple(row["findings"])}) for row in rows], total
+    return [_queue_row(row) for row in rows], total
+
+
+async def id_of_number(conn: Any, branches: list[str] | None, number: str) -> str | None:
+    """The case with this application number, if it may be shown."""
+    found: str | None = await conn.fetchval(
+        "SELECT application_id FROM review_case WHERE application_number = $1"
+        " AND ($2::text[] IS NULL OR branch = ANY ($2))",
+        number,
+        branches,
+    )
+    return found
 
 
 async def count_sections(
@@ -473,19 +544,6 @@ async def archived_policy(conn: Any, digest: str) -> Policy | None:
     """A policy that once decided, whatever the release's own is now."""
     source = await conn.fetchval("SELECT source FROM policy_archive WHERE digest = $1", digest)
     return Policy(source) if source is not None else None
-
-
-async def record_view(
-    conn: Any, application_id: str, staff_id: str, what: str, now: datetime
-) -> None:
-    """Note that somebody was shown personal data."""
-    await conn.execute(
-        "INSERT INTO personal_view (application_id, at, staff_id, what) VALUES ($1, $2, $3, $4)",
-        application_id,
-        now,
-        staff_id,
-        what,
-    )
 
 
 class CaseRecords:

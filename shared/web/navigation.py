@@ -38,6 +38,11 @@ def parked_page(service: str) -> str:
     return f"/{service}/operations/parked"
 
 
+def audit_page(service: str) -> str:
+    """Where a service shows its audit log: each keeps its own."""
+    return f"/{service}/audit"
+
+
 SECTIONS: tuple[Section, ...] = (
     Section(
         mark("Today"),
@@ -81,7 +86,13 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         mark("Oversight"),
         (
-            Entry(mark("Audit log"), "/intake/audit", "history", Permission.AUDIT_VIEW),
+            Entry(
+                mark("Audit log"),
+                audit_page(SERVICES[0]),
+                "history",
+                Permission.AUDIT_VIEW,
+                tuple(audit_page(service) for service in SERVICES[1:]),
+            ),
             Entry(mark("Staff and sign-ins"), "/intake/staff", "users", Permission.STAFF_VIEW),
         ),
     ),

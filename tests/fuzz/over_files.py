@@ -15,12 +15,12 @@ from typing import Any
 
 from openpyxl import load_workbook
 
-from services.intake.batch_files import _COMPUTED
 from shared.events.catalog import partner_source
 from shared.events.envelope import Envelope, encode
 from shared.events.partners import PartnerDocumentSupplied
 from shared.identifiers import new_id
 from shared.privacy.jwe import encrypt
+from shared.web.csv_table import COMPUTED
 from tests.end_to_end.town import PAPERS as ITEMS
 from tests.fuzz.hostile import FILE_NAMES, PAPERS, SHEETS, made
 from tests.fuzz.judging import Answer, of_page, of_program
@@ -168,7 +168,7 @@ def _computed(kind: str, content: bytes) -> list[str]:
         rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
         return [
             cell for row in rows for cell in row
-            if cell.startswith(tuple(one for one in _COMPUTED if one != "'"))
+            if cell.startswith(tuple(one for one in COMPUTED if one != "'"))
         ]  # fmt: skip
     book = load_workbook(io.BytesIO(content))
     return [

@@ -543,3 +543,14 @@ def decision() -> dict[str, Any]:
 
 def consent() -> CreditConsent:
     return CreditConsent.model_validate({"signed_at": "2026-10-11T01:30:00Z", "purpose": CONSENT})
+
+
+async def audited(client: httpx.AsyncClient, language: str = "en", **asked: str) -> str:
+    """The page of the audit log that an auditor is led to who looks for this."""
+    found = await client.post("/intake/audit", data=asked)
+    assert found.status_code == 303, found.text
+    address = found.headers["location"]
+    assert f"={asked.get('number', 'no number')}" not in address
+    answer = await client.get(f"{address}&lang={language}")
+    assert answer.status_code == 200
+    return answer.text

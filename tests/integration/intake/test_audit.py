@@ -11,12 +11,13 @@ import asyncpg
 import httpx
 import pytest
 
-from services.intake import audit, audit_lines
 from services.intake.accounts import DEMO_PASSWORD, Accounts, load, set_password
-from services.intake.audit_lines import Line, Place, Wanted
+from services.intake.audit import LOG
+from services.intake.audit_words import KINDS
 from services.intake.organisation import read_organisation
 from shared.postgres.pool import app_role
-from tests.integration.intake.office import API, MOBILE, Customer, Office
+from shared.web.audit import Line, Place, Wanted
+from tests.integration.intake.office import API, MOBILE, Customer, Office, audited
 from tests.integration.intake.test_organisation import FILE
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
@@ -24,12 +25,12 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 OTHER_MOBILE = "13911112222"
 # people of its own: other tests count what became of theirs
 OWN_FILE = FILE.replace("T000", "T010").replace("tester", "audited").replace("other", "another")
-LOG = "/intake/audit"
+PAGE = "/intake/audit"
 
 
 async def lines_of(office: Office, **wanted: Any) -> list[Line]:
     async with office.service.pool.acquire() as conn:
-        return await audit.find(conn, Wanted(**wanted), 1000)
+        return await LOG.find(conn, Wanted(**wanted), 1000)
 
 
 async def a_busy_case(office: Office, client: httpx.AsyncClient) -> Customer:
@@ -53,7 +54,7 @@ async def a_busy_case(office: Office, client: httpx.AsyncClient) -> Customer:
 
 def cell(page: str, source: str) -> str:
     """Where the values of the first line of a source are asked for."""
-    found = re.search(rf'href="({LOG}/{source}/\d+/values)"', page)
+    found = re.search(rf'href="({PAGE}/{source}/\d+/values)"', page)
     assert found, f"no line of {source} has values"
     return found[1]
 
@@ -63,8 +64,8 @@ async def test_what_was_looked_at_and_changed_is_found_and_opened_for_a_reason(
 ) -> None:
     client, auditor = await office.colleague("assistant"), await office.colleague("auditor")
     customer = await a_busy_case(office, client)
-    of_it = {"q": customer.number}
-    page = (await auditor.get(LOG, params={**of_it, "lang": "en"})).text
+    of_it = {"number": customer.number}
+    page = await audited(auditor, **of_it)
     for words in (
         "One field in clear",
         "Applicant · Mobile",
@@ -89,7 +90,7 @@ async def test_what_was_looked_at_and_changed_is_found_and_opened_for_a_reason(
     assert f"<ins>{OTHER_MOBILE}</ins>" in opened.text
     assert "约定补件时间" in (await auditor.post(cell(page, "view"), data={"why": "asked"})).text
     # who opened it stands there, too
-    page = (await auditor.get(LOG, params={**of_it, "kind": "read", "lang": "zh-CN"})).text
+    page = await audited(auditor, "zh-CN", **of_it, kind="read")
     assert page.count("查看审计记录内容") == 2
     assert "检查或审计" in page
 
@@ -109,7 +110,7 @@ async def test_the_values_of_whom_the_office_forgot_are_gone(office: Office) -> 
     )
     vault = await office.service.archive.vault()
     await vault.destroy(row["person"], office.now, on_duty=False)
-    page = (await auditor.get(LOG, params={"q": customer.number})).text
+    page = await audited(auditor, "zh-CN", number=customer.number)
     assert "更正申请表" in page
     for text in ("", "年度检查"):
         reason = {"why": "inspection", "text": text}
@@ -123,12 +124,12 @@ async def test_the_values_of_whom_the_office_forgot_are_gone(office: Office) -> 
 async def test_the_log_is_for_auditors_and_compliance(office: Office, role: str) -> None:
     client = await office.colleague(role)
     for answer in (
-        await client.get(LOG),
-        await client.get(f"{LOG}/view/1/values"),
-        await client.post(f"{LOG}/view/1/values", data={"why": "inspection"}),
+        await client.get(PAGE),
+        await client.get(f"{PAGE}/view/1/values"),
+        await client.post(f"{PAGE}/view/1/values", data={"why": "inspection"}),
     ):
         assert answer.status_code == 403
-    assert (await (await office.colleague("compliance")).get(LOG)).status_code == 200
+    assert (await (await office.colleague("compliance")).get(PAGE)).status_code == 200
 
 
 async def test_every_line_is_met_once_page_by_page(office: Office) -> None:
@@ -139,7 +140,7 @@ async def test_every_line_is_met_once_page_by_page(office: Office) -> None:
     met: list[Line] = []
     place: Place | None = None
     async with office.service.pool.acquire() as conn:
-        while part := await audit.find(conn, replace(of_it, before=place), 3):
+        while part := await LOG.find(conn, replace(of_it, before=place), 3):
             met += part
             place = Place.read(str(part[-1].place))
             assert place == part[-1].place
@@ -158,23 +159,24 @@ async def test_the_log_is_narrowed_by_person_kind_and_time(office: Office) -> No
     own = await lines_of(office, who=[f"staff:{row['staff_id']}"])
     assert {"field", "page", "corrected"} <= {one.action for one in own}
     assert {one.actor for one in own} == {f"staff:{row['staff_id']}"}
-    for kind in audit_lines.KINDS:
+    for kind in KINDS:
         assert {one.kind for one in await lines_of(office, kind=kind)} <= {kind}
     later = office.now + timedelta(days=3650)
     assert await lines_of(office, since=later) == []
     for asked in ({"who": row["staff_id"]}, {"who": f"甲{row['staff_id'][-4:]}"}):
-        page = (await auditor.get(LOG, params={**asked, "lang": "en"})).text
+        page = await audited(auditor, **asked)
         assert "One field in clear" in page
     for asked in (
         {"who": "nobody"},
-        {"q": "999"},
+        {"number": "999"},
         {"since": "2099-01-01"},
         {"until": "2020-01-01"},
-        {"until": "9999-12-31", "q": "1", "since": "0001-01-01"},
-        {"who": "nobody", "before": "nonsense", "kind": "nonsense", "since": "yesterday"},
+        {"until": "9999-12-31", "number": "1", "since": "0001-01-01"},
+        {"who": "nobody", "kind": "nonsense", "since": "yesterday"},
     ):
-        page = (await auditor.get(LOG, params={**asked, "lang": "en"})).text
-        assert "Nothing fits" in page, asked
+        assert "Nothing fits" in await audited(auditor, **asked), asked
+    nonsense = {"before": "nonsense", "kind": "-", "who": "-", "lang": "zh-CN"}
+    assert "没有符合条件的记录" in (await auditor.get(PAGE, params=nonsense)).text
 
 
 async def test_changes_of_the_office_say_who_what_and_why(office: Office) -> None:
@@ -199,13 +201,13 @@ async def test_changes_of_the_office_say_who_what_and_why(office: Office) -> Non
         "why": "换岗",
     }
     auditor = await office.colleague("auditor")
-    page = (await auditor.get(LOG, params={"kind": "office", "lang": "en"})).text
+    page = (await auditor.get(PAGE, params={"kind": "office", "lang": "en"})).text
     assert "换岗" in page
     assert "Password set" in page
     assert "quite a long one" not in page
     shown = re.sub(r"\s+", " ", page)
     assert "<del>Account manager&#39;s assistant</del>" in shown
-    page = (await auditor.get(LOG, params={"kind": "sign-in", "lang": "en"})).text
+    page = (await auditor.get(PAGE, params={"kind": "sign-in", "lang": "en"})).text
     assert "Wrong password" in page
     assert "Signed in" in page
 
@@ -213,7 +215,7 @@ async def test_changes_of_the_office_say_who_what_and_why(office: Office) -> Non
 async def test_a_line_cannot_be_changed_by_the_service(office: Office) -> None:
     async with office.service.pool.acquire() as conn:
         assert await conn.fetchval("SELECT current_user") == app_role("intake")
-        for source in audit.SOURCES.values():
+        for source in LOG.sources.values():
             for change in (f"DELETE FROM {source.table}", f"UPDATE {source.table} SET at = now()"):
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await conn.execute(change)
@@ -226,6 +228,6 @@ async def test_what_is_no_line_or_has_nothing_sealed_is_not_found(
     office: Office, path: str
 ) -> None:
     auditor = await office.colleague("auditor")
-    assert (await auditor.get(f"{LOG}/{path}")).status_code == 404
-    answer = await auditor.post(f"{LOG}/{path}", data={"why": "inspection"})
+    assert (await auditor.get(f"{PAGE}/{path}")).status_code == 404
+    answer = await auditor.post(f"{PAGE}/{path}", data={"why": "inspection"})
     assert answer.status_code == 404

@@ -19,6 +19,7 @@ from tests.integration.intake.office import (
     OTHER_BRANCH,
     Customer,
     Office,
+    audited,
 )
 from tests.integration.intake.test_pages import filled_in, here_of
 from tests.papers import picture
@@ -142,9 +143,9 @@ async def test_a_draft_is_gone_on_with_as_it_was_left(office: Office) -> None:
     )
     assert set(json.loads(changed)) == {"mobile", "occupation", "email"}, "and nothing that stayed"
     auditor = await office.colleague("auditor")
-    log = await auditor.get("/intake/audit", params={"lang": "en", "q": number})
-    assert "to go on with it" in log.text
-    assert "Draft saved anew" in log.text
+    log = await audited(auditor, number=number)
+    assert "to go on with it" in log
+    assert "Draft saved anew" in log
 
     older = await client.post(f"{here}/form", data={**saved, "employer": EMPLOYER})
     assert older.status_code == 412, "somebody saved it meanwhile"

@@ -16,8 +16,9 @@ from deploy.provision import provision
 from services.intake import store_lists
 from services.intake.filters import ListFilter
 from services.intake.pages_lists import PAGE_SIZE, SECTIONS, wanted_by
-from services.intake.store_lists import Place, Wanted
+from services.intake.store_lists import Wanted
 from shared.privacy.vault_database import read_bank_key
+from shared.web.lists import MOST_COUNTED, Place
 from shared.web.permissions import WHOLE_BANK, Permission, Reach, Viewer
 from tests.integration.intake.conftest import MORNING
 from tests.integration.intake.office import BRANCH, OTHER_BRANCH, Office
@@ -153,7 +154,7 @@ async def test_counting_scans_no_table(stocked: Office, who: str, query: str) ->
         plan = await explained(conn, *store_lists.counts_statement(wanted))
     kinds = {one["Node Type"] for one in plan if one.get("Relation Name") == "application"}
     assert "Seq Scan" not in kinds
-    most = (store_lists.MOST_COUNTED + 1) * len(wanted.states)
+    most = (MOST_COUNTED + 1) * len(wanted.states)
     assert sum(rows_read(n) for n in plan if n.get("Relation Name") == "application") <= most
 
 
@@ -246,11 +247,11 @@ async def test_counts_follow_the_filter_and_stop_at_a_thousand(stocked: Office) 
             )
             exact = {row["state"]: row["n"] for row in rows}
             assert {one: n for one, n in counted.by_state.items() if n} == {
-                one: min(n, store_lists.MOST_COUNTED + 1) for one, n in exact.items()
+                one: min(n, MOST_COUNTED + 1) for one, n in exact.items()
             }
             total = counted.of(wanted.states)
-            assert total.counted == min(sum(exact.values()), store_lists.MOST_COUNTED)
-            assert total.more == (sum(exact.values()) > store_lists.MOST_COUNTED)
+            assert total.counted == min(sum(exact.values()), MOST_COUNTED)
+            assert total.more == (sum(exact.values()) > MOST_COUNTED)
 
 
 async def test_a_common_name_says_that_there_are_more(stocked: Office) -> None:

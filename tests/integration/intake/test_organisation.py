@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 import pytest
 
-from services.intake import audit, words
+from services.intake import audit
 from services.intake.accounts import (
     DEMO_PASSWORD,
     FAILURES_ALLOWED,
@@ -21,9 +21,10 @@ from services.intake.accounts import (
     load,
     set_password,
 )
-from services.intake.audit_lines import Wanted
+from services.intake.audit import LOG
 from services.intake.organisation import read_organisation
 from shared.parameters import load_sign_in
+from shared.web.audit import Wanted
 from shared.web.session import COOKIE, Signer
 from shared.web.sign_in import Verified
 from tests.eventually import eventually
@@ -125,8 +126,8 @@ async def test_a_try_with_a_name_that_nobody_has_leaves_what_another_one_does(
     assert [(row["staff_id"], row["outcome"]) for row in rows] == [(None, "wrong")]
     assert "dontknow" not in str([dict(row) for row in rows])
     async with office.service.pool.acquire() as conn:
-        lines = await audit.find(conn, Wanted(kind="sign-in"), 1)
-    assert words.audited(lines[0], {})["actor"] == words.actor("nobody", {})
+        lines = await LOG.find(conn, Wanted(kind="sign-in"), 1)
+    assert lines[0].actor == "nobody"
 
 
 async def test_whom_the_banks_provider_vouches_for_is_looked_up_and_never_made_up(

@@ -13,9 +13,9 @@ import pytest
 
 from services.intake.naming import index_names
 from services.intake.pages_lists import PAGE_SIZE
-from services.intake.store_lists import MOST_VIEWS
 from shared.events import review
 from shared.parameters import load_papers
+from shared.web.kept_views import MOST_VIEWS
 from tests.integration.intake.office import (
     BRANCH,
     EMPLOYER,

@@ -6,18 +6,16 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
-from fastapi.routing import iter_route_contexts
 
 from shared.identifiers import new_id
-from shared.web.access import declared_access
-from shared.web.permissions import GRANTS, Permission, Role, Scope
+from shared.web.permissions import Permission, Role
 from tests.integration.intake import test_batches as tables
 from tests.integration.intake.office import (
     API,
@@ -29,6 +27,7 @@ from tests.integration.intake.office import (
     Office,
 )
 from tests.integration.intake.test_staff import ORGANISATION, organisation
+from tests.integration.scope import Route, address_of, routes_of
 from tests.papers import picture
 
 __all__ = ["organisation"]  # a fixture
@@ -36,45 +35,14 @@ __all__ = ["organisation"]  # a fixture
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 NARROW = (Role.ASSISTANT, Role.MANAGER)  # the roles that do not see the whole bank
-# Of nobody's branch: our styles, and the template of a sheet.
-OF_NO_BRANCH = {"/static/{path:path}", f"{API}/batches/template.{{kind}}"}
+# Of nobody's branch: the template of a sheet. Customers come by a code, to what is theirs alone: no
+# branch is asked for.
+OF_NO_BRANCH = {f"{API}/batches/template.{{kind}}", "customer@own"}
 
 # What is asked for within, beyond what lets in.
 WITHIN = {"/intake/views/{view_id}/drop": {Permission.VIEW_SHARE}}
 
 OFFERS = re.compile(r'(?:href|action|hx-get|hx-post)="(/intake/[^"#?]*)')
-
-# Customers come by a code, to what is theirs alone: no branch is asked for.
-OWN_PAGE = "customer@own"
-
-
-@dataclass(frozen=True)
-class Route:
-    """One route with an id in its address."""
-
-    method: str
-    path: str
-    demands: Mapping[Permission, Scope]
-    route: Any
-
-    def opens_to(self, *roles: Role) -> bool:
-        """Whether the roles together are let in, to whatever they may see."""
-        return all(_widest(roles, one) >= scope for one, scope in self.demands.items())
-
-    @property
-    def of_a_branch(self) -> bool:
-        """Whether what it is about belongs to a branch; the machinery and the audit log do not."""
-        return Scope.ALL not in self.demands.values()
-
-    def reaches_the_bank(self, *roles: Role) -> bool:
-        """Whether one of the roles grants each permission for the whole bank."""
-        needed = {*self.demands, *WITHIN.get(self.path, ())}
-        return all(_widest(roles, one) == Scope.ALL for one in needed)
-
-
-def _widest(roles: Iterable[Role], permission: Permission) -> int:
-    """How far the role goes with it that goes farthest; 0 where none has it."""
-    return max((GRANTS[role].get(permission, 0) for role in roles), default=0)
 
 
 @dataclass(frozen=True)
@@ -83,33 +51,6 @@ class Case:
 
     customer: Customer
     ids: Mapping[str, str]
-
-    def address(self, path: str) -> str:
-        for name, value in self.ids.items():
-            path = path.replace(f"{{{name}}}", value)
-        assert "{" not in path, f"no value for {path}"
-        return path
-
-
-def routes_of(office: Office) -> list[Route]:
-    """Every route with an id; none may be left out because nobody thought of it."""
-    declared = declared_access(office.app)
-    found = []
-    for context in iter_route_contexts(office.app.routes):
-        methods, path = sorted(context.methods or ()), str(context.path)
-        demand = declared[f"{','.join(methods) or '*'} {path}"]
-        if "{" not in path or path in OF_NO_BRANCH or demand == OWN_PAGE:
-            continue
-        demands = dict(one.split("@") for one in demand.split(" + "))
-        found.append(
-            Route(
-                methods[0],
-                path,
-                {Permission(name): Scope[reach.upper()] for name, reach in demands.items()},
-                context,
-            )
-        )
-    return found
 
 
 def sample(name: str, case: Case) -> Any:
@@ -139,7 +80,7 @@ async def ask(
     client: httpx.AsyncClient, route: Route, case: Case, office: Office
 ) -> httpx.Response:
     """The request with everything that the route wants."""
-    address = case.address(route.path)
+    address = route.address(case.ids)
     if "/api/" in address:
         described = office.app.openapi()["paths"][route.path][route.method.lower()]
         content = described.get("requestBody", {}).get("content", {})
@@ -148,8 +89,7 @@ async def ask(
             # papers of the example are nobody's: ours are
             own = {name: sample(name, case) for name in ("document_id", "evidence") if name in body}
             return await client.request(route.method, address, json=body | own)
-    dependant = route.route.dependant
-    names = [one.name if one.alias is None else one.alias for one in dependant.body_params]
+    names = route.fields({})
     fields = {name: sample(name, case) for name in names if name != "file"}
     fields |= {"mobile": "13911112222", "employer": EMPLOYER}  # of forms that are read as they come
     files = {"file": ("paper.png", io.BytesIO(picture(route.path)), "image/png")}
@@ -208,7 +148,7 @@ async def test_every_route_with_an_id_hides_what_belongs_to_another_branch(
     tried = []
     strangers = {role: await office.colleague(role.value, branch=OTHER_BRANCH) for role in NARROW}
     wrong = []
-    for route in routes_of(office):
+    for route in routes_of(office.app, OF_NO_BRANCH):
         for role, stranger in strangers.items():
             answer = await ask(stranger, route, case, office)
             expected = 404 if route.opens_to(role) else 403
@@ -224,7 +164,7 @@ async def test_who_belongs_there_finds_it(office: Office, case: Case) -> None:
     own = {role: await office.colleague(role.value, branch=BRANCH) for role in NARROW}
     elsewhere = await office.colleague("manager", branch="6101")
     missing = []
-    for route in routes_of(office):
+    for route in routes_of(office.app, OF_NO_BRANCH):
         may = [role for role in NARROW if route.opens_to(role)]
         clients = [elsewhere] if "{staff_id}" in route.path else [own[role] for role in may]
         answers = [await ask(client, route, case, office) for client in clients]
@@ -243,13 +183,13 @@ async def test_two_roles_of_different_reach_do_no_more_elsewhere_than_the_wide_o
     stops at their branches, on every route, and no page offers it."""
     roles = (*NARROW, wide)
     person = await office.colleague(*roles, branch=OTHER_BRANCH)
-    routes = [one for one in routes_of(office) if one.of_a_branch]
+    routes = [one for one in routes_of(office.app, OF_NO_BRANCH) if one.of_a_branch]
     wrong, hidden, offered = [], set(), set()
     for route in routes:
         answer = await ask(person, route, case, office)
         if not route.opens_to(*roles):
             right = answer.status_code == 403
-        elif route.reaches_the_bank(*roles):
+        elif route.reaches_the_bank(*roles, within=WITHIN):
             right = answer.status_code not in (403, 404) and answer.status_code < 500
             offered |= set(OFFERS.findall(answer.text))
         else:
@@ -259,7 +199,7 @@ async def test_two_roles_of_different_reach_do_no_more_elsewhere_than_the_wide_o
             wrong.append((route.method, route.path, answer.status_code))
     assert wrong == []
     assert len(hidden) > 10, "the test sees what the narrow role alone may do"
-    assert not offered & {case.address(path) for path in hidden}
+    assert not offered & {address_of(path, case.ids) for path in hidden}
     assert f"/intake/applications/{case.ids['application_id']}" in offered
 
 
@@ -270,7 +210,7 @@ async def test_who_has_both_roles_where_the_case_is_does_what_they_allow(
     roles = (*NARROW, Role.AUDITOR)
     person = await office.colleague(*roles, branch=BRANCH)
     missing = []
-    for route in routes_of(office):
+    for route in routes_of(office.app, OF_NO_BRANCH):
         if "{staff_id}" in route.path or not (route.of_a_branch and route.opens_to(*roles)):
             continue
         answer = await ask(person, route, case, office)
@@ -283,7 +223,7 @@ async def test_every_route_of_the_api_hides_what_another_channel_began(
     office: Office, case: Case
 ) -> None:
     tried, wrong = [], []
-    for route in routes_of(office):
+    for route in routes_of(office.app, OF_NO_BRANCH):
         if "/api/" not in route.path or "{application_id}" not in route.path:
             continue
         for name in ("web-channel", "one-branch"):
@@ -297,7 +237,7 @@ async def test_every_route_of_the_api_hides_what_another_channel_began(
 
 
 async def test_a_channel_gets_into_no_page(office: Office, case: Case) -> None:
-    for route in routes_of(office):
+    for route in routes_of(office.app, OF_NO_BRANCH):
         if "/api/" not in route.path:
             answer = await ask(office.client(), route, case, office)
             assert answer.status_code == 401, route

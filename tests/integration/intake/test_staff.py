@@ -9,10 +9,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from services.intake import audit
 from services.intake.accounts import DEMO_PASSWORD, FAILURES_ALLOWED, load
-from services.intake.audit_lines import Wanted
+from services.intake.audit import LOG
 from services.intake.organisation import read_organisation
+from shared.web.audit import Wanted
 from shared.web.session import COOKIE, Signer
 from tests.eventually import eventually
 from tests.integration.intake.office import API, Office
@@ -118,7 +118,7 @@ async def test_a_manager_sees_and_ends_sessions_of_the_region_alone(
     await manager.post("/intake/staff/S6101/sessions/end", data=theirs)
     assert await is_in(elsewhere)
     async with office.service.pool.acquire() as conn:
-        lines = await audit.find(conn, Wanted(kind="office"), 5)
+        lines = await LOG.find(conn, Wanted(kind="office"), 5)
     assert (lines[0].action, lines[0].subject) == ("session-ended", "S6101")
     assert lines[0].actor.startswith("staff:")
 

@@ -326,8 +326,20 @@ async def test_the_list_is_searched_sorted_and_paged_by_the_server(
     assert {page["total"] for page in pages} == {5}
     none = (await web.get(f"{API}/applications", params={"desk": "compliance"})).json()
     assert none["total"] == 0
-    page = await web.get("/reporting/applications", params={"q": wanted[-6:]})
-    assert wanted in page.text
+    page = await web.get("/reporting/applications")
+    token = re.search(r'name="csrf-token" content="([^"]+)"', page.text)
+    assert token is not None
+    home = "/reporting/applications"
+    for value, leads in (
+        (wanted, f"{home}/{applications[2]}"),
+        (wanted[-6:], f"{home}/{applications[2]}"),
+        (wanted[:12], home),  # several
+        ("13900005678", home),
+        ("诸葛小明", home),
+    ):
+        form = {"csrf_token": token[1], "value": value}
+        answer = await web.post(f"{home}/search", data=form)
+        assert (answer.status_code, answer.headers["location"]) == (303, leads), value
 
 
 def cells(page: str, label: str) -> list[list[str]]:

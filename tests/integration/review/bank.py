@@ -300,15 +300,33 @@ class Bank:
             for system in credit_systems.SYSTEMS
         }
 
-    async def colleague(self, transport: httpx.AsyncBaseTransport, *roles: str) -> Colleague:
-        """A member of staff, told of on banka.reference, with a signed session."""
+    async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
+        """Rows of review's tables."""
+        conn = await asyncpg.connect(self.superuser_url)
+        try:
+            return list(await conn.fetch(statement, *arguments))
+        finally:
+            await conn.close()
+
+    async def open_branch(self, branch: str, region: str) -> None:
+        """A branch, told of on banka.reference."""
+        payload = intake.BranchChanged(
+            branch=branch, name_zh=f"网点{branch}", name_en=f"Branch {branch}", region=region
+        )
+        await self.publish(branch, payload)
+
+    async def colleague(
+        self, transport: httpx.AsyncBaseTransport, *roles: str, branch: str = "*"
+    ) -> Colleague:
+        """A member of staff, told of on banka.reference, with a signed session; of every branch,
+        where none is named."""
         staff_id = new_id()
         payload = intake.StaffChanged(
             staff_id=staff_id,
             username=f"{roles[0]}-{staff_id[-6:]}",
             display_name=f"甲{staff_id[-4:]}",
             roles=list(roles),
-            branches=["*"],
+            branches=[branch],
             desk="credit_review",
             session_epoch=1,
         )
@@ -324,7 +342,7 @@ class Bank:
         colleague = Colleague(staff_id, client)
 
         async def known() -> bool:
-            return (await colleague.get("/review/api/v1/queue")).status_code == 200
+            return (await colleague.get("/review/api/v1/queue")).status_code in (200, 403)
 
         await eventually(known)
         return colleague

@@ -10,9 +10,9 @@ import pytest
 from services.intake import viewing, words
 from services.intake.filters import AGES, DUES, ListFilter
 from services.intake.pages_lists import Search, read_search
-from services.intake.store_lists import Place
 from shared.events.lifecycle import OWNERS, TERMINAL, State
 from shared.formats import make_synthetic_resident_id
+from shared.web.lists import Place
 from tests.unit.intake.builders import ID_NUMBER
 
 NOW = datetime(2026, 10, 12, 2, 0, tzinfo=UTC)  # 10:00 in Shanghai
@@ -36,7 +36,7 @@ def test_an_address_is_read_and_written_in_one_form() -> None:
     assert ListFilter.read({}).query() == ""
 
 
-@pytest.mark.parametrize("text", ["欧阳望舒", "张 伟", "a'--", "x" * 31, "<b>"])
+@pytest.mark.parametrize("text", ["欧阳望舒", "张 伟", "a'--", "x" * 31, "<b>", "13900007788"])
 def test_what_is_no_code_is_not_told_again(text: str) -> None:
     chosen = ListFilter.read({"product": text, "sort": text})
     assert text not in chosen.query()
@@ -94,12 +94,14 @@ def test_every_age_and_term_has_words() -> None:
 
 def test_a_place_in_a_list_is_read_back() -> None:
     place = Place(NOW, NUMBER)
-    assert Place.read(str(place), "begun") == place
-    assert Place.read(str(Place(None, NUMBER)), "number") == Place(None, NUMBER)
+    assert Place.read(str(place), datetime) == place
+    assert Place.read(str(Place(None, NUMBER)), None) == Place(None, NUMBER)
+    assert Place.read(f"{NUMBER}~{NUMBER}", str) == Place(NUMBER, NUMBER)
     for instant in ("", "2026-10-12", "2026-10-12T00:00:00", "0001-01-01T00:00:00+08:00", "\x00"):
-        assert Place.read(f"{instant}~{NUMBER}", "begun") is None
-    for number in ("", "²", NUMBER[:17], NUMBER + "0"):
-        assert Place.read(f"{NOW.isoformat()}~{number}", "begun") is None
+        assert Place.read(f"{instant}~{NUMBER}", datetime) is None
+    for number in ("", "²", "1" * 41, "a'b"):
+        assert Place.read(f"{NOW.isoformat()}~{number}", datetime) is None
+        assert Place.read(f"{number}~{NUMBER}", str) is None
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.intake import words
-from services.intake.audit_lines import Line, Place
+from services.intake import audit_words, words
 from services.intake.desk import masked_field
 from services.intake.idcard import FIELDS, CardReading, Side
 from services.intake.pages_reading import compared, rows_of
@@ -17,6 +16,7 @@ from shared.events.payload import FIELD_CLASSES
 from shared.parameters import load_papers
 from shared.parameters.models import Papers
 from shared.web import i18n
+from shared.web.audit import Line, Place
 
 NAME, OTHER = "司徒望月", "司徒看月"
 
@@ -103,4 +103,4 @@ def test_the_audit_log_has_words_for_who_was_shown_what_a_machine_read() -> None
         ("zh-CN", "查看证件的识别内容"),
     ):
         with i18n.in_language(language):
-            assert words.audited(line, {"A1": "Lin"})["title"] == told
+            assert audit_words.told(line, {"A1": "Lin"}).title == told

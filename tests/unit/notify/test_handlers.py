@@ -462,7 +462,7 @@ def test_a_person_has_an_unresolved_message_sent_again_within_the_window() -> No
 
 def test_further_messages_are_in_the_language_that_was_chosen() -> None:
     one = application("mobile", state="pre_check")
-    list(decide_language("en")(one, NOW))
+    list(decide_language("en", "staff:A0101")(one, NOW))
     [fact] = facts(handlers.on_event(received(material()), one, NOW))
     assert fact.language == "en"
     assert "Proof of work" in one.messages[fact.message_id].body

@@ -26,9 +26,20 @@ from shared.web.navigation import SECTIONS
 from shared.web.permissions import GRANTS
 
 # Looking for a person is a POST so that what is looked for stands in no address and no log.
-SEARCHES = {"POST /intake/api/v1/searches", "POST /intake/applications/search"}
+SEARCHES = {
+    "POST /intake/api/v1/searches",
+    "POST /intake/applications/search",
+    "POST /review/queue/search",
+    "POST /notify/messages/search",
+    "POST /reporting/applications/search",
+    *(f"POST /{service}/audit" for service in SERVICES),
+}
 # What somebody keeps for themselves, about how they look and not about what there is.
-OWN = {"POST /intake/views", "POST /intake/views/{view_id}/drop"}
+OWN = {
+    f"POST /{service}/views{more}"
+    for service in ("intake", "review", "notify")
+    for more in ("", "/{view_id}/drop")
+}
 PUBLIC = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /internal/quiet"}
 
 

@@ -1,0 +1,241 @@
+"""How review's codes are called, and what its pages tell of a case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.review import reason_codes
+from services.review.case import OTHER_DOCUMENT, Check
+from services.review.evidence import Opened
+from services.review.policy import debt_ratio_bp
+from shared.parameters import load_checklist_items, load_products
+from shared.web.i18n import _, current_language, mark, show_money, show_percent
+from shared.web.states import state_badge
+
+CHECK_NAMES: Mapping[str, str] = {
+    "identity": mark("Identity registry"),
+    "bureau": mark("Credit bureau"),
+    "watchlist": mark("Watchlists"),
+}
+WHY_UNAVAILABLE: Mapping[str, str] = {
+    "no-consent": mark("No valid consent to the credit query"),
+    "no-data": mark("Name or ID number is missing in the hand-over"),
+    OTHER_DOCUMENT: mark(
+        "The registry holds citizens' ID cards alone and was not asked. An approval rests on"
+        " whoever of the bank saw the customer with the original; without that, ask for it"
+    ),
+    "no-key": mark("The applicant's data was deleted or is restricted"),
+    "not-open": mark("The application was no longer open"),
+    "": mark("No answer after several tries"),
+    "unreadable-answer": mark("The answer could not be read"),
+}
+ACTIONS: Mapping[str, tuple[str, str, str]] = {
+    "handed_over": (mark("Handed over by intake"), "inbox", "info"),
+    "imported": (mark("Imported from another system"), "inbox", "info"),
+    "moved": (mark("State changed by intake"), "arrow-right", "neutral"),
+    "check_requested": (mark("Check requested"), "shield", "progress"),
+    "check_reused": (mark("Earlier answer is still valid"), "refresh", "progress"),
+    "check_ended": (mark("Check ended"), "shield", "progress"),
+    "checks_repeated": (mark("Unanswered checks asked again"), "refresh", "progress"),
+    "scored": (mark("Policy applied"), "scale", "progress"),
+    "scoring_failed": (mark("Policy could not be applied"), "alert-triangle", "bad"),
+    "referred": (mark("Referred to a person"), "gavel", "waiting"),
+    "held": (mark("Held"), "clock-pause", "hold"),
+    "suspected": (mark("Handed to compliance"), "clock-pause", "hold"),
+    "finding": (mark("Compliance's finding"), "shield", "hold"),
+    "released": (mark("Released from hold"), "lock-open", "good"),
+    "claimed": (mark("Claimed"), "user", "info"),
+    "put_back": (mark("Put back into the queue"), "arrow-left", "neutral"),
+    "taken_back": (mark("A colleague's case put back into the queue"), "arrow-left", "neutral"),
+    "proposed": (mark("Decision proposed"), "pencil", "waiting"),
+    "signed": (mark("Second signature given"), "circle-check", "good"),
+    "returned": (mark("Proposal sent back"), "arrow-left", "bad"),
+    "wanted_material": (mark("More material wanted"), "paperclip", "waiting"),
+    "decided": (mark("Decided"), "circle-check", "good"),
+    "withdrawal_granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
+    "withdrawal_refused": (mark("Withdrawal refused"), "x", "neutral"),
+}
+UNTOLD = frozenset({"check_requested"})  # its end says the same
+SERVICES: Mapping[str, str] = {"intake": mark("Intake"), "review": mark("Review, by itself")}
+ADVICE: Mapping[str, tuple[str, str]] = {
+    "approve": (mark("Approve"), "good"),
+    "decline": (mark("Decline"), "bad"),
+    "examine": (mark("Look closer"), "waiting"),
+}
+OUTCOMES: Mapping[str, str] = {
+    "approve": mark("Approve"),
+    "decline": mark("Decline"),
+    "answered": mark("answered"),
+    "unavailable": mark("not available"),
+    "clear": mark("no concern"),
+    "confirmed": mark("suspicion confirmed"),
+    "refer": mark("refer to a person"),
+    "hold": mark("hold"),
+}
+APPLICANT_TYPES: Mapping[str, str] = {
+    "salaried": mark("Salaried"),
+    "self_employed": mark("Self-employed"),
+    "asset_owner": mark("Asset owner"),
+    "student": mark("Student"),
+    "existing_customer": mark("Existing customer"),
+    "supplementary": mark("Supplementary"),
+}
+CHANNELS: Mapping[str, str] = {
+    "counter": mark("Counter"),
+    "web": mark("Web"),
+    "mobile_app": mark("Mobile app"),
+    "batch": mark("Batch"),
+    "partner": mark("Partner"),
+}
+EVIDENCE: Mapping[str, str] = {
+    "bureau": mark("Answer of the credit bureau"),
+    "limit": mark("Working of the limit"),
+}
+"""What of the evidence is opened for a reason, as the applicant's own fields are."""
+_PERSON_LABELS: Mapping[str, str] = {
+    "name": mark("Name"),
+    "id_number": mark("ID number"),
+    "mobile": mark("Mobile"),
+    "employer": mark("Employer"),
+    "occupation": mark("Occupation"),
+    "monthly_income": mark("Monthly income"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line of a check's answer in words; `tone` as in the style sheet."""
+
+    label: str
+    value: str
+    tone: str = "neutral"
+
+
+def product_names() -> dict[str, str]:
+    """{product code: its name in the reader's language}."""
+    language = current_language()
+    return {code: one.names.in_language(language) for code, one in load_products().items()}
+
+
+def item_names() -> dict[str, str]:
+    """{checklist item: its name in the reader's language}."""
+    language = current_language()
+    return {
+        code: one.names.in_language(language) for code, one in load_checklist_items().items.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class PersonLine:
+    """A field of the applicant as the page shows it; there: whether there is anything behind it."""
+
+    field: str
+    label: str
+    masked: str
+    there: bool
+
+
+def person_lines(opened: Opened) -> list[PersonLine]:
+    """The applicant as the page shows them: recognised, not known. Work and income are hidden."""
+    return [
+        PersonLine(name, _(label), opened.person.get(name, "—"), name in opened.person)
+        for name, label in _PERSON_LABELS.items()
+    ]
+
+
+def field_value(field: str, clear: str) -> str:
+    """A field of the applicant as it is read: money in yuan."""
+    return show_money(int(clear)) if field == "monthly_income" and clear.isdecimal() else clear
+
+
+def shown_label(field: str) -> str:
+    """What somebody asks to see: a field of the applicant, or a part of the evidence."""
+    return _({**_PERSON_LABELS, **EVIDENCE}.get(field, field))
+
+
+def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:
+    """What a system answered, in words. Of the watchlists only compliance reads the answer; of the
+    bureau's the page tells nothing: `bureau_facts` does, for a reason."""
+    answer = opened.answers.get(check.name)
+    if answer is None or check.name == "bureau":
+        return []
+    if check.name == "identity":
+        matches = answer["match"] and answer["status"] == "normal"
+        return [
+            Fact(
+                _("Name and ID number"),
+                _("match") if answer["match"] else _("do not match"),
+                "good" if answer["match"] else "bad",
+            ),
+            Fact(
+                _("Status of the number"),
+                _("in force") if answer["status"] == "normal" else _("cancelled"),
+                "good" if matches else "bad",
+            ),
+        ]
+    if not confidential:
+        return []
+    hits = answer["hits"]
+    if not hits:
+        return [Fact(_("Resemblances"), _("none"), "good")]
+    return [Fact(hit["list"], show_percent(hit["score"], 0), "bad") for hit in hits]
+
+
+def bureau_facts(opened: Opened) -> list[tuple[str, str]]:
+    """What the credit bureau answered: [(what, in words)]."""
+    answer, income = opened.answers["bureau"], opened.income
+    score, overdue = answer["score"], answer["overdue_24m"]
+    facts = [
+        (_("Score"), _("no record") if score is None else str(score)),
+        (
+            _("Overdue months in 24"),
+            _("%(n)s, at most %(days)s days")
+            % {"n": overdue, "days": answer["max_overdue_days_24m"]},
+        ),
+        (_("Queries in 3 months"), str(answer["queries_3m"])),
+        (_("Open cards"), str(answer["open_cards"])),
+        (_("Limits at other banks"), show_money(answer["other_bank_limits"])),
+        (_("Monthly debt"), show_money(answer["monthly_debt"])),
+    ]
+    if income:
+        ratio = debt_ratio_bp(answer["monthly_debt"], income)
+        facts.append((_("Debt to income"), show_percent(ratio / 10_000, 1)))
+    facts.append((_("Adverse record"), _("yes") if answer["adverse"] else _("none")))
+    return facts
+
+
+def limit_steps(opened: Opened) -> list[tuple[str, str]]:
+    """How the limit was worked out, line by line: [(what, amount with its sign)]; empty where none
+    could be worked out."""
+    working = (opened.verdict or {}).get("working") or {}
+    return [
+        (
+            _(words),
+            " ".join(filter(None, (step["sign"].replace("-", "−"), show_money(step["amount"])))),
+        )
+        for step in working.get("steps", [])
+        for words in [step["words"]]
+    ]
+
+
+def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
+    """What a line of the history says besides, in words; somebody's own are sealed and left out."""
+    parts = []
+    if holder := told.get("holder"):
+        parts.append(people.get(holder, holder))
+    if state := told.get("state"):
+        parts.append(_(state_badge(state).label))
+    if check := told.get("check"):
+        parts.append(_(CHECK_NAMES.get(check, check)))
+    for key in ("outcome", "finding"):
+        if (value := told.get(key)) and value not in ("refer", "hold"):
+            parts.append(_(OUTCOMES.get(value, value)))
+    if limit := told.get("limit"):
+        parts.append(show_money(limit))
+    parts.extend(_(reason_codes.REASONS[code].words) for code in told.get("reasons") or [])
+    if items := told.get("items"):
+        names = item_names()
+        parts.extend(names.get(item, item) for item in items)
+    return " · ".join(parts)

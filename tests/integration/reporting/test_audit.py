@@ -1,0 +1,128 @@
+"""Reporting's audit log, and that nothing of another branch is there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from services.reporting.app import build
+from shared.postgres.pool import app_role
+from shared.web.session import COOKIE
+from tests.eventually import eventually
+from tests.integration.reporting.bank import Bank
+from tests.integration.reporting.test_service import API, in_state
+from tests.integration.scope import ask, entered, everything_in_a_branch, hidden_from, routes_of
+
+__all__ = ["everything_in_a_branch"]  # a fixture
+
+# Of no branch: a day's figures are of whatever the reader sees.
+DAYS = {
+    "/reporting/reports/daily/{day}",
+    "/reporting/reports/daily/{day}/figures/{key}",
+    "/reporting/reports/daily/{day}/excel",
+    "/reporting/api/v1/reports/daily/{day}",
+}
+
+
+@pytest.fixture
+async def app(bank: Bank) -> AsyncIterator[FastAPI]:
+    app = build(bank.settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@asynccontextmanager
+async def colleague(
+    app: FastAPI, bank: Bank, role: str, branch: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A member of staff in a browser of their own."""
+    cookie = (await bank.staff(role, branch))[COOKIE]
+    async with entered(app, bank.settings, cookie) as client:
+
+        async def known() -> bool:
+            return (await client.get(f"{API}/applications")).status_code in (200, 403)
+
+        await eventually(known)
+        yield client
+
+
+async def a_case(client: httpx.AsyncClient, bank: Bank) -> str:
+    case = bank.application()
+    await bank.to_review(case)
+    await in_state(client, case, "manual_review")
+    return case
+
+
+async def log(client: httpx.AsyncClient, **asked: str) -> str:
+    found = await client.post("/reporting/audit", data=asked)
+    assert found.status_code == 303
+    return (await client.get(f"{found.headers['location']}&lang=en")).text
+
+
+async def test_reports_that_leave_the_office_stand_in_the_log(app: FastAPI, bank: Bank) -> None:
+    async with (
+        colleague(app, bank, "assistant", bank.branch) as clerk,
+        colleague(app, bank, "auditor", "*") as auditor,
+    ):
+        await a_case(clerk, bank)
+        day = bank.now.date().isoformat()
+        made = await clerk.get(f"/reporting/reports/daily/{day}/excel")
+        assert made.status_code == 200
+        taken = await clerk.get(f"/reporting/reports/archive/{made.headers['x-manifest']}")
+        assert taken.status_code == 200
+        lines = await log(auditor, kind="office")
+        for words in ("Report made and taken as a file", "Archived report taken as a file", day):
+            assert words in lines, words
+        assert bank.branch in lines
+        file = await auditor.get("/reporting/audit/table")
+        assert "Report made and taken as a file" in file.text or "生成并导出报表" in file.text
+        assert "Audit log taken away as a file" in await log(auditor)
+        assert (await clerk.get("/reporting/audit")).status_code == 403
+        assert (await clerk.get("/reporting/audit/table")).status_code == 403
+    url = bank.settings.postgres_url("banka_reporting", app_role("reporting"))
+    conn = await asyncpg.connect(url)
+    try:
+        for change in ("DELETE FROM office_change", "UPDATE office_change SET at = now()"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await conn.execute(change)
+    finally:
+        await conn.close()
+
+
+async def test_every_route_with_an_id_hides_what_belongs_to_another_branch(
+    app: FastAPI, bank: Bank, everything_in_a_branch: None
+) -> None:
+    async with (
+        colleague(app, bank, "assistant", bank.branch) as own,
+        colleague(app, bank, "assistant", "0001") as stranger,
+    ):
+        case = await a_case(own, bank)
+        day = bank.now.date().isoformat()
+        made = await own.get(f"/reporting/reports/daily/{day}/excel")
+        ids = {
+            "application_id": case,
+            "day": day,
+            "key": "submitted",
+            "manifest_id": made.headers["x-manifest"],
+            "number": "1",
+        }
+        nothing: dict[str, Any] = {}
+        secret = bank.number(case)
+        routes = routes_of(app, DAYS)
+        assert await hidden_from(stranger, routes, ids, nothing, nothing, secret) == []
+        for route in routes:
+            answer = await ask(own, route, ids, nothing, nothing)
+            assert not route.of_a_branch or answer.status_code == 200, route
+        for route in (one for one in routes_of(app, set()) if one.path in DAYS):
+            answer = await ask(stranger, route, ids, nothing, nothing)
+            assert answer.status_code == 200, route
+            assert secret not in answer.text
+        shown = await own.get(f"/reporting/reports/daily/{day}/figures/submitted")
+        assert secret in shown.text, "or the above would find nothing because nothing is there"
+    assert len(routes) > 3, "the test sees the routes"

@@ -1,0 +1,98 @@
+"""A case of another branch is not there, on any route of review."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from shared.identifiers import new_id
+from tests.eventually import eventually
+from tests.integration.review.bank import Bank
+from tests.integration.review.conftest import Desks
+from tests.integration.review.test_service import APPROVE, handed
+from tests.integration.scope import ask, everything_in_a_branch, hidden_from, routes_of
+
+__all__ = ["everything_in_a_branch"]  # a fixture
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+
+FIELDS = {
+    "items": ["work_proof:NO_STAMP"],
+    "reason": "SCORE_LOW",
+    "finding": "clear",
+    "why": "decide",
+    "limit": "10000",
+}
+BODIES: dict[str, Any] = {
+    "decision": APPROVE,
+    "signature": {"outcome": "confirmed"},
+    "material": {"items": [{"item": "work_proof", "code": "NO_STAMP"}]},
+    "hold": {"note": "请核实"},
+    "release": {"finding": "clear", "note": "已核实"},
+}
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def ids(bank: Bank, desks: Desks) -> dict[str, str]:
+    """A case that waits for a reviewer, somebody's look at it, and a view that its branch keeps."""
+    applicant = await handed(bank, "application.referred", new_to_bank=True)
+    case = applicant.application_id
+    assert (await desks.first.get(f"/review/cases/{case}")).status_code == 200
+    view = new_id()
+    keep = {"listed": "queue", "name": view, "query": "sort=-due", "branch": bank.branch}
+    manager = await bank.colleague(desks.transport, "manager", branch=bank.branch)
+    assert (await manager.client.post("/review/views", data=keep)).status_code == 303
+    (kept,) = await bank.fetch("SELECT view_id FROM saved_view WHERE name = $1", view)
+    (seen,) = await bank.fetch(
+        "SELECT id FROM personal_view WHERE application_id = $1 LIMIT 1", case
+    )
+    return {
+        "application_id": case,
+        "view_id": kept["view_id"],
+        "field": "mobile",
+        "source": "view",
+        "number": str(seen["id"]),
+        "secret": applicant.about["application_number"],
+    }
+
+
+async def test_every_route_with_an_id_hides_what_belongs_to_another_branch(
+    bank: Bank, desks: Desks, ids: dict[str, str], everything_in_a_branch: None
+) -> None:
+    routes = routes_of(desks.app, set())
+    stranger = await bank.colleague(desks.transport, "reviewer", branch="0001")
+    hidden = await hidden_from(stranger.client, routes, ids, FIELDS, BODIES, ids["secret"])
+    assert hidden == []
+    assert len({one.path for one in routes if one.of_a_branch}) > 20, "the test sees the routes"
+    # or the above would find nothing because nothing is there
+    own = await bank.colleague(desks.transport, "reviewer", branch=bank.branch)
+    missing = []
+    for route in routes:
+        answer = await ask(own.client, route, ids, FIELDS, BODIES)
+        undecided = "not-decided" in answer.text
+        if route.of_a_branch and (answer.status_code in (403, 404, 422) and not undecided):
+            missing.append((route.method, route.path, answer.status_code, answer.text[:200]))
+    # the same person may not sign what they proposed
+    assert [one for one in missing if "same-person" not in one[3]] == []
+
+
+async def test_a_manager_sees_the_region_and_no_other(
+    bank: Bank, desks: Desks, ids: dict[str, str]
+) -> None:
+    sister, far = (f"{int(bank.branch) - 7900}".zfill(4), "0002")
+    for branch, region in ((bank.branch, "31"), (sister, "31"), (far, "65")):
+        await bank.open_branch(branch, region)
+    near = await bank.colleague(desks.transport, "manager", branch=sister)
+    elsewhere = await bank.colleague(desks.transport, "manager", branch=far)
+    here = f"/review/cases/{ids['application_id']}"
+
+    async def told_of_the_branches() -> bool:
+        return (await near.get(here)).status_code == 200
+
+    await eventually(told_of_the_branches)
+    assert (await elsewhere.get(here)).status_code == 404
+    for colleague, listed in ((near, True), (elsewhere, False)):
+        page = (await colleague.get("/review/queue", sort="-due")).text
+        assert (ids["secret"] in page) is listed
