@@ -108,7 +108,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> No
             rules.by == "officer"
             or rules.meeting == "required"
             # review's registry does not know such documents: what counts is who saw them
-            or FormatCode.ID_RESIDENCE_PERMIT in app.warnings
+            or {FormatCode.ID_RESIDENCE_PERMIT, FormatCode.ID_PASSPORT} & set(app.warnings)
         )
         return page(
             request,

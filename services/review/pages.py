@@ -433,7 +433,9 @@ CHANNELS: Mapping[str, str] = {
 }
 _PERSON_LABELS: Mapping[str, str] = {
     "name": mark("Name"),
+    "id_type": mark("Kind of ID"),
     "id_number": mark("ID number"),
+    "nationality": mark("Nationality"),
     "mobile": mark("Mobile"),
     "employer": mark("Employer"),
     "occupation": mark("Occupation"),
@@ -460,6 +462,8 @@ def person_lines(opened: Opened, *, reveal: bool) -> list[tuple[str, str]]:
     """The applicant as the page shows them: recognised, not known. Work and income are shown to
     those who weigh them (`reveal`), hidden from everybody else."""
     shown = dict(opened.person)
+    kind = shown.get("id_type", "id_card")
+    shown["id_type"] = _("Passport") if kind == "passport" else _("ID card or residence card")
     if income := shown.get("monthly_income"):
         shown["monthly_income"] = show_money(int(income))
     if not reveal:
