@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 
 from shared.parameters import (
     ChangedVersionError,
+    Condition,
     ParametersError,
     UnknownVersionError,
     load_products,
@@ -39,6 +40,45 @@ def test_who_begins_with_a_business_card_is_looked_at_by_an_officer_since_its_ne
     assert since.pre_check.other_than_entry
     # nothing else has changed
     same = {"version", "digest", "valid_from", "pre_check"}
+    assert before.model_dump(exclude=same) == since.model_dump(exclude=same)
+
+
+@pytest.mark.parametrize(
+    ("code", "taken"),
+    [
+        ("standard", True),
+        ("gold", True),
+        ("student", True),
+        ("supplementary", True),
+        ("business", False),
+    ],
+)
+def test_passports_are_taken_from_october_10_on_but_for_the_business_card(
+    code: str, taken: bool
+) -> None:
+    before, since = [product_on(code, date(2026, 10, day)) for day in (9, 10)]
+    assert before is not None
+    assert since is not None
+    assert before.identity.passport is None
+    assert (since.identity.passport is not None) is taken
+    for applicant, lines in since.materials.items():
+        asked = {line.items[0]: line.when for line in lines if line.when.startswith("holder_has_")}
+        assert asked == (
+            {
+                **dict.fromkeys(("id_front", "id_back"), Condition.HOLDER_HAS_ID_CARD),
+                **dict.fromkeys(("passport_page", "stay_permit"), Condition.HOLDER_HAS_PASSPORT),
+            }
+            if taken
+            else {}
+        )
+        # nothing else of the matrix has changed
+        papers = [one.items for one in lines if not one.when.startswith("holder_has_")]
+        assert papers == [
+            one.items
+            for one in before.materials[applicant]
+            if not taken or one.items[0] not in ("id_front", "id_back")
+        ]
+    same = {"version", "digest", "valid_from", "materials", "identity"}
     assert before.model_dump(exclude=same) == since.model_dump(exclude=same)
 
 
