@@ -62,6 +62,7 @@ GUARDIAN_ITEM = "guardian_consent"
 # Which paper shows a field, and so is looked at again when the field is mended.
 _CARD_OF_FIELD = {
     "name": "id_front",
+    "id_type": "id_front",
     "id_number": "id_front",
     "id_issued": "id_back",
     "id_expires": "id_back",
@@ -211,11 +212,13 @@ def field_faults(
     warnings: list[str] = []
     if form.lacks_holder:
         wanted.append(Wanted(FORM_ITEM, "HOLDER_MISSING"))
+    # where no passport is taken, it is a card that is asked for
+    by_passport = form.holder.has_passport and product.identity.passport is not None
     for _role, name, finding in field_findings(form, product, today):
         if finding.severity is Severity.WARNING:
             warnings.append(finding.code.value)
         else:
-            item = item_of_field(name, with_passport=form.holder.has_passport)
+            item = item_of_field(name, with_passport=by_passport)
             wanted.append(Wanted(item, finding.code.value, name))
     return list(dict.fromkeys(wanted)), warnings
 
@@ -246,7 +249,7 @@ def field_findings(
 
 
 def item_of_field(name: str, *, with_passport: bool) -> str:
-    """The paper on which a field stands, by what the holder has."""
+    """The paper on which a field stands, by what the holder is asked for."""
     if with_passport:
         return _PASSPORT_PAGE if name in _ON_PASSPORT else FORM_ITEM
     return _CARD_OF_FIELD.get(name, FORM_ITEM)

@@ -188,7 +188,7 @@ async def test_a_product_that_takes_no_passport_says_so(office: Office) -> None:
     await office.begun(customer)
     lines = (await office.shown(customer))["checklist"]
     told = [(one["item"], reason) for one in lines for reason in one["reasons"]]
-    assert ("passport_page", {"code": "PASSPORT_NOT_TAKEN", "field": "id_type"}) in told
+    assert ("id_front", {"code": "PASSPORT_NOT_TAKEN", "field": "id_type"}) in told
 
 
 async def test_a_partner_sends_a_passport(office: Office) -> None:
