@@ -156,21 +156,37 @@ def _fields(language: str) -> Iterable[Row]:
 
 
 _FIELDS: Mapping[str, tuple[str, str]] = {
-    "name": ("as on the ID card", "与身份证一致的姓名"),
+    "name": (
+        "as on the ID card; of who has a passport its Latin name",
+        "与证件一致的姓名；持护照的填护照上的拉丁字母姓名",
+    ),
+    "chinese_name": ("of who has a passport, if there is one", "持护照的有中文姓名时填写"),
+    "id_type": (
+        "`passport`; may be left out for any of the cards",
+        "持护照的填 `passport`；持身份证、居住证或永久居留身份证的可不填",
+    ),
     "mobile": ("11 digits", "11 位手机号"),
     "email": ("", "电子邮箱"),
     "home_address": ("from the province on", "从省级行政区写起"),
     "work_address": ("from the province on", "从省级行政区写起"),
     "id_number": (
-        "18 characters: resident ID, residence permit (港澳台), residence card (15 until 2023)",
-        "18 位：居民身份证、港澳台居民居住证或外国人永久居留身份证号码（2023 年前签发的为 15 位）",
+        "resident ID, residence permit (港澳台) or residence card, 18 characters; or a passport's",
+        "居民身份证、港澳台居民居住证或外国人永久居留身份证号码（18 位）；或护照号码",
     ),
     "id_issued": ("YYYY-MM-DD", "YYYY-MM-DD，签发日期"),
     "id_expires": (
         "YYYY-MM-DD; 9999-12-31 for an ID card without end (长期)",
         "YYYY-MM-DD；长期为 9999-12-31",
     ),
-    "nationality": ("three letters, `CHN`", "三位字母，如 `CHN`"),
+    "nationality": (
+        "three letters, `CHN`; with a passport needed, as it names it (ISO 3166-1)",
+        "三位字母，如 `CHN`；持护照的必填，与护照一致（ISO 3166-1）",
+    ),
+    "birth_date": ("YYYY-MM-DD; needed with a passport", "YYYY-MM-DD，持护照的必填"),
+    "mrz": (
+        "of a passport the lower machine-readable line, 44 characters; may be left out",
+        "护照资料页下一行机读码，44 个字符，可不填",
+    ),
     "employer": ("full name, as on the stamp", "单位全称，与公章一致"),
     "occupation": ("", "职业"),
     "office_phone": ("area code and number; not the mobile", "区号加号码，不得为本人手机"),

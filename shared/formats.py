@@ -10,15 +10,18 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
+from shared.countries import is_country, normalise_country
 from shared.identifiers import luhn_check_digit
 from shared.places import PROVINCES, SYNTHETIC_COUNTY, is_place, retired_in
 
 if TYPE_CHECKING:
-    from shared.parameters.models import FieldRules
+    from collections.abc import Mapping
+
+    from shared.parameters.models import FieldRules, PassportRules
 
 Sex = Literal["female", "male"]
 RetiredPlaces = Literal["always", "born_later"]
@@ -45,6 +48,16 @@ class FormatCode(StrEnum):
     ID_EXPIRED = "ID_EXPIRED"
     ID_NOT_YET_VALID = "ID_NOT_YET_VALID"
     ID_TERM = "ID_TERM"
+    ID_PASSPORT = "ID_PASSPORT"
+    PASSPORT_NOT_TAKEN = "PASSPORT_NOT_TAKEN"
+    PASSPORT_NUMBER = "PASSPORT_NUMBER"
+    PASSPORT_ENDS_SOON = "PASSPORT_ENDS_SOON"
+    MRZ_FORM = "MRZ_FORM"
+    MRZ_CHECK_DIGIT = "MRZ_CHECK_DIGIT"
+    MRZ_MISMATCH = "MRZ_MISMATCH"
+    BIRTH_DATE = "BIRTH_DATE"
+    BIRTH_DATE_MISMATCH = "BIRTH_DATE_MISMATCH"
+    NATIONALITY_FORM = "NATIONALITY_FORM"
     CREDIT_CODE_FORM = "CREDIT_CODE_FORM"
     CREDIT_CODE_CHECK_DIGIT = "CREDIT_CODE_CHECK_DIGIT"
     MOBILE_FORM = "MOBILE_FORM"
@@ -62,6 +75,8 @@ class FormatCode(StrEnum):
     OFFICE_PHONE_IS_MOBILE = "OFFICE_PHONE_IS_MOBILE"
     EMAIL_FORM = "EMAIL_FORM"
     NAME_FORM = "NAME_FORM"
+    NAME_NOT_LATIN = "NAME_NOT_LATIN"
+    NAME_NOT_CHINESE = "NAME_NOT_CHINESE"
     NAME_PRIVATE_CHARACTER = "NAME_PRIVATE_CHARACTER"
 
 
@@ -79,6 +94,14 @@ _ID_FORM = re.compile(r"[0-9]{17}[0-9X]")
 # A foreigner's permanent residence card as issued until 2023: country, where it was issued, birth.
 _OLD_CARD_FORM = re.compile(r"[A-Z]{3}[0-9]{12}")
 _LAST_OLD_CARD = 2023  # whoever bears one was born by then: its years have two digits
+
+_PASSPORT_NUMBER = re.compile(r"[A-Z0-9]*[0-9][A-Z0-9]*")
+_MRZ_FORM = re.compile(  # ICAO Doc 9303-4, the lower of the two lines of a passport (TD3)
+    r"[A-Z0-9<]{9}[0-9][A-Z<]{3}[0-9<]{6}[0-9][FMX<][0-9<]{6}[0-9][A-Z0-9<]{14}[0-9<][0-9]"
+)
+_MRZ_WEIGHTS = (7, 3, 1)
+_MRZ_LENGTH = 44
+_EARLIEST_BIRTH = 1900
 
 _CREDIT_CODE_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # GB 32100
 _CREDIT_CODE_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
@@ -105,6 +128,10 @@ _PRIVATE_CHARACTER = re.compile(f"[{_PRIVATE}]")
 _DOTS = re.compile(f"[{_MIDDLE_DOTS}]")
 _SHORTEST_NAME, _LONGEST_HAN_NAME, _LONGEST_NAME = 2, 30, 50
 
+
+IdType = Literal["id_card", "passport"]
+"""By what somebody shows who they are: a card, whose number says whose it is (`IdKind`), or a
+passport, whose number says nothing."""
 
 IdKind = Literal["resident", "permit", "foreign"]
 """Whose card a number stands on: a citizen's ID card; the residence permit of somebody from Hong
@@ -155,7 +182,7 @@ def check_resident_id(text: str, today: date) -> list[Finding]:
     if number[place : place + 2] not in PROVINCES:
         findings.append(Finding(FormatCode.ID_PROVINCE, Severity.WARNING))
     birth = _birth_date(number)
-    if birth is None or birth.year < 1900 or birth > today:
+    if birth is None or birth.year < _EARLIEST_BIRTH or birth > today:
         findings.append(Finding(FormatCode.ID_BIRTH_DATE))
     # how the last digit of an old card is made is published nowhere: nobody is refused for it
     if not old_card and resident_id_check_digit(number[:17]) != number[17]:
@@ -246,6 +273,142 @@ def check_id_term(
     ):
         findings.append(Finding(FormatCode.ID_TERM))
     return findings
+
+
+NUMBERED_BY = frozenset({"id_type", "id_number", "nationality"})
+"""The fields by which `person_number` knows somebody."""
+
+
+def person_number(fields: Mapping[str, str]) -> str | None:
+    """By what number a person is known again; None where the fields name none.
+
+    A card's number is one person's. Two countries give out passports with the same number, so a
+    passport's goes with its country: `GBR 123456789`. fields: those of a form.
+    """
+    number = normalise_resident_id(fields.get("id_number", ""))
+    if not number or fields.get("id_type") != "passport":
+        return number or None
+    country = normalise_country(fields.get("nationality", ""))
+    return f"{country} {number}" if is_country(country) else None
+
+
+def check_passport_number(text: str, rules: PassportRules) -> list[Finding]:
+    """Letters and digits, a digit among them, within the product's length. Each country numbers its
+    passports as it likes; only the machine-readable line bears a check digit."""
+    number = normalise_resident_id(text)
+    if not number:
+        return [Finding(FormatCode.EMPTY)]
+    fits = rules.number.shortest <= len(number) <= rules.number.longest
+    if not fits or _PASSPORT_NUMBER.fullmatch(number) is None:
+        return [Finding(FormatCode.PASSPORT_NUMBER)]
+    return []
+
+
+def check_passport_term(
+    issued: date, expires: date | None, today: date, rules: PassportRules, *, tolerance_days: int
+) -> list[Finding]:
+    """Whether a passport is in force and ends as passports do (`expires` None: never, as none
+    does); one that ends soon is worth a look."""
+    findings = []
+    if issued > today:
+        findings.append(Finding(FormatCode.ID_NOT_YET_VALID))
+    if expires is None or not issued < expires <= _after(
+        issued, rules.longest_years, tolerance_days
+    ):
+        return [*findings, Finding(FormatCode.ID_TERM)]
+    if expires < today:
+        findings.append(Finding(FormatCode.ID_EXPIRED))
+    elif (expires - today).days < rules.days_left:
+        findings.append(Finding(FormatCode.PASSPORT_ENDS_SOON, Severity.WARNING))
+    return findings
+
+
+@dataclass(frozen=True, slots=True)
+class Mrz:
+    """What the lower machine-readable line of a passport says. Days as YYMMDD; characters of a day
+    that nobody knows are `<`."""
+
+    number: str
+    nationality: str
+    born: str
+    sex: Sex | None
+    expires: str
+
+    def birth_date(self, today: date) -> date | None:
+        """The day of birth, in the last hundred years; None where it is not known."""
+        try:
+            year = 2000 + int(self.born[:2])
+            born = date(year, int(self.born[2:4]), int(self.born[4:]))
+            return born if born <= today else born.replace(year=year - 100)
+        except ValueError:  # also 29 February of a year that had none
+            return None
+
+    def expiry_date(self) -> date | None:
+        """The last day; None where there is none."""
+        try:
+            return date(2000 + int(self.expires[:2]), int(self.expires[2:4]), int(self.expires[4:]))
+        except ValueError:
+            return None
+
+
+def normalise_mrz(text: str) -> str:
+    """The lower line alone, in capitals and without spaces: the upper one, which a scanner sends
+    too, says nothing that the form does not ask for."""
+    line = "".join(text.split()).upper()
+    return line[_MRZ_LENGTH:] if len(line) == 2 * _MRZ_LENGTH else line
+
+
+def read_mrz(text: str) -> Mrz:
+    """What the line says; raises ValueError (without the line) where it is none."""
+    line = normalise_mrz(text)
+    if _MRZ_FORM.fullmatch(line) is None:
+        raise ValueError("not the lower line of a passport")
+    country = line[10:13].rstrip("<")
+    return Mrz(
+        number=line[:9].rstrip("<"),
+        nationality="DEU" if country == "D" else country,  # Germany's is one letter
+        born=line[13:19],
+        sex={"F": "female", "M": "male"}.get(line[20]),  # type: ignore[arg-type]
+        expires=line[21:27],
+    )
+
+
+def check_mrz(text: str) -> list[Finding]:
+    """Form and check digits of the lower machine-readable line."""
+    line = normalise_mrz(text)
+    if not line:
+        return [Finding(FormatCode.EMPTY)]
+    if _MRZ_FORM.fullmatch(line) is None:
+        return [Finding(FormatCode.MRZ_FORM)]
+    optional = line[28:42]
+    said = [(line[:9], line[9]), (line[13:19], line[19]), (line[21:27], line[27])]
+    # where nothing is optional, the digit for it may be left out
+    if optional.strip("<") or line[42] != "<":
+        said.append((optional, line[42]))
+    said.append((line[:10] + line[13:20] + line[21:43], line[43]))
+    if any(mrz_check_digit(part) != digit for part, digit in said):
+        return [Finding(FormatCode.MRZ_CHECK_DIGIT)]
+    return []
+
+
+def mrz_check_digit(part: str) -> str:
+    """The check digit of a part of the line (ICAO Doc 9303-3, section 4.9)."""
+    values = (0 if one == "<" else int(one, 36) for one in part)
+    return str(sum(value * _MRZ_WEIGHTS[n % 3] for n, value in enumerate(values)) % 10)
+
+
+def check_birth_date(born: date, today: date) -> list[Finding]:
+    """A day of birth that somebody who lives can have."""
+    if born.year < _EARLIEST_BIRTH or born > today:
+        return [Finding(FormatCode.BIRTH_DATE)]
+    return []
+
+
+def check_nationality(text: str) -> list[Finding]:
+    """Three letters, as a passport names it."""
+    if not text.strip():
+        return [Finding(FormatCode.EMPTY)]
+    return [] if is_country(text) else [Finding(FormatCode.NATIONALITY_FORM)]
 
 
 def age_on(birth_date: date, day: date) -> int:
@@ -381,6 +544,22 @@ def check_name(text: str) -> list[Finding]:
     return []
 
 
+def check_latin_name(text: str) -> list[Finding]:
+    """A name as passports have it first: in Latin letters."""
+    findings = check_name(text)
+    if not findings and not _is_latin(text):
+        return [Finding(FormatCode.NAME_NOT_LATIN)]
+    return findings
+
+
+def check_chinese_name(text: str) -> list[Finding]:
+    """The name that somebody who has another one goes by in Chinese."""
+    findings = check_name(text)
+    if not findings and _is_latin(text):
+        return [Finding(FormatCode.NAME_NOT_CHINESE)]
+    return findings
+
+
 def normalise_name(text: str) -> str:
     """A name as it is compared: one kind of dot, of spaces, of letters' width and case. Rare
     characters stay what they are, but for those that have two codes."""
@@ -420,8 +599,12 @@ def _terms(kind: IdKind, age: int) -> tuple[int | None, ...]:
 def _is_term(issued: date, expires: date | None, years: int | None, tolerance: int) -> bool:
     if expires is None or years is None:
         return expires is None and years is None
+    return abs((expires - _after(issued, years)).days) <= tolerance
+
+
+def _after(issued: date, years: int, days: int = 0) -> date:
     try:
         end = issued.replace(year=issued.year + years)
-    except ValueError:  # issued on 29 February
-        end = date(issued.year + years, 3, 1)
-    return abs((expires - end).days) <= tolerance
+    except ValueError:  # issued on 29 February, or at the end of the calendar
+        end = date(min(issued.year + years, date.max.year), 3, 1)
+    return end + timedelta(days=days) if end.year < date.max.year else date.max

@@ -14,12 +14,13 @@ import asyncio
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from datetime import date
+from typing import Annotated, Any, Literal, Self
 
 import uvicorn
 from fastapi import FastAPI, Header
 from fastapi.responses import JSONResponse, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
 from shared.formats import normalise_resident_id
 
@@ -47,7 +48,7 @@ SCENARIOS: dict[range, str] = {
 def scenario_of(id_number: str) -> str:
     """The scenario that an ID number stands for; `good` for any that is not listed."""
     digits = normalise_resident_id(id_number)[14:17]
-    if len(digits) < 3 or not digits.isdigit():  # a foreigner's card of 15 characters
+    if len(digits) < 3 or not digits.isdigit():  # an old residence card, or a passport
         return "good"
     sequence = int(digits)
     return next((name for span, name in SCENARIOS.items() if sequence in span), "good")
@@ -138,8 +139,17 @@ class Question(BaseModel):
     """What the systems are asked."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
-    id_number: Annotated[str, Field(pattern=r"^(\d{17}[\dXx]|[A-Z]{3}\d{12})$")]
+    id_number: Annotated[str, Field(pattern=r"^(\d{17}[\dXx]|[A-Z]{3}\d{12}|[A-Z0-9]{5,12})$")]
+    id_type: Literal["id_card", "passport"] = "id_card"
+    nationality: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    birth_date: date | None = None
     request_id: Annotated[str, Field(min_length=1, max_length=200)]
+
+    @model_validator(mode="after")
+    def _a_passport_is_a_country_s(self) -> Self:
+        if self.id_type == "passport" and (self.nationality is None or self.birth_date is None):
+            raise ValueError("the number of a passport needs nationality and birth_date")
+        return self
 
 
 class CreditQuestion(Question):

@@ -40,8 +40,7 @@ def form(application: Application, now: datetime) -> dict[str, Any]:
 
 def personal(person: Person) -> dict[str, str]:
     """A person's fields as text; a card without end has none of `id_expires`."""
-    fields = {name: str(value) for name, value in asdict(person).items() if value is not None}
-    return {**fields, "nationality": "CHN"}
+    return {name: str(value) for name, value in asdict(person).items() if value is not None}
 
 
 def party_form(role: str, person: Person) -> dict[str, Any]:

@@ -29,7 +29,8 @@ _LISTED = 900  # sequences from here on stand for a scenario; below, and from 99
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who applies. Money in whole fen; `id_expires` None is 长期."""
+    """Somebody who applies. Money in whole fen; `id_expires` None is 长期. `id_type`, `birth_date`:
+    of who shows a passport."""
 
     name: str
     salutation: str
@@ -45,9 +46,14 @@ class Person:
     office_phone: str
     monthly_income: int
     other_bank_limits: int
+    nationality: str = "CHN"
+    id_type: str | None = None
+    birth_date: date | None = None
 
     @property
     def born(self) -> date:
+        if self.birth_date is not None:
+            return self.birth_date
         digits = self.id_number[6:14]
         return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
 
@@ -157,6 +163,20 @@ def _end_of_term(born: date, issued: date) -> date | None:
 def renewed(person: Person, issued: date) -> Person:
     """The same person with a new ID card."""
     return replace(person, id_issued=issued, id_expires=_end_of_term(person.born, issued))
+
+
+def with_passport(person: Person) -> Person:
+    """Somebody as old who comes from abroad. No passport of any country bears such a number."""
+    return replace(
+        person,
+        name="Anna-Maria Müller" if person.salutation == "ms" else "Jonas Müller",
+        id_type="passport",
+        id_number=f"SYN{person.mobile[-6:]}",
+        nationality="DEU",
+        birth_date=person.born,
+        id_issued=date(2021, 3, 1),
+        id_expires=date(2031, 2, 28),
+    )
 
 
 def place(region: str) -> str:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from random import Random
 from typing import Any, Literal
 
-from deploy.demo.people import Crowd, Person, renewed
+from deploy.demo.people import Crowd, Person, renewed, with_passport
 from shared.calendar import BUSINESS_ZONE, add_working_days, is_working_day
 from shared.parameters import Condition, product_of
 
@@ -88,7 +88,8 @@ class Handling:
     """What staff do with the case, as far as the policy leaves it to them.
 
     `decline_for`: reason of the first reviewer, where the policy advises nothing else.
-    `not_before`: nobody takes the case sooner. `released_at`, `finding`: compliance.
+    `not_before`: nobody takes the case sooner. `released_at`, `finding`: compliance. `met`: an
+    officer sees the person with the original while papers are awaited.
     """
 
     decline_for: str = ""
@@ -96,6 +97,7 @@ class Handling:
     sent_back: bool = False
     wanted: str = ""
     checks_again: bool = False
+    met: bool = False
     finding: Literal["clear", "confirmed"] = "clear"
 
 
@@ -217,13 +219,21 @@ def working_days(first: date, count: int) -> tuple[date, ...]:
 
 
 def needed_papers(
-    product: str, applicant_type: str, *, day: date, other_province: bool, minor: bool = False
+    product: str,
+    applicant_type: str,
+    *,
+    day: date,
+    other_province: bool,
+    minor: bool = False,
+    passport: bool = False,
 ) -> tuple[Paper, ...]:
     """A whole set of papers, fresh on that day; of alternatives the first."""
     applies = {
         Condition.ALWAYS: True,
         Condition.ID_PROVINCE_NOT_WORK_PROVINCE: other_province,
         Condition.HOLDER_IS_MINOR: minor,
+        Condition.HOLDER_HAS_ID_CARD: not passport,
+        Condition.HOLDER_HAS_PASSPORT: passport,
         Condition.NOT_ON_FILE: True,
     }
     items = [
@@ -628,6 +638,21 @@ class _Writer:
         free = at(add_working_days(day, 5), time(9))
         self.change(written, handling=Handling(not_before=free), stalls=True)
 
+    def passport(self, day: date) -> None:
+        """A foreigner whose residence permit comes a day later; meanwhile an officer meets them,
+        without which nobody could approve: no registry knows a passport."""
+        written = self.application("passport", "counter", day, shape=("standard", "salaried"))
+        whole = needed_papers("standard", "salaried", day=day, other_province=False, passport=True)
+        permit = [paper for paper in whole if paper.item == "stay_permit"]
+        there = tuple(paper for paper in whole if paper not in permit)
+        back = Action(at(add_working_days(day, 1), time(14)), "supply", tuple(permit))
+        self.change(
+            written,
+            person=with_passport(written.person),
+            actions=(replace(written.actions[0], papers=there), back),
+            handling=Handling(met=True),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Story:
@@ -690,13 +715,15 @@ def make_plan(seed: int, branches: Sequence[Branch], *, days: int = 10, per_day:
         last = writer.days[max(0, round(story.until * days) - 1)]
         story.write(writer, route, day if day <= last else _spread(writer, last))
     outages = _outages(writer)
+    malformed = tuple(_malformed(writer))
+    writer.passport(writer.days[0])
     return Plan(
         seed=seed,
         days=writer.days,
         earlier=tuple(writer.earlier),
         applications=tuple(writer.applications),
         outages=outages,
-        malformed=tuple(_malformed(writer)),
+        malformed=malformed,
     )
 
 

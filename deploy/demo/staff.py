@@ -140,6 +140,7 @@ class Staff:
         self._ledger = ledger
         self._wanted: set[str] = set()  # already asked for more papers
         self._sent_back: set[str] = set()
+        self._met: set[str] = set()
         self._ranks: list[str] = []
 
     @classmethod
@@ -198,6 +199,7 @@ class Staff:
         keys = self._ledger.keys()
         if what == "check":
             await self._check(keys)
+            await self._meet(keys, now)
         elif what == "propose":
             await self._propose(keys, now)
         elif what == "sign":
@@ -236,6 +238,26 @@ class Staff:
             for application_id in await self._desks[name].in_pre_check()
         ]
         await side_by_side(work, at_once=AT_ONCE)
+
+    async def _meet(self, keys: Mapping[str, str], now: datetime) -> None:
+        """An officer of the branch sees, once, with the original, whom no registry knows."""
+        for application_id, key in keys.items():
+            if not self._planned[key].handling.met or key in self._met:
+                continue
+            path = f"{INTAKE}/applications/{application_id}"
+            for name in OFFICERS:
+                desk = self._desks[name]
+                shown = await desk.download(path)
+                if not shown.is_success:  # the other one's branch
+                    continue
+                papers = [one["document_id"] for one in shown.json()["documents"]]
+                saw = dict.fromkeys(("saw_person", "saw_original", "saw_signing"), True)
+                seen = {**saw, "at": format_instant(now), "evidence": papers}
+                answer = await desk.post(f"{path}/meetings", seen)
+                if not answer.is_success:
+                    self._surprise(key, "meeting", answer)
+                self._met.add(key)
+                break
 
     # the first reviewer
 

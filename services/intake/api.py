@@ -354,7 +354,5 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
     async def api_search(viewer: MayView, body: SearchIn) -> list[RowOut]:
         """Applications with exactly this mobile, ID number or name, at most 200 of them, the newest
         first; every search is recorded."""
-        found = await desk.search(
-            viewer, mobile=body.mobile, id_number=body.id_number, name=body.name
-        )
+        found = await desk.search(viewer, mobile=body.mobile, id_number=body.number, name=body.name)
         return [row_out(row, viewer) for row in found.rows]

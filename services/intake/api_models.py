@@ -14,6 +14,7 @@ from services.intake.checklist import Line
 from services.intake.desk import Begun, Filed
 from services.intake.form import ApplicationForm
 from services.intake.viewing import shown_since, shown_state, shown_version, shown_warnings
+from shared.formats import person_number
 from shared.money import Money
 from shared.web import Viewer
 
@@ -38,14 +39,27 @@ class SearchIn(_In):
     """Exactly one of them, whole."""
 
     mobile: Annotated[str, Field(min_length=11, max_length=11)] | None = None
-    id_number: Annotated[str, Field(min_length=15, max_length=18)] | None = None
+    id_number: Annotated[str, Field(min_length=4, max_length=18)] | None = None
+    nationality: Annotated[str, Field(min_length=3, max_length=3)] | None = Field(
+        default=None, description="with the number of a passport: the country whose it is"
+    )
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> SearchIn:
         if [self.mobile, self.id_number, self.name].count(None) != 2:
             raise ValueError("search for a mobile, for an ID number or for a name")
+        if self.nationality is not None and self.id_number is None:
+            raise ValueError("a nationality goes with the number of a passport")
         return self
+
+    @property
+    def number(self) -> str | None:
+        """By what number the person is known."""
+        if self.id_number is None or self.nationality is None:
+            return self.id_number
+        given = {"id_number": self.id_number, "nationality": self.nationality}
+        return person_number({"id_type": "passport", **given})
 
 
 class LineOut(BaseModel):

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal, TypedDict
 
 from services.intake.items import REVIEW_WISH, RULES, Checklist, Reason
-from services.intake.rules import FORM_ITEM, Examination, Paper
+from services.intake.rules import Examination, Paper, item_of_refusal
 from shared.calendar import (
     BUSINESS_ZONE,
     add_working_days,
@@ -50,9 +50,6 @@ RETENTION = "retention"
 DESTRUCTION = "destruction"
 
 OWN_SOURCE = RULES
-
-# Where a refusal shows once the application has been taken, as an item of the customer's list.
-_ITEM_OF_REFUSAL = {"AGE_OUT_OF_RANGE": "id_front"}
 
 CARD_STATES = frozenset(
     {State.CARD_PRODUCING, State.POSTED, State.DELIVERED, State.ACTIVATED, State.IN_USE}
@@ -681,7 +678,7 @@ def open_items(
         for reason in item.reasons
     ]
     items += [
-        WantedItem(item=_ITEM_OF_REFUSAL.get(code, FORM_ITEM), code=code)
+        WantedItem(item=item_of_refusal(code, found.needs), code=code)
         for code in (*found.refusals, *refusals)
     ]
     return list({(item.item, item.field, item.code): item for item in items}.values())

@@ -34,10 +34,14 @@ _LONGEST_KEPT = 500  # characters of a cell that is given back for mending
 COLUMNS: dict[str, str] = {
     "name": "姓名",
     "salutation": "称呼",
+    "id_type": "证件种类",
     "id_number": "身份证号",
     "id_issued": "证件签发日",
     "id_expires": "证件到期日",
     "nationality": "国籍",
+    "birth_date": "出生日期",
+    "chinese_name": "中文姓名",
+    "mrz": "护照机读码",
     "mobile": "手机",
     "email": "邮箱",
     "home_address": "住址",
@@ -70,6 +74,12 @@ _COLUMN_OF_FIELD = {
     "consent": "consent_date",
 }
 _SALUTATIONS = {"先生": "mr", "女士": "ms", "mr": "mr", "ms": "ms"}
+ID_TYPES = {
+    "身份证件": "id_card",
+    "护照": "passport",
+    "id_card": "id_card",
+    "passport": "passport",
+}
 APPLICANT_TYPES = {
     "受薪": ApplicantType.SALARIED,
     "自雇": ApplicantType.SELF_EMPLOYED,
@@ -90,6 +100,7 @@ _UNSEEN = {
 }
 CHOICES: dict[str, tuple[str, ...]] = {
     "salutation": tuple(_SALUTATIONS),
+    "id_type": tuple(ID_TYPES),
     "applicant_type": tuple(APPLICANT_TYPES),
 }
 """Of columns that know certain words alone: these."""
@@ -268,7 +279,7 @@ def _row(line: Line, columns: Sequence[str], branch: str, epoch: datetime) -> Ro
         return _day(cell, epoch)
 
     texts = (
-        *("name", "nationality", "email", "home_address"),
+        *("name", "chinese_name", "nationality", "mrz", "email", "home_address"),
         *("employer", "occupation", "work_address"),
     )
     expires = _text(cells.get("id_expires"))
@@ -277,6 +288,8 @@ def _row(line: Line, columns: Sequence[str], branch: str, epoch: datetime) -> Ro
         **{name: read(name, _text) for name in texts},
         **{name: read(name, _digits) for name in _OF_DIGITS},
         "salutation": read("salutation", _one_of(_SALUTATIONS)),
+        "id_type": read("id_type", _one_of(ID_TYPES)),
+        "birth_date": read("birth_date", day),
         "id_issued": read("id_issued", day),
         "id_expires": None if long_term else read("id_expires", day),
         "id_long_term": long_term,

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any, Literal
 
 import xlsxwriter
+from xlsxwriter.utility import xl_rowcol_to_cell
 
 from services.intake import words
 from services.intake.batch import COLUMNS, FINDINGS, LARGEST_TABLE, NEEDED, needed_by_product
@@ -19,7 +20,7 @@ from shared.web.i18n import _
 
 Kind = Literal["csv", "xlsx"]
 
-_DAYS = ("id_issued", "consent_date")
+_DAYS = ("id_issued", "birth_date", "consent_date")
 
 _AMOUNTS = ("monthly_income_yuan", "other_bank_limits_yuan", "requested_limit_yuan")
 _LONGEST = 200  # characters that are kept of a text
@@ -89,7 +90,7 @@ def _validation(name: str, place: int) -> dict[str, Any]:
         "error_title": words.column(name)[:32],
         "error_message": hint[:255],
     }
-    cell = f"{chr(ord('A') + place)}2"
+    cell = xl_rowcol_to_cell(1, place)
     choices = words.column_choices(name)
     if choices:
         return {**told, "validate": "list", "source": choices}
@@ -109,7 +110,8 @@ def _validation(name: str, place: int) -> dict[str, Any]:
         return {
             **told,
             "validate": "custom",
-            "value": f"=AND(ISTEXT({cell}),OR(LEN({cell})=15,LEN({cell})=18))",
+            # a passport's number has fewer characters
+            "value": f"=AND(ISTEXT({cell}),OR(LEN({cell})<=12,LEN({cell})=15,LEN({cell})=18))",
         }
     if name == "mobile":
         return {**told, "validate": "length", "criteria": "==", "value": 11}

@@ -23,8 +23,17 @@ from services.intake.rules import (
     needed_of,
 )
 from services.intake.typed import PREFIXES
+from shared.countries import is_country
 from shared.events.payload import ApplicantType, PartyRole
-from shared.formats import FormatCode, Severity, check_resident_id, read_resident_id
+from shared.formats import (
+    FormatCode,
+    Mrz,
+    Severity,
+    check_mrz,
+    check_resident_id,
+    read_mrz,
+    read_resident_id,
+)
 from shared.parameters import (
     Product,
     load_attention,
@@ -39,6 +48,14 @@ Tone = Literal["bad", "warn", "missing"]
 # Fields that no product demands and that go with one that some do.
 _GOES_WITH: Mapping[str, str] = {"credit_code": "employer", "other_bank_limits": "monthly_income"}
 _OF_SUPPLEMENTARY = "main_card_number"
+# asked of who has a passport alone; the applicant's nationality is asked of everybody
+_OF_PASSPORT = ("mrz", "chinese_name", "birth_date")
+_OF_OTHERS_PASSPORT = (*_OF_PASSPORT, "nationality")
+# what the form asks where a product needs the one
+_TOGETHER: Mapping[str, Iterable[str]] = {
+    "id_number": ("id_type", "mrz", "id_number", "chinese_name", "nationality", "birth_date"),
+    "id_issued": ("id_issued", "id_expires"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +69,14 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class IdSays:
-    """What an ID number says of its holder. `place`: key of PROVINCES, None where it names none."""
+    """What a card's number says of its holder, or the form of who has a passport. `place`: key of
+    PROVINCES, None where it names none; `country`: of a passport."""
 
     born: date
     age: int
     sex: Literal["female", "male"] | None
     place: str | None
+    country: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +124,23 @@ def look_at(
         needed=needed,
         elsewhere=_elsewhere(form, needed),
         says=says,
-        suggested=_suggested(form),
+        suggested=_suggested(form, today),
         persons=frozenset(persons - {""}),
         found=found,
     )
 
 
 def what_id_says(party: PartyForm, today: date) -> IdSays | None:
-    """Birth, age, sex and place; None of a number that is wrong."""
+    """Birth, age, sex and place, or country; None of a number that is wrong, and of a day of birth
+    that is none."""
+    if party.has_passport:
+        age = age_of(party, today)
+        if party.birth_date is None or age is None:
+            return None
+        country = party.nationality or ""
+        line = _line_of(party)
+        sex = line.sex if line else None
+        return IdSays(party.birth_date, age, sex, None, country if is_country(country) else None)
     number = party.id_number or ""
     if any(one.severity is Severity.ERROR for one in check_resident_id(number, today)):
         return None
@@ -132,13 +160,14 @@ def papers(needs: tuple[Need, ...]) -> tuple[list[list[str]], list[str]]:
 
 
 def asked_of_others() -> dict[PartyRole, list[str]]:
-    """What the form asks of persons other than the applicant: all that any product needs."""
+    """What the form asks of persons other than the applicant: all that any product needs, of who
+    has a card or a passport."""
     asked: dict[PartyRole, list[str]] = {}
     for product in load_products().values():
         for role, needed in product.form.needed_of.items():
             names = asked.setdefault(PartyRole(role), [])
             for name in needed:
-                names += [name, "id_expires"] if name == "id_issued" else [name]
+                names += _TOGETHER.get(name, [name])
     return {role: list(dict.fromkeys(names)) for role, names in asked.items()}
 
 
@@ -181,7 +210,8 @@ def _needed(form: ApplicationForm, product: Product) -> frozenset[str]:
     needed = set()
     for role in roles:
         party = form.party(role)
-        names = set(needed_of(role, form.applicant_type, product))
+        with_passport = party is not None and party.has_passport
+        names = set(needed_of(role, form.applicant_type, product, with_passport=with_passport))
         if "id_issued" in names and not (party and party.id_long_term):
             names.add("id_expires")
         needed |= {PREFIXES[role] + name for name in names}
@@ -189,7 +219,7 @@ def _needed(form: ApplicationForm, product: Product) -> frozenset[str]:
 
 
 def _elsewhere(form: ApplicationForm, needed: frozenset[str]) -> frozenset[str]:
-    """The applicant's fields that are left away: others need them, and nothing stands there."""
+    """The fields that are left away: others need them, and nothing stands there."""
     anywhere = {
         name
         for product in load_products().values()
@@ -200,13 +230,54 @@ def _elsewhere(form: ApplicationForm, needed: frozenset[str]) -> frozenset[str]:
     away |= {name for name, lead in _GOES_WITH.items() if lead in away}
     if form.applicant_type is not ApplicantType.SUPPLEMENTARY:
         away.add(_OF_SUPPLEMENTARY)
-    return frozenset(away - needed - set(form.applicant.fields()))
+    typed = set()
+    for role, prefix in PREFIXES.items():
+        party = form.party(role)
+        if party is None or not party.has_passport:
+            of_passport = _OF_OTHERS_PASSPORT if prefix else _OF_PASSPORT
+            away |= {prefix + name for name in of_passport}
+        typed |= {prefix + name for name in party.fields()} if party else set()
+    return frozenset(away - needed - typed)
 
 
-def _suggested(form: ApplicationForm) -> dict[str, str]:
-    """What the applicant's number answers: whom one writes to, and the nationality of who bears a
-    citizen's card. Nobody else is asked for these."""
-    party = form.applicant
+def _suggested(form: ApplicationForm, today: date) -> dict[str, str]:
+    """What is answered already: by a passport's machine-readable line its number, nationality, days
+    of birth and end; by the applicant's number whom one writes to, and the nationality of who bears
+    a citizen's card. Nobody else is asked for these."""
+    suggested: dict[str, str] = {}
+    for one in form.parties:
+        if line := _line_of(one):
+            suggested |= _by_line(one, line, today)
+    return {**suggested, **_by_number(form.applicant)}
+
+
+def _line_of(party: PartyForm) -> Mrz | None:
+    """What the machine-readable line says, where it is right and of a passport."""
+    sound = party.has_passport and party.mrz and not check_mrz(party.mrz)
+    return read_mrz(party.mrz or "") if sound else None
+
+
+def _by_line(party: PartyForm, line: Mrz, today: date) -> dict[str, str]:
+    born, expires = line.birth_date(today), line.expiry_date()
+    says = {
+        "id_number": line.number,
+        "nationality": line.nationality,
+        "birth_date": born.isoformat() if born else "",
+        "id_expires": expires.isoformat() if expires else "",
+    }
+    if party.role is PartyRole.APPLICANT and line.sex is not None:
+        says["salutation"] = "ms" if line.sex == "female" else "mr"
+    there = party.fields()
+    return {
+        PREFIXES[party.role] + name: text
+        for name, text in says.items()
+        if text and name not in there
+    }
+
+
+def _by_number(party: PartyForm) -> dict[str, str]:
+    if party.has_passport:
+        return {}
     try:
         read = read_resident_id(party.id_number or "")
     except ValueError:

@@ -53,6 +53,7 @@ from shared.calendar import CalendarEndsError, business_day
 from shared.documents import DocumentStore, StoredDocument
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, ApplicantType, Channel, Party, PartyRole
+from shared.formats import NUMBERED_BY, person_number
 from shared.identifiers import new_id
 from shared.messaging import Effect, Service, Transaction
 from shared.paper_images import CheckedPaper, DocumentRefusedError, PaperReader
@@ -603,7 +604,7 @@ class Desk:
             clear = person.fields()
             own = await vault.new_party(
                 subject,
-                id_number=clear.get("id_number"),
+                id_number=person.number,
                 mobile=clear.get("mobile"),
                 name=clear.get("name"),
             )
@@ -621,10 +622,7 @@ class Desk:
         ]
         vault = await self._open_vault()
         made = await vault.new_parties(
-            [
-                NewParty(subject, one.id_number, one.mobile, name=one.name)
-                for subject, one in persons
-            ]
+            [NewParty(subject, one.number, one.mobile, name=one.name) for subject, one in persons]
         )
         sealed = {subject: SealedForm(subject, [], {}) for subject in subjects}
         for (subject, person), own in zip(persons, made, strict=True):
@@ -642,7 +640,7 @@ class Desk:
             return await store.region_of(conn, branch)
 
     async def persons(self, id_numbers: Collection[str]) -> dict[str, str]:
-        """{ID number, normalised: person} of those whom the office knows."""
+        """{number: person} of those whom the office knows by `PartyForm.number`."""
         vault = await self._open_vault()
         return await vault.persons(id_numbers)
 
@@ -803,7 +801,7 @@ class Desk:
         if product is None:
             return ("PRODUCT_NOT_OFFERED",)
         refusals = examine(form, (), product, today=today, region="").refusals
-        id_number = form.holder.id_number
+        id_number = form.holder.number
         vault = await self._open_vault()
         found = await vault.find(id_number=id_number) if id_number else []
         if not found:
@@ -1009,24 +1007,31 @@ class Desk:
         return [await self._mend(app, party.role, party.fields()) for party in correction.parties]
 
     async def _mend(self, app: Application, role: PartyRole, clear: Mapping[str, str]) -> Party:
-        """The party with only its corrected fields, sealed; another person where the ID number
-        says so."""
+        """The party with only its corrected fields, sealed; another person where the number by
+        which one is known says so."""
         vault = await self._open_vault()
         party = next((one for one in app.parties if one.role == role), None)
         if party is None:
             keys = await vault.new_party(
                 app.application_id,
-                id_number=clear.get("id_number"),
+                id_number=person_number(clear),
                 mobile=clear.get("mobile"),
                 name=clear.get("name"),
             )
         else:
             keys = await vault.party_keys(party.party_id, app.application_id)
-            if "id_number" in clear:
-                keys = await self._named(app, keys, clear["id_number"])
+            number = None
+            if clear.keys() & NUMBERED_BY:
+                said = {name: party.fields[name] for name in party.fields.keys() & NUMBERED_BY}
+                before = await vault.open(party.party_id, said)
+                number = person_number({**before, **clear})
+                if number != person_number(before):
+                    keys = await self._named(app, keys, number)
+                if number is None:
+                    await vault.unindex(party.party_id, app.application_id, "id_number")
             await vault.reindex(
                 keys,
-                id_number=clear.get("id_number"),
+                id_number=number,
                 mobile=clear.get("mobile"),
                 name=clear.get("name"),
             )
@@ -1065,17 +1070,17 @@ class Desk:
         emptied: list[applications.Emptied] = []
         for person in form.parties:
             clear, known = person.fields(), before.pop(person.role, None)
-            number, found_by = clear.get("id_number"), {k: clear.get(k) for k in INDEXED}
+            found_by = {**{k: clear.get(k) for k in INDEXED}, "id_number": person.number}
             if known is None:
                 keys = await vault.new_party(app.application_id, **found_by)
             else:
                 keys = await vault.party_keys(known.party_id, app.application_id)
-                if number or "id_number" in known.fields:
-                    keys = await self._named(app, keys, number)
+                if person.number or "id_number" in known.fields:
+                    keys = await self._named(app, keys, person.number)
                 await vault.unindex(
                     known.party_id,
                     app.application_id,
-                    *[kind for kind in INDEXED if kind in known.fields and kind not in clear],
+                    *[kind for kind in INDEXED if kind in known.fields and not found_by[kind]],
                 )
                 await vault.reindex(keys, **found_by)
             sealed.keys[person.role] = keys
@@ -1388,7 +1393,9 @@ def document_problem(error: DocumentRefusedError) -> Problem:
 
 _MASKS: Mapping[str, Callable[[str], str]] = {
     "name": masking.mask_name,
-    "id_number": masking.mask_resident_id,
+    "chinese_name": masking.mask_name,
+    "id_type": str,
+    "id_number": masking.mask_id_number,
     "mobile": masking.mask_mobile,
     "email": masking.mask_email,
     "home_address": masking.mask_address,

@@ -21,6 +21,7 @@ from shared.events.payload import (
     CreditConsent,
     PartyRole,
 )
+from shared.formats import IdType, normalise_mrz, person_number
 from shared.money import Money
 from shared.parameters import load_products, load_return_codes
 
@@ -63,17 +64,29 @@ class _Input(BaseModel):
 
 
 class PartyForm(_Input):
-    """A person as the form names them; every field may be missing. `id_long_term`: the card has no
-    end (长期), `id_expires` is then left out."""
+    """A person as the form names them; every field may be missing. `id_type`: a card where nothing
+    is said. `id_long_term`: the card has no end (长期), `id_expires` is then left out."""
 
     role: PartyRole
     name: _Text | None = None
+    chinese_name: _Text | None = Field(
+        default=None, description="of somebody whose passport has a Latin name, if there is one"
+    )
     salutation: Literal["mr", "ms"] | None = None
+    id_type: IdType | None = None
     id_number: _Text | None = None
     id_issued: date | None = None
     id_expires: date | None = None
     id_long_term: bool = False
     nationality: _Text | None = None
+    birth_date: date | None = Field(
+        default=None, description="needed with a passport; a card's number tells it"
+    )
+    mrz: Annotated[_Text, AfterValidator(normalise_mrz)] | None = Field(
+        default=None,
+        description="the lower machine-readable line of a passport, 44 characters; where both lines"
+        " are given it alone is kept",
+    )
     mobile: _Text | None = None
     email: _Text | None = None
     home_address: _Text | None = None
@@ -97,6 +110,16 @@ class PartyForm(_Input):
         if self.id_long_term and self.id_expires is not None:
             raise ValueError("an ID card is either 长期 or ends on id_expires, not both")
         return self
+
+    @property
+    def has_passport(self) -> bool:
+        """Whether they show who they are by a passport."""
+        return self.id_type == "passport"
+
+    @property
+    def number(self) -> str | None:
+        """By what number the person is known again; None where the form does not say enough."""
+        return person_number(self.fields())
 
     def fields(self) -> dict[str, str]:
         """{field: text} of what is given, ready to be sealed; keys are those of FIELD_CLASSES."""

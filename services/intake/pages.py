@@ -132,7 +132,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
             product.pre_check.by == "officer"
             or meeting_required
             # review's registry does not know such documents: what counts is who saw them
-            or FormatCode.ID_RESIDENCE_PERMIT in app.warnings
+            or not {FormatCode.ID_RESIDENCE_PERMIT, FormatCode.ID_PASSPORT}.isdisjoint(app.warnings)
         )
         return page(
             request,

@@ -18,7 +18,7 @@ from services.intake.pages_precheck import answers_for, contact_due
 from services.intake.store_lists import Row, Wanted
 from shared.calendar import business_day, escalated_before
 from shared.events.lifecycle import OWNERS, State
-from shared.formats import Severity, check_mobile, check_name, is_resident_id
+from shared.formats import Severity, check_mobile, check_name, is_resident_id, person_number
 from shared.messaging import Service
 from shared.parameters import load_products
 from shared.web import Permission, Viewer, page, redirect, requires
@@ -269,6 +269,10 @@ class Search:
         return {kind: value for kind, value in given.items() if value}
 
 
+# the country's three letters and the number; a digit in it tells it from a name
+_PASSPORT = re.compile(r"([A-Z]{3})[ /]+((?=[A-Z]*[0-9])[A-Z0-9]{5,20})")
+
+
 def read_search(text: str, now: datetime) -> Search | None:
     """As what a text can be meant; None for what nobody can be found by."""
     compact = re.sub(r"[\s-]", "", text).removeprefix("+86")
@@ -281,6 +285,12 @@ def read_search(text: str, now: datetime) -> Search | None:
             id_number=compact if is_id else "",
         )
         return found if found != Search() else None
+    if passport := _PASSPORT.fullmatch(text.strip().upper()):
+        given = {"id_type": "passport", "nationality": passport[1], "id_number": passport[2]}
+        number = person_number(given)
+        return None if number is None else Search(id_number=number)
+    if is_resident_id(compact, business_day(now)):  # the 15 characters of an old residence card
+        return Search(id_number=compact)
     name = " ".join(text.split())
     return None if _wrong(check_name(name)) else Search(name=name)
 

@@ -52,6 +52,11 @@ class Row:
     doubts: tuple[str, ...]
 
 
+_ON_FORM = frozenset(READABLE) - {"birth_date"}
+"""What of a card is held against the form: of who has one no form asks for the day of birth, which
+the number tells."""
+
+
 def rows_of(
     reading: CardReading,
     suggested: Mapping[str, str],
@@ -70,13 +75,13 @@ def rows_of(
             continue
         said, form = suggested.get(name), written.get(name)
         confidence, doubts = reading.told.get(name, (0.0, ()))
-        differs = name in differing if said and form and name in READABLE else None
+        differs = name in differing if said and form and name in _ON_FORM else None
         parts = compared(form, said) if differs and clear and said and form else None
         shown = None if form is None else masked_field(name, form)
         rows.append(
             Row(
                 name=name,
-                value=values.get(name, "") if name in READABLE else None,
+                value=values.get(name, "") if name in _ON_FORM else None,
                 suggestion=said,
                 said=parts[1]
                 if parts
@@ -136,7 +141,7 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
         """The same page with one suggestion in the viewer's field: nothing is kept by it. Where the
         browser runs the page's script, it does this itself."""
         sent = await request.form()
-        values = {name: str(sent.get(name, ""))[:200] for name in READABLE if name in sent}
+        values = {name: str(sent.get(name, ""))[:200] for name in _ON_FORM if name in sent}
         taken = str(sent.get("take", ""))
         return await _shown(request, viewer, application_id, document_id, values, taken)
 
@@ -169,7 +174,7 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
             before = (await store.readings_of(tx.conn, application_id)).get(document_id, {})
         kept = await _opened(document_id, before)
         values = {**kept, **values}
-        if taken in suggested and taken in READABLE:
+        if taken in suggested and taken in _ON_FORM:
             values = {**values, taken: suggested[taken]}
         response = page(
             request,
@@ -221,7 +226,7 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
         return person, [
             name
             for name, said in suggested.items()
-            if name in READABLE and mismatch(name, said, person) is not None
+            if name in _ON_FORM and mismatch(name, said, person) is not None
         ]
 
     return routes

@@ -36,6 +36,8 @@ class ReadingIn(BaseModel):
 
     name: _Text | None = None
     id_number: _Text | None = None
+    nationality: _Text | None = None
+    birth_date: date | None = None
     id_issued: date | None = None
     id_expires: date | None = Field(
         default=None, description="9999-12-31 for an ID card without end (长期)"

@@ -50,6 +50,8 @@ _LAUNDERING = "反洗钱法 2024"
 _CREDIT_CODE = "GB 32100"
 _PERMIT = "港澳台居民居住证申领发放办法"
 _RESIDENCE = "外国人在中国永久居留审批管理办法"
+_PASSPORT = "ICAO Doc 9303"
+_COUNTRY = "ISO 3166-1"
 _ID_CARD = ("id_issued", "id_expires", "id_number")
 _OTHERS = ("other applications",)
 
@@ -94,6 +96,44 @@ RULES: tuple[Rule, ...] = (
     Rule("ID_PLACE_UNKNOWN", "warn", ("id_number",), _PLACES, "A"),
     Rule("ID_PLACE_RETIRED", "warn", ("id_number",), _PLACES, "u", "attention: retired_place"),
     Rule("ID_RESIDENCE_PERMIT", "warn", ("id_number",), f"{_LAUNDERING} Art. 29; {_PERMIT}", "A"),
+    Rule("ID_PASSPORT", "warn", ("id_type",), f"{_LAUNDERING} Art. 29", "A"),
+    Rule("PASSPORT_NOT_TAKEN", "return", ("id_type",), POLICY, "u", "product: identity.passport"),
+    Rule(
+        "PASSPORT_NUMBER",
+        "return",
+        ("id_number",),
+        f"{_PASSPORT}-4; {POLICY}",
+        "u",
+        "product: identity.passport",
+    ),
+    Rule(
+        "PASSPORT_ENDS_SOON",
+        "warn",
+        ("id_expires",),
+        POLICY,
+        "u",
+        "product: identity.passport",
+    ),
+    Rule("MRZ_FORM", "return", ("mrz",), f"{_PASSPORT}-4", "A"),
+    Rule("MRZ_CHECK_DIGIT", "return", ("mrz",), f"{_PASSPORT}-3", "A"),
+    Rule(
+        "MRZ_MISMATCH",
+        "return",
+        ("mrz", "id_number", "nationality", "birth_date", "id_expires"),
+        f"{_LAUNDERING} Art. 28",
+        "A",
+    ),
+    Rule("BIRTH_DATE", "return", ("birth_date",), f"{_LAUNDERING} Art. 28", "A"),
+    Rule(
+        "BIRTH_DATE_MISMATCH",
+        "return",
+        ("birth_date", "id_number", "papers"),
+        f"{_LAUNDERING} Art. 28",
+        "A",
+    ),
+    Rule("NATIONALITY_FORM", "return", ("nationality",), f"{_COUNTRY}; {_PASSPORT}-3", "A"),
+    Rule("NAME_NOT_LATIN", "return", ("name",), f"{_PASSPORT}-3", "A"),
+    Rule("NAME_NOT_CHINESE", "return", ("chinese_name",), POLICY, "u"),
     Rule("ID_EXPIRED", "return", _ID_CARD, f"{_ID_LAW}; {_LAUNDERING} Art. 28", "A"),
     Rule("ID_NOT_YET_VALID", "return", _ID_CARD, _ID_LAW, "A"),
     Rule(
@@ -202,6 +242,13 @@ RULES: tuple[Rule, ...] = (
         "return",
         ("id_issued", "id_expires", "papers"),
         f"{_LAUNDERING} Art. 29",
+        "A",
+    ),
+    Rule(
+        "NATIONALITY_MISMATCH",
+        "return",
+        ("nationality", "papers"),
+        f"{_LAUNDERING} Art. 28",
         "A",
     ),
     Rule("EMPLOYER_MISMATCH", "return", ("employer", "papers"), f"{_CARD_RULES} Art. 42", "C"),

@@ -16,6 +16,7 @@ from typing import Literal, assert_never
 
 from services.intake.form import ApplicationForm, PartyForm
 from shared.calendar import business_day
+from shared.countries import is_country, normalise_country
 from shared.events.payload import ApplicantType, CreditConsent, PartyRole
 from shared.formats import (
     Finding,
@@ -24,23 +25,31 @@ from shared.formats import (
     Severity,
     age_on,
     check_address,
+    check_birth_date,
     check_card_number,
+    check_chinese_name,
     check_credit_code,
     check_email,
     check_employer,
     check_id_place,
     check_id_term,
+    check_latin_name,
     check_mobile,
+    check_mrz,
     check_name,
+    check_nationality,
     check_office_phone,
+    check_passport_number,
+    check_passport_term,
     check_postcode,
     check_resident_id,
     normalise_name,
     normalise_resident_id,
+    read_mrz,
     read_resident_id,
 )
 from shared.parameters import Attention, Product, load_attention, load_checklist_items
-from shared.parameters.models import Condition, PreCheck, Requirement
+from shared.parameters.models import Condition, PassportRules, PreCheck, Requirement
 from shared.places import PROVINCES
 
 CREDIT_PURPOSE = "信用卡审批"
@@ -51,12 +60,16 @@ FORM_ITEM = "application_form_signed"
 GUARDIAN_ITEM = "guardian_consent"
 
 # Which paper shows a field, and so is looked at again when the field is mended.
-_ITEM_OF_FIELD = {
+_CARD_OF_FIELD = {
     "name": "id_front",
+    "id_type": "id_front",
     "id_number": "id_front",
     "id_issued": "id_back",
     "id_expires": "id_back",
 }
+_PASSPORT_PAGE = "passport_page"
+_ON_PASSPORT = frozenset({*_CARD_OF_FIELD, "id_type", "nationality", "birth_date", "mrz"})
+_NEEDED_WITH_PASSPORT = ("nationality", "birth_date")
 
 NeedKind = Literal["mandatory", "one_of", "optional"]
 _WEIGHT: dict[NeedKind, int] = {"mandatory": 0, "one_of": 1, "optional": 2}
@@ -199,11 +212,14 @@ def field_faults(
     warnings: list[str] = []
     if form.lacks_holder:
         wanted.append(Wanted(FORM_ITEM, "HOLDER_MISSING"))
+    # where no passport is taken, it is a card that is asked for
+    by_passport = form.holder.has_passport and product.identity.passport is not None
     for _role, name, finding in field_findings(form, product, today):
         if finding.severity is Severity.WARNING:
             warnings.append(finding.code.value)
         else:
-            wanted.append(Wanted(item_of_field(name), finding.code.value, name))
+            item = item_of_field(name, with_passport=by_passport)
+            wanted.append(Wanted(item, finding.code.value, name))
     return list(dict.fromkeys(wanted)), warnings
 
 
@@ -228,17 +244,29 @@ def field_findings(
     for party in form.parties:
         for name, finding in _party_findings(party, form.applicant_type, product, today):
             yield party.role, name, finding
+        for name, code in _contradictions(party, product):
+            yield party.role, name, Finding(code)
 
 
-def item_of_field(name: str) -> str:
-    """The paper on which a field stands."""
-    return _ITEM_OF_FIELD.get(name, FORM_ITEM)
+def item_of_field(name: str, *, with_passport: bool) -> str:
+    """The paper on which a field stands, by what the holder is asked for."""
+    if with_passport:
+        return _PASSPORT_PAGE if name in _ON_PASSPORT else FORM_ITEM
+    return _CARD_OF_FIELD.get(name, FORM_ITEM)
+
+
+def item_of_refusal(code: str, needs: Iterable[Need]) -> str:
+    """Where a refusal shows once the application has been taken, as an item of the list."""
+    if code != "AGE_OUT_OF_RANGE":
+        return FORM_ITEM
+    asked = {need.item for need in needs}
+    return _PASSPORT_PAGE if _PASSPORT_PAGE in asked else "id_front"
 
 
 def _party_findings(
     party: PartyForm, applicant_type: ApplicantType, product: Product, today: date
 ) -> Iterable[tuple[str, Finding]]:
-    needed = needed_of(party.role, applicant_type, product)
+    needed = needed_of(party.role, applicant_type, product, with_passport=party.has_passport)
     for name in dict.fromkeys((*needed, *party.fields())):
         text = getattr(party, name)
         # a checker says itself that a value is missing
@@ -251,12 +279,19 @@ def _party_findings(
         yield "id_expires", Finding(FormatCode.EMPTY)
 
 
-def needed_of(role: PartyRole, applicant_type: ApplicantType, product: Product) -> list[str]:
-    """The fields that the form has to have of a person. Of an applicant for whom the product is
-    not, none: that it is not says enough."""
+def needed_of(
+    role: PartyRole, applicant_type: ApplicantType, product: Product, *, with_passport: bool
+) -> list[str]:
+    """The fields that the form has to have of a person; of who has a passport also what the number
+    of a card tells. Of an applicant for whom the product is not, none: that it is not says enough.
+    """
     if role is PartyRole.APPLICANT:
-        return product.form.needed.get(applicant_type.value, [])
-    return product.form.needed_of[role.value]  # type: ignore[index]
+        needed = product.form.needed.get(applicant_type.value, [])
+    else:
+        needed = product.form.needed_of[role.value]  # type: ignore[index]
+    if not with_passport or "id_number" not in needed:
+        return needed
+    return list(dict.fromkeys((*needed, *_NEEDED_WITH_PASSPORT)))
 
 
 def _field_findings(
@@ -264,12 +299,16 @@ def _field_findings(
 ) -> list[Finding]:
     rules = product.form.fields
     match name:
-        case "name":
-            return check_name(text)
-        case "id_number":
-            return [*check_resident_id(text, today), *_place(party)]
-        case "id_issued":
-            return [Finding(FormatCode.EMPTY)] if not text else _term(party, product, today)
+        case "name" | "id_number" | "id_issued":
+            return _of_document(party, name, text, product, today)
+        case "chinese_name":
+            return check_chinese_name(text)
+        case "birth_date" if party.birth_date is not None:
+            return check_birth_date(party.birth_date, today)
+        case "nationality" if party.has_passport:
+            return check_nationality(text)
+        case "mrz":
+            return check_mrz(text)
         case "mobile":
             return check_mobile(text, rules)
         case "email":
@@ -290,12 +329,65 @@ def _field_findings(
             return [] if text.strip() else [Finding(FormatCode.EMPTY)]
 
 
+def _contradictions(party: PartyForm, product: Product) -> Iterator[tuple[str, FormatCode]]:
+    """Where a person's fields do not fit the product, or each other: the machine-readable line and
+    what was typed beside it, a day of birth and the number that tells another one."""
+    if party.has_passport and product.identity.passport is None:
+        yield "id_type", FormatCode.PASSPORT_NOT_TAKEN
+    number = _resident(party)
+    if number is not None and party.birth_date not in (None, number.birth_date):
+        yield "birth_date", FormatCode.BIRTH_DATE_MISMATCH
+    if _contradicts(party):
+        yield "mrz", FormatCode.MRZ_MISMATCH
+
+
+def _contradicts(party: PartyForm) -> bool:
+    """Whether the line says something else than the fields; what it leaves open fits all."""
+    if not party.mrz or check_mrz(party.mrz):
+        return False  # its own fault says enough
+    line = read_mrz(party.mrz)
+    born, expires = (
+        day.strftime("%y%m%d") if day else "" for day in (party.birth_date, party.id_expires)
+    )
+    nationality = normalise_country(party.nationality or "")
+    beside = (
+        (normalise_resident_id(party.id_number or ""), line.number),
+        (nationality if is_country(nationality) else "", line.nationality),
+        (born, line.born),
+        (expires, line.expires),
+    )
+    return any(typed and "<" not in said and typed != said for typed, said in beside)
+
+
+def _of_document(
+    party: PartyForm, name: str, text: str, product: Product, today: date
+) -> list[Finding]:
+    """What a card and a passport have both, and each in its own form."""
+    if name == "id_issued":
+        return _term(party, product, today) if text else [Finding(FormatCode.EMPTY)]
+    if name == "name":
+        return check_latin_name(text) if party.has_passport else check_name(text)
+    if party.has_passport:
+        return _passport_number(text, product.identity.passport)
+    return [*check_resident_id(text, today), *_place(party)]
+
+
+def _passport_number(text: str, rules: PassportRules | None) -> list[Finding]:
+    if rules is None:
+        return []  # that no passport is taken says enough
+    findings = check_passport_number(text, rules)
+    # a person looks: the registry of citizens knows no passport
+    return findings or [Finding(FormatCode.ID_PASSPORT, Severity.WARNING)]
+
+
 def _place(party: PartyForm) -> list[Finding]:
     number = _resident(party)
     return [] if number is None else check_id_place(number, load_attention().retired_place)
 
 
 def _term(party: PartyForm, product: Product, today: date) -> list[Finding]:
+    if party.has_passport:
+        return _passport_term(party, product, today)
     number = _resident(party)
     if number is None or party.id_issued is None:
         return []  # the number's own fault says enough
@@ -311,18 +403,38 @@ def _term(party: PartyForm, product: Product, today: date) -> list[Finding]:
     )
 
 
+def _passport_term(party: PartyForm, product: Product, today: date) -> list[Finding]:
+    rules = product.identity.passport
+    if rules is None or party.id_issued is None:
+        return []
+    if party.id_expires is None and not party.id_long_term:
+        return []
+    return check_passport_term(
+        party.id_issued,
+        party.id_expires,
+        today,
+        rules,
+        tolerance_days=product.identity.term_tolerance_days,
+    )
+
+
 def age_of(party: PartyForm, today: date) -> int | None:
-    """Full years by the ID number; None where it tells none."""
+    """Full years by the ID number, with a passport by the form; None where that tells none."""
     born = _birth_date(party)
     return None if born is None or born > today else age_on(born, today)
 
 
 def _birth_date(party: PartyForm) -> date | None:
+    if party.has_passport:
+        return party.birth_date
     resident = _resident(party)
     return None if resident is None else resident.birth_date
 
 
 def _resident(party: PartyForm) -> ResidentId | None:
+    """What a card's number says; None of a wrong one, and of a passport's."""
+    if party.has_passport:
+        return None
     try:
         return read_resident_id(party.id_number or "")
     except ValueError:
@@ -365,6 +477,10 @@ def _applies(
         case Condition.HOLDER_IS_MINOR:
             age = age_of(form.holder, today)
             return age is not None and age < product.identity.minor_under
+        case Condition.HOLDER_HAS_ID_CARD:
+            return not form.holder.has_passport
+        case Condition.HOLDER_HAS_PASSPORT:
+            return form.holder.has_passport
     assert_never(requirement.when)
 
 
@@ -473,7 +589,11 @@ def _ageing(requirement: Requirement, papers: Sequence[Paper], product: Product)
 
 # -- one thing against another ---------------------------------------------------------------------
 
-_DATES = frozenset({"id_issued", "id_expires"})
+_DATES: Mapping[str, str] = {
+    "id_issued": "ID_DATES_MISMATCH",
+    "id_expires": "ID_DATES_MISMATCH",
+    "birth_date": "BIRTH_DATE_MISMATCH",
+}
 
 
 def comparisons(
@@ -514,6 +634,9 @@ def _of_guardian(form: ApplicationForm, product: Product, today: date) -> list[W
     return [Wanted(GUARDIAN_ITEM, "GUARDIAN_UNDER_AGE", "id_number")]
 
 
+_OF_CHINA = frozenset({"HKG", "MAC", "TWN"})  # ISO 3166-1; their people have permits of their own
+
+
 def _of_persons(form: ApplicationForm) -> Iterator[str]:
     applicant, contact = form.applicant, form.party(PartyRole.CONTACT)
     if form.holder is not applicant and _same(form.holder.id_number, applicant.id_number):
@@ -522,7 +645,12 @@ def _of_persons(form: ApplicationForm) -> Iterator[str]:
         yield "CONTACT_IS_APPLICANT"
     chinese = {one.upper() for one in load_attention().chinese_nationality}
     for party in form.parties:
-        number, nationality = _resident(party), (party.nationality or "").strip().upper()
+        number, nationality = _resident(party), normalise_country(party.nationality or "")
+        if party.has_passport:
+            # who lives abroad may have nothing else; a person looks
+            if nationality in chinese | _OF_CHINA:
+                yield "NATIONALITY_MISMATCH"
+            continue
         # people of Hong Kong, Macau and Taiwan name theirs in several ways
         if number is None or not nationality or number.kind == "permit":
             continue
@@ -572,7 +700,9 @@ def mismatch(name: str, said: str, person: PartyForm | None) -> str | None:
     if not written or not said.strip():
         return None
     if name in _DATES:
-        return None if written == said else "ID_DATES_MISMATCH"
+        return None if written == said else _DATES[name]
+    if name == "nationality" and not (is_country(written) and is_country(said)):
+        return None  # in words it is named in many ways
     code, plain = _COMPARED[name]
     one, other = plain(written), plain(said)
     if code == "ADDR_MISMATCH":  # a card names no building, a form no province
@@ -588,12 +718,13 @@ def _plain(text: str) -> str:
 _COMPARED: Mapping[str, tuple[str, Callable[[str], str]]] = {
     "name": ("NAME_MISMATCH", normalise_name),
     "id_number": ("ID_NUMBER_MISMATCH", normalise_resident_id),
+    "nationality": ("NATIONALITY_MISMATCH", normalise_country),
     "employer": ("EMPLOYER_MISMATCH", _plain),
     "credit_code": ("CREDIT_CODE_MISMATCH", _plain),
     "home_address": ("ADDR_MISMATCH", _plain),
     "work_address": ("ADDR_MISMATCH", _plain),
 }
-READABLE = (*_COMPARED, "id_issued", "id_expires")
+READABLE = (*_COMPARED, *_DATES)
 """Fields of the form that somebody may read on a paper."""
 
 COUNTED: Mapping[str, str] = {"months": "financial", "registered_on": "financial"}

@@ -27,7 +27,6 @@ from services.intake.spreadsheet import BatchRefused
 from services.intake.store_batches import Batch, BatchRow, RowState, TakenRow
 from shared.calendar import CalendarEndsError, business_day
 from shared.events.lifecycle import State
-from shared.formats import normalise_resident_id
 from shared.identifiers import new_id
 from shared.messaging import Service, Transaction
 from shared.messaging.errors import is_infrastructure, one_line
@@ -461,7 +460,7 @@ def kept_until(now: datetime) -> datetime:
 
 
 def _number(form: ApplicationForm) -> str:
-    return normalise_resident_id(form.applicant.id_number or "")
+    return form.applicant.number or ""
 
 
 def _own(viewer: Viewer) -> str | None:

@@ -15,6 +15,7 @@ from services.intake.items import FORM_CHANGED, LAPSED, REVIEW_WISH, Change
 from services.intake.precheck import Obstacle
 from services.intake.spreadsheet import BatchRefused
 from services.intake.typed import MONEY_FIELDS
+from shared.countries import country_name
 from shared.events.intake import Meeting
 from shared.events.payload import CreditConsent
 from shared.parameters import (
@@ -37,11 +38,15 @@ from shared.web.states import item_badge, named
 
 FIELDS: Mapping[str, str] = {
     "name": mark("Name"),
+    "chinese_name": mark("Name in Chinese"),
     "salutation": mark("Salutation"),
+    "id_type": mark("Kind of ID"),
+    "mrz": mark("Machine-readable line"),
     "id_number": mark("ID number"),
     "id_issued": mark("ID issued on"),
     "id_expires": mark("ID valid until"),
     "nationality": mark("Nationality"),
+    "birth_date": mark("Born on"),
     "mobile": mark("Mobile"),
     "email": mark("E-mail"),
     "home_address": mark("Home address"),
@@ -56,6 +61,12 @@ FIELDS: Mapping[str, str] = {
     "main_card_number": mark("Number of the main card"),
 }
 
+
+ID_TYPES: Mapping[str, str] = {
+    "id_card": mark("ID card or residence card"),
+    "passport": mark("Passport"),
+}
+"""By what somebody shows who they are."""
 
 TAKE_OVER_REASONS: Mapping[str, str] = {
     "customer": mark("The customer is with me, or on the phone"),
@@ -74,7 +85,7 @@ READ: Mapping[str, str] = {
 
 CARD: Mapping[str, str] = {
     "sex": mark("Sex"),
-    "birth_date": mark("Born on"),
+    "birth_date": FIELDS["birth_date"],
     "authority": mark("Issued by"),
 }
 """What an ID card says besides."""
@@ -215,12 +226,16 @@ _ROW_PROBLEMS: Mapping[str, str] = {
 
 
 _COLUMN_HINTS: Mapping[str, str] = {
-    "name": mark("As on the ID card"),
+    "name": mark("As on the ID card; in Latin letters as in a passport"),
+    "chinese_name": mark("With a passport, if there is one; may be left empty"),
     "salutation": mark("Choose one"),
-    "id_number": mark("18 characters (an old residence card: 15), as text"),
+    "id_type": mark("Empty: ID card, residence permit or residence card"),
+    "mrz": mark("The lowest line of a passport's data page, 44 characters; may be left empty"),
+    "id_number": mark("18 characters (an old residence card: 15), or a passport's, as text"),
     "id_issued": mark("The first day on the back of the ID card, such as 2019-03-01"),
     "id_expires": mark("The last day on the back of the ID card, or 长期 where it has no end"),
-    "nationality": mark("Such as CHN; may be left empty"),
+    "nationality": mark("Such as CHN; needed with a passport"),
+    "birth_date": mark("Needed with a passport, such as 1990-05-20"),
     "mobile": mark("11 digits"),
     "email": mark("May be left empty"),
     "home_address": mark("Province, city, street and house"),
@@ -491,6 +506,8 @@ def id_says(said: IdSays) -> str:
     sex = {"female": _("female"), "male": _("male")}.get(said.sex or "")
     age = _("aged %(age)s") % {"age": said.age}
     place = _(PLACES[said.place]) if said.place else ""
+    if said.country:
+        place = country_name(said.country, "en" if in_english() else "zh")
     return " · ".join(part for part in (sex, show_date(said.born), age, place) if part)
 
 
@@ -632,6 +649,8 @@ def field_value(name: str, text: str, *, clear: bool) -> str:
         return show_money(int(text))
     if name == "salutation":
         return dict(salutations()).get(text, text)
+    if name == "id_type":
+        return _(ID_TYPES.get(text, text))
     if name == "id_expires" and text.startswith("9999"):
         return _("without end")
     return text

@@ -17,11 +17,15 @@ from shared.privacy.vault import Vault
 
 _MASKS: dict[str, Callable[[str], str]] = {
     "name": masking.mask_name,
-    "id_number": masking.mask_resident_id,
+    "id_number": masking.mask_id_number,
     "mobile": masking.mask_mobile,
+    "id_type": str,
 }  # whatever else is known of the applicant is hidden whole
 NOTE_FIELD = "note"  # by which what a person wrote is sealed
-SHOWN_FIELDS = ("name", "id_number", "mobile", "employer", "occupation", "monthly_income")
+SHOWN_FIELDS = (
+    *("name", "id_type", "id_number", "nationality", "mobile"),
+    *("employer", "occupation", "monthly_income"),
+)
 
 
 @dataclass(frozen=True, slots=True)

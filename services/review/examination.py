@@ -45,6 +45,9 @@ RULES: dict[CheckName, CheckRule] = {
 }
 """The checks of every application; validity: u, a default."""
 
+DOCUMENT_FIELDS = ("id_type", "nationality", "birth_date")
+"""What goes with the number of who has a passport; of who has a card it need not be there."""
+
 INCOME_FIELDS = ("monthly_income", "other_bank_limits")
 
 
@@ -106,10 +109,11 @@ def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) ->
     if missing:
         yield from _close(case, check, "unavailable", now, why="no-data")
         return
+    asked = (*RULES[name].fields, *(one for one in DOCUMENT_FIELDS if one in party.fields))
     payload: dict[str, Any] = {
         "application_id": case.application_id,
         "party_id": party.party_id,
-        "fields": {field: str(party.fields[field]) for field in RULES[name].fields},
+        "fields": {field: str(party.fields[field]) for field in asked},
         "request_id": request_id,
     }
     if name == "bureau" and hand_over.consent is not None:
@@ -165,7 +169,7 @@ def scoring(case: Case, not_before: datetime | None = None) -> Call:
     party = hand_over.examined
     case.scoring_round += 1
     case.touched = True
-    fields = {"id_number", *INCOME_FIELDS} & party.fields.keys()
+    fields = {"id_number", "id_type", "birth_date", *INCOME_FIELDS} & party.fields.keys()
     sealed: Mapping[str, str] = {name: str(party.fields[name]) for name in sorted(fields)}
     return Call(
         kind=SCORING,

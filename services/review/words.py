@@ -96,7 +96,9 @@ EVIDENCE: Mapping[str, str] = {
 """What of the evidence is opened for a reason, as the applicant's own fields are."""
 _PERSON_LABELS: Mapping[str, str] = {
     "name": mark("Name"),
+    "id_type": mark("Kind of ID"),
     "id_number": mark("ID number"),
+    "nationality": mark("Nationality"),
     "mobile": mark("Mobile"),
     "employer": mark("Employer"),
     "occupation": mark("Occupation"),
@@ -138,9 +140,17 @@ class PersonLine:
 
 
 def person_lines(opened: Opened) -> list[PersonLine]:
-    """The applicant as the page shows them: recognised, not known. Work and income are hidden."""
+    """The applicant as the page shows them: recognised, not known. Work and income are hidden; by
+    what they show who they are is plain."""
+    passport = opened.person.get("id_type") == "passport"
+    plain = {"id_type": _("Passport") if passport else _("ID card or residence card")}
     return [
-        PersonLine(name, _(label), opened.person.get(name, "—"), name in opened.person)
+        PersonLine(
+            name,
+            _(label),
+            plain.get(name, opened.person.get(name, "—")),
+            name in opened.person and name not in plain,
+        )
         for name, label in _PERSON_LABELS.items()
     ]
 

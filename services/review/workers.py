@@ -160,6 +160,13 @@ def policy_worker(
     )
 
 
+def _birth_date(clear: Mapping[str, str]) -> date:
+    """Told by a card's number, and with a passport by the form."""
+    if clear.get("id_type") == "passport":
+        return date.fromisoformat(clear["birth_date"])
+    return read_resident_id(clear["id_number"]).birth_date
+
+
 def gather(
     payload: Mapping[str, Any], clear: Mapping[str, str], own_existing: int, today: date
 ) -> PolicyInputs:
@@ -184,7 +191,7 @@ def gather(
         product=payload["product"],
         product_version=payload["product_version"],
         new_to_bank=payload["new_to_bank"],
-        age=age_on(read_resident_id(clear["id_number"]).birth_date, today),
+        age=age_on(_birth_date(clear), today),
         monthly_income=int(income) if income else None,
         stated_limits=int(clear.get("other_bank_limits") or 0),
         requested_limit=payload["requested_limit"],

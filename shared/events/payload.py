@@ -78,11 +78,15 @@ FIELD_CLASSES: dict[str, str] = {
     "mobile": "contact",
     "email": "contact",
     "salutation": "contact",
+    "chinese_name": "contact",
+    "id_type": "identity",
     "id_number": "identity",
     "id_issued": "identity",
     "id_expires": "identity",
     "home_address": "identity",
     "nationality": "identity",
+    "birth_date": "identity",
+    "mrz": "identity",
     "employer": "financial",
     "occupation": "financial",
     "work_address": "financial",
@@ -95,6 +99,9 @@ FIELD_CLASSES: dict[str, str] = {
 }
 """Every personal field of a party and the class of the key that seals it. `monthly_income` and
 `other_bank_limits` are whole fen as digits; dates are ISO 8601; `salutation` is `mr` or `ms`;
+`id_type` is `id_card`, which is meant where there is none, or `passport`; `birth_date`, three
+letters of `nationality` (ISO 3166-1) and, if any, `chinese_name` and `mrz` (the lower
+machine-readable line) go with a passport, whose number tells none of it;
 `credit_code` is the employer's (统一社会信用代码), `postcode` that of the home address,
 `main_card_number` the card to which a supplementary one is wished."""
 

@@ -353,6 +353,12 @@ def _faults_of_condition(
         yield text.fault(
             (*place, "when"), "is a condition of what is never asked for", "take it away"
         )
+    if line.when is models.Condition.HOLDER_HAS_PASSPORT and product.identity.passport is None:
+        yield text.fault(
+            (*place, "when"),
+            "never holds: nobody applies for this product with a passport",
+            "take the line away, or say under identity what a passport has to be",
+        )
     ages, minor_under = product.applicants[applicant], product.identity.minor_under
     if line.when is models.Condition.HOLDER_IS_MINOR and ages.youngest >= minor_under:
         yield text.fault(

@@ -73,6 +73,8 @@ class Condition(StrEnum):
     ALWAYS = "always"
     ID_PROVINCE_NOT_WORK_PROVINCE = "id_province_not_work_province"
     HOLDER_IS_MINOR = "holder_is_minor"  # younger than the product's `identity.minor_under`
+    HOLDER_HAS_ID_CARD = "holder_has_id_card"
+    HOLDER_HAS_PASSPORT = "holder_has_passport"
     NOT_ON_FILE = "not_on_file"  # listed all the same: taken over where the bank holds it
 
 
@@ -220,9 +222,18 @@ class FormRules(_Parameters):
     fields: FieldRules
 
 
-class IdentityRules(_Parameters):
-    """How the holder's ID is looked at."""
+class PassportRules(_Parameters):
+    """What a passport has to be with which one may apply."""
 
+    number: Characters
+    longest_years: Annotated[int, Field(ge=1, le=20)]  # from its issue to its end
+    days_left: Days  # one that ends within so many days is worth a look
+
+
+class IdentityRules(_Parameters):
+    """How the holder's ID is looked at. Without `passport` nobody applies with one."""
+
+    passport: PassportRules | None = None
     term_tolerance_days: Annotated[int, Field(ge=0, le=31)]  # by which its end may miss the term
     minor_under: Annotated[int, Field(ge=14, le=21)]  # years; a guardian consents for a minor
 

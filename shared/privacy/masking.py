@@ -13,10 +13,13 @@ def mask_mobile(number: str) -> str:
     return f"{number[:3]}****{number[-4:]}" if len(number) == 11 and number.isdigit() else HIDDEN
 
 
-def mask_resident_id(number: str) -> str:
-    """`110***********0012`: the first 3 and the last 4 of 18 characters, or of 15."""
-    known = len(number) in (15, 18)
-    return f"{number[:3]}{'*' * (len(number) - 7)}{number[-4:]}" if known else HIDDEN
+def mask_id_number(number: str) -> str:
+    """`110***********0012`: the first 3 and the last 4 of 18 characters, or of 15; of a passport's,
+    which are fewer, the last 3: `******567`."""
+    if len(number) in (15, 18):
+        return f"{number[:3]}{'*' * (len(number) - 7)}{number[-4:]}"
+    is_passport = 7 <= len(number) <= 12 and number.isascii() and number.isalnum()
+    return f"{'*' * (len(number) - 3)}{number[-3:]}" if is_passport else HIDDEN
 
 
 def mask_card(number: str) -> str:

@@ -23,6 +23,7 @@ from tests.browser.watching import MOST_SHIFT, NARROW, WIDE, Watched
 from tests.eventually import eventually
 from tests.integration.intake.office import MOBILE, NAME
 from tests.papers import picture as scan
+from tests.unit.intake.builders import MRZ
 from tests.weighing import MOST_BYTES
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -127,6 +128,65 @@ async def test_the_form_says_what_is_wrong_while_it_is_filled_in(
     await page.keyboard.press("Tab")
     await expect(page.locator("#email-note")).to_contain_text("邮箱")
     assert await counter.serious() == []
+
+
+async def test_a_passport_is_filled_in_by_its_machine_readable_line(
+    town: Town, counter: Watched
+) -> None:
+    page = await counter.show(NEW)
+    await page.locator("#branch").select_option("3101")
+    await expect(page.locator("[data-checklist]")).to_contain_text("身份证人像面")
+    for name in ("mrz", "birth_date", "chinese_name", "holder_mrz"):
+        await expect(page.locator(f"[data-field={name}]")).to_be_hidden()
+
+    # by the keyboard, and a scanner that types
+    await page.locator("#id_type").focus()
+    await page.keyboard.press("ArrowDown")
+    await expect(page.locator("#id_type")).to_have_value("passport")
+    await expect(page.locator("#mrz")).to_be_visible()
+    await expect(page.locator("#birth_date")).to_have_attribute("aria-required", "true")
+    await page.keyboard.press("Tab")
+    await expect(page.locator("#mrz")).to_be_focused()
+    await page.keyboard.type(MRZ)
+    for name, value in (
+        ("id_number", "C01X00T47"),
+        ("nationality", "DEU"),
+        ("birth_date", "1990-05-20"),
+        ("id_expires", "2030-02-28"),
+        ("salutation", "ms"),
+    ):
+        await expect(page.locator(f"#{name}")).to_have_value(value)
+    await expect(page.locator("[data-says='']")).to_contain_text("德国")
+    await expect(page.locator("[data-checklist]")).to_contain_text("护照资料页")
+    await expect(page.locator("[data-checklist]")).to_contain_text("签证或居留许可")
+    await expect(page.locator("[data-checklist]")).not_to_contain_text("身份证人像面")
+
+    await page.locator("#birth_date").fill("1991-05-20")
+    await page.keyboard.press("Tab")
+    await expect(page.locator("#mrz-note")).to_contain_text("与填写内容不一致")
+    await page.locator("#birth_date").fill("1990-05-20")
+    await page.keyboard.press("Tab")
+    await expect(page.locator("#mrz-note")).not_to_contain_text("不一致")
+    await page.locator("#name").fill("安娜")
+    await page.keyboard.press("Tab")
+    await expect(page.locator("#name-note")).to_contain_text("拉丁字母")
+    await page.locator("#name").fill("Anna Müller")
+    await expect(page.locator("#name-note")).not_to_contain_text("未按护照")
+    assert await counter.serious() == []
+    assert await counter.shift() <= MOST_SHIFT
+    for width, size in (("narrow", NARROW), ("wide", WIDE)):
+        await page.set_viewport_size(size)
+        await picture(counter, f"counter-passport-{width}")
+        found = await page.evaluate("document.scrollingElement.scrollWidth")
+        assert found <= size["width"], "scrolls sideways"
+
+    # kept as it was typed, and gone on with
+    await page.keyboard.press("Control+Enter")
+    await page.wait_for_url(re.compile(r"/intake/applications/[0-9a-f-]{36}$"))
+    persons = page.locator("main")
+    await expect(persons).to_contain_text("护照")
+    await expect(persons).to_contain_text("******T47")
+    assert "C01X00T47" not in await page.content()
 
 
 async def test_the_form_is_sound_in_both_languages_and_widths(town: Town, counter: Watched) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.review.checks.subject import subject
 from services.review.policy import BureauRecord
 
 RESOURCE = "reports"
@@ -42,8 +43,7 @@ class BureauReport(BaseModel):
 def question(person: Mapping[str, str], call: Mapping[str, Any]) -> dict[str, Any]:
     """What is asked, with the consent that allows it."""
     return {
-        "name": person["name"],
-        "id_number": person["id_number"],
+        **subject(person),
         "consent_signed_at": call["consent_signed_at"],
         "purpose": call["purpose"],
     }

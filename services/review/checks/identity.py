@@ -2,10 +2,10 @@
 
 Ground: 反洗钱法 28, no service for unidentified customers. Absence: nobody is approved.
 
-It holds citizens' ID cards alone. Asked about a residence permit (港澳台居民) or a foreigner's
-permanent residence card it would say "no match", and the bank would refuse somebody who is entitled
-to apply. So it is not asked: a person decides, and approves only where somebody of the bank saw the
-customer with the original.
+It holds citizens' ID cards alone. Asked about a residence permit (港澳台居民), a foreigner's
+permanent residence card or a passport it would say "no match", and the bank would refuse somebody
+who is entitled to apply. So it is not asked: a person decides, and approves only where somebody of
+the bank saw the customer with the original.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ class IdentityReport(BaseModel):
 
 def knows(person: Mapping[str, str]) -> bool:
     """Whether the registry holds documents of this kind."""
+    if person.get("id_type") == "passport":
+        return False
     return read_resident_id(person["id_number"]).kind == "resident"
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.review.checks.subject import subject
 from services.review.policy import WatchlistAnswer
 
 RESOURCE = "screen"
@@ -40,4 +41,4 @@ class WatchlistReport(BaseModel):
 
 def question(person: Mapping[str, str], call: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001
     """What is asked: `person` holds the opened fields."""
-    return {"name": person["name"], "id_number": person["id_number"]}
+    return subject(person)

@@ -60,10 +60,15 @@
     for (const place of form.querySelectorAll("[data-says]")) {
       place.textContent = answer.says[place.dataset.says] ?? "";
     }
+    let filled = false;
     for (const [name, value] of Object.entries(answer.suggested)) {
       const it = control(name);
-      if (it && !it.value && !touched.has(name)) it.value = value;
+      if (!it || it.value || touched.has(name)) continue;
+      it.value = value;
+      filled = true;
     }
+    // what was filled in is judged with the rest; then nothing is empty that could be suggested
+    if (filled) check(asked);
     form.querySelector("[data-checklist]").innerHTML = answer.checklist;
   };
 

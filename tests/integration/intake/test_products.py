@@ -44,11 +44,11 @@ class Bank:
         listed.write_text(published_list(read_held(self.folder, drafts=True)), encoding="utf-8")
 
     def raise_version(self, version: str, *changes: tuple[str, str], valid_from: date) -> None:
-        """A new version out of the first one."""
-        text = self.file("2026.1").read_text(encoding="utf-8")
+        """A new version out of the one that ships."""
+        text = self.file("2026.2").read_text(encoding="utf-8")
         for old, new in (
-            ('version: "2026.1"', f'version: "{version}"'),
-            ("valid_from: 2026-01-01", f"valid_from: {valid_from}"),
+            ('version: "2026.2"', f'version: "{version}"'),
+            ("valid_from: 2026-10-10", f"valid_from: {valid_from}"),
             *changes,
         ):
             assert old in text
@@ -122,7 +122,7 @@ async def test_a_case_keeps_the_version_that_it_began_with(office: Office, bank:
 
     # from Tuesday on, everybody proves the address, and the material term is shorter
     bank.raise_version(
-        "2026.2",
+        "2026.3",
         ("items: [address_proof], when: id_province_not_work_province", "items: [address_proof]"),
         (
             "limit:\n",
@@ -130,7 +130,7 @@ async def test_a_case_keeps_the_version_that_it_began_with(office: Office, bank:
         ),
         valid_from=TUESDAY,
     )
-    await taken("2026.2")
+    await taken("2026.3")
     assert (await ready(office))["notes"] == {}
     same_day = await office.begun()
     assert await lines(office, same_day.application_id) == before

@@ -5,9 +5,12 @@ from datetime import UTC, date, datetime, time
 
 import pytest
 
-from deploy.demo import credit_systems, plan
+from deploy.demo import credit_systems, handed_in, plan
 from deploy.demo.credit_systems import scenario_of
 from deploy.demo.plan import Branch, Final, Plan, at, make_plan, next_tick
+from services.intake.form import ApplicationForm
+from services.intake.rules import Paper, examine
+from services.review.checks.subject import subject
 from services.review.checks.watchlist import THRESHOLD
 from services.review.policy import BureauRecord, PolicyInputs, current_policy
 from services.review.reason_codes import REASONS, Effect
@@ -128,7 +131,6 @@ def test_people_are_made_up_and_fit_the_rules(whole: Plan) -> None:
     today = whole.days[0]
     for one in whole.applications:
         person, rules = one.person, product_of(one.product).form.fields
-        assert is_synthetic_resident_id(person.id_number)
         findings = [
             *check_name(person.name),
             *check_mobile(person.mobile, rules),
@@ -138,6 +140,9 @@ def test_people_are_made_up_and_fit_the_rules(whole: Plan) -> None:
             *check_address(person.work_address, rules),
             *check_office_phone(person.office_phone, person.mobile, rules),
         ]
+        if one.story == "passport":
+            continue
+        assert is_synthetic_resident_id(person.id_number)
         if one.story != "check digit wrong":
             findings += check_resident_id(person.id_number, today)
         if one.story != "ID card expired":
@@ -145,6 +150,39 @@ def test_people_are_made_up_and_fit_the_rules(whole: Plan) -> None:
                 person.born, person.id_issued, person.id_expires, today, tolerance_days=1
             )
         assert not [one for one in findings if one.severity is Severity.ERROR]
+
+
+def test_one_shows_a_passport_and_nothing_is_wrong_with_it(whole: Plan) -> None:
+    [one] = [one for one in whole.applications if one.story == "passport"]
+    assert one.handling.met
+    assert {paper.item for action in one.actions for paper in action.papers} == {
+        *("application_form_signed", "passport_page", "stay_permit"),
+        *("work_proof", "income_proof"),
+    }
+    at, day = one.applied_at, whole.days[0]
+    found = examine(
+        ApplicationForm.model_validate(handed_in.form(one, at)),
+        [
+            Paper(paper.item, day, paper.issued_on, paper.item)
+            for action in one.actions
+            for paper in action.papers
+        ],
+        product_of(one.product),
+        today=day,
+        region=one.branch.region,
+    )
+    assert (found.wanted, found.refusals, found.warnings) == ((), (), ("ID_PASSPORT",))
+    # whom the bank around asks of it answers that nothing is wrong
+    assert scenario_of(one.person.id_number) == "good"
+    asked = credit_systems.CreditQuestion.model_validate(
+        {
+            **subject(handed_in.personal(one.person)),
+            "request_id": "1",
+            "consent_signed_at": at,
+            "purpose": handed_in.PURPOSE,
+        }
+    )
+    assert (asked.id_type, asked.birth_date) == ("passport", one.person.birth_date)
 
 
 def test_only_the_planted_have_a_scenario(whole: Plan) -> None:

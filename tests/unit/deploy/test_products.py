@@ -14,7 +14,7 @@ from shared.parameters import product_of
 from shared.parameters.held import SHIPPED, published_list, read_held
 
 RUN = CliRunner()
-STANDARD = "products/standard/2026.2.yaml"
+STANDARD = "products/standard/2026.3.yaml"
 STANDARD_FOLDER = "products/standard/<version>.yaml"
 
 
@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     copy = tmp_path / "parameters"
     shutil.copytree(SHIPPED, copy, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     text = (copy / "products/standard/2026.1.yaml").read_text(encoding="utf-8")
-    text = text.replace('version: "2026.1"', 'version: "2026.2"')
+    text = text.replace('version: "2026.1"', 'version: "2026.3"')
     text = text.replace("valid_from: 2026-01-01", "valid_from: 2026-12-01")
     (copy / STANDARD).write_text(text, encoding="utf-8")
     return copy
@@ -36,14 +36,14 @@ def check(folder: Path) -> tuple[int, list[str]]:
 
 def test_what_ships_is_right() -> None:
     code, lines = check(SHIPPED)
-    assert (code, len(lines)) == (0, 6)
+    assert (code, len(lines)) == (0, 10)
     assert all(line.endswith(": right") for line in lines)
 
 
 def test_a_draft_is_checked_too_and_said_to_be_one(folder: Path) -> None:
     code, lines = check(folder)
     assert code == 0
-    assert "standard 2026.2: right, not published yet" in lines
+    assert "standard 2026.3: right, not published yet" in lines
 
 
 GROUP = "{need: one_of, group: income, items: [income_proof, tax_proof, social_security_proof]}"
@@ -147,6 +147,12 @@ BROKEN = {
         "when: holder_is_minor",
         "self_employed.4.when: never holds: the youngest holder is 18, a minor is under 18; take",
     ),
+    "a condition of passports where none is taken": (
+        "{need: mandatory, items: [business_licence]}",
+        "{need: mandatory, items: [business_licence], when: holder_has_passport}",
+        "when: holder_has_passport",
+        "self_employed.4.when: never holds: nobody applies for this product with a passport; take",
+    ),
     "a condition of what is welcome": (
         "{need: optional, items: [work_proof, income_proof, bank_statement]}",
         "{need: optional, items: [work_proof, income_proof], when: not_on_file}",
@@ -241,7 +247,7 @@ BROKEN = {
         "valid_from: 2026-12-01",
         "valid_from: 2026-01-01",
         "valid_from",
-        "valid_from: is not after that of version 2026.1; a newer version holds from a later day",
+        "valid_from: is not after that of version 2026.2; a newer version holds from a later day",
     ),
     "a digest by hand": (
         "product: standard",
@@ -364,7 +370,7 @@ def test_what_is_published_is_fixed_and_nothing_wrong_is_published(folder: Path)
 
     path.write_text(text, encoding="utf-8")
     outcome = RUN.invoke(app, ["products", "publish", str(folder)])
-    assert (outcome.exit_code, outcome.stdout) == (0, "published standard 2026.2\n")
+    assert (outcome.exit_code, outcome.stdout) == (0, "published standard 2026.3\n")
     assert set(before.splitlines()) < set(listed.read_text(encoding="utf-8").splitlines())
     again = RUN.invoke(app, ["products", "publish", str(folder)])
     assert (again.exit_code, again.stdout) == (0, "everything is published\n")
@@ -375,13 +381,13 @@ def test_a_version_is_shown_with_its_digest_and_the_terms_that_hold(folder: Path
     assert shown.exit_code == 0
     assert "标准信用卡 / Standard credit card" in shown.stdout
     assert f"digest      {product_of('standard', '2026.1').digest}" in shown.stdout
-    assert "others      2026.2" in shown.stdout
+    assert "others      2026.2, 2026.3" in shown.stdout
     assert re.search(r"draft_days +30  \(clocks\.yaml\)", shown.stdout)
     assert shown.stdout.endswith(
         (folder / "products/standard/2026.1.yaml").read_text(encoding="utf-8")
     )
     newest = RUN.invoke(app, ["products", "show", "standard", "--folder", str(folder)])
-    assert "product     standard 2026.2  (a draft)" in newest.stdout
+    assert "product     standard 2026.3  (a draft)" in newest.stdout
     for wrong in (["platinum"], ["standard", "1999.1"]):
         assert RUN.invoke(app, ["products", "show", *wrong]).exit_code == 1
 

@@ -15,6 +15,8 @@ from shared.parameters import Product, product_of
 TODAY = date(2026, 10, 12)
 REGION = "11"
 ID_NUMBER = make_synthetic_resident_id("11", date(1990, 5, 20), 123)
+# the lower line of her passport
+MRZ = "C01X00T478D<<9005204F3002289<<<<<<<<<<<<<<<2"
 SALARIED_PAPERS = ("application_form_signed", "id_front", "id_back", "work_proof", "income_proof")
 
 
@@ -38,6 +40,20 @@ def person(**changed: Any) -> dict[str, Any]:
         "other_bank_limits": "0",
     }
     return {**fields, **changed}
+
+
+def foreigner(**changed: Any) -> dict[str, Any]:
+    """Somebody who shows a passport."""
+    fields: dict[str, Any] = {
+        "name": "Anna-Maria Müller",
+        "id_type": "passport",
+        "id_number": "C01X00T47",
+        "nationality": "DEU",
+        "birth_date": date(1990, 5, 20),
+        "id_issued": date(2020, 3, 1),
+        "id_expires": date(2030, 2, 28),
+    }
+    return person(**{**fields, **changed})
 
 
 def form(*, parties: list[dict[str, Any]] | None = None, **changed: Any) -> ApplicationForm:

@@ -17,6 +17,7 @@ from openpyxl import Workbook, load_workbook
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from openpyxl.worksheet.formula import ArrayFormula
 
+from services.intake.api_models import ApplicationIn
 from services.intake.batch import (
     COLUMNS,
     FINDINGS,
@@ -28,17 +29,23 @@ from services.intake.batch import (
     read_batch,
 )
 from services.intake.batch_files import Kind, result, template
+from services.intake.form import PartyForm
 from services.intake.spreadsheet import BatchRefused, computed
+from shared.events.payload import FIELD_CLASSES
 from shared.web import i18n
-from tests.unit.intake.builders import ID_NUMBER
+from tests.unit.intake.builders import ID_NUMBER, MRZ
 
 CELLS: dict[str, Any] = {
     "name": "测试员",
     "salutation": "先生",
+    "id_type": "",
     "id_number": ID_NUMBER,
     "id_issued": "2020-03-01",
     "id_expires": "2040/3/1",
     "nationality": "CHN",
+    "birth_date": "",
+    "chinese_name": "",
+    "mrz": "",
     "mobile": "13900001234",
     "email": "",
     "home_address": "北京市城东区建设路1号",
@@ -230,7 +237,7 @@ def test_the_template_holds_each_cell_to_what_may_stand_there(language: str) -> 
     assert places["id_issued"].type == "date"
     assert places["mobile"].formula1 == "11"
     # what it offers is what is read
-    for name in ("salutation", "applicant_type", "product"):
+    for name in ("salutation", "id_type", "applicant_type", "product"):
         for word in places[name].formula1.strip('"').split(","):
             assert one(as_csv({**CELLS, name: word})).problems == ()
     said = [str(cell.value) for row in how.iter_rows() for cell in row if cell.value]
@@ -491,6 +498,62 @@ def test_bad_rows_are_given_back_as_they_were_and_nothing_is_computed(
         # one mark in front of a cell is never read
         "occupation": "'quoted" if kind == "csv" else "quoted",
     }
+
+
+# fields of the form that a branch's table has no column for, and why
+WITHOUT_COLUMN = {
+    "role": "a row is about one person, who applies",
+    "device": "a branch's table is filled in on no device of a customer's",
+    "main_card_number": "supplementary cards are not applied for by table",
+    "id_long_term": "id_expires says 长期",
+    "channel": "it is a table's",
+    "branch": "a table is one branch's",
+    "parties": "their fields have columns",
+    "reopens": "an application is taken up again where somebody knows it",
+    "submit": "rows are handed in",
+}
+
+
+def test_every_field_of_the_form_has_a_column() -> None:
+    """Whoever adds a field adds its column, or says here why there is none."""
+    read = {"monthly_income", "other_bank_limits", "requested_limit"}
+    columns = {name.removesuffix("_yuan") if name[:-5] in read else name for name in COLUMNS}
+    columns = {"consent" if name == "consent_date" else name for name in columns}
+    fields = {*PartyForm.model_fields, *ApplicationIn.model_fields}
+    assert fields - columns == WITHOUT_COLUMN.keys()
+    assert columns <= fields
+    offered_types = {kind for product in offered().values() for kind in product.applicants}
+    assert "supplementary" not in offered_types
+
+
+def test_every_column_reaches_the_form() -> None:
+    cells = {
+        **CELLS,
+        "name": "Anna Müller",
+        "chinese_name": "安娜",
+        "id_type": "护照",
+        "id_number": "C01X00T47",
+        "id_expires": "2030-02-28",
+        "nationality": "DEU",
+        "birth_date": "1990-05-20",
+        "mrz": MRZ,
+        "email": "a@mail.example",
+        "credit_code": "91350100M000100Y43",
+    }
+    for kind in ("csv", "xlsx"):
+        row = one(as_csv(cells) if kind == "csv" else as_workbook(cells))
+        assert row.form is not None, row.problems
+        given = row.form.applicant.fields()
+        assert given.keys() == {*FIELD_CLASSES} - WITHOUT_COLUMN.keys()
+        assert (given["id_type"], given["birth_date"]) == ("passport", "1990-05-20")
+    assert told(cells) == []
+
+
+def test_a_passport_without_day_of_birth_is_named_by_its_column() -> None:
+    passport = {"id_type": "passport", "id_number": "C01X00T47", "id_expires": "2030-02-28"}
+    cells = {**CELLS, **passport, "name": "Anna Müller", "nationality": "Germany"}
+    assert set(told(cells)) == {("nationality", "NATIONALITY_FORM"), ("birth_date", "EMPTY")}
+    assert ("id_type", "UNKNOWN_WORD") in told({**cells, "id_type": "驾照"})
 
 
 COLUMN_PLACES = {name: place for place, name in enumerate(COLUMNS)}

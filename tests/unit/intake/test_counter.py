@@ -15,7 +15,7 @@ from services.intake.typed import Kept, faults_of, read_correction, read_form, r
 from shared.formats import make_synthetic_resident_id
 from shared.parameters import load_checklist_items
 from shared.places import PROVINCES
-from tests.unit.intake.builders import ID_NUMBER, REGION, TODAY, form, person
+from tests.unit.intake.builders import ID_NUMBER, MRZ, REGION, TODAY, foreigner, form, person
 
 NOW = datetime(2026, 10, 12, 3, 0, tzinfo=UTC)
 CHILD = make_synthetic_resident_id("11", date(2012, 5, 20), 122)
@@ -84,7 +84,13 @@ def test_a_student_is_not_asked_for_work_and_income() -> None:
         *("name", "id_number", "id_issued", "id_expires", "mobile", "home_address")
     }
     salaried = look()
-    assert salaried.elsewhere == {"main_card_number"}
+    of_passport = {"mrz", "chinese_name", "birth_date"}
+    of_others = {
+        prefix + name
+        for prefix in ("holder_", "guardian_", "contact_")
+        for name in (*of_passport, "nationality")
+    }
+    assert salaried.elsewhere == {"main_card_number", *of_passport, *of_others}
     assert {"employer", "monthly_income"} <= salaried.needed
 
 
@@ -119,6 +125,35 @@ def test_other_persons_are_asked_for_where_they_are_needed(
     assert look(**changed).persons == persons
 
 
+def test_who_has_a_passport_is_asked_what_a_cards_number_tells() -> None:
+    looked = look(parties=[foreigner(birth_date=None, nationality=None)])
+    assert {"birth_date", "nationality"} <= looked.needed
+    assert {name: mark.tone for name, mark in looked.marks.items()} == {
+        "id_number": "warn",
+        "birth_date": "missing",
+        "nationality": "missing",
+    }
+    assert not {"mrz", "chinese_name", "birth_date"} & looked.elsewhere
+    assert {"holder_mrz", "guardian_birth_date"} <= looked.elsewhere
+    asked, _welcome = papers(looked.found.needs) if looked.found else ([], [])
+    assert [one for one in asked if one[0] not in BESIDE] == [["passport_page"], ["stay_permit"]]
+
+
+BESIDE = {"application_form_signed", "credit_authorization", "work_proof", "income_proof"}
+
+
+@pytest.mark.parametrize("role", ["guardian", "supplementary_holder"])
+def test_anybody_may_have_a_passport(role: str) -> None:
+    prefix = {"guardian": "guardian_", "supplementary_holder": "holder_"}[role]
+    other = foreigner(role=role, birth_date=None)
+    looked = look(
+        product="supplementary", applicant_type="supplementary", parties=[person(), other]
+    )
+    assert f"{prefix}birth_date" in looked.needed
+    assert f"{prefix}mrz" not in looked.elsewhere
+    assert "mrz" in looked.elsewhere
+
+
 # -- what the number says --------------------------------------------------------------------------
 
 
@@ -139,6 +174,33 @@ def test_a_card_of_15_characters_does_not_say_whom_one_writes_to() -> None:
     assert looked.suggested == {}
     said = looked.says[""]
     assert (said.born, said.sex, said.place) == (date(1985, 3, 4), None, "11")
+
+
+def test_with_a_passport_the_form_says_birth_age_and_country() -> None:
+    said = what_id_says(PartyForm.model_validate(foreigner(mrz=MRZ)), TODAY)
+    assert said is not None
+    assert (said.born, said.age, said.sex) == (date(1990, 5, 20), 36, "female")
+    assert (said.place, said.country) == (None, "DEU")
+    assert words.id_says(said).endswith("德国")
+    for changed in ({"birth_date": None}, {"birth_date": date(2027, 1, 1)}):
+        assert what_id_says(PartyForm.model_validate(foreigner(**changed)), TODAY) is None
+
+
+def test_the_machine_readable_line_answers_what_is_empty() -> None:
+    says = ("id_number", "nationality", "birth_date", "id_expires", "salutation")
+    empty = foreigner(mrz=MRZ, **dict.fromkeys(says))
+    assert look(parties=[empty]).suggested == {
+        "id_number": "C01X00T47",
+        "nationality": "DEU",
+        "birth_date": "1990-05-20",
+        "id_expires": "2030-02-28",
+        "salutation": "ms",
+    }
+    assert look(parties=[{**empty, "nationality": "AUT"}]).suggested.keys() == {*says} - {
+        "nationality"
+    }
+    wrong = {**empty, "mrz": MRZ[:-1] + "0"}
+    assert look(parties=[wrong]).suggested == {}
 
 
 def test_what_the_number_answers_is_suggested_for_empty_fields_alone() -> None:

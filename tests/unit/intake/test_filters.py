@@ -123,6 +123,12 @@ def test_a_place_in_a_list_is_read_back() -> None:
         ("张伟3", None),
         ("", None),
         ("²", None),
+        ("deu c01x00t47", Search(id_number="DEU C01X00T47")),
+        ("GBR / 123456789", Search(id_number="GBR 123456789")),
+        ("ABC C01X00T47", None),  # no country
+        ("C01X00T47", None),  # two countries may have given it out
+        ("ANN MARIE", Search(name="ANN MARIE")),
+        ("USA110085030412", Search(id_number="USA110085030412")),
     ],
 )
 def test_a_search_is_for_what_the_text_can_be(text: str, meant: Search | None) -> None:

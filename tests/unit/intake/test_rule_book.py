@@ -36,8 +36,10 @@ from shared.parameters import (
 )
 from tests.unit.intake.builders import (
     ID_NUMBER,
+    MRZ,
     SALARIED_PAPERS,
     TODAY,
+    foreigner,
     form,
     look,
     papers,
@@ -71,6 +73,18 @@ def of(application: Any = None, handed_in: Any = None, **other: Any) -> Found:
 def says(**fields: Any) -> Case:
     """The applicant's form with these fields."""
     return lambda: of(form(parties=[person(**fields)]))
+
+
+def bears(product: str = "standard", **fields: Any) -> Case:
+    """The form of an applicant with a passport, with these fields."""
+    asked = {"product": product, "channel": "counter"}
+    return lambda: of(form(parties=[foreigner(**fields)], **asked))
+
+
+def on_page(**on_paper: str) -> Case:
+    """A passport on which somebody read this, beside the form."""
+    read = Paper("passport_page", TODAY, None, "paper", on_paper)
+    return lambda: of(form(parties=[foreigner()]), [*papers(), read])
 
 
 def bearing(county: str, born: date = date(1990, 5, 20)) -> Case:
@@ -266,6 +280,57 @@ TESTS: dict[tuple[str, str], Three] = {
     ("ID_RESIDENCE_PERMIT", "warn"): Three(
         bearing("911124"), VALID, (bearing("710000"), bearing("810000"))
     ),
+    ("ID_PASSPORT", "warn"): Three(bears(), VALID, (says(id_type="id_card"), bears())),
+    ("PASSPORT_NOT_TAKEN", "return"): Three(
+        bears("business"), bears(), (lambda: of(form(product="business")), bears("business"))
+    ),
+    ("PASSPORT_NUMBER", "return"): Three(
+        bears(id_number="AB-12345"),
+        bears(id_number=" c01x00t47 "),
+        (bears(id_number="A1234"), bears(id_number="A123")),
+    ),
+    ("PASSPORT_ENDS_SOON", "warn"): Three(
+        bears(id_expires=TODAY),
+        bears(),
+        (
+            bears(id_expires=TODAY + timedelta(days=180)),
+            bears(id_expires=TODAY + timedelta(days=179)),
+        ),
+    ),
+    ("MRZ_FORM", "return"): Three(
+        bears(mrz="C01X00T47"), bears(mrz=MRZ), (bears(mrz=f" {MRZ.lower()}"), bears(mrz=MRZ[1:]))
+    ),
+    ("MRZ_CHECK_DIGIT", "return"): Three(
+        bears(mrz=MRZ.replace("C01X00T478", "C01X00T479")),
+        bears(mrz=MRZ),
+        (bears(mrz=MRZ), bears(mrz=_digit_wrong(MRZ))),
+    ),
+    ("MRZ_MISMATCH", "return"): Three(
+        bears(mrz=MRZ, id_number="C01X00T48"),
+        bears(mrz=MRZ),
+        (bears(mrz=MRZ, id_expires=None), bears(mrz=MRZ, id_expires=date(2030, 3, 1))),
+    ),
+    ("BIRTH_DATE", "return"): Three(
+        bears(birth_date=date(1899, 12, 31)),
+        bears(),
+        (bears(birth_date=TODAY), bears(birth_date=TODAY + timedelta(days=1))),
+    ),
+    ("BIRTH_DATE_MISMATCH", "return"): Three(
+        on_page(birth_date="1990-05-21"),
+        on_page(birth_date="1990-05-20"),
+        (says(birth_date=date(1990, 5, 20)), says(birth_date=date(1990, 5, 21))),
+    ),
+    ("NATIONALITY_FORM", "return"): Three(
+        bears(nationality="德国"),
+        says(nationality="德国"),  # beside a card's number it is named as people like
+        (bears(nationality=" deu "), bears(nationality="DE")),
+    ),
+    ("NAME_NOT_LATIN", "return"): Three(
+        bears(name="安娜"), VALID, (bears(name="Li"), bears(name="李一"))
+    ),
+    ("NAME_NOT_CHINESE", "return"): Three(
+        bears(chinese_name="Anna"), bears(), (bears(chinese_name="安娜"), bears(chinese_name="An"))
+    ),
     ("ID_EXPIRED", "return"): Three(
         card(date(2010, 5, 1), date(2020, 5, 1)),
         VALID,
@@ -398,6 +463,11 @@ TESTS: dict[tuple[str, str], Three] = {
         says(nationality="CAN"),
         says(nationality="中国"),
         (says(nationality="chn "), says(nationality="CHE")),
+    ),
+    ("NATIONALITY_MISMATCH", "return"): Three(
+        on_page(nationality="AUT"),
+        on_page(nationality="德国"),  # in words it is named in many ways
+        (on_page(nationality="deu"), on_page(nationality="AUT")),
     ),
     ("DOC_MISSING", "return"): Three(
         lambda: of(handed_in=[]),
@@ -551,7 +621,7 @@ def test_what_a_bank_made_up_itself_can_be_set_by_it() -> None:
     """A rule that no statute or standard asks for has a parameter, or is of one value."""
     fixed = {
         "DUPLICATE_APPLICATION", "EMPLOYER_EDGE_SPACE", "OFFICE_PHONE_IS_MOBILE", "POSTCODE_FORM",
-        "CARD_NOT_UNIONPAY",
+        "CARD_NOT_UNIONPAY", "NAME_NOT_CHINESE",
     }  # fmt: skip
     own = {
         rule.code
@@ -570,7 +640,7 @@ def test_every_code_that_has_words_is_a_rules() -> None:
 fields = st.sampled_from(
     sorted(
         FIELD_CLASSES.keys()
-        - {"salutation", "id_issued", "id_expires"}
+        - {"salutation", "id_type", "id_issued", "id_expires", "birth_date"}
         - {"monthly_income", "other_bank_limits"}
     )
 )
@@ -582,6 +652,8 @@ def test_whatever_is_typed_is_found_by_a_rule_of_the_book(
     typed: Mapping[str, str | None], beside: Mapping[str, str | None], handed_in: bool
 ) -> None:
     parties = [person(**typed), person(role="guardian", **beside)]
+    assert of(form(parties=parties), papers() if handed_in else []) <= BY_KEY.keys()
+    parties[0]["id_type"] = "passport"
     assert of(form(parties=parties), papers() if handed_in else []) <= BY_KEY.keys()
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.intake.rules import Wanted, field_faults
+from services.intake.rules import Wanted, field_faults, item_of_refusal
 from shared.events.payload import ApplicantType, PartyRole
 from shared.formats import make_synthetic_resident_id
 from shared.parameters import Product, load_checklist_items, load_products, load_return_codes
@@ -18,6 +18,7 @@ from tests.unit.intake.builders import (
     ID_NUMBER,
     SALARIED_PAPERS,
     TODAY,
+    foreigner,
     form,
     look,
     on_file,
@@ -422,3 +423,30 @@ def test_whatever_is_typed_finds_known_codes_and_never_a_value(
         assert wanted.item in items
     assert set(found.warnings) <= set(codes)
     assert set(found.refusals) <= set(codes)
+
+
+def test_what_a_passport_says_wrongly_is_asked_for_with_its_page() -> None:
+    wrong = foreigner(birth_date=None, nationality="Germany", name="安娜")
+    found = look(form(parties=[wrong]), papers(["passport_page", "stay_permit"]))
+    assert {(one.item, one.field) for one in found.wanted if one.field} == {
+        ("passport_page", "birth_date"),
+        ("passport_page", "nationality"),
+        ("passport_page", "name"),
+    }
+    assert not {"id_front", "id_back"} & {one.item for one in found.needs}
+
+
+def test_where_no_passport_is_taken_a_card_is_asked_for() -> None:
+    found = look(form(parties=[foreigner()], product="business"), [])
+    told = [(one.item, one.field) for one in found.wanted if one.code == "PASSPORT_NOT_TAKEN"]
+    assert told == [("id_front", "id_type")]
+    assert "passport_page" not in {one.item for one in found.wanted}
+    assert "passport_page" not in {one.item for one in found.needs}
+
+
+def test_an_age_that_no_paper_mends_shows_with_what_tells_it() -> None:
+    young = foreigner(birth_date=TODAY - timedelta(days=10))
+    for party, item in ((young, "passport_page"), (person(), "id_front")):
+        found = look(form(parties=[party]))
+        assert item_of_refusal("AGE_OUT_OF_RANGE", found.needs) == item
+    assert look(form(parties=[young])).refusals == ("AGE_OUT_OF_RANGE",)

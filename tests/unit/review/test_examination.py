@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from services.review import examination
 from services.review.case import CHECKS, Case, CaseError, CheckName
+from services.review.checks import bureau, identity, watchlist
+from services.review.workers import gather
 from shared.events.lifecycle import State
 from shared.events.payload import CreditConsent
+from shared.formats import make_synthetic_resident_id
 from shared.messaging import Call, Effect, Fact
 from tests.unit.review.builders import NOW, SEALED, SIGNED, case, hand_over, referred
 
@@ -167,3 +171,45 @@ def test_every_check_is_requested_and_completed_on_reviews_topic() -> None:
     names: list[CheckName] = list(CHECKS)
     assert requested == completed == names
     assert {fact.topic for fact in facts} == {"banka.review"}
+
+
+PASSPORT = {
+    "name": "Anna Müller",
+    "id_type": "passport",
+    "id_number": "C01X00T47",
+    "nationality": "DEU",
+    "birth_date": "1990-10-13",
+}
+CALL = {"consent_signed_at": SIGNED.isoformat(), "purpose": "信用卡审批"}
+
+
+def test_with_a_passport_what_its_number_does_not_tell_goes_along() -> None:
+    subject, over = case(), hand_over()
+    party = over.examined
+    fields = {**party.fields, **dict.fromkeys(examination.DOCUMENT_FIELDS, SEALED)}
+    subject.hand_over = replace(over, parties=[party.model_copy(update={"fields": fields})])
+    for call in calls(examination.start(subject, NOW)):
+        assert set(call.payload["fields"]) == {"name", "id_number", *examination.DOCUMENT_FIELDS}
+    assert {"id_type", "birth_date"} <= set(examination.scoring(subject).payload["fields"])
+
+
+def test_the_registry_of_citizens_is_asked_about_no_passport() -> None:
+    assert not identity.knows(PASSPORT)
+    # a number that a citizen's could be is a passport's all the same
+    assert not identity.knows({**PASSPORT, "id_number": "119999198803092588"})
+    assert identity.knows({"name": "测试员", "id_number": "119999198803092588"})
+
+
+def test_bureau_and_watchlists_learn_whose_passport_it_is() -> None:
+    asked = [bureau.question(PASSPORT, CALL), watchlist.question(PASSPORT, CALL)]
+    assert asked == [{**PASSPORT, **CALL}, PASSPORT]
+    card = {"name": "测试员", "id_number": "119999198803092588"}
+    assert watchlist.question({**card, "id_type": "id_card", "nationality": "CHN"}, CALL) == card
+
+
+@pytest.mark.parametrize(("day", "age"), [(date(2026, 10, 12), 35), (date(2026, 10, 13), 36)])
+def test_the_age_is_that_of_the_day_of_birth(day: date, age: int) -> None:
+    call = examination.scoring(case()).payload
+    assert gather(call, {**PASSPORT, "monthly_income": "1"}, 0, day).age == age
+    number = make_synthetic_resident_id("11", date(1990, 10, 13), 1)
+    assert gather(call, {"id_number": number, "id_type": "id_card"}, 0, day).age == age

@@ -8,28 +8,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.countries import country_name, is_country
 from shared.formats import (
     FormatCode,
     IdKind,
     Severity,
     age_on,
     check_address,
+    check_birth_date,
     check_card_number,
+    check_chinese_name,
     check_credit_code,
     check_email,
     check_employer,
     check_id_place,
     check_id_term,
+    check_latin_name,
     check_mobile,
+    check_mrz,
     check_name,
+    check_nationality,
     check_office_phone,
+    check_passport_number,
+    check_passport_term,
     check_postcode,
     check_resident_id,
     credit_code_check_character,
     is_resident_id,
     is_synthetic_resident_id,
     make_synthetic_resident_id,
+    mrz_check_digit,
+    normalise_mrz,
     normalise_name,
+    person_number,
+    read_mrz,
     read_resident_id,
     resident_id_check_digit,
 )
@@ -407,6 +419,152 @@ def test_a_card_of_15_characters_tells_the_birth_by_two_digits_of_the_year(
 ) -> None:
     read = read_resident_id(f"USA1100{years}030412")
     assert (read.birth_date, read.sex) == (date(born, 3, 4), None)
+
+
+PASSPORT = product_of("standard").identity.passport
+# the specimen of ICAO Doc 9303-4, but for the country, which is none
+SPECIMEN = "L898902C36UTO7408122F1204159ZE184226B<<<<<10"
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        ("C01X00T47", []),
+        (" c01x00t47 ", []),
+        ("123456789", []),  # United Kingdom, United States
+        ("A1234", []),
+        ("A123", ["PASSPORT_NUMBER"]),
+        ("A12345678901", []),
+        ("A123456789012", ["PASSPORT_NUMBER"]),
+        ("ABCDEFGHI", ["PASSPORT_NUMBER"]),  # a name, or the heading
+        ("E 1234567", ["PASSPORT_NUMBER"]),
+        ("Ｅ1234567", ["PASSPORT_NUMBER"]),
+        ("", ["EMPTY"]),
+    ],
+)
+def test_a_passports_number_is_letters_and_digits(number: str, expected: list[str]) -> None:
+    assert PASSPORT is not None
+    assert codes(list(check_passport_number(number, PASSPORT))) == expected
+
+
+@pytest.mark.parametrize(
+    ("issued", "expires", "expected"),
+    [
+        (date(2020, 5, 1), date(2030, 4, 30), []),
+        (date(2020, 5, 1), date(2030, 5, 1), []),
+        (date(2020, 5, 1), date(2030, 5, 2), []),  # the tolerance of a day
+        (date(2020, 5, 1), date(2030, 5, 3), ["ID_TERM"]),
+        (date(2024, 2, 29), date(2034, 3, 2), []),
+        (date(2020, 5, 1), None, ["ID_TERM"]),
+        (date(2020, 5, 1), date(2020, 5, 1), ["ID_TERM"]),
+        (TODAY, date(2036, 3, 2), []),
+        (date(2026, 3, 3), date(2036, 3, 2), ["ID_NOT_YET_VALID"]),
+        (date(2016, 5, 1), date(2026, 3, 1), ["ID_EXPIRED"]),
+        (date(2016, 5, 1), TODAY, ["PASSPORT_ENDS_SOON"]),
+        (date(2020, 5, 1), date(2026, 8, 28), ["PASSPORT_ENDS_SOON"]),  # in 179 days
+        (date(2020, 5, 1), date(2026, 8, 29), []),
+        (date(9995, 1, 1), date(9999, 12, 31), ["ID_NOT_YET_VALID"]),
+    ],
+)
+def test_a_passport_is_in_force_and_ends(
+    issued: date, expires: date | None, expected: list[str]
+) -> None:
+    assert PASSPORT is not None
+    found = check_passport_term(issued, expires, TODAY, PASSPORT, tolerance_days=1)
+    assert codes(list(found)) == expected
+
+
+def test_the_machine_readable_line_of_the_standards_specimen() -> None:
+    assert check_mrz(SPECIMEN) == []
+    said = read_mrz(f" {SPECIMEN[:20].lower()} {SPECIMEN[20:]}\n")
+    assert (said.number, said.nationality, said.sex) == ("L898902C3", "UTO", "female")
+    assert (said.birth_date(TODAY), said.expiry_date()) == (date(1974, 8, 12), date(2012, 4, 15))
+    upper = "P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<"
+    assert normalise_mrz(f"{upper}\r\n{SPECIMEN}") == SPECIMEN
+    with pytest.raises(ValueError, match="not the lower line") as refused:
+        read_mrz("L898902C3")
+    assert "L898902C3" not in str(refused.value)
+
+
+@given(st.integers(0, 43), st.integers(1, 9))
+def test_one_wrong_digit_of_the_line_is_noticed(at: int, shift: int) -> None:
+    if SPECIMEN[at].isdigit():
+        digit = str((int(SPECIMEN[at]) + shift) % 10)
+        assert check_mrz(SPECIMEN[:at] + digit + SPECIMEN[at + 1 :]) != []
+
+
+def line(
+    number: str = "C01X00T47", country: str = "D<<", born: str = "900520", more: str = ""
+) -> str:
+    """A line with right check digits; without anything optional its digit is left out."""
+    optional = more.ljust(14, "<")
+    first = f"{number:<<9}{mrz_check_digit(f'{number:<<9}')}"
+    second = f"{born}{mrz_check_digit(born)}"
+    third = (
+        f"300228{mrz_check_digit('300228')}{optional}{mrz_check_digit(optional) if more else '<'}"
+    )
+    return f"{first}{country}{second}F{third}{mrz_check_digit(first + second + third)}"
+
+
+@pytest.mark.parametrize(
+    ("text", "country", "born"),
+    [
+        (line(), "DEU", date(1990, 5, 20)),  # Germany's code is one letter there
+        (line(born="260302"), "DEU", TODAY),
+        (line(born="260303"), "DEU", date(1926, 3, 3)),  # nobody is born tomorrow
+        (line(born="90<<<<"), "DEU", None),
+        (line(number="123456", country="GBR", more="1"), "GBR", date(1990, 5, 20)),
+    ],
+)
+def test_the_line_says_what_the_form_asks(text: str, country: str, born: date | None) -> None:
+    assert check_mrz(text) == []
+    assert (read_mrz(text).nationality, read_mrz(text).birth_date(TODAY)) == (country, born)
+
+
+@pytest.mark.parametrize("text", [SPECIMEN[1:], f"{SPECIMEN}<", SPECIMEN.replace("F", "?")])
+def test_what_is_no_line(text: str) -> None:
+    assert codes(list(check_mrz(text))) == ["MRZ_FORM"]
+
+
+def test_a_passports_number_is_one_persons_only_with_its_country() -> None:
+    passport = {"id_type": "passport", "id_number": " 123456789", "nationality": "gbr"}
+    assert person_number(passport) == "GBR 123456789"
+    assert person_number({**passport, "nationality": "USA"}) == "USA 123456789"
+    assert person_number({**passport, "nationality": "英国"}) is None
+    assert person_number({"id_number": "11010519491231002x"}) == "11010519491231002X"
+    assert person_number({"id_number": " ", "id_type": "id_card"}) is None
+    # an old residence card's 15 characters are never a passport's
+    assert person_number({**passport, "id_number": "110085030412"}) != "GBR110085030412"
+
+
+def test_countries_are_named_by_three_letters() -> None:
+    assert all(map(is_country, ("JPN", " jpn ", "GBN", "XXA", "RKS")))
+    assert not any(map(is_country, ("JP", "UTO", "D", "日本", "", "ZZZ", "ANT")))
+    assert (country_name("jpn", "zh"), country_name("JPN", "en")) == ("日本", "Japan")
+    assert (country_name("GBN", "en"), country_name("XXA", "zh")) == ("United Kingdom", "XXA")
+    assert codes(list(check_nationality(" "))) == ["EMPTY"]
+    assert codes(list(check_nationality("DE"))) == ["NATIONALITY_FORM"]
+    assert check_nationality("DEU") == []
+
+
+@pytest.mark.parametrize(
+    ("born", "expected"),
+    [
+        (date(1899, 12, 31), ["BIRTH_DATE"]),
+        (date(1900, 1, 1), []),
+        (TODAY, []),
+        (date(2026, 3, 3), ["BIRTH_DATE"]),
+    ],
+)
+def test_a_birth_date_is_of_somebody_who_lives(born: date, expected: list[str]) -> None:
+    assert codes(list(check_birth_date(born, TODAY))) == expected
+
+
+def test_a_passport_has_a_latin_name_and_maybe_a_chinese_one() -> None:
+    assert check_latin_name("Nguyễn Thị Minh Khai") == check_chinese_name("山田·太郎") == []
+    assert codes(list(check_latin_name("山田太郎"))) == ["NAME_NOT_LATIN"]
+    assert codes(list(check_chinese_name("Yamada"))) == ["NAME_NOT_CHINESE"]
+    assert codes(list(check_latin_name("?"))) == codes(list(check_chinese_name("?")))
 
 
 def test_no_finding_repeats_the_value() -> None:

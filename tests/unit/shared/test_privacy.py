@@ -49,8 +49,10 @@ def test_clear_text_is_refused_and_not_repeated(clear: str) -> None:
 
 def test_masks() -> None:
     assert masking.mask_mobile("13800001234") == "138****1234"
-    assert masking.mask_resident_id("110101199001010012") == "110***********0012"
-    assert masking.mask_resident_id("USA110085030412") == "USA********0412"
+    assert masking.mask_id_number("110101199001010012") == "110***********0012"
+    assert masking.mask_id_number("USA110085030412") == "USA********0412"
+    assert masking.mask_id_number("TR1234567") == "******567"
+    assert masking.mask_id_number("123456") == masking.HIDDEN
     assert masking.mask_card("6200000000001234") == "**** 1234"
     assert masking.mask_name("张三") == "张*"
     assert masking.mask_email("lisi@example.cn") == "l***@example.cn"
@@ -61,7 +63,7 @@ def test_masks() -> None:
 def test_a_mask_never_shows_more_than_part_of_a_value(text: str) -> None:
     for mask in (
         masking.mask_mobile,
-        masking.mask_resident_id,
+        masking.mask_id_number,
         masking.mask_card,
         masking.mask_name,
         masking.mask_email,

@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 
 from shared.parameters import (
     ChangedVersionError,
+    Condition,
     ParametersError,
     UnknownVersionError,
     load_products,
@@ -42,6 +43,45 @@ def test_who_begins_with_a_business_card_is_looked_at_by_an_officer_since_its_ne
     assert before.model_dump(exclude=same) == since.model_dump(exclude=same)
 
 
+@pytest.mark.parametrize(
+    ("code", "taken"),
+    [
+        ("standard", True),
+        ("gold", True),
+        ("student", True),
+        ("supplementary", True),
+        ("business", False),
+    ],
+)
+def test_passports_are_taken_from_october_10_on_but_for_the_business_card(
+    code: str, taken: bool
+) -> None:
+    before, since = [product_on(code, date(2026, 10, day)) for day in (9, 10)]
+    assert before is not None
+    assert since is not None
+    assert before.identity.passport is None
+    assert (since.identity.passport is not None) is taken
+    for applicant, lines in since.materials.items():
+        asked = {line.items[0]: line.when for line in lines if line.when.startswith("holder_has_")}
+        assert asked == (
+            {
+                **dict.fromkeys(("id_front", "id_back"), Condition.HOLDER_HAS_ID_CARD),
+                **dict.fromkeys(("passport_page", "stay_permit"), Condition.HOLDER_HAS_PASSPORT),
+            }
+            if taken
+            else {}
+        )
+        # nothing else of the matrix has changed
+        papers = [one.items for one in lines if not one.when.startswith("holder_has_")]
+        assert papers == [
+            one.items
+            for one in before.materials[applicant]
+            if not taken or one.items[0] not in ("id_front", "id_back")
+        ]
+    same = {"version", "digest", "valid_from", "materials", "identity"}
+    assert before.model_dump(exclude=same) == since.model_dump(exclude=same)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     copy = tmp_path / "parameters"
@@ -64,33 +104,35 @@ def write_version(
     code: str = "standard",
 ) -> Path:
     """A further version out of the one that ships."""
-    text = (folder / "products" / code / "2026.1.yaml").read_text(encoding="utf-8")
-    text = text.replace('version: "2026.1"', f'version: "{version}"')
-    text = text.replace("valid_from: 2026-01-01", f"valid_from: {valid_from}")
+    text = (folder / "products" / code / "2026.2.yaml").read_text(encoding="utf-8")
+    text = text.replace('version: "2026.2"', f'version: "{version}"')
+    text = text.replace("valid_from: 2026-10-10", f"valid_from: {valid_from}")
     path = folder / "products" / code / f"{version}.yaml"
     path.write_text(change(text), encoding="utf-8")
     return path
 
 
 def test_each_day_has_its_version_and_older_ones_stay(folder: Path) -> None:
-    # 2026.10 comes after 2026.2
+    # 2026.10 comes after 2026.3
     write_version(folder, "2026.10", "2026-12-01")
-    write_version(folder, "2026.2", "2026-11-02")
+    write_version(folder, "2026.3", "2026-11-02")
     publish(folder)
     take(folder)
     for day, version in (
         (date(2025, 12, 31), None),
         (date(2026, 1, 1), "2026.1"),
-        (date(2026, 11, 1), "2026.1"),
-        (date(2026, 11, 2), "2026.2"),
-        (date(2026, 11, 30), "2026.2"),
+        (date(2026, 10, 9), "2026.1"),
+        (date(2026, 10, 10), "2026.2"),
+        (date(2026, 11, 1), "2026.2"),
+        (date(2026, 11, 2), "2026.3"),
+        (date(2026, 11, 30), "2026.3"),
         (date(2026, 12, 1), "2026.10"),
     ):
         found = product_on("standard", day)
         assert (found.version if found else None) == version
     assert product_of("standard", "2026.1").valid_from == date(2026, 1, 1)
     assert product_of("standard").version == "2026.10"
-    assert load_products()["gold"].version == "2026.1"
+    assert load_products()["gold"].version == "2026.2"
     assert product_on("platinum", date(2026, 12, 1)) is None
 
 
@@ -109,16 +151,16 @@ def test_a_version_is_known_by_what_it_said_when_the_application_began(folder: P
 
 
 def test_a_draft_is_looked_at_by_nobody_until_it_is_published(folder: Path) -> None:
-    path = write_version(folder, "2026.2", "2026-11-02", lambda _: "version: [half")
-    assert list(take(folder).products["standard"]) == ["2026.1"]
+    path = write_version(folder, "2026.3", "2026-11-02", lambda _: "version: [half")
+    assert list(take(folder).products["standard"]) == ["2026.1", "2026.2"]
     with pytest.raises(
-        ParametersError, match=r"products/standard/2026\.2\.yaml:\d+:\d+: is not YAML"
+        ParametersError, match=r"products/standard/2026\.3\.yaml:\d+:\d+: is not YAML"
     ):
         read_held(folder, drafts=True)
     path.unlink()
-    write_version(folder, "2026.2", "2026-11-02")
+    write_version(folder, "2026.3", "2026-11-02")
     publish(folder)
-    assert list(take(folder).products["standard"]) == ["2026.1", "2026.2"]
+    assert list(take(folder).products["standard"]) == ["2026.1", "2026.2", "2026.3"]
 
 
 @pytest.mark.parametrize("mends_the_list", [False, True])
@@ -142,7 +184,7 @@ def test_a_published_version_is_fixed(folder: Path, mends_the_list: bool) -> Non
 
 
 def test_a_published_version_that_is_gone_is_refused(folder: Path) -> None:
-    write_version(folder, "2026.2", "2026-11-02")
+    write_version(folder, "2026.3", "2026-11-02")
     publish(folder)
     before = take(folder)
     (folder / "products" / "standard" / "2026.1.yaml").unlink()
@@ -157,19 +199,19 @@ def test_a_published_version_that_is_gone_is_refused(folder: Path) -> None:
 
 def test_a_version_that_another_process_took_first_is_looked_for(folder: Path) -> None:
     take(folder)
-    write_version(folder, "2026.2", "2026-11-02")
+    write_version(folder, "2026.3", "2026-11-02")
     publish(folder)
-    assert product_of("standard", "2026.2").version == "2026.2"
+    assert product_of("standard", "2026.3").version == "2026.3"
 
 
 def test_the_clocks_hold_where_a_product_says_nothing(folder: Path) -> None:
     own = "terms:\n  draft_days: 14\n  material: {working_days: 5, remind_working_days_before: 0}\n"
-    write_version(folder, "2026.2", "2026-11-02", lambda text: own + text)
+    write_version(folder, "2026.3", "2026-11-02", lambda text: own + text)
     publish(folder)
     take(folder)
     clocks = held().file("clocks", Clocks)
     assert terms_of(product_of("standard", "2026.1")).draft_days == clocks.draft_days == 30
-    terms = terms_of(product_of("standard", "2026.2"))
+    terms = terms_of(product_of("standard", "2026.3"))
     assert (terms.draft_days, terms.material.working_days) == (14, 5)
     assert terms.activation_days == clocks.activation_days
 
