@@ -11,14 +11,18 @@ from typing import Any, cast
 import pytest
 
 from services.intake import accounts
+from shared.clock import SystemClock
 
 
 class _NobodyThere:
     async def fetchrow(self, *_: object) -> None:
         return None
 
+    async def execute(self, *_: object) -> None:
+        """A try is written down; nobody reads it here."""
 
-SERVICE = cast("Any", SimpleNamespace(pool=_NobodyThere()))
+
+SERVICE = cast("Any", SimpleNamespace(pool=_NobodyThere(), clock=SystemClock()))
 
 
 async def test_passwords_are_compared_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
