@@ -196,7 +196,8 @@ async def numbered_page(
     if number is not None:
         conditions.append(f"a.application_number = {asked.give(number, 'text')}")
     where = " AND ".join(conditions)
-    total = await conn.fetchval(
+    # all rows are asked for, of which there is one: only so may workers of the database count along
+    ((total,),) = await conn.fetch(
         f"SELECT count(*) FROM application a WHERE {where}",  # noqa: S608 - our own text
         *asked.values,
     )

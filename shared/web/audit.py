@@ -137,12 +137,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A line in words: what, about what, why, and [(field, old, new, language)]."""
+    """A line in words: what, about what, why, and [(field, old, new, language)]. about_language: of
+    what it is about, where that is not the reader's."""
 
     title: str
     about: str = ""
     why: Sequence[str] = ()
     values: Sequence[tuple[str, str, str, str]] = ()
+    about_language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

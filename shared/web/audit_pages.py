@@ -341,7 +341,8 @@ def tell_common(line: Line, staff: Mapping[str, str]) -> Told:
     if line.place.source == "operations":
         action = operations_words.ACTIONS.get(line.action)
         about = masked_line(line.subject or "")[:140]
-        return Told(_(action) if action else line.action, about, [line.details["why"]])
+        why = (_("Reason"), "", str(line.details["why"]), "und")
+        return Told(_(action) if action else line.action, about, values=[why], about_language="en")
     return tell_office(line, staff, _OFFICE, _OFFICE_FIELDS)
 
 
@@ -359,16 +360,18 @@ def tell_office(
     return Told(
         _(actions[line.action]),
         staff.get(line.subject or "", line.subject or ""),
-        [line.details["why"]] if line.details["why"] else [],
-        [
-            (
-                _(fields.get(name, name)),
-                show(name, old.get(name)),
-                shown,
-                "zh-CN" if name == "name_zh" else current_language(),
-            )
-            for name, value in new.items()
-            if (shown := show(name, value))
+        values=[
+            *([(_("Reason"), "", line.details["why"], "und")] if line.details["why"] else []),
+            *(
+                (
+                    _(fields.get(name, name)),
+                    show(name, old.get(name)),
+                    shown,
+                    "zh-CN" if name == "name_zh" else current_language(),
+                )
+                for name, value in new.items()
+                if (shown := show(name, value))
+            ),
         ],
     )
 

@@ -299,7 +299,7 @@ async def test_papers_are_dropped_pasted_and_filed_one_by_one(town: Town, counte
     counter.complaints.clear()
     await rows.nth(2).get_by_role("button", name="移除").click()
     await expect(rows).to_have_count(5)
-    await expect(page.locator("[data-sum-shown]")).to_have_text("已收件 3 个，待处理 2 个")
+    await expect(page.locator("[data-sum-shown]")).to_have_text("已收件 3 份，待处理 2 份")
 
 
 async def test_what_was_filed_from_the_queue_is_handed_in_from_the_same_page(
@@ -314,7 +314,7 @@ async def test_what_was_filed_from_the_queue_is_handed_in_from_the_same_page(
     ]
     await page.locator("#file").set_input_files(files)  # type: ignore[arg-type]
     await page.get_by_role("button", name="全部收件").click()
-    await expect(page.locator("[data-sum-shown]")).to_have_text("已收件 2 个，待处理 0 个")
+    await expect(page.locator("[data-sum-shown]")).to_have_text("已收件 2 份，待处理 0 份")
     await expect(page.locator("#papers li")).to_have_count(2)
     await expect(page.locator("#read-document option")).to_have_count(2)
     await page.get_by_role("button", name="提交", exact=True).click()
