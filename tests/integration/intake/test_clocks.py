@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.reporting.projections import ApplicationRow, Seen, apply_lifecycle
-from shared.calendar import due_after
+from shared.calendar import business_day, due_after, end_of_day
 from shared.clock import format_instant
 from shared.events import review
 from shared.events.lifecycle import BY_TYPE
@@ -216,7 +216,8 @@ async def test_deadlines_of_steps_that_an_older_service_began_are_counted(office
     known = [waits, over, handed]
     before = [(await row_of(office, one))["due_at"] for one in known]
     assert all(before)
-    assert before[0] == (await row_of(office, waits))["created_at"] + timedelta(days=30)
+    begun = business_day((await row_of(office, waits))["created_at"])
+    assert before[0] == end_of_day(begun + timedelta(days=30))
     await office.fetch(
         "UPDATE application SET due_at = NULL, timed_version = NULL"
         " WHERE application_id = ANY ($1)",

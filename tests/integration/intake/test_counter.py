@@ -210,10 +210,10 @@ async def test_a_draft_of_a_colleague_is_taken_over_for_a_reason_that_the_audit_
     assert details["before"] != row["actor"]
     assert words not in row["details"]
     auditor = await office.colleague("auditor")
-    log = await auditor.get("/intake/audit", params={"lang": "en", "q": row["number"]})
-    assert "Draft taken over" in log.text
-    assert "Another reason" in log.text
-    assert words not in log.text, "opened for a reason"
+    log = await audited(auditor, number=row["number"])
+    assert "Draft taken over" in log
+    assert "Another reason" in log
+    assert words not in log, "opened for a reason"
 
 
 async def test_what_was_typed_before_somebody_took_a_draft_over_is_not_saved_over_theirs(
