@@ -667,7 +667,7 @@ async def test_papers_of_who_sends_what_takes_long_are_answered_without_a_look(
 ) -> None:
     customer = await applied(office, SALARIED_PAPERS[:4])
     papers = {"reference": customer.reference, "documents": office.app_papers(SALARIED_PAPERS[4:])}
-    monkeypatch.setattr(patience, "MOST", 0.0)  # it is used up
+    monkeypatch.setattr(patience.Patience, "left", lambda *_: False)  # it is used up
     answer = await send(office, customer, "document.supplied", papers)
     assert answer["code"] == "PAPERS_NOT_LOOKED_AT"
     assert [one["pointer"] for one in answer["problems"]] == ["/documents"]

@@ -76,7 +76,7 @@ async def test_what_is_missing_or_wrong_is_asked_for_in_one_list(office: Office)
         ("passport_page", "NAME_NOT_LATIN", "name"),
         ("passport_page", "NATIONALITY_FORM", "nationality"),
         ("passport_page", "EMPTY", "birth_date"),
-        ("passport_page", "ID_EXPIRED", "id_issued"),
+        ("passport_page", "ID_EXPIRED", "id_expires"),
         ("stay_permit", "DOC_MISSING", None),
     }
     assert await found(office, id_number=customer.id_number, nationality="DEU") == set()

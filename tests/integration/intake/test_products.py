@@ -281,6 +281,7 @@ async def test_a_product_is_not_offered_before_its_first_version_holds(
     office: Office, bank: Bank
 ) -> None:
     shutil.copytree(bank.folder / "products" / "gold", bank.folder / "products" / "platinum")
+    bank.file("2026.2", "platinum").unlink()
     path = bank.file("2026.1", "platinum")
     text = path.read_text(encoding="utf-8")
     text = text.replace("product: gold", "product: platinum")
