@@ -48,10 +48,12 @@ async def weight_of(client: httpx.AsyncClient, answer: httpx.Response) -> int:
 OPERATIONS = ("parked", "parked/many", "parked/failed", "parked/{number}")
 
 
-def operators_pages(service: str) -> set[str]:
-    """The pages that every service has for its operators; the browser's tests weigh them where
-    something is parked."""
-    return {f"/{service}/operations/{page}" for page in OPERATIONS}
+def common_pages(service: str) -> set[str]:
+    """The pages that every service has, for its operators and auditors; the browser's tests weigh
+    them where there is something to show."""
+    operations = {f"/{service}/operations/{page}" for page in OPERATIONS}
+    audit = ("audit", "audit/table", "audit/{source}/{number}/values")
+    return operations | {f"/{service}/{page}" for page in audit}
 
 
 async def copy_row(conn: Any, table: str, row: str, rows: int, *keys: str) -> None:

@@ -17,7 +17,7 @@ from shared.web.access import routes_without_permission
 from tests.eventually import eventually
 from tests.integration.notify.conftest import Web
 from tests.integration.notify.office import EMAIL, MOBILE, NAME, Customer, Office
-from tests.weighing import MOST_BYTES, copy_row, operators_pages, pages_of, weight_of
+from tests.weighing import MOST_BYTES, common_pages, copy_row, pages_of, weight_of
 
 API = "/notify/api/v1/messages"
 
@@ -443,7 +443,8 @@ async def test_every_page_is_light_with_as_many_rows_as_it_may_have(
         "/notify/messages": 31,  # the head, and a page of rows
         "/notify/messages/{message_id}": 0,
     }
-    assert pages.keys() | operators_pages("notify") == pages_of(web.app)
+    small = {"/notify/messages/{message_id}/fields/{field}"}  # a question of three lines
+    assert pages.keys() | small == pages_of(web.app) - common_pages("notify")
     for page, rows in pages.items():
         for language in ("zh-CN", "en"):
             address = page.format(message_id=message["message_id"])
