@@ -238,8 +238,12 @@ def _add_reading(routes: APIRouter, service: Kept, log: Log, words: Words) -> No
         until: str = "",
     ) -> Response:
         """The same lines as a file, without what is sealed; that somebody took them is one more."""
-        chosen = asked(kind, who, application, since, until)
         async with service.pool.acquire() as conn, conn.transaction():
+            # what was asked for is kept: of whom and of what there is, not what was typed
+            known = await staff_names(conn, who.split(","))
+            called = ",".join(known) or (_NOBODY if who else "")
+            about = await log.number_of(conn, application) if application else ""
+            chosen = asked(kind, called, _NOBODY if about is None else application, since, until)
             lines = await log.seen_by(viewer).find(conn, chosen.wanted(), MOST_TAKEN)
             staff = await staff_names(conn, _staff(lines))
             taken = {"query": chosen.query(), "lines": len(lines)}
