@@ -327,11 +327,13 @@ async def test_a_form_outlives_the_session_in_which_it_was_typed(
     page = await counter.show(NEW)
     await fill_in(page)
     await counter.context.clear_cookies(name=COOKIE)
-    notice = page.locator("[data-notice]")
+    signed_out = page.locator("[data-notice] [data-why=signed-out]")
+    await page.locator("button[value=keep]").click()  # at once: nothing told the page until now
+    await expect(signed_out).to_be_visible()
+    await expect(signed_out).to_contain_text("登录已失效")
     await page.locator("#mobile").fill("13800002222")
     await page.locator("#email").focus()
-    await expect(notice).to_contain_text("登录已失效")
-    await page.locator("button[value=keep]").click()
+    await expect(signed_out).to_be_visible()
     await expect(page).to_have_url(f"{town.url}{NEW}")
     await expect(page.locator("#mobile")).to_have_value("13800002222")
     counter.complaints.clear()  # the browser complains of the status itself

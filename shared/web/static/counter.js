@@ -10,7 +10,6 @@
   const touched = new Set(); // fields in which somebody was: of others it is not said that they lack
   let asking = null;
   let waiting = 0;
-  let heard = Date.now(); // when the office last answered in this session; 0: it did not
 
   for (const note of form.querySelectorAll("[data-note].note-missing, [data-note].note-bad")) {
     touched.add(note.dataset.note);
@@ -83,7 +82,6 @@
     return true;
   };
   const warn = (kind) => {
-    heard = kind ? 0 : Date.now();
     for (const one of notice.querySelectorAll("[data-why]")) one.hidden = one.dataset.why !== kind;
     notice.hidden = !kind;
   };
@@ -133,9 +131,8 @@
     check(it.name);
   });
 
-  // What was typed is not sent where it would be lost, to a sign-in page or to nobody: where the
-  // office was not heard of late it is asked first.
-  const LATELY = 30_000; // ms
+  // What was typed is not sent where it would be lost, to a sign-in page or to nobody: the office is
+  // asked first whether the session goes on.
   let sure = false;
   let looking = false;
   let typed = "typed" in form.dataset; // and not sent
@@ -146,7 +143,7 @@
     if (typed) event.preventDefault(); // the browser asks whether to leave it
   });
   form.addEventListener("submit", async (event) => {
-    if (sure || Date.now() - heard < LATELY) {
+    if (sure) {
       typed = false;
       return;
     }

@@ -243,5 +243,5 @@ async def test_a_channel_gets_into_no_page(office: Office, case: Case) -> None:
             assert answer.status_code == 401, route
 
 
-def test_the_organisation_of_the_tests_has_who_is_looked_for() -> None:
+async def test_the_organisation_of_the_tests_has_who_is_looked_for() -> None:
     assert "S6101" in ORGANISATION
