@@ -199,6 +199,7 @@ async def test_the_form_is_sound_in_both_languages_and_widths(town: Town, counte
     await page.locator("#id_number").fill("123")
     await page.locator("#name").fill(NAME)
     await page.locator("button[value=check]:not([tabindex])").click()
+    await page.wait_for_url(f"{town.url}/intake/applications")
     await expect(page.locator("#id_number-note")).to_contain_text("证件号码")
     await expect(page.locator("#mobile-note")).to_have_class(re.compile("note-warn"))
     await expect(page.locator("#name")).to_have_value(NAME)
@@ -249,6 +250,7 @@ async def test_papers_are_dropped_pasted_and_filed_one_by_one(town: Town, counte
     page = await counter.show(NEW)
     await fill_in(page)
     await page.locator("button[value=keep]").click()
+    await expect(page.locator("#file-papers")).to_be_visible()
     rows = page.locator(".queue-row")
     big = b"%PDF-1.7\n" + b"0" * 11 * 1024 * 1024
     front, back = scan("queue front"), pdf(["back"])
