@@ -301,22 +301,17 @@ class Wanted:
 
 
 _SECTIONS: dict[Section, str] = {
-    "open": "state = 'manual_review' AND proposed_by IS NULL AND $2::text IS NOT NULL",
-    "mine": "state = 'manual_review' AND proposed_by IS NULL AND claimed_by = $2",
-    "to_sign": "state = 'manual_review' AND proposed_by <> $2",
-    "held": "state = 'on_hold' AND $2::text IS NOT NULL",
+    "open": "state = 'manual_review' AND proposed_by IS NULL",
+    "mine": "state = 'manual_review' AND proposed_by IS NULL AND claimed_by = $1",
+    "to_sign": "state = 'manual_review' AND proposed_by <> $1",
+    # nothing is proposed while compliance looks into a case: said for the index
+    "held": "state = 'on_hold' AND proposed_by IS NULL",
 }
 _NO_HOLDS: dict[Section, str] = {
     **_SECTIONS,
-    "open": "state IN ('manual_review', 'on_hold') AND proposed_by IS NULL"
-    " AND $2::text IS NOT NULL",
-    "held": "false AND $2::text IS NOT NULL",
+    "open": "state IN ('manual_review', 'on_hold') AND proposed_by IS NULL",
+    "held": "false",
 }
-_NARROWED = """
- ($1::text[] IS NULL OR branch = ANY ($1)) AND ($3::text IS NULL OR application_number = $3)
- AND ($4::text IS NULL OR product = $4) AND ($5::text IS NULL OR branch = $5)
- AND ($6::text IS NULL OR $6 = ANY (findings))
-"""
 
 
 _ROW = (
@@ -324,25 +319,30 @@ _ROW = (
     " coalesce(queued_at, held_at) AS queued_at, held_at, due, findings, advice, claimed_by,"
     " proposed_by"
 )
-_LAST = "'9999-01-01 00:00:00+00'::timestamptz"  # of what has no time: behind all that have
 _COLUMNS: dict[SortKey, str] = {
-    "due": f"coalesce(due, {_LAST})",
-    "since": f"coalesce(CASE state WHEN 'on_hold' THEN held_at ELSE queued_at END, {_LAST})",
+    "due": "due",
+    "since": "coalesce(queued_at, held_at)",  # a case lies in the queue or is held
     "number": 'application_number COLLATE "C"',
 }
 
 
 def _fitting(wanted: Wanted) -> tuple[str, list[Any]]:
-    """The condition of a list and its arguments."""
-    sections = _SECTIONS if wanted.knows_holds else _NO_HOLDS
-    return f"{sections[wanted.section]} AND {_NARROWED}", [
-        wanted.branches,
-        wanted.staff_id,
-        wanted.number,
-        wanted.product,
-        wanted.branch,
-        wanted.flag,
-    ]
+    """The condition of a list and its arguments: of the filters only those that are set, or no
+    index by branch would serve."""
+    section = (_SECTIONS if wanted.knows_holds else _NO_HOLDS)[wanted.section]
+    conditions = [section, "$1::text IS NOT NULL"]
+    arguments: list[Any] = [wanted.staff_id]
+    for condition, value in (
+        ("branch = ANY ({}::text[])", wanted.branches),
+        ("application_number = {}::text", wanted.number),
+        ("product = {}::text", wanted.product),
+        ("branch = {}::text", wanted.branch),
+        ("{}::text = ANY (findings)", wanted.flag),
+    ):
+        if value is not None:
+            arguments.append(value)
+            conditions.append(condition.format(f"${len(arguments)}"))
+    return " AND ".join(conditions), arguments
 
 
 def _queue_row(row: Any) -> QueueRow:
@@ -362,22 +362,39 @@ async def page_of(
     before: Place | None = None,
 ) -> Page[QueueRow]:
     """The page of a section behind a place, or the one in front of it; else the first."""
+    statement, arguments = page_statement(
+        wanted, size, key, descending=descending, after=after, before=before
+    )
+    rows = await conn.fetch(statement, *arguments)
+    places = [Place(row["key"], row["application_id"]) for row in rows]
+    found = [_queue_row(row) for row in rows]
+    return page_from(found, places, size, after=after, before=before)
+
+
+def page_statement(
+    wanted: Wanted,
+    size: int,
+    key: SortKey,
+    *,
+    descending: bool = False,
+    after: Place | None = None,
+    before: Place | None = None,
+) -> tuple[str, list[Any]]:
+    """The rows of a page and one more, which tells whether the list goes on; the statement and its
+    arguments."""
     condition, arguments = _fitting(wanted)
     column, kind = _COLUMNS[key], "text" if key == "number" else "timestamptz"
     way = "DESC" if descending != (before is not None) else "ASC"
     place = before or after
     if place is not None:
+        than, count = "<" if way == "DESC" else ">", len(arguments)
+        condition += f" AND ({column}, application_id) {than} (${count + 1}::{kind}, ${count + 2})"
         arguments += [place.key, place.id]
-        than = "<" if way == "DESC" else ">"
-        condition += f" AND ({column}, application_id) {than} ($7::{kind}, $8::text)"
-    rows = await conn.fetch(
+    statement = (
         f"SELECT {_ROW}, {column} AS key FROM review_case WHERE {condition}"  # noqa: S608 - our own text
-        f" ORDER BY {column} {way}, application_id {way} LIMIT {size + 1}",
-        *arguments,
+        f" ORDER BY {column} {way}, application_id {way} LIMIT {size + 1}"
     )
-    places = [Place(row["key"], row["application_id"]) for row in rows]
-    found = [_queue_row(row) for row in rows]
-    return page_from(found, places, size, after=after, before=before)
+    return statement, arguments
 
 
 async def total_of(conn: Any, wanted: Wanted) -> Total:
@@ -402,10 +419,8 @@ async def list_cases(
     )
     rows = await conn.fetch(
         f"SELECT {_ROW} FROM review_case WHERE {condition}"  # noqa: S608 - our own text
-        " ORDER BY due, application_id LIMIT $7 OFFSET $8",
+        f" ORDER BY due, application_id LIMIT {page_size} OFFSET {(page - 1) * page_size}",
         *arguments,
-        page_size,
-        (page - 1) * page_size,
     )
     return [_queue_row(row) for row in rows], total
 
@@ -432,9 +447,9 @@ async def count_sections(
     row = await conn.fetchrow(
         f"SELECT {columns} FROM review_case"  # noqa: S608 - our own text
         " WHERE state IN ('manual_review', 'on_hold')"
-        " AND ($1::text[] IS NULL OR branch = ANY ($1))",
-        branches,
+        " AND ($2::text[] IS NULL OR branch = ANY ($2))",
         staff_id,
+        branches,
     )
     return {name: row[name] for name in _SECTIONS}
 

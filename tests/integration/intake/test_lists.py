@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
@@ -23,6 +22,7 @@ from shared.web.permissions import WHOLE_BANK, Permission, Reach, Viewer
 from tests.integration.intake.conftest import MORNING
 from tests.integration.intake.office import BRANCH, OTHER_BRANCH, Office
 from tests.integration.intake.stock import BRANCHES, NAMES, fill
+from tests.plans import explained, rows_read
 from tests.stack import running
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
@@ -91,28 +91,6 @@ QUERIES = [
     "product=business",
     "channel=partner&sort=-since",
 ]
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for one in plan.get("Plans", ()):
-        yield from nodes(one)
-
-
-async def explained(conn: Any, statement: str, values: list[Any]) -> list[dict[str, Any]]:
-    """What the database did, node by node."""
-    found = await conn.fetchval(
-        f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}",
-        *values,
-    )
-    return list(nodes(json.loads(found)[0]["Plan"]))
-
-
-def rows_read(node: dict[str, Any]) -> int:
-    passed_over = node.get("Rows Removed by Filter", 0) + node.get(
-        "Rows Removed by Index Recheck", 0
-    )
-    return int((node["Actual Rows"] + passed_over) * node["Actual Loops"])
 
 
 def wholes(plan: list[dict[str, Any]], *, sieved: bool = False) -> list[str]:
