@@ -128,6 +128,35 @@ async def hidden_from(
     return wrong
 
 
+async def reached_by(
+    client: httpx.AsyncClient,
+    roles: Collection[Role],
+    routes: Iterable[Route],
+    ids: Mapping[str, str],
+    fields: Mapping[str, Any],
+    bodies: Mapping[str, Any],
+    secret: str,
+    within: Mapping[str, Collection[Permission]],
+) -> tuple[list[tuple[str, str, int]], set[str], set[str]]:
+    """What somebody of another branch with several roles, of which one sees the whole bank, gets of
+    routes about a branch: (those that answer otherwise than each role's permissions say, paths that
+    were opened, paths that were hidden). within: as `Route.reaches_the_bank`."""
+    wrong, opened, hidden = [], set(), set()
+    for route in (one for one in routes if one.of_a_branch):
+        answer = await ask(client, route, ids, fields, bodies)
+        if not route.opens_to(*roles):
+            right = answer.status_code == 403
+        elif route.reaches_the_bank(*roles, within=within):
+            right = answer.status_code not in (403, 404) and answer.status_code < 500
+            opened.add(route.path)
+        else:
+            right = answer.status_code == 404 and secret not in answer.text
+            hidden.add(route.path)
+        if not right:
+            wrong.append((route.method, route.path, answer.status_code))
+    return wrong, opened, hidden
+
+
 async def ask(
     client: httpx.AsyncClient,
     route: Route,

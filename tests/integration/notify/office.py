@@ -274,16 +274,17 @@ class Office:
             await self.producer.send_and_wait(**record)
 
     async def staff(self, role: str, *branches: str, name: str = "林晓岚") -> dict[str, str]:
-        """A member of staff, told of on banka.reference; returns their session cookie."""
+        """A member of staff, told of on banka.reference; returns their session cookie. role: one,
+        or several with a blank between them."""
         staff_id = new_id()
         await self.publish(
             "intake",
             staff_id,
             intake.StaffChanged(
                 staff_id=staff_id,
-                username=f"{role}-{staff_id[-6:]}",
+                username=f"{role.split(maxsplit=1)[0]}-{staff_id[-6:]}",
                 display_name=name,
-                roles=[role],
+                roles=role.split(),
                 branches=list(branches),
                 desk="assistant",
                 session_epoch=1,

@@ -15,12 +15,20 @@ import pytest
 from deploy.local import Stack
 from shared.identifiers import new_id
 from shared.postgres.pool import app_role
+from shared.web.permissions import Permission, Role
 from shared.web.session import COOKIE
 from tests.eventually import eventually
 from tests.integration.notify.conftest import Web
 from tests.integration.notify.office import MOBILE, NAME, Customer, Office
 from tests.integration.notify.test_service import in_states, signed_in
-from tests.integration.scope import ask, entered, everything_in_a_branch, hidden_from, routes_of
+from tests.integration.scope import (
+    ask,
+    entered,
+    everything_in_a_branch,
+    hidden_from,
+    reached_by,
+    routes_of,
+)
 
 __all__ = ["everything_in_a_branch"]  # a fixture
 
@@ -185,41 +193,81 @@ async def test_the_log_of_messages_is_read_page_by_page_in_any_order(
         assert len(met) == len(set(met)), sort
 
 
+# What is asked for within, beyond what lets in.
+WITHIN_REACH = {"/notify/views/{view_id}/drop": {Permission.VIEW_SHARE}}
+FIELDS = {"evidence": "gateway-has-it", "language": "en", "why": "contact"}
+
+
+async def _ids(
+    own: httpx.AsyncClient, manager: httpx.AsyncClient, office: Office, message: str
+) -> dict[str, str]:
+    """Of a message, somebody's look at it, and a view that its branch keeps."""
+    name = new_id()
+    keep = {"listed": "messages", "name": name, "query": "", "branch": office.branch}
+    assert (await manager.post("/notify/views", data=keep)).status_code == 303
+    view = re.search(r"/notify/views/([0-9a-f-]{36})/drop", (await manager.get(LOG)).text)
+    assert view is not None
+    assert (await own.get(f"{LOG}/{message}")).status_code == 200
+    return {
+        "message_id": message,
+        "field": "text",
+        "view_id": view[1],
+        "source": "view",
+        "number": "1",
+    }
+
+
 async def test_every_route_with_an_id_hides_what_belongs_to_another_branch(
     web: Web, office: Office, everything_in_a_branch: None
 ) -> None:
     customer, message = await a_message(web, office)
     routes = routes_of(web.app, set())
-    fields = {"evidence": "gateway-has-it", "language": "en", "why": "contact"}
     bodies: dict[str, object] = {}
     async with (
         colleague(web, office, "assistant") as own,
         colleague(web, office, "assistant", "0001") as stranger,
     ):
-        name = new_id()
-        keep = {"listed": "messages", "name": name, "query": "", "branch": office.branch}
-        assert (await own.post("/notify/views", data=keep)).status_code == 303
-        view = re.search(r"/notify/views/([0-9a-f-]{36})/drop", (await own.get(LOG)).text)
-        assert view is not None
-        ids = {
-            "message_id": message,
-            "field": "text",
-            "view_id": view[1],
-            "source": "view",
-            "number": "1",
-        }
+        ids = await _ids(own, own, office, message)
         secret = customer.about["application_number"]
         # how one knows is chosen from another list where a message is sent again
-        again = fields | {"evidence": "gateway-lacks-it"}
+        again = FIELDS | {"evidence": "gateway-lacks-it"}
         resent = [one for one in routes if one.path.endswith("send-again")]
         others = [one for one in routes if one not in resent]
         assert await hidden_from(stranger, resent, ids, again, bodies, secret) == []
-        assert await hidden_from(stranger, others, ids, fields, bodies, secret) == []
+        assert await hidden_from(stranger, others, ids, FIELDS, bodies, secret) == []
         missing = []
         for route in routes:
-            sent = again if route in resent else fields
+            sent = again if route in resent else FIELDS
             answer = await ask(own, route, ids, sent, bodies)
             if route.of_a_branch and answer.status_code in (403, 404, 422):
                 missing.append((route.method, route.path, answer.status_code))
         assert missing == []
     assert len({one.path for one in routes if one.of_a_branch}) >= 7, "the test sees the routes"
+
+
+@pytest.mark.parametrize(
+    ("wide", "opens", "hides"), [(Role.AUDITOR, 2, 4), (Role.REVIEWER, 3, 3), (Role.OPS, 4, 3)]
+)
+async def test_several_roles_do_no_more_elsewhere_than_the_one_that_sees_the_whole_bank(
+    web: Web, office: Office, wide: Role, opens: int, hides: int
+) -> None:
+    """What the others alone allow stops at their branches, on every route; and of the permissions
+    of a route each has to reach there."""
+    customer, message = await a_message(web, office)
+    roles = (Role.ASSISTANT, Role.MANAGER, wide)
+    async with (
+        colleague(web, office, "assistant") as own,
+        colleague(web, office, "manager") as manager,
+        colleague(web, office, " ".join(roles), "0001") as person,
+    ):
+        ids, number = (
+            await _ids(own, manager, office, message),
+            customer.about["application_number"],
+        )
+        wrong, opened, hidden = await reached_by(
+            person, roles, routes_of(web.app, set()), ids, FIELDS, {}, number, WITHIN_REACH
+        )
+        assert wrong == []
+        assert len(opened) >= opens
+        assert len(hidden) >= hides
+        assert number in (await person.get(LOG)).text

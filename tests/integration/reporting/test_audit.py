@@ -13,11 +13,19 @@ from fastapi import FastAPI
 
 from services.reporting.app import build
 from shared.postgres.pool import app_role
+from shared.web.permissions import Role
 from shared.web.session import COOKIE
 from tests.eventually import eventually
 from tests.integration.reporting.bank import Bank
 from tests.integration.reporting.test_service import API, in_state
-from tests.integration.scope import ask, entered, everything_in_a_branch, hidden_from, routes_of
+from tests.integration.scope import (
+    ask,
+    entered,
+    everything_in_a_branch,
+    hidden_from,
+    reached_by,
+    routes_of,
+)
 
 __all__ = ["everything_in_a_branch"]  # a fixture
 
@@ -99,6 +107,19 @@ async def test_reports_that_leave_the_office_stand_in_the_log(app: FastAPI, bank
         await conn.close()
 
 
+async def _ids(own: httpx.AsyncClient, bank: Bank, case: str) -> dict[str, str]:
+    """Of a case, and of a report in which it counts."""
+    day = bank.now.date().isoformat()
+    made = await own.get(f"/reporting/reports/daily/{day}/excel")
+    return {
+        "application_id": case,
+        "day": day,
+        "key": "submitted",
+        "manifest_id": made.headers["x-manifest"],
+        "number": "1",
+    }
+
+
 async def test_every_route_with_an_id_hides_what_belongs_to_another_branch(
     app: FastAPI, bank: Bank, everything_in_a_branch: None
 ) -> None:
@@ -107,15 +128,8 @@ async def test_every_route_with_an_id_hides_what_belongs_to_another_branch(
         colleague(app, bank, "assistant", "0001") as stranger,
     ):
         case = await a_case(own, bank)
-        day = bank.now.date().isoformat()
-        made = await own.get(f"/reporting/reports/daily/{day}/excel")
-        ids = {
-            "application_id": case,
-            "day": day,
-            "key": "submitted",
-            "manifest_id": made.headers["x-manifest"],
-            "number": "1",
-        }
+        ids = await _ids(own, bank, case)
+        day = ids["day"]
         nothing: dict[str, Any] = {}
         secret = bank.number(case)
         routes = routes_of(app, DAYS)
@@ -130,3 +144,31 @@ async def test_every_route_with_an_id_hides_what_belongs_to_another_branch(
         shown = await own.get(f"/reporting/reports/daily/{day}/figures/submitted")
         assert secret in shown.text, "or the above would find nothing because nothing is there"
     assert len(routes) > 3, "the test sees the routes"
+
+
+@pytest.mark.parametrize("wide", [Role.AUDITOR, Role.REVIEWER, Role.OPS])
+async def test_several_roles_do_no_more_elsewhere_than_the_one_that_sees_the_whole_bank(
+    app: FastAPI, bank: Bank, wide: Role
+) -> None:
+    """What the others alone allow stops at their branches, on every route: who takes reports of one
+    branch and reads all of them takes none of another."""
+    roles = (Role.ASSISTANT, Role.MANAGER, wide)
+    async with (
+        colleague(app, bank, "assistant", bank.branch) as own,
+        colleague(app, bank, " ".join(roles), "0001") as person,
+    ):
+        case = await a_case(own, bank)
+        ids, number = await _ids(own, bank, case), bank.number(case)
+        wrong, opened, hidden = await reached_by(
+            person, roles, routes_of(app, DAYS), ids, {}, {}, number, {}
+        )
+        assert wrong == []
+        assert "/reporting/applications/{application_id}" in opened
+        takes = "/reporting/reports/archive/{manifest_id}"
+        assert takes in (opened if wide is Role.AUDITOR else hidden)
+        # a day's figures are of what the permission for them reaches
+        for address, reached in (
+            (f"/reporting/reports/daily/{ids['day']}/figures/submitted", wide is not Role.OPS),
+            ("/reporting/applications", True),
+        ):
+            assert (number in (await person.get(address)).text) is reached, address

@@ -8,11 +8,18 @@ import pytest
 import pytest_asyncio
 
 from shared.identifiers import new_id
+from shared.web.permissions import Permission, Role
 from tests.eventually import eventually
 from tests.integration.review.bank import Bank
 from tests.integration.review.conftest import Desks
 from tests.integration.review.test_service import APPROVE, handed
-from tests.integration.scope import ask, everything_in_a_branch, hidden_from, routes_of
+from tests.integration.scope import (
+    ask,
+    everything_in_a_branch,
+    hidden_from,
+    reached_by,
+    routes_of,
+)
 
 __all__ = ["everything_in_a_branch"]  # a fixture
 
@@ -32,6 +39,10 @@ BODIES: dict[str, Any] = {
     "hold": {"note": "请核实"},
     "release": {"finding": "clear", "note": "已核实"},
 }
+
+
+# What is asked for within, beyond what lets in.
+WITHIN = {"/review/views/{view_id}/drop": {Permission.VIEW_SHARE}}
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -76,6 +87,35 @@ async def test_every_route_with_an_id_hides_what_belongs_to_another_branch(
             missing.append((route.method, route.path, answer.status_code, answer.text[:200]))
     # the same person may not sign what they proposed
     assert [one for one in missing if "same-person" not in one[3]] == []
+
+
+@pytest.mark.parametrize(
+    ("wide", "opens", "hides"), [(Role.AUDITOR, 2, 2), (Role.REVIEWER, 16, 1), (Role.OPS, 0, 4)]
+)
+async def test_several_roles_do_no_more_elsewhere_than_the_one_that_sees_the_whole_bank(
+    bank: Bank, desks: Desks, ids: dict[str, str], wide: Role, opens: int, hides: int
+) -> None:
+    """What the others alone allow stops at their branches, on every route; and of the permissions
+    of a route each has to reach there."""
+    roles = (Role.ASSISTANT, Role.MANAGER, wide)
+    person = await bank.colleague(desks.transport, *roles, branch="0001")
+    # of a decision, which this case has not
+    routes = [one for one in routes_of(desks.app, set()) if not one.path.endswith("/verification")]
+    wrong, opened, hidden = await reached_by(
+        person.client,
+        roles,
+        routes,
+        ids,
+        FIELDS,
+        BODIES,
+        ids["secret"],
+        WITHIN,
+    )
+    assert wrong == []
+    assert len(opened) >= opens
+    assert len(hidden) >= hides
+    listed = (await person.get("/review/queue", sort="-due")).text
+    assert (ids["secret"] in listed) is bool(opens)
 
 
 async def test_a_manager_sees_the_region_and_no_other(
