@@ -447,6 +447,16 @@ def reminder(
     return [Deadline(name, at)] if at > since else []
 
 
+def late_reminder(app: Application, now: datetime) -> list[Effect]:
+    """The reminder of a draft or of a card that lies unused, whose term a release began that set
+    none; at once where its day is over."""
+    names = {State.DRAFT: DRAFT_REMINDER, State.DELIVERED: ACTIVATION_REMINDER}
+    state, since, ends = app.state, app.state_since, app.due_at
+    if (state is not State.DRAFT and state is not State.DELIVERED) or since is None:
+        return []
+    return [] if ends is None or ends <= now else reminder(app, names[state], state, since, ends)
+
+
 def receive(
     app: Application, document: Document, actor: str, now: datetime
 ) -> tuple[Document, list[Effect]]:

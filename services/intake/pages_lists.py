@@ -15,7 +15,7 @@ from services.intake import store_lists, viewing, words
 from services.intake.desk import Desk, Hits
 from services.intake.filters import ListFilter, Span
 from services.intake.pages_precheck import answers_for, contact_due
-from services.intake.store_lists import Row, Wanted
+from services.intake.store_lists import Row, Wanted, WorkRow
 from shared.calendar import business_day, escalated_before
 from shared.events.lifecycle import OWNERS, State
 from shared.formats import Severity, check_mobile, check_name, is_resident_id, person_number
@@ -145,7 +145,9 @@ def _owners(rows: Sequence[Row], viewer: Viewer) -> dict[str, Any]:
 # -- work --------------------------------------------------------------------------------------
 
 
-SECTIONS = ("to-check", "waivers", "returned", "to-contact", "overdue", "escalated")
+SECTIONS = ("to-check", "waivers", "returned", "to-contact", "to-meet", "overdue", "escalated")
+# What the assistants do while review has the case.
+MEANWHILE = ("to-contact", "to-meet")
 # What is not done in time, whoever has to do it; of what is overdue for long the manager is told.
 LATE = ("overdue", "escalated")
 _IN_REVIEW = (State.CHECKING, State.SCORING, State.MANUAL_REVIEW, State.ON_HOLD)
@@ -166,7 +168,7 @@ def _work(routes: APIRouter, service: Service) -> None:
             sort=read.sort if read.sort.removeprefix("-") in ("since", "number", "due") else "",
         )
         now = service.clock.now()
-        late = {"overdue": now, "escalated": escalated_before(business_day(now))}
+        late = {"to-meet": now, "overdue": now, "escalated": escalated_before(business_day(now))}
         ordered = replace(chosen, sort=chosen.sort or ("due" if section in LATE else "since"))
         wanted = {
             one: _of_section(one, wanted_by(ordered, viewer, now), late.get(one))
@@ -188,6 +190,7 @@ def _work(routes: APIRouter, service: Service) -> None:
             "waivers": _("To agree to"),
             "returned": _("With the customer"),
             "to-contact": _("To contact"),
+            "to-meet": _("Interview overdue"),
             "overdue": _("Overdue"),
             "escalated": _("Overdue for long"),
         }
@@ -207,13 +210,10 @@ def _work(routes: APIRouter, service: Service) -> None:
             current=tabs[section],
             address=LISTS["work"].at(chosen.query()),
             late=section in LATE,
-            due={
-                row.application_id: contact_due(row) if section == "to-contact" else row.due_at
-                for row in found.rows
-            },
+            due={row.application_id: _due(row, section) for row in found.rows},
             since=(
                 {row.application_id: row.passed_at for row in found.rows}
-                if section == "to-contact"
+                if section in MEANWHILE
                 else _since(found.rows, viewer)
             ),
             owners={
@@ -231,6 +231,17 @@ def _work(routes: APIRouter, service: Service) -> None:
         )
 
 
+def _due(row: WorkRow, section: str) -> datetime | None:
+    """Until when what the section is about has to be done."""
+    match section:
+        case "to-contact":
+            return contact_due(row)
+        case "to-meet":
+            return row.interview_due
+        case _:
+            return row.due_at
+
+
 def _of_section(section: str, wanted: Wanted, late: datetime | None) -> Wanted:
     """`late`: what was due before then stands in the section."""
     with_officer, with_customer = State.PRE_CHECK, State.AWAITING_MATERIAL
@@ -243,6 +254,9 @@ def _of_section(section: str, wanted: Wanted, late: datetime | None) -> Wanted:
             # by when it entered its state, a hold would show
             found = replace(wanted, states=_IN_REVIEW, to_contact=True)
             return found if wanted.key == "number" else replace(found, key="passed")
+        case "to-meet":
+            found = replace(wanted, states=_IN_REVIEW, to_meet=late)
+            return found if wanted.key == "number" else replace(found, key="interview")
         case "returned":
             return replace(wanted, states=[with_customer])
         case _:

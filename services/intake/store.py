@@ -19,6 +19,7 @@ from services.intake.application import (
     Entry,
     Scope,
     Withdrawal,
+    dues,
 )
 from services.intake.items import Change, Checklist, Item, ItemState, Reason, Waiver
 from shared.events.intake import Meeting, WantedItem
@@ -125,12 +126,13 @@ _SAVE = """
 INSERT INTO application (application_id, state, state_version, state_since, application_number,
     branch, region, channel, product, product_version, applicant_type, person, created_at,
     submitted_at, passed_at, material_deadline, reapply_from, card_id, partner, partner_reference,
-    imported, product_digest, revision, client, due_at, waited, timed_version, contacted_at)
+    imported, product_digest, revision, client, due_at, waited, timed_version, contacted_at,
+    interview_due)
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::text[], $6::text[],
     $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
     $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::date[],
     $18::text[], $19::text[], $20::text[], $21::boolean[], $22::text[], $23::bigint[], $24::text[],
-    $25::timestamptz[], $26::jsonb[], $27::int[], $28::timestamptz[])
+    $25::timestamptz[], $26::jsonb[], $27::int[], $28::timestamptz[], $29::timestamptz[])
 ON CONFLICT (application_id) DO UPDATE SET
     state = excluded.state, state_version = excluded.state_version,
     state_since = excluded.state_since, person = excluded.person,
@@ -141,7 +143,7 @@ ON CONFLICT (application_id) DO UPDATE SET
     card_id = excluded.card_id, imported = excluded.imported,
     product_digest = excluded.product_digest, revision = excluded.revision,
     due_at = excluded.due_at, waited = excluded.waited, timed_version = excluded.timed_version,
-    contacted_at = excluded.contacted_at
+    contacted_at = excluded.contacted_at, interview_due = excluded.interview_due
 """
 
 _SAVE_FILES = """
@@ -426,6 +428,7 @@ def _row(app: Application) -> tuple[Any, ...]:
         json.dumps(app.waited) if app.waited is not None else None,
         app.state_version,
         app.contacted_at,
+        dues(app).get("interview"),
     )
 
 
@@ -855,20 +858,24 @@ def _standing(rows: Sequence[Any], reopens: str | None) -> Standing:
 @dataclass(frozen=True, slots=True)
 class PaperOnFile:
     """An accepted paper of an earlier application of the person; `parties`: whose fields that
-    application's form had, sealed."""
+    application's form had, `says`: what was read on it, both sealed."""
 
     document: Document
     application_id: str
     parties: list[Party]
+    says: Mapping[str, str]
 
 
 _FILED = """
 SELECT d.document_id, d.document_number, d.item, d.sha256, d.media_type, d.size, d.received_at,
-    d.issued_on, d.application_id, f.body
+    d.issued_on, d.application_id, f.body, r.says
 FROM application a
 JOIN application_file f USING (application_id)
 JOIN document d USING (application_id)
 LEFT JOIN checklist_item i ON i.application_id = d.application_id AND i.item = d.item
+LEFT JOIN LATERAL (SELECT says FROM paper_reading r
+    WHERE r.application_id = d.application_id AND r.document_id = d.document_id
+    ORDER BY r.id DESC LIMIT 1) r ON true
 WHERE a.person = $1 AND a.application_id <> $2 AND a.state <> $3 AND d.item = ANY ($4)
     AND CASE WHEN i.item IS NULL THEN a.passed_at >= d.received_at
         ELSE i.state = 'accepted' AND i.document_id = d.document_id END
@@ -886,8 +893,9 @@ async def papers_on_file(conn: Any, app: Application, items: Sequence[str]) -> l
     for row in rows:
         values = dict(row)
         body, application_id = values.pop("body"), values.pop("application_id")
+        says = json.loads(values.pop("says") or "{}")
         parties = _FILE.validate_json(body).parties
-        found.append(PaperOnFile(Document(**values), application_id, parties))
+        found.append(PaperOnFile(Document(**values), application_id, parties, says))
     return found
 
 
@@ -1049,6 +1057,21 @@ async def untimed(conn: Any, *, after: str, limit: int) -> list[str]:
         limit,
     )
     return [row["application_id"] for row in rows]
+
+
+async def unreminded(conn: Any, application_ids: Sequence[str], names: Sequence[str]) -> set[str]:
+    """Those of these applications for which no reminder of these names is set, and whose customer
+    was not reminded since their state began."""
+    rows = await conn.fetch(
+        "SELECT application_id FROM application a WHERE application_id = ANY ($1)"
+        " AND NOT EXISTS (SELECT FROM messaging.deadline d"
+        " WHERE d.subject = a.application_id AND d.name = ANY ($2))"
+        " AND NOT EXISTS (SELECT FROM application_history h WHERE h.action = 'reminded'"
+        " AND h.application_id = a.application_id AND h.at >= a.state_since)",
+        list(application_ids),
+        list(names),
+    )
+    return {row["application_id"] for row in rows}
 
 
 async def find_application(conn: Any, application_id: str) -> Application | None:

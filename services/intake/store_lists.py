@@ -29,10 +29,11 @@ _COLUMNS = {
     "since": "a.state_since",
     "due": "a.due_at",
     "passed": "a.passed_at",
+    "interview": "a.interview_due",
     "number": 'a.application_number COLLATE "C"',
 }
 
-Key = SortKey | Literal["passed"]
+Key = SortKey | Literal["passed", "interview"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,9 @@ R = TypeVar("R", bound=Row)
 class Wanted:
     """What a list shall hold. `branches` None: of all. `number`: how the number begins. `waivers`:
     only where a second person has to answer one. `to_contact`: only whose customer nobody has
-    spoken with since the pre-check was passed. `hidden`: states of which the viewer may not know
-    since when an application is in them: in that order these stand by when they were begun."""
+    spoken with since the pre-check was passed. `to_meet`: only whose customer somebody should have
+    seen before then. `hidden`: states of which the viewer may not know since when an application is
+    in them: in that order these stand by when they were begun."""
 
     branches: Sequence[str] | None
     states: Sequence[State]
@@ -75,6 +77,7 @@ class Wanted:
     term: Span = ALWAYS
     waivers: bool = False
     to_contact: bool = False
+    to_meet: datetime | None = None
     key: Key = "begun"
     descending: bool = True
     hidden: frozenset[State] = frozenset()
@@ -96,6 +99,7 @@ class WorkRow(Row):
     """A case that waits for an officer or for the customer, with what its checklist counts."""
 
     passed_at: datetime | None
+    interview_due: datetime | None
     product_version: str
     unchecked: int
     open: int
@@ -257,7 +261,7 @@ def page_statement(
         f"SELECT key, number FROM ({' UNION ALL '.join(runs)}) runs"  # noqa: S608 - our own text
         f" ORDER BY key {way}, number {way} LIMIT {size + 1} OFFSET {offset}"
     )
-    of_work = ", a.passed_at, a.product_version, c.*"
+    of_work = ", a.passed_at, a.interview_due, a.product_version, c.*"
     counted, join = (of_work, f" CROSS JOIN LATERAL ({_ITEMS}) c") if items else ("", "")
     statement = (
         f"SELECT {_ROW}{counted} FROM ({keys}) k"  # noqa: S608 - our own text
@@ -273,6 +277,8 @@ def counts_statement(wanted: Wanted) -> tuple[str, list[Any]]:
     column = _COLUMNS["due"] if _by_term(wanted) else _COLUMNS["begun"]
     if wanted.to_contact:
         column = _COLUMNS["passed"]
+    if wanted.to_meet is not None:
+        column = _COLUMNS["interview"]
     most = MOST_COUNTED + 1
     run = (
         "SELECT FROM application a"
@@ -294,8 +300,9 @@ def _page(
 
 def _place(row: Row, wanted: Wanted) -> Place:
     since = row.created_at if row.state in wanted.hidden else row.state_since
-    passed = row.passed_at if isinstance(row, WorkRow) else None
-    keys = {"begun": row.created_at, "since": since, "due": row.due_at, "passed": passed}
+    keys = {"begun": row.created_at, "since": since, "due": row.due_at}
+    if isinstance(row, WorkRow):
+        keys |= {"passed": row.passed_at, "interview": row.interview_due}
     return Place(keys.get(wanted.key), row.application_number)
 
 
@@ -344,6 +351,8 @@ def _runs(
         conditions.append(f"a.state_since >= {start}")
     if wanted.to_contact:
         conditions.append("a.contacted_at IS NULL AND a.passed_at IS NOT NULL")
+    if wanted.to_meet is not None:
+        conditions.append(f"a.interview_due < {asked.give(wanted.to_meet, 'timestamptz')}")
     if wanted.waivers:
         conditions.append(
             "a.application_id IN (SELECT i.application_id FROM checklist_item i"

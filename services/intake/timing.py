@@ -1,5 +1,6 @@
 """Deadlines of steps that a service of the release before began, which counted none, and of those
-whose product was not held: they are counted as soon as they can be."""
+whose product was not held: they are counted as soon as they can be, and the customer is reminded
+before their end like any other."""
 
 from __future__ import annotations
 
@@ -9,7 +10,12 @@ from collections.abc import Callable
 import structlog
 
 from services.intake import store
-from services.intake.application import step_due
+from services.intake.application import (
+    ACTIVATION_REMINDER,
+    DRAFT_REMINDER,
+    late_reminder,
+    step_due,
+)
 from services.intake.store import ApplicationStore
 from shared.messaging import Service
 from shared.messaging.errors import one_line
@@ -36,9 +42,14 @@ class Timing:
                 if not ids:
                     break
                 apps = list((await self._store.load(tx.conn, ids)).values())
+                names = (DRAFT_REMINDER, ACTIVATION_REMINDER)
+                unreminded = await store.unreminded(tx.conn, ids, names)
                 for app in apps:
                     app.due_at = step_due(app)
                     counted += app.due_at is not None
+                    if app.application_id in unreminded:
+                        reminders = late_reminder(app, tx.now)
+                        await tx.append(reminders, subject=app.application_id)
                 await self._store.save(tx.conn, apps)
                 last = ids[-1]
         if counted:

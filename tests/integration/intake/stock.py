@@ -72,7 +72,7 @@ _APPLICATIONS = f"""
 INSERT INTO application (application_id, state, state_version, state_since, application_number,
     branch, region, channel, product, product_version, applicant_type, person, created_at,
     submitted_at, passed_at, material_deadline, due_at, timed_version, card_id, partner,
-    partner_reference, client)
+    partner_reference, client, interview_due)
 SELECT application_id, state, 6, least(created + make_interval(hours => (mille * 1.4)::int),
         $3 - make_interval(secs => mille)),
     branch || to_char(created AT TIME ZONE 'Asia/Shanghai', 'YYYYMMDD')
@@ -93,7 +93,9 @@ SELECT application_id, state, 6, least(created + make_interval(hours => (mille *
         THEN 'card-' || n END,
     CASE WHEN mille BETWEEN 400 AND 699 THEN 'mobile-app' END,
     CASE WHEN mille BETWEEN 400 AND 699 THEN 'old-' || n END,
-    CASE WHEN mille BETWEEN 700 AND 899 THEN 'web-channel' END
+    CASE WHEN mille BETWEEN 700 AND 899 THEN 'web-channel' END,
+    CASE WHEN state IN ('checking', 'scoring', 'manual_review', 'on_hold') AND mille % 3 > 0
+        THEN created + interval '30 days' END
 FROM placed
 """
 

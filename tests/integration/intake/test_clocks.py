@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services import intake
 from services.reporting.projections import ApplicationRow, Seen, apply_lifecycle
 from shared.calendar import business_day, due_after, end_of_day
 from shared.clock import format_instant
 from shared.events import review
 from shared.events.lifecycle import BY_TYPE
+from shared.parameters import load_clocks
 from tests.eventually import eventually
 from tests.integration.intake.office import Customer, Office, decision
+from tests.integration.intake.test_card_facts import cards_on_order, say
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -236,3 +240,98 @@ async def test_deadlines_of_steps_that_an_older_service_began_are_counted(office
     # how long everybody waited for whom is not known of these
     assert (await row_of(office, over))["waited"] is None
     assert await office.service.timing.sweep() == 0
+
+
+def _migrated(name: str) -> str:
+    """What that migration of intake does with what is there."""
+    text = (Path(intake.__file__).parent / "migrations" / name).read_text(encoding="utf-8")
+    (statement,) = [part for part in text.split(";") if "UPDATE" in part]
+    return statement
+
+
+async def test_what_a_release_without_reminders_began_gets_its_reminder_once(
+    office: Office,
+) -> None:
+    draft, reminded = [await office.begun() for _ in "12"]
+    ((card_id, delivered),) = (await cards_on_order(office, 1)).items()
+    await say(office, "delivered", card_id)
+    await office.until(Customer("", delivered), "delivered")
+    ids = [draft.application_id, reminded.application_id, delivered]
+
+    async def reminders() -> dict[str, datetime]:
+        rows = await office.fetch(
+            "SELECT subject, at FROM messaging.deadline"
+            " WHERE subject = ANY ($1) AND name LIKE '%-reminder'",
+            ids,
+        )
+        return {row["subject"]: row["at"] for row in rows}
+
+    before = await reminders()
+    assert before.keys() == set(ids)
+    await office.fetch(
+        "DELETE FROM messaging.deadline WHERE subject = ANY ($1) AND name LIKE '%-reminder'", ids
+    )
+    await office.fetch(
+        "INSERT INTO application_history (application_id, at, actor, action, details)"
+        " VALUES ($1, $2, 'intake', 'reminded', '{}')",
+        reminded.application_id,
+        office.now,
+    )
+    await office.fetch(_migrated("0019_due_meanwhile.sql"))
+    await office.service.timing.sweep()
+    again = [draft.application_id, delivered]
+    assert await reminders() == {one: before[one] for one in again}
+    assert await office.service.timing.sweep() == 0
+
+
+async def test_who_was_not_met_in_time_stands_in_the_work_until_somebody_saw_them(
+    office: Office,
+) -> None:
+    """An older service's case, too; and what lies with compliance as any other."""
+    late, held, met = [await office.handed_over() for _ in "123"]
+    await office.review_says(held, review.ApplicationHeld)
+    await office.until(held, "on_hold")
+    client = await office.colleague("assistant")
+    path = "/intake/api/v1/applications"
+
+    async def see(customer: Customer) -> None:
+        paper = (await office.shown(customer))["documents"][0]["document_id"]
+        seen = dict.fromkeys(("saw_person", "saw_original", "saw_signing"), True)
+        body = {**seen, "at": format_instant(office.now), "evidence": [paper]}
+        answer = await client.post(f"{path}/{customer.application_id}/meetings", json=body)
+        assert answer.status_code == 200, answer.text
+
+    async def listed() -> dict[str, str]:
+        """{application number: its row}; the tab counts them."""
+        query = {"section": "to-meet", "lang": "en"}
+        page = (await client.get("/intake/work", params=query)).text
+        known = {one.number for one in (late, held, met)}
+        rows = {number: row for row in page.split("<tr") for number in known if number in row}
+        assert not any("On hold" in row for row in rows.values())
+        shown = page.count('data-label="Application"')
+        assert f'Interview overdue<span class="count">{shown}</span>' in page
+        return rows
+
+    await see(met)
+    due = end_of_day(business_day(office.now) + timedelta(days=load_clocks().interview_days))
+    found = {one.number: (await row_of(office, one))["interview_due"] for one in (late, held, met)}
+    assert found == {late.number: due, held.number: due, met.number: None}
+    await office.fetch(
+        "UPDATE application SET interview_due = NULL WHERE application_id = $1",
+        held.application_id,
+    )
+    await office.fetch(_migrated("0019_due_meanwhile.sql"))
+    await office.service.timing.sweep()
+    assert (await row_of(office, held))["interview_due"] == due
+
+    office.step(due - timedelta(hours=1))
+    assert await listed() == {}
+    office.step(due + timedelta(hours=1))
+
+    async def overdue() -> bool:
+        return (await listed()).keys() == {late.number, held.number}
+
+    await eventually(overdue)
+    assert all("overdue" in row for row in (await listed()).values())
+    await see(late)
+    assert (await listed()).keys() == {held.number}
