@@ -607,6 +607,7 @@ class Desk:
                 id_number=person.number,
                 mobile=clear.get("mobile"),
                 name=clear.get("name"),
+                chinese_name=clear.get("chinese_name"),
             )
             keys[person.role] = own
             parties.append(_party(person, own))
@@ -622,7 +623,16 @@ class Desk:
         ]
         vault = await self._open_vault()
         made = await vault.new_parties(
-            [NewParty(subject, one.number, one.mobile, name=one.name) for subject, one in persons]
+            [
+                NewParty(
+                    subject,
+                    one.number,
+                    one.mobile,
+                    name=one.name,
+                    chinese_name=one.chinese_name,
+                )
+                for subject, one in persons
+            ]
         )
         sealed = {subject: SealedForm(subject, [], {}) for subject in subjects}
         for (subject, person), own in zip(persons, made, strict=True):
@@ -918,6 +928,9 @@ class Desk:
         }
         vault = await self._open_vault()
         opened = await vault.open_parties(theirs, leave_out_unavailable=True) if theirs else {}
+        read = await self.open_readings(
+            {paper.document.document_id: paper.says for paper in papers if paper.says}
+        )
         return [
             EarlierPaper(
                 item=paper.document.item,
@@ -926,6 +939,7 @@ class Desk:
                 received_on=business_day(paper.document.received_at),
                 issued_on=paper.document.issued_on,
                 fields=opened[party.party_id],
+                says=read.get(paper.document.document_id, {}),
             )
             for paper in papers
             for party in paper.parties
@@ -1017,6 +1031,7 @@ class Desk:
                 id_number=person_number(clear),
                 mobile=clear.get("mobile"),
                 name=clear.get("name"),
+                chinese_name=clear.get("chinese_name"),
             )
         else:
             keys = await vault.party_keys(party.party_id, app.application_id)
@@ -1034,6 +1049,7 @@ class Desk:
                 id_number=number,
                 mobile=clear.get("mobile"),
                 name=clear.get("name"),
+                chinese_name=clear.get("chinese_name"),
             )
         return Party(
             party_id=keys.party_id,

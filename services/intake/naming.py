@@ -1,14 +1,16 @@
-"""Names of who applied before names could be searched are entered for search; the rest of the
-office goes on meanwhile, and it may be done again whenever it was stopped."""
+"""Names of who applied before they could be searched are entered for search, Chinese names beside a
+passport among them; the rest of the office goes on meanwhile, and it may be done again whenever it
+was stopped."""
 
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import structlog
 
 from shared.postgres.pool import connect
-from shared.privacy.vault import VAULT_DATABASE
+from shared.privacy.vault import VAULT_DATABASE, NameKind
 from shared.privacy.vault_database import open_vault
 from shared.settings import Settings
 
@@ -33,18 +35,19 @@ async def index_names(
     try:
         while rows := await conn.fetch(_PARTIES, last, _STEP):
             last = rows[-1]["application_id"]
-            sealed = {
-                party["party_id"]: {"name": party["fields"]["name"]}
-                for row in rows
-                for party in json.loads(row["parties"] or "[]")
-                if "name" in party["fields"]
-            }
-            lacking = await vault.unnamed(list(sealed))
-            opened = await vault.open_parties(
-                {party_id: sealed[party_id] for party_id in lacking}, leave_out_unavailable=True
-            )
-            names = {who: fields["name"] for who, fields in opened.items() if "name" in fields}
-            entered += await vault.enter_names(names)
+            parties = [party for row in rows for party in json.loads(row["parties"] or "[]")]
+            for kind in get_args(NameKind):
+                sealed = {
+                    party["party_id"]: {kind: party["fields"][kind]}
+                    for party in parties
+                    if kind in party["fields"]
+                }
+                lacking = await vault.unnamed(list(sealed), kind)
+                opened = await vault.open_parties(
+                    {party_id: sealed[party_id] for party_id in lacking}, leave_out_unavailable=True
+                )
+                names = {who: fields[kind] for who, fields in opened.items() if kind in fields}
+                entered += await vault.enter_names(names, kind)
             log.info("names are entered for search", upto=last, entered=entered)
     finally:
         await conn.close()

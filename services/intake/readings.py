@@ -52,6 +52,9 @@ class ReadingIn(BaseModel):
     registered_on: date | None = Field(
         default=None, description="since when the business is registered"
     )
+    in_force_until: date | None = Field(
+        default=None, description="the last day of a visa or a residence permit"
+    )
 
     @model_validator(mode="after")
     def _something(self) -> ReadingIn:

@@ -255,6 +255,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "CREDIT_CODE_MISMATCH", "return", ("credit_code", "papers"), f"{_CARD_RULES} Art. 42", "C"
     ),
+    Rule("DOC_EXPIRED", "return", ("papers",), POLICY, "u"),
     Rule("DOC_SHORT", "return", ("papers",), POLICY, "C", "product: validity.shortest_months"),
     Rule("DOC_SHORT", "warn", ("papers",), POLICY, "C", "attention: short_months"),
     Rule("BUSINESS_YOUNG", "warn", ("papers",), POLICY, "C", "attention: young_business_days"),

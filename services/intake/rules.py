@@ -108,7 +108,8 @@ class Need:
 @dataclass(frozen=True, slots=True)
 class EarlierPaper:
     """A paper of an earlier application of the same person that was accepted. `fields`: what that
-    application's form said, in clear, of the one whose paper it is."""
+    application's form said, in clear, of the one whose paper it is; `says`: what somebody read on
+    it."""
 
     item: str
     document_id: str
@@ -116,6 +117,7 @@ class EarlierPaper:
     received_on: date
     issued_on: date | None
     fields: Mapping[str, str]
+    says: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -505,8 +507,8 @@ def still_valid(
     form: ApplicationForm, filed: Sequence[EarlierPaper], product: Product, on: date
 ) -> dict[str, Held]:
     """What of earlier applications' papers counts on that day: a paper that is the same for every
-    application, shows what the form still says, and is within its age. {item: paper}, the newest
-    of each."""
+    application, shows what the form still says, and is within its age, or in force by the day that
+    somebody read on it. {item: paper}, the newest of each."""
     items, validity = load_checklist_items().items, product.validity
     now = form.holder.fields()
     found: dict[str, Held] = {}
@@ -515,6 +517,11 @@ def still_valid(
         if known is None or not known.reusable:
             continue
         if any(now.get(name) != paper.fields.get(name) for name in known.shows):
+            continue
+        if known.until_read:
+            ends = _in_force_until(paper.says)
+            if ends is not None and ends >= on:
+                found[paper.item] = Held(paper.document_id, paper.application_id)
             continue
         longest = validity.longest_days.get(paper.item)
         of = paper.received_on if longest is None else paper.issued_on
@@ -607,6 +614,8 @@ def comparisons(
         short = _shortness(paper, product)
         wanted += [Wanted(paper.item, "DOC_SHORT")] if short == "return" else []
         warnings += ["DOC_SHORT"] if short == "warn" else []
+        if _out_of_force(paper, today):
+            wanted.append(Wanted(paper.item, "DOC_EXPIRED"))
         if _registered_of_late(paper):
             warnings.append("BUSINESS_YOUNG")
         for name in READABLE:
@@ -668,6 +677,18 @@ def _shortness(paper: Paper, product: Product) -> Literal["return", "warn"] | No
     return "warn" if int(months) < load_attention().short_months.get(paper.item, 0) else None
 
 
+def _out_of_force(paper: Paper, today: date) -> bool:
+    """Whether a paper that is good until the day which somebody read on it is so no more."""
+    known, ends = load_checklist_items().items.get(paper.item), _in_force_until(paper.says)
+    return known is not None and known.until_read and ends is not None and ends < today
+
+
+def _in_force_until(says: Mapping[str, str]) -> date | None:
+    """The last day of a visa or a permit, as somebody read it."""
+    day = says.get("in_force_until")
+    return None if day is None else date.fromisoformat(day)
+
+
 def _registered_of_late(paper: Paper) -> bool:
     """Whether the business is young, by the date that somebody read on its licence."""
     day = paper.says.get("registered_on")
@@ -727,9 +748,13 @@ _COMPARED: Mapping[str, tuple[str, Callable[[str], str]]] = {
 READABLE = (*_COMPARED, *_DATES)
 """Fields of the form that somebody may read on a paper."""
 
-COUNTED: Mapping[str, str] = {"months": "financial", "registered_on": "financial"}
-"""What else they may read, and the class of the key that seals it: how many months it covers, and
-since when the business is registered."""
+COUNTED: Mapping[str, str] = {
+    "months": "financial",
+    "registered_on": "financial",
+    "in_force_until": "identity",
+}
+"""What else they may read, and the class of the key that seals it: how many months it covers, since
+when the business is registered, until when a visa or a permit is in force."""
 
 
 # -- patterns over several applications ------------------------------------------------------------

@@ -80,6 +80,7 @@ READ: Mapping[str, str] = {
     **FIELDS,
     "months": mark("Months that it covers"),
     "registered_on": mark("Business registered on"),
+    "in_force_until": mark("Visa or permit in force until"),
 }
 """What may be read on a paper."""
 

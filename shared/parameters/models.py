@@ -501,6 +501,7 @@ class ChecklistItem(_Parameters):
     upload: bool  # false: given on the form or by a signature in branch
     concerns: Literal["holder", "applicant", "guardian"] = "holder"  # whose paper it is
     reusable: bool = False  # taken over from an earlier application while it is valid
+    until_read: bool = False  # counts, and is taken over, until the day that was read on it
     shows: list[str] = []  # fields of the form; where one has changed since, it is not taken over
     waivable: bool = True  # two people may do without it
     file_words: list[Annotated[str, Field(min_length=2, max_length=30)]] = []  # in a file's name

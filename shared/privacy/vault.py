@@ -40,7 +40,8 @@ _CACHE_KEYS: Final = 20_000
 _MOST_SHARING: Final = 1_000  # parties with one mobile; more than a thousand tell nothing more
 MOST_FOUND: Final = 2_000  # parties of one search: the commonest names have more in a large bank
 
-IndexKind = Literal["mobile", "id_number", "name"]
+NameKind = Literal["name", "chinese_name"]
+IndexKind = Literal["mobile", "id_number", NameKind]
 INDEXED: tuple[IndexKind, ...] = get_args(IndexKind)
 """Fields by which a party is found."""
 
@@ -140,6 +141,7 @@ class NewParty:
     mobile: str | None = field(default=None, repr=False)
     person: str | None = None
     name: str | None = field(default=None, repr=False)
+    chinese_name: str | None = field(default=None, repr=False)
 
 
 class Vault:
@@ -165,15 +167,16 @@ class Vault:
         id_number: str | None = None,
         mobile: str | None = None,
         name: str | None = None,
+        chinese_name: str | None = None,
     ) -> PartyKeys:
         """Give a person in an application a random party id and keys of every class.
 
         The person is the one given, else the one already known by that ID number, else a new
-        one. ID number, mobile and name, where given, are entered for search. Committed when this
+        one. ID number, mobile and names, where given, are entered for search. Committed when this
         returns, in the vault's own transaction: if the caller's then fails, an unused key remains
         and does no harm. Only intake may do this.
         """
-        wanted = NewParty(application_id, id_number, mobile, person, name)
+        wanted = NewParty(application_id, id_number, mobile, person, name, chinese_name)
         (made,) = await self.new_parties([wanted])
         for key in made.by_class.values():
             self._remember(made.person, key)
@@ -183,7 +186,9 @@ class Vault:
         """`new_party` of many in one transaction, in their order; two of them with one ID number
         are one person. Their keys are not cached: nobody opens so many at once.
         """
-        values = [_index_values(one.id_number, one.mobile, one.name) for one in wanted]
+        values = [
+            _index_values(one.id_number, one.mobile, one.name, one.chinese_name) for one in wanted
+        ]
         digests = [
             self._bank_key.blind("id_number", value["id_number"])
             if one.person is None and "id_number" in value
@@ -222,7 +227,7 @@ class Vault:
                         (data_key_id, person, party_id, one.application_id, data_class, wrapped)
                     )
                 index += [
-                    (kind, self._bank_key.blind(kind, text), party_id, one.application_id, person)
+                    (kind, self._blind(kind, text), party_id, one.application_id, person)
                     for kind, text in value.items()
                 ]
                 made.append(PartyKeys(person, party_id, one.application_id, met_before, keys))
@@ -334,9 +339,9 @@ class Vault:
         mobile: str | None = None,
         name: str | None = None,
     ) -> list[IndexedParty]:
-        """Parties with exactly this ID number, mobile or name, the latest first, at most
-        MOST_FOUND of them; nothing about restricted persons."""
-        values = _index_values(id_number, mobile, name)
+        """Parties with exactly this ID number, mobile or name, be it their Chinese one, the latest
+        first, at most MOST_FOUND of them; nothing about restricted persons."""
+        values = _index_values(id_number, mobile, name, name)
         rows = await self._pool.fetch(
             "SELECT DISTINCT b.person_id::text AS person_id, b.party_id::text AS party_id,"
             " b.application_id::text AS application_id"
@@ -344,7 +349,7 @@ class Vault:
             " JOIN vault.blind_index b USING (kind, digest)"
             " ORDER BY party_id DESC, application_id LIMIT $3",
             list(values),
-            [self._bank_key.blind(kind, value) for kind, value in values.items()],
+            [self._blind(kind, value) for kind, value in values.items()],
             MOST_FOUND,
         )
         return [IndexedParty(r["person_id"], r["party_id"], r["application_id"]) for r in rows]
@@ -371,9 +376,10 @@ class Vault:
         id_number: str | None = None,
         mobile: str | None = None,
         name: str | None = None,
+        chinese_name: str | None = None,
     ) -> None:
         """Enter a corrected ID number, mobile or name for search in place of the old one."""
-        values = _index_values(id_number, mobile, name)
+        values = _index_values(id_number, mobile, name, chinese_name)
         async with self._pool.acquire() as conn, conn.transaction():
             await self._index(conn, keys.person, keys.party_id, keys.application_id, values)
 
@@ -390,29 +396,32 @@ class Vault:
             [os.urandom(32) for _ in kinds],
         )
 
-    async def unnamed(self, parties: Collection[str]) -> set[str]:
-        """Which of these parties, of whom there are keys, cannot be found by their name yet."""
+    async def unnamed(self, parties: Collection[str], kind: NameKind = "name") -> set[str]:
+        """Which of these parties, of whom there are keys, cannot be found by that name yet."""
         rows = await self._pool.fetch(
             "SELECT DISTINCT d.party_id::text AS party_id FROM vault.data_key d"
             " WHERE d.party_id = ANY ($1::uuid[]) AND d.class = 'contact' AND NOT EXISTS ("
             "SELECT FROM vault.blind_index b WHERE b.party_id = d.party_id"
-            " AND b.application_id = d.application_id AND b.kind = 'name')",
+            " AND b.application_id = d.application_id AND b.kind = $2)",
             list(parties),
+            kind,
         )
         return {row["party_id"] for row in rows}
 
-    async def enter_names(self, names: Mapping[str, str]) -> int:
-        """Enter `{party id: name}` for search, of parties who were made before names were entered;
-        how many are new. Who was entered or restricted meanwhile is left as they are."""
+    async def enter_names(self, names: Mapping[str, str], kind: NameKind = "name") -> int:
+        """Enter `{party id: name}` of that kind for search, of parties who were made before such
+        were entered; how many are new. Who was entered or restricted meanwhile is left as they
+        are."""
         found = {party_id: normalise_name(name) for party_id, name in names.items()}
         rows = await self._pool.fetch(
             "INSERT INTO vault.blind_index (kind, digest, party_id, application_id, person_id)"
-            " SELECT 'name', w.digest, d.party_id, d.application_id, d.person_id"
+            " SELECT $3, w.digest, d.party_id, d.application_id, d.person_id"
             " FROM unnest($1::uuid[], $2::bytea[]) AS w (party_id, digest)"
             " JOIN vault.data_key d ON d.party_id = w.party_id AND d.class = 'contact'"
             " ON CONFLICT DO NOTHING RETURNING party_id",
             list(found),
-            [self._bank_key.blind("name", name) for name in found.values()],
+            [self._blind(kind, name) for name in found.values()],
+            kind,
         )
         return len(rows)
 
@@ -422,25 +431,53 @@ class Vault:
         Raises KeyUnavailableError if party or person is unknown, restricted or destroyed.
         """
         async with self._pool.acquire() as conn, conn.transaction():
-            rows = await conn.fetch(
-                _SELECT_KEYS + " WHERE d.party_id = $1 ORDER BY d.data_key_id FOR UPDATE OF d",
-                party_id,
-            )
-            if not rows:
-                raise KeyUnavailableError([f"party {party_id}"])
-            target = await self._person_cipher(conn, person)
-            for row in rows:
-                raw = _unwrap(self._cipher_of(row), row["wrapped"], row["data_key_id"])
-                await conn.execute(
-                    "UPDATE vault.data_key SET person_id = $2, wrapped = $3 WHERE data_key_id = $1",
-                    row["data_key_id"],
-                    person,
-                    _wrap(target, raw, row["data_key_id"]),
-                )
-                self._cache.pop(row["data_key_id"], None)
+            rows = await self._rows_of(conn, party_id)
+            await self._move(conn, rows, party_id, person)
+
+    async def part(self, party_id: str) -> str:
+        """Make a party somebody of their own; returns their pseudonym. What was sealed stays
+        readable, whatever becomes of the person as whom they were known, and by no number are they
+        found to be that person again.
+
+        Raises KeyUnavailableError if the party is unknown, restricted or destroyed.
+        """
+        person = new_id()
+        async with self._pool.acquire() as conn, conn.transaction():
+            rows = await self._rows_of(conn, party_id)
+            await self._enter(conn, [(person, os.urandom(KEY_BYTES))])
+            await self._move(conn, rows, party_id, person)
             await conn.execute(
-                "UPDATE vault.blind_index SET person_id = $2 WHERE party_id = $1", party_id, person
+                "DELETE FROM vault.blind_index WHERE party_id = $1 AND kind = 'id_number'", party_id
             )
+        return person
+
+    async def _rows_of(self, conn: Connection, party_id: str) -> list[Record]:
+        """A party's data keys, locked. Raises KeyUnavailableError where there are none."""
+        rows: list[Record] = await conn.fetch(
+            _SELECT_KEYS + " WHERE d.party_id = $1 ORDER BY d.data_key_id FOR UPDATE OF d",
+            party_id,
+        )
+        if not rows:
+            raise KeyUnavailableError([f"party {party_id}"])
+        return rows
+
+    async def _move(
+        self, conn: Connection, rows: Sequence[Record], party_id: str, person: str
+    ) -> None:
+        """Put a party's data keys under another person's. Raises KeyUnavailableError."""
+        target = await self._person_cipher(conn, person)
+        for row in rows:
+            raw = _unwrap(self._cipher_of(row), row["wrapped"], row["data_key_id"])
+            await conn.execute(
+                "UPDATE vault.data_key SET person_id = $2, wrapped = $3 WHERE data_key_id = $1",
+                row["data_key_id"],
+                person,
+                _wrap(target, raw, row["data_key_id"]),
+            )
+            self._cache.pop(row["data_key_id"], None)
+        await conn.execute(
+            "UPDATE vault.blind_index SET person_id = $2 WHERE party_id = $1", party_id, person
+        )
 
     async def hold(self, person: str, until: datetime) -> None:
         """Keep a person's data at least until then (反洗钱法 Art. 34: 10 years); never shortens."""
@@ -620,11 +657,15 @@ class Vault:
                 " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (party_id, application_id, kind)"
                 " DO UPDATE SET digest = excluded.digest",
                 kind,
-                self._bank_key.blind(kind, value),
+                self._blind(kind, value),
                 party_id,
                 application_id,
                 person,
             )
+
+    def _blind(self, kind: IndexKind, value: str) -> bytes:
+        """By what a value is found; of a name, whichever of somebody's names it is."""
+        return self._bank_key.blind("name" if kind == "chinese_name" else kind, value)
 
     def _unwrap(self, row: Record) -> DataKey:
         raw = _unwrap(self._cipher_of(row), row["wrapped"], row["data_key_id"])
@@ -707,7 +748,7 @@ def _unwrap(cipher: AESGCM, wrapped: bytes, data_key_id: str) -> bytes:
 
 
 def _index_values(
-    id_number: str | None, mobile: str | None, name: str | None
+    id_number: str | None, mobile: str | None, name: str | None, chinese_name: str | None
 ) -> dict[IndexKind, str]:
     values: dict[IndexKind, str] = {}
     if id_number:
@@ -716,4 +757,6 @@ def _index_values(
         values["mobile"] = mobile.strip()
     if name and (plain := normalise_name(name)):
         values["name"] = plain
+    if chinese_name and (plain := normalise_name(chinese_name)):
+        values["chinese_name"] = plain
     return values

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
+from services.intake.erasure import erase
+from services.intake.form import ApplicationForm
+from services.intake.naming import index_names
 from services.intake.rules import READABLE
 from tests.integration.intake.office import API, EMPLOYER, Customer, Office
 
@@ -122,7 +127,45 @@ async def test_two_countries_may_give_out_the_same_number(office: Office) -> Non
     assert [one["code"] for one in refused.json()["errors"]] == ["DUPLICATE_APPLICATION"]
 
 
-async def test_the_page_is_asked_for_once_and_the_permit_each_time(office: Office) -> None:
+async def test_who_has_a_chinese_name_as_well_is_found_by_it(office: Office) -> None:
+    """As it stands now, and once only where both are the same; who is forgotten is not found."""
+    assistant = await office.colleague("assistant")
+    name, later = f"安娜{random.choice('慧敏静雅')}{random.choice('琳莉珊薇')}", "司马安雅"
+    customer = await office.begun(foreigner(office, party={"chinese_name": name}))
+    there = {customer.application_id}
+    # rows of a branch's table are entered many at once
+    vault = await office.service.archive.vault()
+    many = ApplicationForm.model_validate(foreigner(office, party={"chinese_name": name}).form)
+    (row,) = await office.desk.seal_many([many])
+    in_vault = {one.application_id for one in await vault.find(name=name)}
+    assert in_vault == there | {row.application_id}
+    assert await found(office, name=name) == there
+    assert customer.application_id in await found(office, name="Anna-Maria Müller")
+    page = await assistant.post("/intake/applications/search", data={"value": name})
+    assert customer.number in page.text
+
+    one = f"{API}/applications/{customer.application_id}"
+    mended = {"role": "applicant", "chinese_name": later}
+    assert (await office.client().patch(one, json={"parties": [mended]})).status_code == 200
+    assert await found(office, name=later) == {customer.application_id}
+    assert customer.application_id not in await found(office, name=name)
+
+    keys = await asyncpg.connect(office.vault_url)
+    await keys.execute("DELETE FROM vault.blind_index WHERE kind = 'chinese_name'")
+    await keys.close()
+    assert await found(office, name=later) == set()
+    assert await index_names(office.settings) > 0
+    assert await index_names(office.settings) == 0
+    assert await found(office, name=later) == {customer.application_id}
+
+    await office.withdraw(customer)
+    assert await erase(office.settings, office.service.clock, customer.number) == "destroyed"
+    assert await found(office, name=later) == set()
+
+
+async def test_the_page_is_asked_for_once_and_a_permit_without_an_end_each_time(
+    office: Office,
+) -> None:
     first = foreigner(office)
     await handed_in(office, first, *PAPERS)
     party = first.form["parties"][0]
@@ -136,6 +179,53 @@ async def test_the_page_is_asked_for_once_and_the_permit_each_time(office: Offic
     assert await missing() == {"application_form_signed", "stay_permit"}
     # another name on it is another page
     assert "passport_page" in await missing(name="Anna Müller-Weiß")
+
+
+async def test_a_permit_whose_end_was_read_is_asked_for_once_too(office: Office) -> None:
+    first = await office.begun(foreigner(office))
+    for item in PAPERS:
+        uploaded = await office.upload(first, item)
+        if item == "stay_permit":
+            permit = uploaded.json()["document_id"]
+    path = f"{API}/applications/{first.application_id}"
+    ends = (office.now + timedelta(days=200)).date().isoformat()
+    read = await office.client().post(
+        f"{path}/documents/{permit}/reading", json={"in_force_until": ends}
+    )
+    assert read.status_code == 200, read.text
+    assert (await office.submit(first)).json()["state"] == "checking"
+    party = first.form["parties"][0]
+
+    async def of(**changed: str) -> dict[str, Any]:
+        """The permit on the list of a second application."""
+        form = {**first.form, "product": "gold", "parties": [{**party, **changed}]}
+        second = await office.begun(Customer(first.id_number, form=form))
+        lines = (await office.shown(second))["checklist"]
+        (line,) = [one for one in lines if one["item"] == "stay_permit"]
+        return dict(line)
+
+    taken = await of()
+    assert (taken["reasons"], taken["taken_from"]) == ([], first.application_id)
+    assert (await of(id_number="C7654321"))["taken_from"] is None
+    # what was read is personal: it stands nowhere in clear
+    rows = await office.fetch(
+        "SELECT says::text FROM paper_reading WHERE application_id = $1", first.application_id
+    )
+    assert ends not in str(rows)
+    assert ends not in str(await office.said(first.application_id))
+
+
+async def test_a_permit_that_is_out_of_force_is_returned(office: Office) -> None:
+    customer = await office.begun(foreigner(office))
+    document = (await office.upload(customer, "stay_permit")).json()["document_id"]
+    path = f"{API}/applications/{customer.application_id}"
+    ended = (office.now - timedelta(days=2)).date().isoformat()
+    await office.client().post(
+        f"{path}/documents/{document}/reading", json={"in_force_until": ended}
+    )
+    lines = (await office.shown(customer))["checklist"]
+    (permit,) = [one for one in lines if one["item"] == "stay_permit"]
+    assert {one["code"] for one in permit["reasons"]} == {"DOC_EXPIRED"}
 
 
 async def test_a_permanent_residence_card_is_another_persons_until_somebody_says_so(

@@ -147,7 +147,7 @@ def reads(
         Paper(one.item, one.received_on, one.issued_on, one.document_id, on_paper)
         if one.item == item
         else one
-        for one in papers()
+        for one in papers(dict.fromkeys((*SALARIED_PAPERS, item)))
     ]
     return lambda: of(form(parties=[person(**(changed or {}))]), read, product=product)
 
@@ -524,6 +524,14 @@ TESTS: dict[tuple[str, str], Three] = {
             reads("work_proof", {"credit_code": _credit_code()}, credit_code=_credit_code()[1:]),
         ),
     ),
+    ("DOC_EXPIRED", "return"): Three(
+        reads("stay_permit", in_force_until="2026-01-31"),
+        reads("work_proof", in_force_until="2026-01-31"),  # of no permit
+        (
+            reads("stay_permit", in_force_until=TODAY.isoformat()),
+            reads("stay_permit", in_force_until=(TODAY - timedelta(days=1)).isoformat()),
+        ),
+    ),
     ("DOC_SHORT", "return"): Three(
         reads("income_proof", product=STRICT, months="1"),
         reads("income_proof", months="1"),  # the product that ships returns none
@@ -621,7 +629,7 @@ def test_what_a_bank_made_up_itself_can_be_set_by_it() -> None:
     """A rule that no statute or standard asks for has a parameter, or is of one value."""
     fixed = {
         "DUPLICATE_APPLICATION", "EMPLOYER_EDGE_SPACE", "OFFICE_PHONE_IS_MOBILE", "POSTCODE_FORM",
-        "CARD_NOT_UNIONPAY", "NAME_NOT_CHINESE",
+        "CARD_NOT_UNIONPAY", "NAME_NOT_CHINESE", "DOC_EXPIRED",
     }  # fmt: skip
     own = {
         rule.code

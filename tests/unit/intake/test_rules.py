@@ -223,6 +223,39 @@ def test_what_the_bank_holds_counts_while_it_is_valid_and_shows_the_same(
     assert (item in found.held) is counts
 
 
+PASSPORT = {
+    "id_type": "passport",
+    "id_number": "C01X00T47",
+    "nationality": "DEU",
+    "name": "Erika Mustermann",
+    "birth_date": "1990-05-20",
+    "id_issued": "2020-03-01",
+    "id_expires": "2030-02-28",
+}
+
+
+@pytest.mark.parametrize(
+    ("says", "changed", "counts"),
+    [
+        ({"in_force_until": TODAY.isoformat()}, {}, True),
+        ({"in_force_until": (TODAY - timedelta(days=1)).isoformat()}, {}, False),
+        # however new it is: nobody has read until when it is good
+        ({}, {}, False),
+        ({"in_force_until": "2030-01-01"}, {"id_number": "C01X00T48"}, False),
+        ({"in_force_until": "2030-01-01"}, {"name": "Erika Meier", "employer": "另一家公司"}, True),
+    ],
+)
+def test_a_permit_counts_until_the_day_that_was_read_on_it(
+    says: dict[str, str], changed: dict[str, str], counts: bool
+) -> None:
+    applicant = {**person(), **PASSPORT}
+    before = form(parties=[applicant]).applicant.fields()
+    years_ago = {"received_on": date(2024, 1, 4), "issued_on": None}
+    filed = on_file(["stay_permit"], fields=before, says=says, **years_ago)
+    found = look(form(parties=[{**applicant, **changed}]), filed=filed)
+    assert ("stay_permit" in found.held) is counts
+
+
 def test_what_is_held_is_measured_on_the_day_of_submission() -> None:
     old = on_file(["work_proof"], issued_on=TODAY - timedelta(days=93))
     handed_in = papers(item for item in SALARIED_PAPERS if item != "work_proof")
