@@ -12,10 +12,11 @@ import httpx
 import pytest
 
 from services.intake.erasure import ErasureError, erase
+from shared.events import review
 from shared.events.payload import PartyRole
 from shared.formats import make_synthetic_resident_id
 from shared.identifiers import new_id
-from tests.integration.intake.office import API, BRANCH, Customer, Office
+from tests.integration.intake.office import API, BRANCH, Customer, Office, decision
 from tests.integration.intake.test_api import MINE
 from tests.integration.intake.test_batches import row, sheet
 from tests.integration.intake.test_customer import Phone, code_for
@@ -85,6 +86,7 @@ DECISIONS = {
 _DIGEST = re.compile(r"\\x([0-9a-f]{64})(?![0-9a-f])")
 _KEY_OF_SEALED = re.compile(r"bk1\.([0-9a-f-]{36})\.")
 _BORN = date(2006, 3, 1)
+DECLINED = {**decision(), "category": "internal", "reapply_from": date(2027, 1, 1)}
 
 
 async def _tables(url: str) -> list[str]:
@@ -248,7 +250,8 @@ async def test_who_vouches_for_another_card_is_forgotten_there_too(office: Offic
     await _leave_traces(office, other, client)
     digests = _digests(await _everything(office), other.application_id)
     await office.withdraw(main)
-    with pytest.raises(ErasureError, match="goes on"):
+    told = rf"goes on .* {other.number} \\(draft, due by 2026-11-11\\)$"
+    with pytest.raises(ErasureError, match=told):
         await erase(office.settings, office.service.clock, main.number)
     await office.withdraw(other)
     clock = office.service.clock
@@ -265,6 +268,64 @@ async def test_who_vouches_for_another_card_is_forgotten_there_too(office: Offic
     # by the number of the other's card alone
     assert await erase(office.settings, clock, other.number, PartyRole.APPLICANT) == "destroyed"
     assert await erase(office.settings, clock, other.number) == "destroyed"
+
+
+async def test_who_is_merely_named_as_a_contact_is_forgotten_but_for_what_goes_on(
+    office: Office,
+) -> None:
+    """The other's application keeps its contact as long as it needs one."""
+    clock = office.service.clock
+    somebody, canaries = _somebody(office)
+    await office.begun(somebody)
+    named = {
+        **{name: somebody.form["parties"][0][name] for name in ("name", "mobile", "id_number")},
+        "role": "contact",
+    }
+    other = office.customer()
+    other.form["parties"].append(named)
+    await office.handed_over(other)
+    person = await _person(office, somebody)
+    assert person == await _contact(office, other), "known by the number"
+    other_digests = _digests(await _everything(office), other.application_id)
+    await office.withdraw(somebody)
+    assert await erase(office.settings, clock, somebody.number) == "destroyed"
+    left = await _everything(office)
+    for table in ("vault.data_key", "vault.person_key", "vault.blind_index"):
+        assert person not in str(left[table]), table
+    assert not [canary for canary in canaries if canary in str(left)]
+    assert _digests(left, other.application_id) == other_digests, "nothing of the other's"
+
+    # the other's application goes on with its contact, whom nobody takes for the same person
+    vault = await office.service.archive.vault()
+    contact = await _contact(office, other)
+    assert contact != person
+    assert await vault.applications_of(contact) == [other.application_id]
+    client = await office.colleague("assistant", branch=BRANCH)
+    here = f"/intake/applications/{other.application_id}/persons/contact/name"
+    shown = await client.post(here, data={"why": "contact"}, headers={"HX-Request": "true"})
+    assert named["name"] in shown.text
+    again = office.customer(party=somebody.form["parties"][0])
+    await office.begun(again)
+    assert await _person(office, again) not in (person, contact)
+
+    # who asks as that contact is told which application needs them, and is gone when it has ended
+    told = rf" {other.number} \(checking, due by 2026-"
+    with pytest.raises(ErasureError, match=told):
+        await erase(office.settings, clock, other.number, PartyRole.CONTACT)
+    await office.review_says(other, review.ChecksCompleted, review.ApplicationDeclined, **DECLINED)
+    await office.until(other, "declined")
+    assert await erase(office.settings, clock, other.number, PartyRole.CONTACT) == "destroyed"
+    assert await erase(office.settings, clock, other.number) == "restricted", "the bank's duty"
+
+
+async def _contact(office: Office, customer: Customer) -> str:
+    rows = await office.fetch(
+        "SELECT p ->> 'person' AS person FROM application_file,"
+        " jsonb_array_elements(body -> 'parties') p"
+        " WHERE application_id = $1 AND p ->> 'role' = 'contact'",
+        customer.application_id,
+    )
+    return str(rows[0]["person"])
 
 
 async def _person(office: Office, customer: Customer) -> str:
