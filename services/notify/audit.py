@@ -10,6 +10,7 @@ from services.notify import words
 from shared.web import audit_pages
 from shared.web.audit import VIEWS, Line, Log, Source, Told
 from shared.web.i18n import LANGUAGES, _, mark
+from shared.web.states import named
 
 LOG: Final = Log(
     {
@@ -57,7 +58,7 @@ def _told(line: Line, staff: Mapping[str, str]) -> Told:
         case "history":
             happened = words.BY_HAND.get(line.action, line.action)
             detail = line.details["detail"]
-            about = _(words.TEMPLATES.get(line.subject or "", line.subject or ""))
+            about = named(line.subject or "", "message")
             return Told(_(happened), about, [_(words.reason_words(detail))] if detail else [])
         case "language":
             was, is_now = (LANGUAGES.get(line.details[one], "") for one in ("was", "is_now"))

@@ -37,6 +37,7 @@ from shared.web.i18n import _, current_language
 from shared.web.kept_views import Listed, sharing, views_of
 from shared.web.lists import Place
 from shared.web.reveal import Text, Why, missing_reason
+from shared.web.states import named, options
 
 MayView = Annotated[Viewer, requires(Permission.MESSAGE_VIEW)]
 MayResolve = Annotated[Viewer, requires(Permission.MESSAGE_RESOLVE)]
@@ -263,7 +264,7 @@ def _revealing(request: Request, masked: Masked, **more: Any) -> Response:
         masked.field,
         action=f"{here}/fields/{masked.field}",
         back=here,
-        back_label=_(words.TEMPLATES[masked.dispatch.template]),
+        back_label=named(masked.dispatch.template, "message"),
         heading=label,
         label=label,
         **more,
@@ -275,7 +276,7 @@ def _filters(branches: dict[str, str]) -> list[dict[str, Any]]:
     found = [
         _choice("state", _("State"), {c: _(badge.label) for c, badge in words.STATES.items()}),
         _choice("channel", _("Channel"), {c: _(b.label) for c, b in words.CHANNELS.items()}),
-        _choice("template", _("Message"), {c: _(name) for c, name in words.TEMPLATES.items()}),
+        _choice("template", _("Message"), dict(options("message"))),
         _choice("branch", _("Branch"), {c: f"{c} {name}" for c, name in branches.items()}),
         {"name": "first", "label": _("From"), "type": "date", "more": True},
         {"name": "last", "label": _("To"), "type": "date", "more": True},

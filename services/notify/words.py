@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.notify.application import MessageState, SentEvidence, UnsentEvidence
-from services.notify.messages import Channel, Template
+from services.notify.messages import Channel
 from shared.web.i18n import mark
 from shared.web.states import Badge
 
@@ -21,23 +21,6 @@ CHANNELS: Mapping[str, Badge] = {
     Channel.SMS: Badge(mark("SMS"), "neutral", "message"),
     Channel.EMAIL: Badge(mark("E-mail"), "neutral", "mail"),
     Channel.APP: Badge(mark("App message"), "neutral", "device-mobile"),
-}
-
-TEMPLATES: Mapping[str, str] = {
-    Template.RECEIVED: mark("Application received"),
-    Template.MATERIAL_WANTED: mark("Documents needed"),
-    Template.MATERIAL_REMINDER: mark("Reminder of documents"),
-    Template.DRAFT_REMINDER: mark("Reminder of a draft"),
-    Template.ACTIVATION_REMINDER: mark("Reminder to activate the card"),
-    Template.WITHDRAWN: mark("Withdrawal confirmed"),
-    Template.EXPIRED: mark("Closed after the deadline"),
-    Template.CARD_LAPSED: mark("Card not activated in time"),
-    Template.APPROVED: mark("Application approved"),
-    Template.DECLINED: mark("Application declined"),
-    Template.CARD_POSTED: mark("Card posted"),
-    Template.ACTIVATED: mark("Card activated"),
-    Template.FIRST_USE: mark("First use of the card"),
-    Template.ACCESS_CODE: mark("Code for the customer's page"),
 }
 
 HAPPENINGS: Mapping[str, str] = {

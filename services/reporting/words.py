@@ -104,23 +104,6 @@ MESSAGE_STATES: Mapping[str, tuple[str, str]] = {
     "unresolved": (mark("Unknown"), "hold"),
 }
 
-MESSAGES: Mapping[str, str] = {
-    "received": mark("Application received"),
-    "material_wanted": mark("Material wanted"),
-    "material_reminder": mark("Reminder of missing material"),
-    "draft_reminder": mark("Reminder of a draft"),
-    "activation_reminder": mark("Reminder to activate the card"),
-    "approved": mark("Approved"),
-    "declined": mark("Declined"),
-    "card_posted": mark("Card posted"),
-    "activated": mark("Card activated"),
-    "first_use": mark("Card used for the first time"),
-    "card_lapsed": mark("Card not activated in time"),
-    "expired": mark("Closed after the deadline"),
-    "withdrawn": mark("Withdrawn by the customer"),
-    "access_code": mark("Code for the customer's page"),
-}
-
 EXPIRY: Mapping[str, str] = {
     "draft-abandoned": mark("never handed in"),
     "material-not-supplied": mark("material was not supplied in time"),
@@ -267,7 +250,7 @@ def category_name(code: str | None) -> str:
 
 
 def message_name(template: str) -> str:
-    return name(MESSAGES, template.replace("-", "_"))
+    return named(template.replace("-", "_"), "message")
 
 
 def band(text: str | None) -> str:

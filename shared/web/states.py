@@ -88,6 +88,24 @@ APPLICANT_TYPES: Mapping[str, str] = {
     "supplementary": mark("Supplementary holder"),
 }
 
+MESSAGES: Mapping[str, str] = {
+    "received": mark("Application received"),
+    "material_wanted": mark("Documents needed"),
+    "material_reminder": mark("Reminder of documents"),
+    "draft_reminder": mark("Reminder of a draft"),
+    "activation_reminder": mark("Reminder to activate the card"),
+    "withdrawn": mark("Withdrawal confirmed"),
+    "expired": mark("Closed after the deadline"),
+    "card_lapsed": mark("Card not activated in time"),
+    "approved": mark("Application approved"),
+    "declined": mark("Application declined"),
+    "card_posted": mark("Card posted"),
+    "activated": mark("Card activated"),
+    "first_use": mark("First use of the card"),
+    "access_code": mark("Code for the customer's page"),
+}
+"""What a customer is told of, by the code of its texts."""
+
 # who hands in and reports by machine: channels' clients and partners
 CALLERS: Mapping[str, str] = {
     "mobile-app": mark("Mobile app"),
@@ -104,6 +122,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     "product": PRODUCTS,
     "channel": CHANNELS,
     "applicant_type": APPLICANT_TYPES,
+    "message": MESSAGES,
     "state": {code: badge.label for code, badge in STATES.items()},
 }
 
@@ -111,8 +130,8 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
 def named(code: str | None, kind: str) -> str:
     """The word for a code in the reader's language: `"gold"|named("product")` is 金卡.
 
-    Kinds: caller, desk, waiting_on, product, channel, applicant_type, state. An unknown code stays
-    itself.
+    Kinds: caller, desk, waiting_on, product, channel, applicant_type, message, state. An unknown
+    code stays itself.
     """
     if code is None:
         return "—"

@@ -8,6 +8,7 @@ from services.notify import words
 from services.notify.application import MessageState, SentEvidence, UnsentEvidence
 from services.notify.messages import Channel, Template
 from shared.web import i18n
+from shared.web.states import MESSAGES
 
 PACKAGE = Path(__file__).parents[3] / "services" / "notify"
 SHARED = Path(i18n.__file__).parent / "locale"
@@ -20,7 +21,7 @@ def test_every_text_has_a_chinese_one() -> None:
 def test_everything_that_is_shown_has_a_name() -> None:
     assert set(words.STATES) == set(words.HAPPENINGS) == set(MessageState)
     assert set(words.CHANNELS) == set(Channel)
-    assert set(words.TEMPLATES) == set(Template)
+    assert set(MESSAGES) == set(Template)
     assert set(words.SENT) == set(SentEvidence)
     assert set(words.UNSENT) == set(UnsentEvidence)
 

@@ -37,7 +37,6 @@ def test_every_message_that_notify_sends_has_a_name() -> None:
         with i18n.in_language(language):
             for template in Template:
                 assert words.message_name(template.value) != template.value, template
-    assert set(words.MESSAGES) == {template.value for template in Template}
 
 
 @pytest.mark.parametrize(
