@@ -12,7 +12,7 @@ from shared.events.catalog import group
 from shared.events.lifecycle import BY_TYPE
 from shared.messaging import Consumer, Deadlines, Service
 from shared.settings import Settings
-from shared.web import audit_pages, operations
+from shared.web import Permission, audit_pages, kept_views, operations
 from shared.web.directory import directory_consumer
 from shared.web.service import create_app
 
@@ -70,6 +70,9 @@ def build(settings: Settings) -> FastAPI:
             api.router(service, settings.zone),
             pages.router(service, settings.zone),
             audit_pages.router(service, audit.LOG, audit.WORDS),
+            kept_views.router(
+                service, {"applications": pages.APPLICATIONS}, Permission.APPLICATION_VIEW
+            ),
             operations.router(service),
         ],
         settings=settings,

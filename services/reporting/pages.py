@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from services.reporting import board, editions, kpis, store, words
 from services.reporting.charts import daily_charts
+from services.reporting.filters import ApplicationsChosen
 from services.reporting.projections import ApplicationRow, AppliedEvent
 from services.reporting.viewing import (
     check_day,
@@ -20,15 +21,19 @@ from services.reporting.viewing import (
     read_visible_daily,
     take_report,
 )
-from shared.calendar import business_day, day_of, span_of
+from shared.calendar import business_day, span_of
 from shared.events.lifecycle import OWNERS, TERMINAL, State
 from shared.messaging import Service
+from shared.places import PROVINCES
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, local
-from shared.web.states import shown_state
+from shared.web.kept_views import Listed, sharing, views_of
+from shared.web.lists import Place
+from shared.web.states import options, shown_state
 
 PAGE_SIZE = 25
+APPLICATIONS = Listed("/reporting/applications", ApplicationsChosen.read)
 _FEWEST_DIGITS = 4  # of a number
 _BOARD_DAYS = 20  # of events read for the board: the longest holiday and the day before it
 
@@ -84,53 +89,45 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         )
 
     @routes.get("/applications")
-    async def page_applications(
-        request: Request,
-        viewer: Annotated[Viewer, may_see],
-        state: str = "",
-        branch: str = "",
-        region: str = "",
-        channel: str = "",
-        product: str = "",
-        desk: str = "",
-        attention: str = "",
-        submitted_from: str = "",
-        submitted_to: str = "",
-        sort: str = "-submitted",
-        page_number: str = "1",
-    ) -> Response:
+    async def page_applications(request: Request, viewer: Annotated[Viewer, may_see]) -> Response:
         """All applications, with search and filters."""
-        number = max(1, _whole(request.query_params.get("page", page_number)))
-        begin, end = span_of(day_of(submitted_from), day_of(submitted_to), zone)
+        chosen = replace(ApplicationsChosen.read(request.query_params), section="")
+        begin, end = span_of(*chosen.days, zone)
         wanted = store.Wanted(
             branches=viewer.branch_list,
             knows_holds=viewer.knows_holds,
-            state=state or None,
-            branch=branch or None,
-            region=region or None,
-            channel=channel or None,
-            product=product or None,
-            desk=desk or None,
-            attention=attention or None,
+            state=chosen.state or None,
+            branch=chosen.branch or None,
+            region=chosen.region or None,
+            channel=chosen.channel or None,
+            product=chosen.product or None,
+            desk=chosen.desk or None,
+            attention=chosen.attention or None,
             submitted_from=begin,
             submitted_to=end,
-            sort=sort,
         )
+        key, descending = chosen.order
+        kind = str if key == "number" else datetime
+        after = Place.read(request.query_params.get("after", ""), kind)
+        before = None if after else Place.read(request.query_params.get("before", ""), kind)
         async with service.pool.acquire() as conn:
-            rows, total = await store.list_applications(
-                conn, wanted, page=number, page_size=PAGE_SIZE
+            found = await store.page_of(
+                conn, wanted, PAGE_SIZE, key, descending=descending, after=after, before=before
             )
-            choices = await store.find_choices(conn, viewer.branch_list)
+            total = await store.total_of(conn, wanted)
             names = await branch_names(conn)
+            views = await views_of(conn, viewer, "applications", APPLICATIONS)
         return page(
             request,
             "applications.html",
-            rows=rows,
+            chosen=chosen,
+            found=found,
             total=total,
-            number=number,
-            page_size=PAGE_SIZE,
-            sort=sort,
-            fields=_filters(choices, names, viewer),
+            sort=chosen.sort or "-submitted",
+            current=APPLICATIONS.at(chosen.query()),
+            filters=_filters(names, viewer),
+            views=views,
+            sharing=sharing(viewer, names),
             branches=names,
             words=words,
         )
@@ -295,42 +292,38 @@ def _whole(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 1
 
 
-def _filters(
-    choices: Mapping[str, Sequence[str]], branches: Mapping[str, str], viewer: Viewer
-) -> list[Any]:
-    """The fields of the filter form."""
+def _filters(branches: Mapping[str, str], viewer: Viewer) -> list[dict[str, Any]]:
+    """The fields above the list; `more`: what is asked for seldom."""
     states = [
-        state.value
+        (state.value, words.state_name(state))
         for state in State
         if shown_state(state, knows_holds=viewer.knows_holds) == state
     ]
-
-    def select(field: str, label: str, options: list[tuple[str, str]]) -> dict[str, Any]:
-        return {"name": field, "label": label, "type": "select", "options": options}
-
-    return [
-        select("state", _("State"), [(s, words.state_name(s)) for s in states]),
-        select("branch", _("Branch"), [(b, branches.get(b, b)) for b in choices["branch"]]),
-        select("region", _("Region"), [(r, words.region_name(r)) for r in choices["region"]]),
-        select("channel", _("Channel"), [(c, words.channel_name(c)) for c in choices["channel"]]),
-        select("product", _("Product"), [(p, words.product_name(p)) for p in choices["product"]]),
-        select(
-            "desk",
-            _("Desk"),
-            [(d, words.desk_name(d)) for d in board.desks_of(knows_holds=viewer.knows_holds)],
-        ),
-        select(
-            "attention",
-            _("Needs attention"),
-            [
-                ("stalled", _("Silent for too long")),
-                ("owing", _("Material owed")),
-                ("refused", _("Card fact refused")),
-            ],
-        ),
-        {"name": "submitted_from", "label": _("Submitted from"), "type": "date"},
-        {"name": "submitted_to", "label": _("Submitted to"), "type": "date"},
+    seen = [(code, name) for code, name in branches.items() if viewer.sees(code)]
+    desks = [(d, words.desk_name(d)) for d in board.desks_of(knows_holds=viewer.knows_holds)]
+    attention = [
+        ("stalled", _("Silent for too long")),
+        ("owing", _("Material owed")),
+        ("refused", _("Card fact refused")),
     ]
+    found: list[dict[str, Any]] = [
+        {"name": "state", "label": _("State"), "options": states},
+        {"name": "branch", "label": _("Branch"), "options": seen},
+        {"name": "product", "label": _("Product"), "options": options("product")},
+        {"name": "desk", "label": _("Desk"), "options": desks},
+        {"name": "attention", "label": _("Needs attention"), "options": attention},
+        {"name": "channel", "label": _("Channel"), "options": options("channel"), "more": True},
+        {
+            "name": "region",
+            "label": _("Region"),
+            "options": [(code, words.region_name(code)) for code in PROVINCES],
+            "more": True,
+        },
+        {"name": "first", "label": _("Submitted from"), "type": "date", "more": True},
+        {"name": "last", "label": _("Submitted to"), "type": "date", "more": True},
+    ]
+    of_several = ("branch", "region")
+    return [one for one in found if one["name"] not in of_several or len(seen) > 1]
 
 
 def _steps(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 from typing import Any
 
 from services.reporting import outside
+from services.reporting.filters import SortKey
 from services.reporting.projections import ApplicationRow, AppliedEvent, MessageRow, Seen
 from services.reporting.reports.manifest import Cut, Parked, Position
 from shared.clock import format_instant
 from shared.events import lifecycle
 from shared.events.catalog import group
 from shared.messaging import Connection
+from shared.web.lists import MOST_COUNTED, Page, Place, Total, page_from
 
 #: the topics that reports are made of
 TOPICS = ("banka.applications", "banka.contacts", "banka.cases")
@@ -131,68 +133,131 @@ class Wanted:
     sort: str = "-submitted"
 
 
-_FILTER = """
- WHERE number IS NOT NULL
-   AND ($1::text[] IS NULL OR branch = ANY ($1))
-   AND ($2::text IS NULL OR number LIKE '%' || $2 || '%')
-   AND ($3::text IS NULL OR state = $3)
-   AND ($4::text IS NULL OR branch = $4)
-   AND ($5::text IS NULL OR region = $5)
-   AND ($6::text IS NULL OR channel = $6)
-   AND ($7::text IS NULL OR product = $7)
-   AND ($8::text[] IS NULL OR state = ANY ($8))
-   AND ($9::text IS NULL
-        OR ($9 = 'stalled' AND stalled_version = state_version AND state <> ALL ($12))
-        OR ($9 = 'owing' AND wanted <> '[]'::jsonb)
-        OR ($9 = 'refused' AND refused_facts > 0))
-   AND ($10::timestamptz IS NULL OR submitted_at >= $10)
-   AND ($11::timestamptz IS NULL OR submitted_at < $11)
-   AND $12::text[] IS NOT NULL
-"""
+# of what is not handed in, or in no state yet: behind all that is
+_NEVER = "'2000-01-01 00:00:00+00'"
+_KEYS: Mapping[SortKey, str] = {
+    "submitted": f"coalesce(submitted_at, {_NEVER})",
+    "since": f"coalesce(since, {_NEVER})",
+    "number": 'number COLLATE "C"',
+}
+
+
+_ATTENTION: Mapping[str, str] = {
+    "stalled": "stalled_version = state_version AND state <> ALL ({}::text[])",
+    "owing": "wanted <> '[]'::jsonb AND {}::text[] IS NOT NULL",
+    "refused": "refused_facts > 0 AND {}::text[] IS NOT NULL",
+}
+
+
+def _fitting(wanted: Wanted) -> tuple[str, list[Any]]:
+    """The condition of a list and its arguments: of the filters only those that are set, or no
+    index would serve."""
+    one = wanted.branches[0] if wanted.branches and len(wanted.branches) == 1 else None
+    several = wanted.branches if one is None else None
+    # a held case reads as one of its reviewers' where it must not show
+    states = [s.value for s, owner in lifecycle.OWNERS.items() if owner.desk == wanted.desk]
+    handed_in = f"submitted_at IS NOT NULL AND {_KEYS['submitted']}"
+    asked: list[tuple[str, Any]] = [
+        ("branch = {}::text", one),
+        ("branch = ANY ({}::text[])", several),
+        ("number LIKE '%' || {}::text || '%'", wanted.number),
+        ("state = ANY ({}::text[])", states if wanted.desk is not None else None),
+        (handed_in + " >= {}::timestamptz", wanted.submitted_from),
+        (handed_in + " < {}::timestamptz", wanted.submitted_to),
+        *(
+            (f"{column} = {{}}::text", getattr(wanted, column))
+            for column in ("state", "branch", "region", "channel", "product")
+        ),
+    ]
+    if wanted.attention is not None:
+        # by a word that is none nothing is found
+        asked.append((_ATTENTION.get(wanted.attention, "{}::text[] IS NULL"), _TERMINAL))
+    conditions, arguments = ["number IS NOT NULL"], list[Any]()
+    for condition, value in asked:
+        if value is not None:
+            arguments.append(value)
+            conditions.append(condition.format(f"${len(arguments)}"))
+    return " AND ".join(conditions), arguments
+
+
+def page_statement(
+    wanted: Wanted,
+    size: int,
+    key: SortKey,
+    *,
+    descending: bool,
+    after: Place | None = None,
+    before: Place | None = None,
+) -> tuple[str, list[Any]]:
+    """The rows of a page and one more, which tells whether the list goes on; the statement and its
+    arguments."""
+    condition, arguments = _fitting(wanted)
+    column, kind = _KEYS[key], "text" if key == "number" else "timestamptz"
+    way = "DESC" if descending != (before is not None) else "ASC"
+    place = before or after
+    if place is not None:
+        than, count = "<" if way == "DESC" else ">", len(arguments)
+        condition += f" AND ({column}, application_id) {than} (${count + 1}::{kind}, ${count + 2})"
+        arguments += [place.key, place.id]
+    return (
+        f"SELECT {', '.join(_COLUMNS)}, {column} AS key"  # noqa: S608 - our own text
+        f" FROM {_table(knows_holds=wanted.knows_holds)} WHERE {condition}"
+        f" ORDER BY {column} {way}, application_id {way} LIMIT {size + 1}"
+    ), arguments
+
+
+async def page_of(
+    conn: Connection,
+    wanted: Wanted,
+    size: int,
+    key: SortKey,
+    *,
+    descending: bool,
+    after: Place | None = None,
+    before: Place | None = None,
+) -> Page[ApplicationRow]:
+    """The page of the list behind a place, or the one in front of it; else the first."""
+    statement, arguments = page_statement(
+        wanted, size, key, descending=descending, after=after, before=before
+    )
+    rows = await conn.fetch(statement, *arguments)
+    places = [Place(row["key"], row["application_id"]) for row in rows]
+    return page_from([_application(row) for row in rows], places, size, after=after, before=before)
+
+
+async def total_of(conn: Connection, wanted: Wanted) -> Total:
+    """How many fit, as far as is counted."""
+    condition, arguments = _fitting(wanted)
+    counted = await conn.fetchval(
+        "SELECT count(*) FROM"  # noqa: S608 - our own text
+        f" (SELECT FROM {_table(knows_holds=wanted.knows_holds)}"
+        f" WHERE {condition} LIMIT {MOST_COUNTED + 1}) one",
+        *arguments,
+    )
+    return Total.of(counted)
 
 
 async def list_applications(
     conn: Connection, wanted: Wanted, *, page: int, page_size: int
 ) -> tuple[list[ApplicationRow], int]:
-    """(one page of applications, how many there are). page counts from 1."""
+    """(one page of applications by its number, how many there are), for programs, which go through
+    a list once. page counts from 1."""
     column = SORTS.get(wanted.sort.lstrip("-"), "submitted_at")
     direction = "DESC NULLS LAST" if wanted.sort.startswith("-") else "ASC NULLS LAST"
-    arguments = _filter_arguments(wanted)
+    condition, arguments = _fitting(wanted)
     total = await conn.fetchval(
-        f"SELECT count(*) FROM {_table(knows_holds=wanted.knows_holds)}" + _FILTER,  # noqa: S608
+        f"SELECT count(*) FROM {_table(knows_holds=wanted.knows_holds)}"  # noqa: S608 - our own text
+        f" WHERE {condition}",
         *arguments,
     )
     rows = await conn.fetch(
         _select(knows_holds=wanted.knows_holds)
-        + _FILTER
-        + f" ORDER BY {column} {direction}, application_id {direction.split(maxsplit=1)[0]}"
-        + " LIMIT $13 OFFSET $14",
+        + f" WHERE {condition} ORDER BY {column} {direction},"
+        + f" application_id {direction.split(maxsplit=1)[0]}"
+        + f" LIMIT {page_size} OFFSET {(page - 1) * page_size}",
         *arguments,
-        page_size,
-        (page - 1) * page_size,
     )
     return [_application(row) for row in rows], total
-
-
-def _filter_arguments(wanted: Wanted) -> list[Any]:
-    states = None
-    if wanted.desk is not None:
-        # a held case reads as one of its reviewers' where it must not show
-        states = [s.value for s, owner in lifecycle.OWNERS.items() if owner.desk == wanted.desk]
-    return [
-        wanted.branches,
-        wanted.number,
-        wanted.state,
-        wanted.branch,
-        wanted.region,
-        wanted.channel,
-        wanted.product,
-        states,
-        wanted.attention,
-        wanted.submitted_from,
-        wanted.submitted_to,
-        _TERMINAL,
-    ]
 
 
 _TERMINAL = sorted(state.value for state in lifecycle.TERMINAL)
@@ -266,21 +331,6 @@ async def events_between(
         end,
     )
     return _events(rows, knows_holds=knows_holds)
-
-
-async def find_choices(conn: Connection, branches: list[str] | None) -> dict[str, list[str]]:
-    """{column: values that occur}, for the filters of the list."""
-    row = await conn.fetchrow(
-        """
-        SELECT array_agg(DISTINCT branch) AS branch, array_agg(DISTINCT region) AS region,
-               array_agg(DISTINCT channel) AS channel, array_agg(DISTINCT product) AS product
-          FROM projection.application
-         WHERE number IS NOT NULL AND ($1::text[] IS NULL OR branch = ANY ($1))
-        """,
-        branches,
-    )
-    assert row is not None
-    return {name: sorted(value for value in row[name] or [] if value) for name in row.keys()}  # noqa: SIM118
 
 
 @dataclass(frozen=True, slots=True)

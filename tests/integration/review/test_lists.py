@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import asyncpg
 import pytest
 import pytest_asyncio
@@ -24,13 +26,11 @@ MOST_READ = 100  # of the two thousand in the queue
 
 REACHES = {"one branch": BRANCHES[:1], "some branches": BRANCHES[:12], "the bank": None}
 SECTIONS: list[tuple[Section, bool]] = [
-    *[(section, True) for section in ("open", "mine", "to_sign", "held")],  # type: ignore[list-item]
-    *[(section, False) for section in ("open", "mine", "to_sign")],  # type: ignore[list-item]
+    *[(section, True) for section in ("open", "mine", "to_sign", "held")],
+    *[(section, False) for section in ("open", "mine", "to_sign")],
 ]
 SORTS: list[tuple[SortKey, bool]] = [
-    (key, descending)
-    for key in ("due", "since", "number")  # type: ignore[misc]
-    for descending in (False, True)
+    (key, descending) for key in ("due", "since", "number") for descending in (False, True)
 ]
 
 
@@ -126,6 +126,7 @@ async def test_a_filter_looks_at_cases_of_the_queue_alone(stocked: Bank, name: s
         (row,) = await conn.fetch(
             "SELECT count(*) AS n FROM review_case WHERE state IN ('manual_review', 'on_hold')"
         )
+        narrowed: dict[str, Any]
         for narrowed in ({"product": "gold"}, {"flag": "CARDS_MANY"}, {"branch": BRANCHES[3]}):
             wanted = Wanted("open", REVIEWERS[0], REACHES[name], **narrowed)
             plan = await explained(conn, *store.page_statement(wanted, PAGE, "due"))

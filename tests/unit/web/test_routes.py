@@ -35,11 +35,7 @@ SEARCHES = {
     *(f"POST /{service}/audit" for service in SERVICES),
 }
 # What somebody keeps for themselves, about how they look and not about what there is.
-OWN = {
-    f"POST /{service}/views{more}"
-    for service in ("intake", "review", "notify")
-    for more in ("", "/{view_id}/drop")
-}
+OWN = {f"POST /{service}/views{more}" for service in SERVICES for more in ("", "/{view_id}/drop")}
 PUBLIC = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /internal/quiet"}
 
 
