@@ -110,8 +110,12 @@ async def test_what_is_rare_is_found_without_a_look_at_everything(
     conn: Any,
 ) -> None:
     """By the board's links; and a count stops where it says that there are more."""
-    narrowed: dict[str, Any]
-    for narrowed in ({"attention": "refused"}, {"attention": "stalled"}, {"attention": "owing"}):
+    filters: list[dict[str, Any]] = [
+        {"attention": "refused"},
+        {"attention": "stalled"},
+        {"attention": "owing"},
+    ]
+    for narrowed in filters:
         wanted = Wanted(None, True, **narrowed)
         plan = await explained(
             conn, *store.page_statement(wanted, PAGE, "submitted", descending=True)

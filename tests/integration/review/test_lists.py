@@ -126,8 +126,12 @@ async def test_a_filter_looks_at_cases_of_the_queue_alone(stocked: Bank, name: s
         (row,) = await conn.fetch(
             "SELECT count(*) AS n FROM review_case WHERE state IN ('manual_review', 'on_hold')"
         )
-        narrowed: dict[str, Any]
-        for narrowed in ({"product": "gold"}, {"flag": "CARDS_MANY"}, {"branch": BRANCHES[3]}):
+        filters: list[dict[str, Any]] = [
+            {"product": "gold"},
+            {"flag": "CARDS_MANY"},
+            {"branch": BRANCHES[3]},
+        ]
+        for narrowed in filters:
             wanted = Wanted("open", REVIEWERS[0], REACHES[name], **narrowed)
             plan = await explained(conn, *store.page_statement(wanted, PAGE, "due"))
             there = [node for node in plan if node.get("Relation Name") == "review_case"]
