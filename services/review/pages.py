@@ -21,7 +21,7 @@ from services.review.api import (
 from services.review.case import Case, Entry
 from services.review.desk import Desk, public_findings, waits_for
 from services.review.evidence import Opened, in_order, open_evidence
-from services.review.queue import QueueFilter
+from services.review.queue import QueueFilter, Section
 from services.review.viewing import shown_case, shown_decision, shown_history, shown_row
 from services.review.workers import OpenVault
 from shared.events.intake import WantedItem
@@ -40,7 +40,7 @@ from shared.web.audit import record_view
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language, mark
 from shared.web.kept_views import Listed, sharing, views_of
-from shared.web.lists import Place
+from shared.web.lists import Place, Total
 from shared.web.reveal import Text, Why, missing_reason, revealing
 
 MayReveal = Annotated[Viewer, requires(Permission.PERSONAL_REVEAL, Permission.REVIEW_VIEW)]
@@ -117,9 +117,10 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             )
             rows = [shown_row(row, viewer) for row in found.rows]
             total = await store.total_of(conn, wanted)
-            counts = await store.count_sections(
-                conn, viewer.staff_id, viewer.branch_list, knows_holds=viewer.knows_holds
-            )
+            counts = {
+                name: await store.total_of(conn, wanted_of(viewer, name, None, "", "", ""))
+                for name in _sections(viewer)
+            }
             people = await staff_names(
                 conn, [who for row in rows for who in (row.claimed_by, row.proposed_by) if who]
             )
@@ -134,8 +135,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             found=found,
             rows=[(row, _clock(row.due, now)) for row in rows],
             total=total,
-            counts=counts,
-            tabs=_tabs(viewer, chosen, counts),
+            tabs=_tabs(chosen, counts),
             current=QUEUE.at(chosen.query()),
             views=views,
             sharing=sharing(viewer, branches),
@@ -441,15 +441,22 @@ def _clock(due: datetime | None, now: datetime) -> queue.Clock | None:
     return queue.clock_of(due, now) if due is not None else None
 
 
-def _tabs(
-    viewer: Viewer, chosen: QueueFilter, counts: Mapping[Any, int]
-) -> list[tuple[str, str, int]]:
-    tabs = [("open", _("Queue")), ("mine", _("My cases")), ("to_sign", _("To sign"))]
-    if viewer.may_somewhere(Permission.REVIEW_COMPLIANCE):
-        tabs.append(("held", _("Held")))
+def _sections(viewer: Viewer) -> list[Section]:
+    """The sections of the queue that this viewer has."""
+    may_see_held = viewer.may_somewhere(Permission.REVIEW_COMPLIANCE)
+    return ["open", "mine", "to_sign", *(("held",) if may_see_held else ())]
+
+
+def _tabs(chosen: QueueFilter, counts: Mapping[Section, Total]) -> list[tuple[str, str, str | int]]:
+    names: Mapping[Section, str] = {
+        "open": _("Queue"),
+        "mine": _("My cases"),
+        "to_sign": _("To sign"),
+        "held": _("Held"),
+    }
     return [
-        (QUEUE.at(chosen.query(section="" if name == "open" else name)), label, counts[name])
-        for name, label in tabs
+        (QUEUE.at(chosen.query(section="" if name == "open" else name)), names[name], count.shown)
+        for name, count in counts.items()
     ]
 
 

@@ -436,24 +436,6 @@ async def id_of_number(conn: Any, branches: list[str] | None, number: str) -> st
     return found
 
 
-async def count_sections(
-    conn: Any, staff_id: str, branches: list[str] | None, *, knows_holds: bool
-) -> dict[Section, int]:
-    """{section: cases} of what the viewer may see."""
-    sections = _SECTIONS if knows_holds else _NO_HOLDS
-    columns = ", ".join(
-        f"count(*) FILTER (WHERE {condition}) AS {name}" for name, condition in sections.items()
-    )
-    row = await conn.fetchrow(
-        f"SELECT {columns} FROM review_case"  # noqa: S608 - our own text
-        " WHERE state IN ('manual_review', 'on_hold')"
-        " AND ($2::text[] IS NULL OR branch = ANY ($2))",
-        staff_id,
-        branches,
-    )
-    return {name: row[name] for name in _SECTIONS}
-
-
 async def find_case(conn: Any, application_id: str) -> Case | None:
     """A case to look at, without a lock."""
     row = await conn.fetchrow(

@@ -11,7 +11,7 @@ import pytest_asyncio
 from services.review import store
 from services.review.queue import Section, SortKey
 from services.review.store import Wanted
-from shared.web.lists import Place
+from shared.web.lists import MOST_COUNTED, Place, Total
 from tests.integration.review.bank import Bank
 from tests.integration.review.stock import BRANCHES, REVIEWERS, fill
 from tests.plans import explained, rows_read
@@ -116,6 +116,18 @@ async def _sorted(
         held,
     )
     return [row["application_id"] for row in rows]
+
+
+async def test_a_count_stops_where_it_says_that_there_are_more(stocked: Bank) -> None:
+    conn = await asyncpg.connect(stocked.superuser_url)
+    try:
+        for knows_holds in (True, False):
+            wanted = Wanted("open", REVIEWERS[0], None, knows_holds=knows_holds)
+            assert await store.total_of(conn, wanted) == Total(MOST_COUNTED, more=True)
+        held = await store.total_of(conn, Wanted("held", REVIEWERS[0], None, knows_holds=True))
+        assert held == Total(ROWS // 100)
+    finally:
+        await conn.close()
 
 
 @pytest.mark.parametrize("name", REACHES)
