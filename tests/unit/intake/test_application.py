@@ -327,6 +327,26 @@ def test_a_reminder_names_what_has_not_come() -> None:
     assert [item.item for item in reminded.items] == ["work_proof"]
 
 
+def test_nobody_is_reminded_of_material_that_an_officer_looks_at() -> None:
+    app = submitted(MISSING)
+    assert app.material_deadline is not None
+    app.state = State.PRE_CHECK
+    assert applications.on_material_reminder(app, NOW) == []
+    assert [entry.action for entry in app.entries].count("reminded") == 0
+
+
+def test_what_has_ended_sets_nobody_a_term_any_more() -> None:
+    """Every term of the customer's, and every reminder of one."""
+    own = handlers.DEADLINES
+    terms = {name for name in own if name.split("-")[0] in ("draft", "material", "activation")}
+    assert len(terms) == 6
+    for app in (draft(), submitted(MISSING)):
+        ended = applications.withdraw(app, ACTOR, NOW)
+        assert {one.name for one in ended if isinstance(one, ClearDeadline)} == terms
+    expired = applications.on_draft_deadline(draft(), NOW)
+    assert {one.name for one in expired if isinstance(one, ClearDeadline)} == terms
+
+
 @pytest.mark.parametrize("name", sorted(handlers.DEADLINES))
 def test_a_deadline_of_an_ended_application_does_nothing(name: str) -> None:
     app = draft()
