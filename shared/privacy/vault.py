@@ -447,7 +447,10 @@ class Vault:
             await self._enter(conn, [(person, os.urandom(KEY_BYTES))])
             await self._move(conn, rows, party_id, person)
             await conn.execute(
-                "DELETE FROM vault.blind_index WHERE party_id = $1 AND kind = 'id_number'", party_id
+                "UPDATE vault.blind_index SET digest = $2"
+                " WHERE party_id = $1 AND kind = 'id_number'",
+                party_id,
+                os.urandom(32),  # a digest of nothing, as `unindex` leaves it
             )
         return person
 

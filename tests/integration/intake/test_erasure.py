@@ -250,7 +250,7 @@ async def test_who_vouches_for_another_card_is_forgotten_there_too(office: Offic
     await _leave_traces(office, other, client)
     digests = _digests(await _everything(office), other.application_id)
     await office.withdraw(main)
-    told = rf"goes on .* {other.number} \\(draft, due by 2026-11-11\\)$"
+    told = rf"goes on .* {other.number} \(draft, due by 2026-11-11\)$"
     with pytest.raises(ErasureError, match=told):
         await erase(office.settings, office.service.clock, main.number)
     await office.withdraw(other)

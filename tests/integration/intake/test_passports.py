@@ -205,8 +205,9 @@ async def test_a_permit_whose_end_was_read_is_asked_for_once_too(office: Office)
         return dict(line)
 
     taken = await of()
-    assert (taken["reasons"], taken["taken_from"]) == ([], first.application_id)
-    assert (await of(id_number="C7654321"))["taken_from"] is None
+    assert (taken["done"], taken["documents"]) == (True, [permit])
+    other = await of(id_number=f"C{random.randint(0, 9_999_999):07d}")
+    assert (other["done"], other["documents"]) == (False, [])
     # what was read is personal: it stands nowhere in clear
     rows = await office.fetch(
         "SELECT says::text FROM paper_reading WHERE application_id = $1", first.application_id
