@@ -3,6 +3,7 @@ refusal."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import time
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.observability import in_trace
 from shared.web import i18n
 from shared.web.clients import ApiClients
-from shared.web.limits import Turn, Turns, counted
+from shared.web.limits import BodyTooLarge, Turn, Turns, counted, too_large
 from shared.web.problems import Problem
 from shared.web.session import COOKIE, set_session
 
@@ -65,7 +66,7 @@ def current_trace_id() -> str | None:
 
 class RequestFrame:
     """Outermost: gives the request a trace and a language, the answer its headers, and holds what
-    may come in."""
+    may come in. A crash is told in the log once, with the reference that its answer names."""
 
     def __init__(
         self, app: ASGIApp, *, service: str, secure: bool, clients: ApiClients | None = None
@@ -88,11 +89,13 @@ class RequestFrame:
         scope.setdefault("state", {})["trace_id"] = trace_id
         turn = self._turn(headers)
         started = time.perf_counter()
-        status = 500
+        status, answered = 500, False
+        body = _Body(counted(receive, headers), headers)
 
         async def send_framed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
+                await body.drop_rest()
                 status = message["status"]
                 answer = MutableHeaders(scope=message)
                 if turn is not None:
@@ -100,6 +103,7 @@ class RequestFrame:
                 self._dress(answer, trace_id, language, wanted)
                 self._renew(answer, scope["state"].get("renewed_session"))
             await send(message)
+            answered = message["type"] == "http.response.body" and not message.get("more_body")
 
         token = _traceparent.set(traceparent)
         with in_trace(traceparent), i18n.in_language(language):
@@ -110,7 +114,15 @@ class RequestFrame:
                 elif turn is not None and not turn.taken:
                     await turn.refusal().response(trace_id)(scope, receive, send_framed)
                 else:
-                    await self._app(scope, counted(receive, headers), send_framed)
+                    await self._app(scope, body.receive, send_framed)
+            except Exception as error:
+                log.exception(
+                    "request failed", exc_info=error, path=scope["path"], method=scope["method"]
+                )
+                # The server would close the connection, under whatever is sent on it next. Whoever
+                # has their whole answer needs no more; half of one has to be broken off.
+                if not answered:
+                    raise
             finally:
                 _traceparent.reset(token)
                 self._count(scope, status, time.perf_counter() - started)
@@ -161,6 +173,35 @@ class RequestFrame:
         route = getattr(scope.get("route"), "path", "unmatched")
         HTTP_REQUESTS.labels(self._service, scope["method"], route, str(status)).inc()
         HTTP_SECONDS.labels(self._service, scope["method"], route).observe(seconds)
+
+
+class _Body:
+    """The body of a request, read to its end before it is answered. Where an answer comes earlier,
+    the caller still writes: as soon as the connection is closed then, by a crash, a shutdown or as
+    idle, the answer is lost to them, and a gateway between says 502."""
+
+    def __init__(self, receive: Receive, headers: Headers) -> None:
+        self._receive = receive
+        sent = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        # who asks first whether to send it waits for the answer; what is too large is never read
+        self._ended = not sent or "expect" in headers or too_large(headers)
+
+    async def receive(self) -> Message:
+        """The next part. Raises BodyTooLarge."""
+        try:
+            message = await self._receive()
+        except BodyTooLarge:
+            self._ended = True
+            raise
+        if message["type"] != "http.request" or not message.get("more_body"):
+            self._ended = True
+        return message
+
+    async def drop_rest(self) -> None:
+        """Reads what nobody wanted, as far as that much is taken at all."""
+        with contextlib.suppress(BodyTooLarge):
+            while not self._ended:
+                await self.receive()
 
 
 def _trace(given: str | None) -> tuple[str, str]:

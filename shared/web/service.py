@@ -267,8 +267,8 @@ async def _on_unstorable(request: Request, error: Exception) -> Response:
     )
 
 
-async def _on_crash(request: Request, error: Exception) -> Response:
-    log.error("request failed", exc_info=error, path=request.url.path, method=request.method)
+async def _on_crash(request: Request, _error: Exception) -> Response:
+    """The frame tells it in the log, where the answer is complete."""
     return await _answer(request, Problem(500, "internal", "Something went wrong on our side"))
 
 
