@@ -45,7 +45,7 @@ async def index_names(
             )
             names = {who: fields["name"] for who, fields in opened.items() if "name" in fields}
             entered += await vault.enter_names(names)
-            log.info("names are entered for search", upto=last, entered=entered)
+            log.info("names are entered for search", party_id=last, count=entered)
     finally:
         await conn.close()
         await pool.close()
