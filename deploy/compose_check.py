@@ -231,7 +231,7 @@ def _look_unanswered(deployment: Deployment) -> None:
     """What the gateway says itself: files of `make docs`, in the reader's language, and nothing in
     its log of what was typed into an address."""
     deployment.run("stop", "notify", seconds=DOWN_SECONDS)
-    cases = (
+    cases: tuple[tuple[str, dict[str, str], int, str], ...] = (
         ("/notify/messages?q=typed", {"Accept": "text/html"}, 502, "502.zh-CN.html"),
         ("/notify/x", {"Accept": "text/html", "Accept-Language": "en-GB"}, 502, "502.en.html"),
         ("/notify/api/v1/x", {"Accept": "text/html"}, 502, "502.json"),

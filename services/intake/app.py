@@ -128,7 +128,12 @@ class Intake(Service):
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(2.0), self.pool.acquire() as conn:
                     self._compared = now, await unheld(conn, now)
-        return {**(self._compared[1] if self._compared else {}), **await super().notes()}
+        papers = (await self.archive.documents()).failing
+        return {
+            **(self._compared[1] if self._compared else {}),
+            **{f"papers ({what})": why for what, why in papers.items()},
+            **await super().notes(),
+        }
 
     async def stop(self) -> None:
         """Closes the vault when the last that needed it has finished."""
@@ -152,7 +157,7 @@ async def unheld(conn: Any, now: Held) -> dict[str, str]:
             f"{what}; {count} open applications began with it: put its file back"
         )
     if found:
-        log.error("open applications began with other parameters", products=found)
+        log.error("open applications began with other parameters", detail=found)
     return found
 
 

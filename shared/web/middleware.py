@@ -4,12 +4,15 @@ refusal."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 import secrets
+import socket
 import time
 from contextvars import ContextVar
 from typing import Final
 
+import asyncpg
 import structlog
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
@@ -17,6 +20,8 @@ from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.documents import DocumentsUnavailableError
+from shared.messaging.errors import NotReady, OlderDatabase, one_line
 from shared.observability import in_trace
 from shared.web import i18n
 from shared.web.clients import ApiClients
@@ -116,9 +121,11 @@ class RequestFrame:
                 else:
                     await self._app(scope, body.receive, send_framed)
             except Exception as error:
-                log.exception(
-                    "request failed", exc_info=error, path=scope["path"], method=scope["method"]
-                )
+                path, method = scope["path"], scope["method"]
+                if is_away(error):
+                    log.error("request not served", error=one_line(error), path=path, method=method)
+                else:
+                    log.exception("request failed", exc_info=error, path=path, method=method)
                 # The server would close the connection, under whatever is sent on it next. Whoever
                 # has their whole answer needs no more; half of one has to be broken off.
                 if not answered:
@@ -173,6 +180,25 @@ class RequestFrame:
         route = getattr(scope.get("route"), "path", "unmatched")
         HTTP_REQUESTS.labels(self._service, scope["method"], route, str(status)).inc()
         HTTP_SECONDS.labels(self._service, scope["method"], route).observe(seconds)
+
+
+# SQLSTATE classes: connection, resources, operator's intervention, system
+_AWAY_CLASSES = frozenset({"08", "53", "57", "58"})
+_AWAY_ERRNO = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE})
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether what a request needs is away (database, store of papers, a disk with room), and
+    nothing of ours is wrong: the same request may well succeed later."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "")[:2] in _AWAY_CLASSES
+    if isinstance(error, NotReady | OlderDatabase | DocumentsUnavailableError):
+        return True
+    if isinstance(error, asyncpg.InterfaceError):
+        return "closed" in str(error)  # of a pool or connection; all others are misuse
+    if isinstance(error, OSError) and error.errno in _AWAY_ERRNO:
+        return True
+    return isinstance(error, ConnectionError | TimeoutError | socket.gaierror)
 
 
 class _Body:
