@@ -99,6 +99,10 @@ class Archive:
         assert self._documents is not None
         return self._documents
 
+    def failing(self) -> dict[str, str]:
+        """{put, get or delete: why the store of papers failed the last time}."""
+        return {} if self._documents is None else self._documents.failing
+
 
 @dataclass(kw_only=True)
 class Intake(Service):
@@ -128,10 +132,9 @@ class Intake(Service):
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(2.0), self.pool.acquire() as conn:
                     self._compared = now, await unheld(conn, now)
-        papers = (await self.archive.documents()).failing
         return {
             **(self._compared[1] if self._compared else {}),
-            **{f"papers ({what})": why for what, why in papers.items()},
+            **{f"papers ({what})": why for what, why in self.archive.failing().items()},
             **await super().notes(),
         }
 
