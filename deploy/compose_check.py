@@ -28,6 +28,10 @@ import httpx
 from deploy.demo.staff import PASSWORD
 from deploy.local import free_port
 from deploy.runtime import CHECKOUT
+from shared.web import gateway_pages
+from shared.web.gateway_pages import HTML
+from shared.web.limits import MULTIPART_MOST
+from shared.web.problems import MEDIA_TYPE
 
 PROJECT = "banka-check"
 DEPLOY = CHECKOUT / "deploy"
@@ -122,6 +126,7 @@ def check_defaults(deployment: Deployment) -> None:
     _part("as the README says: healthy", lambda: deployment.run(*up, seconds=UP_SECONDS))
     _part("contained", lambda: _look_contained(deployment))
     _part("one way in", lambda: _look_from_outside(deployment.port))
+    _part("a service that is down is said to be", lambda: _look_unanswered(deployment))
     _part("nobody enters but by a password of their own", lambda: _look_locked(deployment))
     _part("each customer has a pace of their own", lambda: _look_paced(deployment))
 
@@ -220,6 +225,52 @@ def _look_from_outside(port: int) -> None:
         found = _status(f"http://127.0.0.1:{port}{path}")
         if found != status:
             raise CheckFailed(f"the gateway answers {path} with {found}, not {status}")
+
+
+def _look_unanswered(deployment: Deployment) -> None:
+    """What the gateway says itself: files of `make docs`, in the reader's language, and nothing in
+    its log of what was typed into an address."""
+    deployment.run("stop", "notify", seconds=DOWN_SECONDS)
+    cases: tuple[tuple[str, dict[str, str], int, str], ...] = (
+        ("/notify/messages?q=typed", {"Accept": "text/html"}, 502, "502.zh-CN.html"),
+        ("/notify/x", {"Accept": "text/html", "Accept-Language": "en-GB"}, 502, "502.en.html"),
+        ("/notify/api/v1/x", {"Accept": "text/html"}, 502, "502.json"),
+        ("/nobody", {"Accept": "text/html", "Cookie": "banka_language=en"}, 404, "404.en.html"),
+        (
+            "/nobody?lang=zh-CN",
+            {"Accept": "text/html", "Accept-Language": "en"},
+            404,
+            "404.zh-CN.html",
+        ),
+        ("/nobody", {}, 404, "404.json"),
+    )
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{deployment.port}", timeout=30, trust_env=False
+    ) as client:
+        for path, says, status, name in cases:
+            for method in ("GET", "POST"):
+                answer = client.request(method, path, headers=says)
+                _look_told(f"{method} {path}", answer, status, name)
+        sent = bytes(MULTIPART_MOST + 1)
+        kind = {"Content-Type": "multipart/form-data; boundary=x"}
+        for said in ("text/html", "application/json"):
+            name = "413.zh-CN.html" if said == "text/html" else "413.json"
+            answer = client.post("/sign-in", content=sent, headers={**kind, "Accept": said})
+            _look_told("a large upload", answer, 413, name)
+    told = deployment.run("logs", "--no-color", "gateway")
+    if "/notify/messages" not in told or "typed" in told:
+        raise CheckFailed("the gateway's log lacks the failure, or has what was typed")
+    _up(deployment, "notify", scale=())
+
+
+def _look_told(what: str, answer: httpx.Response, status: int, name: str) -> None:
+    file = (DEPLOY / "caddy" / "pages" / name).read_bytes()
+    language = name.split(".")[1]
+    kind, spoken = (MEDIA_TYPE, None) if language == "json" else (HTML, language)
+    wanted = gateway_pages.headers(status, kind, spoken)
+    found = {one: answer.headers.get(one) for one in wanted}
+    if (answer.status_code, answer.content, found) != (status, file, wanted):
+        raise CheckFailed(f"{what} is answered {answer.status_code} {found}, not as {name}")
 
 
 def _status(url: str) -> int:

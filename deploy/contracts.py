@@ -1,5 +1,5 @@
 """Writes what is generated from the contracts: schemas, AsyncAPI, OpenAPI, the README's diagram,
-the partner guide's tables, the rules of the pre-check.
+the partner guide's tables, the rules of the pre-check, the gateways' own pages.
 
 A schema or a route that is there already is a promise: one that would break it is not written.
 """
@@ -16,11 +16,13 @@ import yaml
 from deploy import api_contract, partner_guide, rule_tables
 from shared.events import asyncapi, catalog, lifecycle, schemas
 from shared.events.partners import PartnerEvent
+from shared.web import gateway_pages
 
 ROOT = Path(__file__).parent.parent
 ASYNCAPI = ROOT / "docs" / "asyncapi.yaml"
 OPENAPI = ROOT / "docs" / "openapi.json"
 README = ROOT / "README.md"
+GATEWAY_PAGES = ROOT / "deploy" / "caddy" / "pages"
 _VALIDATOR = Path(__file__).parent / "asyncapi"
 
 
@@ -91,6 +93,8 @@ def generated() -> Iterator[tuple[Path, str]]:
     )
     yield OPENAPI, api_contract.text()
     yield README, with_diagram(README.read_text(encoding="utf-8"))
+    for name, text in gateway_pages.texts():
+        yield GATEWAY_PAGES / name, text
     for language, name in rule_tables.TEXTS.items():
         yield rule_tables.FOLDER / name, rule_tables.text(language)
     for language, name in partner_guide.GUIDES.items():

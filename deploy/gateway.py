@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 from urllib.parse import unquote
 
 import httpx
@@ -21,15 +22,24 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import (
+    FileResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from shared.events.catalog import SERVICES
+from shared.web import gateway_pages
 from shared.web.limits import most_bytes, too_large
-from shared.web.problems import Problem
+from shared.web.middleware import LANGUAGE_COOKIE
+from shared.web.problems import MEDIA_TYPE
 
 HOME = "/reporting/board"
+PAGES = Path(__file__).parent / "caddy" / "pages"  # what both gateways answer themselves
 KEEP_ALIVE = 2.0  # seconds that an idle connection to a service is kept
 # Paths that are no service's prefix; the longest match is not needed, no prefix holds another.
 ELSEWHERE = {
@@ -85,6 +95,10 @@ def build(upstreams: Mapping[str, str], trusted_proxies: Sequence[str] = ()) -> 
     async def healthz(_request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
+    async def style(_request: Request) -> Response:
+        kept = {"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"}
+        return FileResponse(PAGES / gateway_pages.STYLE, headers=kept)
+
     async def home(_request: Request) -> Response:
         return RedirectResponse(HOME, status_code=303)
 
@@ -93,13 +107,13 @@ def build(upstreams: Mapping[str, str], trusted_proxies: Sequence[str] = ()) -> 
         segments = unquote(raw_path.decode("latin-1")).split("/")
         service = service_of(request.url.path)
         if service is None or service not in upstreams or {".", ".."} & set(segments):
-            return PlainTextResponse("not found\n", status_code=404)
+            return _own(request, 404)
         query: bytes = request.scope["query_string"]
         target = httpx.URL(upstreams[service]).copy_with(
             raw_path=raw_path + (b"?" + query if query else b"")
         )
         if too_large(request.headers):
-            return _TOO_LARGE.response()
+            return _own(request, 413)
         client: httpx.AsyncClient = request.app.state.client
         has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
         outgoing = client.build_request(
@@ -113,13 +127,13 @@ def build(upstreams: Mapping[str, str], trusted_proxies: Sequence[str] = ()) -> 
         except ClientDisconnect:
             return Response(status_code=499)
         except _TooLargeError:
-            return _TOO_LARGE.response()
+            return _own(request, 413)
         except httpx.ConnectError:
-            return PlainTextResponse(f"{service} does not answer\n", status_code=503)
+            return _own(request, 503)
         except httpx.TimeoutException:
-            return PlainTextResponse(f"{service} takes too long\n", status_code=504)
+            return _own(request, 504)
         except httpx.TransportError:
-            return PlainTextResponse(f"{service} broke off\n", status_code=502)
+            return _own(request, 502)
         # raw: compressed bodies pass as they are
         response = StreamingResponse(_body(answer), status_code=answer.status_code)
         response.raw_headers = [
@@ -133,6 +147,7 @@ def build(upstreams: Mapping[str, str], trusted_proxies: Sequence[str] = ()) -> 
         routes=[
             Route("/", home, methods=["GET", "HEAD"]),
             Route("/healthz", healthz),
+            Route(f"/{gateway_pages.STYLE}", style),
             Route("/{path:path}", forward, methods=_METHODS),
         ],
         middleware=[Middleware(ProxyHeadersMiddleware, trusted_hosts=list(trusted_proxies))],
@@ -160,7 +175,18 @@ class _TooLargeError(Exception):
     """More is sent than is taken."""
 
 
-_TOO_LARGE = Problem(413, "too-large", "The request is larger than is taken")
+def _own(request: Request, status: int) -> Response:
+    """What the gateway itself says, to a person or a program."""
+    asked = request.query_params.get("lang", "")
+    kept = request.cookies.get(LANGUAGE_COOKIE, "")
+    accepted = request.headers.get("accept-language", "")
+    if gateway_pages.wants_page(request.url.path, request.headers.get("accept", "")):
+        language = gateway_pages.language_of(asked, kept, accepted)
+        name, kind = gateway_pages.page_name(status, language), gateway_pages.HTML
+    else:
+        language, name, kind = None, gateway_pages.problem_name(status), MEDIA_TYPE
+    headers = gateway_pages.headers(status, kind, language)
+    return Response((PAGES / name).read_bytes(), status_code=status, headers=headers)
 
 
 async def _counted(request: Request) -> AsyncIterator[bytes]:
@@ -204,6 +230,8 @@ def main() -> None:
         date_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=10,
+        # whom it refused may still be sending, and stall: closed then, they would not see why
+        timeout_keep_alive=30,
     )
 
 

@@ -11,14 +11,15 @@ import contextlib
 import hashlib
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import obstore
 from cryptography.exceptions import InvalidTag
-from obstore.exceptions import NotFoundError
+from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, from_url
+from prometheus_client import Counter
 
 from shared.paper_images import CheckedPaper, MediaType
 from shared.privacy.bank_key import NONCE_BYTES
@@ -33,9 +34,19 @@ if TYPE_CHECKING:
 _MAGIC: Final = b"bkd1"
 _KEY_ID_BYTES: Final = 16
 
+FAILURES = Counter(
+    "banka_document_store_failures_total",
+    "Papers that the store (folder or S3) did not take, give or delete: full, away, or it refuses",
+    ["operation"],
+)
+
 
 class DocumentMissingError(LookupError):
     """The store does not hold that paper."""
+
+
+class DocumentsUnavailableError(OSError):
+    """The store does not do its work: full, away, or it refuses us. Trying again may help."""
 
 
 class DocumentDamagedError(ValueError):
@@ -57,6 +68,7 @@ class DocumentStore:
     def __init__(self, url: str, vault: Vault) -> None:
         self._store: ObjectStore = _open_store(url)
         self._vault = vault
+        self.failing: dict[str, str] = {}  # {put, get or delete: why it failed the last time}
 
     async def put(self, keys: PartyKeys, paper: CheckedPaper) -> StoredDocument:
         """Keep a paper of a party; the same bytes twice are one paper."""
@@ -90,22 +102,28 @@ class DocumentStore:
         """Remove a paper and its pages' pictures; nothing happens where they are gone already."""
         name = _Name(application_id, sha256)
         found = obstore.list(self._store, prefix=name.folder)
-        paths = [one["path"] async for some in found for one in some]
+        with self._reached("delete"):
+            paths = [one["path"] async for some in found for one in some]
         for path in paths:
             if path == name.path or path.startswith(f"{name.path}."):
-                with contextlib.suppress(NotFoundError, FileNotFoundError):
+                with (
+                    contextlib.suppress(NotFoundError, FileNotFoundError),
+                    self._reached("delete"),
+                ):
                     await obstore.delete_async(self._store, path)
 
     async def _write(self, key: DataKey, name: _Name, content: bytes) -> None:
         nonce = os.urandom(NONCE_BYTES)
         sealed = key.cipher.encrypt(nonce, content, name.associated)
         head = _MAGIC + uuid.UUID(key.data_key_id).bytes
-        await obstore.put_async(self._store, name.path, head + nonce + sealed)
+        with self._reached("put"):
+            await obstore.put_async(self._store, name.path, head + nonce + sealed)
 
     async def _read(self, name: _Name) -> tuple[DataKey, bytes]:
         try:
-            result = await obstore.get_async(self._store, name.path)
-            stored = bytes(await result.bytes_async())
+            with self._reached("get"):
+                result = await obstore.get_async(self._store, name.path)
+                stored = bytes(await result.bytes_async())
         except (NotFoundError, FileNotFoundError):
             raise DocumentMissingError(str(name)) from None
         header = len(_MAGIC) + _KEY_ID_BYTES
@@ -113,6 +131,20 @@ class DocumentStore:
             raise DocumentDamagedError(str(name))
         key_id = str(uuid.UUID(bytes=stored[len(_MAGIC) : header]))
         return (await self._vault.data_keys([key_id]))[key_id], stored[header:]
+
+    @contextlib.contextmanager
+    def _reached(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (NotFoundError, FileNotFoundError):
+            self.failing.pop(what, None)  # it answered
+            raise
+        except (BaseError, OSError) as error:
+            FAILURES.labels(what).inc()
+            # the first line says what; those behind it are its insides
+            self.failing[what] = str(error).partition("\n")[0] or type(error).__name__
+            raise DocumentsUnavailableError(f"{what} of papers: {self.failing[what]}") from error
+        self.failing.pop(what, None)
 
     async def _open(self, name: _Name) -> bytes:
         key, sealed = await self._read(name)

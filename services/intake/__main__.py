@@ -3,7 +3,8 @@
 `password USERNAME [WHO]` reads a password from the standard input and sets it,
 `erase NUMBER [ROLE]` deletes the data of whose card it is under that number, or of who has another
 role there, or locks it while a term runs, `index-names` lets people be found by name who applied
-before that was possible, `reader` suggests what stands on ID cards. WHO, a staff id, and WHY stand
+before that was possible, `rotate-bank-key` wraps persons' keys under the first line of the secret
+`bank-key`, `reader` suggests what stands on ID cards. WHO, a staff id, and WHY stand
 in the audit log."""
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from services.intake.organisation import OrganisationError, read_organisation
 from shared.clock import open_clock
 from shared.events.payload import PartyRole
 from shared.observability import configure_logging
-from shared.privacy.vault_database import migrate_vault
+from shared.privacy.vault_database import migrate_vault, rotate_bank_key
 from shared.settings import Settings, SettingsError, load_settings
 from shared.web.service import run
 
 _USAGE = (
     "usage: python -m services.intake"
     " [migrate | organisation FILE|- [WHO [WHY]] | password USERNAME [WHO] | erase NUMBER [ROLE]"
-    " | index-names | reader]\n"
+    " | index-names | rotate-bank-key | reader]\n"
 )
 
 
@@ -64,6 +65,10 @@ def main(arguments: list[str]) -> None:
                 return
             case ["index-names"]:
                 sys.stdout.write(f"{asyncio.run(index_names(_settings()))} names entered\n")
+                return
+            case ["rotate-bank-key"]:
+                wrapped = asyncio.run(rotate_bank_key(_settings()))
+                sys.stdout.write(f"{wrapped} keys are wrapped anew\n")
                 return
             case ["reader"]:
                 asyncio.run(reader.serve(_settings()))

@@ -99,6 +99,10 @@ class Archive:
         assert self._documents is not None
         return self._documents
 
+    def failing(self) -> dict[str, str]:
+        """{put, get or delete: why the store of papers failed the last time}."""
+        return {} if self._documents is None else self._documents.failing
+
 
 @dataclass(kw_only=True)
 class Intake(Service):
@@ -128,7 +132,11 @@ class Intake(Service):
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(2.0), self.pool.acquire() as conn:
                     self._compared = now, await unheld(conn, now)
-        return {**(self._compared[1] if self._compared else {}), **await super().notes()}
+        return {
+            **(self._compared[1] if self._compared else {}),
+            **{f"papers ({what})": why for what, why in self.archive.failing().items()},
+            **await super().notes(),
+        }
 
     async def stop(self) -> None:
         """Closes the vault when the last that needed it has finished."""
@@ -152,7 +160,7 @@ async def unheld(conn: Any, now: Held) -> dict[str, str]:
             f"{what}; {count} open applications began with it: put its file back"
         )
     if found:
-        log.error("open applications began with other parameters", products=found)
+        log.error("open applications began with other parameters", detail=found)
     return found
 
 

@@ -48,7 +48,7 @@ async def index_names(
                 )
                 names = {who: fields[kind] for who, fields in opened.items() if kind in fields}
                 entered += await vault.enter_names(names, kind)
-            log.info("names are entered for search", upto=last, entered=entered)
+            log.info("names are entered for search", application_id=last, count=entered)
     finally:
         await conn.close()
         await pool.close()

@@ -449,7 +449,7 @@ def on_drawn(result: Result, state: Drawn, now: datetime) -> Iterable[Effect]:
 def on_kept(result: Result, _state: Drawn, _now: datetime) -> Iterable[Effect]:
     """The vault knows; where it could not be told, nothing is destroyed without asking again."""
     if not isinstance(result, Succeeded):
-        log.error("retention not told to the vault", result=type(result).__name__)
+        log.error("retention not told to the vault", error=type(result).__name__)
     return []
 
 
@@ -460,7 +460,7 @@ def on_destroyed(result: Result, state: Drawn, now: datetime) -> Iterable[Effect
         why = result.call.payload["why"]
         state.ends += [End(one, now, why) for one in result.value["destroyed"]]
     else:
-        log.error("papers not destroyed", result=type(result).__name__)
+        log.error("papers not destroyed", error=type(result).__name__)
     return []
 
 

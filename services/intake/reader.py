@@ -157,12 +157,12 @@ class Reader:
         says = keys.seal_fields({name: one.value for name, one in kept.items()}, KEPT)
         async with self._pool.acquire() as conn:
             await store_reading.keep(conn, claimed, says, kept, self._clock.now())
-        log.info("card read", document=claimed.document_id, side=claimed.side, fields=len(kept))
+        log.info("card read", document_id=claimed.document_id, kind=claimed.side, count=len(kept))
 
     async def _give_up(self, claimed: Claimed, failure: str) -> None:
         async with self._pool.acquire() as conn:
             await store_reading.give_up(conn, claimed, failure, self._clock.now())
-        log.warning("card not read", document=claimed.document_id, why=failure)
+        log.warning("card not read", document_id=claimed.document_id, reason=failure)
 
     async def _put_back(self, claimed: Claimed, seconds: float, *, counts: bool) -> None:
         async with self._pool.acquire() as conn:

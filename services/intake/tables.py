@@ -132,7 +132,7 @@ class Tables:
             )
             added = await store_batches.add(tx.conn, batch, rows)
         if added:
-            log.info("table kept", batch=batch.batch_id, branch=branch, rows=len(rows))
+            log.info("table kept", batch_id=batch.batch_id, branch=branch, rows=len(rows))
             self._wake.set()
             return batch, True
         async with self._service.pool.acquire() as conn:
@@ -176,7 +176,7 @@ class Tables:
             if batch.state != "checked":
                 raise Problem(409, "not-checked", "The rows are not looked at, or forgotten")
             await store_batches.move(tx.conn, batch_id, "taking", taken_by=viewer.actor)
-        log.info("table to be taken", batch=batch_id, actor=viewer.actor)
+        log.info("table to be taken", batch_id=batch_id, actor=viewer.actor)
         self._wake.set()
         return replace(batch, state="taking", taken_by=viewer.actor)
 
@@ -247,7 +247,7 @@ class Tables:
                 if is_infrastructure(error):
                     raise
                 code = "erased" if isinstance(error, KeyUnavailableError) else "not-possible"
-                log.error("row not taken", batch=batch.batch_id, error=type(error).__name__)
+                log.error("row not taken", batch_id=batch.batch_id, error=type(error).__name__)
                 await self._give_up(batch, row, code)
 
     async def _next_row(self, batch: Batch) -> int | None:
@@ -273,7 +273,7 @@ class Tables:
     async def _stop(self, batch: Batch, error: Exception) -> None:
         """The rows wait until somebody has them taken again; nothing is wrong with them."""
         code = next(code for kind, code in _STOPS.items() if isinstance(error, kind))
-        log.error("table stopped", batch=batch.batch_id, code=code, error=one_line(error))
+        log.error("table stopped", batch_id=batch.batch_id, code=code, error=one_line(error))
         async with self._service.transaction() as tx:
             now = await store_batches.lock(tx.conn, batch.batch_id)
             if now is not None and now.state == "taking":
@@ -351,7 +351,7 @@ class Tables:
         if not rows:
             await store_batches.move(tx.conn, batch.batch_id, "done", ended_at=tx.now)
             counts = await store_batches.counts(tx.conn, batch.batch_id)
-            log.info("table taken", batch=batch.batch_id, **counts)
+            log.info("table taken", batch_id=batch.batch_id, detail=counts)
             return True
         region = await store.region_of(tx.conn, batch.branch)
         if region is None:

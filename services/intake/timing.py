@@ -53,7 +53,7 @@ class Timing:
                 await self._store.save(tx.conn, apps)
                 last = ids[-1]
         if counted:
-            log.info("deadlines counted", applications=counted)
+            log.info("deadlines counted", count=counted)
         return counted
 
     async def sweeping(self) -> None:

@@ -54,7 +54,7 @@ class Watch:
             self.refused = f"refused: {error.faults[0]}" + (f" (and {more} more)" if more else "")
             REFUSED.set(1)
             log.error(
-                "parameters refused, the old ones hold", faults=[str(one) for one in error.faults]
+                "parameters refused, the old ones hold", detail=[str(one) for one in error.faults]
             )
         except Exception as error:  # whatever it is, the old ones hold
             self.refused = f"refused: {type(error).__name__}"
@@ -64,4 +64,4 @@ class Watch:
             self.refused = ""
             REFUSED.set(0)
             new = sorted(after.digests().keys() - before.keys())
-            log.info("parameters taken", new=[f"{code} {version}" for code, version in new])
+            log.info("parameters taken", version=[f"{code} {version}" for code, version in new])

@@ -34,6 +34,7 @@ class BankKey:
         if not keys or any(len(key) != KEY_BYTES for key in keys):
             raise BankKeyError(f"a bank key has {KEY_BYTES} bytes")
         self._wrapping = {_key_id(key): AESGCM(_derive(key, b"banka person key")) for key in keys}
+        self.ids = tuple(self._wrapping)  # of every key of the file
         self.current_id = _key_id(keys[0])
         self._index_key = _derive(keys[-1], b"banka blind index")
 

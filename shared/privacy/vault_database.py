@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from shared.settings import Settings
 
 VAULT_OWNER = "vault_owner"
+_WRAPPED_BY_ANOTHER = (
+    "SELECT bank_key_id FROM vault.person_key WHERE bank_key_id <> ALL ($1::text[]) LIMIT 1"
+)
 _LOCK = 0x7661756C74  # "vault": one migration at a time
 
 log = structlog.get_logger(__name__)
@@ -76,7 +79,36 @@ def read_bank_key(settings: Settings) -> BankKey:
 async def open_vault(
     settings: Settings, service: str, *, database: str = VAULT_DATABASE, max_size: int = 4
 ) -> tuple[Vault, asyncpg.Pool[asyncpg.Record]]:
-    """The vault as this service sees it, and its pool, which the caller closes in the end."""
+    """The vault as this service sees it, and its pool, which the caller closes in the end.
+
+    Raises SettingsError where the bank key of the secret's file is not the one that wrapped what
+    lies in the vault: nothing could be opened, and what came next would be sealed for another key.
+    """
     key = read_bank_key(settings)
     pool = await open_pool(settings, service, database=database, min_size=1, max_size=max_size)
+    try:
+        unknown = await pool.fetchval(_WRAPPED_BY_ANOTHER, list(key.ids))
+    except BaseException:
+        pool.terminate()
+        raise
+    if unknown is not None:
+        await pool.close()
+        raise SettingsError(
+            f"secret {settings.secrets_dir / 'bank-key'}: lacks the key {unknown}, which wrapped"
+            " persons' keys in the vault; put its line back, or the database that belongs to this"
+            " file"
+        )
     return Vault(pool, key), pool
+
+
+async def rotate_bank_key(settings: Settings, *, database: str = VAULT_DATABASE) -> int:
+    """Wrap all persons' keys under the first key of the secret's file; how many were not yet. It
+    may be stopped and begun again, while the services run. Raises SettingsError."""
+    vault, pool = await open_vault(settings, "intake", database=database, max_size=1)
+    try:
+        wrapped = 0
+        while some := await vault.rotate():
+            wrapped += some
+        return wrapped
+    finally:
+        await pool.close()

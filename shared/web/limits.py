@@ -1,6 +1,6 @@
 """How much may come in: bytes of one request, requests of one client.
 
-Both are held before anything is read or worked on. Rates are counted by each process for itself: n
+Both are held before anything is worked on. Rates are counted by each process for itself: n
 processes of a service let a client do n times as much.
 """
 

@@ -3,12 +3,16 @@ refusal."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import re
 import secrets
+import socket
 import time
 from contextvars import ContextVar
 from typing import Final
 
+import asyncpg
 import structlog
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
@@ -16,10 +20,12 @@ from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.documents import DocumentsUnavailableError
+from shared.messaging.errors import NotReady, OlderDatabase, one_line
 from shared.observability import in_trace
 from shared.web import i18n
 from shared.web.clients import ApiClients
-from shared.web.limits import Turn, Turns, counted
+from shared.web.limits import BodyTooLarge, Turn, Turns, counted, too_large
 from shared.web.problems import Problem
 from shared.web.session import COOKIE, set_session
 
@@ -65,7 +71,7 @@ def current_trace_id() -> str | None:
 
 class RequestFrame:
     """Outermost: gives the request a trace and a language, the answer its headers, and holds what
-    may come in."""
+    may come in. A crash is told in the log once, with the reference that its answer names."""
 
     def __init__(
         self, app: ASGIApp, *, service: str, secure: bool, clients: ApiClients | None = None
@@ -88,11 +94,13 @@ class RequestFrame:
         scope.setdefault("state", {})["trace_id"] = trace_id
         turn = self._turn(headers)
         started = time.perf_counter()
-        status = 500
+        status, answered = 500, False
+        body = _Body(counted(receive, headers), headers)
 
         async def send_framed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
+                await body.drop_rest()
                 status = message["status"]
                 answer = MutableHeaders(scope=message)
                 if turn is not None:
@@ -100,6 +108,7 @@ class RequestFrame:
                 self._dress(answer, trace_id, language, wanted)
                 self._renew(answer, scope["state"].get("renewed_session"))
             await send(message)
+            answered = message["type"] == "http.response.body" and not message.get("more_body")
 
         token = _traceparent.set(traceparent)
         with in_trace(traceparent), i18n.in_language(language):
@@ -110,7 +119,17 @@ class RequestFrame:
                 elif turn is not None and not turn.taken:
                     await turn.refusal().response(trace_id)(scope, receive, send_framed)
                 else:
-                    await self._app(scope, counted(receive, headers), send_framed)
+                    await self._app(scope, body.receive, send_framed)
+            except Exception as error:
+                path, method = scope["path"], scope["method"]
+                if is_away(error):
+                    log.error("request not served", error=one_line(error), path=path, method=method)
+                else:
+                    log.exception("request failed", exc_info=error, path=path, method=method)
+                # The server would close the connection, under whatever is sent on it next. Whoever
+                # has their whole answer needs no more; half of one has to be broken off.
+                if not answered:
+                    raise
             finally:
                 _traceparent.reset(token)
                 self._count(scope, status, time.perf_counter() - started)
@@ -161,6 +180,54 @@ class RequestFrame:
         route = getattr(scope.get("route"), "path", "unmatched")
         HTTP_REQUESTS.labels(self._service, scope["method"], route, str(status)).inc()
         HTTP_SECONDS.labels(self._service, scope["method"], route).observe(seconds)
+
+
+# SQLSTATE classes: connection, resources, operator's intervention, system
+_AWAY_CLASSES = frozenset({"08", "53", "57", "58"})
+_AWAY_ERRNO = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE})
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether what a request needs is away (database, store of papers, a disk with room), and
+    nothing of ours is wrong: the same request may well succeed later."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "")[:2] in _AWAY_CLASSES
+    if isinstance(error, NotReady | OlderDatabase | DocumentsUnavailableError):
+        return True
+    if isinstance(error, asyncpg.InterfaceError):
+        return "closed" in str(error)  # of a pool or connection; all others are misuse
+    if isinstance(error, OSError) and error.errno in _AWAY_ERRNO:
+        return True
+    return isinstance(error, ConnectionError | TimeoutError | socket.gaierror)
+
+
+class _Body:
+    """The body of a request, read to its end before it is answered. Where an answer comes earlier,
+    the caller still writes: as soon as the connection is closed then, by a crash, a shutdown or as
+    idle, the answer is lost to them, and a gateway between says 502."""
+
+    def __init__(self, receive: Receive, headers: Headers) -> None:
+        self._receive = receive
+        sent = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        # who asks first whether to send it waits for the answer; what is too large is never read
+        self._ended = not sent or "expect" in headers or too_large(headers)
+
+    async def receive(self) -> Message:
+        """The next part. Raises BodyTooLarge."""
+        try:
+            message = await self._receive()
+        except BodyTooLarge:
+            self._ended = True
+            raise
+        if message["type"] != "http.request" or not message.get("more_body"):
+            self._ended = True
+        return message
+
+    async def drop_rest(self) -> None:
+        """Reads what nobody wanted, as far as that much is taken at all."""
+        with contextlib.suppress(BodyTooLarge):
+            while not self._ended:
+                await self.receive()
 
 
 def _trace(given: str | None) -> tuple[str, str]:

@@ -285,7 +285,7 @@ class IdentityProvider:
         except ValidationError:
             raise ProviderAway("configuration") from None
         if found.issuer != self.settings.issuer:
-            log.error("the provider names another issuer", issuer=found.issuer[:200])
+            log.error("the provider names another issuer", detail=found.issuer[:200])
             raise ProviderAway("issuer")
         self._metadata = now, found
         return found

@@ -45,6 +45,7 @@ COMMON: Mapping[str, Kind] = {
     "too-many-requests": Kind(429, "The client calls more often than was agreed"),
     "parameters-missing": Kind(503, "The rules that the application began with are not held"),
     "parameters-changed": Kind(503, "The rules that the application began with were changed"),
+    "unavailable": Kind(503, "Something that is needed for it does not answer; try again later"),
     "internal": Kind(500, "Something went wrong on our side"),
 }
 
@@ -161,9 +162,9 @@ def _answer(status: int, names: list[str], known: Mapping[str, Kind]) -> dict[st
             }
         },
     }
-    if status == 429:
+    if status in {429, 503}:
         answer["headers"] = {
-            **_RATE,
+            **(_RATE if status == 429 else {}),
             "Retry-After": {
                 "description": "Seconds until a request is taken again",
                 "schema": {"type": "integer", "examples": [1]},

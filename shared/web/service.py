@@ -27,6 +27,7 @@ from starlette.types import ASGIApp
 
 from shared.clock import Clock, format_instant
 from shared.messaging import Quiet, Readiness
+from shared.messaging.errors import one_line
 from shared.observability import configure_logging
 from shared.parameters import (
     ChangedVersionError,
@@ -41,8 +42,9 @@ from shared.web import i18n, static_files
 from shared.web.access import SignInNeeded, current_viewer, declared_access, public
 from shared.web.clients import ApiClients
 from shared.web.directory import StaffMember, find_staff
+from shared.web.gateway_pages import RETRY_AFTER
 from shared.web.i18n import _, mark
-from shared.web.middleware import RequestFrame
+from shared.web.middleware import RequestFrame, is_away
 from shared.web.openapi import Kind, complete
 from shared.web.pages import LOCALE, make_environment, page
 from shared.web.problems import (
@@ -103,7 +105,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await service.start()
+        try:
+            await service.start()
+        except Exception as error:
+            if not hasattr(service, "pool"):  # else the kernel has said why
+                log.error("service does not start", error=one_line(error))
+            raise
         try:
             yield
         finally:
@@ -268,7 +275,11 @@ async def _on_unstorable(request: Request, error: Exception) -> Response:
 
 
 async def _on_crash(request: Request, error: Exception) -> Response:
-    log.error("request failed", exc_info=error, path=request.url.path, method=request.method)
+    """The frame tells it in the log, where the answer is complete."""
+    if is_away(error):
+        words = "Something that is needed for it does not answer"
+        later = {"Retry-After": str(RETRY_AFTER)}
+        return await _answer(request, Problem(503, "unavailable", words, headers=later))
     return await _answer(request, Problem(500, "internal", "Something went wrong on our side"))
 
 
@@ -396,6 +407,14 @@ def _words_for(problem: Problem, *, customer: bool) -> tuple[str, str, str]:
             _("That could not be accepted"),
             _("Check what you entered and send it again. Nothing was changed."),
             "alert-triangle",
+        )
+    if problem.code == "unavailable":
+        return (
+            _("No answer just now"),
+            _("Try again in a minute. If it goes on, give your branch the reference below.")
+            if customer
+            else _("Try again in a minute. If it goes on, give operations the reference below."),
+            "alert-circle",
         )
     if customer:
         return (

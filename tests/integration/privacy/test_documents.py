@@ -10,8 +10,10 @@ from shared.documents import (
     DocumentDamagedError,
     DocumentMissingError,
     DocumentStore,
+    DocumentsUnavailableError,
 )
 from shared.identifiers import new_id
+from shared.messaging.errors import is_infrastructure
 from shared.paper_images import CheckedPaper
 from shared.privacy.vault import KeyUnavailableError
 from tests.integration.privacy.conftest import VaultWorld
@@ -93,3 +95,25 @@ async def test_the_pages_lie_beside_the_paper_and_go_with_it(
 
     await store.delete(application, stored.sha256)
     assert [path.name for path in _files(tmp_path)] == [kept.sha256]
+
+
+async def test_a_store_that_does_not_do_its_work_is_no_missing_paper(
+    world: VaultWorld, tmp_path: Path
+) -> None:
+    vault = await world.vault_of("intake")
+    keys = await vault.new_party(new_id())
+    store = DocumentStore((tmp_path / "documents").as_uri(), vault)
+    in_its_way = tmp_path / "documents" / keys.application_id
+    in_its_way.write_bytes(b"")
+    with pytest.raises(DocumentsUnavailableError, match=r"put of papers: .*os error") as refused:
+        await store.put(keys, CHECKED)
+    assert "\n" not in str(refused.value)
+    assert is_infrastructure(refused.value)  # a worker tries again, and gives up nothing
+    assert set(store.failing) == {"put"}
+    with pytest.raises(DocumentsUnavailableError):
+        await store.get(keys.application_id, "ab" * 32)
+    assert set(store.failing) == {"put", "get"}
+    in_its_way.unlink()
+    stored = await store.put(keys, CHECKED)
+    assert await store.get(keys.application_id, stored.sha256) == PAPER
+    assert store.failing == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from shared.formats import make_synthetic_resident_id
 from shared.identifiers import new_id
 from shared.privacy import vault as vault_module
-from shared.privacy.bank_key import BankKey, BankKeyError
+from shared.privacy.bank_key import BankKey
 from shared.privacy.sealing import DataClass, Sealed
 from shared.privacy.vault import (
     CACHE_SECONDS,
@@ -22,7 +23,13 @@ from shared.privacy.vault import (
     SealBrokenError,
     Vault,
 )
-from shared.privacy.vault_database import migrate_vault, read_bank_key
+from shared.privacy.vault_database import (
+    migrate_vault,
+    open_vault,
+    read_bank_key,
+    rotate_bank_key,
+)
+from shared.settings import SettingsError
 from tests.eventually import eventually
 from tests.integration.privacy.conftest import VaultWorld
 
@@ -372,8 +379,29 @@ async def test_the_bank_key_can_be_rotated(world: VaultWorld) -> None:
     assert await rotated.rotate() == 0
     assert await rotated.open(keys.party_id, sealed) == CLEAR
     assert [hit.party_id for hit in await rotated.find(mobile=MOBILE)] == [keys.party_id]
-    with pytest.raises(BankKeyError):  # the old key alone no longer opens it
-        await (await world.vault_of("review")).open(keys.party_id, sealed)
+    for service in ("intake", "review", "notify"):  # the old key alone no longer opens it
+        with pytest.raises(SettingsError, match=f"bank-key: lacks the key {both.current_id}"):
+            await world.vault_of(service)
+
+
+async def test_the_operators_command_wraps_every_key_anew(
+    world: VaultWorld, tmp_path: Path
+) -> None:
+    """The steps of deploy/README.md, while a service runs that has the old file alone."""
+    vault = await world.vault_of("intake")
+    keys, sealed = await _applied(vault)
+    for secret in world.settings.secrets_dir.iterdir():
+        (tmp_path / secret.name).write_bytes(secret.read_bytes())
+    old = world.settings.secret("bank-key")
+    (tmp_path / "bank-key").write_text(f"{'cd' * 32}\n{old}\n", encoding="ascii")
+    settings = world.settings.model_copy(update={"secrets_dir": tmp_path})
+    assert await rotate_bank_key(settings, database=world.database) == 1
+    assert await rotate_bank_key(settings, database=world.database) == 0
+    assert await vault.open(keys.party_id, sealed) == CLEAR  # it has the key in hand
+    again, pool = await open_vault(settings, "review", database=world.database)
+    assert await again.open(keys.party_id, sealed) == CLEAR
+    assert [hit.party_id for hit in await again.find(mobile=MOBILE)] == [keys.party_id]
+    await pool.close()
 
 
 async def test_nothing_personal_lies_in_the_vault(world: VaultWorld) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import json
 import logging
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 
 import pytest
 import structlog
@@ -18,6 +20,7 @@ from shared.formats import make_synthetic_resident_id
 from shared.identifiers import make_application_number, new_id
 from shared.messaging.outbox import current_traceparent
 from shared.observability import (
+    ALLOWED_FIELDS,
     FloodGate,
     configure_logging,
     continue_traceparent,
@@ -27,6 +30,8 @@ from shared.observability import (
     parse_traceparent,
 )
 from tests.unit.shared.test_formats import BIRTHS
+
+ROOT = Path(__file__).parents[3]
 
 
 class Lines:
@@ -163,3 +168,20 @@ def test_a_trace_passes_from_hop_to_hop() -> None:
         assert parse_traceparent(continue_traceparent(nonsense)) is not None
         with in_trace(nonsense):
             assert current_traceparent() is None
+
+
+def test_what_a_line_is_to_say_is_allowed() -> None:
+    """A field that is not on the list is left out when somebody needs it, and not before."""
+    lost = [
+        f"{file.relative_to(ROOT)}:{call.lineno} {keyword.arg}"
+        for folder in ("shared", "services", "deploy")
+        for file in (ROOT / folder).rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id == "log"
+        for keyword in call.keywords
+        if keyword.arg != "exc_info" and keyword.arg not in ALLOWED_FIELDS
+    ]
+    assert lost == []

@@ -18,7 +18,11 @@ from starlette.routing import Route
 from deploy import gateway
 from deploy.gateway import ELSEWHERE, HOME, build, service_of
 from shared.events.catalog import SERVICES
+from shared.web import gateway_pages, static_files
+from shared.web.gateway_pages import RETRY_AFTER
+from shared.web.i18n import LANGUAGES
 from shared.web.limits import BODY_MOST, MULTIPART_MOST
+from shared.web.middleware import CONTENT_SECURITY_POLICY
 from shared.web.service import KEEP_ALIVE
 from tests.eventually import eventually
 
@@ -135,7 +139,7 @@ async def test_headers_of_the_answer_pass_and_paths_stay_in_their_service(
 
 async def test_a_service_that_is_down_is_said_to_be(origin: httpx.AsyncClient) -> None:
     answer = await origin.get("/notify/messages")
-    assert (answer.status_code, answer.text) == (503, "notify does not answer\n")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     home = await origin.get("/")
     assert (home.status_code, home.headers["location"]) == (303, "/reporting/board")
 
@@ -166,6 +170,97 @@ async def test_no_more_passes_than_a_service_takes(
     assert (read == 0) is told, "what says that it is too much is not read"
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == "too-large"
+
+
+@pytest.mark.parametrize(
+    ("path", "says", "heading"),
+    [
+        ("/notify/messages", {}, "系统暂时没有响应"),
+        ("/notify/messages", {"Accept-Language": "en-GB,en;q=0.9"}, "No answer just now"),
+        ("/notify/messages", {"Accept-Language": "fr,en"}, "系统暂时没有响应"),
+        ("/notify/messages?lang=en", {"Cookie": "banka_language=zh-CN"}, "No answer just now"),
+        ("/notify/x", {"Cookie": "banka_language=zh-CN", "Accept-Language": "en"}, "系统暂时"),
+        ("/nobody", {"Cookie": "banka_language=en"}, "Not found"),
+    ],
+)
+async def test_a_person_is_told_in_their_language_what_to_do(
+    origin: httpx.AsyncClient, path: str, says: dict[str, str], heading: str
+) -> None:
+    answer = await origin.get(path, headers={"Accept": "text/html,*/*;q=0.8", **says})
+    assert f"<h1>{heading}" in answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    english = heading.isascii()
+    assert answer.headers["content-language"] == ("en" if english else "zh-CN")
+    down = path != "/nobody"
+    assert answer.headers.get("retry-after") == (str(RETRY_AFTER) if down else None)
+
+
+async def test_a_person_who_sends_too_much_is_told_how_much_is_taken(
+    origin: httpx.AsyncClient,
+) -> None:
+    answer = await origin.post(
+        "/review/x",
+        content=bytes(MULTIPART_MOST + 1),
+        headers={"Accept": "text/html", "Content-Type": "multipart/form-data; boundary=x"},
+    )
+    assert answer.status_code == 413
+    assert "一次最多可提交 11 MB" in answer.text
+
+
+async def test_a_program_gets_a_problem_whatever_it_accepts_of_the_api(
+    origin: httpx.AsyncClient,
+) -> None:
+    answer = await origin.get("/notify/api/v1/messages", headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, str(RETRY_AFTER))
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == "urn:banka:problem:unavailable"
+
+
+async def test_the_gateways_pages_need_no_service(origin: httpx.AsyncClient) -> None:
+    """Nothing of theirs is asked of one, nothing is run, and nothing is styled in place."""
+    for status in gateway_pages.ANSWERS:
+        for language in LANGUAGES:
+            name = gateway_pages.page_name(status, language)
+            text = (gateway.PAGES / name).read_text(encoding="utf-8")
+            asked = re.findall(r'(?:src|href|action)="([^"]+)"', text)
+            assert {one for one in asked if not one.startswith(("?lang=", "data:"))} == {
+                "/gateway.css"
+            }
+            assert not re.search(r"<script|<style|\sstyle=|\son\w+=", text)
+    style = await origin.get("/gateway.css")
+    assert style.headers["content-type"].startswith("text/css")
+    assert "url(" not in style.text
+
+
+def test_the_gateways_pages_have_the_colours_of_all_others() -> None:
+    def light_and_dark(text: str, dark: str) -> list[dict[str, str]]:
+        return [
+            dict(re.findall(r"(--(?:banka|tone)-[\w-]+): *(#\w+)", part))
+            for part in text.split("@media print", 1)[0].split(dark, 1)
+        ]
+
+    ours = (gateway.PAGES / gateway_pages.STYLE).read_text(encoding="utf-8")
+    all_others = (static_files.FOLDER / "banka.css").read_text(encoding="utf-8")
+    for mine, theirs in zip(
+        light_and_dark(ours, "prefers-color-scheme: dark"),
+        light_and_dark(all_others, "[data-bs-theme=dark]"),
+        strict=True,
+    ):
+        assert mine
+        assert mine == {name: theirs[name] for name in mine}
+
+
+def test_both_gateways_say_the_same_and_no_more() -> None:
+    """Caddy's headers, and for which statuses; what it makes of them is tried on it itself."""
+    text = (gateway.PAGES.parent / "Caddyfile").read_text(encoding="utf-8")
+    handled = re.search(r"handle_errors ([\d ]+) \{(.*)", text, re.DOTALL)
+    assert handled is not None
+    assert [int(one) for one in handled[1].split()] == list(gateway_pages.ANSWERS)
+    said = gateway_pages.headers(503, gateway_pages.HTML, "en")
+    for name in ("Cache-Control", "Vary", "Content-Security-Policy", "Referrer-Policy"):
+        assert re.search(rf'{name} "?{re.escape(said[name])}"?\n', handled[2]), name
+    assert f"header @later Retry-After {RETRY_AFTER}\n" in handled[2]
 
 
 def test_both_gateways_hold_the_same_limit() -> None:

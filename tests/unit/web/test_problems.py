@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Annotated
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI, Form
 from starlette.requests import ClientDisconnect
 from structlog.testing import capture_logs
 
+from shared.documents import DocumentsUnavailableError
+from shared.messaging.errors import OlderDatabase
 from shared.web.access import public
 from shared.web.problems import FieldError, Problem, field_errors, pointer_of
 from shared.web.session import Session
@@ -196,5 +200,61 @@ async def test_the_error_page_comes_even_without_a_database(
 
     object.__setattr__(app.state.web, "find_staff", broken)
     answer: httpx.Response = await visit("A0101").get("/sample/components")
-    assert answer.status_code == 500
+    assert answer.status_code == 503
     assert "<h1>" in answer.text
+
+
+@pytest.mark.parametrize(
+    "away",
+    [
+        ConnectionRefusedError(111, "Connect call failed ('10.1.2.3', 5432)"),
+        asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
+        asyncpg.InterfaceError("connection is closed"),
+        TimeoutError(),
+        OSError(errno.ENOSPC, "No space left on device"),
+        DocumentsUnavailableError("put of papers: No space left on device"),
+        OlderDatabase("topic banka.applications was made anew"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_what_is_away_for_a_while_is_told_so_in_one_line(
+    app: FastAPI, visit: Visit, away: Exception
+) -> None:
+    @app.get("/sample/away", dependencies=[public("for this test")])
+    @app.get("/progress/away", dependencies=[public("for this test")])
+    async def needed() -> None:
+        raise away
+
+    with capture_logs() as lines:
+        told = await visit().client.get("/sample/away")
+        page = await visit().get("/sample/away?lang=en")
+        customers = await visit().get("/progress/away")
+    assert (told.status_code, told.json()["code"]) == (503, "unavailable")
+    assert told.headers["retry-after"] == "10"
+    assert page.status_code == customers.status_code == 503
+    assert "<h1>No answer just now" in page.text
+    assert "告知受理网点" in customers.text
+    failed = [line for line in lines if line["event"] == "request not served"]
+    assert [line["path"] for line in failed] == ["/sample/away"] * 2 + ["/progress/away"]
+    assert failed[0]["error"].startswith(type(away).__name__)
+    assert not [line for line in lines if "exc_info" in line]
+    assert "10.1.2.3" not in told.text + page.text
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        asyncpg.UndefinedColumnError("column x does not exist"),
+        asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
+        FileNotFoundError(2, "No such file or directory"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_what_is_wrong_with_us_is_no_outage(
+    app: FastAPI, visit: Visit, ours: Exception
+) -> None:
+    @app.get("/sample/wrong", dependencies=[public("for this test")])
+    async def wrong() -> None:
+        raise ours
+
+    assert (await visit().client.get("/sample/wrong")).status_code == 500
