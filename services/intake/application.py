@@ -642,7 +642,7 @@ def note_findings(app: Application, found: Examination) -> None:
 
 def settle(app: Application, found: Examination, now: datetime) -> list[Effect]:
     """Bring the checklist to where the rules' findings put it, and tell what is asked for again."""
-    app.items.settle(found.wanted, found.needs, found.held, found.there, now)
+    app.items.settle(found.wanted, found.needs, found.held, found.there, now, unsound=found.unsound)
     return asked_again(app, now)
 
 

@@ -132,8 +132,8 @@ class Examination:
     codes for a person to look at, `refusals` codes that no paper mends. `age_band` and
     `income_band` are what reports may know of age (years) and income (yuan a month). `needs`: the
     product's matrix as it applies here; `held`: {item: what is taken over from an earlier
-    application}; `there`: items that are no paper and have been given; `pre_check`: how the product
-    lets the pre-check be passed."""
+    application}; `there`: items that are no paper and have been given; `unsound`: items of which no
+    paper counts that came; `pre_check`: how the product lets the pre-check be passed."""
 
     wanted: tuple[Wanted, ...]
     warnings: tuple[str, ...]
@@ -143,6 +143,7 @@ class Examination:
     needs: tuple[Need, ...] = ()
     held: Mapping[str, Held] = field(default_factory=dict)
     there: frozenset[str] = frozenset()
+    unsound: frozenset[str] = frozenset()
     pre_check: PreCheck = field(default_factory=PreCheck)
 
     def and_worth_a_look(self, codes: Iterable[str]) -> Examination:
@@ -197,6 +198,7 @@ def examine(
         needs=tuple(needs.values()),
         held=held,
         there=frozenset({CONSENT_ITEM}) if consented(form.consent, today) else frozenset(),
+        unsound=frozenset(paper.item for paper in papers if not sound(paper.item, papers, product)),
         pre_check=product.pre_check,
     )
 
