@@ -272,7 +272,7 @@ async def test_a_form_is_shown_with_what_was_filled_in_ticked_and_signed(
     fields = [
         shown.getpixel((int(300 * scale), int((842 - 750 + 150 * nth) * scale))) for nth in range(3)
     ]
-    assert all(max(one) < 60 for one in fields)  # type: ignore[type-var, arg-type]
+    assert all(max(one) < 60 for one in fields)  # type: ignore[arg-type]
     assert min(shown.getpixel((int(300 * scale), int(780 * scale)))) > 200  # type: ignore[arg-type]
 
 
