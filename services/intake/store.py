@@ -805,15 +805,17 @@ class EarlyStore:
         )
 
 
-async def standing_of(conn: Any, app: Application) -> Standing:
-    """What other applications of the person say. Lock the person first where it decides. A decline
-    that the application takes up again (异议, 复议) does not make it wait."""
+async def standing_of(
+    conn: Any, person: str, application_id: str, reopens: str | None = None
+) -> Standing:
+    """What a person's applications say, other than this one. Lock the person first where it
+    decides. A decline that it takes up again (异议, 复议) does not make it wait."""
     rows = await conn.fetch(
         f"SELECT {_STANDING} FROM application WHERE person = $1 AND application_id <> $2",  # noqa: S608 - our own text
-        app.holder.person,
-        app.application_id,
+        person,
+        application_id,
     )
-    return _standing(rows, app.reopens)
+    return _standing(rows, reopens)
 
 
 async def standings_of(conn: Any, persons: Iterable[str]) -> dict[str, Standing]:
