@@ -854,7 +854,13 @@ class Desk:
     async def _look_over(
         self, conn: Any, app: Application, now: datetime
     ) -> tuple[Standing, Examination]:
-        standing = await store.standing_of(conn, app.holder.person, app.application_id, app.reopens)
+        standing = await store.standing_of(
+            conn,
+            app.holder.person,
+            app.application_id,
+            reopens=app.reopens,
+            submitted_at=app.submitted_at,
+        )
         papers = await self._papers_on_file(conn, app) if standing.known else []
         examination = examine(
             await self.open_form(app),
