@@ -634,9 +634,13 @@ class Desk:
             sealed[subject].parties.append(_party(person, own))
         return list(sealed.values())
 
+    def now(self) -> datetime:
+        """The business time."""
+        return self._service.clock.now()
+
     def today(self) -> date:
         """The business day."""
-        return business_day(self._service.clock.now())
+        return business_day(self.now())
 
     async def region_of(self, branch: str) -> str | None:
         """The region of a branch that is open."""
