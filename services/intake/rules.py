@@ -188,6 +188,8 @@ def examine(
                 needs[item] = Need(item, requirement.need, requirement.group)
         wanted += _lacking(requirement, form, papers, product, today, on, held)
         warnings += _ageing(requirement, papers, product, on)
+    if GUARDIAN_ITEM in needs and form.party(PartyRole.GUARDIAN) is None:
+        wanted.append(Wanted(FORM_ITEM, "GUARDIAN_MISSING"))
     against, worth_a_look = comparisons(form, papers, product, today)
     wanted += against
     warnings += worth_a_look

@@ -402,7 +402,11 @@ def test_a_minor_holder_needs_the_guardians_consent() -> None:
     handed_in = papers(SUPPLEMENTARY_PAPERS)
     assert look(form(parties=[person(), minor], **SUPPLEMENTARY), handed_in).wanted == (
         Wanted("guardian_consent", "DOC_MISSING"),
+        Wanted("application_form_signed", "GUARDIAN_MISSING"),
     )
+    guardian = person(role="guardian")
+    with_both = [*handed_in, *papers(["guardian_consent"])]
+    assert look(form(parties=[person(), minor, guardian], **SUPPLEMENTARY), with_both).wanted == ()
     grown = person(role="supplementary_holder")
     assert look(form(parties=[person(), grown], **SUPPLEMENTARY), handed_in).wanted == ()
 
