@@ -25,7 +25,7 @@ from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_r
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
-from joserfc.errors import InvalidKeyIdError, JoseError
+from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 from pydantic import (
@@ -262,8 +262,8 @@ class IdentityProvider:
         registry = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
         try:
             return jwt.decode(id_token, await self._key_set(), registry=registry)
-        except InvalidKeyIdError:
-            self._keys = None  # it has changed its keys since
+        except (InvalidKeyIdError, BadSignatureError):
+            self._keys = None  # it has changed its keys since, maybe under the same name
             return jwt.decode(id_token, await self._key_set(), registry=registry)
 
     async def _key_set(self) -> KeySet:
