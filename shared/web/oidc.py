@@ -46,7 +46,9 @@ CALLBACK = "/sign-in/provider/callback"
 # Never what a provider happens to offer: it may list `none`.
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
 _WAIT = 5.0  # seconds for each answer of the provider
-_KEPT = 3600.0  # seconds that its addresses are believed; its keys until one is unknown
+_KEPT = (
+    3600.0  # seconds that its addresses are believed; its keys until one is unknown or does not fit
+)
 
 log = structlog.get_logger(__name__)
 
