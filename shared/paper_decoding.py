@@ -160,7 +160,7 @@ def _examine_pdf(content: bytes, limits: Mapping[str, int]) -> int:
         raise Refused("encrypted")
     if any(map(_is_active, _dictionaries(reader))):
         raise Refused("active")
-    with pypdfium2.PdfDocument(content) as document:
+    with _open_pdf(content) as document:
         if not len(document):
             raise Refused("damaged")
         if len(document) > limits["most_pages"]:
@@ -198,6 +198,14 @@ def _is_active(one: DictionaryObject) -> bool:
     )
 
 
+def _open_pdf(content: bytes) -> pypdfium2.PdfDocument:
+    """A PDF whose pages are drawn with what was filled in and signed: fields, ticks and seals are
+    left out otherwise. No script of it runs: this pdfium has no engine for any."""
+    document = pypdfium2.PdfDocument(content)
+    document.init_forms()
+    return document
+
+
 def _draw(page: Any, longest: int) -> Image.Image:
     width, height = page.get_size()
     if not 1 <= min(width, height) <= max(width, height) <= _LARGEST_PAGE:
@@ -218,7 +226,7 @@ def render(content: bytes, limits: Mapping[str, int]) -> list[bytes]:
 def pages(content: bytes, longest: int) -> Iterator[Image.Image]:
     """Every page of a paper as a picture of its own, upright, and at most so many pixels long."""
     if sniff(content) == "application/pdf":
-        with pypdfium2.PdfDocument(content) as document:
+        with _open_pdf(content) as document:
             for page in document:
                 yield _plain(_draw(page, longest))
         return

@@ -7,9 +7,11 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 from PIL import Image
 from pypdf import PdfReader, PdfWriter
+from pypdf.generic import NameObject
 
 from deploy.demo.papers import paper, pdf
 
@@ -159,6 +161,28 @@ def pdf_that_takes_hours() -> bytes:
     )
     page = _form(b"/Pattern cs /P scn 0 0 595 842 re f", "/Pattern<</P 5 0 R>>")
     return _drawing([page, pattern])
+
+
+def filled_pdf(*kinds: str) -> bytes:
+    """A form that was filled in or signed: an empty page, with a field of each kind (`Tx` a text,
+    `Btn` a tick, `Sig` a signature with its seal) that a black box stands for, one below the
+    other, each 100 points high."""
+    look = _form(b"0 0 400 100 re f", "").replace(b"595 842", b"400 100")
+    fields = [
+        f"<</Type/Annot/Subtype/Widget/FT/{kind}/T(field{nth})/F 4"
+        f"/Rect[100 {700 - 150 * nth} 500 {800 - 150 * nth}]"
+        f"/AP<</N {'<</Yes 4 0 R>>' if kind == 'Btn' else '4 0 R'}>>"
+        f"{'/AS/Yes/V/Yes' if kind == 'Btn' else ''}>>".encode()
+        for nth, kind in enumerate(kinds)
+    ]
+    named = " ".join(f"{5 + nth} 0 R" for nth in range(len(fields)))
+    filled = pdf([""], objects=[look, *fields], more=f"/AcroForm<</Fields[{named}]>>")
+    writer = PdfWriter(clone_from=PdfReader(io.BytesIO(filled)))
+    root: Any = writer.root_object
+    writer.pages[0][NameObject("/Annots")] = root["/AcroForm"]["/Fields"]
+    written = io.BytesIO()
+    writer.write(written)
+    return written.getvalue()
 
 
 def _script(where: str) -> bytes:

@@ -25,7 +25,14 @@ from shared.calendar import (
 from shared.events import intake, lifecycle
 from shared.events.intake import HandedDocument, Meeting, WantedItem
 from shared.events.lifecycle import OWNERS, TERMINAL, State
-from shared.events.payload import FIELD_CLASSES, CreditConsent, Party, PartyRole, Payload
+from shared.events.payload import (
+    FIELD_CLASSES,
+    ApplicantType,
+    CreditConsent,
+    Party,
+    PartyRole,
+    Payload,
+)
 from shared.identifiers import new_id
 from shared.messaging import Call, ClearDeadline, Deadline, Effect, Fact
 from shared.messaging.errors import Permanent
@@ -217,7 +224,10 @@ class Application:
 
     @property
     def holder(self) -> Party:
-        """Who will hold the card: whose applications count as the same person's."""
+        """Who will hold the card: whose applications count as the same person's. Only of a
+        supplementary card somebody else than the applicant, whoever is named."""
+        if self.need_scope().applicant_type != ApplicantType.SUPPLEMENTARY:
+            return self.applicant
         by_role = {party.role: party for party in self.parties}
         return by_role.get(PartyRole.SUPPLEMENTARY_HOLDER) or self.applicant
 
@@ -652,7 +662,7 @@ def note_findings(app: Application, found: Examination) -> None:
 
 def settle(app: Application, found: Examination, now: datetime) -> list[Effect]:
     """Bring the checklist to where the rules' findings put it, and tell what is asked for again."""
-    app.items.settle(found.wanted, found.needs, found.held, found.there, now)
+    app.items.settle(found.wanted, found.needs, found.held, found.there, now, unsound=found.unsound)
     return asked_again(app, now)
 
 

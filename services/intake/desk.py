@@ -116,6 +116,10 @@ class SealedForm:
     parties: list[Party]
     keys: dict[PartyRole, PartyKeys] = field(repr=False)
 
+    def person_of(self, form: ApplicationForm) -> str:
+        """Who will hold the card of this form, as the office knows them."""
+        return self.keys[form.holder.role].person
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -221,7 +225,7 @@ class Desk:
                 if submit:
                     # before the number: a partner's gate draws one while it holds persons, and
                     # the database does not see that it would wait for itself
-                    await store.lock_person(tx.conn, app.holder.person)
+                    await store.lock_person(tx.conn, sealed.person_of(form))
                 number = await store.draw_number(tx.conn, form.branch, business_day(tx.now))
                 start = self.beginning(form, sealed, number, region, client=viewer.client)
                 effects = applications.begin(app, start, viewer.actor, tx.now)
@@ -244,7 +248,7 @@ class Desk:
             sealed = await self.seal(form)
             async with self._transaction(viewer.actor, remember) as tx:
                 app = Application(sealed.application_id, parties=sealed.parties)
-                await store.lock_person(tx.conn, app.holder.person)  # before the number, as above
+                await store.lock_person(tx.conn, sealed.person_of(form))  # as above
                 number = await store.draw_number(tx.conn, form.branch, day)
                 start = self.beginning(form, sealed, number, region, client=viewer.client)
                 applications.fill(app, start)
@@ -640,9 +644,13 @@ class Desk:
             sealed[subject].parties.append(_party(person, own))
         return list(sealed.values())
 
+    def now(self) -> datetime:
+        """The business time."""
+        return self._service.clock.now()
+
     def today(self) -> date:
         """The business day."""
-        return business_day(self._service.clock.now())
+        return business_day(self.now())
 
     async def region_of(self, branch: str) -> str | None:
         """The region of a branch that is open."""
@@ -660,16 +668,19 @@ class Desk:
         entries: Sequence[tuple[ApplicationForm, SealedForm]],
         region: str,
         *,
+        entered_by: str | None = None,
         client: str | None = None,
     ) -> list[Application | tuple[str, ...]]:
         """Hand in new applications of one branch within the caller's transaction, no two of one
-        person. `client`: the program whose they become. Of each the application, or the return
+        person. `entered_by`: whose the forms are, where it is not who hands them in; `client`: the
+        program whose they become. Of each the application, or the return
         codes for which the office cannot take it: of such a one nothing is written. Raises
         CalendarEndsError."""
         actor = tx.actor or applications.OWN_SOURCE
         apps = [Application(sealed.application_id, parties=sealed.parties) for _, sealed in entries]
-        await store.lock_persons(tx.conn, [app.holder.person for app in apps])
-        known = await store.standings_of(tx.conn, [app.holder.person for app in apps])
+        holders = [sealed.person_of(form) for form, sealed in entries]
+        await store.lock_persons(tx.conn, holders)
+        known = await store.standings_of(tx.conn, holders)
         outcome: list[Application | tuple[str, ...]] = []
         begun: list[tuple[Application, Beginning, Found]] = []
         for app, (form, sealed) in zip(apps, entries, strict=True):
@@ -697,7 +708,7 @@ class Desk:
         effects: list[Effect] = []
         for (app, start, found), number in zip(begun, numbers, strict=True):
             start.scope.application_number = number
-            own = applications.begin(app, start, actor, tx.now)
+            own = applications.begin(app, start, entered_by or actor, tx.now)
             own += applications.submit(
                 app,
                 found.examination,
@@ -816,9 +827,8 @@ class Desk:
         found = await vault.find(id_number=id_number) if id_number else []
         if not found:
             return refusals
-        holder = Party(party_id="", person=found[0].person, role=PartyRole.APPLICANT, fields={})
-        probe = Application(known.application_id if known else "", parties=[holder])
-        standing = await store.standing_of(conn, probe)
+        other_than = known.application_id if known else ""
+        standing = await store.standing_of(conn, found[0].person, other_than)
         return (*refusals, *standing.refusals(product, today))
 
     async def examine(self, conn: Any, app: Application, now: datetime) -> Found:
@@ -858,7 +868,13 @@ class Desk:
     async def _look_over(
         self, conn: Any, app: Application, now: datetime
     ) -> tuple[Standing, Examination]:
-        standing = await store.standing_of(conn, app)
+        standing = await store.standing_of(
+            conn,
+            app.holder.person,
+            app.application_id,
+            reopens=app.reopens,
+            submitted_at=app.submitted_at,
+        )
         papers = await self._papers_on_file(conn, app) if standing.known else []
         examination = examine(
             await self.open_form(app),

@@ -168,11 +168,11 @@ class ApplicationForm(_Input):
 
     @property
     def holder(self) -> PartyForm:
-        """Who will hold the card, and whom age and ID rules are about."""
-        return next(
-            (party for party in self.parties if party.role is PartyRole.SUPPLEMENTARY_HOLDER),
-            self.applicant,
-        )
+        """Who will hold the card, and whom age and ID rules are about: of a supplementary card its
+        holder, of any other the applicant, whoever else is named."""
+        if self.applicant_type is not ApplicantType.SUPPLEMENTARY:
+            return self.applicant
+        return self.party(PartyRole.SUPPLEMENTARY_HOLDER) or self.applicant
 
     def party(self, role: PartyRole) -> PartyForm | None:
         """Who is named in that role."""
@@ -181,8 +181,9 @@ class ApplicationForm(_Input):
     @property
     def lacks_holder(self) -> bool:
         """Whether it is about a supplementary card and does not say who will hold it."""
-        return self.applicant_type is ApplicantType.SUPPLEMENTARY and all(
-            party.role is not PartyRole.SUPPLEMENTARY_HOLDER for party in self.parties
+        return (
+            self.applicant_type is ApplicantType.SUPPLEMENTARY
+            and self.party(PartyRole.SUPPLEMENTARY_HOLDER) is None
         )
 
 

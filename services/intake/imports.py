@@ -75,7 +75,7 @@ async def take(
     for index, raw in enumerate(entries):
         try:
             entry = ImportedApplication.model_validate(raw)
-            obstacle = obstacle_to(entry)
+            obstacle = obstacle_to(entry, desk.now())
             if obstacle is not None:
                 results.append(ImportedOut(index=index, problems=[obstacle]))
                 continue
@@ -89,8 +89,18 @@ async def take(
     return ImportOut(results=results)
 
 
-def obstacle_to(entry: ImportedApplication) -> dict[str, str] | None:
+def obstacle_to(entry: ImportedApplication, now: datetime) -> dict[str, str] | None:
     """Why an entry cannot be imported as it is."""
+    since = entry.state_since or entry.submitted_at
+    for name, at in (("submitted_at", entry.submitted_at), ("state_since", since)):
+        if at > now:
+            return {"pointer": f"/{name}", "code": "in-future", "detail": "This lies ahead"}
+    if since < entry.submitted_at:
+        return {
+            "pointer": "/state_since",
+            "code": "before-submission",
+            "detail": "No application is in a state before it was handed in",
+        }
     if entry.state is State.SCORING:
         return {
             "pointer": "/state",

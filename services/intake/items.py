@@ -267,10 +267,13 @@ class Checklist:
         held: Mapping[str, Held],
         there: Collection[str],
         at: datetime,
+        *,
+        unsound: Collection[str] = (),
     ) -> None:
         """Bring every item to where the rules' findings put it. What people said stays: a paper
         that was accepted stays so unless the rules find something, and what is done without is not
-        looked for. `there`: items that are no paper and have been given."""
+        looked for. `there`: items that are no paper and have been given; `unsound`: those of which
+        no paper counts that came."""
         by_item = {need.item: need for need in needs}
         without = {
             need.group
@@ -292,14 +295,15 @@ class Checklist:
                 kind = "mandatory"
             if (item.need, item.group) != (kind, group):
                 item.need, item.group, item.changed = kind, group, True
-            self._judge(item, found.get(code, []), held.get(code), code in there, at)
+            given = code in there or (item.own_paper and code not in unsound)
+            self._judge(item, found.get(code, []), held.get(code), given, at)
         self._alternatives(at)
         if by_item:
             order = dict.fromkeys((*by_item, *self._items))
             self._items = {code: self._items[code] for code in order if code in self._items}
 
     def _judge(
-        self, item: Item, found: list[Reason], held: Held | None, there: bool, at: datetime
+        self, item: Item, found: list[Reason], held: Held | None, given: bool, at: datetime
     ) -> None:
         if item.state is _S.WAIVED:
             return
@@ -319,20 +323,22 @@ class Checklist:
                 state = _S.RETURNED if item.own_paper else _S.WANTED
                 self._set(item, state, reasons, RULES, at, why=FORM_CHANGED)
             return
+        if item.state is _S.NOT_NEEDED and item.group is not None and kept and reasons == kept:
+            return  # another one of its group came in place of what somebody sent back
         if reasons:
             if item.state is not _S.EXPIRED:
                 state = _S.RETURNED if item.own_paper else _S.WANTED
                 self._set(item, state, reasons, RULES, at)
             elif item.reasons != reasons:
                 item.reasons, item.changed = reasons, True
-        elif item.own_paper or there:
+        elif given:
             self._set(item, _S.RECEIVED, [], RULES, at)
-        elif held is not None:
+        elif held is not None and not item.own_paper:
             item.document_id, item.taken_from = held.document_id, held.application_id
             self._set(item, _S.ACCEPTED, [], RULES, at)
         elif item.need == "mandatory":
             self._set(item, _S.WANTED, [], RULES, at)
-        elif item.need == "optional":
+        elif item.need == "optional" or item.own_paper:
             self._set(item, _S.NOT_NEEDED, [], RULES, at)
         elif item.reasons != reasons:  # one of a group, of which another will do
             item.reasons, item.changed = reasons, True
@@ -344,15 +350,32 @@ class Checklist:
             if item.group is not None:
                 groups.setdefault(item.group, []).append(item)
         for group in groups.values():
-            enough = any(
-                one.state in (_S.RECEIVED, _S.ACCEPTED, _S.WAIVED) and not one.reasons
+            enough = [
+                one
                 for one in group
-            )
+                if one.state in (_S.RECEIVED, _S.ACCEPTED, _S.WAIVED) and not one.reasons
+            ]
             for item in group:
                 idle = item.state in (None, _S.WANTED, _S.NOT_NEEDED, _S.EXPIRED)
                 if idle and not item.reasons:
                     state = _S.NOT_NEEDED if enough else _S.WANTED
                     self._set(item, state, [], RULES, at)
+                elif all(one.by_person and one.field is None for one in item.reasons):
+                    self._replaced(item, enough, at)
+
+    def _replaced(self, item: Item, enough: Sequence[Item], at: datetime) -> None:
+        """Somebody sent it back or asked for it: another one of its group that came since will do
+        instead, as long as that one does. One that was there when they asked is not what they
+        want."""
+        since = item.since
+        if item.state in OPEN and any(
+            since is not None and one.since is not None and one.since > since for one in enough
+        ):
+            aside = [replace(one, told=False) for one in item.reasons]
+            self._set(item, _S.NOT_NEEDED, aside, RULES, at)
+        elif item.state is _S.NOT_NEEDED and not enough:
+            state = _S.RETURNED if item.own_paper else _S.WANTED
+            self._set(item, state, item.reasons, RULES, at)
 
     # -- what people say --------------------------------------------------------------------------
 

@@ -391,11 +391,14 @@ def _refused(codes: list[str]) -> str:
 
 
 def _roles(app: Application, lines: Iterable[Line]) -> list[str]:
-    """Whose fields can be corrected: the form's persons, and a holder who is asked for."""
+    """Whose fields can be corrected: the form's persons, and those who are asked for."""
     roles = [party.role.value for party in app.parties]
-    if any(code == "HOLDER_MISSING" for line in lines for code, _field in line.reasons):
-        roles.append(PartyRole.SUPPLEMENTARY_HOLDER.value)
-    return roles
+    codes = {code for line in lines for code, _field in line.reasons}
+    asked = {
+        "HOLDER_MISSING": PartyRole.SUPPLEMENTARY_HOLDER,
+        "GUARDIAN_MISSING": PartyRole.GUARDIAN,
+    }
+    return roles + [role.value for code, role in asked.items() if code in codes]
 
 
 def _shown(fields: Mapping[str, str]) -> list[tuple[str, str, str, bool]]:

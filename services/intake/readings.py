@@ -18,6 +18,7 @@ from services.intake.api_models import BegunOut, begun_out
 from services.intake.application import Application, ApplicationError
 from services.intake.checklist import checklist
 from services.intake.desk import Begun, Desk
+from services.intake.form import LONG_TERM
 from services.intake.rules import COUNTED, READABLE
 from shared.events.payload import FIELD_CLASSES
 from shared.web import Permission, Problem, Viewer, redirect, requires
@@ -149,6 +150,9 @@ def pages(desk: Desk) -> APIRouter:
             for name in (*READABLE, *COUNTED)
             if (text := str(sent.get(name, "")).strip())
         }
+        if "id_long_term" in sent:
+            # a day beside it: one of them was not read
+            given["id_expires"] = "" if "id_expires" in given else LONG_TERM
         try:
             says = ReadingIn.model_validate(given).fields()
         except ValidationError:

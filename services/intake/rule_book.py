@@ -206,6 +206,14 @@ RULES: tuple[Rule, ...] = (
     Rule("NO_CREDIT_AUTH", "return", ("consent",), f"{_BUREAU} Art. 18, 19", "A"),
     Rule("HOLDER_MISSING", "return", ("persons",), f"{_CARD_RULES} Art. 38", "C"),
     Rule(
+        "GUARDIAN_MISSING",
+        "return",
+        ("persons",),
+        f"{_CIVIL_CODE} Art. 19, 27",
+        "A",
+        "product: identity.minor_under",
+    ),
+    Rule(
         "GUARDIAN_UNDER_AGE",
         "return",
         ("persons",),

@@ -134,8 +134,8 @@ class Examination:
     codes for a person to look at, `refusals` codes that no paper mends. `age_band` and
     `income_band` are what reports may know of age (years) and income (yuan a month). `needs`: the
     product's matrix as it applies here; `held`: {item: what is taken over from an earlier
-    application}; `there`: items that are no paper and have been given; `pre_check`: how the product
-    lets the pre-check be passed."""
+    application}; `there`: items that are no paper and have been given; `unsound`: items of which no
+    paper counts that came; `pre_check`: how the product lets the pre-check be passed."""
 
     wanted: tuple[Wanted, ...]
     warnings: tuple[str, ...]
@@ -145,6 +145,7 @@ class Examination:
     needs: tuple[Need, ...] = ()
     held: Mapping[str, Held] = field(default_factory=dict)
     there: frozenset[str] = frozenset()
+    unsound: frozenset[str] = frozenset()
     pre_check: PreCheck = field(default_factory=PreCheck)
 
     def and_worth_a_look(self, codes: Iterable[str]) -> Examination:
@@ -165,9 +166,11 @@ def examine(
     """Everything that the rules find, in the order in which the form is read.
 
     today: business day. region: province of the branch, 2 digits. filed: accepted papers of earlier
-    applications, of which those count that are valid on the day of submission, or today.
+    applications. Papers count that are valid on the day of submission, or today; what comes after
+    the submission, on the day on which it comes.
     """
-    held = still_valid(form, filed, product, submitted_on or today)
+    on = submitted_on or today
+    held = still_valid(form, filed, product, on)
     faults, warnings = field_faults(form, product, today)
     refusals = []
     if form.applicant_type.value not in product.applicants or (
@@ -185,8 +188,10 @@ def examine(
             known = needs.get(item)
             if known is None or _WEIGHT[requirement.need] < _WEIGHT[known.need]:
                 needs[item] = Need(item, requirement.need, requirement.group)
-        wanted += _lacking(requirement, form, papers, product, today, held)
-        warnings += _ageing(requirement, papers, product)
+        wanted += _lacking(requirement, form, papers, product, today, on, held)
+        warnings += _ageing(requirement, papers, product, on)
+    if GUARDIAN_ITEM in needs and form.party(PartyRole.GUARDIAN) is None:
+        wanted.append(Wanted(FORM_ITEM, "GUARDIAN_MISSING"))
     against, worth_a_look = comparisons(form, papers, product, today)
     wanted += against
     warnings += worth_a_look
@@ -199,6 +204,9 @@ def examine(
         needs=tuple(needs.values()),
         held=held,
         there=frozenset({CONSENT_ITEM}) if consented(form.consent, today) else frozenset(),
+        unsound=frozenset(
+            paper.item for paper in papers if not sound(paper.item, papers, product, on)
+        ),
         pre_check=product.pre_check,
     )
 
@@ -492,15 +500,22 @@ def work_province(form: ApplicationForm, region: str) -> str:
     return next((code for code, name in PROVINCES.items() if address.startswith(name)), region)
 
 
-def flaw(paper: Paper, product: Product) -> str | None:
-    """Why the paper does not count, as a return code: it was too old when it was handed in, or its
-    age is a matter and nobody said when it was issued."""
+def flaw(paper: Paper, product: Product, on: date) -> str | None:
+    """Why the paper does not count, as a return code: it was too old when the application was
+    handed in, or when it came after that, or its age is a matter and nobody said when it was
+    issued. on: the day of the submission."""
     longest = product.validity.longest_days.get(paper.item)
     if longest is None:
         return None
     if paper.issued_on is None:
         return "DOC_UNDATED"
-    return "DOC_STALE" if (paper.received_on - paper.issued_on).days > longest else None
+    return "DOC_STALE" if _age(paper, on) > longest else None
+
+
+def _age(paper: Paper, on: date) -> int:
+    """Days from its date to the submission: a draft with its papers may lie for weeks."""
+    assert paper.issued_on is not None
+    return (max(paper.received_on, on) - paper.issued_on).days
 
 
 def still_valid(
@@ -533,9 +548,9 @@ def still_valid(
     return found
 
 
-def sound(item: str, papers: Sequence[Paper], product: Product) -> list[Paper]:
-    """The papers of an item that count."""
-    return [paper for paper in papers if paper.item == item and flaw(paper, product) is None]
+def sound(item: str, papers: Sequence[Paper], product: Product, on: date) -> list[Paper]:
+    """The papers of an item that count, on the day of the submission."""
+    return [paper for paper in papers if paper.item == item and flaw(paper, product, on) is None]
 
 
 def consented(consent: CreditConsent | None, today: date) -> bool:
@@ -553,6 +568,7 @@ def _lacking(
     papers: Sequence[Paper],
     product: Product,
     today: date,
+    on: date,
     held: Mapping[str, Held],
 ) -> list[Wanted]:
     if requirement.need == "optional":
@@ -563,16 +579,16 @@ def _lacking(
         if item == CONSENT_ITEM:
             if consented(form.consent, today):
                 return []
-        elif sound(item, papers, product):
+        elif sound(item, papers, product, on):
             return []
-    return [_want(requirement.items, papers, product)]
+    return [_want(requirement.items, papers, product, on)]
 
 
-def _want(items: Sequence[str], papers: Sequence[Paper], product: Product) -> Wanted:
+def _want(items: Sequence[str], papers: Sequence[Paper], product: Product, on: date) -> Wanted:
     """Of a group, the paper that came but does not count, the last one of it; else the first."""
     if items[0] == CONSENT_ITEM:
         return Wanted(CONSENT_ITEM, "NO_CREDIT_AUTH")
-    flaws = {paper.item: flaw(paper, product) for paper in papers}
+    flaws = {paper.item: flaw(paper, product, on) for paper in papers}
     for item in items:
         code = flaws.get(item)
         if code is not None:
@@ -580,13 +596,15 @@ def _want(items: Sequence[str], papers: Sequence[Paper], product: Product) -> Wa
     return Wanted(items[0], "DOC_MISSING")
 
 
-def _ageing(requirement: Requirement, papers: Sequence[Paper], product: Product) -> list[str]:
+def _ageing(
+    requirement: Requirement, papers: Sequence[Paper], product: Product, on: date
+) -> list[str]:
     """DOC_STALE as a warning where the best paper is old but still counts."""
     for item in requirement.items:
         limit = product.validity.warn_days.get(item)
         ages = [
-            (paper.received_on - paper.issued_on).days
-            for paper in sound(item, papers, product)
+            _age(paper, on)
+            for paper in sound(item, papers, product, on)
             if paper.issued_on is not None
         ]
         if limit is not None and ages and min(ages) > limit:

@@ -68,7 +68,8 @@ class Sheet:
 
 def read_sheet(content: bytes, is_heading: Callable[[Sequence[Any]], bool], most: int) -> Sheet:
     """The lines of the file, at most a few more than `most`; which format it is shows in the
-    content. Of several sheets the one that begins with a heading. Raises BatchRefused."""
+    content. Of several sheets that are not hidden the one that begins with a heading. Raises
+    BatchRefused."""
     if content.startswith(b"PK\x03\x04"):
         return _excel(content, is_heading, most)
     return Sheet(_csv(content))
@@ -127,13 +128,15 @@ def _excel(content: bytes, is_heading: Callable[[Sequence[Any]], bool], most: in
         _bound(content)
         book = load_workbook(io.BytesIO(content), read_only=True)
         try:
-            sheets = [sheet for sheet in book.worksheets if is_heading(_first(book, sheet))]
+            # nobody means a table that nobody sees
+            seen = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+            sheets = [sheet for sheet in seen if is_heading(_first(book, sheet))]
             if len(sheets) > 1:
                 raise BatchRefused(
                     "several-sheets",
                     "More than one sheet holds a table; save each as a file of its own",
                 )
-            sheet = sheets[0] if sheets else book.worksheets[0]
+            sheet = (sheets or seen)[0]
             return Sheet(iter(_lines(book, sheet, most)), book.epoch)
         finally:
             book.close()

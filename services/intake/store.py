@@ -75,7 +75,7 @@ _FILES = "SELECT application_id, body FROM application_file WHERE application_id
 _DOCUMENTS = """
 SELECT application_id, document_id, document_number, item, sha256, media_type, size, received_at,
     issued_on
-FROM document WHERE application_id = ANY ($1) ORDER BY document_number
+FROM document WHERE application_id = ANY ($1) ORDER BY length(document_number), document_number
 """
 
 _ITEMS = """
@@ -808,15 +808,23 @@ class EarlyStore:
         )
 
 
-async def standing_of(conn: Any, app: Application) -> Standing:
-    """What other applications of the person say. Lock the person first where it decides. A decline
-    that the application takes up again (异议, 复议) does not make it wait."""
+async def standing_of(
+    conn: Any,
+    person: str,
+    application_id: str,
+    *,
+    reopens: str | None = None,
+    submitted_at: datetime | None = None,
+) -> Standing:
+    """What a person's applications say, other than this one. Lock the person first where it
+    decides. A decline that it takes up again (异议, 复议) does not make it wait, nor one that came
+    when it was handed in already: a cool-down is for who applies anew."""
     rows = await conn.fetch(
         f"SELECT {_STANDING} FROM application WHERE person = $1 AND application_id <> $2",  # noqa: S608 - our own text
-        app.holder.person,
-        app.application_id,
+        person,
+        application_id,
     )
-    return _standing(rows, app.reopens)
+    return _standing(rows, reopens, submitted_at)
 
 
 async def standings_of(conn: Any, persons: Iterable[str]) -> dict[str, Standing]:
@@ -828,13 +836,15 @@ async def standings_of(conn: Any, persons: Iterable[str]) -> dict[str, Standing]
     by_person: dict[str, list[Any]] = {}
     for row in rows:
         by_person.setdefault(row["person"], []).append(row)
-    return {person: _standing(found, None) for person, found in by_person.items()}
+    return {person: _standing(found) for person, found in by_person.items()}
 
 
-_STANDING = "person, application_id, state, product, reapply_from"
+_STANDING = "person, application_id, state, state_since, product, reapply_from"
 
 
-def _standing(rows: Sequence[Any], reopens: str | None) -> Standing:
+def _standing(
+    rows: Sequence[Any], reopens: str | None = None, submitted_at: datetime | None = None
+) -> Standing:
     if not rows:  # a newcomer
         return Standing()
     return Standing(
@@ -847,6 +857,7 @@ def _standing(rows: Sequence[Any], reopens: str | None) -> Standing:
                 if r["state"] in _ENDED_BY_REFUSAL
                 and r["reapply_from"] is not None
                 and r["application_id"] != reopens
+                and (submitted_at is None or r["state_since"] <= submitted_at)
             ),
             default=None,
         ),

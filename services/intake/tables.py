@@ -367,7 +367,10 @@ class Tables:
         sealed = await self._desk.seal_many([form for _, form in forms.values()])
         entries = [(form, one) for (_, form), one in zip(forms.values(), sealed, strict=True)]
         client = _client_of(batch.taken_by)
-        outcome = await self._desk.begin_many(tx, entries, region, client=client)
+        # who loaded the table entered what stands in it, whoever has it taken: four eyes see that
+        outcome = await self._desk.begin_many(
+            tx, entries, region, entered_by=batch.uploaded_by, client=client
+        )
         done = [
             replace(row, state="taken", application_id=one.application_id)
             if isinstance(one, Application)

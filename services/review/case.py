@@ -19,7 +19,7 @@ from shared.calendar import business_day
 from shared.events import lifecycle, review
 from shared.events.intake import HandedDocument, Meeting, WantedItem
 from shared.events.lifecycle import OWNERS, TERMINAL, State
-from shared.events.payload import CreditConsent, Party, PartyRole, Payload
+from shared.events.payload import ApplicantType, CreditConsent, Party, PartyRole, Payload
 from shared.identifiers import new_id
 from shared.messaging import Effect, Fact
 from shared.messaging.errors import Permanent
@@ -96,12 +96,16 @@ class HandOver:
     submitted_at: datetime
     handed_at: datetime
     meeting: Meeting | None = None
+    applicant_type: str = ApplicantType.SUPPLEMENTARY  # of what was handed over before it was kept
 
     @property
     def examined(self) -> Party:
-        """The person whom the checks are about: who will hold the card."""
+        """The person whom the checks are about: who will hold the card. Of a supplementary card
+        alone that is somebody else than the applicant, whoever is named."""
         by_role = {party.role: party for party in self.parties}
-        found = by_role.get(PartyRole.SUPPLEMENTARY_HOLDER) or by_role.get(PartyRole.APPLICANT)
+        found = by_role.get(PartyRole.APPLICANT)
+        if self.applicant_type == ApplicantType.SUPPLEMENTARY:
+            found = by_role.get(PartyRole.SUPPLEMENTARY_HOLDER) or found
         if found is None:
             raise Permanent("the hand-over names nobody who applies")
         return found

@@ -51,6 +51,7 @@ def on_pre_check_passed(
         submitted_at=data.submitted_at,
         handed_at=event.time,
         meeting=data.meeting,
+        applicant_type=data.applicant_type,
     )
     cases.begin_review(case, hand_over)
     case.note(now, "intake", "handed_over")
@@ -79,6 +80,7 @@ def on_imported(
             warnings=[],
             submitted_at=data.submitted_at,
             handed_at=event.time,
+            applicant_type=data.applicant_type,
         ),
     )
     case.note(now, "intake", "imported", state=data.state)

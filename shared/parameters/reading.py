@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.reader import Reader
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where it was built in
+_DEEPEST = 20  # levels of parts within parts
 _LONGEST_VALUE = 60  # characters of a value that a message repeats; parameters are nobody's data
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -66,16 +68,7 @@ class Text:
 def read_text(path: Path, name: str | None = None) -> Text:
     """A YAML file with its places; raises ParametersError. `name`: as messages call it."""
     name = name or path.name
-    try:
-        loader = _LOADER(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise ParametersError(
-            [Fault(name, 0, 0, "", problem.strerror or "cannot be read", "put the file there")]
-        ) from None
-    except (UnicodeDecodeError, yaml.YAMLError):
-        raise ParametersError(
-            [Fault(name, 0, 0, "", "is no text in UTF-8", "save it as UTF-8")]
-        ) from None
+    loader = _LOADER(_characters(path, name))
     try:
         root = loader.get_single_node()
         unclear = Text(name, None, root)
@@ -87,8 +80,6 @@ def read_text(path: Path, name: str | None = None) -> Text:
         says = f"is not YAML: {getattr(problem, 'problem', None) or 'it cannot be read'}"
         mend = "look at the indentation, the colons and the brackets of this line and the one above"
         raise ParametersError([Fault(name, line, column, "", says, mend)]) from None
-    except ValueError as problem:  # a date such as 2026-02-30
-        raise ParametersError([Fault(name, 0, 0, "", str(problem), "mend that value")]) from None
     finally:
         loader.dispose()
     if faults:
@@ -96,6 +87,29 @@ def read_text(path: Path, name: str | None = None) -> Text:
     text = Text(name, content, root)
     if not isinstance(content, dict):
         raise ParametersError([text.fault((), "is no mapping", "begin it with `version: …`")])
+    return text
+
+
+def _characters(path: Path, name: str) -> str:
+    """The file as text, raises ParametersError where a byte or character of it cannot be one."""
+    try:
+        content = path.read_bytes()
+    except OSError as problem:
+        raise ParametersError(
+            [Fault(name, 0, 0, "", problem.strerror or "cannot be read", "put the file there")]
+        ) from None
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        line = content.count(b"\n", 0, problem.start) + 1
+        raise ParametersError(
+            [Fault(name, line, 1, "", "is no text in UTF-8", "save it as UTF-8")]
+        ) from None
+    if found := Reader.NON_PRINTABLE.search(text):
+        before = text[: found.start()]
+        line, column = before.count("\n") + 1, found.start() - before.rfind("\n")
+        says = f"holds a character that nobody sees (U+{ord(found[0]):04X})"
+        raise ParametersError([Fault(name, line, column, "", says, "take it away")])
     return text
 
 
@@ -203,12 +217,23 @@ def _mark(root: Any, place: Place) -> Any:
 
 def _unclear(root: Any) -> Iterator[tuple[tuple[str | int, ...], tuple[str, str]]]:
     """What YAML allows and nobody means: a key that stands twice in one mapping, of which the last
-    would count, and a part that is repeated by reference, which hides what a line says."""
+    would count, a part that is repeated by reference, which hides what a line says, parts within
+    parts without end; and what looks like a day or a number and is none."""
+    reading = yaml.SafeLoader("")
     seen: set[int] = set()
     waiting: list[tuple[Any, tuple[str | int, ...]]] = [] if root is None else [(root, ())]
     while waiting:
         node, place = waiting.pop()
         if isinstance(node, yaml.ScalarNode):
+            try:
+                reading.construct_object(node)
+            except yaml.YAMLError:
+                pass  # said when the whole is read
+            except ValueError:  # 2026-02-30, or digits without end
+                yield place, ("is a day or a number that cannot be", "mend it")
+            continue
+        if len(place) > _DEEPEST:
+            yield place, ("lies too deep", "nothing here has so many levels")
             continue
         if id(node) in seen:
             yield place, ("is repeated by reference (*…)", "write it out")

@@ -25,7 +25,7 @@ from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_r
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
-from joserfc.errors import InvalidKeyIdError, JoseError
+from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 from pydantic import (
@@ -46,7 +46,9 @@ CALLBACK = "/sign-in/provider/callback"
 # Never what a provider happens to offer: it may list `none`.
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
 _WAIT = 5.0  # seconds for each answer of the provider
-_KEPT = 3600.0  # seconds that its addresses are believed; its keys until one is unknown
+_KEPT = (
+    3600.0  # seconds that its addresses are believed; its keys until one is unknown or does not fit
+)
 
 log = structlog.get_logger(__name__)
 
@@ -262,8 +264,8 @@ class IdentityProvider:
         registry = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
         try:
             return jwt.decode(id_token, await self._key_set(), registry=registry)
-        except InvalidKeyIdError:
-            self._keys = None  # it has changed its keys since
+        except (InvalidKeyIdError, BadSignatureError):
+            self._keys = None  # it has changed its keys since, maybe under the same name
             return jwt.decode(id_token, await self._key_set(), registry=registry)
 
     async def _key_set(self) -> KeySet:

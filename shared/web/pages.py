@@ -169,9 +169,11 @@ def _read_flash(request: Request) -> Sequence[Mapping[str, str]]:
     if not raw:
         return []
     try:
-        tone, text = json.loads(base64.urlsafe_b64decode(raw))
-    except (ValueError, TypeError):
+        said = json.loads(base64.urlsafe_b64decode(raw))
+    except (ValueError, RecursionError):
         return []
-    if tone not in {"success", "info", "warning", "danger"}:
-        return []
-    return [{"tone": tone, "text": str(text)}]
+    match said:
+        case ["success" | "info" | "warning" | "danger" as tone, str(text)]:
+            return [{"tone": tone, "text": text}]
+        case _:
+            return []

@@ -310,7 +310,10 @@ def _attempt_cookie(state: str) -> str:
 
 def _inside(target: str) -> str:
     """Where to go after signing in: a path of ours, never another host's address."""
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError:  # a host that cannot be one
+        return "/"
     outside = parts.scheme or parts.netloc or not target.startswith("/")
     tricky = target.startswith(("//", "/\\")) or any(ord(mark) < 32 for mark in target)
     return "/" if outside or tricky or parts.path in {"/sign-in", "/sign-out"} else target

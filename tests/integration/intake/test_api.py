@@ -97,6 +97,21 @@ async def test_a_refused_paper_is_refused_alike(
     assert (await office.upload(customer, "id_front", key=new_id())).status_code == 201
 
 
+async def test_who_has_an_application_under_way_hides_behind_no_other_person(
+    office: Office,
+) -> None:
+    """A holder of a supplementary card who is named elsewhere takes nobody's place: a cool-down, a
+    cap and an age are those of whoever gets the card."""
+    first = await office.handed_over()
+    again = office.customer(party={"id_number": first.id_number})
+    other = {**office.customer().form["parties"][0], "role": "supplementary_holder"}
+    again.form["parties"].append(other)
+    await office.begun(again)
+    refused = await office.submit(again)
+    assert (refused.status_code, refused.json()["code"]) == (422, "not-acceptable")
+    assert [one["code"] for one in refused.json()["errors"]] == ["DUPLICATE_APPLICATION"]
+
+
 async def test_of_refused_requests_at_once_all_get_one_answer(office: Office) -> None:
     customer, key = await office.begun(), keyed(new_id())
     await office.withdraw(customer)

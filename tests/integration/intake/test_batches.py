@@ -21,6 +21,7 @@ from shared.parameters import load_clocks
 from shared.privacy.vault_database import read_bank_key
 from tests.eventually import eventually
 from tests.integration.intake.office import (
+    API,
     BRANCH,
     EMPLOYER,
     HOME,
@@ -343,6 +344,22 @@ async def test_a_row_that_nobody_can_take_keeps_no_other_waiting(
     await until(office, where, "done")
     assert list((await states(office, where)).values()) == ["taken", "bad", "taken"]
     assert "运维可查看原因" in (await client.get(where, params={"lang": "zh-CN"})).text
+
+
+async def test_who_loads_a_table_has_entered_what_stands_in_it(office: Office) -> None:
+    """Whoever has its rows taken hands them in: neither passes what somebody else has to."""
+    loads, takes, checks = [await office.colleague("assistant") for _ in "123"]
+    where = await load(loads, sheet(row(office, product="business")))
+    await until(office, where, "checked")
+    assert (await takes.post(f"{where}/take")).status_code == 303
+    await until(office, where, "done")
+    (application_id,) = await applications(office, where)
+    told = []
+    for officer in (loads, takes, checks):
+        answer = await officer.post(f"{API}/applications/{application_id}/pass")
+        assert (answer.status_code, answer.json()["code"]) == (422, "not-passable")
+        told.append("entered-by-same-person" in {one["code"] for one in answer.json()["errors"]})
+    assert told == [True, True, False]
 
 
 async def test_a_table_is_its_branchs_own_and_shows_how_far_it_is(office: Office) -> None:

@@ -208,6 +208,25 @@ async def test_papers_of_the_release_before_are_drawn_when_somebody_looks(office
     assert len(rows) == 2  # however often somebody looked
 
 
+async def test_of_a_hundred_papers_the_last_one_counts(office: Office) -> None:
+    """By their numbers, the hundredth of which is longer than those before."""
+    customer = await office.begun()
+    await office.upload(customer, "id_front")
+    await office.fetch(
+        "INSERT INTO document (document_id, document_number, application_id, item, sha256,"
+        " media_type, size, received_at) SELECT gen_random_uuid()::text,"
+        " left(document_number, -2) || lpad(n::text, 2, '0'), application_id,"
+        " CASE n WHEN 99 THEN item ELSE 'work_proof' END, sha256, media_type, size, received_at"
+        " FROM document, generate_series(2, 99) n WHERE application_id = $1",
+        customer.application_id,
+    )
+    last = (await office.upload(customer, "id_front")).json()["document_id"]
+    for _ in range(2):
+        lines = {one["item"]: one for one in (await office.shown(customer))["checklist"]}
+        assert lines["id_front"]["documents"][0] == last
+        await office.upload(customer, "id_back")
+
+
 async def test_the_register_is_only_added_to(office: Office) -> None:
     async with office.service.pool.acquire() as conn:
         for table in ("paper_preview", "paper_use", "paper_end"):

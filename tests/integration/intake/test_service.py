@@ -251,6 +251,25 @@ async def test_who_was_declined_waits(office: Office) -> None:
     assert (answer.status_code, answer.json()["state"]) == (201, "awaiting_material")
 
 
+async def test_a_decline_ends_nothing_that_was_handed_in_before_it(office: Office) -> None:
+    declined = await office.handed_over()
+    other = Customer(declined.id_number, form={**declined.form, "product": "gold"})
+    await office.begun(other)
+    assert (await office.submit(other)).json()["state"] == "awaiting_material"
+    office.step(office.now + timedelta(hours=1))
+    await office.review_says(
+        declined,
+        review.ChecksCompleted,
+        review.ApplicationDeclined,
+        **decision(),
+        category="credit_history",
+        reapply_from=office.now.date() + timedelta(days=90),
+    )
+    await office.until(declined, "declined")
+    await office.all_papers(other)
+    assert (await office.shown(other))["state"] == "checking"
+
+
 async def test_the_customer_is_reminded_once_and_then_the_term_ends(office: Office) -> None:
     customer = await office.begun()
     await office.upload(customer, "id_front")

@@ -234,7 +234,11 @@ async def test_an_assistant_compares_on_the_page(office: Office) -> None:
     assert answer.status_code == 303
     page = await assistant.get(here, headers={"Accept-Language": "zh-CN"})
     assert "单位信息不一致" in page.text
-    for unread in ({"document_id": document}, {"document_id": document, "id_issued": "soon"}):
+    for unread in (
+        {"document_id": document},
+        {"document_id": document, "id_issued": "soon"},
+        {"document_id": document, "id_expires": "2039-03-01", "id_long_term": "yes"},
+    ):
         answer = await assistant.post(f"{here}/readings", data=unread)
         assert answer.status_code == 303
     assert (
@@ -243,3 +247,21 @@ async def test_an_assistant_compares_on_the_page(office: Office) -> None:
         )
         == 1
     )
+
+
+async def test_somebody_reads_on_the_page_that_a_card_has_no_end(office: Office) -> None:
+    customer = await office.begun()
+    await office.upload(customer, "id_back")
+    assistant = await office.colleague("assistant")
+    here = f"/intake/applications/{customer.application_id}"
+    document = (await office.shown(customer))["documents"][0]["document_id"]
+    read = {"document_id": document, "id_issued": "2019-03-01", "id_long_term": "yes"}
+    assert (await assistant.post(f"{here}/readings", data=read)).status_code == 303
+    lines = {one["item"]: one for one in (await office.shown(customer))["checklist"]}
+    assert [one["code"] for one in lines["id_back"]["reasons"]] == ["ID_DATES_MISMATCH"]
+    # the form says so, too
+    mended = await assistant.post(f"{here}/corrections", data={"id_long_term": "yes"})
+    assert mended.status_code == 303
+    lines = {one["item"]: one for one in (await office.shown(customer))["checklist"]}
+    codes = {one["code"] for one in lines["id_back"]["reasons"]}
+    assert "ID_DATES_MISMATCH" not in codes

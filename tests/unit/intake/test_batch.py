@@ -302,6 +302,13 @@ def test_the_sheet_with_the_table_is_found_among_others() -> None:
     with pytest.raises(BatchRefused) as refusal:
         read_batch(saved(book), branch="1101")
     assert refusal.value.code == "several-sheets"
+    # what nobody sees is no table, whatever stands there
+    again.sheet_state = "veryHidden"
+    assert len(read_batch(saved(book), branch="1101")) == 1
+    table.sheet_state = "hidden"
+    with pytest.raises(BatchRefused) as refusal:
+        read_batch(saved(book), branch="1101")
+    assert refusal.value.code == "unknown-column"
 
 
 def test_merged_cells_without_end_cost_no_time() -> None:

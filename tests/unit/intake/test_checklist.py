@@ -35,7 +35,7 @@ def items(
     for paper in handed_in:
         kept.receive(paper.item, paper.document_id, "staff:1", NOW)
     found = look(application, list(handed_in), filed=filed)
-    kept.settle(found.wanted, found.needs, found.held, found.there, NOW)
+    kept.settle(found.wanted, found.needs, found.held, found.there, NOW, unsound=found.unsound)
     return kept
 
 
@@ -119,6 +119,15 @@ def test_one_proof_on_file_settles_its_group() -> None:
     assert not any(line.to_do for line in found.values())
     assert tally(found.values()).settled_groups == {"income"}
     assert found["income_proof"].state is ItemState.NOT_NEEDED
+
+
+def test_a_stale_proof_beside_one_that_counts_is_not_done() -> None:
+    """It used to be accepted with the rest."""
+    stale = papers(["income_proof"], issued_on=TODAY - timedelta(days=200))
+    rest = papers(item for item in SALARIED_PAPERS if item != "income_proof")
+    found = lines(form(), [*rest, *stale, *papers(["tax_proof"])])
+    assert found["income_proof"].state is ItemState.NOT_NEEDED
+    assert not any(line.to_do for line in found.values())
 
 
 def test_a_group_of_which_one_is_asked_for_is_not_settled() -> None:

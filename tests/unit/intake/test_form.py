@@ -78,9 +78,12 @@ def test_what_cannot_be_stored_is_refused_without_its_value(content: dict[str, A
 
 
 def test_the_card_is_the_supplementary_holders() -> None:
-    both = form(parties=[person(), person(role="supplementary_holder", name="持卡人")])
+    parties = [person(), person(role="supplementary_holder", name="持卡人")]
+    both = form(parties=parties, applicant_type="supplementary")
     assert both.applicant.name == "测试员"
     assert both.holder.name == "持卡人"
+    # of any other card it is the applicant's, whoever else is named
+    assert form(parties=parties).holder.name == "测试员"
     assert form().holder is not None
     assert form().holder.name == "测试员"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise, product
 
 import pytest
@@ -332,6 +332,57 @@ def test_a_paper_that_comes_after_all_ends_the_wish_to_do_without_it() -> None:
     kept.ask_waiver(item_of(kept), "NOT_OBTAINABLE", OFFICER, NOW)
     kept.receive("work_proof", "doc", "staff:1", NOW)
     assert item_of(kept).waiver is None
+
+
+# --- one of a group -----------------------------------------------------------------------------
+
+LATER, LAST = NOW + timedelta(hours=1), NOW + timedelta(hours=2)
+
+
+def test_another_one_of_its_group_will_do_in_place_of_what_an_officer_sent_back() -> None:
+    kept = brought()
+    kept.give_back(item_of(kept, "income_proof"), ["PHOTO_UNCLEAR"], OFFICER, NOW)
+    kept.tell(NOW)
+    kept.receive("tax_proof", "doc-tax", "customer", LATER)
+    settled(kept)
+    assert states(kept)["income_proof"] == "not_needed"
+    assert states(kept)["tax_proof"] == "received"
+    assert not kept.outstanding()
+    before = len(kept.changes)
+    settled(kept)
+    assert len(kept.changes) == before
+    # it is not forgotten what was wrong with it
+    kept.give_back(item_of(kept, "tax_proof"), ["NO_STAMP"], OFFICER, LAST)
+    settled(kept)
+    income = item_of(kept, "income_proof")
+    assert (income.state, income.codes) == (ItemState.RETURNED, ["PHOTO_UNCLEAR"])
+
+
+def test_what_somebody_wants_although_another_one_was_there_stays_wanted() -> None:
+    kept = brought()
+    kept.ask("tax_proof", [Reason("DOC_MISSING")], OFFICER, LATER)
+    settled(kept)
+    assert states(kept)["tax_proof"] == "wanted"
+    assert states(kept)["income_proof"] == "received"
+
+
+def test_a_paper_of_a_group_that_does_not_count_is_neither_there_nor_accepted() -> None:
+    kept = brought()
+    kept.receive("tax_proof", "doc-old", "customer", NOW)
+    kept.settle([], NEEDS, {}, (), NOW, unsound={"tax_proof"})
+    assert states(kept)["tax_proof"] == "not_needed"
+    kept.accept_all(NOW)
+    assert states(kept)["income_proof"] == "accepted"
+    assert states(kept)["tax_proof"] == "not_needed"
+
+
+def test_of_several_papers_that_do_not_count_none_settles_the_group() -> None:
+    kept = begun()
+    for item in ("work_proof", "income_proof", "tax_proof"):
+        kept.receive(item, f"doc-{item}", "customer", NOW)
+    stale = Wanted("income_proof", "DOC_STALE")
+    kept.settle([stale], NEEDS, {}, (), NOW, unsound={"income_proof", "tax_proof"})
+    assert (states(kept)["income_proof"], states(kept)["tax_proof"]) == ("returned", "wanted")
 
 
 def test_one_of_a_group_that_is_waived_settles_the_group() -> None:

@@ -177,6 +177,10 @@ def with_guardian(birthday: date) -> Case:
     return family(CHILD, guardian={"id_number": number})
 
 
+def holder_born(day: date) -> Case:
+    return family({"id_number": make_synthetic_resident_id("11", day, 9)})
+
+
 def offered(product: str) -> Found:
     try:
         form(product=product)
@@ -440,6 +444,9 @@ TESTS: dict[tuple[str, str], Three] = {
     ),
     ("HOLDER_MISSING", "return"): Three(
         family(), VALID, (family({}), family(guardian={"id_number": ID_NUMBER}))
+    ),
+    ("GUARDIAN_MISSING", "return"): Three(
+        family(CHILD), family({}), (holder_born(BORN_18), holder_born(BORN_18 + timedelta(days=1)))
     ),
     ("GUARDIAN_UNDER_AGE", "return"): Three(
         with_guardian(date(2012, 1, 1)),

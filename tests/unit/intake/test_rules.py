@@ -143,6 +143,27 @@ def test_a_proof_is_stale_after_its_longest_days(age: int, stale: bool) -> None:
     assert look(handed_in=[*rest, *old]).wanted == wanted
 
 
+@pytest.mark.parametrize(
+    ("came", "submitted", "stale"),
+    [
+        (40, 0, True),  # it lay with a draft until it was too old
+        (40, 35, False),  # and does not grow older once the application is handed in
+        (0, 35, True),  # unless it came after that, and was too old by then
+    ],
+)
+def test_a_proof_is_as_old_as_on_the_day_of_the_submission(
+    came: int, submitted: int, stale: bool
+) -> None:
+    """Days before today; the paper is of a hundred days before."""
+    rest = papers(item for item in SALARIED_PAPERS if item != "work_proof")
+    day = TODAY - timedelta(days=came)
+    proof = papers(["work_proof"], received_on=day, issued_on=TODAY - timedelta(days=100))
+    found = look(handed_in=[*rest, *proof], submitted_on=TODAY - timedelta(days=submitted))
+    assert found.wanted == ((Wanted("work_proof", "DOC_STALE"),) if stale else ())
+    # of a draft it is said before it is handed in
+    assert look(handed_in=[*rest, *proof]).wanted == (Wanted("work_proof", "DOC_STALE"),)
+
+
 def test_a_proof_without_a_date_is_asked_for_its_date() -> None:
     rest = papers(item for item in SALARIED_PAPERS if item != "work_proof")
     undated = papers(["work_proof"], issued_on=None)
@@ -370,6 +391,12 @@ SUPPLEMENTARY = {"product": "supplementary", "applicant_type": "supplementary"}
 SUPPLEMENTARY_PAPERS = ("application_form_signed", "id_front", "id_back", "main_card_confirmation")
 
 
+def test_nobody_is_too_young_or_too_old_for_a_card_under_the_name_of_another() -> None:
+    child = person(id_number=make_synthetic_resident_id("11", date(2012, 5, 5), 1))
+    adult = person(role="supplementary_holder", name="持卡人")
+    assert look(form(parties=[child, adult])).refusals == ("AGE_OUT_OF_RANGE",)
+
+
 def test_a_supplementary_card_wants_its_holder_and_their_consent() -> None:
     # the main cardholder's age says nothing about the holder's
     old = person(
@@ -408,7 +435,11 @@ def test_a_minor_holder_needs_the_guardians_consent() -> None:
     handed_in = papers(SUPPLEMENTARY_PAPERS)
     assert look(form(parties=[person(), minor], **SUPPLEMENTARY), handed_in).wanted == (
         Wanted("guardian_consent", "DOC_MISSING"),
+        Wanted("application_form_signed", "GUARDIAN_MISSING"),
     )
+    guardian = person(role="guardian")
+    with_both = [*handed_in, *papers(["guardian_consent"])]
+    assert look(form(parties=[person(), minor, guardian], **SUPPLEMENTARY), with_both).wanted == ()
     grown = person(role="supplementary_holder")
     assert look(form(parties=[person(), grown], **SUPPLEMENTARY), handed_in).wanted == ()
 

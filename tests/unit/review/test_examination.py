@@ -14,7 +14,7 @@ from services.review.case import CHECKS, Case, CaseError, CheckName
 from services.review.checks import bureau, identity, watchlist
 from services.review.workers import gather
 from shared.events.lifecycle import State
-from shared.events.payload import CreditConsent
+from shared.events.payload import CreditConsent, PartyRole
 from shared.formats import make_synthetic_resident_id
 from shared.messaging import Call, Effect, Fact
 from tests.unit.review.builders import NOW, SEALED, SIGNED, case, hand_over, referred
@@ -181,6 +181,18 @@ PASSPORT = {
     "birth_date": "1990-10-13",
 }
 CALL = {"consent_signed_at": SIGNED.isoformat(), "purpose": "信用卡审批"}
+
+
+@pytest.mark.parametrize(
+    ("applicant_type", "whose"),
+    [("salaried", PartyRole.APPLICANT), ("supplementary", PartyRole.SUPPLEMENTARY_HOLDER)],
+)
+def test_the_checks_are_about_who_will_hold_the_card_whoever_is_named(
+    applicant_type: str, whose: PartyRole
+) -> None:
+    over = hand_over(applicant_type=applicant_type)
+    other = over.parties[0].model_copy(update={"role": PartyRole.SUPPLEMENTARY_HOLDER})
+    assert replace(over, parties=[*over.parties, other]).examined.role is whose
 
 
 def test_with_a_passport_what_its_number_does_not_tell_goes_along() -> None:

@@ -22,6 +22,7 @@ from shared.parameters import load_papers
 from tests.eventually import eventually
 from tests.papers import (
     HOSTILE,
+    filled_pdf,
     pdf_that_grows,
     pdf_that_takes_hours,
     pdf_with_huge_image,
@@ -258,6 +259,21 @@ async def test_pictures_of_any_kind_are_shown(reader: PaperReader, mode: str) ->
     assert (shown.mode, shown.size) == ("RGB", (40, 30))
     light = mode in ("RGBA", "LA", "CMYK")
     assert (min(shown.getpixel((20, 15))) > 200) is light  # type: ignore[arg-type]
+
+
+async def test_a_form_is_shown_with_what_was_filled_in_ticked_and_signed(
+    reader: PaperReader,
+) -> None:
+    content = filled_pdf("Tx", "Btn", "Sig")
+    await reader.check(content)
+    (page,) = await drawn(reader, content)
+    shown = opened(page)
+    scale = shown.height / 842
+    fields = [
+        shown.getpixel((int(300 * scale), int((842 - 750 + 150 * nth) * scale))) for nth in range(3)
+    ]
+    assert all(max(one) < 60 for one in fields)  # type: ignore[arg-type]
+    assert min(shown.getpixel((int(300 * scale), int(780 * scale)))) > 200  # type: ignore[arg-type]
 
 
 async def test_who_looks_stands_all_over_the_page(reader: PaperReader) -> None:

@@ -117,6 +117,25 @@ def test_a_wrong_file_is_refused_with_file_and_place(
 
 
 @pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        (b"draft_days: 2026-02-30", "13:1: draft_days: is a day or a number that cannot be"),
+        (b"draft_days: " + b"9" * 5000, "13:1: draft_days: is a day or a number that cannot be"),
+        (b"draft_days: 3\x070", r"13:14: holds a character that nobody sees \(U\+0007\)"),
+        ("draft_days: 30  # 草稿".encode("gb18030"), "13:1: is no text in UTF-8"),
+        (b"draft_days: " + b"[" * 20_000 + b"]" * 20_000, "13:33: draft_days.*: lies too deep"),
+    ],
+)
+def test_what_no_parameter_can_be_is_refused_with_its_line(
+    tmp_path: Path, line: bytes, place: str
+) -> None:
+    path = tmp_path / "clocks.yaml"
+    path.write_bytes(b"# nothing\n" * 12 + line + b"\n")
+    with pytest.raises(ParametersError, match=rf"^clocks\.yaml:{place}"):
+        read(path, Clocks)
+
+
+@pytest.mark.parametrize(
     ("pre_check", "place"),
     [
         ({"other_than_entry": True}, "other_than_entry needs by: officer"),

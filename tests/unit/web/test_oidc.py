@@ -172,6 +172,9 @@ async def test_a_key_that_the_provider_changed_since_is_asked_for(
     assert (await desk.sign_in()).status_code == 303
     bank.keys.append(new_key())
     assert (await desk.sign_in()).status_code == 303
+    same_name = {**new_key().as_dict(private=True), "kid": str(bank.keys[-1].kid)}
+    bank.keys[-1] = RSAKey.import_key(same_name)
+    assert (await desk.sign_in()).status_code == 303
 
 
 @pytest.mark.parametrize(("ahead", "status"), [(50, 303), (-50, 303), (90, 401), (-90, 401)])

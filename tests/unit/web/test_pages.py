@@ -76,7 +76,9 @@ async def test_a_line_after_a_form_is_shown_once(visit: Visit) -> None:
     assert "notice-success" not in again
 
 
-@pytest.mark.parametrize("cookie", ["x", "W10=", "WyJldmlsIiwgIngiXQ==", "bnVsbA=="])
+@pytest.mark.parametrize(
+    "cookie", ["x", "W10=", "WyJldmlsIiwgIngiXQ==", "bnVsbA==", "W1tdLCAieCJd"]
+)
 async def test_a_forged_line_is_not_shown(visit: Visit, cookie: str) -> None:
     visitor = visit("A0101")
     visitor.client.cookies.set("banka_flash", cookie)

@@ -107,6 +107,8 @@ async def test_a_sign_in_that_another_site_prepared_is_refused(visit: Visit) -> 
         "/\n/evil.example",
         "\t//evil.example",
         "javascript:alert(1)",
+        "//[evil.example",
+        "https://\u2100.example/",
         "evil.example",
         "",
         "/sign-in",
