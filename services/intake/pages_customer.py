@@ -485,7 +485,7 @@ def _own_form(routes: APIRouter, service: Service, desk: Desk, customers: Custom
         left = still.get(PartyRole(mended["role"]), [])
         wrong = [words.field_name(name) for name in left if name in mended]
         if wrong:
-            flash = _("Kept, but not right yet: %(fields)s.") % {"fields": words.listed(wrong)}
+            flash = _("Saved, but not right yet: %(fields)s.") % {"fields": words.listed(wrong)}
             return redirect(request, OWN + "/fields", flash=flash, tone="warning")
         return _done(request, begun.application, _("Thank you, that is corrected."))
 

@@ -317,7 +317,7 @@ _HISTORY: Mapping[str, _Happening] = {
     "declined": _Happening(mark("Declined"), "circle-x", "bad"),
     "withdrawal_asked": _Happening(mark("Withdrawal asked of review"), "arrow-left"),
     "withdrawal_refused": _Happening(mark("Withdrawal refused"), "x", "bad"),
-    "withdrawal_reason": _Happening(mark("Reason of the withdrawal kept"), "note"),
+    "withdrawal_reason": _Happening(mark("Reason of the withdrawal saved"), "note"),
     "withdrawn": _Happening(mark("Withdrawn"), "arrow-left"),
     "erasure_destroyed": _Happening(
         mark("The customer's data was deleted, as the customer asked"), "trash"
@@ -356,7 +356,7 @@ _OBSTACLES: Mapping[str, str] = {
 
 _REFUSALS: Mapping[str, str] = {
     "item-accepted": mark("It was accepted: say why the customer is to be asked again."),
-    "rules-object": mark("The rules find something wrong with it; a new paper mends that."),
+    "rules-object": mark("The rules find something wrong with it; a new paper corrects that."),
     "nothing-there": mark("There is nothing to accept."),
     "newer-paper": mark("Another paper has come since; look at it first."),
     "not-waivable": mark("Nobody may do without this item."),
@@ -498,7 +498,7 @@ def fault(kind: str, field: str) -> str:
         return _("Write the day as 2026-10-12.")
     if kind in {"enum", "literal_error", "string_too_short", "string_pattern_mismatch", "int_type"}:
         return _("Choose or write a value that is possible here.")
-    return _("This cannot be kept as it is.")
+    return _("This cannot be saved as it is.")
 
 
 def id_says(said: IdSays) -> str:
@@ -752,7 +752,7 @@ def row_problem(field: str, code: str, other: int | None = None) -> str:
     """What is wrong with a row of a table, and how that is mended; `field` is its column."""
     if is_known(code):
         return reason(code, None)
-    text = _ROW_PROBLEMS.get(code, mark("This cannot be kept as it is."))
+    text = _ROW_PROBLEMS.get(code, mark("This cannot be saved as it is."))
     return _(text) % {"words": listed(CHOICES.get(field, ())), "other": other or ""}
 
 

@@ -88,7 +88,7 @@ def read_text(path: Path, name: str | None = None) -> Text:
         mend = "look at the indentation, the colons and the brackets of this line and the one above"
         raise ParametersError([Fault(name, line, column, "", says, mend)]) from None
     except ValueError as problem:  # a date such as 2026-02-30
-        raise ParametersError([Fault(name, 0, 0, "", str(problem), "mend that value")]) from None
+        raise ParametersError([Fault(name, 0, 0, "", str(problem), "correct that value")]) from None
     finally:
         loader.dispose()
     if faults:
