@@ -32,7 +32,7 @@ WORDS = {
 }
 
 
-# The same in English, of what is shown or sent; documents call more things "erased" than the screens.
+# The same in English, of what is shown or sent; documents call more things so than the screens.
 ENGLISH = {
     "a person's data that is gone": (r"\b[Ee]rased\b", "deleted"),
     "until when the customer has time": (r"\b[Tt]erm (?:has passed|would end)", "deadline"),
