@@ -644,13 +644,15 @@ def salutations() -> list[tuple[str, str]]:
 
 
 def field_value(name: str, text: str, *, clear: bool) -> str:
-    """A field as it is read: money in yuan once it is clear, what has no end in words."""
+    """A field as it is read: money in yuan once it is clear, codes and what has no end in words."""
     if name in MONEY_FIELDS and clear and text.isdecimal():
         return show_money(int(text))
     if name == "salutation":
         return dict(salutations()).get(text, text)
     if name == "id_type":
         return _(ID_TYPES.get(text, text))
+    if name == "nationality":
+        return country_name(text, "en" if in_english() else "zh")
     if name == "id_expires" and text.startswith("9999"):
         return _("without end")
     return text
@@ -716,6 +718,11 @@ def role_names(roles: Iterable[str]) -> str:
     """What somebody does in the office; a role that this release does not know by its code."""
     known = {role.value for role in Role}
     return listed(_(ROLE_NAMES[Role(one)]) if one in known else one for one in roles)
+
+
+def branches(codes: Iterable[str], names: Mapping[str, str]) -> str:
+    """Where somebody works, by name; every branch where they work in all of them."""
+    return listed(_("all branches") if code == "*" else names.get(code, code) for code in codes)
 
 
 def paper_limits() -> str:
