@@ -29,6 +29,7 @@ WORDS = {
     ),
     "signing in": (r"登陆|签入", "登录"),
     "the customer's code": (r"访问码|取件码", "查询码"),
+    "the service that decides": (r"信用评估", "审批"),
 }
 
 
