@@ -19,12 +19,12 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle, paragraph
 
 from shared.fonts import FONT
 
 _NAME = "office"
-_WIDTHS = (56 * mm, 24 * mm, 93 * mm)  # within the frame's own margin, in line with the text
+_WIDTHS = (54 * mm, 30 * mm, 89 * mm)  # within the frame's own margin, in line with the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ def drawn(sheet: Sheet) -> bytes:
     """The list as a PDF for A4; the same list gives the same bytes."""
     if _NAME not in pdfmetrics.getRegisteredFontNames():
         pdfmetrics.registerFont(_Font(_NAME, FONT))
+        # reportlab knows what begins no line in Japanese
+        paragraph.ALL_CANNOT_START += "，：；！？）》”"
     plain = ParagraphStyle(
         "plain",
         fontName=_NAME,
