@@ -31,7 +31,9 @@ from shared.web.i18n import (
     ngettext,
     show_date,
     show_datetime,
+    show_day,
     show_money,
+    show_time,
 )
 from shared.web.permissions import ROLE_NAMES, Role
 from shared.web.states import item_badge, named
@@ -848,7 +850,9 @@ def _detail(entry: Entry) -> str:
 def consent(given: CreditConsent) -> str:
     """When the customer consented to the credit query, and to which words where a page showed
     them."""
-    signed = _("signed %(time)s") % {"time": show_datetime(given.signed_at)}
+    at = given.signed_at
+    by_day = show_time(at) == "00:00"  # as it stands on paper
+    signed = _("signed %(time)s") % {"time": show_day(at) if by_day else show_datetime(at)}
     if given.text is None:
         return signed
     return signed + _(", to the words %(version)s (%(language)s, SHA-256 %(digest)s…)") % {

@@ -65,6 +65,11 @@
       for (const one of values) {
         if (one.type === "value") one.axisLabel = { formatter: format, hideOverlap: true, ...one.axisLabel };
       }
+      // a few names below bars are all said, as far as there is room
+      for (const one of [full.xAxis].flat()) {
+        const few = one.type === "category" && one.data?.length <= 12;
+        if (few) one.axisLabel = { interval: 0, hideOverlap: true, ...one.axisLabel };
+      }
       // what stands beside the bars may take two fifths of a narrow chart, on several lines
       for (const one of [full.yAxis].flat()) {
         if (one.type === "category") one.axisLabel = { width: room * 0.4, overflow: "break", ...one.axisLabel };
