@@ -109,6 +109,7 @@ class Watched:
         self.loaded.clear()
         answer = await self.page.goto(self.origin + path, wait_until="load")
         assert answer is not None
+        del self.loaded[: self.loaded.index(answer)]  # what came late for the page before
         assert answer.status == status, f"{path}: {answer.status}"
         if status != 200:
             self.complaints.clear()  # the browser complains of the status itself
