@@ -56,7 +56,7 @@ _PORTS = ("kafka", "controller", "postgres")
 
 
 class StackProblem(RuntimeError):
-    """The stack cannot do what was asked; the message is one line that says how to mend it."""
+    """The stack cannot do what was asked; the message is one line that says how to correct it."""
 
 
 class ToldToStop(StackProblem):

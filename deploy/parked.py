@@ -19,7 +19,7 @@ from shared import redrive
 from shared.redrive import CannotRedrive, FailedWork, ParkedKey, Selection, Waiting
 from shared.web.operations_words import CAUSES
 
-app = typer.Typer(no_args_is_help=True, help="What waits for you: look, try again, skip, mend.")
+app = typer.Typer(no_args_is_help=True, help="What waits for you: look, try again, skip, repair.")
 
 Number = Annotated[
     str,
@@ -110,7 +110,7 @@ def list_(
                 "STOPPED": one.consumer,
                 "since": one.since.isoformat(timespec="seconds"),
                 "reason": one.reason,
-                "cure": f"mend, then: banka parked resume {service} {one.consumer} --why …",
+                "cure": f"fix it, then: banka parked resume {service} {one.consumer} --why …",
             }
         )
     _console.print(_table(f"{service}: {total + len(works)} parked", [*keys, *works]))
@@ -274,7 +274,7 @@ def _decide(
         assert number is not None
         event = _is_event(number)
         if action == "skip" and not event:
-            raise CannotRedrive("only an event can be skipped: mend what fails, then retry")
+            raise CannotRedrive("only an event can be skipped: fix what fails, then retry")
         if only_say:
             await (redrive.show_parked(conn, int(number)) if event
                    else redrive.show_failed(conn, number))  # fmt: skip
@@ -340,7 +340,7 @@ def repair(
     name: Name = None,
     database: Database = None,
 ) -> None:
-    """Put an event of ours, with a mended payload, in the place of a partner's.
+    """Put an event of ours, with a corrected payload, in the place of a partner's.
 
     For partners' events alone, where our own code fails on one. The payload must fit the schema of
     its type. The partner's event is kept and skipped; the answer names it and says by which event

@@ -46,7 +46,7 @@ _PARTS: tuple[tuple[str, str, str, str], ...] = (
     (
         "return",
         "rules",
-        "Return: the customer brings or mends something",
+        "Return: the customer brings or corrects something",
         "退回：客户须补充或更正",
     ),
     ("warn", "rules", "Warn: a person looks, nothing stops", "提示：人工核实，不影响受理"),

@@ -45,7 +45,7 @@ _ROOTS = (
 
 
 class RuntimeProblem(RuntimeError):
-    """A program of the stack cannot be had; the message is one line that says how to mend it."""
+    """A program of the stack cannot be had; the message is one line that says how to correct it."""
 
 
 # Kafka's console tools, which the partner guide is tried with; what they need the broker has.

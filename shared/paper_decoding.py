@@ -26,9 +26,9 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from pypdf import PdfReader
 from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject
 
+from shared.fonts import FONT
 from shared.paper_messages import pack, unpack
 
-FONT: Final = Path(__file__).parent / "fonts" / "NotoSansCJKsc-GB2312.otf"
 _PROBE: Final = 200  # pixels: how large a page is drawn to see whether it can be
 _LARGEST_PAGE: Final = 14_400  # points, the largest that PDF knows
 _HEAD: Final = 1024  # bytes in which readers look for what a file is

@@ -24,7 +24,7 @@ class Environment(StrEnum):
 
 
 class SettingsError(RuntimeError):
-    """A setting or secret is missing or wrong; the message is one line that says how to mend it."""
+    """A setting or secret is missing or wrong; the message is one line that says what to do."""
 
 
 # how an operator makes each secret; named in the error when its file is missing

@@ -163,7 +163,7 @@ CODES: Mapping[str, Words] = {
     "MORE_PROBLEMS": Words(
         "event",
         "There are more problems than these",
-        "Mend these first",
+        "Correct these first",
         "问题不止这些",
         "先修正这些",
     ),
@@ -391,7 +391,7 @@ CODES: Mapping[str, Words] = {
     ),
     "NOT_OPEN": Words(
         "case",
-        "Fields can be mended while material is wanted, not now",
+        "Fields can be corrected while material is wanted, not now",
         "Wait for the status material-wanted",
         "只有在要求补正期间才能更正字段",
         "等待状态 material-wanted",

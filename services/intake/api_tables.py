@@ -1,5 +1,5 @@
 """Branches' tables for programs, as people have them: kept and looked at row by row, taken when
-that is said, the rows that were not taken given back to be mended."""
+that is said, the rows that were not taken given back to be corrected."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TableOut(BaseModel):
 
 
 class TableProblemOut(BaseModel):
-    """One thing that is wrong with a row: column, code, and how it is mended. other: the row with
+    """One thing that is wrong with a row: column, code, and how to correct it. other: the row with
     which it collides."""
 
     column: str
@@ -150,7 +150,7 @@ def add(routes: APIRouter, tables: Tables) -> None:
     async def api_rejected(
         viewer: MayCreate, table_id: str, kind: str, language: str = "zh"
     ) -> Response:
-        """The rows that are not taken with what is wrong, as csv or xlsx, to be mended and loaded
+        """The rows not taken with what is wrong, as csv or xlsx, to be corrected and loaded
         again as they are; that they were taken away is recorded."""
         if kind not in TABLE_TYPES:
             raise Problem(404, "not-found", "There are csv and xlsx")
@@ -162,7 +162,7 @@ def add(routes: APIRouter, tables: Tables) -> None:
         return Response(
             content,
             media_type=TABLE_TYPES[kind],
-            headers={"Content-Disposition": f'attachment; filename="to-mend.{kind}"'},
+            headers={"Content-Disposition": f'attachment; filename="to-correct.{kind}"'},
         )
 
 

@@ -58,7 +58,7 @@ COLUMNS: dict[str, str] = {
     "requested_limit_yuan": "申请额度(元)",
     "consent_date": "征信授权日",
 }
-FINDINGS = ("待修改", "to mend")
+FINDINGS = ("待修改", "to correct")
 """How the column is headed in which a file of bad rows says what is wrong; not read."""
 
 NEEDED = ("name", "id_number", "applicant_type", "product")

@@ -1,4 +1,4 @@
-"""The files that a branch takes away: an empty table to fill in, and the bad rows to be mended.
+"""The files that a branch takes away: an empty table to fill in, and the bad rows to be corrected.
 
 Pure. Nothing that is written is ever computed by a spreadsheet, and digits stay digits.
 """
@@ -35,7 +35,7 @@ def template(kind: Kind) -> bytes:
 
 
 def result(kind: Kind, rows: Sequence[tuple[Mapping[str, str], Sequence[str]]]) -> bytes:
-    """The bad rows ({column: text}, what is wrong with it), to be mended and loaded as they are."""
+    """The bad rows ({column: text}, what is wrong with it), to be corrected and loaded so."""
     if kind == "xlsx":
         return _workbook(rows, findings=True)
     lines = [

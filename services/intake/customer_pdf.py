@@ -1,12 +1,13 @@
 """The customer's list on paper or in a file: a third rendering of what page and message say. Pure.
 
-Its Chinese letters are those that every PDF reader has for such files (Adobe-GB1, not embedded), so
-that no font has to be shipped.
+The letters that it needs are embedded, so that it looks the same on any phone and printer, and also
+names with characters beyond the basic plane can be read.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +18,13 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.cidfonts import UnicodeCIDFont
-from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle, paragraph
 
-_FONT = "STSong-Light"
-_WIDTHS = (58 * mm, 24 * mm, 96 * mm)
+from shared.fonts import FONT
+
+_NAME = "office"
+_WIDTHS = (54 * mm, 30 * mm, 89 * mm)  # within the frame's own margin, in line with the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,29 @@ class Sheet:
     foot: str
 
 
+class _Font(TTFont):  # type: ignore[misc]
+    """Tells whoever searches or copies what characters beyond the basic plane are, too."""
+
+    def addObjects(self, doc: Any) -> None:  # noqa: N802
+        super().addObjects(doc)
+        for name, its in doc.idToObject.items():
+            if name.startswith("toUnicodeCMap:"):
+                its.content = re.sub("<([0-9A-F]{5,6})>", _in_utf16, its.content)
+
+
+def _in_utf16(found: re.Match[str]) -> str:
+    return f"<{chr(int(found[1], 16)).encode('utf-16-be').hex().upper()}>"
+
+
 def drawn(sheet: Sheet) -> bytes:
     """The list as a PDF for A4; the same list gives the same bytes."""
-    if _FONT not in pdfmetrics.getRegisteredFontNames():
-        pdfmetrics.registerFont(UnicodeCIDFont(_FONT))
+    if _NAME not in pdfmetrics.getRegisteredFontNames():
+        pdfmetrics.registerFont(_Font(_NAME, FONT))
+        # reportlab knows what begins no line in Japanese
+        paragraph.ALL_CANNOT_START += "，：；！？）》”"
     plain = ParagraphStyle(
         "plain",
-        fontName=_FONT,
+        fontName=_NAME,
         fontSize=10,
         leading=14,
         # English is broken between words, Chinese anywhere
@@ -71,7 +90,7 @@ def drawn(sheet: Sheet) -> bytes:
         ]
         for row in sheet.rows
     ]
-    table = Table(cells, colWidths=_WIDTHS, repeatRows=1)
+    table = Table(cells, colWidths=_WIDTHS, repeatRows=1, hAlign="LEFT")
     line = colors.HexColor(0xBBBBBB)
     table.setStyle(
         TableStyle(

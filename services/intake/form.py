@@ -1,7 +1,7 @@
 """The form as it is handed in: what a channel, a branch's table or a page fills in.
 
 A field may be missing or wrong in form: the draft is kept all the same, and the rules say what has
-to be mended. Only what cannot be stored at all is refused here.
+to be corrected. Only what cannot be stored at all is refused here.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class ApplicationForm(_Input):
 
 
 class FormCorrection(_Input):
-    """Fields that are mended: of each party only those named; the rest stays."""
+    """Fields that are corrected: of each party only those named; the rest stays."""
 
     parties: list[PartyForm] = Field(default=[], max_length=_LARGEST_PARTIES)
     consent: _Consent | None = None

@@ -379,7 +379,7 @@ def after(request: Request, begun: Begun) -> Response:
             tone="warning",
         )
     if app.state is State.DRAFT:
-        return redirect(request, here, flash=_("Kept as a draft."))
+        return redirect(request, here, flash=_("Saved as a draft."))
     if app.state is State.PRE_CHECK:
         return redirect(request, here, flash=_("Handed in: an officer checks it now."))
     return redirect(request, here, flash=_("Handed in, complete, and with review."))

@@ -155,7 +155,7 @@ def _looking(routes: APIRouter, service: Service, tables: Tables) -> None:
         return Response(
             content,
             media_type=TEMPLATES[kind],
-            headers={"Content-Disposition": f'attachment; filename="to-mend.{kind}"'},
+            headers={"Content-Disposition": f'attachment; filename="to-correct.{kind}"'},
         )
 
 

@@ -47,7 +47,7 @@ from shared.privacy.masking import HIDDEN
 from shared.web import Permission, Problem, Viewer, page, public, redirect, requires
 from shared.web.access import CodeNeeded, own_page
 from shared.web.directory import branch_names, staff_names
-from shared.web.i18n import LANGUAGES, _, current_language, show_datetime, show_day
+from shared.web.i18n import LANGUAGES, _, current_language, show_date, show_datetime
 from shared.web.state import web_state
 from shared.web.states import item_badge
 
@@ -223,7 +223,7 @@ def _sheet(app: Application, lines: Sequence[Line], now: datetime) -> Sheet:
         % {"done": counted.done, "needed": counted.needed},
     ]
     if app.state is State.AWAITING_MATERIAL and app.material_deadline is not None:
-        day = show_day(app.material_deadline)
+        day = show_date(app.material_deadline)
         facts.append(_("Please hand in what is missing by %(day)s.") % {"day": day})
     facts += [words.reason(code, None) for code in refusals(app, lines)]
     return Sheet(
@@ -485,7 +485,7 @@ def _own_form(routes: APIRouter, service: Service, desk: Desk, customers: Custom
         left = still.get(PartyRole(mended["role"]), [])
         wrong = [words.field_name(name) for name in left if name in mended]
         if wrong:
-            flash = _("Kept, but not right yet: %(fields)s.") % {"fields": words.listed(wrong)}
+            flash = _("Saved, but not right yet: %(fields)s.") % {"fields": words.listed(wrong)}
             return redirect(request, OWN + "/fields", flash=flash, tone="warning")
         return _done(request, begun.application, _("Thank you, that is corrected."))
 

@@ -242,7 +242,7 @@ def _items(routes: APIRouter, officers: Officers) -> None:
         act = officers.answer_waiver(
             viewer, case.application_id, party, item, said, remark, expect=case.expect
         )
-        return await case.told(act, _("Your answer is kept."), item)
+        return await case.told(act, _("Your answer is saved."), item)
 
 
 def _case(routes: APIRouter, officers: Officers) -> None:

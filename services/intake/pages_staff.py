@@ -13,6 +13,7 @@ from services.intake.accounts import Accounts, Member
 from shared.messaging import Connection, Service
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.access import signed_in
+from shared.web.directory import branch_names
 from shared.web.i18n import _
 from shared.web.permissions import Reach
 
@@ -46,6 +47,7 @@ def _staff(routes: APIRouter, service: Service, keeper: Accounts) -> None:
     ) -> Response:
         """The staff of the viewer's branches, with sessions and last sign-ins."""
         async with service.pool.acquire() as conn:
+            branches = await branch_names(conn)
             found, total = await accounts.members(
                 conn,
                 viewer.branch_list,
@@ -59,6 +61,7 @@ def _staff(routes: APIRouter, service: Service, keeper: Accounts) -> None:
             request,
             "staff.html",
             members=found,
+            branch_names=branches,
             total=total,
             number=number,
             page_size=PAGE_SIZE,
@@ -82,6 +85,7 @@ def _staff(routes: APIRouter, service: Service, keeper: Accounts) -> None:
         """One member of staff: open sessions and last sign-ins."""
         async with service.pool.acquire() as conn:
             member = await _seen(service, conn, viewer.reach, staff_id)
+            branches = await branch_names(conn)
             managed = await _find(service, conn, viewer.reach_of(_MANAGE), staff_id)
             sessions = await accounts.sessions_of(conn, staff_id)
             last = await accounts.last_sign_ins(conn, staff_id)
@@ -89,6 +93,7 @@ def _staff(routes: APIRouter, service: Service, keeper: Accounts) -> None:
             request,
             "member.html",
             member=member,
+            branch_names=branches,
             sessions=sessions,
             last=last,
             here=f"/intake/staff/{staff_id}",

@@ -156,7 +156,7 @@ def pages(desk: Desk) -> APIRouter:
         try:
             says = ReadingIn.model_validate(given).fields()
         except ValidationError:
-            flash = _("Nothing was kept: fill in what you read, days as 2026-10-12.")
+            flash = _("Nothing was saved: fill in what you read, days as 2026-10-12.")
             return redirect(request, here + "#readings", flash=flash, tone="danger")
         try:
             await readings.record(viewer, application_id, document_id, says)

@@ -31,7 +31,9 @@ from shared.web.i18n import (
     ngettext,
     show_date,
     show_datetime,
+    show_day,
     show_money,
+    show_time,
 )
 from shared.web.permissions import ROLE_NAMES, Role
 from shared.web.states import item_badge, named
@@ -318,7 +320,7 @@ _HISTORY: Mapping[str, _Happening] = {
     "declined": _Happening(mark("Declined"), "circle-x", "bad"),
     "withdrawal_asked": _Happening(mark("Withdrawal asked of review"), "arrow-left"),
     "withdrawal_refused": _Happening(mark("Withdrawal refused"), "x", "bad"),
-    "withdrawal_reason": _Happening(mark("Reason of the withdrawal kept"), "note"),
+    "withdrawal_reason": _Happening(mark("Reason of the withdrawal saved"), "note"),
     "withdrawn": _Happening(mark("Withdrawn"), "arrow-left"),
     "erasure_destroyed": _Happening(
         mark("The customer's data was deleted, as the customer asked"), "trash"
@@ -357,7 +359,7 @@ _OBSTACLES: Mapping[str, str] = {
 
 _REFUSALS: Mapping[str, str] = {
     "item-accepted": mark("It was accepted: say why the customer is to be asked again."),
-    "rules-object": mark("The rules find something wrong with it; a new paper mends that."),
+    "rules-object": mark("The rules find something wrong with it; a new paper corrects that."),
     "nothing-there": mark("There is nothing to accept."),
     "newer-paper": mark("Another paper has come since; look at it first."),
     "not-waivable": mark("Nobody may do without this item."),
@@ -499,7 +501,7 @@ def fault(kind: str, field: str) -> str:
         return _("Write the day as 2026-10-12.")
     if kind in {"enum", "literal_error", "string_too_short", "string_pattern_mismatch", "int_type"}:
         return _("Choose or write a value that is possible here.")
-    return _("This cannot be kept as it is.")
+    return _("This cannot be saved as it is.")
 
 
 def id_says(said: IdSays) -> str:
@@ -645,13 +647,15 @@ def salutations() -> list[tuple[str, str]]:
 
 
 def field_value(name: str, text: str, *, clear: bool) -> str:
-    """A field as it is read: money in yuan once it is clear, what has no end in words."""
+    """A field as it is read: money in yuan once it is clear, codes and what has no end in words."""
     if name in MONEY_FIELDS and clear and text.isdecimal():
         return show_money(int(text))
     if name == "salutation":
         return dict(salutations()).get(text, text)
     if name == "id_type":
         return _(ID_TYPES.get(text, text))
+    if name == "nationality":
+        return country_name(text, "en" if in_english() else "zh")
     if name == "id_expires" and text.startswith("9999"):
         return _("without end")
     return text
@@ -719,6 +723,11 @@ def role_names(roles: Iterable[str]) -> str:
     return listed(_(ROLE_NAMES[Role(one)]) if one in known else one for one in roles)
 
 
+def branches(codes: Iterable[str], names: Mapping[str, str]) -> str:
+    """Where somebody works, by name; every branch where they work in all of them."""
+    return listed(_("all branches") if code == "*" else names.get(code, code) for code in codes)
+
+
 def paper_limits() -> str:
     """What may be handed in as a paper."""
     most = load_papers()
@@ -753,7 +762,7 @@ def row_problem(field: str, code: str, other: int | None = None) -> str:
     """What is wrong with a row of a table, and how that is mended; `field` is its column."""
     if is_known(code):
         return reason(code, None)
-    text = _ROW_PROBLEMS.get(code, mark("This cannot be kept as it is."))
+    text = _ROW_PROBLEMS.get(code, mark("This cannot be saved as it is."))
     return _(text) % {"words": listed(CHOICES.get(field, ())), "other": other or ""}
 
 
@@ -842,7 +851,9 @@ def _detail(entry: Entry) -> str:
 def consent(given: CreditConsent) -> str:
     """When the customer consented to the credit query, and to which words where a page showed
     them."""
-    signed = _("signed %(time)s") % {"time": show_datetime(given.signed_at)}
+    at = given.signed_at
+    by_day = show_time(at) == "00:00"  # as it stands on paper
+    signed = _("signed %(time)s") % {"time": show_day(at) if by_day else show_datetime(at)}
     if given.text is None:
         return signed
     return signed + _(", to the words %(version)s (%(language)s, SHA-256 %(digest)s…)") % {

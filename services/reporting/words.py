@@ -390,7 +390,8 @@ def detail(event: AppliedEvent) -> str:
     facts = event.facts
     parts: list[str] = []
     if items := facts.get("items"):
-        parts.append("；".join(wanted_words(item) for item in items))
+        between = "; " if current_language() == "en" else "；"
+        parts.append(between.join(wanted_words(item) for item in items))
     elif "item" in facts:
         parts.append(item_name(facts["item"]))
     if "asked_again" in facts:

@@ -165,6 +165,13 @@ def shown_label(field: str) -> str:
     return _({**_PERSON_LABELS, **EVIDENCE}.get(field, field))
 
 
+# a list that the screening names otherwise goes by that name
+_WATCHLISTS: Mapping[str, str] = {
+    "sanctions": mark("Sanctions"),
+    "pep": mark("Politically exposed persons"),
+}
+
+
 def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:
     """What a system answered, in words. Of the watchlists only compliance reads the answer; of the
     bureau's the page tells nothing: `bureau_facts` does, for a reason."""
@@ -190,7 +197,10 @@ def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:
     hits = answer["hits"]
     if not hits:
         return [Fact(_("Resemblances"), _("none"), "good")]
-    return [Fact(hit["list"], show_percent(hit["score"], 0), "bad") for hit in hits]
+    return [
+        Fact(_(_WATCHLISTS.get(hit["list"], hit["list"])), show_percent(hit["score"], 0), "bad")
+        for hit in hits
+    ]
 
 
 def bureau_facts(opened: Opened) -> list[tuple[str, str]]:

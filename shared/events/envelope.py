@@ -28,7 +28,7 @@ _NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 class EnvelopeError(ValueError):
     """The record is not a CloudEvent that we can read. `code` is stable, `attribute` says where,
-    the text how to mend it; neither holds a value from the record."""
+    the text how to correct it; neither holds a value from the record."""
 
     def __init__(self, code: str, attribute: str, words: str) -> None:
         super().__init__(f"{code} at {attribute}: {words}")

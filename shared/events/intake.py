@@ -58,8 +58,8 @@ class ApplicationSubmitted(ApplicationEvent):
 
 
 class ApplicationCorrected(ApplicationEvent):
-    """Fields of an application that had been handed in were mended; from now on the parties are
-    these. `fields` names what was mended, never a value; `items` are checklist items of which
+    """Fields of an application that had been handed in were corrected; from now on the parties are
+    these. `fields` names what was corrected, never a value; `items` are checklist items of which
     nothing that was asked of the customer is open any more."""
 
     type: ClassVar[str] = "banka.application.corrected.v1"
@@ -82,7 +82,7 @@ class PreCheckStarted(ApplicationEvent):
 
 
 class WantedItem(Part):
-    """One paper or one field that the customer has to bring or mend. `item` is a checklist item,
+    """One paper or one field that the customer has to bring or correct. `item` is a checklist item,
     `code` the return code; `field` names the form's field where the fault is there."""
 
     item: str
@@ -425,7 +425,7 @@ class InboundKept(Payload):
 
 
 class Problem(Part):
-    """One thing that is wrong: a JSON pointer, a code, and how to mend it. Never a value."""
+    """One thing that is wrong: a JSON pointer, a code, and how to correct it. Never a value."""
 
     pointer: str
     code: str

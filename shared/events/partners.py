@@ -74,7 +74,7 @@ class PartnerDocumentSupplied(PartnerEvent):
 
 
 class PartnerFieldsCorrected(PartnerEvent):
-    """A customer of the partner mends fields of the form while material is wanted: of each person
+    """A customer of the partner corrects fields of the form while material is wanted: of each party
     only the fields that `personal` names; the rest stays."""
 
     type: ClassVar[str] = "banka.partner-fields.corrected.v1"

@@ -364,7 +364,7 @@ def _faults_of_condition(
         yield text.fault(
             (*place, "when"),
             f"never holds: the youngest holder is {ages.youngest}, a minor is under {minor_under}",
-            "take the line away, or mend the ages",
+            "take the line away, or correct the ages",
         )
 
 

@@ -39,7 +39,7 @@ ReasonCode = Annotated[str, Field(pattern=r"^[A-Z][A-Z_]+$")]
 
 
 def _wrong(says: str, mend: str, *place: str) -> PydanticCustomError:
-    """Parts of a file that do not fit together: what, where below this part, and how to mend it."""
+    """Parts of a file that do not fit together: what, where below this part, what to do then."""
     return PydanticCustomError(
         "wrong", "{says}; {mend}", {"says": says, "mend": mend, "place": place}
     )
@@ -169,7 +169,7 @@ class LimitRules(_Parameters):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.smallest <= self.largest <= self.total_cap:
-            raise _wrong("needs smallest ≤ largest ≤ total_cap", "mend one of them", "smallest")
+            raise _wrong("needs smallest ≤ largest ≤ total_cap", "correct one of them", "smallest")
         return self
 
 
@@ -458,7 +458,7 @@ class Clocks(_File, Terms):
     late_facts_days: Days  # what happened within the term may be told so long after it
     early_withdrawal_days: Days  # a withdrawal before its application is kept so long
     request_keys_days: Days  # how long a repetition under an idempotency key gets the old answer
-    table_days: Days  # how long a branch's table is kept for its bad rows to be mended
+    table_days: Days  # how long a branch's table is kept for its bad rows to be corrected
     retention_years: Annotated[int, Field(ge=1, le=100)]  # after the end of the relation
     reminder_time: time  # of the day, by the bank's wall clock
     send_window: SendWindow
@@ -523,7 +523,7 @@ class ChecklistItems(_File):
 
 
 class ReturnCode(_Parameters):
-    """Why something was handed back, and how the customer mends it."""
+    """Why something was handed back, and how the customer corrects it."""
 
     names: Words
     mend: Words
@@ -537,7 +537,7 @@ class ReturnCodes(_File):
 
 
 class Refusal(_Parameters):
-    """Why a file is no paper that the office takes, and how that is mended."""
+    """Why a file is no paper that the office takes, and how that is corrected."""
 
     names: Words
     mend: Words
@@ -648,5 +648,5 @@ class Calendar(_File):
                 ),
             ):
                 if faults:
-                    raise _wrong(f"{faults[0]} {says}", "mend or drop it", "years", str(year))
+                    raise _wrong(f"{faults[0]} {says}", "correct or drop it", "years", str(year))
         return self

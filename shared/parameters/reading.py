@@ -230,7 +230,7 @@ def _unclear(root: Any) -> Iterator[tuple[tuple[str | int, ...], tuple[str, str]
             except yaml.YAMLError:
                 pass  # said when the whole is read
             except ValueError:  # 2026-02-30, or digits without end
-                yield place, ("is a day or a number that cannot be", "mend it")
+                yield place, ("is a day or a number that cannot be", "correct it")
             continue
         if len(place) > _DEEPEST:
             yield place, ("lies too deep", "nothing here has so many levels")

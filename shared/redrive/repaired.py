@@ -116,7 +116,7 @@ async def repair_parked(
                 " correction"
             )
         if row["repairs"]:
-            raise CannotRedrive(f"{parked_id} was repaired already: skip it, or mend what fails")
+            raise CannotRedrive(f"{parked_id} was repaired already: skip it, or fix what fails")
         await must_be_first(conn, row)
         _validate(event.type, body, payloads or partner_payloads())
         old = event.envelope

@@ -66,8 +66,8 @@ KINDS: Mapping[str, str] = {
 """The kinds of lines that a service has at least; one may name them otherwise and add its own."""
 
 _OFFICE: Mapping[str, str] = {
-    "view-kept": mark("View of a list kept"),
-    "view-dropped": mark("Kept view removed"),
+    "view-kept": mark("View of a list saved"),
+    "view-dropped": mark("Saved view removed"),
     "log-taken": mark("Audit log taken away as a file"),
 }
 _OFFICE_FIELDS: Mapping[str, str] = {

@@ -85,7 +85,7 @@ def router(service: Service, lists: Mapping[str, Listed], permission: Permission
         if not done:
             told = _("You have %(most)s views of this list: remove one first.")
             return redirect(request, here, flash=told % {"most": MOST_VIEWS}, tone="danger")
-        return redirect(request, here, flash=_("The view is kept."))
+        return redirect(request, here, flash=_("The view is saved."))
 
     @routes.post("/views/{view_id}/drop")
     async def drop(request: Request, view_id: str, viewer: Annotated[Viewer, may_view]) -> Response:

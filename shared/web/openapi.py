@@ -231,7 +231,7 @@ _PROBLEM = {
                     "parameter": {"type": "string", "description": "Or which parameter"},
                     "in": {"type": "string", "enum": ["query", "path", "header", "cookie"]},
                     "code": {"type": "string"},
-                    "detail": {"type": "string", "description": "How it is mended"},
+                    "detail": {"type": "string", "description": "How to correct it"},
                 },
             },
         },

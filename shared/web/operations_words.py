@@ -26,16 +26,16 @@ ADVICE: Mapping[Cause, str] = {
     "missing": mark(
         "It goes on by itself when the missing event comes. Have its publisher send it once more."
     ),
-    "killer": mark("Skip it to bring the service back, or mend the service and then retry."),
+    "killer": mark("Skip it to bring the service back, or fix the service and then retry."),
     "unreadable": mark(
         "Its publisher has to send a right one. Skip this one, with the reason; the publisher's"
         " next event counts."
     ),
     "impossible": mark(
-        "Find out which of the two is wrong: mend the service and retry, or skip the event and have"
+        "Find out which of the two is wrong: fix the service and retry, or skip the event and have"
         " its publisher correct the fact."
     ),
-    "failing": mark("Mend the service, or whatever it needs, and then retry."),
+    "failing": mark("Fix the service, or whatever it needs, and then retry."),
 }
 WAITS: Mapping[str, Badge] = {
     "gap": Badge(mark("Gap"), "waiting", "hourglass"),

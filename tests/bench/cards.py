@@ -19,8 +19,8 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 
 from deploy.demo.people import Crowd, Person
 from services.intake.idcard import LONG_TERM, Side
+from shared.fonts import FONT
 from shared.formats import read_resident_id
-from shared.paper_decoding import FONT
 
 CARD = (1100, 694)  # pixels, the card's proportions
 PHOTO = (1600, 1200)

@@ -94,7 +94,6 @@ async def test_a_suggestion_is_taken_over_with_the_keyboard_and_sent(
     marked = named.locator("mark").first
     assert await marked.evaluate("(it) => getComputedStyle(it).borderBottomStyle") == "solid"
     await sound(counter, town, "intake-reading")
-    assert await counter.serious() == []
     assert await page.locator("#read-name").input_value() == ""
     await counter.tab_to("button[name=take][value=name]")
     await page.keyboard.press("Enter")

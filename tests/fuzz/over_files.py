@@ -159,7 +159,7 @@ def _by_page(world: World, name: str, body: bytes, kind: str) -> None:
         file = ask("GET", f"{here}/rejected.{end}")
         computed = _computed(end, file.body) if file.status == 200 else ["no file"]
         if computed:
-            world.tally.found("file", where, [f"to-mend.{end} computes"], computed)
+            world.tally.found("file", where, [f"to-correct.{end} computes"], computed)
 
 
 def _computed(kind: str, content: bytes) -> list[str]:

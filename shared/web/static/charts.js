@@ -31,7 +31,7 @@
     return Array.isArray(given) ? given.map(one) : one(given);
   };
 
-  const complete = (option) => {
+  const complete = (option, room) => {
     const { banka = {}, ...rest } = option;
     const format = formats[banka.format ?? "number"] ?? formats.number;
     const full = {
@@ -63,7 +63,16 @@
       full.yAxis = axis(rest.yAxis ?? {});
       const values = Array.isArray(full.yAxis) ? full.yAxis : [full.yAxis, full.xAxis].flat();
       for (const one of values) {
-        if (one.type === "value") one.axisLabel = { formatter: format, ...one.axisLabel };
+        if (one.type === "value") one.axisLabel = { formatter: format, hideOverlap: true, ...one.axisLabel };
+      }
+      // a few names below bars are all said, as far as there is room
+      for (const one of [full.xAxis].flat()) {
+        const few = one.type === "category" && one.data?.length <= 12;
+        if (few) one.axisLabel = { interval: 0, hideOverlap: true, ...one.axisLabel };
+      }
+      // what stands beside the bars may take two fifths of a narrow chart, on several lines
+      for (const one of [full.yAxis].flat()) {
+        if (one.type === "category") one.axisLabel = { width: room * 0.4, overflow: "break", ...one.axisLabel };
       }
     }
     for (const series of [full.series ?? []].flat()) {
@@ -84,7 +93,7 @@
     const source = document.querySelector(`script[data-chart-option="${CSS.escape(holder.id)}"]`);
     if (!source) return;
     const chart = echarts.getInstanceByDom(holder) ?? echarts.init(holder, null, { renderer: "canvas" });
-    chart.setOption(complete(JSON.parse(source.textContent)), true);
+    chart.setOption(complete(JSON.parse(source.textContent), holder.clientWidth), true);
     holder.dataset.drawn = "1";
   };
   const drawAll = (scope = document) => scope.querySelectorAll("[data-chart]").forEach(draw);

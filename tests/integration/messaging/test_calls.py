@@ -597,7 +597,7 @@ async def test_a_result_that_fails_too_often_waits_for_an_operator(world: World)
     assert "Succeeded" in shown
     assert "Li Lei" not in shown
     refusal = await world.banka("parked", "skip", "review", number, "--why", "x", *where, code=1)
-    assert refusal == "banka: only an event can be skipped: mend what fails, then retry\n"
+    assert refusal == "banka: only an event can be skipped: fix what fails, then retry\n"
     broken = False
     again = ("parked", "retry", "review", number, "--who", "ops", "--why", "mended", *where)
     await world.banka(*again)

@@ -225,6 +225,6 @@ async def test_a_view_of_the_queue_is_kept_shared_removed_and_told_in_the_log(
     assert (await clerk.post(drop)).status_code == 404
     assert (await manager.post(drop)).status_code == 303
     lines = await log((await bank.colleague(desks.transport, "auditor")).client, kind="office")
-    assert "View of a list kept" in lines
-    assert "Kept view removed" in lines
+    assert "View of a list saved" in lines
+    assert "Saved view removed" in lines
     assert "本网点新客户" not in lines

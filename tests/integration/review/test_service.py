@@ -180,9 +180,9 @@ async def test_suspicion_is_seen_by_compliance_alone(bank: Bank, desks: Desks) -
     assert held.json()["total"] == 1
     assert await do(desks.first, applicant, "release", {"finding": "clear", "note": "x"}) == 403
     page = await desks.first.get(f"/review/cases/{applicant.application_id}")
-    assert "sanctions" not in page.text
+    assert "制裁名单" not in page.text
     page = await desks.compliance.get(f"/review/cases/{applicant.application_id}")
-    assert "sanctions" in page.text
+    assert "制裁名单" in page.text
     done = {"finding": "confirmed", "note": "与名单一致"}
     assert await do(desks.compliance, applicant, "release", done) == 200
     assert await do(desks.second, applicant, "signature", CONFIRM) == 200

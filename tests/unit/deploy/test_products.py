@@ -223,7 +223,7 @@ BROKEN = {
         "smallest: {minor: 300000,",
         "smallest: {minor: 99900000000,",
         "smallest: {minor: 999",
-        "limit.smallest: needs smallest ≤ largest ≤ total_cap; mend one of them",
+        "limit.smallest: needs smallest ≤ largest ≤ total_cap; correct one of them",
     ),
     "an unknown decline": (
         "waived_for: [material_unsound]",

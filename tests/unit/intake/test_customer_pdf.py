@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
 import pypdfium2
 import pytest
@@ -42,6 +43,18 @@ def test_what_the_list_says_can_be_read() -> None:
     assert read.metadata is not None
     assert read.metadata.title == "资料清单"
     assert str(read.root_object["/Lang"]) == "zh-CN"
+
+
+def test_its_letters_travel_with_it_rare_ones_too() -> None:
+    names = "买买提·艾力 𠮷𬴊 堃喆"  # two of them beyond the basic plane
+    content = drawn(sheet(Row(names, "", "", ())))
+    assert names in text_of(content)
+    used: list[Any] = []
+    PdfReader(BytesIO(content)).pages[0].extract_text(
+        visitor_text=lambda text, _cm, _tm, font, _size: used.append(font) if text.strip() else None
+    )
+    assert used
+    assert all("/FontFile2" in font["/FontDescriptor"] for font in used)
 
 
 def test_the_same_list_is_the_same_file() -> None:

@@ -15,7 +15,7 @@ from services.intake.batch import COLUMNS, read_batch
 from services.intake.items import Change, ItemState
 from services.intake.precheck import Obstacle
 from services.intake.spreadsheet import BatchRefused
-from shared.events.payload import FIELD_CLASSES, PartyRole
+from shared.events.payload import FIELD_CLASSES, CreditConsent, PartyRole
 from shared.parameters import load_checklist_items, load_return_codes
 from shared.web import i18n
 from tests.unit.intake.test_batch import NO_TABLES, WRONG_CELLS
@@ -62,6 +62,26 @@ def test_a_line_of_the_history_names_who_and_what() -> None:
     by_machine = Entry(at, "client:branch-terminal", "submitted")
     with i18n.in_language("zh-CN"):
         assert words.happening(by_machine, {})["actor"] == "网点终端"
+
+
+def test_no_code_is_shown_where_a_thing_has_a_name() -> None:
+    names = {"3101": "滨江支行"}
+    assert in_both(lambda: words.field_value("nationality", "CHN", clear=False)) == {
+        "zh-CN": "中国",
+        "en": "China",
+    }
+    assert in_both(lambda: words.branches(["3101", "9999"], names))["zh-CN"] == "滨江支行、9999"
+    assert in_both(lambda: words.branches(["*"], names)) == {
+        "zh-CN": "全部网点",
+        "en": "all branches",
+    }
+
+
+def test_a_consent_that_names_a_day_alone_is_told_without_an_hour() -> None:
+    paper = CreditConsent(signed_at=datetime(2026, 11, 8, 16, 0, tzinfo=UTC), purpose="信用卡审批")
+    assert in_both(lambda: words.consent(paper))["en"] == "signed 2026-11-09"
+    online = paper.model_copy(update={"signed_at": datetime(2026, 11, 9, 1, 30, tzinfo=UTC)})
+    assert in_both(lambda: words.consent(online))["en"] == "signed 2026-11-09 09:30"
 
 
 def in_both(told: Callable[[], str]) -> dict[str, str]:

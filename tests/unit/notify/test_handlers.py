@@ -163,7 +163,7 @@ def test_a_submitted_application_is_confirmed_by_sms() -> None:
         application_id="a-1",
         branch="1101",
         template="received",
-        template_version="1",
+        template_version="2",
         channel="sms",
         language="zh-CN",
         not_before=NOW,

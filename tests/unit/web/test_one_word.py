@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from babel.messages.pofile import read_po
 
 from services.notify.messages import Template
@@ -26,14 +29,24 @@ WORDS = {
     ),
     "signing in": (r"登陆|签入", "登录"),
     "the customer's code": (r"访问码|取件码", "查询码"),
+    "the service that decides": (r"信用评估", "审批"),
 }
 
 
-# The same in English, of what stands in the catalogues.
+# The same in English, of what is shown or sent; documents call more things so than the screens.
 ENGLISH = {
     "a person's data that is gone": (r"\b[Ee]rased\b", "deleted"),
     "until when the customer has time": (r"\b[Tt]erm (?:has passed|would end)", "deadline"),
+    "what is wrong is made right": (
+        r"(?<!poison, )\b[Mm]end(?:s|ed|ing)?\b",  # a fault's name is what its report says
+        "correct (of a program: fix)",
+    ),
+    "what somebody typed or chose stays": (
+        r"\b[Kk](?:eeps?|ept) (?:as a draft|(?:this |or remove )?views?\b)|\b[Nn]othing was kept\b",
+        "save",
+    ),
 }
+IN_DOCUMENTS_TOO = {"what is wrong is made right", "what somebody typed or chose stays"}
 
 
 def texts() -> Iterator[tuple[str, int, str]]:
@@ -75,13 +88,53 @@ def test_one_thing_has_one_word(thing: str) -> None:
 @pytest.mark.parametrize("thing", ENGLISH)
 def test_one_thing_has_one_word_in_english(thing: str) -> None:
     pattern, word = ENGLISH[thing]
-    found = [
-        f"{file.relative_to(ROOT)}: {message}"
-        for file in (*ROOT.glob("services/*/locale/*.po"), *ROOT.glob("shared/**/locale/*.po"))
-        for message in sources(file)
-        if re.search(pattern, message)
-    ]
+    where = chain(english(), documents() if thing in IN_DOCUMENTS_TOO else ())
+    found = [f"{file}: {text}" for file, text in where if re.search(pattern, text)]
     assert not found, f"the word is {word}:\n" + "\n".join(found)
+
+
+def english() -> Iterator[tuple[Path, str]]:
+    """(file, text) of the catalogues, messages and parameters in English."""
+    for file in (*ROOT.glob("services/*/locale/*.po"), *ROOT.glob("shared/**/locale/*.po")):
+        for text in sources(file):
+            yield file.relative_to(ROOT), text
+    words = (*ROOT.glob("shared/parameters/**/*.yaml"), *(newest(one) for one in Template))
+    for file in words:
+        for text in under(yaml.safe_load(file.read_text(encoding="utf-8"))):
+            yield file.relative_to(ROOT), text
+
+
+def documents() -> Iterator[tuple[Path, str]]:
+    """(file, line) of what is handed out about the software."""
+    files = (
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("docs/*.yaml"),
+        *ROOT.glob("docs/*.json"),
+        *ROOT.glob("services/*/README.md"),
+        *ROOT.glob("deploy/README.md"),
+    )
+    for file in files:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            yield file.relative_to(ROOT), line
+
+
+def under(value: Any) -> Iterator[str]:
+    """Every text below `en` keys."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner) if key == "en" else under(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from under(inner)
+
+
+def leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from leaves(inner)
 
 
 def sources(file: Path) -> Iterator[str]:
@@ -101,12 +154,19 @@ def sources(file: Path) -> Iterator[str]:
         ("who runs the software", "请联系运营。", "卡片运营与虚拟运营商"),
         ("an application is counted", "%(n)s 件申请", "%(n)s 份申请表"),
         ("an application is counted", "录入第一份申请", "每笔申请"),
+        ("what is wrong is made right", "Mend these first", "poison, mended"),
+        ("what somebody typed or chose stays", "Kept views", "Keep this slip to yourself."),
+        (
+            "what somebody typed or chose stays",
+            "Nothing was kept: fill",
+            "a draft keeps its branch",
+        ),
         ("an application is counted", "另有 3 件超时申请", "重试的申请：%(count)s 笔"),
     ],
 )
 def test_the_patterns_find_the_other_word_and_no_other_thing(
     thing: str, wrong: str, right: str
 ) -> None:
-    pattern, _ = WORDS[thing]
+    pattern, _ = (WORDS | ENGLISH)[thing]
     assert re.search(pattern, wrong)
     assert not re.search(pattern, right)
