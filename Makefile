@@ -30,7 +30,7 @@ test-compose: $(STAMP) ## Bring up the deployment in Docker, run the demo's day 
 
 faults: $(STAMP) ## Every fault, on a small office under load, and a thousand races; resumes
 	@$(PYTHON_BIN) -m tests.faults
-	@BANKA_RACES=1000 $(PYTHON_BIN) -m pytest tests/faults/test_small_faults.py \
+	@BANKA_RACES=1000 BANKA_CUSTOMERS=500 $(PYTHON_BIN) -m pytest tests/faults/test_small_faults.py \
 		tests/faults/test_withdrawal_race.py
 
 faults-of-the-checker: $(STAMP) ## Kernels broken on purpose: the checker has to notice each
