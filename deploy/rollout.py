@@ -186,7 +186,8 @@ def _port(address: str) -> str:
 
 
 def admit_administrator(password: str, listener: str = ADMIN_LISTENER) -> None:
-    """Let the administrator log in by SCRAM, as everybody else; raises KafkaException."""
+    """Let the administrator log in by SCRAM, as everybody else; raises KafkaException, or
+    TimeoutError where nothing is said within 30 s."""
     client = AdminClient(
         {
             "bootstrap.servers": listener,

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def eventually(check: Callable[[], Awaitable[T]], seconds: float = 20.0) -> T:
+async def eventually(check: Callable[[], Awaitable[T]], seconds: float = 60.0) -> T:
     """The first true answer of `check`; fails with the last one after so many seconds."""
     end = time.monotonic() + seconds
     while True:

@@ -148,7 +148,7 @@ def _admit(password: str, listener: str, broker: Any) -> None:
     while True:
         try:
             return admit_administrator(password, listener)
-        except KafkaException as problem:
+        except (KafkaException, TimeoutError) as problem:  # the latter: nothing is said in time
             if time.monotonic() > end:
                 said = b"".join(broker.get_logs())[-2000:].decode(errors="replace")
                 raise TimeoutError(f"{KAFKA_IMAGE} does not answer: {problem}\n{said}") from None

@@ -17,7 +17,7 @@ from tests.browser.town import Town, opened
 from tests.browser.watching import ONLY_HERE, WIDE, Watched
 from tests.stack import running
 
-expect.set_options(timeout=15_000)  # a busy machine is slow, not wrong
+expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
 
 Enter = Callable[..., Awaitable[Watched]]
 

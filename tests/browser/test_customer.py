@@ -66,7 +66,7 @@ async def enter(page: Page, town: Town, number_end: str, code: str) -> None:
     await page.locator("#mobile_end").fill(MOBILE[-4:])
     await page.locator("#code").fill(code)
     await page.keyboard.press("Enter")
-    await expect(page).to_have_url(f"{town.url}/progress/application")
+    await page.wait_for_url(f"{town.url}/progress/application")  # and until it is whole
 
 
 async def test_a_customer_does_everything_on_a_phone(

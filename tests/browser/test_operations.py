@@ -95,8 +95,15 @@ async def test_tabs_lead_to_the_other_services_and_nothing_shows_a_name(
 ) -> None:
     watched = await enter("ops", "en")
     page = await watched.show(HOME)
-    for tab in ("Intake", "Messages", "Reporting", "Review"):
+    for tab, service in (
+        ("Intake", "intake"),
+        ("Messages", "notify"),
+        ("Reporting", "reporting"),
+        ("Review", "review"),
+    ):
         await page.get_by_label("Services").get_by_role("link", name=tab).click()
+        # all of these pages say the same
+        await page.wait_for_url(f"{town.url}/{service}/operations/parked")
         await expect(page.locator("h1")).to_have_text("Parked events")
         await expect(page.locator(".sidebar [aria-current=page]")).to_have_text("Parked events")
     for path in (f"/{town.parked_id('gap')}", f"/failed?reference=call:{town.failed_call}"):

@@ -98,9 +98,11 @@ async def test_a_list_is_sorted_by_its_heads(enter: Enter) -> None:
     head = page.locator("th", has_text="申请").first
     await head.get_by_role("link").click()
     await expect(head).to_have_attribute("aria-sort", "ascending")
+    await page.wait_for_load_state()  # rows come after their heads
     upwards = await page.locator("tbody tr a.mono").all_inner_texts()
     await head.get_by_role("link").click()
     await expect(head).to_have_attribute("aria-sort", "descending")
+    await page.wait_for_load_state()
     downwards = await page.locator("tbody tr a.mono").all_inner_texts()
     assert upwards == sorted(upwards)
     assert downwards == sorted(downwards, reverse=True)

@@ -133,6 +133,14 @@ class Watched:
             )
             await network.detach()
 
+    async def resize(self, size: ViewportSize) -> None:
+        """Make the window so large and wait until the page is laid out for it, which happens a
+        moment later; fails where it scrolls sideways."""
+        await self.page.set_viewport_size(size)
+        await self.page.wait_for_function(
+            "most => document.scrollingElement.scrollWidth <= most", arg=size["width"]
+        )
+
     async def faults(self, language: str, names: Iterable[str] = ()) -> list[str]:
         """What is wrong with the page for people who do not see it, or do not use a mouse."""
         found: list[str] = await self.page.evaluate(

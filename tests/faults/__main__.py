@@ -80,13 +80,16 @@ class Row:
         return f"not run: {self.not_run}" if self.not_run else self.broken or "every promise kept"
 
 
-async def run_fault(stack: Stack, fault: Fault, *, broken: str = "") -> Row:
-    """One fault on an office of its own; `broken` names a sabotage of the kernel."""
+async def run_fault(
+    stack: Stack, fault: Fault, *, broken: str = "", per_second: float = LOAD
+) -> Row:
+    """One fault on an office of its own, with so many customers a second; `broken` names a sabotage
+    of the kernel."""
     begun = time.monotonic()
     ended, recovery, found, not_run = begun, 0.0, [], ""
     async with opened(stack, broken=broken, pair=fault.pair) as office:
         stop = asyncio.Event()
-        load = asyncio.create_task(office.driver.load(LOAD, stop))
+        load = asyncio.create_task(office.driver.load(per_second, stop))
         try:
             await office.ended(_WARM)
             done = await fault.hurt(office)

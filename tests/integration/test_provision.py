@@ -285,7 +285,7 @@ def test_a_stack_keeps_its_state_and_leaves_nothing_behind() -> None:
             assert line.pid is not None
             os.kill(line.pid, signal.SIGKILL)
         # a signal takes its time to arrive; `up` in between finds them running
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while {line.state for line in local.status(stack.name)} != {"died"}:
             assert time.monotonic() < end
             time.sleep(0.01)

@@ -391,7 +391,7 @@ async def running(service: Service) -> AsyncIterator[Service]:
         await service.stop()
 
 
-async def until(check: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
+async def until(check: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> Any:
     """Wait until the check is true; the last answer is in the failure's text."""
     end = time.monotonic() + seconds
     while True:

@@ -314,10 +314,10 @@ def test_the_sheet_with_the_table_is_found_among_others() -> None:
 def test_merged_cells_without_end_cost_no_time() -> None:
     merges = b'<mergeCell ref="A1:B1048576"/>' * 50_000
     end = b"<mergeCells>" + merges + b"</mergeCells></worksheet>"
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(BatchRefused):
         read_batch(bomb(sheet1=rows_xml("1", "2").replace(b"</worksheet>", end)), branch="1101")
-    assert time.monotonic() - begun < 30
+    assert time.process_time() - begun < 30
 
 
 def test_a_number_that_no_sheet_could_hold_is_a_wrong_cell_like_others() -> None:
@@ -387,11 +387,11 @@ BOMBS = [
 
 @pytest.mark.parametrize(("content", "code"), BOMBS, ids=[str(n) for n in range(len(BOMBS))])
 def test_a_file_that_would_burst_is_refused_in_no_time(content: bytes, code: str) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(BatchRefused) as refusal:
         read_batch(content, branch="1101")
     assert refusal.value.code == code
-    assert time.monotonic() - begun < 20
+    assert time.process_time() - begun < 20
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 def test_without_a_browser_the_run_fails_and_ends_with_the_line_that_mends_it(
     side_by_side: tuple[str, ...],
 ) -> None:
-    tests = ("tests/browser", "tests/unit/shared/test_money.py")
+    tests = ("tests/browser/test_operations.py", "tests/unit/shared/test_money.py")
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *side_by_side, *tests],
         cwd=ROOT,
