@@ -148,7 +148,7 @@ def _add_changes(routes: APIRouter, desk: Desk) -> None:
         "/applications/{application_id}",
         response_model=BegunOut,
         openapi_extra=about(
-            *(*_CHANGED, "no-draft", "differs-from-draft", "unknown-application"),
+            *(*_CHANGED, "no-draft", "others-draft", "differs-from-draft", "unknown-application"),
             *("not-acceptable", "if-match-needed"),
             example=DRAFT,
             revised=True,
@@ -163,7 +163,8 @@ def _add_changes(routes: APIRouter, desk: Desk) -> None:
     ) -> Response:
         """Save a draft as a whole: the form takes the place of what stood there, and what it does
         not name is gone. Branch and channel stay. With `submit` it is handed in as well, as in
-        `POST /applications`."""
+        `POST /applications`. 403 `others-draft` where a member of staff has it, or, for a member of
+        staff, anybody else: it is taken over on its page."""
         expect = expected(viewer, if_match)
 
         async def run(remember: Remember | None) -> Begun:

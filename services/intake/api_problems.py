@@ -35,6 +35,7 @@ KINDS: Mapping[str, Kind] = {
     "card-ordered": Kind(409, "The card is ordered already"),
     "not-open": Kind(409, "Neither a draft, nor is material awaited"),
     "no-draft": Kind(409, "Only a draft can be replaced as a whole"),
+    "others-draft": Kind(403, "Somebody else has this draft: it is taken over on its page first"),
     "differs-from-draft": Kind(
         422,
         "A draft keeps its branch and its channel",

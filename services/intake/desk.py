@@ -304,8 +304,8 @@ class Desk:
         remember: Remember | None = None,
     ) -> Begun:
         """Put another form in the place of a draft's, as a whole: what it does not name is gone. It
-        is handed in at once where asked, as in `create`. Raises Problem 409 `no-draft`, 422 where
-        it names another branch or channel."""
+        is handed in at once where asked, as in `create`. Raises Problem 409 `no-draft`, 403
+        `others-draft`, 422 where it names another branch or channel."""
         await self._not_before(remember)
         app = await self.look(viewer, application_id)
         _require_draft(app)
@@ -315,8 +315,11 @@ class Desk:
         async with self._plainly():
             self._offered(form)
             async with self._transaction(viewer.actor, remember) as tx:
-                app = await self._load(tx, viewer, application_id, expect)
+                app = await self._load(tx, viewer, application_id)
                 _require_draft(app)
+                # whose it is comes first: who has it no longer is not helped by a newer revision
+                _require_own(viewer, await store.history_of(tx.conn, application_id))
+                require_expected(app, expect)
                 # the vault follows when nothing can refuse the form any more
                 sealed, emptied = await self._sealed_anew(app, form)
                 scope = app.need_scope()
@@ -369,7 +372,7 @@ class Desk:
         recorded. Raises Problem 409 `no-draft`, 403 `others-draft`."""
         app, has = await self.draft(viewer, application_id)
         if has.actor != viewer.actor:
-            raise Problem(403, "others-draft", "Somebody else has this draft")
+            raise _others_draft()
         async with self._plainly():
             form = await self.open_form(app)
             async with self._service.transaction(actor=viewer.actor) as tx:
@@ -1361,6 +1364,18 @@ def _require_draft(app: Application) -> None:
     """Raises Problem 409 where the application was handed in, or has ended."""
     if app.state is not State.DRAFT:
         raise Problem(409, "no-draft", "Only a draft can be replaced as a whole")
+
+
+def _require_own(viewer: Viewer, history: Iterable[Entry]) -> None:
+    """Raises Problem 403 where the draft is somebody else's: a member of staff's, whoever asks, and
+    for a member of staff anybody's. Programs save what no member of staff has."""
+    has = applications.who_has_draft(history).actor
+    if has != viewer.actor and (viewer.client is None or has.startswith("staff:")):
+        raise _others_draft()
+
+
+def _others_draft() -> Problem:
+    return Problem(403, "others-draft", "Somebody else has this draft: take it over first")
 
 
 def _require_same(app: Application, form: ApplicationForm) -> None:

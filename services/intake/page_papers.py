@@ -1,17 +1,21 @@
 """The pages of papers: a paper page by page, its original, the register of who used it."""
 
+from math import ceil
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 
 from services.intake import words
+from services.intake.pages_batches import page_number
 from services.intake.papers import Papers
 from shared.messaging import Service
 from shared.web import Permission, Viewer, page, redirect, requires
 from shared.web.directory import staff_names
 from shared.web.i18n import _
 from shared.web.limits import RowNumber
+
+REGISTER_SIZE = 50  # lines of a page
 
 _MAY_LOOK = requires(Permission.MATERIAL_VIEW)
 _MAY_PREPARE = requires(Permission.MATERIAL_RECEIVE)
@@ -108,11 +112,23 @@ def router(service: Service, papers: Papers) -> APIRouter:
     async def page_register(
         request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_LOOK]
     ) -> Response:
-        """Entry, use and end of every paper of the application."""
+        """Entry, use and end of every paper of the application, page by page."""
         app, lines = await papers.register(viewer, application_id)
+        number = min(page_number(request), max(1, ceil(len(lines) / REGISTER_SIZE)))
+        shown = lines[(number - 1) * REGISTER_SIZE : number * REGISTER_SIZE]
         async with service.pool.acquire() as conn:
-            staff = await staff_names(conn, words.staff_in(one.who for one in lines))
-        response = page(request, "register.html", app=app, lines=lines, staff=staff, words=words)
+            staff = await staff_names(conn, words.staff_in(one.who for one in shown))
+        response = page(
+            request,
+            "register.html",
+            app=app,
+            lines=shown,
+            staff=staff,
+            page_number=number,
+            page_size=REGISTER_SIZE,
+            total=len(lines),
+            words=words,
+        )
         response.headers["Cache-Control"] = "no-store"  # the reasons are somebody's words
         return response
 

@@ -1,9 +1,10 @@
 """The pages of one application: the case with its checklist, and its steps."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from math import ceil
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import JSONResponse, RedirectResponse, Response
@@ -16,15 +17,17 @@ from services.intake.checklist import Line, refusals, tally
 from services.intake.counter import guess_item
 from services.intake.desk import Begun, Desk, is_masked
 from services.intake.items import Change
+from services.intake.pages_batches import page_number
 from services.intake.pages_precheck import (
     Revision,
     answers_for,
     expected,
     obstacles_of,
     staff_of,
+    untaken,
 )
 from services.intake.papers import Papers
-from services.intake.rules import COUNTED, READABLE
+from services.intake.store_customer import AccessEntry
 from services.intake.typed import faults_of, read_correction
 from shared.calendar import business_day, day_of, escalated_before
 from shared.events.lifecycle import BESIDE_REVIEW, State
@@ -51,6 +54,12 @@ _BEFORE_CARD = frozenset(
     }
 )
 
+_LATEST = slice(6)  # lines of a history that the case itself shows
+_MOST_SINCE = 10  # lines of what was done meanwhile
+HISTORY_SIZE = 25  # lines of a page of the whole history
+_CORRECTED = (*words.FIELDS, "consent_day")
+"""The fields of a correction, as its form has them."""
+
 _MAY_VIEW = requires(Permission.APPLICATION_VIEW)
 _MAY_EDIT = requires(Permission.APPLICATION_EDIT)
 _MAY_RECEIVE = requires(Permission.MATERIAL_RECEIVE)
@@ -60,20 +69,25 @@ def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/intake", include_in_schema=False)
     _filing(routes, service, desk)
-    _steps(routes, service, desk, _case(routes, service, desk, papers))
+    _steps(routes, desk, _case(routes, service, desk, papers))
+    _correcting(routes, service, desk)
     return routes
 
 
-@dataclass(frozen=True, slots=True)
-class _Typed:
-    """A correction that cannot be kept, to be shown again: what was typed, and {field: words} of
-    what is wrong with it, "" for the correction as a whole."""
+class _Show(Protocol):
+    """Shows an application as it stands."""
 
-    values: Mapping[str, str] = field(default_factory=dict, repr=False)
-    faults: Mapping[str, str] = field(default_factory=dict)
-
-
-_Show = Callable[[Request, Viewer, Application, _Typed], Awaitable[Response]]
+    async def __call__(
+        self,
+        request: Request,
+        viewer: Viewer,
+        app: Application,
+        since: int | None = None,
+        *,
+        reason: str | None = None,
+    ) -> Response:
+        """since: what was done after this revision is told first. reason: of a withdrawal that was
+        decided on that revision, and not done."""
 
 
 def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _Show:
@@ -89,14 +103,15 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
         """One application: checklist, papers, persons (masked), card, history. `since`: what was
         done after this revision is told first."""
         app = await desk.look(viewer, application_id)
-        return await show(request, viewer, app, _Typed(), since)
+        return await show(request, viewer, app, since)
 
     async def show(
         request: Request,
         viewer: Viewer,
         app: Application,
-        typed: _Typed,
         since: int | None = None,
+        *,
+        reason: str | None = None,
     ) -> Response:
         fields = await desk.masked(app)
         lines, scope = await desk.checklist(app), app.need_scope()
@@ -106,23 +121,16 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
 
         async with service.pool.acquire() as conn:
             branches = await branch_names(conn)
-            history = await store.history_of(conn, app.application_id)
             office = may(Permission.PRE_CHECK_VIEW)
-            changes = await store.changes_of(conn, app.application_id) if office else []
-            done, judged = await _done_since(conn, app, since, office=office)
+            past = await _past(conn, app, office=office)
+            done, judged = await done_since(conn, app, since, office=office)
             entered = await store.who_entered(conn, app.application_id)
             may_read = may(Permission.MATERIAL_RECEIVE) and may(Permission.MATERIAL_VIEW)
-            cards = [one.document_id for one in app.documents] if may_read else []
+            latest = [one for one in app.documents if one.document_id in shown_of(app, lines)]
+            cards = [one.document_id for one in latest] if may_read else []
             suggestions = await pages_reading.of_papers(conn, cards)
             waivers = [line.waiver.by for line in lines if line.waiver]
-            opened = [
-                one
-                for one in await store_customer.accesses_of(conn, app.application_id)
-                if one.what == "entered"
-            ]
-            actors = [one.actor for one in history] + [one.actor for one in opened] + waivers
-            staff = await staff_names(conn, staff_of(changes) + words.staff_in(actors))
-        remarks = await desk.open_notes(one.remark for one in changes if one.remark)
+            staff = await staff_names(conn, past.staff() + words.staff_in(waivers))
         needed = [line for line in lines if line.need != "optional" or line.reasons]
         counted, dues = tally(lines), applications.dues(app)
         # without the rules that it began with an application is shown, and every step by them waits
@@ -137,10 +145,11 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
         return page(
             request,
             "application.html",
-            status_code=422 if typed.faults else 200,
+            status_code=200 if reason is None else 412,
+            too_late=reason is not None,
+            reason=reason or "",
             app=app,
             scope=scope,
-            typed=typed,
             branch_name=branches.get(scope.branch, scope.branch),
             product_name=words.product_name(scope.product),
             needed=needed,
@@ -148,20 +157,24 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
             done=counted.done,
             to_do=counted.needed,
             papers={one.document_id: one for one in (*app.documents, *app.taken_over)},
-            shown_papers=await papers.of(app) if may(Permission.MATERIAL_VIEW) else [],
+            shown_papers=[
+                one
+                for one in (await papers.of(app) if may(Permission.MATERIAL_VIEW) else [])
+                if one.document.document_id in shown_of(app, lines)
+            ],
             persons=[
                 (party.role.value, _shown(fields.get(party.party_id, {}))) for party in app.parties
             ],
             roles=_roles(app, lines),
-            wrong_fields=sorted(
-                {name for line in lines for _code, name in line.reasons if name is not None},
-                key=list(FIELD_CLASSES).index,
-            ),
+            wrong_fields=_to_correct(lines),
+            values={},
+            faults={},
+            latest=latest,
             can=_steps_of(
                 app,
                 may,
                 own_draft=app.state is State.DRAFT
-                and applications.who_has_draft(history).actor == viewer.actor,
+                and applications.who_has_draft(past.history).actor == viewer.actor,
                 ruled=product is not None,
                 meeting_counts=meeting_counts,
             ),
@@ -169,30 +182,14 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
             if product and app.state is State.PRE_CHECK
             else [],
             refusals=refusals(app, lines),
-            readable=(*READABLE, *COUNTED),
             suggestions=suggestions,
             meeting_required=meeting_required,
-            changes=[
-                words.change(one, staff, remarks.get(one.remark or "")) for one in reversed(changes)
-            ],
-            since=[words.happening(one, staff) for one in reversed(done)]
-            + [words.change(one, staff, None) for one in reversed(judged)],
+            changes=await past.changes_told(desk, staff, _LATEST),
+            more_changes=len(past.changes) > _LATEST.stop,
+            since=_since_told(done, judged, staff),
             staff=staff,
-            history=sorted(
-                [
-                    words.happening(one, staff)
-                    for one in reversed(viewing.shown_history(history, viewer))
-                ]
-                + [
-                    {
-                        **words.access(one.at, one.actor, one.what, staff),
-                        "detail": _("Customer's page"),
-                    }
-                    for one in opened
-                ],
-                key=lambda line: line["at"],
-                reverse=True,  # of the same moment the last that happened stays first
-            ),
+            history=past.history_told(viewer, staff)[_LATEST],
+            more_history=len(past.history_told(viewer, staff)) > _LATEST.stop,
             today=business_day(service.clock.now()),
             dated=product.validity.longest_days if product else (),
             ruled=product is not None,
@@ -203,10 +200,91 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
             answers=_answers(app, service.clock.now(), viewer),
         )
 
+    @routes.get("/applications/{application_id}/history")
+    async def page_history(
+        request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_VIEW]
+    ) -> Response:
+        """Everything that was done with an application and its checklist, page by page."""
+        app = await desk.look(viewer, application_id)
+        office = viewer.may_in(Permission.PRE_CHECK_VIEW, app.need_scope().branch)
+        async with service.pool.acquire() as conn:
+            past = await _past(conn, app, office=office)
+            staff = await staff_names(conn, past.staff())
+        history = past.history_told(viewer, staff)
+        total = max(len(history), len(past.changes))
+        number = min(page_number(request), max(1, ceil(total / HISTORY_SIZE)))
+        these = slice((number - 1) * HISTORY_SIZE, number * HISTORY_SIZE)
+        return page(
+            request,
+            "history.html",
+            app=app,
+            office=office,
+            history=history[these],
+            changes=await past.changes_told(desk, staff, these),
+            page_number=number,
+            page_size=HISTORY_SIZE,
+            total=total,
+        )
+
     return show
 
 
-async def _done_since(
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What was done with an application and, for the office, with its checklist; the oldest
+    first. `opened`: when its customer came."""
+
+    history: Sequence[Entry]
+    changes: Sequence[Change]
+    opened: Sequence[AccessEntry]
+
+    def staff(self) -> list[str]:
+        """The staff who are named in it."""
+        actors = [one.actor for one in self.history] + [one.actor for one in self.opened]
+        return staff_of(self.changes) + words.staff_in(actors)
+
+    def history_told(self, viewer: Viewer, staff: Mapping[str, str]) -> list[dict[str, Any]]:
+        """The lines that the viewer may see, the newest first."""
+        lines = [
+            words.happening(one, staff)
+            for one in reversed(viewing.shown_history(self.history, viewer))
+        ]
+        lines += [
+            {**words.access(one.at, one.actor, one.what, staff), "detail": _("Customer's page")}
+            for one in self.opened
+        ]
+        # of the same moment the last that happened stays first
+        return sorted(lines, key=lambda line: line["at"], reverse=True)
+
+    async def changes_told(
+        self, desk: Desk, staff: Mapping[str, str], these: slice
+    ) -> list[dict[str, Any]]:
+        """Some of the checklist's lines, counted from the newest, with their remarks."""
+        changes = self.changes[::-1][these]
+        remarks = await desk.open_notes(one.remark for one in changes if one.remark)
+        return [words.change(one, staff, remarks.get(one.remark or "")) for one in changes]
+
+
+async def _past(conn: Connection, app: Application, *, office: bool) -> _Past:
+    return _Past(
+        await store.history_of(conn, app.application_id),
+        await store.changes_of(conn, app.application_id) if office else [],
+        [
+            one
+            for one in await store_customer.accesses_of(conn, app.application_id)
+            if one.what == "entered"
+        ],
+    )
+
+
+def shown_of(app: Application, lines: Iterable[Line]) -> set[str]:
+    """Which papers a case shows: those that count, and the last of each item; the register has
+    all."""
+    counting = {line.documents[0] for line in lines if line.documents}
+    return counting | set({one.item: one.document_id for one in app.documents}.values())
+
+
+async def done_since(
     conn: Connection, app: Application, since: int | None, *, office: bool
 ) -> tuple[list[Entry], list[Change]]:
     """What was done here since a revision that somebody saw, and for the office to which items."""
@@ -218,6 +296,15 @@ async def _done_since(
         if one.action != "moved"  # by review: cut out of its history, a move may tell of a hold
     ]
     return done, (await store.changes_of(conn, app.application_id, after=since) if office else [])
+
+
+def _since_told(
+    done: Sequence[Entry], judged: Sequence[Change], staff: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The last of it as lines, what was done with the case first."""
+    lines = [words.happening(one, staff) for one in reversed(done)]
+    lines += [words.change(one, staff, None) for one in reversed(judged)]
+    return lines[:_MOST_SINCE]
 
 
 def _filing(routes: APIRouter, _service: Service, desk: Desk) -> None:
@@ -263,7 +350,7 @@ def _filing(routes: APIRouter, _service: Service, desk: Desk) -> None:
         )
 
 
-def _steps(routes: APIRouter, service: Service, desk: Desk, show: _Show) -> None:
+def _steps(routes: APIRouter, desk: Desk, show: _Show) -> None:
     """What is done with one application."""
 
     @routes.post("/applications/{application_id}/submit")
@@ -279,7 +366,7 @@ def _steps(routes: APIRouter, service: Service, desk: Desk, show: _Show) -> None
             return after(request, await desk.submit(viewer, application_id, expect=expect))
         except Problem as problem:
             if problem.code != "not-acceptable":
-                raise
+                return untaken(request, application_id, revision, problem)
             return redirect(
                 request,
                 f"/intake/applications/{application_id}",
@@ -287,11 +374,82 @@ def _steps(routes: APIRouter, service: Service, desk: Desk, show: _Show) -> None
                 tone="danger",
             )
 
-    @routes.get("/applications/{application_id}/corrections")
-    async def correct_again(application_id: str, viewer: Annotated[Viewer, _MAY_EDIT]) -> Response:
-        """The case: what the language link of a refused correction asks for."""
+    @routes.get("/applications/{application_id}/withdraw")
+    async def look_again(application_id: str, viewer: Annotated[Viewer, _MAY_EDIT]) -> Response:
+        """The case: what the language link asks for where a withdrawal came too late."""
         await desk.look(viewer, application_id)
         return RedirectResponse(f"/intake/applications/{application_id}", status_code=303)
+
+    @routes.post("/applications/{application_id}/withdraw")
+    async def withdraw(
+        request: Request,
+        application_id: str,
+        viewer: Annotated[Viewer, _MAY_EDIT],
+        reason: Annotated[str, Form(max_length=300)] = "",
+        revision: Revision = None,
+    ) -> Response:
+        """The customer wants out."""
+        expect = expected(revision)
+        try:
+            app = await desk.withdraw(viewer, application_id, reason, expect=expect)
+        except Problem as problem:
+            if problem.code != "changed-meanwhile":
+                return untaken(request, application_id, revision, problem)
+            app = await desk.look(viewer, application_id)
+            return await show(request, viewer, app, revision, reason=reason)
+        done = app.state is State.WITHDRAWN
+        return redirect(
+            request,
+            f"/intake/applications/{application_id}",
+            flash=_("The application is withdrawn.") if done else _("Review is asked; see below."),
+            tone="success" if done else "info",
+        )
+
+
+def _correcting(routes: APIRouter, service: Service, desk: Desk) -> None:
+    """Fields of the form are mended."""
+
+    async def correction(
+        request: Request,
+        viewer: Viewer,
+        app: Application,
+        typed: Mapping[str, str],
+        *,
+        faults: Mapping[str, str] | None = None,
+        since: int | None = None,
+    ) -> Response:
+        """The form of a correction with what was typed. faults: {field: words} of what cannot be
+        kept, "" for the whole. since: the revision for which it was typed, where that is over."""
+        lines, scope = await desk.checklist(app), app.need_scope()
+        office = viewer.may_in(Permission.PRE_CHECK_VIEW, scope.branch)
+        async with service.pool.acquire() as conn:
+            done, judged = await done_since(conn, app, since, office=office)
+            actors = words.staff_in(one.actor for one in done)
+            staff = await staff_names(conn, staff_of(judged) + actors)
+        return page(
+            request,
+            "corrections.html",
+            status_code=422 if faults else 200 if since is None else 412,
+            app=app,
+            roles=_roles(app, lines),
+            wrong_fields=_to_correct(lines),
+            fields=_CORRECTED,
+            values=typed,
+            faults=faults or {},
+            too_late=since is not None,
+            since=_since_told(done, judged, staff),
+            words=words,
+        )
+
+    @routes.get("/applications/{application_id}/corrections")
+    async def page_correction(
+        request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_EDIT]
+    ) -> Response:
+        """Every field of the form, to be corrected."""
+        app = await desk.look(viewer, application_id)
+        if app.state not in _CORRECTABLE or held_product(app) is None:
+            return redirect(request, f"/intake/applications/{application_id}")
+        return await correction(request, viewer, app, {})
 
     @routes.post("/applications/{application_id}/corrections")
     async def correct(
@@ -304,36 +462,23 @@ def _steps(routes: APIRouter, service: Service, desk: Desk, show: _Show) -> None
         here = f"/intake/applications/{application_id}"
         sent = await sent_fields(request)
         try:
-            correction = read_correction(sent, service.clock.now())
+            mended = read_correction(sent, service.clock.now())
         except ValidationError as error:
             app = await desk.look(viewer, application_id)
             faults = words.faults(faults_of(error, sent))
-            return await show(request, viewer, app, _Typed(sent, faults))
+            return await correction(request, viewer, app, sent, faults=faults)
         expect = expected(revision)
-        begun = await desk.correct(viewer, application_id, correction, expect=expect)
+        try:
+            begun = await desk.correct(viewer, application_id, mended, expect=expect)
+        except Problem as problem:
+            app = await desk.look(viewer, application_id)
+            if problem.code != "changed-meanwhile" or app.state not in _CORRECTABLE:
+                return untaken(request, application_id, revision, problem)
+            return await correction(request, viewer, app, sent, since=revision)
         flash = _("The form is corrected.")
         if begun.application.state is State.CHECKING:
             flash += " " + _("Everything is in: the application is with review.")
         return redirect(request, here, flash=flash)
-
-    @routes.post("/applications/{application_id}/withdraw")
-    async def withdraw(
-        request: Request,
-        application_id: str,
-        viewer: Annotated[Viewer, _MAY_EDIT],
-        reason: Annotated[str, Form(max_length=300)] = "",
-        revision: Revision = None,
-    ) -> Response:
-        """The customer wants out."""
-        expect = expected(revision)
-        app = await desk.withdraw(viewer, application_id, reason, expect=expect)
-        done = app.state is State.WITHDRAWN
-        return redirect(
-            request,
-            f"/intake/applications/{application_id}",
-            flash=_("The application is withdrawn.") if done else _("Review is asked; see below."),
-            tone="success" if done else "info",
-        )
 
 
 async def _file_one(
@@ -399,6 +544,15 @@ def _roles(app: Application, lines: Iterable[Line]) -> list[str]:
         "GUARDIAN_MISSING": PartyRole.GUARDIAN,
     }
     return roles + [role.value for code, role in asked.items() if code in codes]
+
+
+def _to_correct(lines: Iterable[Line]) -> list[str]:
+    """The fields of the form that are wanted of the customer, as a correction has them."""
+    reasons = [reason for line in lines for reason in line.reasons]
+    wrong = {name for _code, name in reasons if name is not None}
+    if any(code == "NO_CREDIT_AUTH" for code, _field in reasons):
+        wrong.add("consent_day")
+    return [name for name in _CORRECTED if name in wrong]
 
 
 def _shown(fields: Mapping[str, str]) -> list[tuple[str, str, str, bool]]:

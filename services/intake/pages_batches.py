@@ -98,7 +98,7 @@ def _looking(routes: APIRouter, service: Service, tables: Tables) -> None:
         request: Request, batch_id: str, viewer: Annotated[Viewer, _MAY_CREATE]
     ) -> Response:
         """What was found in each row, and what became of it."""
-        number = _page(request.query_params.get("page"))
+        number = page_number(request)
         shown = await tables.look(viewer, batch_id, page=number, page_size=PAGE_SIZE)
         async with service.pool.acquire() as conn:
             branches = await branch_names(conn)
@@ -169,5 +169,7 @@ def _progress(batch: Batch, steps: tuple[int, int]) -> dict[str, Any]:
     }
 
 
-def _page(text: str | None) -> int:
-    return max(1, int(text)) if text and text.isdecimal() and len(text) < 7 else 1
+def page_number(request: Request) -> int:
+    """The page of a list that an address asks for, from 1; what is no number asks for the first."""
+    text = request.query_params.get("page", "")
+    return max(1, int(text)) if text.isdecimal() and len(text) < 7 else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -14,7 +15,7 @@ from services.intake import words
 from services.intake.application import Application, product_for
 from services.intake.counter import Looked, asked_of_others, look_at, papers
 from services.intake.desk import Desk
-from services.intake.pages import after, sent_fields
+from services.intake.pages import after, done_since, sent_fields
 from services.intake.pages_precheck import Revision, expected
 from services.intake.typed import PREFIXES, Kept, Read, read_in_part, typed
 from shared.calendar import business_day
@@ -158,6 +159,8 @@ def _draft(routes: APIRouter, counter: _Counter, desk: Desk) -> None:
                 expect=expected(revision),
             )
         except Problem as problem:
+            if problem.code in ("changed-meanwhile", "others-draft"):
+                return await counter.unsaved(request, viewer, app, typing, revision, problem)
             return _no_draft(request, application_id, problem)
         return after(request, begun)
 
@@ -211,8 +214,12 @@ class _Counter:
         revision: int | None = None,
         quiet: bool = False,
         status_code: int = 200,
+        since: Sequence[Mapping[str, Any]] = (),
+        has: tuple[str, datetime] | None = None,
     ) -> Response:
-        """The page with the form. quiet: nobody has typed anything yet."""
+        """The page with the form. quiet: nobody has typed anything yet. since: lines of what
+        somebody did meanwhile, has: who has the draft and since when, where it was not saved for
+        that."""
         async with self._service.pool.acquire() as conn:
             branches = await branch_names(conn)
         looked = typing.looked
@@ -231,7 +238,10 @@ class _Counter:
                 (PREFIXES[role], role.value, _fields_of(PREFIXES[role], names, typing.values))
                 for role, names in asked_of_others().items()
             ],
-            failed=status_code != 200,
+            failed=status_code == 422,
+            too_late=status_code == 412,
+            since=since,
+            has=has,
             app=app,
             revision=app.revision if app and revision is None else revision,
             branches=[(code, name) for code, name in branches.items() if viewer.sees(code)],
@@ -241,6 +251,35 @@ class _Counter:
                 for code, one in load_products().items()
             ],
             **self._beside(typing),
+        )
+
+    async def unsaved(
+        self,
+        request: Request,
+        viewer: Viewer,
+        app: Application,
+        typing: _Typing,
+        revision: int | None,
+        problem: Problem,
+    ) -> Response:
+        """The form as it was typed, where somebody else has the draft (403 `others-draft`) or
+        changed it since the revision that the form was about (412 `changed-meanwhile`). Sent once
+        more it is about what there is now. Raises Problem 409 `no-draft`."""
+        app, has = await self._desk.draft(viewer, app.application_id)
+        async with self._service.pool.acquire() as conn:
+            late = problem.code == "changed-meanwhile"
+            done, _judged = await done_since(conn, app, revision if late else None, office=False)
+            staff = await staff_names(
+                conn, words.staff_in([has.actor, *(one.actor for one in done)])
+            )
+        return await self.show(
+            request,
+            viewer,
+            typing,
+            app=app,
+            status_code=problem.status,
+            since=[words.happening(one, staff) for one in reversed(done)],
+            has=None if late else (words.actor(has.actor, staff), has.at),
         )
 
     async def ask_why(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
@@ -14,6 +14,7 @@ from services.intake import precheck, store, viewing, words
 from services.intake.application import Application, product_for
 from services.intake.checklist import for_customer, tally
 from services.intake.desk import Desk
+from services.intake.items import Change
 from services.intake.officers import Officers
 from services.intake.store_lists import WorkRow
 from shared.calendar import BUSINESS_ZONE, due_about
@@ -31,6 +32,8 @@ from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _
 from shared.web.permissions import ROLE_NAMES, Role
 from shared.web.states import named
+
+_MOST_PRINTED = 50  # lines of the checklist's history
 
 _MAY_VIEW = requires(Permission.APPLICATION_VIEW)
 _MAY_DECIDE = requires(Permission.PRE_CHECK_DECIDE)
@@ -96,7 +99,8 @@ def _print(routes: APIRouter, service: Service, desk: Desk) -> None:
         office = reader == "office" and may_switch
         async with service.pool.acquire() as conn:
             branches = await branch_names(conn)
-            changes = await store.changes_of(conn, application_id) if office else []
+            told = await store.changes_of(conn, application_id) if office else []
+            changes = told[-_MOST_PRINTED:]
             staff = await staff_names(conn, staff_of(changes))
         return page(
             request,
@@ -111,12 +115,13 @@ def _print(routes: APIRouter, service: Service, desk: Desk) -> None:
             product_name=words.product_name(scope.product),
             remarks=await desk.open_notes(one.remark for one in changes if one.remark),
             changes=changes,
+            more_changes=len(told) > len(changes),
             staff=staff,
             words=words,
         )
 
 
-def staff_of(changes: list[Any]) -> list[str]:
+def staff_of(changes: Iterable[Change]) -> list[str]:
     """The staff who are named in the checklist's history."""
     return words.staff_in(name for one in changes for name in (one.actor, one.second))
 
@@ -137,25 +142,33 @@ class _Case:
     async def told(self, act: Awaitable[Application], done: str, item: str = "") -> Response:
         """Back to the case with what became of it; to the line of the item, so that the keyboard
         goes on from there. In `done`, %(item)s is the item's name."""
-        here = address = f"/intake/applications/{self.application_id}"
         line = f"#item-{item}" if words.is_item(item) else ""
         try:
             await act
         except Problem as problem:
-            if problem.status >= 500 or problem.code == "not-found":
-                raise
-            if problem.code in ("not-passable", "not-returnable"):
-                # the page lists what stands in the way; the line says that it does
-                refusals = [one.detail for one in problem.errors if one.code == "refused"]
-                why = " ".join(words.reason_name(code) for code in refusals if code)
-                told = _("The verdict was not taken; see what stands in the way.")
-                line, done = "#verdict", f"{told} {why}"
-            else:
-                done = words.refusal(problem.code)
-            if problem.code == "changed-meanwhile":
-                address, line = f"{here}?since={self.revision}", "#since"
-            return redirect(self.request, address + line, flash=done, tone="danger")
+            return untaken(self.request, self.application_id, self.revision, problem, line)
+        here = f"/intake/applications/{self.application_id}"
         return redirect(self.request, here + line, flash=done % {"item": words.item_name(item)})
+
+
+def untaken(
+    request: Request, application_id: str, revision: int | None, problem: Problem, line: str = ""
+) -> Response:
+    """Back to the case, at a line of it, with why a step was not taken; where somebody changed it
+    since the revision that was looked at, with what they did. Raises what is no refusal."""
+    if problem.status >= 500 or problem.code == "not-found":
+        raise problem
+    here = f"/intake/applications/{application_id}"
+    told = words.refusal(problem.code)
+    if problem.code in ("not-passable", "not-returnable"):
+        # the page lists what stands in the way; the line says that it does
+        refusals = [one.detail for one in problem.errors if one.code == "refused"]
+        why = " ".join(words.reason_name(code) for code in refusals if code)
+        line = "#verdict"
+        told = _("The verdict was not taken; see what stands in the way.") + f" {why}"
+    if problem.code == "changed-meanwhile":
+        here, line = f"{here}?since={revision}", "#since"
+    return redirect(request, here + line, flash=told, tone="danger")
 
 
 def _find_case(request: Request, application_id: str, revision: Revision = None) -> _Case:

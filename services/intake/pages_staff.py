@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
+from math import ceil
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
@@ -10,6 +12,7 @@ from fastapi.responses import Response
 
 from services.intake import accounts, words
 from services.intake.accounts import Accounts, Member
+from services.intake.pages_batches import page_number
 from shared.messaging import Connection, Service
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.access import signed_in
@@ -43,20 +46,26 @@ def _staff(routes: APIRouter, service: Service, keeper: Accounts) -> None:
         viewer: Annotated[Viewer, _MAY_VIEW],
         q: Annotated[str, Query(max_length=80)] = "",
         show: str = "",
-        number: Annotated[int, Query(alias="page", ge=1, le=10_000)] = 1,
     ) -> Response:
-        """The staff of the viewer's branches, with sessions and last sign-ins."""
+        """The staff of the viewer's branches, with sessions and last sign-ins; beyond the last
+        page, the last one."""
+        number = page_number(request)
         async with service.pool.acquire() as conn:
             branches = await branch_names(conn)
-            found, total = await accounts.members(
+            members = partial(
+                accounts.members,
                 conn,
                 viewer.branch_list,
                 service.clock.now() - WRONG_SINCE,
                 words=q.strip(),
                 signed_in=show == "signed-in",
-                page=number,
                 page_size=PAGE_SIZE,
             )
+            found, total = await members(page=number)
+            if not found and number > 1:
+                _first, total = await members(page=1)
+                number = max(1, ceil(total / PAGE_SIZE))
+                found, total = await members(page=number)
         return page(
             request,
             "staff.html",

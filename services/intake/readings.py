@@ -21,7 +21,7 @@ from services.intake.desk import Begun, Desk
 from services.intake.form import LONG_TERM
 from services.intake.rules import COUNTED, READABLE
 from shared.events.payload import FIELD_CLASSES
-from shared.web import Permission, Problem, Viewer, redirect, requires
+from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.i18n import _
 from shared.web.openapi import about
 
@@ -134,6 +134,14 @@ def pages(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/intake/applications/{application_id}", include_in_schema=False)
     readings = Readings(desk)
 
+    @routes.get("/readings")
+    async def page_readings(request: Request, application_id: str, viewer: MayReceive) -> Response:
+        """What a paper says, to be typed."""
+        app = await desk.look(viewer, application_id)
+        if not applications.before_hand_over(app) or not app.documents:
+            return redirect(request, f"/intake/applications/{application_id}")
+        return _page(request, app, {})
+
     @routes.post("/readings")
     async def read(
         request: Request,
@@ -142,22 +150,24 @@ def pages(desk: Desk) -> APIRouter:
         document_id: Annotated[str, Form(max_length=60)] = "",
     ) -> Response:
         """What the viewer read on a paper."""
-        await desk.look(viewer, application_id)  # before anything of what was sent is judged
+        app = await desk.look(viewer, application_id)  # before anything of it is judged
         here = f"/intake/applications/{application_id}"
         sent = await request.form()
-        given: dict[str, Any] = {
+        typed = {
             name: text
             for name in (*READABLE, *COUNTED)
             if (text := str(sent.get(name, "")).strip())
         }
-        if "id_long_term" in sent:
+        given: dict[str, Any] = dict(typed)
+        long_term = "id_long_term" in sent
+        if long_term:
             # a day beside it: one of them was not read
             given["id_expires"] = "" if "id_expires" in given else LONG_TERM
         try:
             says = ReadingIn.model_validate(given).fields()
         except ValidationError:
-            flash = _("Nothing was saved: fill in what you read, days as 2026-10-12.")
-            return redirect(request, here + "#readings", flash=flash, tone="danger")
+            error = _("Nothing was saved: fill in what you read, days as 2026-10-12.")
+            return _page(request, app, typed, document_id, error, long_term=long_term)
         try:
             await readings.record(viewer, application_id, document_id, says)
         except Problem as problem:
@@ -169,3 +179,27 @@ def pages(desk: Desk) -> APIRouter:
         )
 
     return routes
+
+
+def _page(
+    request: Request,
+    app: Application,
+    values: Mapping[str, str],
+    document_id: str = "",
+    error: str = "",
+    *,
+    long_term: bool = False,
+) -> Response:
+    """The form of a reading, with what was typed."""
+    return page(
+        request,
+        "readings.html",
+        status_code=422 if error else 200,
+        app=app,
+        readable=(*READABLE, *COUNTED),
+        values=values,
+        document_id=document_id,
+        error=error,
+        long_term=long_term,
+        words=words,
+    )

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from services.intake.application import Entry
-from services.intake.batch import APPLICANT_TYPES, CHOICES, COLUMNS, offered
+from services.intake.batch import APPLICANT_TYPES, CHOICES, COLUMNS, LARGEST_TABLE, offered
 from services.intake.counter import IdSays
 from services.intake.idcard import CardReading
 from services.intake.items import FORM_CHANGED, LAPSED, REVIEW_WISH, Change
@@ -33,6 +33,7 @@ from shared.web.i18n import (
     show_datetime,
     show_day,
     show_money,
+    show_number,
     show_time,
 )
 from shared.web.permissions import ROLE_NAMES, Role
@@ -198,7 +199,7 @@ _NO_TABLE: Mapping[str, str] = {
     "empty": mark("The file holds no row of an application. Its first row names the columns."),
     "unreadable": mark("Save the table anew as CSV (UTF-8) or as an Excel workbook."),
     "too-large": mark("The workbook is too large; split it."),
-    "too-many-rows": mark("There are more than 10,000 rows; split the table."),
+    "too-many-rows": mark("There are more than %(rows)s rows; split the table."),
     "several-sheets": mark("More than one sheet holds a table; save each as a file of its own."),
     "unknown-column": mark("The template has no such heading as in column %(columns)s."),
     "column-twice": mark("A column stands in the table twice."),
@@ -262,7 +263,7 @@ _TABLE_HINTS = (
     ),
     mark("No formulas, no merged cells, no hidden rows: write values. ID numbers stay text."),
     mark("Papers are not part of the table; they follow at the counter or by upload."),
-    mark("At most 10,000 rows. Loading the same file or row again makes nothing twice."),
+    mark("At most %(rows)s rows. Loading the same file or row again makes nothing twice."),
 )
 
 _TABLE_STATES: Mapping[str, str] = {
@@ -369,6 +370,9 @@ _REFUSALS: Mapping[str, str] = {
     "changed-meanwhile": mark("Somebody was quicker: see what was done, and decide anew."),
     "not-in-pre-check": mark("The application is not in pre-check any more."),
     "not-open": mark("The application is not with the office any more."),
+    "already-submitted": mark("It is handed in already."),
+    "already-ended": mark("The application has ended already."),
+    "card-ordered": mark("It is too late for that: the card is ordered."),
     "no-evidence": mark("Choose the papers that show it."),
     "not-then": mark("The meeting lies within the last year, and not ahead."),
     "unknown-code": mark("Choose at least one reason."),
@@ -755,7 +759,10 @@ def column(name: str) -> str:
 
 def no_table(refusal: BatchRefused) -> str:
     """Why a file is no table, and how that is mended."""
-    return _(_NO_TABLE[refusal.code]) % {"columns": listed(map(column, refusal.columns))}
+    return _(_NO_TABLE[refusal.code]) % {
+        "columns": listed(map(column, refusal.columns)),
+        "rows": show_number(LARGEST_TABLE),
+    }
 
 
 def row_problem(field: str, code: str, other: int | None = None) -> str:
@@ -795,7 +802,7 @@ def column_choices(name: str) -> list[str]:
 
 def table_hints() -> list[str]:
     """How a branch's table is filled in."""
-    return [_(text) for text in _TABLE_HINTS]
+    return [_(text) % {"rows": show_number(LARGEST_TABLE)} for text in _TABLE_HINTS]
 
 
 def table_state(state: str) -> str:

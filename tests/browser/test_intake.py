@@ -397,6 +397,24 @@ async def test_an_officer_gives_verdicts_with_the_keyboard(town: Town, counter: 
     await dialog.get_by_label("再次要件原因").select_option("ACCEPTED_IN_ERROR")
     await dialog.get_by_label("影像不清晰").focus()
     await page.keyboard.press("Space")
+    await dialog.get_by_label("内部备注").fill("只说这一份")
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_have_count(0)
+    # the same dialog is about another item now, and holds nothing of the one before
+    other = page.get_by_role("button", name="要求提供").first
+    await other.focus()
+    await page.keyboard.press("Enter")
+    await expect(dialog.get_by_role("heading")).to_contain_text("要求提供：")
+    await expect(dialog.get_by_label("再次要件原因")).to_be_hidden()
+    await expect(dialog.get_by_label("影像不清晰")).not_to_be_checked()
+    await expect(dialog.get_by_label("内部备注")).to_have_value("")
+    await page.keyboard.press("Escape")
+    await expect(other).to_be_focused()
+    await row.get_by_role("button", name="再次要件").first.focus()
+    await page.keyboard.press("Enter")
+    await expect(dialog.get_by_role("heading")).to_contain_text("再次要件：")
+    await dialog.get_by_label("再次要件原因").select_option("ACCEPTED_IN_ERROR")
+    await dialog.get_by_label("影像不清晰").check()
     assert await counter.faults("zh-CN", town.names) == [], "with the dialog open"
     await dialog.get_by_role("button", name="再次要件").focus()
     await page.keyboard.press("Enter")
@@ -404,6 +422,11 @@ async def test_an_officer_gives_verdicts_with_the_keyboard(town: Town, counter: 
     await expect(row).to_contain_text("已重复要件 1 次")
     await expect(page.locator("#changes")).to_contain_text("此前误判为合格")
     await sound(counter, town, "intake-verdict")
+    case = page.url.partition("#")[0]
+    for part in ("corrections", "readings", "history"):
+        await page.goto(f"{case}/{part}")
+        await sound(counter, town, f"intake-{part}")
+    await page.goto(case)
 
     await page.get_by_role("link", name="打印资料清单").click()
     await expect(page.locator("main")).to_contain_text("影像不清晰")

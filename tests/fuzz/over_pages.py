@@ -85,11 +85,14 @@ class Route:
 
 
 class _Forms(HTMLParser):
-    """Every form of a page: {action: form}."""
+    """Every form of a page: {action: form}; of one that several buttons send, or fill in as a
+    dialog, each of their actions."""
 
     def __init__(self) -> None:
         super().__init__()
         self.found: dict[str, Form] = {}
+        self._by_id: dict[str, Form] = {}  # of the form, or of the dialog that it stands in
+        self._dialog = ""
         self._now: Form | None = None
         self._select = ""
 
@@ -98,6 +101,15 @@ class _Forms(HTMLParser):
         if tag == "form" and given.get("method", "").lower() == "post":
             action = given.get("action", "").partition("?")[0]
             self._now = self.found.setdefault(action, Form())
+            self._by_id[given.get("id") or self._dialog] = self._now
+        elif tag == "dialog":
+            self._dialog = given.get("id", "")
+        elif tag == "button" and (
+            action := given.get("formaction", given.get("data-dialog-action", ""))
+        ):
+            form = self._by_id[given.get("form") or given["data-dialog-open"]]
+            pressed = {given["name"]: given.get("value", "")} if "name" in given else {}
+            self.found[action] = Form(form.fields | pressed, set(form.files))
         elif self._now is None:
             return
         elif tag == "option" and self._select:

@@ -31,6 +31,20 @@
   }
   window.banka = { keysAreOn };
 
+  // A dialog of several buttons is about what was pressed last; of anything else nothing stays in it.
+  const turn = (dialog, opener) => {
+    const { dialogKind, dialogAction, dialogQuestion } = opener.dataset;
+    const form = dialog.querySelector("form");
+    dialog.querySelector("h2").textContent = dialogQuestion;
+    form.querySelector("[type=submit]").textContent = opener.textContent.trim();
+    for (const part of form.querySelectorAll("[data-kinds]")) {
+      part.hidden = !part.dataset.kinds.split(" ").includes(dialogKind);
+      part.disabled = part.hidden; // its fields are not sent
+    }
+    if (form.getAttribute("action") !== dialogAction) form.reset();
+    form.setAttribute("action", dialogAction);
+  };
+
   document.addEventListener("click", (event) => {
     if (closest(event, "[data-sidebar-toggle]")) {
       setSidebar(!document.body.classList.contains("sidebar-open"));
@@ -49,8 +63,9 @@
     const opener = closest(event, "[data-dialog-open]");
     if (opener) {
       const dialog = document.getElementById(opener.dataset.dialogOpen);
+      if (dialog && opener.dataset.dialogKind) turn(dialog, opener);
       dialog?.showModal();
-      dialog?.querySelector("input:not([type=hidden]), select, textarea")?.focus();
+      dialog?.querySelector(":is(input:not([type=hidden]), select, textarea):enabled")?.focus();
     }
     closest(event, "[data-dialog-close]")?.closest("dialog")?.close();
     if (event.target instanceof HTMLDialogElement) event.target.close();
@@ -137,16 +152,14 @@
       return;
     }
     form.dataset.sent = "1";
-    for (const button of form.querySelectorAll("button[type=submit]")) {
-      button.setAttribute("aria-disabled", "true");
+    for (const button of form.elements) {
+      if (button.type === "submit") button.setAttribute("aria-disabled", "true");
     }
   });
   addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("form[data-sent]")) {
       delete form.dataset.sent;
-      for (const button of form.querySelectorAll("button[aria-disabled]")) {
-        button.removeAttribute("aria-disabled");
-      }
+      for (const button of form.elements) button.removeAttribute("aria-disabled");
     }
   });
 

@@ -14,6 +14,9 @@
   const said = form.querySelector("[data-queue-said]");
   const template = form.querySelector("template");
   const kinds = input.accept.split(",");
+  const items = template.content.querySelector("[data-item]");
+  // the same to choose as without a script, but for the first: the name's words are taken here
+  items.append(...Array.from(form.elements.namedItem("item").options, (one) => one.cloneNode(true)).slice(1));
   const papers = [];
   let sending = false;
   let pasted = 0;

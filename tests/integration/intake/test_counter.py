@@ -148,7 +148,7 @@ async def test_a_draft_is_gone_on_with_as_it_was_left(office: Office) -> None:
     assert "Draft saved anew" in log
 
     older = await client.post(f"{here}/form", data={**saved, "employer": EMPLOYER})
-    assert older.status_code == 412, "somebody saved it meanwhile"
+    assert older.status_code == 412, "it was saved meanwhile"
     assert here_of(await client.post(f"{here}/form", data={**again, "then": "submit"})) == here
     gone = await client.get(f"{here}/form")
     assert here_of(gone) == here
@@ -224,8 +224,50 @@ async def test_what_was_typed_before_somebody_took_a_draft_over_is_not_saved_ove
     here = f"/intake/applications/{draft.application_id}"
     form = inputs(await client.get(f"{here}/form"))
     await other.post(f"{here}/take-over", data={"why": "customer"})
-    late = await client.post(f"{here}/form", data={**form, "then": "keep"})
+    sent = {**form, "employer": "云岭茶业有限公司", "then": "keep"}
+    for revision in (form["revision"], str(int(form["revision"]) + 1), ""):
+        late = await client.post(
+            f"{here}/form", data={**sent, "revision": revision}, params={"lang": "en"}
+        )
+        assert late.status_code == 403, "on whatever revision: it is not theirs any more"
+        assert "has this draft since" in late.text
+        assert "nothing was saved" in late.text
+        assert inputs(late)["employer"] == "云岭茶业有限公司", "nothing typed is lost"
+    assert inputs(await other.get(f"{here}/form"))["employer"] == EMPLOYER
+
+    await client.post(f"{here}/take-over", data={"why": "absent"})
+    again = await client.post(
+        f"{here}/form", data={**inputs(late), "then": "keep"}, params={"lang": "en"}
+    )
+    assert again.status_code == 412, "what the other did meanwhile is told first"
+    assert "Draft taken over" in again.text
+    assert (
+        here_of(await client.post(f"{here}/form", data={**inputs(again), "then": "keep"})) == here
+    )
+    assert inputs(await client.get(f"{here}/form"))["employer"] == "云岭茶业有限公司"
+
+
+async def test_what_was_typed_while_somebody_changed_the_draft_comes_back(office: Office) -> None:
+    client, other = await office.colleague("assistant"), await office.colleague("assistant")
+    draft = await begun(office, client)
+    here = f"/intake/applications/{draft.application_id}"
+    form = inputs(await client.get(f"{here}/form"))
+    await other.post(f"{here}/corrections", data={"occupation": "会计"})
+    sent = {**form, "employer": "云岭茶业有限公司", "then": "submit"}
+    late = await client.post(f"{here}/form", data=sent, params={"lang": "en"})
     assert late.status_code == 412
+    (card,) = re.findall(r'id="since".*?</section>', late.text, re.DOTALL)
+    assert "Form corrected" in card
+    assert "Occupation" in card
+    assert "会计" not in late.text
+    assert await office.state(draft) == "draft"
+    typed = inputs(late)
+    assert {name: typed[name] for name in form if name != "revision"} == {
+        **{name: text for name, text in form.items() if name != "revision"},
+        "employer": "云岭茶业有限公司",
+    }
+    assert here_of(await client.post(f"{here}/form", data={**typed, "then": "submit"})) == here
+    assert await office.state(draft) == "awaiting_material"
 
 
 async def test_nobody_takes_over_what_was_handed_in(office: Office) -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from services.intake.naming import index_names
+from services.intake.pages import HISTORY_SIZE
 from services.intake.pages_lists import PAGE_SIZE
 from shared.events import review
 from shared.parameters import load_papers
@@ -55,6 +56,12 @@ def filled_in(office: Office, **changed: Any) -> dict[str, str]:
 def here_of(answer: httpx.Response) -> str:
     assert answer.status_code == 303, answer.text
     return answer.headers["location"]
+
+
+def revision_of(page: httpx.Response) -> str:
+    """On what whoever looks at a case decides."""
+    (revision,) = set(re.findall(r'name="revision" value="(\d+)"', page.text))
+    return str(revision)
 
 
 def now_of(page: httpx.Response) -> str:
@@ -221,12 +228,148 @@ async def test_a_correction_that_cannot_be_kept_comes_back_as_it_was_typed(offic
         assert f'value="{text}"' in answer.text
     assert "Write the amount in yuan" in answer.text
     assert "Write the day as 2026-10-12." in answer.text
-    # the language link of that page leads back to the case
-    assert here_of(await client.get(here + "/corrections")) == here
+    # the language link of that page leads to the form
+    form = await client.get(here + "/corrections", params={"lang": "en"})
+    assert 'name="other_bank_limits"' in form.text
     somebody = {"role": "somebody", "employer": "恒远集团有限公司"}
     assert (await client.post(here + "/corrections", data=somebody)).status_code == 422
     page = await client.get(here, params={"lang": "en"})
     assert "Form corrected" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("step", "typed"),
+    [
+        ("submit", {}),
+        ("corrections", {"employer": "恒远集团有限公司", "consent_day": "2026-10-09"}),
+        ("withdraw", {"reason": "不想办了，改天再来"}),
+    ],
+)
+async def test_who_was_too_late_is_shown_what_was_done_and_what_they_typed(
+    office: Office, step: str, typed: dict[str, str]
+) -> None:
+    client, other = await office.colleague("assistant"), await office.colleague("assistant")
+    here = here_of(await client.post("/intake/applications", data=filled_in(office)))
+    draft = Customer("", application_id=here.rpartition("/")[2])
+    seen = revision_of(await client.get(here))
+    await other.post(here + "/corrections", data={"occupation": "会计"})
+
+    params = {"lang": "en"}
+    late = await client.post(f"{here}/{step}", data={**typed, "revision": seen}, params=params)
+    if not typed:
+        assert late.headers["location"] == f"{here}?since={seen}#since"
+        late = await client.get(here, params={"since": seen, **params})
+    else:
+        assert late.status_code == 412
+    assert "Somebody was quicker" in late.text
+    (card,) = re.findall(r'id="since".*?</section>', late.text, re.DOTALL)
+    assert "Form corrected" in card
+    assert "Occupation" in card
+    assert card.count("<li") == 1
+    for text in typed.values():
+        assert text in late.text
+    assert await office.state(draft) == "draft", "nothing was done"
+    # what the language link of that page asks for
+    if step == "corrections":
+        assert 'name="employer"' in (await client.get(f"{here}/{step}")).text
+    elif step == "withdraw":
+        assert here_of(await client.get(f"{here}/{step}")) == here
+
+    again = {**typed, "revision": revision_of(late)}
+    assert here_of(await client.post(f"{here}/{step}", data=again)) == here
+    page = await client.get(here, params=params)
+    done = {"submit": "Handed in", "corrections": "Employer", "withdraw": "Withdrawn"}
+    assert done[step] in page.text
+
+
+async def test_what_cannot_be_done_any_more_is_told_on_the_case(office: Office) -> None:
+    client = await office.colleague("assistant")
+    here = here_of(await client.post("/intake/applications", data=filled_in(office)))
+    await client.post(here + "/withdraw")
+    told = {
+        "submit": "It is handed in already.",
+        "corrections": "The application is not with the office any more.",
+        "withdraw": "The application has ended already.",
+    }
+    for step, words in told.items():
+        sent = await client.post(f"{here}/{step}", data={"employer": "x"}, params={"lang": "en"})
+        assert here_of(sent) == here
+        assert words in (await client.get(here, params={"lang": "en"})).text
+
+
+async def test_the_case_asks_for_the_fields_that_are_wanted_and_leads_to_the_others(
+    office: Office,
+) -> None:
+    client = await office.colleague("assistant")
+    params = {"lang": "en"}
+    here = here_of(await client.post("/intake/applications", data=filled_in(office)))
+    page = await client.get(here, params=params)
+    assert f'href="{here}/corrections"' in page.text
+    assert 'name="employer"' not in page.text, "nothing is to be done about the form"
+
+    typed = filled_in(office, mobile="12345")
+    here = here_of(await client.post("/intake/applications", data=typed))
+    page = await client.get(here, params=params)
+    (form,) = re.findall(r'<form[^>]*/corrections".*?</form>', page.text, re.DOTALL)
+    assert 'name="mobile"' in form
+    assert 'name="employer"' not in form
+    whole = await client.get(here + "/corrections", params=params)
+    for name in ("mobile", "employer", "consent_day", "id_long_term"):
+        assert f'name="{name}"' in whole.text
+    assert "to be corrected" in whole.text
+    await client.post(here + "/withdraw")
+    assert here_of(await client.get(here + "/corrections")) == here, "there is nothing to correct"
+
+
+async def test_what_a_paper_says_is_typed_and_comes_back_where_it_cannot_be_kept(
+    office: Office,
+) -> None:
+    client = await office.colleague("assistant")
+    typed = filled_in(office)
+    here = here_of(await client.post("/intake/applications", data=typed))
+    assert here_of(await client.get(here + "/readings")) == here, "there is no paper"
+    await client.post(
+        here + "/documents",
+        data={"item": "work_proof", "issued_on": "2026-10-01"},
+        files={"file": ("paper.png", picture(typed["id_number"]), "image/png")},
+    )
+    form = await client.get(here + "/readings", params={"lang": "en"})
+    (paper,) = re.findall(r'<option value="([0-9a-f-]{36})"', form.text)
+    said = {"document_id": paper, "employer": "恒远集团有限公司", "registered_on": "yesterday"}
+    wrong = await client.post(here + "/readings", data=said, params={"lang": "en"})
+    assert wrong.status_code == 422
+    assert "Nothing was saved" in wrong.text
+    assert 'value="恒远集团有限公司"' in wrong.text
+    assert f'value="{paper}" selected' in wrong.text
+    kept = await client.post(here + "/readings", data={**said, "registered_on": ""})
+    assert here_of(kept) == here + "#checklist"
+    page = await client.get(here, params={"lang": "en"})
+    assert "What a paper says was read" in page.text
+
+
+async def test_the_case_shows_the_end_of_a_long_history_and_leads_to_all_of_it(
+    office: Office,
+) -> None:
+    client = await office.colleague("assistant")
+    here = here_of(await client.post("/intake/applications", data=filled_in(office)))
+    for nth in range(HISTORY_SIZE + 1):
+        answer = await client.post(here + "/corrections", data={"occupation": f"职业{nth}"})
+        assert here_of(answer) == here
+
+    def lines(page: httpx.Response, name: str) -> list[str]:
+        (card,) = re.findall(rf'id="{name}".*?</section>', page.text, re.DOTALL)
+        return re.findall(r"<strong>(.*?)</strong>", card)
+
+    params = {"lang": "en"}
+    short = lines(await client.get(here, params=params), "history")
+    assert set(short) == {"Form corrected"}
+    first = await client.get(here + "/history", params=params)
+    assert lines(first, "history") == ["Form corrected"] * HISTORY_SIZE
+    last = await client.get(here + "/history", params={**params, "page": "99"})
+    assert lines(last, "history") == ["Form corrected", "Application begun"]
+    reviewer = await office.colleague("reviewer")
+    assert 'id="changes"' in first.text
+    assert 'id="changes"' not in (await reviewer.get(here + "/history")).text
 
 
 async def test_what_is_no_number_does_not_fail_a_page(office: Office) -> None:
@@ -249,7 +392,8 @@ async def test_the_missing_holder_of_a_supplementary_card_is_filled_in(office: O
     here = here_of(await client.post("/intake/applications", data=typed))
     page = await client.get(here, params={"lang": "en"})
     assert "Supplementary holder not named" in page.text
-    assert '<option value="supplementary_holder">' in page.text
+    form = await client.get(here + "/corrections", params={"lang": "en"})
+    assert '<option value="supplementary_holder">' in form.text
     person = office.customer().form["parties"][0]
     mended = {name: str(person[name]) for name in ("name", "id_number", "mobile", "home_address")}
     mended |= {"role": "supplementary_holder", "id_issued": "2019-03-01"}

@@ -102,7 +102,13 @@ async def test_who_fills_a_draft_in_has_entered_it(office: Office) -> None:
     begun = await begins.post(f"{API}/applications", json=customer.form)
     customer.application_id = begun.json()["application_id"]
     one = f"{API}/applications/{customer.application_id}"
+    refused = await fills.put(one, json=customer.form)
+    assert (refused.status_code, refused.json()["code"]) == (403, "others-draft")
+    taken = f"/intake/applications/{customer.application_id}/take-over"
+    await fills.post(taken, data={"why": "assigned"})
     assert (await fills.put(one, json=customer.form)).status_code == 200
+    assert (await begins.put(one, json=customer.form)).json()["code"] == "others-draft"
+    assert (await office.client().put(one, json=customer.form)).json()["code"] == "others-draft"
     for item in BUSINESS_PAPERS:
         assert (await office.upload(customer, item)).status_code == 201
     assert (await begins.post(f"{one}/submit")).json()["state"] == "pre_check"
@@ -238,6 +244,14 @@ async def test_an_officer_is_shown_what_another_did_meanwhile(office: Office) ->
     assert "Done since you looked" not in page.text
     forms = re.findall(r'<form[^>]*action="([^"]*)"[^>]*>(.*?)</form>', page.text, re.DOTALL)
     verdicts = [(action, body) for action, body in forms if VERDICTS.search(action)]
+    (dialog,) = re.findall(r'<dialog id="judge".*?(<form.*?</form>)', page.text, re.DOTALL)
+    (pressed,) = re.findall(r'<form[^>]*id="verdicts".*?</form>', page.text, re.DOTALL)
+    asked = re.findall(r'data-dialog-open="judge"[^>]* data-dialog-action="([^"]*)"', page.text)
+    at_once = re.findall(r'form="verdicts" formaction="([^"]*)"', page.text)
+    assert asked
+    assert at_once
+    assert all(VERDICTS.search(action) for action in asked + at_once)
+    verdicts += [(action, dialog) for action in asked] + [(action, pressed) for action in at_once]
     assert len({action for action, _ in verdicts}) > 8
     for action, body in verdicts:
         assert re.search(r'name="revision" value="\d+"', body), action
@@ -545,8 +559,8 @@ async def test_an_officer_works_with_the_pages(office: Office) -> None:
         await checks.post(f"{item}/{code}/accept", data={})
     for code in ("employer_authorization", "credit_authorization"):
         await checks.post(f"{item}/{code}/accept", data={})
+    assert REMARK in (await checks.get(here + "/history")).text
     page = await checks.get(here, params={"lang": "en"})
-    assert REMARK in page.text
     assert "Proof of work is open: No stamp" in page.text
     answer = await checks.post(f"{here}/pass")
     assert answer.headers["location"] == f"{here}#verdict"

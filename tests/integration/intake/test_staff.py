@@ -101,6 +101,9 @@ async def test_a_manager_sees_and_ends_sessions_of_the_region_alone(
     assert "S6102" in page.text, "the region's other branch"
     assert "S6501" not in page.text
     assert "S9999" not in page.text, "who sees the whole bank"
+    for beyond in ("99999", "2", "0", "²"):
+        last = await manager.get("/intake/staff", params={"lang": "en", "page": beyond})
+        assert (last.status_code, "S6101" in last.text) == (200, True), beyond
     page = await manager.get("/intake/staff/S6101", params={"lang": "en"})
     assert "with a password" in page.text
     assert set(sessions(page)) == {own(office, first), own(office, second)}

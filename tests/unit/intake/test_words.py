@@ -11,7 +11,7 @@ import pytest
 
 from services.intake import words
 from services.intake.application import Entry
-from services.intake.batch import COLUMNS, read_batch
+from services.intake.batch import COLUMNS, LARGEST_TABLE, read_batch
 from services.intake.items import Change, ItemState
 from services.intake.precheck import Obstacle
 from services.intake.spreadsheet import BatchRefused
@@ -102,6 +102,8 @@ def test_a_file_that_is_no_table_is_told_in_both_languages(content: bytes, code:
     told = in_both(lambda: words.no_table(refused.value))
     assert told["zh-CN"] != told["en"]
     assert "%(" not in str(told)
+    if code == "too-many-rows":
+        assert all(f"{LARGEST_TABLE:,}" in text for text in told.values())
     if code == "missing-column":
         assert "申请人类型" in told["zh-CN"]
         assert "applicant_type" in told["en"]
