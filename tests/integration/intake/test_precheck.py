@@ -185,6 +185,27 @@ async def test_officers_look_at_every_item_and_the_customer_is_asked_once(office
     assert all(row["remark"].startswith("bk1.") for row in rows)
 
 
+async def test_another_paper_of_the_group_does_in_place_of_what_was_sent_back(
+    office: Office,
+) -> None:
+    officer, customer = await office.colleague("assistant"), await office.begun()
+    for item in SALARIED_PAPERS:
+        if item != "id_back":
+            await office.upload(customer, item)
+    assert (await office.submit(customer)).json()["state"] == "awaiting_material"
+    unclear = {"codes": ["PHOTO_UNCLEAR"]}
+    sent_back = await say(officer, customer, "items/applicant/income_proof/return", unclear)
+    assert sent_back.status_code == 200
+    assert (await office.upload(customer, "id_back")).json()["state"] == "awaiting_material"
+    assert (await office.shown(customer))["wanted"] == [
+        {"item": "income_proof", "code": "PHOTO_UNCLEAR", "field": None}
+    ]
+    office.step(office.now + timedelta(minutes=1))
+    assert (await office.upload(customer, "tax_proof")).json()["state"] == "checking"
+    states = {one["item"]: one["state"] for one in (await office_list(officer, customer))["items"]}
+    assert (states["income_proof"], states["tax_proof"]) == ("not_needed", "accepted")
+
+
 async def test_a_paper_that_came_meanwhile_is_not_accepted_unseen(office: Office) -> None:
     enters, checks = [await office.colleague("assistant") for _ in "12"]
     customer = await handed_in(office, enters)
