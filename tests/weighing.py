@@ -30,18 +30,21 @@ def pages_of(app: FastAPI) -> set[str]:
     }
 
 
-async def weight_of(client: httpx.AsyncClient, answer: httpx.Response) -> int:
-    """Bytes of a page and of the styles, scripts and pictures that it names, once each."""
+async def weight_of(
+    client: httpx.AsyncClient, answer: httpx.Response, *, as_sent: bool = False
+) -> int:
+    """Bytes of a page and of the styles, scripts and pictures that it names, once each; as_sent: as
+    they go over the line, to a browser that takes them packed."""
     assert answer.status_code == 200, (answer.url, answer.status_code)
     assert answer.headers["content-type"].startswith("text/html"), answer.url
     loaded = {urljoin(str(answer.url), one) for one in _LOADED.findall(answer.text)}
-    weight = len(answer.content)
+    weight = answer.num_bytes_downloaded if as_sent else len(answer.content)
     for address in sorted(loaded):
         if "/static/vendor/" in address:
             continue
         part = await client.get(address)
         assert part.status_code == 200, address
-        weight += len(part.content)
+        weight += part.num_bytes_downloaded if as_sent else len(part.content)
     return weight
 
 

@@ -422,9 +422,11 @@ async def test_an_officer_gives_verdicts_with_the_keyboard(town: Town, counter: 
     await expect(row).to_contain_text("已重复要件 1 次")
     await expect(page.locator("#changes")).to_contain_text("此前误判为合格")
     await sound(counter, town, "intake-verdict")
-    case = page.url.partition("#")[0]
-    for part in ("corrections", "readings", "history"):
+    case = re.sub(r"[?#].*", "", page.url)
+    parts = {"corrections": "更正申请表", "readings": "资料内容核对", "history": "办理经过"}
+    for part, title in parts.items():
         await page.goto(f"{case}/{part}")
+        await expect(page.locator("h1")).to_have_text(title)
         await sound(counter, town, f"intake-{part}")
     await page.goto(case)
 
