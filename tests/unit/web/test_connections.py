@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from deploy.gateway import build
 from shared.observability import configure_logging
+from shared.web import middleware
 from shared.web.limits import BODY_MOST
 from shared.web.middleware import RequestFrame
 from tests.eventually import eventually
@@ -60,8 +61,10 @@ async def origin(upstream: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def told() -> Iterator[StringIO]:
+def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[StringIO]:
     """The log of a service, as it is written."""
+    # a logger keeps for good how it was first used
+    monkeypatch.setattr(middleware, "log", structlog.get_logger("shared.web.middleware"))
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     stream = StringIO()
