@@ -368,32 +368,6 @@ async def test_the_revision_tells_nothing_of_review_at_work(office: Office) -> N
     assert (held.headers["etag"], held.json()["state"]) == (seen, "checking")
 
 
-async def test_a_page_says_that_somebody_was_quicker(office: Office) -> None:
-    client = await office.colleague("assistant")
-    customer = await office.begun()
-    here = f"/intake/applications/{customer.application_id}"
-    shown = await client.get(here)
-    (*_, seen) = re.findall(r'name="revision" value="(\d+)"', shown.text)
-    assert shown.text.count(f'name="revision" value="{seen}"') == 3
-    await office.upload(customer, "id_front")
-    html = {"accept": "text/html"}
-    for step, data in (
-        ("corrections", {"mobile": MOBILE}),
-        ("submit", {}),
-        ("withdraw", {"reason": "不想办了"}),
-    ):
-        late = await client.post(
-            f"{here}/{step}", data={**data, "revision": seen}, headers=html, params={"lang": "en"}
-        )
-        assert late.status_code == 412, step
-        assert "Somebody was quicker" in late.text
-    assert await office.state(customer) == "draft"
-    now = re.search(r'name="revision" value="(\d+)"', (await client.get(here)).text)
-    assert now is not None
-    data = {"mobile": MOBILE, "revision": now[1]}
-    assert (await client.post(f"{here}/corrections", data=data)).status_code == 303
-
-
 # --- with a secret -------------------------------------------------------------------------------
 
 
