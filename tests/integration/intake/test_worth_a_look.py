@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from datetime import date
 from typing import Any
 
@@ -240,7 +241,11 @@ async def test_an_assistant_compares_on_the_page(office: Office) -> None:
         {"document_id": document, "id_expires": "2039-03-01", "id_long_term": "yes"},
     ):
         answer = await assistant.post(f"{here}/readings", data=unread)
-        assert answer.status_code == 303
+        assert answer.status_code == 422
+        assert f'value="{document}" selected' in answer.text
+    # what was typed stands there still
+    assert re.search(r'name="id_expires"[^>]*value="2039-03-01"', answer.text)
+    assert re.search(r'name="id_long_term"[^>]* checked', answer.text)
     assert (
         await office.service.pool.fetchval(
             "SELECT count(*) FROM paper_reading WHERE document_id = $1", document

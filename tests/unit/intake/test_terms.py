@@ -345,9 +345,10 @@ def test_needed_fields_bands_and_the_guardians_age_are_the_products() -> None:
     grown_at_16 = product.model_copy(
         update={"identity": product.identity.model_copy(update={"minor_under": 16})}
     )
-    for one, asked in ((product, ["guardian_consent"]), (grown_at_16, [])):
+    minors = {("guardian_consent", "MISSING"), ("application_form_signed", "GUARDIAN_MISSING")}
+    for one, asked in ((product, minors), (grown_at_16, set())):
         found = examine(card, handed_in, one, today=TODAY, region=REGION)
-        assert [item.item for item in found.wanted] == asked
+        assert {(item.item, item.code) for item in found.wanted} == asked
 
 
 def test_a_product_of_another_kind_of_applicant_asks_for_nothing() -> None:
