@@ -345,7 +345,7 @@ def test_needed_fields_bands_and_the_guardians_age_are_the_products() -> None:
     grown_at_16 = product.model_copy(
         update={"identity": product.identity.model_copy(update={"minor_under": 16})}
     )
-    minors = {("guardian_consent", "MISSING"), ("application_form_signed", "GUARDIAN_MISSING")}
+    minors = {("guardian_consent", "DOC_MISSING"), ("application_form_signed", "GUARDIAN_MISSING")}
     for one, asked in ((product, minors), (grown_at_16, set())):
         found = examine(card, handed_in, one, today=TODAY, region=REGION)
         assert {(item.item, item.code) for item in found.wanted} == asked
