@@ -115,28 +115,22 @@ class Customers:
     async def give(self, viewer: Viewer, application_id: str) -> Given:
         """A new code for the customer, to be shown once; the one before lets in no longer. Raises
         Problem 404, and 409 `no-mobile` or `erased`."""
-        app = await self._desk.look(viewer, application_id)
-        mobile = await self._mobile(app)
-        code = _new_code()
         async with self._service.transaction(actor=viewer.actor) as tx:
-            return await self._keep(
-                tx.conn, app, mobile, code, "issued", viewer.actor, viewer.actor, tx.now
-            )
+            await store_customer.lock_code(tx.conn, application_id)
+            app = visible(await store.find_application(tx.conn, application_id), viewer)
+            return await self._keep(tx.conn, app, "issued", viewer.actor, viewer.actor, tx.now)
 
     async def take(self, request: Request, guest: Inside) -> Given:
         """The customer's code for the next time, as `give`. Raises CodeNeeded where the session has
         ended meanwhile: who was put out comes back by no code of their own."""
         viewer = guest.viewer
-        app = await self._desk.look(viewer, guest.application_id)
-        mobile, code = await self._mobile(app), _new_code()
         session = _token_digest(request.cookies.get(COOKIE, ""))
         async with self._service.transaction(actor=viewer.actor) as tx:
             await store_customer.lock_code(tx.conn, guest.application_id)
             if not await store_customer.is_in(tx.conn, session, guest.application_id):
                 raise CodeNeeded(f"{HOME}?ended=1")
-            return await self._keep(
-                tx.conn, app, mobile, code, "issued", viewer.actor, viewer.printed_by, tx.now
-            )
+            app = visible(await store.find_application(tx.conn, guest.application_id), viewer)
+            return await self._keep(tx.conn, app, "issued", viewer.actor, viewer.printed_by, tx.now)
 
     async def send(self, viewer: Viewer, application_id: str) -> None:
         """A new code that reaches the customer by message: nobody here sees it. Raises Problem 404,
@@ -144,14 +138,12 @@ class Customers:
         app = await self._desk.look(viewer, application_id)
         if app.submitted_at is None:
             raise Problem(409, "not-handed-in", "A code is sent once the application is handed in")
-        mobile, party = await self._mobile(app), app.applicant
         vault = await self._open_vault()
-        keys = await vault.party_keys(party.party_id, application_id)
-        code = _new_code()
         async with self._desk.changing(viewer, application_id) as step:
-            given = await self._keep(
-                step.conn, step.app, mobile, code, "sent", viewer.actor, None, step.now
-            )
+            await store_customer.lock_code(step.conn, application_id)
+            given = await self._keep(step.conn, step.app, "sent", viewer.actor, None, step.now)
+            party = step.app.applicant
+            keys = await vault.party_keys(party.party_id, application_id)
             issued = AccessCodeIssued(
                 **step.app.fields(),
                 party_id=party.party_id,
@@ -261,16 +253,15 @@ class Customers:
         self,
         conn: Any,
         app: Application,
-        mobile: str,
-        code: str,
         what: Access,
         actor: str,
         printed_by: str | None,
         now: datetime,
     ) -> Given:
-        """The code lets in from now on, and no other one does: whoever came by an earlier one is
-        out, too, where the office gives it."""
-        await store_customer.lock_code(conn, app.application_id)
+        """A new code lets in from now on, and no other one does: whoever came by an earlier one is
+        out, too, where the office gives it. app: read after `lock_code`, for the code is for the
+        mobile that the form names as it is kept."""
+        mobile, code = await self._mobile(app), _new_code()
         if not is_customer(actor):
             await store_customer.end_sessions(conn, app.application_id)
         number_end = app.need_scope().application_number[-NUMBER_END:]

@@ -858,6 +858,34 @@ async def test_a_code_ends_with_the_mobile_for_which_it_was(
     assert [what for what, _ in await accesses(office, customer)][-1] == "revoked"
 
 
+async def test_a_code_that_is_given_while_the_mobile_is_corrected_is_for_the_new_one(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer = await submitted(office)
+    here = f"{API}/applications/{customer.application_id}"
+
+    async def wait(many: int) -> bool:
+        found = await office.fetch(
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND query LIKE '%FROM application WHERE application_id%FOR %'"
+        )
+        return len(found) >= many
+
+    async with office.service.pool.acquire() as conn, conn.transaction():
+        await conn.execute(
+            "SELECT FROM application WHERE application_id = $1 FOR UPDATE", customer.application_id
+        )
+        party = {"role": "applicant", "mobile": "13811112222"}
+        correcting = asyncio.create_task(clerk.patch(here, json={"parties": [party]}))
+        await eventually(lambda: wait(1))
+        giving = asyncio.create_task(code_for(office, customer, clerk))
+        await eventually(lambda: wait(2))
+    assert (await correcting).status_code == 200
+    code = await giving
+    assert (await Phone.at(office).enter(customer.number, code)).status_code == 401
+    assert (await Phone.at(office).enter(customer.number, code, "2222")).status_code == 303
+
+
 async def test_who_is_in_can_be_put_out_whatever_became_of_the_code(
     office: Office, clerk: httpx.AsyncClient
 ) -> None:
