@@ -274,6 +274,23 @@ RULES: tuple[Rule, ...] = (
         f"{_CARD_RULES} Art. 42",
         "C",
     ),
+    Rule("NAME_MISMATCH", "warn", ("name", "papers"), POLICY, "C", "checklist_items: spouses"),
+    Rule(
+        "ID_NUMBER_MISMATCH",
+        "warn",
+        ("id_number", "papers"),
+        POLICY,
+        "C",
+        "checklist_items: spouses",
+    ),
+    Rule(
+        "BIRTH_DATE_MISMATCH",
+        "warn",
+        ("birth_date", "papers"),
+        POLICY,
+        "C",
+        "checklist_items: spouses",
+    ),
     # patterns
     Rule("MOBILE_SHARED", "warn", ("mobile", *_OTHERS), POLICY, "u", "attention: shared_mobile"),
     Rule("DEVICE_SHARED", "warn", ("device", *_OTHERS), POLICY, "u", "attention: shared_device"),

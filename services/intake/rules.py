@@ -643,9 +643,19 @@ def comparisons(
             code = mismatch(name, said, person_of(paper.item, form))
             if code == "ADDR_MISMATCH":
                 warnings.append(code)  # one address is written in many ways
+            elif code in _WHO and _may_be_spouses(paper.item):
+                warnings.append(code)  # with a proof of marriage, at which somebody looks
             elif code is not None:
                 wanted.append(Wanted(paper.item, code))
     return wanted, warnings
+
+
+_WHO = frozenset({"NAME_MISMATCH", "ID_NUMBER_MISMATCH", "BIRTH_DATE_MISMATCH"})
+
+
+def _may_be_spouses(item: str) -> bool:
+    known = load_checklist_items().items.get(item)
+    return known is not None and known.spouses
 
 
 def _of_guardian(form: ApplicationForm, product: Product, today: date) -> list[Wanted]:

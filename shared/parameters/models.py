@@ -503,6 +503,7 @@ class ChecklistItem(_Parameters):
     reusable: bool = False  # taken over from an earlier application while it is valid
     until_read: bool = False  # counts, and is taken over, until the day that was read on it
     shows: list[str] = []  # fields of the form; where one has changed since, it is not taken over
+    spouses: bool = False  # may be the spouse's: that it names somebody else is only worth a look
     waivable: bool = True  # two people may do without it
     file_words: list[Annotated[str, Field(min_length=2, max_length=30)]] = []  # in a file's name
 

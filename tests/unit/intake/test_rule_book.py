@@ -34,6 +34,7 @@ from shared.parameters import (
     product_of,
     product_on,
 )
+from shared.parameters.models import ChecklistItem
 from tests.unit.intake.builders import (
     ID_NUMBER,
     MRZ,
@@ -568,6 +569,27 @@ TESTS: dict[tuple[str, str], Three] = {
             reads("id_front", home_address="城东区建设路2号"),
         ),
     ),
+    ("NAME_MISMATCH", "warn"): Three(
+        reads("asset_proof", name="另一人"),  # the spouse's, with a proof of marriage
+        reads("asset_proof", name="测试员"),
+        (reads("asset_proof", name=" 测试员"), reads("asset_proof", name="测试人")),
+    ),
+    ("ID_NUMBER_MISMATCH", "warn"): Three(
+        reads("asset_proof", id_number="360426199101010071"),
+        reads("asset_proof", id_number=ID_NUMBER),
+        (
+            reads("asset_proof", id_number=f" {ID_NUMBER.lower()}"),
+            reads("asset_proof", id_number=_digit_wrong(ID_NUMBER)),
+        ),
+    ),
+    ("BIRTH_DATE_MISMATCH", "warn"): Three(
+        reads("asset_proof", {"birth_date": "1990-05-20"}, birth_date="1991-05-20"),
+        reads("asset_proof", {"birth_date": "1990-05-20"}, birth_date="1990-05-20"),
+        (
+            reads("asset_proof", birth_date="1991-05-20"),  # the form names none
+            reads("asset_proof", {"birth_date": "1990-05-20"}, birth_date="1990-05-21"),
+        ),
+    ),
     ("MOBILE_SHARED", "warn"): Three(
         traced(on_mobile=50), traced(), (traced(on_mobile=2), traced(on_mobile=3))
     ),
@@ -618,7 +640,11 @@ def test_a_rule_says_why_and_has_words_in_both_languages(rule: Rule) -> None:
         assert rule.severity == "return"
 
 
-_FILES: Mapping[str, type[BaseModel]] = {"product": Product, "attention": Attention}
+_FILES: Mapping[str, type[BaseModel]] = {
+    "product": Product,
+    "attention": Attention,
+    "checklist_items": ChecklistItem,
+}
 
 
 @pytest.mark.parametrize(
