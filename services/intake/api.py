@@ -87,8 +87,8 @@ def _add_begin(routes: APIRouter, desk: Desk) -> None:
         status_code=201,
         response_model=BegunOut,
         openapi_extra=about(
-            *("unknown-branch", "unknown-application", "other-channel", "not-acceptable"),
-            *("erased", "key-reused", "calendar-ends"),
+            *("unknown-branch", "unknown-application", "other-person", "other-channel"),
+            *("not-acceptable", "erased", "key-reused", "calendar-ends"),
             example=APPLICATION,
             revised=True,
         ),
@@ -114,7 +114,8 @@ def _add_begin(routes: APIRouter, desk: Desk) -> None:
         "/applications/{application_id}/submit",
         response_model=BegunOut,
         openapi_extra=about(
-            *(*_CHANGED, "already-submitted", "not-acceptable", "if-match-needed"), revised=True
+            *(*_CHANGED, "already-submitted", "other-person", "not-acceptable", "if-match-needed"),
+            revised=True,
         ),
     )
     async def api_submit(
@@ -148,7 +149,8 @@ def _add_changes(routes: APIRouter, desk: Desk) -> None:
         "/applications/{application_id}",
         response_model=BegunOut,
         openapi_extra=about(
-            *(*_CHANGED, "no-draft", "others-draft", "differs-from-draft", "unknown-application"),
+            *(*_CHANGED, "no-draft", "others-draft", "differs-from-draft"),
+            *("unknown-application", "other-person"),
             *("not-acceptable", "if-match-needed"),
             example=DRAFT,
             revised=True,

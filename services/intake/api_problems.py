@@ -70,6 +70,12 @@ KINDS: Mapping[str, Kind] = {
         "Only an application that has ended can be taken up again",
         (FieldError("/reopens", "unknown-application"),),
     ),
+    "other-person": Kind(
+        422,
+        "The application to be taken up again is another person's; who hands in has to say who they"
+        " are",
+        (FieldError("/reopens", "other-person"),),
+    ),
     "key-reused": Kind(422, "The idempotency key was used for another request"),
     "people-only": Kind(403, "A verdict is a person's, not a program's"),
     "same-person": Kind(403, "Somebody else has to agree"),

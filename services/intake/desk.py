@@ -217,7 +217,7 @@ class Desk:
         Repeated."""
         await self._not_before(remember)
         region = await self._region(viewer, form)
-        await self._check_reopened(viewer, form.reopens)
+        await self._check_reopened(viewer, form)
         async with self._plainly():
             sealed = await self.seal(form)
             async with self._transaction(viewer.actor, remember) as tx:
@@ -310,8 +310,7 @@ class Desk:
         app = await self.look(viewer, application_id)
         _require_draft(app)
         _require_same(app, form)
-        if form.reopens != app.reopens:
-            await self._check_reopened(viewer, form.reopens)
+        await self._check_reopened(viewer, form, before=app.reopens)
         async with self._plainly():
             self._offered(form)
             async with self._transaction(viewer.actor, remember) as tx:
@@ -800,7 +799,12 @@ class Desk:
     async def submit_in(
         self, conn: Any, app: Application, actor: str, now: datetime
     ) -> list[Effect]:
-        """Hand a locked application in, within the caller's transaction."""
+        """Hand a locked application in, within the caller's transaction. Raises Problem 422
+        `other-person` where it takes up again what is not the same person's."""
+        if app.reopens is not None:
+            old = await store.find_application(conn, app.reopens)
+            if old is None or old.holder.person != app.holder.person:
+                raise _other_person()
         found = await self.examine(conn, app, now)
         return applications.submit(
             app,
@@ -1144,18 +1148,26 @@ class Desk:
             )
         return region
 
-    async def _check_reopened(self, viewer: Viewer, reopens: str | None) -> None:
-        if reopens is None:
+    async def _check_reopened(
+        self, viewer: Viewer, form: ApplicationForm, *, before: str | None = None
+    ) -> None:
+        """Raises Problem 422 where the form takes up again what is no application that has ended,
+        or is somebody else's. Of whom it does not name yet `submit_in` asks. before: what the draft
+        takes up already."""
+        if form.reopens is None:
             return
         async with self._service.pool.acquire() as conn:
-            old = await store.find_application(conn, reopens)
-        if old is None or old.open or not may_see(old, viewer):
+            old = await store.find_application(conn, form.reopens)
+        if old is None or (form.reopens != before and (old.open or not may_see(old, viewer))):
             raise Problem(
                 422,
                 "unknown-application",
                 "Only an application that has ended can be taken up again",
                 errors=[FieldError("/reopens", "unknown-application")],
             )
+        number = None if form.lacks_holder else form.holder.number
+        if number and old.holder.person not in (await self.persons([number])).values():
+            raise _other_person()
 
     async def _load(
         self,
@@ -1376,6 +1388,15 @@ def _require_own(viewer: Viewer, history: Iterable[Entry]) -> None:
 
 def _others_draft() -> Problem:
     return Problem(403, "others-draft", "Somebody else has this draft: take it over first")
+
+
+def _other_person() -> Problem:
+    return Problem(
+        422,
+        "other-person",
+        "Only the same person's application can be taken up again",
+        errors=[FieldError("/reopens", "other-person")],
+    )
 
 
 def _require_same(app: Application, form: ApplicationForm) -> None:

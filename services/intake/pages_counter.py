@@ -161,6 +161,12 @@ def _draft(routes: APIRouter, counter: _Counter, desk: Desk) -> None:
         except Problem as problem:
             if problem.code in ("changed-meanwhile", "others-draft"):
                 return await counter.unsaved(request, viewer, app, typing, revision, problem)
+            if problem.code == "other-person":
+                holder = PREFIXES[typing.read.form.holder.role]
+                typing.read.faults[f"{holder}id_number"] = problem.code
+                return await counter.show(
+                    request, viewer, typing, app=app, revision=revision, status_code=422
+                )
             return _no_draft(request, application_id, problem)
         return after(request, begun)
 

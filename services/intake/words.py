@@ -367,6 +367,7 @@ _REFUSALS: Mapping[str, str] = {
     "nothing-open": mark("Nothing about this item is open."),
     "no-waiver-asked": mark("Nobody has asked to do without this item."),
     "same-person": mark("Somebody else has to agree."),
+    "other-person": mark("It takes up again an application of another person."),
     "changed-meanwhile": mark("Somebody was quicker: see what was done, and decide anew."),
     "not-in-pre-check": mark("The application is not in pre-check any more."),
     "not-open": mark("The application is not with the office any more."),
@@ -501,6 +502,8 @@ def fault(kind: str, field: str) -> str:
         return _("This is too long.")
     if kind == "unknown-branch":
         return _("There is no such branch, or it is closed")
+    if kind == "other-person":
+        return refusal(kind)
     if kind.startswith("date"):
         return _("Write the day as 2026-10-12.")
     if kind in {"enum", "literal_error", "string_too_short", "string_pattern_mismatch", "int_type"}:

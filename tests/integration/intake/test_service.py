@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 
 from shared.calendar import business_day, end_of_day
@@ -32,6 +33,7 @@ from tests.integration.intake.office import (
     Office,
     decision,
 )
+from tests.integration.intake.test_counter import inputs
 from tests.papers import HOSTILE, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -249,6 +251,48 @@ async def test_who_was_declined_waits(office: Office) -> None:
     again = {**form, "reopens": customer.application_id}
     answer = await office.client().post(f"{API}/applications", json=again)
     assert (answer.status_code, answer.json()["state"]) == (201, "awaiting_material")
+
+
+async def test_another_persons_application_is_not_taken_up_again(office: Office) -> None:
+    ended = await office.begun()
+    await office.withdraw(ended)
+
+    async def refused(answer: httpx.Response) -> None:
+        told = [(one["pointer"], one["code"]) for one in answer.json()["errors"]]
+        assert (answer.status_code, told) == (422, [("/reopens", "other-person")]), answer.text
+
+    other = office.customer(reopens=ended.application_id)
+    begin = f"{API}/applications"
+    for submit in (False, True):
+        form = {**other.form, "submit": submit}
+        await refused(await office.client().post(begin, json=form))
+
+    # whoever is not named yet may be anybody, until the draft says who they are
+    nobody = office.customer(reopens=ended.application_id, party={"id_number": None})
+    await office.begun(nobody)
+    path = f"{begin}/{nobody.application_id}"
+    await refused(await office.submit(nobody))
+    await refused(await office.client().put(path, json={**nobody.form, "submit": True}))
+    await refused(await office.client().put(path, json=other.form))
+    mended = {"role": "applicant", "id_number": other.id_number}
+    assert (await office.client().patch(path, json={"parties": [mended]})).status_code == 200
+    await refused(await office.submit(nobody))
+    assert await office.state(nobody) == "draft"
+
+    assistant = await office.colleague("assistant")
+    page = f"/intake/applications/{nobody.application_id}"
+    await assistant.post(f"{page}/take-over", data={"why": "customer"})
+    typed = inputs(await assistant.get(f"{page}/form"))
+    kept = await assistant.post(
+        f"{page}/form", data={**typed, "then": "keep"}, params={"lang": "en"}
+    )
+    assert kept.status_code == 422
+    assert "It takes up again an application of another person." in kept.text
+    assert inputs(kept)["id_number"] == other.id_number
+
+    typed["id_number"] = ended.id_number
+    assert (await assistant.post(f"{page}/form", data={**typed, "then": "keep"})).status_code == 303
+    assert (await office.submit(nobody)).json()["state"] == "awaiting_material"
 
 
 async def test_a_decline_ends_nothing_that_was_handed_in_before_it(office: Office) -> None:
