@@ -692,16 +692,23 @@ def open_items(
 ) -> list[WantedItem]:
     """Everything that stands in the way and is the customer's to mend, in one list."""
     items = [
-        WantedItem(item=item.item, code=reason.code, field=reason.field)
+        WantedItem(item=item.item, code=reason.code, field=reason.field, role=role)
         for item in app.items
         if item.open
         for reason in item.reasons
+        for role in _whose(reason, found) or (None,)
     ]
     items += [
         WantedItem(item=item_of_refusal(code, found.needs), code=code)
         for code in (*found.refusals, *refusals)
     ]
-    return list({(item.item, item.field, item.code): item for item in items}.values())
+    return list({(item.item, item.field, item.code, item.role): item for item in items}.values())
+
+
+def _whose(reason: Reason, found: Examination) -> list[PartyRole]:
+    """Whose field it is that is wrong, where it is a field."""
+    fault = (reason.code, reason.field)
+    return sorted(role for role, *what in found.whose if tuple(what) == fault)
 
 
 def verdict(
@@ -816,10 +823,15 @@ def request_material(app: Application, items: Sequence[WantedItem], now: datetim
 
 
 def outstanding(app: Application) -> list[WantedItem]:
-    """What the customer was asked for and has not brought or mended."""
+    """What the customer was asked for and has not brought or mended, as it was asked."""
+    asked: dict[tuple[str, str, str | None], list[WantedItem]] = {}
+    for one in app.wanted:
+        asked.setdefault((one.item, one.code, one.field), []).append(one)
     return [
-        WantedItem(item=item.item, code=reason.code, field=reason.field)
+        one
         for item, reason in app.items.outstanding()
+        for one in asked.get((item.item, reason.code, reason.field))
+        or [WantedItem(item=item.item, code=reason.code, field=reason.field)]
     ]
 
 

@@ -135,7 +135,8 @@ class Examination:
     `income_band` are what reports may know of age (years) and income (yuan a month). `needs`: the
     product's matrix as it applies here; `held`: {item: what is taken over from an earlier
     application}; `there`: items that are no paper and have been given; `unsound`: items of which no
-    paper counts that came; `pre_check`: how the product lets the pre-check be passed."""
+    paper counts that came; `whose`: see `whose_faults`; `pre_check`: how the product lets the
+    pre-check be passed."""
 
     wanted: tuple[Wanted, ...]
     warnings: tuple[str, ...]
@@ -146,6 +147,7 @@ class Examination:
     held: Mapping[str, Held] = field(default_factory=dict)
     there: frozenset[str] = frozenset()
     unsound: frozenset[str] = frozenset()
+    whose: frozenset[tuple[PartyRole, str, str]] = frozenset()
     pre_check: PreCheck = field(default_factory=PreCheck)
 
     def and_worth_a_look(self, codes: Iterable[str]) -> Examination:
@@ -207,6 +209,7 @@ def examine(
         unsound=frozenset(
             paper.item for paper in papers if not sound(paper.item, papers, product, on)
         ),
+        whose=whose_faults(form, product, today),
         pre_check=product.pre_check,
     )
 

@@ -132,7 +132,10 @@ def wish_of(payload: Payload, time: datetime, *, moves: bool) -> Wish | None:
 
 def _material(items: Sequence[intake.WantedItem], deadline: datetime) -> dict[str, Any]:
     return {
-        "items": [{"item": one.item, "code": one.code} for one in items],
+        "items": [
+            {"item": one.item, "code": one.code, **({"role": one.role.value} if one.role else {})}
+            for one in items
+        ],
         "deadline": deadline.isoformat(),
     }
 

@@ -181,7 +181,7 @@ def _say_items(items: list[dict[str, str]], language: str, parts: int, *, lines:
     english = language == "en"
     said = []
     for number, wanted in enumerate(items, start=1):
-        what, *rest = _explain(wanted["item"], wanted["code"], language)[:parts]
+        what, *rest = _explain(wanted, language)[:parts]
         if english:
             said.append(". ".join([": ".join([f"({number}) {what}", *rest[:1]]), *rest[1:]]))
         else:
@@ -191,18 +191,22 @@ def _say_items(items: list[dict[str, str]], language: str, parts: int, *, lines:
     return ("; " if english else "；").join(said)
 
 
-def _explain(item_code: str, return_code: str, language: str) -> list[str]:
-    """What is wanted, why, and how to mend it, as far as there are words for it."""
-    item = load_checklist_items().items.get(item_code)
-    code = load_return_codes().codes.get(return_code)
+def _explain(wanted: Mapping[str, str], language: str) -> list[str]:
+    """What is wanted and of whom, where it is not who is written to; why, and how to mend it, as
+    far as there are words for it."""
+    item = load_checklist_items().items.get(wanted["item"])
+    code = load_return_codes().codes.get(wanted["code"])
     if item is not None:
         what = item.names.in_language(language)
     else:  # a field of the form
         what = "Application form" if language == "en" else "申请表信息"
+    if whose := load_phrases().persons.get(wanted.get("role", "")):
+        person = whose.in_language(language)
+        what = f"{what} ({person})" if language == "en" else f"{what}（{person}）"
     if code is None:
         return [what]
     how = code.mend
-    if return_code == "DOC_MISSING" and item is not None:
+    if wanted["code"] == "DOC_MISSING" and item is not None:
         how = item.how  # that it is to be handed in goes without saying; what it must show does not
     return [what, code.names.in_language(language), how.in_language(language)]
 

@@ -439,7 +439,12 @@ def _applicant(parties: list[Party]) -> str | None:
 
 def _items(items: list[intake.WantedItem]) -> list[dict[str, str]]:
     return [
-        {"item": item.item, "code": item.code, **({"field": item.field} if item.field else {})}
+        {
+            "item": item.item,
+            "code": item.code,
+            **({"field": item.field} if item.field else {}),
+            **({"role": item.role.value} if item.role else {}),
+        }
         for item in items
     ]
 

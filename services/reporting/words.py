@@ -417,8 +417,10 @@ def detail(event: AppliedEvent) -> str:
 
 
 def wanted_words(item: Mapping[str, str]) -> str:
-    """One paper or field that is owed, and why."""
+    """One paper or field that is owed, of whom, where it is not the applicant, and why."""
     what, why = item_name(item["item"]), code_name(item["code"])
+    if whose := load_phrases().persons.get(item.get("role", "")):
+        why = f"{_of(whose)}: {why}" if current_language() == "en" else f"{_of(whose)}：{why}"
     return f"{what} ({why})" if current_language() == "en" else f"{what}（{why}）"
 
 

@@ -12,6 +12,7 @@ from shared.events.payload import (
     Instant,
     Part,
     Party,
+    PartyRole,
     Payload,
 )
 from shared.money import Money
@@ -83,11 +84,15 @@ class PreCheckStarted(ApplicationEvent):
 
 class WantedItem(Part):
     """One paper or one field that the customer has to bring or correct. `item` is a checklist item,
-    `code` the return code; `field` names the form's field where the fault is there."""
+    `code` the return code; `field` names the form's field where the fault is there, and `role`
+    whose it is."""
 
     item: str
     code: str
     field: str | None = None
+    role: PartyRole | None = Field(
+        default=None, description="none of a paper, nor where an earlier release asked"
+    )
 
 
 class MaterialRequested(ApplicationEvent):

@@ -489,6 +489,7 @@ class Phrases(_File):
     signature: Words  # SMS signature, inside 【】
     marketing_opt_out: Words
     your_rights: Words  # after a decline: credit report, explanation, human review, complaint
+    persons: dict[str, Words]  # by role: of whom something is wanted, where not of the applicant
     declines: dict[str, DeclinePhrase]
     forbidden: dict[str, list[str]]  # by language: words that no message may contain
 

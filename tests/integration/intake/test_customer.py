@@ -568,6 +568,8 @@ async def test_of_each_person_only_what_is_wanted_of_them_is_corrected(
     customer.form["parties"].append(contact)
     await office.begun(customer)
     await office.submit(customer)
+    asked = (await office.last(customer, "application.material-requested"))["items"]
+    assert [one["role"] for one in asked if one["field"] == "mobile"] == ["contact"]
     phone = Phone.at(office)
     await phone.enter(customer.number, await code_for(office, customer, clerk))
     page = await phone.get(f"{OWN}/fields", lang="en")

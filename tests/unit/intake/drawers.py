@@ -29,14 +29,19 @@ GRANTED: dict[str, Any] = {
 }
 
 
-def found(*wanted: tuple[str, str] | tuple[str, str, str], refusals: Iterable[str] = ()) -> Any:
-    """What the rules say: (item, code[, field]) of what is wanted."""
+def found(
+    *wanted: tuple[str, str] | tuple[str, str, str],
+    refusals: Iterable[str] = (),
+    whose: Iterable[tuple[PartyRole, str, str]] = (),
+) -> Any:
+    """What the rules say: (item, code[, field]) of what is wanted; whose: (role, code, field)."""
     return Examination(
         wanted=tuple(Wanted(*one) for one in wanted),
         warnings=(),
         refusals=tuple(refusals),
         age_band="36-45",
         income_band="10000-19999",
+        whose=frozenset(whose),
     )
 
 

@@ -16,7 +16,7 @@ from shared.clock import format_instant
 from shared.events import lifecycle, review
 from shared.events.intake import WantedItem
 from shared.events.lifecycle import TERMINAL, State
-from shared.events.payload import CreditConsent
+from shared.events.payload import CreditConsent, PartyRole
 from shared.identifiers import new_id
 from shared.messaging import Call, ClearDeadline, Deadline, Fact
 from shared.messaging.errors import Permanent
@@ -79,6 +79,17 @@ def test_everything_that_is_wanted_stands_in_one_list() -> None:
     assert format_instant(requested.deadline) == "2026-10-26T15:59:59Z"  # 10 working days
     reminder = next(e for e in effects if isinstance(e, Deadline) and "reminder" in e.name)
     assert format_instant(reminder.at) == "2026-10-21T01:00:00Z"  # 3 before, at nine
+
+
+def test_of_a_wrong_field_the_list_and_the_reminder_say_whose_it_is() -> None:
+    app = draft()
+    fault = ("application_form_signed", "MOBILE_FORM", "mobile")
+    both = (PartyRole.CONTACT, PartyRole.APPLICANT)
+    hand_in(app, found(MISSING, fault, whose=[(role, *fault[1:]) for role in both]))
+    told = [(None, "work_proof"), *[(role, fault[0]) for role in reversed(both)]]
+    assert [(one.role, one.item) for one in app.wanted] == told
+    (reminded,) = payloads(applications.on_material_reminder(app, NOW))
+    assert [(one.role, one.item) for one in reminded.items] == told
 
 
 def test_what_no_paper_mends_leaves_a_draft_as_it_was() -> None:

@@ -23,6 +23,7 @@ from services.notify.wording import (
     say_date,
     signature_of,
 )
+from shared.events.payload import PartyRole
 from shared.events.review import DeclineCategory
 from shared.parameters import load_checklist_items, load_phrases, load_products, load_return_codes
 
@@ -138,6 +139,23 @@ def test_a_text_holds_the_surname_and_nothing_else_of_the_name(
 )
 def test_address(name: str, salutation: str, language: str, expected: str) -> None:
     assert address(name, salutation, language) == expected
+
+
+@pytest.mark.parametrize("role", [role.value for role in PartyRole])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_says_whose_field_is_wrong_where_that_is_not_who_is_written_to(
+    role: str, language: str
+) -> None:
+    items = [{"item": "application_form_signed", "code": "MOBILE_FORM", "role": role}]
+    body = composed(Template.MATERIAL_WANTED, language, Channel.SMS, items=items)
+    words = {
+        "guardian": ("申请表（监护人）：", "form (guardian): "),
+        "contact": ("申请表（联系人）：", "form (contact person): "),
+        "supplementary_holder": ("申请表（附属卡持卡人）：", "form (supplementary cardholder): "),
+        "applicant": ("申请表：", "form: "),
+    }[role]
+    assert words[language == "en"] in body
+    assert faults(fill(body, "客户"), Channel.SMS, language) == []
 
 
 def test_a_short_list_tells_what_why_and_how_to_mend() -> None:
