@@ -333,7 +333,7 @@ class Checklist:
                 item.reasons, item.changed = reasons, True
         elif given:
             self._set(item, _S.RECEIVED, [], RULES, at)
-        elif held is not None and not item.own_paper:
+        elif held is not None:  # whatever came since does not count
             item.document_id, item.taken_from = held.document_id, held.application_id
             self._set(item, _S.ACCEPTED, [], RULES, at)
         elif item.need == "mandatory":

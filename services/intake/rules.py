@@ -577,7 +577,10 @@ def _lacking(
     if requirement.need == "optional":
         return []
     for item in requirement.items:
-        if item in held and all(paper.item != item for paper in papers):
+        # their own goes before what is held, unless its age cannot be told
+        if item in held and all(
+            flaw(paper, product, on) == "DOC_UNDATED" for paper in papers if paper.item == item
+        ):
             return []
         if item == CONSENT_ITEM:
             if consented(form.consent, today):

@@ -887,7 +887,9 @@ LEFT JOIN checklist_item i ON i.application_id = d.application_id AND i.item = d
 LEFT JOIN LATERAL (SELECT says FROM paper_reading r
     WHERE r.application_id = d.application_id AND r.document_id = d.document_id
     ORDER BY r.id DESC LIMIT 1) r ON true
-WHERE a.person = $1 AND a.application_id <> $2 AND a.state <> $3 AND d.item = ANY ($4)
+WHERE a.person = $1 AND a.application_id <> $2 AND d.item = ANY ($4)
+    AND (a.state <> $3 OR d.document_id = ANY ($5))
+    AND NOT EXISTS (SELECT FROM paper_end e WHERE e.document_id = d.document_id)
     AND CASE WHEN i.item IS NULL THEN a.passed_at >= d.received_at
         ELSE i.state = 'accepted' AND i.document_id = d.document_id END
 ORDER BY d.received_at
@@ -896,9 +898,11 @@ ORDER BY d.received_at
 
 async def papers_on_file(conn: Any, app: Application, items: Sequence[str]) -> list[PaperOnFile]:
     """Accepted papers of these items in the person's other applications, the newest last; not those
-    of an application that was declined."""
+    of an application that was declined, but for what counts here already, nor what was destroyed.
+    """
+    counting = [document.document_id for document in app.taken_over]
     rows = await conn.fetch(
-        _FILED, app.holder.person, app.application_id, State.DECLINED.value, items
+        _FILED, app.holder.person, app.application_id, State.DECLINED.value, items, counting
     )
     found = []
     for row in rows:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.intake.rules import Wanted, field_faults, item_of_refusal
+from services.intake.rules import Paper, Wanted, field_faults, item_of_refusal
 from shared.events.payload import ApplicantType, PartyRole
 from shared.formats import make_synthetic_resident_id
 from shared.parameters import Product, load_checklist_items, load_products, load_return_codes
@@ -218,6 +218,18 @@ def test_what_the_bank_holds_is_not_asked_again() -> None:
     handed_in = papers(["application_form_signed"])
     assert look(known, handed_in, filed=on_file(held)).wanted == ()
     assert {one.item for one in look(known, handed_in).wanted} == held
+
+
+def test_a_paper_whose_age_nobody_can_tell_does_not_keep_the_banks_own_from_counting() -> None:
+    undated = [
+        *papers(set(SALARIED_PAPERS) - {"work_proof"}),
+        Paper("work_proof", TODAY, None, "undated"),
+    ]
+    assert look(None, undated).wanted == (Wanted("work_proof", "DOC_UNDATED"),)
+    found = look(None, undated, filed=on_file(["work_proof"]))
+    assert found.wanted == ()
+    assert "work_proof" in found.held
+    assert "work_proof" in found.unsound
 
 
 @pytest.mark.parametrize(
