@@ -676,7 +676,8 @@ def asked_again(app: Application, now: datetime) -> list[Effect]:
                 **app.fields(),
                 party=one.party,
                 item=one.item,
-                reason=one.why or "",
+                # a paper that came for one that was accepted is sent back for its own fault
+                reason=one.why or one.codes[0],
                 codes=list(one.codes),
                 times=app.items.find(one.party, one.item).asked_again,
                 asked_by=one.actor,

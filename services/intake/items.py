@@ -110,7 +110,7 @@ class Waiver:
 class Item:
     """One item. document_id: the paper that counts; taken_from: the earlier application with which
     it came. asked: how often the customer was asked for it; asked_again: how often after it had
-    been settled."""
+    been settled. replaced: it was settled when the paper came that nobody has judged yet."""
 
     party: str
     item: str
@@ -122,6 +122,7 @@ class Item:
     taken_from: str | None = None
     asked: int = 0
     asked_again: int = 0
+    replaced: bool = False
     waiver: Waiver | None = None
     since: datetime | None = None
     by: str = RULES
@@ -549,16 +550,20 @@ class Checklist:
         if state is not was:
             if state not in MOVES[was]:
                 raise Permanent(f"an item cannot come from {was or 'nothing'} to {state}")
-            reopened = was in SETTLED and state in OPEN
-            if reopened and why is None:
+            if was in SETTLED and state in OPEN and why is None:
                 raise Permanent("what was settled is asked for again with a reason alone")
         item.state, item.since, item.by = state, at, actor
         self._log(item, "moved", actor, at, was, why=why, second=second, remark=remark)
         if state is not _S.WAIVED and (state not in OPEN or was is _S.WAIVED):
             item.waiver = None  # there is nothing to do without any more
-        if was in SETTLED and state in OPEN:
+        if state in OPEN and (was in SETTLED or (item.replaced and item.reasons)):
             item.asked_again += 1
             self.again.append(self.changes[-1])
+            item.replaced = False
+        elif state is _S.RECEIVED and was in SETTLED:
+            item.replaced = True
+        elif state in SETTLED:
+            item.replaced = False
 
     def _log(
         self,

@@ -80,7 +80,7 @@ FROM document WHERE application_id = ANY ($1) ORDER BY length(document_number), 
 
 _ITEMS = """
 SELECT application_id, party, item, state, need, item_group, reasons, document_id, taken_from,
-    asked, asked_again, waiver, since, by
+    asked, asked_again, replaced, waiver, since, by
 FROM checklist_item WHERE application_id = ANY ($1) ORDER BY application_id, place
 """
 
@@ -91,16 +91,16 @@ FROM document WHERE document_id = ANY ($1)
 
 _SAVE_ITEMS = """
 INSERT INTO checklist_item (application_id, party, item, place, state, need, item_group, reasons,
-    document_id, taken_from, asked, asked_again, waiver, since, by)
+    document_id, taken_from, asked, asked_again, replaced, waiver, since, by)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[],
-    $7::text[], $8::jsonb[], $9::text[], $10::text[], $11::int[], $12::int[], $13::jsonb[],
-    $14::timestamptz[], $15::text[])
+    $7::text[], $8::jsonb[], $9::text[], $10::text[], $11::int[], $12::int[], $13::boolean[],
+    $14::jsonb[], $15::timestamptz[], $16::text[])
 ON CONFLICT (application_id, party, item) DO UPDATE SET
     place = excluded.place, state = excluded.state, need = excluded.need,
     item_group = excluded.item_group, reasons = excluded.reasons,
     document_id = excluded.document_id, taken_from = excluded.taken_from, asked = excluded.asked,
-    asked_again = excluded.asked_again, waiver = excluded.waiver, since = excluded.since,
-    by = excluded.by
+    asked_again = excluded.asked_again, replaced = excluded.replaced, waiver = excluded.waiver,
+    since = excluded.since, by = excluded.by
 """
 
 _DROP_ITEMS = """
@@ -319,6 +319,7 @@ def _item(row: Any) -> Item:
         taken_from=row["taken_from"],
         asked=row["asked"],
         asked_again=row["asked_again"],
+        replaced=row["replaced"],
         waiver=_WAIVER.validate_json(row["waiver"]) if row["waiver"] else None,
         since=row["since"],
         by=row["by"],
@@ -340,6 +341,7 @@ def _item_rows(app: Application) -> list[tuple[Any, ...]]:
             one.taken_from,
             one.asked,
             one.asked_again,
+            one.replaced,
             _WAIVER.dump_json(one.waiver).decode() if one.waiver else None,
             one.since,
             one.by,

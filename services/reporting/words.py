@@ -396,7 +396,10 @@ def detail(event: AppliedEvent) -> str:
         parts.append(item_name(facts["item"]))
     if "asked_again" in facts:
         why = load_checklist_items().ask_again_reasons.get(facts["asked_again"])
-        parts.append(facts["asked_again"] if why is None else _of(why))
+        if why is not None:
+            parts.append(_of(why))
+        elif all(item["code"] != facts["asked_again"] for item in facts.get("items", ())):
+            parts.append(facts["asked_again"])
     if "category" in facts:
         parts.append(category_name(facts["category"]))
     if facts.get("limit_band"):

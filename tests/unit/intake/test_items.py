@@ -222,6 +222,44 @@ def test_with_a_reason_it_is_and_that_is_counted() -> None:
     assert [(one.why, one.codes) for one in kept.again] == [("ACCEPTED_IN_ERROR", ("NO_STAMP",))]
 
 
+def test_what_came_for_an_accepted_paper_and_is_sent_back_is_asked_for_again() -> None:
+    kept = accepted()
+    kept.receive("work_proof", "newer", "staff:1", NOW)
+    kept.give_back(item_of(kept), ["NO_STAMP"], OFFICER, NOW)
+    assert item_of(kept).asked_again == 1
+    assert [(one.actor, one.codes) for one in kept.again] == [(OFFICER, ("NO_STAMP",))]
+    # once for each asking, whatever comes until something is accepted again
+    kept.give_back(item_of(kept), ["COPY_UNCLEAR"], OFFICER, NOW)
+    kept.receive("work_proof", "newest", "staff:1", NOW)
+    kept.give_back(item_of(kept), ["NO_STAMP"], OFFICER, NOW)
+    assert (item_of(kept).asked_again, len(kept.again)) == (1, 1)
+    kept.receive("work_proof", "last", "staff:1", NOW)
+    kept.accept(item_of(kept), OFFICER, NOW)
+    kept.receive("work_proof", "one more", "staff:1", NOW)
+    settled(kept, Wanted("work_proof", "DOC_UNDATED"))
+    assert (item_of(kept).asked_again, kept.again[-1].codes) == (2, ("DOC_UNDATED",))
+
+
+def test_a_better_paper_in_the_place_of_an_accepted_one_is_no_asking() -> None:
+    kept = accepted()
+    kept.receive("work_proof", "newer", "staff:1", NOW)
+    kept.accept(item_of(kept), OFFICER, NOW)
+    assert (item_of(kept).asked_again, kept.again) == (0, [])
+
+
+def test_what_the_bank_holds_counts_where_a_paper_of_their_own_does_not() -> None:
+    held = {"work_proof": Held("held", "earlier")}
+    kept = Checklist("salaried")
+    kept.receive("work_proof", "undated", "staff:1", NOW)
+    kept.settle((), NEEDS, held, (), NOW, unsound={"work_proof"})
+    item = item_of(kept)
+    assert (item.state, item.document_id, item.taken_from) == ("accepted", "held", "earlier")
+    # once its date is told, their own is the newer one
+    kept.receive("work_proof", "dated", "staff:1", NOW)
+    kept.settle((), NEEDS, held, (), NOW)
+    assert (item.state, item.document_id, item.taken_from) == ("received", "dated", None)
+
+
 def test_what_was_never_accepted_is_asked_for_without_being_counted() -> None:
     kept = begun()
     kept.ask("asset_proof", [Reason("DOC_MISSING")], OFFICER, NOW, why="REVIEW_WISH")
@@ -434,9 +472,14 @@ def test_whatever_happens_moves_are_legal_and_history_tells_the_state(seed: int)
             assert before.state == after.was
         if moved:
             assert moved[-1].state == item.state
-        again = [one for one in moved if one.was in SETTLED and one.state in OPEN]
-        assert all(one.why for one in again)
-        assert item.asked_again == len(again)
+        assert all(one.why for one in moved if one.was in SETTLED and one.state in OPEN)
+        again, replaced = 0, False
+        for one in moved:
+            if one.state in OPEN and (one.was in SETTLED or (replaced and one.codes)):
+                again, replaced = again + 1, False
+            elif SETTLED & {one.was, one.state}:
+                replaced = one.state is ItemState.RECEIVED
+        assert item.asked_again == again
         if item.state is ItemState.WAIVED:
             assert item.waiver is not None
             assert item.waiver.by != item.waiver.second_by
