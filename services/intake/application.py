@@ -530,21 +530,27 @@ class Emptied(TypedDict):
 
 def replace_draft(
     app: Application, start: Beginning, emptied: Sequence[Emptied], actor: str, now: datetime
-) -> None:
+) -> list[Effect]:
     """The draft says something else now, as a whole: product, kind of applicant, persons, wishes.
-    Branch, channel and number stay. Nobody was told of what stood there."""
+    Branch, channel and number stay. Nobody was told of what stood there; what was said of whom it
+    names no more is kept no longer than the rest of it."""
     changed: list[Mapping[str, Any]] = [*_changed(app.parties, start.parties), *emptied]
     names = dict.fromkeys(one["field"] for one in changed)
     if app.consent != start.consent:
         names["consent"] = None
     app.scope = start.scope
     app.items.turn_to(start.scope.applicant_type)
+    named = {party.party_id for party in start.parties}
+    gone = [party for party in app.parties if party.party_id not in named]
     app.parties = start.parties
     app.consent = start.consent
     app.requested_limit = start.requested_limit
     app.reopens = start.reopens
     app.device = start.device
     app.note(now, actor, "draft_saved", fields=list(names), changed=changed)
+    # no key goes before the application has ended, nor before its own term
+    until = now + timedelta(days=load_papers().keep_abandoned_days)
+    return [_held(app, f"without {one.party_id}", {one.person}, until) for one in gone]
 
 
 def require_correctable(app: Application) -> None:
@@ -1099,11 +1105,12 @@ def retention(app: Application) -> list[Effect]:
         until = since + timedelta(days=load_papers().keep_abandoned_days)
     else:
         until = years_after(since, load_clocks().retention_years)
-    payload = {
-        "persons": sorted({party.person for party in app.parties}),
-        "until": until.isoformat(),
-    }
-    return [Call(RETENTION, f"{app.application_id} {key}", payload)]
+    return [_held(app, key, {party.person for party in app.parties}, until)]
+
+
+def _held(app: Application, key: str, persons: Iterable[str], until: datetime) -> Call:
+    payload = {"persons": sorted(persons), "until": until.isoformat()}
+    return Call(RETENTION, f"{app.application_id} {key}", payload)
 
 
 def years_after(moment: datetime, years: int) -> datetime:

@@ -274,23 +274,17 @@ class Desk:
             corrected = {name for party in correction.parties for name in party.fields()}
             async with self._transaction(viewer.actor, remember) as tx:
                 app = await self._load(tx, viewer, application_id, expect)
-                # the vault follows when nothing can refuse the correction any more
                 applications.require_correctable(app)
-                mended = await self._mended(app, correction)
-                before = app.parties
-                effects = applications.correct(
-                    app,
-                    merged(app.parties, mended),
-                    correction.consent,
-                    corrected,
-                    viewer.actor,
-                    tx.now,
-                )
-                await follow_mobile(tx.conn, before, app, viewer.actor, tx.now)
-                effects += await self.recheck(tx.conn, app, tx.now)
-                await self._write(tx, app, effects)
-                begun = Begun(app, checklist(app))
-                await self._keep(tx, remember, begun)
+                async with self.mending(app, correction) as parties:
+                    before = app.parties
+                    effects = applications.correct(
+                        app, parties, correction.consent, corrected, viewer.actor, tx.now
+                    )
+                    await follow_mobile(tx.conn, before, app, viewer.actor, tx.now)
+                    effects += await self.recheck(tx.conn, app, tx.now)
+                    await self._write(tx, app, effects)
+                    begun = Begun(app, checklist(app))
+                    await self._keep(tx, remember, begun)
         return begun
 
     async def replace_draft(
@@ -319,18 +313,18 @@ class Desk:
                 # whose it is comes first: who has it no longer is not helped by a newer revision
                 _require_own(viewer, await store.history_of(tx.conn, application_id))
                 require_expected(app, expect)
-                # the vault follows when nothing can refuse the form any more
-                sealed, emptied = await self._sealed_anew(app, form)
-                scope = app.need_scope()
-                start = self.beginning(form, sealed, scope.application_number, scope.region)
-                if form.product == scope.product:
-                    # it stays with the version that it began with
-                    start.scope.product_version = scope.product_version
-                    start.scope.product_digest = scope.product_digest
-                before = app.parties
-                applications.replace_draft(app, start, emptied, viewer.actor, tx.now)
-                await follow_mobile(tx.conn, before, app, viewer.actor, tx.now)
-                return await self._settle(tx, viewer, app, [], submit, remember)
+                async with self._moving(app) as added:
+                    sealed, emptied = await self._sealed_anew(app, form, added)
+                    scope = app.need_scope()
+                    start = self.beginning(form, sealed, scope.application_number, scope.region)
+                    if form.product == scope.product:
+                        # it stays with the version that it began with
+                        start.scope.product_version = scope.product_version
+                        start.scope.product_digest = scope.product_digest
+                    before = app.parties
+                    effects = applications.replace_draft(app, start, emptied, viewer.actor, tx.now)
+                    await follow_mobile(tx.conn, before, app, viewer.actor, tx.now)
+                    return await self._settle(tx, viewer, app, effects, submit, remember)
 
     async def _settle(
         self,
@@ -815,9 +809,18 @@ class Desk:
             now=now,
         )
 
-    async def mended(self, app: Application, correction: FormCorrection) -> list[Party]:
-        """The parties of a locked application as they are with the corrected fields, sealed."""
-        return merged(app.parties, await self._mended(app, correction))
+    @asynccontextmanager
+    async def mending(
+        self, app: Application, correction: FormCorrection
+    ) -> AsyncIterator[list[Party]]:
+        """The parties of a locked application as they are with the corrected fields, sealed. The
+        vault knows them so from now on, unless the correction is refused within after all."""
+        async with self._moving(app) as added:
+            mended = [
+                await self._mend(app, party.role, party.fields(), added)
+                for party in correction.parties
+            ]
+            yield merged(app.parties, mended)
 
     async def refusals_of(
         self, conn: Any, form: ApplicationForm, known: Application | None, now: datetime
@@ -1040,12 +1043,48 @@ class Desk:
             leave_out_unavailable=leave_out_unavailable,
         )
 
-    async def _mended(self, app: Application, correction: FormCorrection) -> list[Party]:
-        return [await self._mend(app, party.role, party.fields()) for party in correction.parties]
+    @asynccontextmanager
+    async def _moving(self, app: Application) -> AsyncIterator[list[str]]:
+        """The vault is changed before it shows whether the step can be taken: the rules look at
+        what it says then. Where it is refused within, a locked application's persons are again who
+        they were, and found by what they were found by. Yields the list for the ids of parties that
+        are added."""
+        before, added = list(app.parties), []  # type: tuple[list[Party], list[str]]
+        try:
+            yield added
+        except BaseException:
+            with suppress(KeyUnavailableError):  # who was erased meanwhile is found by nothing
+                await self._move_back(app.application_id, before, added)
+            raise
 
-    async def _mend(self, app: Application, role: PartyRole, clear: Mapping[str, str]) -> Party:
+    async def _move_back(
+        self, application_id: str, before: Sequence[Party], added: Iterable[str]
+    ) -> None:
+        vault = await self._open_vault()
+        for party_id in added:
+            await vault.unindex(party_id, application_id, *INDEXED)
+        opened = await vault.open_parties({party.party_id: party.fields for party in before})
+        for party in before:
+            keys = await vault.party_keys(party.party_id, application_id)
+            if keys.person != party.person:
+                await vault.relink(party.party_id, party.person)
+                keys = await vault.party_keys(party.party_id, application_id)
+            clear = opened[party.party_id]
+            found_by = {kind: clear.get(kind) for kind in INDEXED}
+            number = person_number(clear)
+            known = await vault.persons([number] if number else [])
+            # whom somebody parted from a person is no longer found by that one's number
+            parted = bool(known) and party.person not in known.values()
+            found_by["id_number"] = None if parted else number
+            gone = [kind for kind, text in found_by.items() if not text]
+            await vault.unindex(party.party_id, application_id, *gone)
+            await vault.reindex(keys, **found_by)
+
+    async def _mend(
+        self, app: Application, role: PartyRole, clear: Mapping[str, str], added: list[str]
+    ) -> Party:
         """The party with only its corrected fields, sealed; another person where the number by
-        which one is known says so."""
+        which one is known says so. added: gets the id of one who was not there."""
         vault = await self._open_vault()
         party = next((one for one in app.parties if one.role == role), None)
         if party is None:
@@ -1056,6 +1095,7 @@ class Desk:
                 name=clear.get("name"),
                 chinese_name=clear.get("chinese_name"),
             )
+            added.append(keys.party_id)
         else:
             keys = await vault.party_keys(party.party_id, app.application_id)
             number = None
@@ -1097,11 +1137,11 @@ class Desk:
         return keys
 
     async def _sealed_anew(
-        self, app: Application, form: ApplicationForm
+        self, app: Application, form: ApplicationForm, added: list[str]
     ) -> tuple[SealedForm, list[applications.Emptied]]:
         """The persons of a form that takes a draft's place, sealed under the keys that they have,
         and what is emptied by it. What stays the same keeps its seal; whoever is not named any
-        more, and values that are gone, are found by no search."""
+        more, and values that are gone, are found by no search. added: as for `_mend`."""
         vault = await self._open_vault()
         before = {party.role: party for party in app.parties}
         opened = await self._open(app)
@@ -1112,6 +1152,7 @@ class Desk:
             found_by = {**{k: clear.get(k) for k in INDEXED}, "id_number": person.number}
             if known is None:
                 keys = await vault.new_party(app.application_id, **found_by)
+                added.append(keys.party_id)
             else:
                 keys = await vault.party_keys(known.party_id, app.application_id)
                 if person.number or "id_number" in known.fields:

@@ -215,14 +215,14 @@ class Reception:
         if findings or app is None or correction is None:
             raise findings.rejected()
         actor = f"partner:{event.partner}"
-        parties = await self._desk.mended(app, correction)
         names = {name for party in correction.parties for name in party.fields()}
-        before = app.parties
-        effects = applications.correct(app, parties, correction.consent, names, actor, now)
-        await follow_mobile(conn, before, app, actor, now)
-        await _have_person(conn, app)  # who another number may have made another one
-        effects += await self._desk.recheck(conn, app, now)
-        return await self._answer(conn, app, event, effects, applied=True)
+        async with self._desk.mending(app, correction) as parties:
+            before = app.parties
+            effects = applications.correct(app, parties, correction.consent, names, actor, now)
+            await follow_mobile(conn, before, app, actor, now)
+            await _have_person(conn, app)  # who another number may have made another one
+            effects += await self._desk.recheck(conn, app, now)
+            return await self._answer(conn, app, event, effects, applied=True)
 
     async def _withdrawal(
         self, conn: Any, event: InboundEvent, findings: Findings, now: datetime

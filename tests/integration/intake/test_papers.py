@@ -15,13 +15,22 @@ from PIL import Image
 
 from deploy.demo.papers import paper, pdf
 from services.intake.application import DESTRUCTION
+from services.intake.customer import VIEWER
 from services.intake.erasure import ErasureError, erase
 from shared.events import review
 from shared.identifiers import new_id
 from shared.paper_images import DocumentRefusedError
+from shared.parameters import load_papers
 from shared.privacy.vault import Erasure
 from tests.eventually import eventually
-from tests.integration.intake.office import NAME, OTHER_BRANCH, SALARIED_PAPERS, Customer, Office
+from tests.integration.intake.office import (
+    API,
+    NAME,
+    OTHER_BRANCH,
+    SALARIED_PAPERS,
+    Customer,
+    Office,
+)
 from tests.papers import picture
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
@@ -340,6 +349,37 @@ async def devices(office: Office, *customers: Customer) -> int:
         [one.application_id for one in customers],
     )
     return int(row["n"])
+
+
+async def test_whoever_else_was_named_goes_with_the_application(office: Office) -> None:
+    contact = {"role": "contact", "name": "联系人", "mobile": "13811112222"}
+    named, dropped = office.customer(), office.customer()
+    persons = []
+    for one in (named, dropped):
+        one.form["parties"].append(contact)
+        await office.begun(one)
+        begun = await office.desk.look(VIEWER, one.application_id)
+        persons += [party.person for party in begun.parties if party.role == "contact"]
+    form = {**dropped.form, "parties": dropped.form["parties"][:1]}
+    path = f"{API}/applications/{dropped.application_id}"
+    assert (await office.client().put(path, json=form)).status_code == 200
+    for one in (named, dropped):
+        await office.withdraw(one)
+    keys = "SELECT count(*) FROM vault.person_key WHERE person_id = ANY ($1)"
+    held = (
+        "SELECT count(*) FROM vault.person WHERE person_id = ANY ($1) AND retain_until IS NOT NULL"
+    )
+
+    async def all_held() -> bool:
+        found: int = await vault(office, held, persons)
+        return found == len(persons)
+
+    await eventually(all_held)
+    assert await vault(office, keys, persons) == len(persons) == 2
+    office.step(office.now + timedelta(days=load_papers().keep_abandoned_days, seconds=1))
+    await office.service.papers.sweep()
+    await settled(office)
+    assert await vault(office, keys, persons) == 0
 
 
 async def kept_until(office: Office, customer: Customer, until: str) -> None:
