@@ -54,6 +54,7 @@ async def sound(watched: Watched, town: Town, name: str) -> None:
         await picture(watched, f"{name}-{language}")
         assert await watched.faults(language, town.names) == []
         assert await watched.serious(contrast=False) == []
+        assert await watched.cut() == []
         await page.evaluate("document.documentElement.dataset.bsTheme = 'dark'")
         await watched.resize(NARROW)
         await picture(watched, f"{name}-{language}-narrow")
