@@ -41,7 +41,7 @@ from shared.messaging import (
     Worker,
 )
 from shared.messaging.errors import one_line
-from shared.paper_images import THUMBNAIL, DocumentRefusedError, PaperReader
+from shared.paper_images import DRAWING, THUMBNAIL, DocumentRefusedError, PaperReader
 from shared.parameters import load_sign_in
 from shared.privacy.sealing import Sealed
 from shared.privacy.vault import KeyUnavailableError, Vault
@@ -155,6 +155,7 @@ class Papers:
             use = Use(document_id, tx.now, viewer.staff_id, "page", number, None)
             self._require_page(shown, number)
             await paper_store.record_use(tx.conn, use)
+            await tx.append(_drawn_again(shown, tx.now))
             now = tx.now
         return await self._stamped(viewer, shown, number, now)
 
@@ -164,6 +165,7 @@ class Papers:
         self._require_page(shown, 1)
         async with self._service.transaction(actor=viewer.actor) as tx:
             await paper_store.record_thumbnail(tx.conn, document_id, viewer.staff_id, tx.now)
+            await tx.append(_drawn_again(shown, tx.now))
             now = tx.now
         return await self._stamped(viewer, shown, 1, now, longest=THUMBNAIL)
 
@@ -431,6 +433,14 @@ def _drawing(paper: Shown, key: str) -> Call:
         {"papers": [{"document_id": document.document_id, "sha256": document.sha256}]},
         subject=paper.application_id,
     )
+
+
+def _drawn_again(paper: Shown, now: datetime) -> list[Call]:
+    """What has a PDF drawn anew that an older version drew, once a day: of those at which nobody
+    looks none is."""
+    assert paper.preview is not None  # it is looked at
+    old = paper.preview.drawing < DRAWING and paper.document.media_type == "application/pdf"
+    return [_drawing(paper, f"by {DRAWING} on {now:%Y-%m-%d}")] if old else []
 
 
 def on_drawn(result: Result, state: Drawn, now: datetime) -> Iterable[Effect]:
