@@ -124,16 +124,13 @@ class Papers:
         return shown
 
     async def _draw_late(self, papers: Sequence[Shown]) -> None:
-        """Have those drawn, once, that a service took which drew none: one of a release before."""
-        before = self._service.clock.now() - _LATE
-        late = [
-            one
-            for one in papers
-            if one.preview is None and one.end is None and one.document.received_at < before
-        ]
+        """Have those drawn that nobody else draws: of a release before, which drew none or did it
+        another way. Of a million at which nobody looks none is."""
+        now = self._service.clock.now()
+        late = [_drawing(one, key) for one in papers if (key := _late(one, now))]
         if late:
             async with self._service.transaction(actor="papers") as tx:
-                await tx.append(_drawing(one, "late") for one in late)
+                await tx.append(late)
 
     async def find(
         self, viewer: Viewer, application_id: str, document_id: str
@@ -155,7 +152,6 @@ class Papers:
             use = Use(document_id, tx.now, viewer.staff_id, "page", number, None)
             self._require_page(shown, number)
             await paper_store.record_use(tx.conn, use)
-            await tx.append(_drawn_again(shown, tx.now))
             now = tx.now
         return await self._stamped(viewer, shown, number, now)
 
@@ -165,7 +161,6 @@ class Papers:
         self._require_page(shown, 1)
         async with self._service.transaction(actor=viewer.actor) as tx:
             await paper_store.record_thumbnail(tx.conn, document_id, viewer.staff_id, tx.now)
-            await tx.append(_drawn_again(shown, tx.now))
             now = tx.now
         return await self._stamped(viewer, shown, 1, now, longest=THUMBNAIL)
 
@@ -435,12 +430,15 @@ def _drawing(paper: Shown, key: str) -> Call:
     )
 
 
-def _drawn_again(paper: Shown, now: datetime) -> list[Call]:
-    """What has a PDF drawn anew that an older version drew, once a day: of those at which nobody
-    looks none is."""
-    assert paper.preview is not None  # it is looked at
+def _late(paper: Shown, now: datetime) -> str:
+    """The key by which a paper is drawn that was not: once, or once a day where an older version
+    drew it, for that may work then; "" where it is drawn as it should be, or has ended."""
+    if paper.end is not None:
+        return ""
+    if paper.preview is None:
+        return "late" if paper.document.received_at < now - _LATE else ""
     old = paper.preview.drawing < DRAWING and paper.document.media_type == "application/pdf"
-    return [_drawing(paper, f"by {DRAWING} on {now:%Y-%m-%d}")] if old else []
+    return f"by {DRAWING} on {now:%Y-%m-%d}" if old else ""
 
 
 def on_drawn(result: Result, state: Drawn, now: datetime) -> Iterable[Effect]:
