@@ -35,7 +35,7 @@ from shared.web.states import options, shown_state
 
 PAGE_SIZE = 25
 APPLICATIONS = Listed("/reporting/applications", ApplicationsChosen.read)
-_FEWEST_DIGITS = 4  # of a number
+_FEWEST_DIGITS = 4  # of the end of a number
 _BOARD_DAYS = 20  # of events read for the board: the longest holiday and the day before it
 
 # The main road of an application, as the steps above its timeline show it.
@@ -139,7 +139,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         viewer: Annotated[Viewer, may_see],
         value: Annotated[str, Form(max_length=100)] = "",
     ) -> Response:
-        """The application with that number, or some of its digits; what was typed stays out of the
+        """The application with that number, or one that ends so; what was typed stays out of the
         address."""
         digits = "".join(value.split())
         found: list[ApplicationRow] = []
@@ -151,9 +151,9 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         if total == 1:
             return redirect(request, f"/reporting/applications/{found[0].application_id}")
         told = (
-            _("Several applications have these digits in their number: type more of them.")
+            _("Several applications have a number that ends so: type more of its digits.")
             if total
-            else _("No application that you may see has this number, or these digits in it.")
+            else _("No application that you may see has this number, or one that ends so.")
         )
         return redirect(request, "/reporting/applications", flash=told, tone="warning")
 
