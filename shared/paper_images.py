@@ -25,6 +25,9 @@ from shared.parameters import load_papers
 MediaType = Literal["application/pdf", "image/jpeg", "image/png"]
 
 THUMBNAIL: Final = 240  # pixels, longest side
+DRAWING: Final = 2
+"""The version of how PDFs are drawn, to be counted up where one looks different than before. 1:
+pages without what was typed and ticked in their forms; 2: with it."""
 _ROOT: Final = Path(__file__).parents[1]
 _AT_ONCE: Final = 2  # forks that decode for one process of a service
 _GRACE: Final = 5.0  # seconds after which a fork that should have ended is given up

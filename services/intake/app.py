@@ -218,6 +218,7 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
     settings = service.settings
     production = settings.environment is Environment.PRODUCTION
     provider = load_provider(settings.secrets_dir, production=production)
+    show = pages.shower(service, desk, service.papers)
     return create_app(
         service,
         routers=[
@@ -227,10 +228,10 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
             # the form's address is not an application's: it comes first
             pages_counter.router(service, desk),
             pages_lists.router(service, desk),
-            pages.router(service, desk, service.papers),
+            pages.router(service, desk, show),
             page_papers.router(service, service.papers),
             readings.pages(desk),
-            pages_precheck.router(service, desk),
+            pages_precheck.router(service, desk, show),
             pages_reveal.router(desk),
             pages_reading.router(service, desk, service.papers),
             audit_pages.router(service, audit.LOG, audit_words.WORDS, desk.open_line),

@@ -96,6 +96,7 @@ _COLUMN_OF_REFUSAL = {
 }
 _UNSEEN = {
     "HIDDEN_ROW": "The row is hidden or filtered out: show it, or delete it",
+    "HIDDEN_COLUMN": "The column is hidden: show it, or delete it",
     "MERGED_CELLS": "Cells are merged: split them, and fill in each",
 }
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -151,13 +152,14 @@ def read_batch(content: bytes, *, branch: str, most: int = LARGEST_TABLE) -> lis
     if heading is None:
         raise BatchRefused("empty", "The file is empty; its first row names the columns")
     columns = _columns(heading.cells)
+    hidden = frozenset(name for place, name in enumerate(columns) if place in sheet.hidden)
     rows: list[Row] = []
     for line in sheet.lines:
         if not any(_text(cell) for cell in line.cells):
             continue
         if len(rows) == most:
             raise BatchRefused("too-many-rows", f"At most {most} rows in one file; split it")
-        rows.append(_row(line, columns, branch, sheet.epoch))
+        rows.append(_row(line, columns, hidden, branch, sheet.epoch))
     if not rows:
         raise BatchRefused("empty", "The file holds no row below the heading")
     return rows
@@ -257,15 +259,22 @@ def _columns(heading: Sequence[Any]) -> list[str]:
 # -- a row -----------------------------------------------------------------------------------------
 
 
-def _row(line: Line, columns: Sequence[str], branch: str, epoch: datetime) -> Row:
+def _row(
+    line: Line, columns: Sequence[str], hidden: frozenset[str], branch: str, epoch: datetime
+) -> Row:
     cells = {name: cell for name, cell in zip(columns, line.cells, strict=False) if name}
     problems: list[RowProblem] = []
     if line.unseen:
         problems.append(RowProblem("", line.unseen, _UNSEEN[line.unseen]))
+    problems += [
+        RowProblem(name, "HIDDEN_COLUMN", _UNSEEN["HIDDEN_COLUMN"])
+        for name, cell in cells.items()
+        if name in hidden and _text(cell)
+    ]
 
     def read(name: str, convert: Callable[[Any], Any]) -> Any:
         cell = cells.get(name)
-        if not _text(cell):
+        if name in hidden or not _text(cell):
             return None
         try:
             if isinstance(cell, Computed):
@@ -282,7 +291,7 @@ def _row(line: Line, columns: Sequence[str], branch: str, epoch: datetime) -> Ro
         *("name", "chinese_name", "nationality", "mrz", "email", "home_address"),
         *("employer", "occupation", "work_address"),
     )
-    expires = _text(cells.get("id_expires"))
+    expires = "" if "id_expires" in hidden else _text(cells.get("id_expires"))
     long_term = expires.lower() in _LONG_TERM_WORDS
     party = {
         **{name: read(name, _text) for name in texts},

@@ -1,19 +1,18 @@
 """The pages of papers: a paper page by page, its original, the register of who used it."""
 
-from math import ceil
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from services.intake import words
-from services.intake.pages_batches import page_number
 from services.intake.papers import Papers
 from shared.messaging import Service
 from shared.web import Permission, Viewer, page, redirect, requires
 from shared.web.directory import staff_names
 from shared.web.i18n import _
 from shared.web.limits import RowNumber
+from shared.web.pages import last_page, page_number
 
 REGISTER_SIZE = 50  # lines of a page
 
@@ -35,7 +34,6 @@ def router(service: Service, papers: Papers) -> APIRouter:
         application_id: str,
         document_id: str,
         viewer: Annotated[Viewer, _MAY_LOOK],
-        number: Annotated[int, Query(alias="page", ge=1, le=1000)] = 1,
     ) -> Response:
         """A paper, one page at a time."""
         app, shown = await papers.find(viewer, application_id, document_id)
@@ -47,7 +45,7 @@ def router(service: Service, papers: Papers) -> APIRouter:
             app=app,
             shown=shown,
             document=shown.document,
-            number=min(number, most),
+            number=min(page_number(request), most),
             can={
                 "original": viewer.may_in(Permission.ORIGINAL_TAKE, branch),
                 "prepare": viewer.may_in(Permission.MATERIAL_RECEIVE, branch),
@@ -114,7 +112,7 @@ def router(service: Service, papers: Papers) -> APIRouter:
     ) -> Response:
         """Entry, use and end of every paper of the application, page by page."""
         app, lines = await papers.register(viewer, application_id)
-        number = min(page_number(request), max(1, ceil(len(lines) / REGISTER_SIZE)))
+        number = min(page_number(request), last_page(len(lines), REGISTER_SIZE))
         shown = lines[(number - 1) * REGISTER_SIZE : number * REGISTER_SIZE]
         async with service.pool.acquire() as conn:
             staff = await staff_names(conn, words.staff_in(one.who for one in shown))

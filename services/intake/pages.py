@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import ceil
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import JSONResponse, RedirectResponse, Response
@@ -17,9 +16,10 @@ from services.intake.checklist import Line, refusals, tally
 from services.intake.counter import guess_item
 from services.intake.desk import Begun, Desk, is_masked
 from services.intake.items import Change
-from services.intake.pages_batches import page_number
 from services.intake.pages_precheck import (
     Revision,
+    Show,
+    Typed,
     answers_for,
     expected,
     obstacles_of,
@@ -38,6 +38,8 @@ from shared.parameters import load_checklist_items, load_papers
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _
+from shared.web.limits import lenient
+from shared.web.pages import last_page, page_number
 
 _CORRECTABLE = frozenset({State.DRAFT, State.AWAITING_MATERIAL})
 _BEFORE_CARD = frozenset(
@@ -65,45 +67,18 @@ _MAY_EDIT = requires(Permission.APPLICATION_EDIT)
 _MAY_RECEIVE = requires(Permission.MATERIAL_RECEIVE)
 
 
-def router(service: Service, desk: Desk, papers: Papers) -> APIRouter:
+def router(service: Service, desk: Desk, show: Show) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/intake", include_in_schema=False)
+    _case(routes, service, desk, show)
     _filing(routes, service, desk)
-    _steps(routes, desk, _case(routes, service, desk, papers))
+    _steps(routes, desk, show)
     _correcting(routes, service, desk)
     return routes
 
 
-class _Show(Protocol):
-    """Shows an application as it stands."""
-
-    async def __call__(
-        self,
-        request: Request,
-        viewer: Viewer,
-        app: Application,
-        since: int | None = None,
-        *,
-        reason: str | None = None,
-    ) -> Response:
-        """since: what was done after this revision is told first. reason: of a withdrawal that was
-        decided on that revision, and not done."""
-
-
-def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _Show:
-    """One application as it stands; what shows it."""
-
-    @routes.get("/applications/{application_id}")
-    async def page_application(
-        request: Request,
-        application_id: str,
-        viewer: Annotated[Viewer, _MAY_VIEW],
-        since: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
-    ) -> Response:
-        """One application: checklist, papers, persons (masked), card, history. `since`: what was
-        done after this revision is told first."""
-        app = await desk.look(viewer, application_id)
-        return await show(request, viewer, app, since)
+def shower(service: Service, desk: Desk, papers: Papers) -> Show:
+    """What shows an application of this service instance."""
 
     async def show(
         request: Request,
@@ -111,7 +86,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
         app: Application,
         since: int | None = None,
         *,
-        reason: str | None = None,
+        typed: Typed | None = None,
     ) -> Response:
         fields = await desk.masked(app)
         lines, scope = await desk.checklist(app), app.need_scope()
@@ -145,9 +120,8 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
         return page(
             request,
             "application.html",
-            status_code=200 if reason is None else 412,
-            too_late=reason is not None,
-            reason=reason or "",
+            status_code=200 if typed is None else 412,
+            typed=typed,
             app=app,
             scope=scope,
             branch_name=branches.get(scope.branch, scope.branch),
@@ -200,6 +174,24 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
             answers=_answers(app, service.clock.now(), viewer),
         )
 
+    return show
+
+
+def _case(routes: APIRouter, service: Service, desk: Desk, show: Show) -> None:
+    """One application as it stands, and all that was done with it."""
+
+    @routes.get("/applications/{application_id}")
+    async def page_application(
+        request: Request,
+        application_id: str,
+        viewer: Annotated[Viewer, _MAY_VIEW],
+        since: Annotated[int | None, Query(ge=0, lt=2**63), lenient(None)] = None,
+    ) -> Response:
+        """One application: checklist, papers, persons (masked), card, history. `since`: what was
+        done after this revision is told first."""
+        app = await desk.look(viewer, application_id)
+        return await show(request, viewer, app, since)
+
     @routes.get("/applications/{application_id}/history")
     async def page_history(
         request: Request, application_id: str, viewer: Annotated[Viewer, _MAY_VIEW]
@@ -212,7 +204,7 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
             staff = await staff_names(conn, past.staff())
         history = past.history_told(viewer, staff)
         total = max(len(history), len(past.changes))
-        number = min(page_number(request), max(1, ceil(total / HISTORY_SIZE)))
+        number = min(page_number(request), last_page(total, HISTORY_SIZE))
         these = slice((number - 1) * HISTORY_SIZE, number * HISTORY_SIZE)
         return page(
             request,
@@ -225,8 +217,6 @@ def _case(routes: APIRouter, service: Service, desk: Desk, papers: Papers) -> _S
             page_size=HISTORY_SIZE,
             total=total,
         )
-
-    return show
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +340,7 @@ def _filing(routes: APIRouter, _service: Service, desk: Desk) -> None:
         )
 
 
-def _steps(routes: APIRouter, desk: Desk, show: _Show) -> None:
+def _steps(routes: APIRouter, desk: Desk, show: Show) -> None:
     """What is done with one application."""
 
     @routes.post("/applications/{application_id}/submit")
@@ -396,7 +386,9 @@ def _steps(routes: APIRouter, desk: Desk, show: _Show) -> None:
             if problem.code != "changed-meanwhile":
                 return untaken(request, application_id, revision, problem)
             app = await desk.look(viewer, application_id)
-            return await show(request, viewer, app, revision, reason=reason)
+            return await show(
+                request, viewer, app, revision, typed=Typed("withdraw", "withdraw", reason=reason)
+            )
         done = app.state is State.WITHDRAWN
         return redirect(
             request,

@@ -19,6 +19,7 @@ from shared.messaging import Service
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _
+from shared.web.pages import last_page, page_number
 
 PAGE_SIZE = 30
 _MEGABYTES = LARGEST_FILE // 2**20
@@ -98,7 +99,9 @@ def _looking(routes: APIRouter, service: Service, tables: Tables) -> None:
         request: Request, batch_id: str, viewer: Annotated[Viewer, _MAY_CREATE]
     ) -> Response:
         """What was found in each row, and what became of it."""
-        number = page_number(request)
+        counts = (await tables.look(viewer, batch_id)).counts
+        most = max(counts.get("bad", 0), counts.get("taken", 0) + counts.get("known", 0))
+        number = min(page_number(request), last_page(most, PAGE_SIZE))
         shown = await tables.look(viewer, batch_id, page=number, page_size=PAGE_SIZE)
         async with service.pool.acquire() as conn:
             branches = await branch_names(conn)
@@ -167,9 +170,3 @@ def _progress(batch: Batch, steps: tuple[int, int]) -> dict[str, Any]:
         "total": total,
         "doing": _("Looking at the rows") if checking else _("Taking the good rows"),
     }
-
-
-def page_number(request: Request) -> int:
-    """The page of a list that an address asks for, from 1; what is no number asks for the first."""
-    text = request.query_params.get("page", "")
-    return max(1, int(text)) if text.isdecimal() and len(text) < 7 else 1

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, Response
 
-from services.intake import words
+from services.intake import application as applications
+from services.intake import store, words
 from services.intake.application import Application, product_for
 from services.intake.counter import Looked, asked_of_others, look_at, papers
 from services.intake.desk import Desk
@@ -159,7 +160,7 @@ def _draft(routes: APIRouter, counter: _Counter, desk: Desk) -> None:
                 expect=expected(revision),
             )
         except Problem as problem:
-            if problem.code in ("changed-meanwhile", "others-draft"):
+            if problem.code in ("changed-meanwhile", "others-draft", "no-draft"):
                 return await counter.unsaved(request, viewer, app, typing, revision, problem)
             if problem.code == "other-person":
                 holder = PREFIXES[typing.read.form.holder.role]
@@ -246,6 +247,7 @@ class _Counter:
             ],
             failed=status_code == 422,
             too_late=status_code == 412,
+            handed_in=status_code == 409,
             since=since,
             has=has,
             app=app,
@@ -268,16 +270,17 @@ class _Counter:
         revision: int | None,
         problem: Problem,
     ) -> Response:
-        """The form as it was typed, where somebody else has the draft (403 `others-draft`) or
-        changed it since the revision that the form was about (412 `changed-meanwhile`). Sent once
-        more it is about what there is now. Raises Problem 409 `no-draft`."""
-        app, has = await self._desk.draft(viewer, app.application_id)
+        """The form as it was typed, where somebody else has the draft (403 `others-draft`), changed
+        it since the revision that the form was about (412 `changed-meanwhile`) or handed it in (409
+        `no-draft`). Sent once more it is about what there is now."""
+        app = await self._desk.look(viewer, app.application_id)
+        others = problem.code == "others-draft"
         async with self._service.pool.acquire() as conn:
-            late = problem.code == "changed-meanwhile"
-            done, _judged = await done_since(conn, app, revision if late else None, office=False)
-            staff = await staff_names(
-                conn, words.staff_in([has.actor, *(one.actor for one in done)])
-            )
+            history = await store.history_of(conn, app.application_id)
+            has = applications.who_has_draft(history) if others else None
+            done, _judged = await done_since(conn, app, None if others else revision, office=False)
+            named = [one.actor for one in (*done, *([has] if has else []))]
+            staff = await staff_names(conn, words.staff_in(named))
         return await self.show(
             request,
             viewer,
@@ -285,7 +288,7 @@ class _Counter:
             app=app,
             status_code=problem.status,
             since=[words.happening(one, staff) for one in reversed(done)],
-            has=None if late else (words.actor(has.actor, staff), has.at),
+            has=(words.actor(has.actor, staff), has.at) if has else None,
         )
 
     async def ask_why(

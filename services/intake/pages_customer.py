@@ -48,6 +48,7 @@ from shared.web import Permission, Problem, Viewer, page, public, redirect, requ
 from shared.web.access import CodeNeeded, own_page
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import LANGUAGES, _, current_language, show_date, show_datetime
+from shared.web.limits import lenient
 from shared.web.state import web_state
 from shared.web.states import item_badge
 
@@ -254,7 +255,9 @@ def _row(line: Line) -> Row:
 
 def _entrance(routes: APIRouter, customers: Customers) -> None:
     @routes.get(HOME, dependencies=[public("a customer enters a code here")])
-    async def page_enter(request: Request, ended: bool = False) -> Response:
+    async def page_enter(
+        request: Request, ended: Annotated[bool, lenient(False)] = False
+    ) -> Response:
         """Where a customer enters a code; who is in already goes on to their page."""
         try:
             await customers.guest(request)

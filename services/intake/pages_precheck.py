@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from fastapi import APIRouter, Depends, Form, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 
 from services.intake import precheck, store, viewing, words
 from services.intake.application import Application, product_for
@@ -50,13 +50,50 @@ def expected(revision: int | None) -> frozenset[int] | None:
     return None if revision is None else frozenset({revision})
 
 
-def router(service: Service, desk: Desk) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What was typed for a step that was not taken, because somebody was quicker.
+
+    `step`: "withdraw" and "meetings", as in the address of the form, or what the officer says of an
+    item: "return", "again", "ask", "waive". `action`: the form's address below the case.
+    """
+
+    step: str
+    action: str
+    item: str = ""
+    reason: str = field(default="", repr=False)
+    codes: Sequence[str] = ()
+    remark: str = field(default="", repr=False)
+    at: str = ""
+    saw: Sequence[str] = ()
+    evidence: Sequence[str] = ()
+
+
+class Show(Protocol):
+    """Shows an application as it stands."""
+
+    async def __call__(
+        self,
+        request: Request,
+        viewer: Viewer,
+        app: Application,
+        since: int | None = None,
+        *,
+        typed: Typed | None = None,
+    ) -> Response:
+        """since: what was done after this revision is told first. typed: for a step that was
+        decided on that revision, and not taken."""
+
+
+def router(service: Service, desk: Desk, show: Show) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/intake", include_in_schema=False)
     officers = Officers(desk)
+    back = _Back(desk, show)
     _print(routes, service, desk)
-    _items(routes, officers)
-    _case(routes, officers)
+    _items(routes, officers, back)
+    _case(routes, officers, back)
+    _looking_again(routes, desk)
     return routes
 
 
@@ -89,7 +126,7 @@ def _print(routes: APIRouter, service: Service, desk: Desk) -> None:
         request: Request,
         application_id: str,
         viewer: Annotated[Viewer, _MAY_VIEW],
-        reader: Literal["customer", "office"] = "customer",
+        reader: str = "",
     ) -> Response:
         """The checklist to print: for the customer in plain words, or for the office with codes and
         remarks; two renderings of one state."""
@@ -139,16 +176,36 @@ class _Case:
         """What the verdict may have been decided on."""
         return expected(self.revision)
 
-    async def told(self, act: Awaitable[Application], done: str, item: str = "") -> Response:
-        """Back to the case with what became of it; to the line of the item, so that the keyboard
-        goes on from there. In `done`, %(item)s is the item's name."""
+
+@dataclass(frozen=True, slots=True)
+class _Back:
+    """The way back to a case from what somebody did on its page."""
+
+    desk: Desk
+    show: Show
+
+    async def told(
+        self,
+        case: _Case,
+        viewer: Viewer,
+        act: Awaitable[Application],
+        done: str,
+        item: str = "",
+        typed: Typed | None = None,
+    ) -> Response:
+        """With what became of it; to the line of the item, so that the keyboard goes on from there.
+        In `done`, %(item)s is the item's name. Where somebody was quicker, what was typed comes
+        back on the case as it is now."""
         line = f"#item-{item}" if words.is_item(item) else ""
         try:
             await act
         except Problem as problem:
-            return untaken(self.request, self.application_id, self.revision, problem, line)
-        here = f"/intake/applications/{self.application_id}"
-        return redirect(self.request, here + line, flash=done % {"item": words.item_name(item)})
+            if typed is None or problem.code != "changed-meanwhile":
+                return untaken(case.request, case.application_id, case.revision, problem, line)
+            app = await self.desk.look(viewer, case.application_id)
+            return await self.show(case.request, viewer, app, case.revision, typed=typed)
+        here = f"/intake/applications/{case.application_id}"
+        return redirect(case.request, here + line, flash=done % {"item": words.item_name(item)})
 
 
 def untaken(
@@ -178,7 +235,7 @@ def _find_case(request: Request, application_id: str, revision: Revision = None)
 _Here = Annotated[_Case, Depends(_find_case)]
 
 
-def _items(routes: APIRouter, officers: Officers) -> None:
+def _items(routes: APIRouter, officers: Officers, back: _Back) -> None:
     here = "/applications/{application_id}/items"
 
     @routes.post(here + "/{party}/{item}/accept")
@@ -193,7 +250,7 @@ def _items(routes: APIRouter, officers: Officers) -> None:
         act = officers.accept(
             viewer, case.application_id, party, item, document_id or None, expect=case.expect
         )
-        return await case.told(act, _("%(item)s: accepted."), item)
+        return await back.told(case, viewer, act, _("%(item)s: accepted."), item)
 
     @routes.post(here + "/{party}/{item}/return")
     async def give_back(
@@ -209,7 +266,8 @@ def _items(routes: APIRouter, officers: Officers) -> None:
             viewer, case.application_id, party, item, codes, remark, expect=case.expect
         )
         done = _("%(item)s: returned. The customer is asked when the case is sent back.")
-        return await case.told(act, done, item)
+        typed = Typed("return", f"items/{party}/{item}/return", item, codes=codes, remark=remark)
+        return await back.told(case, viewer, act, done, item, typed)
 
     @routes.post(here + "/{item}/ask")
     async def ask(
@@ -224,7 +282,10 @@ def _items(routes: APIRouter, officers: Officers) -> None:
         act = officers.ask(
             viewer, case.application_id, item, codes, reason or None, remark, expect=case.expect
         )
-        return await case.told(act, _("%(item)s: the customer will be asked."), item)
+        step = "again" if reason else "ask"
+        typed = Typed(step, f"items/{item}/ask", item, reason, codes, remark)
+        done = _("%(item)s: the customer will be asked.")
+        return await back.told(case, viewer, act, done, item, typed)
 
     @routes.post(here + "/{party}/{item}/waive")
     async def waive(
@@ -239,7 +300,9 @@ def _items(routes: APIRouter, officers: Officers) -> None:
         act = officers.ask_waiver(
             viewer, case.application_id, party, item, reason, remark, expect=case.expect
         )
-        return await case.told(act, _("%(item)s: a second person has to agree."), item)
+        typed = Typed("waive", f"items/{party}/{item}/waive", item, reason, remark=remark)
+        done = _("%(item)s: a second person has to agree.")
+        return await back.told(case, viewer, act, done, item, typed)
 
     @routes.post(here + "/{party}/{item}/waiver")
     async def answer_waiver(
@@ -255,27 +318,29 @@ def _items(routes: APIRouter, officers: Officers) -> None:
         act = officers.answer_waiver(
             viewer, case.application_id, party, item, said, remark, expect=case.expect
         )
-        return await case.told(act, _("Your answer is saved."), item)
+        return await back.told(case, viewer, act, _("Your answer is saved."), item)
 
 
-def _case(routes: APIRouter, officers: Officers) -> None:
+def _case(routes: APIRouter, officers: Officers, back: _Back) -> None:
     @routes.post("/applications/{application_id}/pass")
     async def pass_on(case: _Here, viewer: Annotated[Viewer, _MAY_DECIDE]) -> Response:
         """The pre-check is passed."""
         act = officers.pass_on(viewer, case.application_id, expect=case.expect)
-        return await case.told(act, _("Passed: the application is with review."))
+        return await back.told(case, viewer, act, _("Passed: the application is with review."))
 
     @routes.post("/applications/{application_id}/return")
     async def send_back(case: _Here, viewer: Annotated[Viewer, _MAY_DECIDE]) -> Response:
         """The customer gets one list of all that is open."""
         act = officers.send_back(viewer, case.application_id, expect=case.expect)
-        return await case.told(act, _("Sent back: the customer gets one list."))
+        return await back.told(case, viewer, act, _("Sent back: the customer gets one list."))
 
     @routes.post("/applications/{application_id}/contact")
     async def contact(case: _Here, viewer: Annotated[Viewer, _MAY_DECIDE]) -> Response:
         """The viewer spoke with the customer."""
         act = officers.record_contact(viewer, case.application_id, expect=case.expect)
-        return await case.told(act, _("That you spoke with the customer is recorded."))
+        return await back.told(
+            case, viewer, act, _("That you spoke with the customer is recorded.")
+        )
 
     @routes.post("/applications/{application_id}/meetings")
     async def meeting(
@@ -300,7 +365,18 @@ def _case(routes: APIRouter, officers: Officers) -> None:
             evidence=evidence,
             expect=case.expect,
         )
-        return await case.told(act, _("What you saw is recorded."))
+        typed = Typed("meetings", "meetings", at=at, saw=saw, evidence=evidence)
+        return await back.told(case, viewer, act, _("What you saw is recorded."), typed=typed)
+
+
+def _looking_again(routes: APIRouter, desk: Desk) -> None:
+    @routes.get("/applications/{application_id}/items/{item}/ask")
+    @routes.get("/applications/{application_id}/items/{party}/{item}/{verdict}")
+    @routes.get("/applications/{application_id}/meetings")
+    async def look_again(application_id: str, viewer: Annotated[Viewer, _MAY_VIEW]) -> Response:
+        """The case: what the language link asks for where somebody was quicker."""
+        await desk.look(viewer, application_id)
+        return RedirectResponse(f"/intake/applications/{application_id}", status_code=303)
 
 
 def obstacles_of(app: Application, viewer: Viewer, entered: set[str]) -> list[str]:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from math import ceil
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from services.intake import accounts, words
 from services.intake.accounts import Accounts, Member
-from services.intake.pages_batches import page_number
 from shared.messaging import Connection, Service
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.access import signed_in
 from shared.web.directory import branch_names
 from shared.web.i18n import _
+from shared.web.pages import last_page, page_number
 from shared.web.permissions import Reach
 
 PAGE_SIZE = 50
+_LONGEST = 80  # of what is looked for
 WRONG_SINCE = timedelta(days=30)
 
 _MAY_VIEW = requires(Permission.STAFF_VIEW)
@@ -44,7 +44,7 @@ def _staff(routes: APIRouter, service: Service, keeper: Accounts) -> None:
     async def page_staff(
         request: Request,
         viewer: Annotated[Viewer, _MAY_VIEW],
-        q: Annotated[str, Query(max_length=80)] = "",
+        q: str = "",
         show: str = "",
     ) -> Response:
         """The staff of the viewer's branches, with sessions and last sign-ins; beyond the last
@@ -57,14 +57,14 @@ def _staff(routes: APIRouter, service: Service, keeper: Accounts) -> None:
                 conn,
                 viewer.branch_list,
                 service.clock.now() - WRONG_SINCE,
-                words=q.strip(),
+                words=q.strip()[:_LONGEST],
                 signed_in=show == "signed-in",
                 page_size=PAGE_SIZE,
             )
             found, total = await members(page=number)
             if not found and number > 1:
                 _first, total = await members(page=1)
-                number = max(1, ceil(total / PAGE_SIZE))
+                number = last_page(total, PAGE_SIZE)
                 found, total = await members(page=number)
         return page(
             request,

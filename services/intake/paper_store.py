@@ -10,6 +10,7 @@ from typing import Any
 from services.intake.application import years_after
 from shared.events.lifecycle import TERMINAL, State
 from shared.messaging import Connection
+from shared.paper_images import DRAWING
 from shared.parameters import load_clocks
 
 # a card in use is a customer's: the relation goes on, whatever its application's last state is
@@ -21,12 +22,13 @@ RETENTION_ENDED, ASKED_FOR = "retention-ended", "asked-for"  # why a paper was d
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What was drawn of a paper: so many pages, or why none."""
+    """What was drawn of a paper: so many pages, or why none. `drawing`: by which version."""
 
     document_id: str
     at: datetime
     pages: int
     failure: str | None = None
+    drawing: int = DRAWING
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,12 @@ class RegisterStore:
         ends = [one for state in states for one in state.ends]
         if previews:
             await conn.executemany(
-                "INSERT INTO paper_preview (document_id, at, pages, failure)"
-                " VALUES ($1, $2, $3, $4)",
-                [(one.document_id, one.at, one.pages, one.failure) for one in previews],
+                "INSERT INTO paper_preview (document_id, at, pages, failure, drawing)"
+                " VALUES ($1, $2, $3, $4, $5)",
+                [
+                    (one.document_id, one.at, one.pages, one.failure, one.drawing)
+                    for one in previews
+                ],
             )
         if ends:
             await conn.executemany(
@@ -93,10 +98,11 @@ class RegisterStore:
 
 
 async def previews_of(conn: Any, document_ids: Collection[str]) -> dict[str, Preview]:
-    """{document id: what was drawn of it last}."""
+    """{document id: what was drawn of it last}. Pages that could not be drawn again stay."""
     rows = await conn.fetch(
-        "SELECT DISTINCT ON (document_id) document_id, at, pages, failure FROM paper_preview"
-        " WHERE document_id = ANY ($1) ORDER BY document_id, id DESC",
+        "SELECT DISTINCT ON (document_id) document_id, at, pages, failure, drawing"
+        " FROM paper_preview WHERE document_id = ANY ($1)"
+        " ORDER BY document_id, pages > 0 DESC, id DESC",
         list(document_ids),
     )
     return {row["document_id"]: Preview(**row) for row in rows}

@@ -41,7 +41,7 @@ from shared.messaging import (
     Worker,
 )
 from shared.messaging.errors import one_line
-from shared.paper_images import THUMBNAIL, DocumentRefusedError, PaperReader
+from shared.paper_images import DRAWING, THUMBNAIL, DocumentRefusedError, PaperReader
 from shared.parameters import load_sign_in
 from shared.privacy.sealing import Sealed
 from shared.privacy.vault import KeyUnavailableError, Vault
@@ -124,16 +124,13 @@ class Papers:
         return shown
 
     async def _draw_late(self, papers: Sequence[Shown]) -> None:
-        """Have those drawn, once, that a service took which drew none: one of a release before."""
-        before = self._service.clock.now() - _LATE
-        late = [
-            one
-            for one in papers
-            if one.preview is None and one.end is None and one.document.received_at < before
-        ]
+        """Have those drawn that nobody else draws: of a release before, which drew none or did it
+        another way. Of a million at which nobody looks none is."""
+        now = self._service.clock.now()
+        late = [_drawing(one, key) for one in papers if (key := _late(one, now))]
         if late:
             async with self._service.transaction(actor="papers") as tx:
-                await tx.append(_drawing(one, "late") for one in late)
+                await tx.append(late)
 
     async def find(
         self, viewer: Viewer, application_id: str, document_id: str
@@ -431,6 +428,17 @@ def _drawing(paper: Shown, key: str) -> Call:
         {"papers": [{"document_id": document.document_id, "sha256": document.sha256}]},
         subject=paper.application_id,
     )
+
+
+def _late(paper: Shown, now: datetime) -> str:
+    """The key by which a paper is drawn that was not: once, or once a day where an older version
+    drew it, for that may work then; "" where it is drawn as it should be, or has ended."""
+    if paper.end is not None:
+        return ""
+    if paper.preview is None:
+        return "late" if paper.document.received_at < now - _LATE else ""
+    old = paper.preview.drawing < DRAWING and paper.document.media_type == "application/pdf"
+    return f"by {DRAWING} on {now:%Y-%m-%d}" if old else ""
 
 
 def on_drawn(result: Result, state: Drawn, now: datetime) -> Iterable[Effect]:

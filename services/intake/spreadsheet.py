@@ -28,6 +28,7 @@ _MOST_PARTS = 500
 _MOST_COLUMNS = 200
 _LAST_ROW = 1_048_576
 _LONGEST_NUMBER = 10**20
+_YES = ("1", "true")  # of an attribute
 _ERRORS = frozenset({"#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!"})
 
 
@@ -60,10 +61,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Lines from top to bottom. `epoch`: the day from which the workbook counts days."""
+    """Lines from top to bottom. `epoch`: the day from which the workbook counts days. `hidden`:
+    the columns that people do not see, from 0."""
 
     lines: Iterator[Line]
     epoch: datetime = CALENDAR_WINDOWS_1900
+    hidden: frozenset[int] = frozenset()
 
 
 def read_sheet(content: bytes, is_heading: Callable[[Sequence[Any]], bool], most: int) -> Sheet:
@@ -137,7 +140,8 @@ def _excel(content: bytes, is_heading: Callable[[Sequence[Any]], bool], most: in
                     "More than one sheet holds a table; save each as a file of its own",
                 )
             sheet = (sheets or seen)[0]
-            return Sheet(iter(_lines(book, sheet, most)), book.epoch)
+            lines, hidden = _lines(book, sheet, most)
+            return Sheet(iter(lines), book.epoch, hidden)
         finally:
             book.close()
     except BatchRefused:
@@ -182,7 +186,8 @@ def _first(book: Any, sheet: Any) -> Sequence[Any]:
     return []
 
 
-def _lines(book: Any, sheet: Any, most: int) -> list[Line]:
+def _lines(book: Any, sheet: Any, most: int) -> tuple[list[Line], frozenset[int]]:
+    """The lines, and which columns are hidden."""
     found: list[tuple[int, list[Any]]] = []
     with sheet._get_source() as source:
         parser = _parser(book, sheet, source)
@@ -208,9 +213,15 @@ def _lines(book: Any, sheet: Any, most: int) -> list[Line]:
         if deep
     }
     for row, marks in parser.row_dimensions.items():
-        if marks.get("hidden") in ("1", "true"):
+        if marks.get("hidden") in _YES:
             unseen[int(row)] = "HIDDEN_ROW"
-    return [Line(number, cells, unseen.get(number)) for number, cells in found]
+    hidden = frozenset(
+        place
+        for marks in parser.column_dimensions.values()
+        if marks.get("hidden") in _YES
+        for place in range(int(marks["min"]) - 1, min(int(marks["max"]), _MOST_COLUMNS))
+    )
+    return [Line(number, cells, unseen.get(number)) for number, cells in found], hidden
 
 
 def _spread(cells: Sequence[dict[str, Any]]) -> list[Any]:

@@ -211,6 +211,7 @@ _ROW_PROBLEMS: Mapping[str, str] = {
     "DATE_FORM": mark("Write the day as 2026-10-12."),
     "NUMBER_CELL": mark("Make the column text and write the digits anew: a number cell lost some."),
     "FORMULA_CELL": mark("Put the value in place of the formula (paste as values)."),
+    "HIDDEN_COLUMN": mark("The column is hidden: show it, or delete it."),
     "HIDDEN_ROW": mark("The row is hidden or filtered out: show it, or delete it."),
     "MERGED_CELLS": mark("Cells are merged: split them, and fill in each."),
     "SAME_PERSON": mark("The same person asks for the same product in row %(other)s: keep one."),

@@ -30,11 +30,12 @@ from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, local
 from shared.web.kept_views import Listed, sharing, views_of
 from shared.web.lists import Place
+from shared.web.pages import last_page, page_number
 from shared.web.states import options, shown_state
 
 PAGE_SIZE = 25
 APPLICATIONS = Listed("/reporting/applications", ApplicationsChosen.read)
-_FEWEST_DIGITS = 4  # of a number
+_FEWEST_DIGITS = 4  # of the end of a number
 _BOARD_DAYS = 20  # of events read for the board: the longest holiday and the day before it
 
 # The main road of an application, as the steps above its timeline show it.
@@ -138,7 +139,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         viewer: Annotated[Viewer, may_see],
         value: Annotated[str, Form(max_length=100)] = "",
     ) -> Response:
-        """The application with that number, or some of its digits; what was typed stays out of the
+        """The application with that number, or one that ends so; what was typed stays out of the
         address."""
         digits = "".join(value.split())
         found: list[ApplicationRow] = []
@@ -150,9 +151,9 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         if total == 1:
             return redirect(request, f"/reporting/applications/{found[0].application_id}")
         told = (
-            _("Several applications have these digits in their number: type more of them.")
+            _("Several applications have a number that ends so: type more of its digits.")
             if total
-            else _("No application that you may see has this number, or these digits in it.")
+            else _("No application that you may see has this number, or one that ends so.")
         )
         return redirect(request, "/reporting/applications", flash=told, tone="warning")
 
@@ -219,7 +220,7 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         figure = report.figures.get(key)
         if figure is None:
             raise Problem(404, "not-found", "The report has no such figure")
-        number = max(1, _whole(request.query_params.get("page", "1")))
+        number = min(page_number(request), last_page(len(figure.events), PAGE_SIZE))
         events = figure.events[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
         async with service.pool.acquire() as conn:
             names = await branch_names(conn)
@@ -255,17 +256,17 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
     @routes.get("/reports")
     async def page_reports(request: Request, viewer: Annotated[Viewer, may_report]) -> Response:
         """Reports that were handed out."""
-        number = max(1, _whole(request.query_params.get("page", "1")))
         async with service.pool.acquire() as conn:
+            total = await store.count_reports(
+                conn, viewer.branch_list, knows_holds=viewer.knows_holds
+            )
+            number = min(page_number(request), last_page(total, PAGE_SIZE))
             reports = await store.list_reports(
                 conn,
                 viewer.branch_list,
                 knows_holds=viewer.knows_holds,
                 limit=PAGE_SIZE,
                 offset=(number - 1) * PAGE_SIZE,
-            )
-            total = await store.count_reports(
-                conn, viewer.branch_list, knows_holds=viewer.knows_holds
             )
             makers = [report.made_by.removeprefix("staff:") for report in reports]
             staff = await staff_names(conn, sorted(set(makers)))
@@ -286,10 +287,6 @@ def router(service: Service, zone: ZoneInfo) -> APIRouter:
         return excel_response(await take_report(service, viewer, manifest_id))
 
     return routes
-
-
-def _whole(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 1
 
 
 def _filters(branches: Mapping[str, str], viewer: Viewer) -> list[dict[str, Any]]:

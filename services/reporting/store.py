@@ -114,8 +114,9 @@ class Wanted:
     """Which applications a list shows. branches: those the viewer sees, None for all. knows_holds:
     whether the viewer may know that a case is held.
 
-    attention: `stalled`, `owing` or `refused`. submitted_from and submitted_to are instants, the
-    second exclusive. sort: a key of SORTS, with a minus in front for the other way round.
+    number: whole, or its end. attention: `stalled`, `owing` or `refused`. submitted_from and
+    submitted_to are instants, the second exclusive. sort: a key of SORTS, with a minus in front for
+    the other way round.
     """
 
     branches: list[str] | None = None
@@ -140,7 +141,7 @@ _KEYS: Mapping[SortKey, str] = {
     "since": f"coalesce(since, {_NEVER})",
     "number": 'number COLLATE "C"',
 }
-
+_NUMBER_END = 'reverse(number) COLLATE "C"'
 
 _ATTENTION: Mapping[str, str] = {
     "stalled": "stalled_version = state_version AND state <> ALL ({}::text[])",
@@ -154,13 +155,16 @@ def _fitting(wanted: Wanted) -> tuple[str, list[Any]]:
     index would serve."""
     one = wanted.branches[0] if wanted.branches and len(wanted.branches) == 1 else None
     several = wanted.branches if one is None else None
+    ending = None if wanted.number is None else wanted.number[::-1]
     # a held case reads as one of its reviewers' where it must not show
     states = [s.value for s, owner in lifecycle.OWNERS.items() if owner.desk == wanted.desk]
     handed_in = f"submitted_at IS NOT NULL AND {_KEYS['submitted']}"
     asked: list[tuple[str, Any]] = [
         ("branch = {}::text", one),
         ("branch = ANY ({}::text[])", several),
-        ("number LIKE '%' || {}::text || '%'", wanted.number),
+        # a ":" comes behind every digit
+        (f"{_NUMBER_END} >= {{}}::text", ending),
+        (f"{_NUMBER_END} < {{}}::text || ':'", ending),
         ("state = ANY ({}::text[])", states if wanted.desk is not None else None),
         (handed_in + " >= {}::timestamptz", wanted.submitted_from),
         (handed_in + " < {}::timestamptz", wanted.submitted_to),

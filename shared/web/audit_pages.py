@@ -33,7 +33,7 @@ from shared.web.audit import (
 )
 from shared.web.directory import staff_called, staff_names
 from shared.web.i18n import _, current_language, mark, show_datetime
-from shared.web.limits import RowNumber
+from shared.web.limits import RowNumber, lenient
 from shared.web.navigation import audit_page
 from shared.web.pages import page
 from shared.web.permissions import Permission, Scope, Viewer
@@ -171,11 +171,11 @@ def _add_reading(routes: APIRouter, service: Kept, log: Log, words: Words) -> No
         request: Request,
         viewer: Annotated[Viewer, _MAY_VIEW],
         kind: str = "",
-        who: Annotated[str, Query(max_length=400)] = "",
-        application: Annotated[str, Query(max_length=40)] = "",
+        who: Annotated[str, Query(max_length=400), lenient(_NOBODY)] = "",
+        application: Annotated[str, Query(max_length=40), lenient(_NOBODY)] = "",
         since: str = "",
         until: str = "",
-        before: Annotated[str, Query(max_length=80)] = "",
+        before: str = "",
     ) -> Response:
         """What happened, the last first."""
         chosen = asked(kind, who, application, since, until, before)
@@ -232,8 +232,8 @@ def _add_reading(routes: APIRouter, service: Kept, log: Log, words: Words) -> No
     async def take_lines(
         viewer: Annotated[Viewer, _MAY_VIEW],
         kind: str = "",
-        who: Annotated[str, Query(max_length=400)] = "",
-        application: Annotated[str, Query(max_length=40)] = "",
+        who: Annotated[str, Query(max_length=400), lenient(_NOBODY)] = "",
+        application: Annotated[str, Query(max_length=40), lenient(_NOBODY)] = "",
         since: str = "",
         until: str = "",
     ) -> Response:

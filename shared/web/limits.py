@@ -11,9 +11,10 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path
+from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
@@ -28,6 +29,19 @@ BODY_MOST = 1024 * 1024  # bytes of any other body: JSON, a form without files
 
 RowNumber = Annotated[int, Path(ge=0, le=2**63 - 1)]
 """A row's number in an address: a database fails that is asked for one beyond its own."""
+
+
+def lenient(default: Any) -> WrapValidator:
+    """For a value in the address of a page: what is none of those that are possible there is as the
+    default. People cut addresses short and keep them for years; a program is told (422)."""
+
+    def read(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            return default
+
+    return WrapValidator(read)
 
 
 def most_bytes(content_type: str | None) -> int:

@@ -86,6 +86,9 @@ class RequestFrame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        method = scope["method"]
+        if method == "HEAD":  # as GET on every route, with the same permission (RFC 9110, 9.3.2)
+            scope = {**scope, "method": "GET"}
         headers = Headers(scope=scope)
         trace_id, traceparent = _trace(headers.get("traceparent"))
         wanted = QueryParams(scope["query_string"]).get("lang")
@@ -107,6 +110,8 @@ class RequestFrame:
                     answer.update(turn.headers)
                 self._dress(answer, trace_id, language, wanted)
                 self._renew(answer, scope["state"].get("renewed_session"))
+            elif method == "HEAD":
+                message = {**message, "body": b""}
             await send(message)
             answered = message["type"] == "http.response.body" and not message.get("more_body")
 
@@ -121,7 +126,7 @@ class RequestFrame:
                 else:
                     await self._app(scope, body.receive, send_framed)
             except Exception as error:
-                path, method = scope["path"], scope["method"]
+                path = scope["path"]
                 if is_away(error):
                     log.error("request not served", error=one_line(error), path=path, method=method)
                 else:
@@ -132,7 +137,7 @@ class RequestFrame:
                     raise
             finally:
                 _traceparent.reset(token)
-                self._count(scope, status, time.perf_counter() - started)
+                self._count(scope, method, status, time.perf_counter() - started)
 
     def _turn(self, headers: Headers) -> Turn | None:
         shown = headers.get("authorization")
@@ -176,10 +181,10 @@ class RequestFrame:
             set_session(cookie, session, secure=self._secure)
             headers.append("Set-Cookie", cookie.headers["set-cookie"])
 
-    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+    def _count(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
-        HTTP_REQUESTS.labels(self._service, scope["method"], route, str(status)).inc()
-        HTTP_SECONDS.labels(self._service, scope["method"], route).observe(seconds)
+        HTTP_REQUESTS.labels(self._service, method, route, str(status)).inc()
+        HTTP_SECONDS.labels(self._service, method, route).observe(seconds)
 
 
 # SQLSTATE classes: connection, resources, operator's intervention, system

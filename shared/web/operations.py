@@ -26,9 +26,9 @@ from shared.web import operations_words as words
 from shared.web.access import requires
 from shared.web.directory import staff_names
 from shared.web.i18n import _
-from shared.web.limits import RowNumber
+from shared.web.limits import RowNumber, lenient
 from shared.web.navigation import parked_page
-from shared.web.pages import page, redirect
+from shared.web.pages import last_page, page, page_number, redirect
 from shared.web.permissions import Permission, Scope, Viewer
 from shared.web.problems import Problem
 
@@ -161,18 +161,14 @@ def _frame(service: OverParkingLot, viewer: Viewer) -> dict[str, Any]:
 
 def _add_list(routes: APIRouter, service: OverParkingLot) -> None:
     @routes.get("")
-    async def page_parked(
-        request: Request,
-        viewer: MaySee,
-        chosen: Filter,
-        number: Annotated[int, Query(alias="page", ge=1, le=100_000)] = 1,
-    ) -> Response:
+    async def page_parked(request: Request, viewer: MaySee, chosen: Filter) -> Response:
         """Everything that does not go on by itself."""
         which = chosen.selection(viewer)
-        offset = (number - 1) * PAGE_SIZE
         async with service.pool.acquire() as conn:
-            keys = await redrive.list_parked(conn, which, limit=PAGE_SIZE, offset=offset)
             total, events = await redrive.count_parked(conn, which)
+            number = min(page_number(request), last_page(total, PAGE_SIZE))
+            offset = (number - 1) * PAGE_SIZE
+            keys = await redrive.list_parked(conn, which, limit=PAGE_SIZE, offset=offset)
             kinds = await redrive.kinds_parked(conn)
             works = await redrive.list_failed(conn, which, limit=_WORKS)
             halted = await redrive.list_halted(conn)
@@ -347,7 +343,7 @@ def _add_many(routes: APIRouter, service: OverParkingLot) -> None:
         request: Request,
         viewer: MayRedrive,
         chosen: Filter,
-        action: Literal["retry", "skip"] = "retry",
+        action: Annotated[Literal["retry", "skip"], lenient("retry")] = "retry",
     ) -> Response:
         """What a retry or a skip of all that is chosen would do; nothing is done yet."""
         which = chosen.selection(viewer)

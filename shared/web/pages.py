@@ -10,6 +10,7 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -108,6 +109,17 @@ def with_query(request: Request, **changes: Any) -> str:
     kept = [(key, value) for key, value in request.query_params.multi_items() if key not in names]
     kept.extend((key, str(value)) for key, value in changes.items() if value is not None)
     return request.url.path + ("?" + urlencode(kept) if kept else "")
+
+
+def page_number(request: Request) -> int:
+    """The page of a list that an address asks for, from 1; what is no number asks for the first."""
+    text = request.query_params.get("page", "")
+    return max(1, int(text)) if text.isdecimal() and len(text) < 7 else 1
+
+
+def last_page(total: int, size: int) -> int:
+    """The number of the last page of a list, from 1; one that is empty has a page, too."""
+    return max(1, ceil(total / size))
 
 
 def page(

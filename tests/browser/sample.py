@@ -25,6 +25,7 @@ from shared.web.directory import StaffMember
 from shared.web.i18n import _
 from shared.web.oidc import IdentityProvider
 from shared.web.permissions import Role
+from shared.web.problems import FieldError
 from shared.web.service import create_app
 from shared.web.session import Session
 from shared.web.sign_in import AtProvider, Verified, sign_in_router
@@ -238,6 +239,13 @@ async def upload(
     """A form with a file."""
     size = len(await document.read())
     return redirect(request, "/sample/components", flash=f"{size}")
+
+
+@router.get("/sample/refused/{status}")
+async def refused(status: int, viewer: Viewer = requires(Permission.BOARD_VIEW)) -> None:
+    """A request that is refused."""
+    wrong = FieldError("/parties/0/name", "string_too_long", "String should have at most 200")
+    raise Problem(status, "refused", "No", errors=[wrong] if status == 422 else [])
 
 
 @router.get("/sample/crash")

@@ -19,6 +19,7 @@ from playwright.async_api import Browser, Page, expect
 from deploy.demo.papers import pdf
 from services.intake.batch import COLUMNS
 from shared.formats import make_synthetic_resident_id
+from tests.browser.conftest import Enter
 from tests.browser.test_pages import picture
 from tests.browser.town import PASSWORD, USERNAME, Town
 from tests.browser.watching import NARROW, WIDE, Watched
@@ -54,6 +55,7 @@ async def sound(watched: Watched, town: Town, name: str) -> None:
         await picture(watched, f"{name}-{language}")
         assert await watched.faults(language, town.names) == []
         assert await watched.serious(contrast=False) == []
+        assert await watched.cut() == []
         await page.evaluate("document.documentElement.dataset.bsTheme = 'dark'")
         await watched.resize(NARROW)
         await picture(watched, f"{name}-{language}-narrow")
@@ -200,6 +202,50 @@ async def test_a_masked_field_is_shown_for_a_reason_and_hidden_again(
     await expect(without).to_have_url(case)
     await expect(without.locator("main")).not_to_contain_text(MOBILE)
     await plain.close()
+
+
+async def test_the_values_of_a_line_of_the_audit_log_are_opened_for_a_reason(
+    town: Town, counter: Watched, enter: Enter
+) -> None:
+    page = counter.page
+    await counter.show("/intake/applications/new")
+    await fill_in(page)
+    await page.locator("button[name=then][value=keep]").click()
+    await expect(page.locator("#checklist")).to_be_visible()
+    number = await page.locator("h1").inner_text()
+    await page.goto(f"{page.url.split('?')[0]}/corrections")
+    await page.locator("#employer").fill("云岭茶业有限公司")
+    await page.locator("main button[type=submit]").click()
+    await expect(page.locator("#history")).to_be_visible()
+    for language, opens, says, hides in (
+        ("zh-CN", "查看内容明文", "查看", "隐藏内容"),
+        ("en", "Show in clear: the values", "Show", "Hide the values"),
+    ):
+        auditor = await enter("compliance", language)
+        log = await auditor.show("/intake/audit?since=2026-01-01")
+        corrected = re.compile("更正申请表|Form corrected")
+        row = log.locator("tbody tr", has_text=number).filter(has_text=corrected)
+        await row.get_by_role("link", name=opens).press("Enter")
+        await expect(row.locator("select")).to_be_focused()
+        await around(auditor, town, f"audit-asked-{language}", language)
+        await row.locator("select").select_option(index=1)
+        await row.get_by_role("button", name=says, exact=True).press("Enter")
+        await expect(row).to_contain_text("云岭茶业有限公司")
+        await expect(row.get_by_role("button", name=hides)).to_be_focused()
+        await around(auditor, town, f"audit-opened-{language}", language)
+
+
+async def around(watched: Watched, town: Town, name: str, language: str) -> None:
+    """The page as it stands, light and dark, wide and narrow."""
+    names = {*town.names, "云岭茶业有限公司", EMPLOYER}
+    for theme, size in (("light", WIDE), ("dark", NARROW)):
+        await watched.page.evaluate(
+            "theme => document.documentElement.dataset.bsTheme = theme", theme
+        )
+        await watched.resize(size)
+        await picture(watched, f"{name}-{theme}")
+        assert await watched.faults(language, names) == []
+    assert await watched.cut(WIDE, NARROW) == []
 
 
 def table(*rows: dict[str, str]) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.browser.conftest import Enter, screenshots
 from tests.browser.town import TUESDAY, Town
-from tests.browser.watching import MOST_SHIFT, NARROW, WIDEST, Watched
+from tests.browser.watching import MOST_SHIFT, NARROW, WIDE, WIDEST, Watched
 from tests.weighing import MOST_BYTES
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -61,6 +61,7 @@ async def test_a_page_is_sound(town: Town, enter: Enter, page: str, language: st
     assert await watched.serious(contrast=language == "zh-CN") == []
     assert await watched.weight() <= MOST_BYTES
     assert await watched.shift() <= MOST_SHIFT, await watched.page.evaluate("window.moved")
+    assert await watched.cut(WIDE, WIDEST, NARROW) == []
     await watched.resize(WIDEST)
     assert await watched.faults(language, town.names) == [], "widest"
     await watched.page.evaluate("document.documentElement.dataset.bsTheme = 'dark'")

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from shared.web.oidc import IdentityProvider, ProviderSettings
 from tests.browser.sample import make_app
 from tests.browser.test_pages import picture
-from tests.browser.watching import NARROW, Watched
+from tests.browser.watching import NARROW, WIDE, Watched
 from tests.eventually import eventually
 from tests.identity_provider import CLIENT, SECRET, Provider, running_provider
 
@@ -131,6 +131,31 @@ async def test_signing_in_never_leads_to_another_host(visitor: Watched) -> None:
     await page.wait_for_url(lambda url: "sign-in" not in url)
     assert page.url.startswith(visitor.origin + "/")
     assert visitor.foreign == []
+
+
+REFUSED = {status: f"/sample/refused/{status}" for status in (403, 404, 409, 412, 422, 429, 503)}
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+async def test_every_page_that_says_why_not_is_sound(visitor: Watched, language: str) -> None:
+    page = await visitor.show(f"/sign-in?lang={language}&next=/sample/decide")
+    await page.locator("#username").fill("A0101")
+    await page.locator("#password").fill("A0101")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#sidebar")).to_be_attached()
+    visitor.complaints.clear()  # nothing is shown by GET at the address of a form
+    for status, path in {**REFUSED, 500: "/sample/crash"}.items():
+        await visitor.show(path, status=status)
+        if language == "en":  # its rules are the same in both
+            assert await visitor.serious() == [], status
+        for theme in ("light", "dark"):
+            await page.evaluate("theme => document.documentElement.dataset.bsTheme = theme", theme)
+            for size in (WIDE, NARROW):
+                await visitor.resize(size)
+                await picture(visitor, f"refused-{status}-{language}-{theme}-{size['width']}")
+                assert await visitor.faults(language, PEOPLE) == [], (status, theme, size)
+        assert await visitor.cut(WIDE, NARROW) == [], status
+    visitor.assert_clean()
 
 
 @pytest.mark.parametrize("language", ["zh-CN", "en"])

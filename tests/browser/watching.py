@@ -28,6 +28,8 @@ from playwright.async_api import (
 WIDE: ViewportSize = {"width": 1360, "height": 900}
 NARROW: ViewportSize = {"width": 360, "height": 780}
 WIDEST: ViewportSize = {"width": 1920, "height": 1080}
+# where the layout turns, and a small notebook
+BETWEEN: list[ViewportSize] = [{"width": width, "height": 900} for width in (768, 992, 1200, 1280)]
 MOST_BYTES = 100_000  # of a page with what it loads of ours; the vendored kit is kept for a year
 # Of what moves after it was shown; people notice from 0.1.
 MOST_SHIFT = 0.05
@@ -53,6 +55,11 @@ new PerformanceObserver((list) => {
   }
 }).observe({ type: "layout-shift", buffered: true });
 """
+# A table that is pushed sideways hides what is last in it: its buttons.
+_CUT = """() => [...document.querySelectorAll(".table-frame, .btn, .state")]
+  .filter((one) => one.checkVisibility({ visibilityProperty: true }))
+  .filter((one) => one.scrollWidth > one.clientWidth + 1)
+  .map((one) => `${one.scrollWidth} in ${one.clientWidth} px: ${one.outerHTML.slice(0, 120)}`)"""
 
 
 @dataclass
@@ -147,6 +154,16 @@ class Watched:
             f"(asked) => ({_AUDIT})(asked.language, asked.names)",
             {"language": language, "names": sorted(names)},
         )
+        return found
+
+    async def cut(self, *sizes: ViewportSize) -> list[str]:
+        """What does not fit its place, with the width of the window at which it does not; sizes:
+        all that people have, unless some are named."""
+        found = []
+        for size in sizes or (NARROW, *BETWEEN, WIDE, WIDEST):
+            await self.resize(size)
+            found += [f"{size['width']}: {one}" for one in await self.page.evaluate(_CUT)]
+        await self.page.set_viewport_size(WIDE)
         return found
 
     async def serious(self, *, contrast: bool = True) -> list[str]:

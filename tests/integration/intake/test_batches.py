@@ -152,6 +152,8 @@ async def test_a_sheet_with_bad_rows_is_looked_at_taken_mended_and_loaded_again(
     english = (await client.get(where, params={"lang": "en"})).text
     assert "id_issued · Write the day as 2026-10-12." in english
     assert "in row 2: keep one" in english
+    beyond = (await client.get(where, params={"lang": "en", "page": "99"})).text
+    assert "in row 2: keep one" in beyond, "beyond the last page is the last"
     for text in (NAME, MOBILE, good[0]["id_number"], HOME, "yesterday"):
         assert text not in chinese + english
 

@@ -270,6 +270,26 @@ async def test_what_was_typed_while_somebody_changed_the_draft_comes_back(office
     assert await office.state(draft) == "awaiting_material"
 
 
+async def test_what_was_typed_while_somebody_handed_the_draft_in_comes_back(
+    office: Office,
+) -> None:
+    client, other = await office.colleague("assistant"), await office.colleague("assistant")
+    draft = await begun(office, client)
+    here = f"/intake/applications/{draft.application_id}"
+    form = inputs(await client.get(f"{here}/form"))
+    await other.post(f"{here}/submit")
+    assert await office.state(draft) == "awaiting_material"
+    for then in ("keep", "submit"):
+        sent = {**form, "employer": "云岭茶业有限公司", "then": then}
+        late = await client.post(f"{here}/form", data=sent, params={"lang": "en"})
+        assert late.status_code == 409
+        assert "no draft any more: nothing was saved" in late.text
+        (card,) = re.findall(r'id="since".*?</section>', late.text, re.DOTALL)
+        assert "Handed in" in card
+        assert f'href="{here}/corrections"' in late.text
+        assert inputs(late)["employer"] == "云岭茶业有限公司"
+
+
 async def test_nobody_takes_over_what_was_handed_in(office: Office) -> None:
     client, other = await office.colleague("assistant"), await office.colleague("assistant")
     draft = await begun(office, client, then="submit")

@@ -282,6 +282,60 @@ async def test_who_was_too_late_is_shown_what_was_done_and_what_they_typed(
     assert done[step] in page.text
 
 
+WRONG_PAPER = {"codes": ["PHOTO_UNCLEAR"], "remark": "四角缺一，请重拍"}
+
+
+@pytest.mark.parametrize(
+    ("step", "typed", "asked"),
+    [
+        ("items/applicant/id_front/return", WRONG_PAPER, "Return: ID card, portrait side"),
+        (
+            "items/id_back/ask",
+            {**WRONG_PAPER, "reason": "ACCEPTED_IN_ERROR"},
+            "Ask again: ID card, emblem side",
+        ),
+        ("items/asset_proof/ask", WRONG_PAPER, "Ask for: Proof of assets"),
+        (
+            "items/applicant/income_proof/waive",
+            {"reason": "COVERED_BY_OTHER", "remark": "另有证明"},
+            "Do without: Proof of income",
+        ),
+    ],
+)
+async def test_a_verdict_that_somebody_was_quicker_than_comes_back_as_it_was_typed(
+    office: Office, step: str, typed: dict[str, Any], asked: str
+) -> None:
+    client, other = await office.colleague("assistant"), await office.colleague("assistant")
+    form = filled_in(office, then="submit")
+    here = here_of(await client.post("/intake/applications", data=form))
+    for item in ("id_front", "id_back"):
+        await client.post(
+            here + "/documents",
+            data={"item": item},
+            files={"file": ("paper.png", picture(f"{item} of {here}"), "image/png")},
+        )
+    paper = await client.post(f"{here}/items/applicant/id_back/accept")
+    assert here_of(paper).startswith(here)
+    seen = revision_of(await client.get(here))
+    await other.post(here + "/corrections", data={"occupation": "会计"})
+
+    params = {"lang": "en"}
+    late = await client.post(f"{here}/{step}", data={**typed, "revision": seen}, params=params)
+    assert late.status_code == 412
+    assert "Somebody was quicker" in late.text
+    (card,) = re.findall(r'<section[^>]*id="kept".*?</section>', late.text, re.DOTALL)
+    assert asked in card
+    assert f'action="{here}/{step}"' in card
+    assert typed["remark"] in card
+    chosen = re.findall(r'value="(\w+)" (?:checked|selected)', card)
+    assert set(chosen) == {*typed.get("codes", ()), *filter(None, [typed.get("reason")])}
+    assert here_of(await client.get(f"{here}/{step}")) == here, "what the language link asks for"
+
+    again = {**typed, "revision": revision_of(late)}
+    assert here_of(await client.post(f"{here}/{step}", data=again, params=params)).startswith(here)
+    assert typed["remark"] in (await client.get(here, params=params)).text
+
+
 async def test_what_cannot_be_done_any_more_is_told_on_the_case(office: Office) -> None:
     client = await office.colleague("assistant")
     here = here_of(await client.post("/intake/applications", data=filled_in(office)))

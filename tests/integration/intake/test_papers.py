@@ -19,7 +19,7 @@ from services.intake.customer import VIEWER
 from services.intake.erasure import ErasureError, erase
 from shared.events import review
 from shared.identifiers import new_id
-from shared.paper_images import DocumentRefusedError
+from shared.paper_images import DRAWING, DocumentRefusedError
 from shared.parameters import load_papers
 from shared.privacy.vault import Erasure
 from tests.eventually import eventually
@@ -102,6 +102,58 @@ async def test_the_pages_are_prepared_after_the_upload_whatever_fails_meanwhile(
     rows = await office.fetch("SELECT pages, failure FROM paper_preview WHERE document_id = $1",
                               path.rsplit("/", 1)[-1])  # fmt: skip
     assert [tuple(row) for row in rows] == [(2, None)]
+
+
+async def test_a_pdf_that_an_older_version_drew_is_drawn_again_when_somebody_looks(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, render = await office.colleague("assistant"), office.service.reader.render_all
+    customer, fails = await office.begun(), False
+
+    async def drawn(contents: list[bytes]) -> list[list[bytes] | DocumentRefusedError]:
+        return [DocumentRefusedError("too_complex")] if fails else await render(contents)
+
+    monkeypatch.setattr(office.service.reader, "render_all", drawn)
+    path = await filed(office, customer, pdf(["form"]))
+    document = path.rsplit("/", 1)[-1]
+    await prepared(client, path)
+
+    async def drawings() -> list[tuple[int, int]]:
+        rows = await office.fetch(
+            "SELECT drawing, pages FROM paper_preview WHERE document_id = $1 ORDER BY id", document
+        )
+        return [tuple(row) for row in rows]
+
+    async def waiting() -> int:
+        rows = await office.fetch(
+            "SELECT FROM messaging.call WHERE kind = 'preview' AND key LIKE $1 || '%'", document
+        )
+        return len(rows)
+
+    assert await drawings() == [(DRAWING, 1)]
+    asked = await waiting()
+    assert (await client.get(path + "/thumbnail")).status_code == 200
+    assert await waiting() == asked, "what this version drew is not drawn again"
+
+    await office.fetch("UPDATE paper_preview SET drawing = 1 WHERE document_id = $1", document)
+    for part in ("/thumbnail", "/pages/1", "/thumbnail"):
+        assert (await client.get(path + part)).status_code == 200
+
+    async def again() -> bool:
+        return await drawings() == [(1, 1), (DRAWING, 1)]
+
+    await eventually(again)
+    # one that cannot be drawn any more stays as it was
+    fails = True
+    await office.fetch("UPDATE paper_preview SET drawing = 1 WHERE document_id = $1", document)
+    await office.fetch("DELETE FROM messaging.call WHERE kind = 'preview'")
+    assert (await client.get(path + "/pages/1")).status_code == 200
+
+    async def failed() -> bool:
+        return await drawings() == [(1, 1), (1, 1), (DRAWING, 0)]
+
+    await eventually(failed)
+    assert (await client.get(path + "/pages/1")).status_code == 200
 
 
 async def test_who_looks_stands_on_the_page_and_in_the_register(office: Office) -> None:

@@ -106,6 +106,37 @@ async def _sorted(conn: Any, wanted: Wanted, key: SortKey, *, descending: bool) 
     return [row["application_id"] for row in rows]
 
 
+async def test_an_application_is_found_by_its_last_digits_without_a_look_at_everything(
+    conn: Any,
+) -> None:
+    numbers = await conn.fetch("SELECT number FROM projection.application WHERE number LIKE '44%'")
+    (whole,) = await conn.fetch(
+        "SELECT number, branch FROM projection.application"
+        " WHERE application_id = 'old-' || md5('7')"
+    )
+    for branches in (None, BRANCHES[:12], [whole["branch"]]):
+        for knows_holds in (True, False):
+            for digits in (whole["number"], whole["number"][-8:], whole["number"][-4:]):
+                wanted = Wanted(branches, knows_holds, number=digits)
+                plan = await explained(
+                    conn, *store.page_statement(wanted, PAGE, "submitted", descending=True)
+                )
+                there = [node for node in plan if node.get("Relation Name") == "application"]
+                assert {node["Node Type"] for node in there} & {"Seq Scan"} == set(), digits
+                assert max(map(rows_read, there)) <= MOST_READ, digits
+                found, total = await store.list_applications(conn, wanted, page=1, page_size=1000)
+                expected = {
+                    row["number"]
+                    for row in numbers
+                    if row["number"].endswith(digits)
+                    and (branches is None or row["number"][:4] in branches)
+                }
+                assert {row.number for row in found} == expected
+                assert total == len(expected) > 0
+    none = Wanted(None, True, number=whole["number"][:-1])
+    assert await store.list_applications(conn, none, page=1, page_size=1) == ([], 0)
+
+
 async def test_what_is_rare_is_found_without_a_look_at_everything(
     conn: Any,
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook, load_workbook
+from openpyxl.utils import get_column_letter
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from openpyxl.worksheet.formula import ArrayFormula
 
@@ -288,6 +289,25 @@ def test_a_row_that_nobody_sees_is_named_instead_of_taken_or_left_out() -> None:
     told = [[problem.code for problem in row.problems] for row in rows]
     assert told[:2] == [[], ["HIDDEN_ROW"]]
     assert [codes[0] for codes in told[2:]] == ["MERGED_CELLS", "MERGED_CELLS"]
+
+
+def test_a_column_that_nobody_sees_is_not_read_and_named_where_something_stands_in_it() -> None:
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for row in (COLUMNS, CELLS.values(), {**CELLS, "employer": "", "id_expires": ""}.values()):
+        sheet.append(list(row))
+    for name in ("employer", "id_expires"):
+        letter = get_column_letter(list(COLUMNS).index(name) + 1)
+        sheet.column_dimensions[letter].hidden = True
+    filled, empty = read_batch(saved(book), branch="1101")
+    told = {(problem.field, problem.code) for problem in filled.problems}
+    assert told == {("employer", "HIDDEN_COLUMN"), ("id_expires", "HIDDEN_COLUMN")}
+    assert filled.form is None
+    assert filled.draft is not None
+    assert filled.draft.applicant.employer is None
+    assert filled.draft.applicant.id_expires is None
+    assert empty.problems == ()
 
 
 def test_the_sheet_with_the_table_is_found_among_others() -> None:

@@ -15,6 +15,7 @@ from annotated_types import Le, Lt
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
+from structlog.testing import capture_logs
 
 from deploy.secret_files import make_channels, make_secrets
 from shared.events.catalog import SERVICES
@@ -87,6 +88,50 @@ def test_every_route_declares_a_permission_or_that_it_is_public(
     declared = declared_access(app)
     pages = [route for route in declared if f" /{service}" in route]
     assert len(pages) > 5, "the test sees the service's routes"
+
+
+async def test_head_is_answered_as_get_without_the_body(service: str, tmp_path: Path) -> None:
+    app = build(service, tmp_path)
+    asked = [
+        re.sub(r"{[^}]*}", "1", route.removeprefix("GET "))
+        for route in declared_access(app)
+        if route.startswith("GET ")
+    ]
+    assert len(asked) > 10, "the test sees the service's routes"
+    # nothing is connected: whoever gets past the gate fails there, by either method
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    client = httpx.AsyncClient(transport=transport, base_url="http://banka.test")
+    with capture_logs():  # to write each crash is dear
+        for path in asked:
+            got, headed = await client.get(path), await client.head(path)
+            assert (headed.status_code, headed.content) == (got.status_code, b""), path
+            said = {"content-type", "location", "www-authenticate"}
+            assert {name: headed.headers.get(name) for name in said} == {
+                name: got.headers.get(name) for name in said
+            }, path
+
+
+def _of_an_address(dependant: Dependant) -> Iterator[Any]:
+    yield from dependant.query_params
+    for dependency in dependant.dependencies:
+        yield from _of_an_address(dependency)
+
+
+def test_a_page_takes_whatever_stands_in_its_address(service: str, tmp_path: Path) -> None:
+    app = build(service, tmp_path)
+    asked = [
+        (f"{route.path}?{one.alias}", one)
+        for route in iter_route_contexts(app.routes)
+        if "GET" in (route.methods or ()) and "/api/" not in (route.path or "")
+        if isinstance(dependant := getattr(route, "dependant", None), Dependant)
+        for one in _of_an_address(dependant)
+        if not (route.path or "").startswith("/sign-in/provider")  # a provider's, not a person's
+    ]
+    assert len(asked) > 5, "the test sees what pages are asked for"
+    for where, one in asked:
+        for given in ("", "x", "-1", "0", "9" * 30, "x" * 5000):
+            _value, wrong = one.validate(given, {}, loc=("query", where))
+            assert not wrong, f"{where}={given[:40]}: {wrong}"
 
 
 def test_what_is_public_is_known_by_name(service: str, tmp_path: Path) -> None:

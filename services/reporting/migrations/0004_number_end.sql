@@ -1,0 +1,3 @@
+-- An application is found by the last digits of its number: they stand first in the index.
+CREATE INDEX application_by_number_end ON projection.application
+    ((reverse(number) COLLATE "C"), branch) WHERE number IS NOT NULL;
