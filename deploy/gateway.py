@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -29,7 +29,8 @@ from starlette.responses import (
     Response,
     StreamingResponse,
 )
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route, request_response
+from starlette.types import Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from shared.events.catalog import SERVICES
@@ -48,7 +49,6 @@ ELSEWHERE = {
     "sign-out": "intake",
     "progress": "intake",
 }
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 # They speak of one connection, not of the message (RFC 9110, 7.6.1).
 _HOP_BY_HOP = frozenset(
     {
@@ -148,27 +148,44 @@ def build(upstreams: Mapping[str, str], trusted_proxies: Sequence[str] = ()) -> 
             Route("/", home, methods=["GET", "HEAD"]),
             Route("/healthz", healthz),
             Route(f"/{gateway_pages.STYLE}", style),
-            Route("/{path:path}", forward, methods=_METHODS),
+            _Everything(forward),
         ],
         middleware=[Middleware(ProxyHeadersMiddleware, trusted_hosts=list(trusted_proxies))],
         lifespan=lifespan,
     )
 
 
-def _forwarded(request: Request) -> list[tuple[str, str]]:
+class _Everything(BaseRoute):
+    """Every method, and every path, even one with a line break in it: the service says what it does
+    not know."""
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
+        self._app = request_response(answer)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return Match.FULL if scope["type"] == "http" else Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+def _forwarded(request: Request) -> list[tuple[bytes, bytes]]:
     """The headers as they came, but for those of the connection and what a caller says of itself:
-    a service believes `X-Forwarded-…` because only the gateway can have written them."""
+    a service believes `X-Forwarded-…` because only the gateway can have written them. Values are
+    bytes of whatever encoding; blanks around one are no part of it (RFC 9110, 5.5)."""
     headers = [
-        (name, value)
-        for name, value in request.headers.items()
-        if name not in _HOP_BY_HOP and not name.startswith("x-forwarded-") and name != "forwarded"
+        (name, value.strip(b" \t"))
+        for name, value in request.headers.raw
+        if name.decode("latin-1") not in _HOP_BY_HOP
+        and not name.startswith(b"x-forwarded-")
+        and name != b"forwarded"
     ]
-    headers += [
-        ("x-forwarded-for", request.client.host if request.client else "unknown"),
-        ("x-forwarded-proto", request.url.scheme),
-        ("x-forwarded-host", request.headers.get("host", "")),
-    ]
-    return headers
+    own = {
+        "x-forwarded-for": request.client.host if request.client else "unknown",
+        "x-forwarded-proto": request.url.scheme,
+        "x-forwarded-host": request.headers.get("host", ""),
+    }
+    return headers + [(name.encode(), value.encode("latin-1")) for name, value in own.items()]
 
 
 class _TooLargeError(Exception):

@@ -36,6 +36,7 @@ class BankKey:
         self._wrapping = {_key_id(key): AESGCM(_derive(key, b"banka person key")) for key in keys}
         self.ids = tuple(self._wrapping)  # of every key of the file
         self.current_id = _key_id(keys[0])
+        self.index_id = _key_id(keys[-1])
         self._index_key = _derive(keys[-1], b"banka blind index")
 
     @classmethod

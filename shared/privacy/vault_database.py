@@ -21,6 +21,7 @@ VAULT_OWNER = "vault_owner"
 _WRAPPED_BY_ANOTHER = (
     "SELECT bank_key_id FROM vault.person_key WHERE bank_key_id <> ALL ($1::text[]) LIMIT 1"
 )
+_FIRST_INDEX_KEY = "INSERT INTO vault.index_key (bank_key_id) VALUES ($1) ON CONFLICT DO NOTHING"
 _LOCK = 0x7661756C74  # "vault": one migration at a time
 
 log = structlog.get_logger(__name__)
@@ -83,22 +84,40 @@ async def open_vault(
 
     Raises SettingsError where the bank key of the secret's file is not the one that wrapped what
     lies in the vault: nothing could be opened, and what came next would be sealed for another key.
+    Likewise where its last line is not the one that the search began with: nobody would be found,
+    and whoever is known would be taken for somebody new.
     """
     key = read_bank_key(settings)
     pool = await open_pool(settings, service, database=database, min_size=1, max_size=max_size)
     try:
-        unknown = await pool.fetchval(_WRAPPED_BY_ANOTHER, list(key.ids))
+        wrong = await _not_of_this_vault(pool, key, service)
     except BaseException:
         pool.terminate()
         raise
-    if unknown is not None:
+    if wrong is not None:
         await pool.close()
-        raise SettingsError(
-            f"secret {settings.secrets_dir / 'bank-key'}: lacks the key {unknown}, which wrapped"
-            " persons' keys in the vault; put its line back, or the database that belongs to this"
-            " file"
-        )
+        raise SettingsError(f"secret {settings.secrets_dir / 'bank-key'}: {wrong}")
     return Vault(pool, key), pool
+
+
+async def _not_of_this_vault(
+    pool: asyncpg.Pool[asyncpg.Record], key: BankKey, service: str
+) -> str | None:
+    """Why the file's keys are not those of this vault; None where they are."""
+    if unknown := await pool.fetchval(_WRAPPED_BY_ANOTHER, list(key.ids)):
+        return (
+            f"lacks the key {unknown}, which wrapped persons' keys in the vault; put its line back,"
+            " or the database that belongs to this file"
+        )
+    if service == "intake":  # which fills the index
+        await pool.execute(_FIRST_INDEX_KEY, key.index_id)
+    began = await pool.fetchval("SELECT bank_key_id FROM vault.index_key")
+    if began not in (None, key.index_id):
+        return (
+            f"its last line is not the key {began}, by which people are found; put that line last,"
+            " and a new one first"
+        )
+    return None
 
 
 async def rotate_bank_key(settings: Settings, *, database: str = VAULT_DATABASE) -> int:

@@ -88,7 +88,8 @@ def deep(levels: int) -> str:
 
 
 texts = st.sampled_from(TEXTS) | st.text(max_size=60).map(lambda text: text + CANARY)
-leaves = texts | st.sampled_from(NUMBERS) | st.sampled_from(OTHERS)
+# each time a copy: a document that was spoilt twice would write into the list here
+leaves = texts | st.sampled_from(NUMBERS) | st.sampled_from(OTHERS).map(copy.deepcopy)
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -3,6 +3,7 @@ and records that are none. Every one has to be answered, and none may hold up an
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections import Counter
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import schemathesis
@@ -18,11 +20,14 @@ from hypothesis import strategies as st
 from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 
+from deploy.demo.handed_in import party_form
+from deploy.demo.people import Crowd, Person
 from shared.events.catalog import PARTNERS, partner_source
 from shared.events.envelope import Envelope, encode
 from shared.events.partners import PartnerEvent
 from shared.identifiers import new_id
 from shared.privacy.jwe import encrypt
+from tests.end_to_end.town import BRANCHES, MORNING
 from tests.end_to_end.town import PAPERS as ITEMS
 from tests.fuzz.hostile import CANARY, PAPERS, made, spoilt, texts, written
 from tests.fuzz.judging import of_event
@@ -106,6 +111,7 @@ def _encrypted(world: World) -> Callable[[Any], st.SearchStrategy[Any]]:
 
     @st.composite
     def filled(draw: st.DrawFn, value: Any) -> Any:
+        value = copy.deepcopy(value)  # what was drawn stays as it is
         if isinstance(value, dict):
             for party in value.get("parties") or ():
                 if isinstance(party, dict) and draw(st.booleans()):
@@ -118,16 +124,28 @@ def _encrypted(world: World) -> Callable[[Any], st.SearchStrategy[Any]]:
     return filled
 
 
-def _personal(world: World) -> st.SearchStrategy[str]:
-    """A person as a JWE: in good order, spoilt, or not a person at all."""
-    town = world.town
-    person = dict(town.form(BRANCH, town.person(BRANCH))["parties"][0])
+def _somebody(number: int) -> Person:
+    """The same one for the same number: hypothesis draws anew, and has to come to the same."""
+    region = BRANCHES[BRANCH]
+    return Crowd(Random(number), MORNING.date()).make(region, work_region=region)
+
+
+@st.composite
+def people(draw: st.DrawFn) -> bytes:
+    """A person as JSON: in good order, spoilt, or not a person at all."""
+    person = party_form("applicant", _somebody(draw(st.integers(0, 2**32 - 1))))
     person.pop("role")
-    return st.one_of(
-        st.just(json.dumps(person).encode()),
-        spoilt(person).flatmap(written),
-        texts.map(lambda text: text.encode("utf-8", "surrogatepass")),
-    ).map(lambda clear: encrypt(clear, world.keys)[:20_000])
+    return draw(
+        st.one_of(
+            st.just(json.dumps(person).encode()),
+            spoilt(person).flatmap(written),
+            texts.map(lambda text: text.encode("utf-8", "surrogatepass")),
+        )
+    )
+
+
+def _personal(world: World) -> st.SearchStrategy[str]:
+    return people().map(lambda clear: encrypt(clear, world.keys)[:20_000])
 
 
 def _paper(world: World) -> st.SearchStrategy[str]:
@@ -141,8 +159,7 @@ def _good(draw: st.DrawFn, world: World, payload: type[PartnerEvent]) -> Any:
     reference = draw(st.sampled_from(world.references + world.ids["card_id"]))
     kind = payload.type.removeprefix("banka.partner-")
     if kind == "application.submitted.v1":
-        town = world.town
-        form = town.form(BRANCH, town.person(BRANCH))
+        form = world.town.form(BRANCH, _somebody(0))  # nothing of the person is taken from it
         return {
             "reference": f"FUZZ-{new_id()}",
             **{name: form[name] for name in ("branch", "product", "applicant_type", "consent")},

@@ -80,6 +80,7 @@ DECISIONS = {
     "messaging.subject_sequence": _KERNEL,
     "vault.blind_index": _DELETED,
     "vault.data_key": _DELETED,
+    "vault.index_key": "the name of a key of the bank",
     "vault.person": "the row outlives the key, as proof that data was restricted or destroyed",
     "vault.person_key": _DELETED,
 }

@@ -404,6 +404,48 @@ async def test_the_operators_command_wraps_every_key_anew(
     await pool.close()
 
 
+@pytest.mark.parametrize("somebody_is_known", [True, False])
+async def test_a_key_that_is_added_last_is_refused_because_nobody_would_be_found(
+    world: VaultWorld, tmp_path: Path, *, somebody_is_known: bool
+) -> None:
+    vault = await world.vault_of("intake")
+    if somebody_is_known:
+        await _applied(vault)
+    for secret in world.settings.secrets_dir.iterdir():
+        (tmp_path / secret.name).write_bytes(secret.read_bytes())
+    old = world.settings.secret("bank-key")
+    settings = world.settings.model_copy(update={"secrets_dir": tmp_path})
+    began = BankKey.from_secret(old).index_id
+    for lines in (f"{old}\n{'ef' * 32}\n", f"{'ef' * 32}\n{old}\n{'ab' * 32}\n"):
+        (tmp_path / "bank-key").write_text(lines, encoding="ascii")
+        for service in ("intake", "review", "notify"):
+            with pytest.raises(SettingsError) as refused:
+                await open_vault(settings, service, database=world.database)
+            assert f"bank-key: its last line is not the key {began}" in str(refused.value)
+            assert "\n" not in str(refused.value)
+        with pytest.raises(SettingsError, match="its last line"):
+            await rotate_bank_key(settings, database=world.database)
+    for service in ("intake", "review", "notify"):  # refused, it has changed nothing
+        await world.vault_of(service)
+
+
+async def test_a_vault_without_the_key_of_its_search_takes_that_of_intake(
+    world: VaultWorld,
+) -> None:
+    """One that was filled before the key was noted; whoever opens it before intake is let in."""
+    await _applied(await world.vault_of("intake"))
+    conn = await asyncpg.connect(world.superuser_url)
+    try:
+        await conn.execute("DELETE FROM vault.index_key")
+        await world.vault_of("review")
+        assert await conn.fetchval("SELECT count(*) FROM vault.index_key") == 0
+        await world.vault_of("intake")
+        noted = await conn.fetchval("SELECT bank_key_id FROM vault.index_key")
+    finally:
+        await conn.close()
+    assert noted == read_bank_key(world.settings).index_id
+
+
 async def test_nothing_personal_lies_in_the_vault(world: VaultWorld) -> None:
     await _applied(await world.vault_of("intake"))
     conn = await asyncpg.connect(world.superuser_url)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from services.intake.audit import LOG
-from shared.web.audit import Line, Place, Sealed
+from shared.web.audit import OFFICE, Line, Log, Place, Sealed
+from shared.web.permissions import WHOLE_BANK, Permission, Reach, Viewer
 
 NOW = datetime(2026, 10, 12, 2, 0, 0, 7, tzinfo=UTC)
 
@@ -49,8 +52,9 @@ def test_words_of_people_and_values_are_what_has_to_be_opened(
     assert line(source, **details).sealed == found
 
 
-def test_a_place_is_found_again() -> None:
-    place = Place(NOW, "paper-end", 2**40)
+@pytest.mark.parametrize("number", [0, 1, 2**40, 2**63 - 1])
+def test_a_place_is_found_again(number: int) -> None:
+    place = Place(NOW, "paper-end", number)
     assert Place.read(str(place)) == place
 
 
@@ -72,3 +76,24 @@ def test_a_place_is_found_again() -> None:
 )
 def test_what_is_no_place_is_none(text: str) -> None:
     assert Place.read(text) is None
+
+
+@pytest.mark.parametrize(
+    ("grants", "seen"),
+    [
+        ({}, ["office"]),
+        ({Permission.REVIEW_COMPLIANCE: WHOLE_BANK}, ["office", "confidential"]),
+        # a branch's own is not the bank's, and the log is of the whole bank
+        ({Permission.REVIEW_COMPLIANCE: Reach(frozenset({"1101"}))}, ["office"]),
+        ({Permission.REVIEW_COMPLIANCE: Reach(None, "branch-terminal")}, ["office"]),
+        ({Permission.AUDIT_OPEN: WHOLE_BANK}, ["office"]),
+    ],
+)
+def test_what_needs_a_further_permission_is_seen_where_that_reaches_the_whole_bank(
+    grants: Mapping[Permission, Reach], seen: list[str]
+) -> None:
+    confidential = replace(OFFICE, permission=Permission.REVIEW_COMPLIANCE)
+    log = Log({"office": OFFICE, "confidential": confidential}, "SELECT 1")
+    viewer = Viewer("A1", "Lin", frozenset(), grants, WHOLE_BANK, "en")
+    assert list(log.seen_by(viewer).sources) == seen
+    assert log.seen_by(viewer).applications == log.applications

@@ -10,10 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import request_response
 
 from deploy import gateway
 from deploy.gateway import ELSEWHERE, HOME, build, service_of
@@ -39,8 +38,10 @@ async def _told(request: Request) -> Response:
 @pytest.fixture
 async def upstreams() -> AsyncIterator[dict[str, str]]:
     """review, which is up, and notify, which is not."""
-    upstream = Starlette(routes=[Route("/{path:path}", _told, methods=["GET", "POST"])])
-    server = uvicorn.Server(uvicorn.Config(upstream, port=0, log_config=None, access_log=False))
+    upstream = request_response(_told)
+    server = uvicorn.Server(
+        uvicorn.Config(upstream, port=0, log_config=None, access_log=False, lifespan="off")
+    )
     serving = asyncio.create_task(server.serve())
 
     async def started() -> bool:
@@ -135,6 +136,27 @@ async def test_headers_of_the_answer_pass_and_paths_stay_in_their_service(
     assert answer.headers["content-security-policy"] == "default-src 'none'"
     for path in ("/review/%2e%2e/internal/quiet", "/review/..%2Fmetrics", "/internal/quiet"):
         assert (await origin.get(path)).status_code == 404, path
+
+
+@pytest.mark.parametrize(
+    "value", [b"plain", b" \twith blanks \t", "Zoë".encode("latin-1"), "长".encode(), b"\xff", b""]
+)
+async def test_a_header_passes_whatever_bytes_it_has(
+    origin: httpx.AsyncClient, value: bytes
+) -> None:
+    answer = await origin.get("/review/cases", headers=[(b"Idempotency-Key", value)])
+    assert answer.status_code == 200
+    assert answer.json()["headers"]["idempotency-key"] == value.strip().decode("latin-1")
+
+
+@pytest.mark.parametrize("method", ["GET", "TRACE", "PROPFIND"])
+@pytest.mark.parametrize("name", ["a%0Ab", "%0A", "%00", "%C3%28", "a%20b"])
+async def test_a_service_hears_of_every_path_and_method(
+    origin: httpx.AsyncClient, method: str, name: str
+) -> None:
+    answer = await origin.request(method, f"/review/cases/{name}")
+    assert answer.status_code == 200
+    assert answer.json()["path"].startswith("/review/cases/")
 
 
 async def test_a_service_that_is_down_is_said_to_be(origin: httpx.AsyncClient) -> None:
