@@ -10,6 +10,7 @@ from typing import Any
 from services.review import store
 from services.review.case import Case, Check, CheckName, Decision, Entry
 from services.review.policy import PolicyInputs
+from services.review.policy_store import PolicyShelf
 from services.review.workers import INPUTS_FIELD, VERDICT_FIELD
 from shared.privacy import masking
 from shared.privacy.sealing import Sealed
@@ -105,7 +106,7 @@ class Replay:
 
 
 async def replay(
-    conn: Any, open_vault: Callable[[], Awaitable[Vault]], case: Case
+    conn: Any, open_vault: Callable[[], Awaitable[Vault]], shelf: PolicyShelf, case: Case
 ) -> Replay | None:
     """Compute the decision of a case again, by the policy that made it; None: not decided.
 
@@ -115,9 +116,7 @@ async def replay(
     decision = await store.decision_of(conn, case.application_id)
     if decision is None:
         return None
-    policy = await store.archived_policy(conn, decision.policy_digest)
-    if policy is None:
-        raise LookupError(f"policy {decision.policy_digest} is not in the archive")
+    policy = await shelf.policy(conn, decision.policy_digest)
     party = case.need_hand_over().examined
     vault = await open_vault()
     frozen = await vault.open(
