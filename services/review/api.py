@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.review import queue, reason_codes, store
 from services.review.case import Case
 from services.review.desk import Desk, public_findings, waits_for
-from services.review.evidence import in_order, replay
+from services.review.evidence import in_order, verify
 from services.review.policy_store import PolicyShelf
 from services.review.viewing import shown_case, shown_decision, shown_row, shown_version
 from services.review.workers import OpenVault
@@ -367,7 +367,7 @@ def _add_audit(
         case = await desk.look(viewer, application_id)
         try:
             async with service.pool.acquire() as conn:
-                found = await replay(conn, open_vault, shelf, case)
+                found = await verify(conn, open_vault, shelf, case)
         except KeyUnavailableError:
             raise Problem(
                 409, "erased", "The applicant's data was erased or restricted: it cannot be opened"
@@ -383,9 +383,9 @@ def _add_audit(
             limit=decision.limit,
             category=decision.category,
             reapply_from=decision.reapply_from,
-            policy_version=found.policy_version,
-            policy_digest=found.policy_digest,
-            policy_outcome=_public_outcome(found.outcome, case.need_scope().branch, viewer),
+            policy_version=found.policy.version,
+            policy_digest=found.policy.digest,
+            policy_outcome=_public_outcome(found.again.outcome, case.need_scope().branch, viewer),
             same=found.same,
         )
 

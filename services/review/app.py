@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from services.review import api, audit, handlers, pages
+from services.review import api, audit, handlers, pages, policy_pages
 from services.review.api_problems import KINDS
 from services.review.case import CHECKS
 from services.review.desk import Desk
+from services.review.policy_desk import PolicyDesk
 from services.review.policy_store import PolicyShelf
 from services.review.store import CaseRecords, CaseStore
 from services.review.workers import check_worker, policy_worker
@@ -119,7 +120,8 @@ def build_app(service: ReviewService) -> FastAPI:
         service,
         routers=[
             api.router(service, desk, service.vault, shelf),
-            pages.router(service, desk, service.vault),
+            pages.router(service, desk, service.vault, shelf),
+            policy_pages.router(service, PolicyDesk(service, shelf)),
             audit_pages.router(service, audit.LOG, audit.WORDS, desk.open_line),
             kept_views.router(service, {"queue": pages.QUEUE}, Permission.REVIEW_VIEW),
             operations.router(service),

@@ -76,7 +76,7 @@ def inputs_of(base: dict[str, Any], given: dict[str, Any]) -> PolicyInputs:
     inputs = copy.deepcopy(base)
     for name, value in given.items():
         *parts, last = name.split(".")
-        place = inputs
+        place: Any = inputs
         for part in parts:
             place = place.get(part) if isinstance(place, dict) else None
         if not isinstance(place, dict) or last not in place:

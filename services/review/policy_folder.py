@@ -113,7 +113,8 @@ class Held:
 def read_policies(folder: Path = SHIPPED) -> dict[str, Held]:
     """{version: the policy} of a folder, oldest first. Raises ParametersError with every fault of
     every version."""
-    found, faults = {}, []
+    found: dict[str, Held] = {}
+    faults: list[Fault] = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_dir():
             try:
@@ -252,7 +253,7 @@ def _faults_together(texts: Mapping[str, Text], manifest: Manifest) -> Iterator[
     yield from _faults_of_factors(texts[SCORE_CARD])
     words = texts[_MANIFEST_FILE]
     card = rows_of(texts[SCORE_CARD].content)
-    needed = {
+    needed: dict[str, list[str | None]] = {
         "factors": [_literal(row["factor"]) for row in card],
         "bands": [f"{_literal(row['factor'])}.{_literal(row['band'])}" for row in card],
         "pricing": [_literal(row["pricing_class"]) for row in rows_of(texts[PRICING].content)],

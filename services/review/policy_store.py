@@ -101,7 +101,7 @@ async def add_release(conn: Connection, release: Release) -> None:
 
 async def lock_releases(conn: Connection) -> None:
     """Whoever changes releases does it alone until the transaction ends."""
-    await conn.execute("LOCK TABLE policy_release IN SHARE ROW EXCLUSIVE MODE")
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtext('banka.policy_release'))")
 
 
 async def all_releases(conn: Any) -> list[Release]:
@@ -132,6 +132,12 @@ async def end_release(
         ended.words,
     )
     return ended
+
+
+async def archived(conn: Any) -> dict[str, str]:
+    """{digest: version} of every text that is kept."""
+    rows = await conn.fetch("SELECT digest, version FROM policy_archive")
+    return {row["digest"]: row["version"] for row in rows}
 
 
 async def shadowed(conn: Any) -> dict[str, datetime]:
