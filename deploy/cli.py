@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy import event_log
+from deploy.decision import decision
 from deploy.parked import app as parked
 from deploy.partner_cli import partner
+from deploy.policy import policy
 from deploy.products import products
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The card office, on events.")
@@ -26,6 +28,8 @@ app.add_typer(events, name="events")
 app.add_typer(partner, name="partner")
 app.add_typer(parked, name="parked")
 app.add_typer(products, name="products")
+app.add_typer(policy, name="policy")
+app.add_typer(decision, name="decision")
 events.command("verify")(event_log.verify)
 events.command("republish")(event_log.republish)
 events.command("accept-start")(event_log.accept_start)

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.review import queue, reason_codes, store
 from services.review.case import Case
 from services.review.desk import Desk, public_findings, waits_for
-from services.review.evidence import in_order, replay
+from services.review.evidence import in_order, verify
+from services.review.policy_store import PolicyShelf
 from services.review.viewing import shown_case, shown_decision, shown_row, shown_version
 from services.review.workers import OpenVault
 from shared.events.intake import WantedItem
@@ -189,12 +190,12 @@ class ReasonOut(BaseModel):
     words: str
 
 
-def router(service: Service, desk: Desk, open_vault: OpenVault) -> APIRouter:
+def router(service: Service, desk: Desk, open_vault: OpenVault, shelf: PolicyShelf) -> APIRouter:
     """The API of one service instance; every answer is narrowed to the caller's branches."""
     routes = APIRouter(prefix="/review/api/v1", tags=["review"])
     _add_reading(routes, service, desk)
     _add_deciding(routes, desk)
-    _add_audit(routes, service, desk, open_vault)
+    _add_audit(routes, service, desk, open_vault, shelf)
     return routes
 
 
@@ -354,7 +355,9 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         return case_out(await desk.release(viewer, application_id, body.finding, body.note), viewer)
 
 
-def _add_audit(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenVault) -> None:
+def _add_audit(
+    routes: APIRouter, service: Service, desk: Desk, open_vault: OpenVault, shelf: PolicyShelf
+) -> None:
     @routes.get(
         "/cases/{application_id}/verification",
         openapi_extra=about("not-found", "not-decided", "erased"),
@@ -364,7 +367,7 @@ def _add_audit(routes: APIRouter, service: Service, desk: Desk, open_vault: Open
         case = await desk.look(viewer, application_id)
         try:
             async with service.pool.acquire() as conn:
-                found = await replay(conn, open_vault, case)
+                found = await verify(conn, open_vault, shelf, case)
         except KeyUnavailableError:
             raise Problem(
                 409, "erased", "The applicant's data was erased or restricted: it cannot be opened"
@@ -380,9 +383,9 @@ def _add_audit(routes: APIRouter, service: Service, desk: Desk, open_vault: Open
             limit=decision.limit,
             category=decision.category,
             reapply_from=decision.reapply_from,
-            policy_version=found.policy_version,
-            policy_digest=found.policy_digest,
-            policy_outcome=_public_outcome(found.outcome, case.need_scope().branch, viewer),
+            policy_version=found.policy.version,
+            policy_digest=found.policy.digest,
+            policy_outcome=_public_outcome(found.again.outcome, case.need_scope().branch, viewer),
             same=found.same,
         )
 

@@ -9,11 +9,12 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from services.review import api, audit, handlers, pages
+from services.review import api, audit, handlers, pages, policy_pages
 from services.review.api_problems import KINDS
 from services.review.case import CHECKS
 from services.review.desk import Desk
-from services.review.policy import Policy, current_policy
+from services.review.policy_desk import PolicyDesk
+from services.review.policy_store import PolicyShelf
 from services.review.store import CaseRecords, CaseStore
 from services.review.workers import check_worker, policy_worker
 from shared.clock import open_clock
@@ -66,13 +67,11 @@ class ReviewService(Service):
             self._vault = self._vault_pool = None
 
 
-def build_service(
-    settings: Settings, *, database: str | None = None, policy: Policy | None = None
-) -> ReviewService:
-    """Review without its web pages; `database` and `policy` are for tests."""
-    rules = policy or current_policy()
+def build_service(settings: Settings, *, database: str | None = None) -> ReviewService:
+    """Review without its web pages; `database` is for tests."""
     clock = open_clock(settings)
-    store = CaseStore(rules)
+    store = CaseStore()
+    shelf = PolicyShelf.beside(settings.parameters)
     service = ReviewService(
         name=NAME,
         settings=settings,
@@ -88,7 +87,7 @@ def build_service(
         ],
         database=database,
     )
-    records = CaseRecords(lambda: service.pool)
+    records = CaseRecords(lambda: service.pool, shelf)
     service.workers = [
         *(
             check_worker(
@@ -104,7 +103,6 @@ def build_service(
         ),
         policy_worker(
             store=store,
-            policy=rules,
             open_vault=service.vault,
             records=records,
             now=clock.now,
@@ -116,12 +114,14 @@ def build_service(
 
 def build_app(service: ReviewService) -> FastAPI:
     """API and pages over a service."""
-    desk = Desk(service, CaseStore(current_policy()), service.vault)
+    desk = Desk(service, CaseStore(), service.vault)
+    shelf = PolicyShelf.beside(service.settings.parameters)
     return create_app(
         service,
         routers=[
-            api.router(service, desk, service.vault),
-            pages.router(service, desk, service.vault),
+            api.router(service, desk, service.vault, shelf),
+            pages.router(service, desk, service.vault, shelf),
+            policy_pages.router(service, PolicyDesk(service, shelf)),
             audit_pages.router(service, audit.LOG, audit.WORDS, desk.open_line),
             kept_views.router(service, {"queue": pages.QUEUE}, Permission.REVIEW_VIEW),
             operations.router(service),

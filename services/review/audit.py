@@ -47,6 +47,7 @@ LOG: Final = Log(
 
 _LOOKED: dict[str, str] = {
     "case": mark("Case with its evidence, masked"),
+    "decision": mark("Decision explained, with its amounts"),
 }
 
 
@@ -58,6 +59,8 @@ def _told(line: Line, staff: Mapping[str, str]) -> Told:
         case "history" | "confidential":
             title, _icon, _tone = words.ACTIONS.get(line.action, (line.action, "", ""))
             return Told(_(title), words.details(line.details, staff))
+        case "office" if line.action in words.POLICY_ACTIONS:
+            return audit_pages.tell_office(line, staff, words.POLICY_ACTIONS, words.POLICY_FIELDS)
         case _:
             return audit_pages.tell_common(line, staff)
 

@@ -148,6 +148,23 @@ class Recommendation:
     policy_version: str
     policy_digest: str
     at: datetime
+    points: int | None = None  # of the score card; None without the bureau's answer
+    pricing_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowVerdict:
+    """What a version that runs beside the one in force would have said. Nothing rests on it."""
+
+    digest: str
+    scoring_round: int
+    outcome: str
+    advice: str
+    findings: tuple[str, ...]
+    recommended: Money
+    points: int | None
+    pricing_class: str | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +198,8 @@ class Decision:
     policy_version: str
     policy_digest: str
     at: datetime
+    points: int | None = None
+    pricing_class: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +217,8 @@ class Entry:
 class Case:
     """The case of one application; `state` None: nothing known of it yet.
 
-    `entries`, `decisions` are new ones, to be written; `touched`: the hand-over or what hangs on it
-    changed, so that the file has to be written as well.
+    `entries`, `decisions`, `shadows` are new ones, to be written; `touched`: the hand-over or what
+    hangs on it changed, so that the file has to be written as well.
     """
 
     application_id: str
@@ -224,6 +243,7 @@ class Case:
     imported: bool = False
     entries: list[Entry] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    shadows: list[ShadowVerdict] = field(default_factory=list)
     touched: bool = False
 
     def fields(self) -> dict[str, Any]:
@@ -431,6 +451,8 @@ def _decide(
             policy_version=found.policy_version,
             policy_digest=found.policy_digest,
             at=now,
+            points=found.points,
+            pricing_class=found.pricing_class if outcome == "approve" else None,
         )
     )
     details: dict[str, Any] = {"outcome": outcome, "limit": limit.minor if limit else None}

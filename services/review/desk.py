@@ -161,6 +161,7 @@ class Desk:
         there = {
             "bureau": bureau is not None and bureau.answer is not None,
             "limit": case.recommendation is not None,
+            "score": case.recommendation is not None and case.recommendation.points is not None,
         }
         fields = case.need_hand_over().examined.fields
         if not there.get(field, field in SHOWN_FIELDS and field in fields):
@@ -185,7 +186,10 @@ class Desk:
         """The evidence in clear, recorded as a look at that part of it. Raises Problem 409 where
         its key is gone."""
         opened = await open_evidence(await self._open_vault(), case, [])
-        if opened.verdict is None if field == "limit" else field not in opened.answers:
+        gone = (
+            opened.verdict is None if field in ("limit", "score") else field not in opened.answers
+        )
+        if gone:
             raise _erased()
         await self._note_view(viewer, case, field, why, text)
         return opened

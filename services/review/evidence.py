@@ -9,7 +9,8 @@ from typing import Any
 
 from services.review import store
 from services.review.case import Case, Check, CheckName, Decision, Entry
-from services.review.policy import PolicyInputs
+from services.review.policy import Policy, PolicyInputs, Verdict
+from services.review.policy_store import PolicyShelf
 from services.review.workers import INPUTS_FIELD, VERDICT_FIELD
 from shared.privacy import masking
 from shared.privacy.sealing import Sealed
@@ -93,20 +94,21 @@ def _json(opened: Mapping[str, str], name: str) -> dict[str, Any] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
+class Verification:
     """A decision computed again. `same`: the archived policy gives the same bytes on the frozen
-    inputs."""
+    inputs. `inputs`, `verdict`: as they were frozen, in clear; `again`: what came this time."""
 
     decision: Decision
+    policy: Policy
+    inputs: PolicyInputs
+    verdict: dict[str, Any]
+    again: Verdict
     same: bool
-    outcome: str
-    policy_version: str
-    policy_digest: str
 
 
-async def replay(
-    conn: Any, open_vault: Callable[[], Awaitable[Vault]], case: Case
-) -> Replay | None:
+async def verify(
+    conn: Any, open_vault: Callable[[], Awaitable[Vault]], shelf: PolicyShelf, case: Case
+) -> Verification | None:
     """Compute the decision of a case again, by the policy that made it; None: not decided.
 
     Raises KeyUnavailableError where the person's keys are gone, LookupError where the policy's text
@@ -115,21 +117,21 @@ async def replay(
     decision = await store.decision_of(conn, case.application_id)
     if decision is None:
         return None
-    policy = await store.archived_policy(conn, decision.policy_digest)
-    if policy is None:
-        raise LookupError(f"policy {decision.policy_digest} is not in the archive")
+    policy = await shelf.policy(conn, decision.policy_digest)
     party = case.need_hand_over().examined
     vault = await open_vault()
     frozen = await vault.open(
         party.party_id, {INPUTS_FIELD: decision.inputs, VERDICT_FIELD: decision.verdict}
     )
-    again = policy.evaluate(PolicyInputs.thaw(frozen[INPUTS_FIELD]))
-    return Replay(
+    inputs = PolicyInputs.thaw(frozen[INPUTS_FIELD])
+    again = policy.evaluate(inputs)
+    return Verification(
         decision=decision,
+        policy=policy,
+        inputs=inputs,
+        verdict=json.loads(frozen[VERDICT_FIELD]),
+        again=again,
         same=again.freeze() == frozen[VERDICT_FIELD],
-        outcome=again.outcome,
-        policy_version=policy.version,
-        policy_digest=policy.digest,
     )
 
 

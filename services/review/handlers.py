@@ -8,7 +8,14 @@ from typing import Any
 
 from services.review import case as cases
 from services.review import examination
-from services.review.case import Case, CheckName, HandOver, Recommendation, Scope
+from services.review.case import (
+    Case,
+    CheckName,
+    HandOver,
+    Recommendation,
+    Scope,
+    ShadowVerdict,
+)
 from shared.events import intake
 from shared.events.lifecycle import BY_TYPE, REMINDERS, State, publisher
 from shared.events.payload import Payload
@@ -167,5 +174,21 @@ def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
         policy_version=value["policy_version"],
         policy_digest=value["policy_digest"],
         at=now,
+        points=value.get("points"),  # a release of before gave none of these
+        pricing_class=value.get("pricing_class"),
+    )
+    case.shadows.extend(
+        ShadowVerdict(
+            digest=said["digest"],
+            scoring_round=case.scoring_round,
+            outcome=said["outcome"],
+            advice=said["advice"],
+            findings=tuple(said["findings"]),
+            recommended=Money(minor=said["limit"]),
+            points=said["points"],
+            pricing_class=said["pricing_class"],
+            at=now,
+        )
+        for said in value.get("shadows", ())
     )
     return cases.apply_recommendation(case, recommendation, now)

@@ -18,9 +18,11 @@ from services.review.api import (
     MayView,
     wanted_of,
 )
-from services.review.case import Case, Entry
+from services.review.case import Case, Entry, Recommendation
 from services.review.desk import Desk, public_findings, waits_for
 from services.review.evidence import Opened, in_order, open_evidence
+from services.review.explaining import words_of
+from services.review.policy_store import PolicyShelf
 from services.review.queue import QueueFilter, Section
 from services.review.viewing import shown_case, shown_decision, shown_history, shown_row
 from services.review.workers import OpenVault
@@ -83,12 +85,12 @@ REFUSALS: Mapping[str, str] = {
 }
 
 
-def router(service: Service, desk: Desk, open_vault: OpenVault) -> APIRouter:
+def router(service: Service, desk: Desk, open_vault: OpenVault, shelf: PolicyShelf) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/review", include_in_schema=False)
     _add_queue(routes, service)
-    _add_case(routes, service, desk, open_vault)
-    _add_reveal(routes, desk)
+    _add_case(routes, service, desk, open_vault, shelf)
+    _add_reveal(routes, service, desk, shelf)
     _add_deciding(routes, desk)
     _add_signing(routes, desk)
     return routes
@@ -180,7 +182,9 @@ def _filters(viewer: Viewer, branches: Mapping[str, str]) -> list[dict[str, Any]
     return [one for one in found if one["name"] != "branch" or len(seen) > 1]
 
 
-def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenVault) -> None:
+def _add_case(
+    routes: APIRouter, service: Service, desk: Desk, open_vault: OpenVault, shelf: PolicyShelf
+) -> None:
     @routes.get("/cases/{application_id}")
     async def page_case(request: Request, viewer: MayView, application_id: str) -> Response:
         """One case with its evidence; who looked is recorded."""
@@ -222,6 +226,7 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
             noticed=_noticed(case),
             findings=[reason_codes.REASONS[code] for code in findings],
             advice=words.ADVICE.get(found.advice) if found else None,
+            pricing=await _pricing(service, shelf, found),
             answered="bureau" in opened.answers,
             worked_out=bool(words.limit_steps(opened)),
             reveal=viewer.may_in(Permission.PERSONAL_REVEAL, branch),
@@ -251,7 +256,7 @@ def _add_case(routes: APIRouter, service: Service, desk: Desk, open_vault: OpenV
         )
 
 
-def _add_reveal(routes: APIRouter, desk: Desk) -> None:
+def _add_reveal(routes: APIRouter, service: Service, desk: Desk, shelf: PolicyShelf) -> None:
     address = "/cases/{application_id}/fields/{field}"
 
     @routes.get(address)
@@ -279,7 +284,16 @@ def _add_reveal(routes: APIRouter, desk: Desk) -> None:
             clear = await desk.reveal(viewer, case, field, why, text)
             return _revealing(request, case, field, clear=words.field_value(field, clear))
         opened = await desk.reveal_evidence(viewer, case, field, why, text)
-        lines = words.bureau_facts(opened) if field == "bureau" else words.limit_steps(opened)
+        if field == "score":
+            found = case.recommendation
+            assert found is not None  # without one there is no such field
+            async with service.pool.acquire() as conn:
+                policy = await shelf.policy(conn, found.policy_digest)
+            lines = words.score_lines(policy, opened)
+        elif field == "bureau":
+            lines = words.bureau_facts(opened)
+        else:
+            lines = words.limit_steps(opened)
         rows = [(label, "", value) for label, value in lines]
         return _revealing(request, case, field, rows=rows)
 
@@ -435,6 +449,15 @@ async def _act(request: Request, application_id: str, command: Any, done: str) -
 
 
 # --- what pages show ---------------------------------------------------------------------------
+
+
+async def _pricing(service: Service, shelf: PolicyShelf, found: Recommendation | None) -> str:
+    """The class of prices that the policy gave, in words; "" where it gave none."""
+    if found is None or found.pricing_class is None:
+        return ""
+    async with service.pool.acquire() as conn:
+        policy = await shelf.policy(conn, found.policy_digest)
+    return words_of(policy, "pricing", found.pricing_class, current_language())
 
 
 def _clock(due: datetime | None, now: datetime) -> queue.Clock | None:

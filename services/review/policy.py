@@ -1,8 +1,12 @@
 """The credit policy: inputs in, verdict out, the same bytes for ever.
 
-The rules are decision tables (JDM) in `policies/`, changed without a programmer. A verdict needs
-nothing but the policy's text and the inputs, product terms included: both are kept with every
-decision, so that it can be computed again years later.
+The rules are decision tables (JDM) in `policies/<version>/`, changed without a programmer. A
+verdict needs nothing but the policy's text and the inputs, product terms included: both are kept
+with every decision, so that it can be computed again years later.
+
+A policy's text has the tables of one of two forms. The first, of 2026.1, has rules and a limit
+strategy; the second has a score card and pricing classes as well. Nothing decides by the first any
+more, but what was decided by it is still computed again.
 """
 
 from __future__ import annotations
@@ -12,17 +16,20 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import zen
 
 from services.review.limits import LimitTerms, LimitWorking, work_out
 from shared.money import Money, Rounding
 
-FOLDER = Path(__file__).with_name("policies")
-_FILES = ("card-policy.json", "limit-strategy.json")
+MANIFEST: Final = "policy"
+SCORE_CARD: Final = "scorecard.json"
+LIMITS: Final = "limits.json"
+RULES: Final = "rules.json"
+PRICING: Final = "pricing.json"
+TABLES: Final = (SCORE_CARD, LIMITS, RULES, PRICING)
+FIRST_RULES, FIRST_LIMITS = "card-policy.json", "limit-strategy.json"
 _BASIS_POINTS = 10_000
 CAP_ROUNDING = Rounding.DOWN  # a share of the product's largest limit, to the fen
 
@@ -83,7 +90,7 @@ class PolicyInputs:
         """Canonical JSON: equal inputs are equal bytes."""
         frozen = asdict(self)
         frozen["terms"]["limit"] = self.terms.limit.as_json()
-        return json.dumps(frozen, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return _canonical(frozen)
 
     @classmethod
     def thaw(cls, text: str) -> Self:
@@ -99,29 +106,62 @@ class PolicyInputs:
 
 
 @dataclass(frozen=True, slots=True)
+class Factor:
+    """What one factor of the score card gave: `band` of its table fitted, for `points` out of at
+    `most` so many."""
+
+    factor: str
+    band: str
+    points: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The score card of one application; `points` is the sum of its factors."""
+
+    points: int
+    factors: tuple[Factor, ...]
+
+    @property
+    def weakest(self) -> str:
+        """The factor that cost most points, the first of several in the card's order."""
+        return max(self.factors, key=lambda factor: factor.most - factor.points).factor
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the policy says. `findings` are the codes of every rule that fired, in the table's
     order; `advice` is for the person who decides in the end; `working` None: no limit can be worked
-    out because the bureau did not answer."""
+    out because the bureau did not answer.
+
+    `score` None: no score without the bureau's answer, or a policy of the first form; so are
+    `strategy`, the row of the limit strategy that fitted, and `pricing_class`.
+    """
 
     outcome: Outcome
     advice: Advice
     findings: tuple[str, ...]
     working: LimitWorking | None
+    score: Score | None = None
+    strategy: str | None = None
+    pricing_class: str | None = None
 
     def freeze(self) -> str:
         """Canonical JSON, to compare a verdict with the one computed again."""
-        return json.dumps(
-            {
-                "outcome": self.outcome,
-                "advice": self.advice,
-                "findings": list(self.findings),
-                "working": self.working.as_json() if self.working else None,
-            },
-            sort_keys=True,
-            ensure_ascii=False,
-            separators=(",", ":"),
-        )
+        frozen: dict[str, Any] = {
+            "outcome": self.outcome,
+            "advice": self.advice,
+            "findings": list(self.findings),
+            "working": self.working.as_json() if self.working else None,
+        }
+        if self.pricing_class is not None:  # of the second form
+            frozen |= {
+                "score": asdict(self.score) if self.score else None,
+                "strategy": self.strategy,
+                "pricing_class": self.pricing_class,
+            }
+        return _canonical(frozen)
 
     @property
     def limit(self) -> Money:
@@ -138,67 +178,106 @@ class Verdict:
 
 
 class Policy:
-    """One version of the rules. `source` is its whole text, from which it can be built again."""
+    """One version of the rules. `source` is its whole text, from which it can be built again;
+    `manifest` what the text says about itself, empty in the first form."""
 
     def __init__(self, source: str) -> None:
         """Raises ValueError for a text that is not a policy."""
         try:
             texts: dict[str, Any] = json.loads(source)
-            rules, strategy = (texts[name] for name in _FILES)
-            self.version = str(rules["version"])
-        except (ValueError, KeyError, TypeError):
-            raise ValueError("not a policy: needs " + " and ".join(_FILES)) from None
+            self.manifest: Mapping[str, Any] = texts.get(MANIFEST, {})
+            self._scored = MANIFEST in texts
+            names = TABLES if self._scored else (FIRST_RULES, FIRST_LIMITS)
+            contents = {name: zen.ZenDecisionContent(json.dumps(texts[name])) for name in names}
+            self.version = str((self.manifest or texts[FIRST_RULES])["version"])
+            self._most = _most_points(texts[SCORE_CARD]) if self._scored else {}
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):
+            raise ValueError(f"not a policy: needs {MANIFEST}, " + ", ".join(TABLES)) from None
         self.source = source
         self.digest = hashlib.sha256(source.encode()).hexdigest()
-        engine = zen.ZenEngine()
-        self._rules = engine.create_decision(json.dumps(rules))
-        self._strategy = engine.create_decision(json.dumps(strategy))
-
-    @classmethod
-    def read(cls, folder: Path = FOLDER) -> Self:
-        """The policy in a folder; white space in the files does not change its digest."""
-        texts = {name: json.loads((folder / name).read_text(encoding="utf-8")) for name in _FILES}
-        return cls(json.dumps(texts, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
+        # A decision that the engine looks up is compiled once; one of its own is at each turn.
+        self._engine = zen.ZenEngine({"loader": contents.__getitem__})
+        self._rules = RULES if self._scored else FIRST_RULES
+        self._limits = LIMITS if self._scored else FIRST_LIMITS
 
     def evaluate(self, inputs: PolicyInputs) -> Verdict:
-        """The verdict on these inputs. Pure: no clock, no database, no chance."""
+        """The verdict on these inputs. Pure: no clock, no database, no chance.
+
+        Raises ValueError where a table gives no answer.
+        """
         facts = _facts(inputs)
-        working = self._work_out(inputs, facts)
+        score = self._score(facts) if self._scored else None
+        facts["score"] = {
+            "known": score is not None,
+            "points": score.points if score else 0,
+            "weakest": score.weakest if score else "",
+        }
+        shares = self._ask(self._limits, facts) if inputs.bureau is not None else None
+        working = _work_out(inputs, shares) if shares is not None else None
         facts["limit"] = {
             "known": working is not None,
             "ceiling": working.ceiling.minor if working else 0,
         }
-        result = self._rules.evaluate(facts)["result"]
+        result = self._ask(self._rules, facts)
         return Verdict(
             outcome=result["outcome"],
             advice=result["advice"],
             findings=tuple(result["codes"]),
             working=working,
+            score=score,
+            strategy=shares["rule"] if shares and self._scored else None,
+            pricing_class=self._ask(PRICING, facts)["pricing_class"] if self._scored else None,
         )
 
-    def _work_out(self, inputs: PolicyInputs, facts: Mapping[str, Any]) -> LimitWorking | None:
-        if inputs.bureau is None:
+    def _score(self, facts: Mapping[str, Any]) -> Score | None:
+        """The score card's factors in its own order; of each the first band that fits counts."""
+        if not facts["bureau"]["known"]:
             return None
-        shares = self._strategy.evaluate(dict(facts))["result"]
-        income = inputs.monthly_income
-        other = max(inputs.bureau.other_bank_limits, inputs.stated_limits)
-        return work_out(
-            inputs.terms.limit,
-            monthly_income=Money(minor=income) if income is not None else None,
-            income_multiple=Decimal(inputs.terms.income_multiple) * Decimal(shares["income_share"]),
-            cap_without_income=inputs.terms.limit.largest.times(shares["cap_share"], CAP_ROUNDING),
-            other_bank_limits=Money(minor=other),
-            own_existing=Money(minor=inputs.own_existing),
-            requested=Money(minor=inputs.requested_limit)
-            if inputs.requested_limit is not None
-            else None,
-        )
+        found: dict[str, Factor] = {}
+        for row in self._ask(SCORE_CARD, facts):
+            name = row["factor"]
+            if name not in found:
+                found[name] = Factor(name, row["band"], row["points"], self._most[name])
+        factors = tuple(found.values())
+        return Score(sum(factor.points for factor in factors), factors)
+
+    def _ask(self, table: str, facts: Mapping[str, Any]) -> Any:
+        try:
+            return self._engine.evaluate(table, dict(facts))["result"]
+        except RuntimeError as problem:
+            # the engine's words may repeat a value
+            raise ValueError(f"{self.version}: {table} gave no answer") from problem
 
 
-@cache
-def current_policy() -> Policy:
-    """The policy of this release."""
-    return Policy.read()
+def _work_out(inputs: PolicyInputs, shares: Mapping[str, str]) -> LimitWorking:
+    assert inputs.bureau is not None  # without it there are no shares
+    income, wish = inputs.monthly_income, inputs.requested_limit
+    other = max(inputs.bureau.other_bank_limits, inputs.stated_limits)
+    return work_out(
+        inputs.terms.limit,
+        monthly_income=Money(minor=income) if income is not None else None,
+        income_multiple=Decimal(inputs.terms.income_multiple) * Decimal(shares["income_share"]),
+        cap_without_income=inputs.terms.limit.largest.times(shares["cap_share"], CAP_ROUNDING),
+        other_bank_limits=Money(minor=other),
+        own_existing=Money(minor=inputs.own_existing),
+        requested=Money(minor=wish) if wish is not None else None,
+    )
+
+
+def rows_of(graph: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    """The rows of a graph's decision table, as they stand in its file."""
+    (table,) = (node for node in graph["nodes"] if node["type"] == "decisionTableNode")
+    rows: list[Mapping[str, str]] = table["content"]["rules"]
+    return rows
+
+
+def _most_points(score_card: Mapping[str, Any]) -> dict[str, int]:
+    """{factor: the most that it can give}"""
+    most: dict[str, int] = {}
+    for row in rows_of(score_card):
+        name, points = row["factor"].strip("'"), int(row["points"])
+        most[name] = max(points, most.get(name, points))
+    return most
 
 
 def debt_ratio_bp(monthly_debt: int, monthly_income: int) -> int:
@@ -217,6 +296,7 @@ def _facts(inputs: PolicyInputs) -> dict[str, Any]:
         "applicant_type": inputs.applicant_type,
         "new_to_bank": inputs.new_to_bank,
         "age": inputs.age,
+        "income": income or 0,
         "warnings": inputs.warnings,
         "identity": inputs.identity,
         "watchlist": inputs.watchlist,
@@ -230,3 +310,7 @@ def _facts(inputs: PolicyInputs) -> dict[str, Any]:
             ratio = debt_ratio_bp(bureau.monthly_debt, income)
             facts["debt"] = {"known": True, "ratio_bp": ratio, "income_stated": True}
     return facts
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -133,6 +133,22 @@ _CODES = (
         32,
     ),
     ReasonCode(
+        "SCORECARD_LOW_RECORD",
+        _D,
+        mark("Too few points of the score card; the credit record cost most of them"),
+        "CREDIT_HISTORY",
+        _C.CREDIT_HISTORY,
+        60,
+    ),
+    ReasonCode(
+        "SCORECARD_LOW_MEANS",
+        _D,
+        mark("Too few points of the score card; income and debt cost most of them"),
+        "INCOME_DEBT_MISMATCH",
+        _C.INCOME_DEBT_MISMATCH,
+        61,
+    ),
+    ReasonCode(
         "QUERIES_EXCESSIVE",
         _D,
         mark("More than ten lenders asked the bureau within three months"),
@@ -170,6 +186,12 @@ _CODES = (
     ),
     ReasonCode(
         "SCORE_MIDDLING", _R, mark("The bureau's score is middling: look closer"), "CLOSER_LOOK"
+    ),
+    ReasonCode(
+        "SCORECARD_MIDDLING",
+        _R,
+        mark("The points of the score card are middling: look closer"),
+        "CLOSER_LOOK",
     ),
     ReasonCode(
         "OVERDUE_MINOR",

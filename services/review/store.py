@@ -19,8 +19,10 @@ from services.review.case import (
     Proposal,
     Recommendation,
     Scope,
+    ShadowVerdict,
 )
 from services.review.policy import Policy
+from services.review.policy_store import PolicyShelf
 from services.review.queue import Section, SortKey
 from shared.events.lifecycle import OWNERS, State
 from shared.messaging import Connection
@@ -100,19 +102,20 @@ ORDER BY place
 _SAVE_DECISION = """
 INSERT INTO decision (decision_id, application_id, outcome, automatic, decided_by, reasons,
     granted_limit, category, reapply_from, inputs, verdict, policy_version, policy_digest,
-    decided_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    decided_at, points, pricing_class)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+"""
+
+_SAVE_SHADOW = """
+INSERT INTO shadow_verdict (application_id, digest, scoring_round, outcome, advice, findings,
+    recommended, points, pricing_class, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (application_id, digest, scoring_round) DO NOTHING
 """
 
 
 class CaseStore:
-    """Cases for the kernel: loaded under lock, written in bulk. Never commits.
-
-    `policy` is archived with the first recommendation that it gives.
-    """
-
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    """Cases for the kernel: loaded under lock, written in bulk. Never commits."""
 
     async def load(self, conn: Connection, subjects: Sequence[str]) -> dict[str, Case]:
         """{application id: case}; rows locked in order of their ids."""
@@ -134,8 +137,6 @@ class CaseStore:
         rows = [_row(case) for case in known]
         await conn.execute(_SAVE_CASES, *(list(column) for column in zip(*rows, strict=True)))
         touched = [case for case in known if case.touched]
-        if any(case.recommendation for case in touched):
-            await archive_policy(conn, self._policy)
         if touched:
             await conn.execute(
                 _SAVE_FILES,
@@ -148,6 +149,9 @@ class CaseStore:
         for case in known:
             for decision in case.decisions:
                 await conn.execute(_SAVE_DECISION, *_decision_row(case, decision))
+        shadows = [_shadow_row(case, said) for case in known for said in case.shadows]
+        if shadows:
+            await conn.executemany(_SAVE_SHADOW, shadows)
 
 
 def _entry_columns(entries: Iterable[tuple[str, Entry]]) -> list[list[Any]]:
@@ -223,6 +227,23 @@ def _decision_row(case: Case, decision: Decision) -> tuple[Any, ...]:
         decision.policy_version,
         decision.policy_digest,
         decision.at,
+        decision.points,
+        decision.pricing_class,
+    )
+
+
+def _shadow_row(case: Case, said: ShadowVerdict) -> tuple[Any, ...]:
+    return (
+        case.application_id,
+        said.digest,
+        said.scoring_round,
+        said.outcome,
+        said.advice,
+        list(said.findings),
+        said.recommended.minor,
+        said.points,
+        said.pricing_class,
+        said.at,
     )
 
 
@@ -481,6 +502,8 @@ async def decision_of(conn: Any, application_id: str) -> Decision | None:
         policy_version=row["policy_version"],
         policy_digest=row["policy_digest"],
         at=row["decided_at"],
+        points=row["points"],
+        pricing_class=row["pricing_class"],
     )
 
 
@@ -524,30 +547,20 @@ async def count_everything(conn: Any, branches: list[str] | None, *, knows_holds
     )
 
 
-async def archive_policy(conn: Any, policy: Policy) -> None:
-    """Keep a policy's whole text before it decides anything."""
-    if await conn.fetchval("SELECT true FROM policy_archive WHERE digest = $1", policy.digest):
-        return
-    await conn.execute(
-        "INSERT INTO policy_archive (digest, version, source) VALUES ($1, $2, $3)"
-        " ON CONFLICT (digest) DO NOTHING",
-        policy.digest,
-        policy.version,
-        policy.source,
-    )
-
-
-async def archived_policy(conn: Any, digest: str) -> Policy | None:
-    """A policy that once decided, whatever the release's own is now."""
-    source = await conn.fetchval("SELECT source FROM policy_archive WHERE digest = $1", digest)
-    return Policy(source) if source is not None else None
-
-
 class CaseRecords:
-    """What workers read of the cases, outside any transaction of a case."""
+    """What workers read of the cases and policies, outside any transaction of a case.
 
-    def __init__(self, pool: Callable[[], Any]) -> None:
+    `shelf`: the versions that the installation came with, or that the bank put there.
+    """
+
+    def __init__(self, pool: Callable[[], Any], shelf: PolicyShelf) -> None:
         self._pool = pool
+        self._shelf = shelf
+
+    async def policies(self, at: datetime) -> tuple[Policy, list[Policy]]:
+        """The policy that decides at that time, and those that run beside it without effect."""
+        async with self._pool().acquire() as conn:
+            return await self._shelf.deciding(conn, at)
 
     async def is_open(self, application_id: str) -> bool:
         return bool(

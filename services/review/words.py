@@ -9,7 +9,8 @@ from typing import Any
 from services.review import reason_codes
 from services.review.case import OTHER_DOCUMENT, Check
 from services.review.evidence import Opened
-from services.review.policy import debt_ratio_bp
+from services.review.explaining import explain
+from services.review.policy import Policy, debt_ratio_bp
 from shared.parameters import load_checklist_items, load_products
 from shared.web.i18n import _, current_language, mark, show_money, show_percent
 from shared.web.states import state_badge
@@ -57,6 +58,60 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "withdrawal_granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
     "withdrawal_refused": (mark("Withdrawal refused"), "x", "neutral"),
 }
+POLICY_ACTIONS: Mapping[str, str] = {
+    "policy-proposed": mark("Credit policy proposed"),
+    "policy-approved": mark("Credit policy approved"),
+    "policy-rejected": mark("Credit policy rejected"),
+    "policy-withdrawn": mark("Proposal of a credit policy taken back"),
+    "policy-shadow-started": mark("Credit policy runs without effect"),
+    "policy-shadow-ended": mark("Credit policy runs without effect no more"),
+}
+POLICY_FIELDS: Mapping[str, str] = {
+    "version": mark("Version"),
+    "digest": mark("Digest"),
+    "effective_from": mark("Decides from"),
+}
+POLICY_PLACES: Mapping[str, tuple[str, str, str]] = {
+    "decides": (mark("decides"), "good", "circle-check"),
+    "waits": (mark("approved, waits for its time"), "progress", "hourglass"),
+    "proposed": (mark("waits for its second person"), "waiting", "signature"),
+    "candidate": (mark("proposed by nobody yet"), "neutral", "pencil"),
+    "retired": (mark("decided once"), "neutral", "history"),
+    "gone": (mark("rejected or taken back"), "neutral", "circle-x"),
+}
+POLICY_TABLES: Mapping[str, tuple[str, str]] = {
+    "scorecard.json": (
+        mark("Score card"),
+        mark("of each factor the first band that fits; the points add up"),
+    ),
+    "limits.json": (mark("Limit strategy"), mark("the first row that fits")),
+    "rules.json": (mark("Rules"), mark("every row that fits; the strongest effect decides")),
+    "pricing.json": (mark("Pricing class"), mark("the first row that fits")),
+}
+EFFECTS: Mapping[str, str] = {
+    "decline": mark("Decline"),
+    "refer": mark("A person looks"),
+    "hold": mark("Held"),
+}
+POLICY_COLUMNS: Mapping[str, str] = {
+    "when": mark("When"),
+    "factor": mark("Factor"),
+    "band": mark("Band"),
+    "points": mark("Points"),
+    "rule": mark("Row"),
+    "income_share": mark("Share of the income multiple"),
+    "cap_share": mark("Share of the largest limit, without an income"),
+    "code": mark("Reason"),
+    "effect": mark("Leads to"),
+    "pricing_class": mark("Class"),
+    "_description": mark("Note"),
+}
+CHANGES: Mapping[str, tuple[str, str]] = {
+    "added": (mark("new"), "good"),
+    "removed": (mark("gone"), "bad"),
+    "changed": (mark("changed"), "waiting"),
+    "moved": (mark("another turn"), "progress"),
+}
 UNTOLD = frozenset({"check_requested"})  # its end says the same
 SERVICES: Mapping[str, str] = {"intake": mark("Intake"), "review": mark("Review, by itself")}
 ADVICE: Mapping[str, tuple[str, str]] = {
@@ -92,6 +147,7 @@ CHANNELS: Mapping[str, str] = {
 EVIDENCE: Mapping[str, str] = {
     "bureau": mark("Answer of the credit bureau"),
     "limit": mark("Working of the limit"),
+    "score": mark("Score card, factor by factor"),
 }
 """What of the evidence is opened for a reason, as the applicant's own fields are."""
 _PERSON_LABELS: Mapping[str, str] = {
@@ -238,6 +294,20 @@ def limit_steps(opened: Opened) -> list[tuple[str, str]]:
         for step in working.get("steps", [])
         for words in [step["words"]]
     ]
+
+
+def score_lines(policy: Policy, opened: Opened) -> list[tuple[str, str]]:
+    """What each factor of the score card gave: [(factor, in words)], their sum last."""
+    told = explain(policy, opened.verdict or {}, current_language(), confidential=False)
+    lines = [
+        (
+            one.label,
+            _("%(band)s: %(points)s of %(most)s points")
+            % {"band": one.band, "points": one.points, "most": one.most},
+        )
+        for one in told.factors
+    ]
+    return [*lines, (_("Sum"), _("%(points)s points") % {"points": told.points})]
 
 
 def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Any, Protocol
 
 import httpx
+import structlog
 from pydantic import BaseModel, ValidationError
 
 from services.review import examination, handlers
@@ -19,7 +20,7 @@ from services.review.case import OTHER_DOCUMENT, CheckName
 from services.review.checks import bureau, identity, watchlist
 from services.review.checks.credit_system import CreditSystem, SystemRefusedError
 from services.review.limits import LimitTerms
-from services.review.policy import Policy, PolicyInputs, ProductTerms
+from services.review.policy import Policy, PolicyInputs, ProductTerms, Verdict
 from shared.calendar import business_day
 from shared.formats import age_on, read_resident_id
 from shared.messaging import ClaimedCall, Refused, Result, Store, Succeeded, Worker
@@ -60,8 +61,15 @@ class Records(Protocol):
         """Limits in fen that the bank has granted this person before, this application aside."""
         ...
 
+    async def policies(self, at: datetime) -> tuple[Policy, list[Policy]]:
+        """The policy that decides at that time, and those that run beside it without effect; their
+        texts are archived."""
+        ...
+
 
 OpenVault = Callable[[], Awaitable[Vault]]
+
+log = structlog.get_logger(__name__)
 
 
 def check_worker(
@@ -114,7 +122,6 @@ def check_worker(
 def policy_worker(
     *,
     store: Store[Any],
-    policy: Policy,
     open_vault: OpenVault,
     records: Records,
     now: Callable[[], datetime],
@@ -133,19 +140,19 @@ def policy_worker(
         except (KeyUnavailableError, SealBrokenError):
             return Refused("no-key")
         own = await records.own_limits(payload["person"], payload["application_id"])
-        inputs = gather(payload, clear, own, business_day(now()))
+        at = now()
+        policy, shadows = await records.policies(at)
+        inputs = gather(payload, clear, own, business_day(at))
         verdict = policy.evaluate(inputs)
         return Succeeded(
             {
-                "outcome": verdict.outcome,
-                "advice": verdict.advice,
-                "findings": list(verdict.findings),
-                "limit": verdict.limit.minor,
+                **_told(policy, verdict),
                 "ceiling": verdict.ceiling.minor,
                 "inputs": str(keys.seal(FROZEN_CLASS, INPUTS_FIELD, inputs.freeze())),
                 "verdict": str(keys.seal(FROZEN_CLASS, VERDICT_FIELD, verdict.freeze())),
                 "policy_version": policy.version,
                 "policy_digest": policy.digest,
+                "shadows": [told for one in shadows if (told := _beside(one, inputs))],
             }
         )
 
@@ -158,6 +165,27 @@ def policy_worker(
         attempts=ATTEMPTS,
         backoff=backoff,
     )
+
+
+def _told(policy: Policy, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "digest": policy.digest,
+        "outcome": verdict.outcome,
+        "advice": verdict.advice,
+        "findings": list(verdict.findings),
+        "limit": verdict.limit.minor,
+        "points": verdict.score.points if verdict.score else None,
+        "pricing_class": verdict.pricing_class,
+    }
+
+
+def _beside(policy: Policy, inputs: PolicyInputs) -> dict[str, Any] | None:
+    """What a policy without effect would say; one that cannot say anything holds up nobody."""
+    try:
+        return _told(policy, policy.evaluate(inputs))
+    except ValueError as problem:
+        log.warning("shadow policy gave no verdict", policy_version=policy.version, error=problem)
+        return None
 
 
 def _birth_date(clear: Mapping[str, str]) -> date:

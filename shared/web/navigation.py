@@ -69,6 +69,7 @@ SECTIONS: tuple[Section, ...] = (
             ),
             Entry(mark("Pre-check work"), "/intake/work", "checklist", Permission.PRE_CHECK_AGREE),
             Entry(mark("Review queue"), "/review/queue", "gavel", Permission.REVIEW_VIEW),
+            Entry(mark("Credit policy"), "/review/policies", "scale", Permission.POLICY_VIEW),
             Entry(mark("Messages"), "/notify/messages", "message", Permission.MESSAGE_VIEW),
         ),
     ),

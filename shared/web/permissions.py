@@ -37,6 +37,9 @@ class Permission(StrEnum):
     REVIEW_CLAIM = "review.claim"
     REVIEW_DECIDE = "review.decide"
     REVIEW_SIGN = "review.sign"  # the second signature, by another person
+    POLICY_VIEW = "policy.view"  # reads the credit policy, its versions and who approved them
+    POLICY_PROPOSE = "policy.propose"  # proposes a version, lets one run without effect
+    POLICY_APPROVE = "policy.approve"  # the second person for a version
     REVIEW_COMPLIANCE = "review.compliance"  # sees held cases and why; releases them
     HOLD_VIEW = "hold.view"  # knows that a case is held; why is compliance's alone
     MESSAGE_VIEW = "message.view"
@@ -112,6 +115,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.ORIGINAL_TAKE: Scope.ALL,
         _P.PERSONAL_REVEAL: Scope.ALL,
         _P.REVIEW_VIEW: Scope.ALL,
+        _P.POLICY_VIEW: Scope.ALL,
         _P.REVIEW_CLAIM: Scope.ALL,
         _P.REVIEW_DECIDE: Scope.ALL,
         _P.MESSAGE_VIEW: Scope.ALL,
@@ -126,6 +130,9 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.ORIGINAL_TAKE: Scope.ALL,
         _P.PERSONAL_REVEAL: Scope.ALL,
         _P.REVIEW_VIEW: Scope.ALL,
+        _P.POLICY_VIEW: Scope.ALL,
+        _P.POLICY_PROPOSE: Scope.ALL,
+        _P.POLICY_APPROVE: Scope.ALL,
         _P.REVIEW_CLAIM: Scope.ALL,
         _P.REVIEW_DECIDE: Scope.ALL,
         _P.REVIEW_SIGN: Scope.ALL,
@@ -143,6 +150,8 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.ORIGINAL_TAKE: Scope.ALL,
         _P.PERSONAL_REVEAL: Scope.ALL,
         _P.REVIEW_VIEW: Scope.ALL,
+        _P.POLICY_VIEW: Scope.ALL,
+        _P.POLICY_APPROVE: Scope.ALL,
         _P.REVIEW_COMPLIANCE: Scope.ALL,
         _P.REPORT_VIEW: Scope.ALL,
         _P.AUDIT_VIEW: Scope.ALL,
@@ -182,6 +191,7 @@ GRANTS: Mapping[Role, Mapping[Permission, Scope]] = {
         _P.MATERIAL_VIEW: Scope.ALL,
         _P.PRE_CHECK_VIEW: Scope.ALL,
         _P.REVIEW_VIEW: Scope.ALL,
+        _P.POLICY_VIEW: Scope.ALL,
         _P.MESSAGE_VIEW: Scope.ALL,
         _P.REPORT_VIEW: Scope.ALL,
         _P.REPORT_EXPORT: Scope.ALL,

@@ -12,7 +12,7 @@ from services.intake.form import ApplicationForm
 from services.intake.rules import Paper, examine
 from services.review.checks.subject import subject
 from services.review.checks.watchlist import THRESHOLD
-from services.review.policy import BureauRecord, PolicyInputs, current_policy
+from services.review.policy import BureauRecord, PolicyInputs
 from services.review.reason_codes import REASONS, Effect
 from shared.calendar import BUSINESS_ZONE, is_working_day
 from shared.events.review import DeclineCategory
@@ -30,7 +30,7 @@ from shared.formats import (
     is_synthetic_resident_id,
 )
 from shared.parameters import APPLICANT_TYPES, load_products, product_of
-from tests.unit.review.builders import inputs
+from tests.unit.review.builders import inputs, shipped
 
 BRANCHES = [
     Branch(code, code[:2]) for code in ("1101", "3101", "4401", "3201", "3301", "5101", "4201")
@@ -80,7 +80,7 @@ def test_every_category_of_decline_and_every_ending_is_planned(whole: Plan) -> N
 @pytest.mark.parametrize("seed", [7, 20261012])
 def test_declines_follow_from_what_the_banks_systems_say(seed: int) -> None:
     """Only unsound papers and what compliance finds are a person's own judgement."""
-    policy = current_policy()
+    policy = shipped().policy
     judged = {"papers unsound": "MATERIAL_UNSOUND", "hold, confirmed": ""}
     ruled = set()
     for one in make_plan(seed, BRANCHES).applications:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from services.review.case import Case, HandOver, Recommendation, Scope, apply_recommendation
 from services.review.limits import LimitTerms
 from services.review.policy import BureauRecord, PolicyInputs, ProductTerms
+from services.review.policy_folder import Held, newest
 from shared.events.intake import HandedDocument
 from shared.events.lifecycle import State
 from shared.events.payload import CreditConsent, Party, PartyRole
@@ -31,6 +33,12 @@ RECORD = BureauRecord(
     monthly_debt=50_000,
     adverse=False,
 )
+
+
+@cache
+def shipped() -> Held:
+    """The newest policy that ships; read once."""
+    return newest()
 
 
 def inputs(**changes: Any) -> PolicyInputs:

@@ -213,8 +213,8 @@ async def test_a_kept_attempt_is_over_after_ten_minutes(
 ) -> None:
     """By our own clock: a copied cookie ends with no browser's help."""
     desk = Desk(tmp_path, provider_for(bank))
-    later = time.time() + 601
     sent = await desk.at_provider(await desk.begin())
+    later = time.time() + 601
     (copied,) = [one for one in desk.client.cookies.jar if one.name.startswith("banka_attempt_")]
     desk.client.cookies.set(copied.name, copied.value or "", domain="banka.test")
     monkeypatch.setattr("shared.web.sign_in.time.time", lambda: later)

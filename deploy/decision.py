@@ -1,0 +1,154 @@
+"""`banka decision explain|verify`: why an application was decided so, and if it still holds."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.operating import Database, Name, Who, with_service
+from services.review import evidence, store
+from services.review.desk import NOTE_CLASS
+from services.review.evidence import NOTE_FIELD, Verification
+from services.review.explaining import explain as in_words
+from services.review.policy_store import PolicyShelf
+from services.review.reason_codes import REASONS, Effect
+from shared.clock import open_clock
+from shared.identifiers import ApplicationNumberError, parse_application_number
+from shared.privacy.vault import KeyUnavailableError
+from shared.privacy.vault_database import open_vault
+from shared.redrive import CannotRedrive
+from shared.settings import Settings
+from shared.web.audit import record_view
+
+decision = typer.Typer(no_args_is_help=True, help="Decisions of review, explained and verified.")
+
+Which = Annotated[str, typer.Argument(help="the application's number or id")]
+_console = Console()
+
+
+@decision.command("verify")
+def verify(which: Which, name: Name = None, database: Database = None) -> None:
+    """Compute a decision again from its frozen inputs, by the policy that made it. Exit code 1
+    where the bytes differ."""
+    found = _verified(which, name, database, look=None)
+    typer.echo(
+        f"{found.decision.decision_id}  {found.decision.outcome}  policy {found.policy.version}"
+        f"  {found.policy.digest[:12]}  {'same bytes' if found.same else 'OTHER BYTES'}"
+    )
+    if not found.same:
+        raise typer.Exit(1)
+
+
+@decision.command("explain")
+def explain(
+    which: Which,
+    why: Annotated[str, typer.Option("--why", help="kept in the audit log; amounts are shown")],
+    who: Who = "",
+    as_json: Annotated[bool, typer.Option("--json", help="for a program")] = False,
+    name: Name = None,
+    database: Database = None,
+) -> None:
+    """Say what the policy found, what each factor of the score card gave, and how the limit came
+    about. What is compliance's alone is left out."""
+    if not why.strip():
+        typer.echo("banka: say why with --why", err=True)
+        raise typer.Exit(1)
+    found = _verified(which, name, database, look=(who or getpass.getuser(), why))
+    told = in_words(found.policy, found.verdict, "en", confidential=False)
+    decided = found.decision
+    if as_json:
+        inputs = json.loads(found.inputs.freeze())
+        held = any(REASONS[code].effect is Effect.HOLD for code in found.verdict["findings"])
+        if held:
+            inputs.pop("watchlist")
+        about = {
+            "decision_id": decided.decision_id,
+            "outcome": decided.outcome,
+            "automatic": decided.automatic,
+            "decided_at": decided.at.isoformat(),
+            "limit": decided.limit.minor if decided.limit else None,
+            "policy_version": found.policy.version,
+            "policy_digest": found.policy.digest,
+            "same_bytes": found.same,
+            "inputs": inputs,
+            "verdict": asdict(told),
+        }
+        typer.echo(json.dumps(about, ensure_ascii=False, indent=2))
+        return
+    by = "the policy alone" if decided.automatic else "two people"
+    limit = f", limit {decided.limit}" if decided.limit else ""
+    _console.print(f"{decided.outcome} on {decided.at:%Y-%m-%d %H:%M} UTC by {by}{limit}")
+    _console.print(f"policy {found.policy.version}  {found.policy.digest}")
+    _console.print(f"computed again: {'the same bytes' if found.same else 'OTHER BYTES'}")
+    _console.print(f"the policy said: {told.outcome}, advice {told.advice}")
+    for code, words in told.findings:
+        _console.print(f"  {code}: {words}")
+    if told.factors:
+        card = Table("factor", "fits", "points", "of at most", title="score card")
+        for one in told.factors:
+            card.add_row(one.label, one.band, str(one.points), str(one.most))
+        card.add_row("sum", "", str(told.points), "")
+        _console.print(card)
+    if told.steps:
+        lines = Table("limit", "yuan", title=told.strategy or None)
+        for step in told.steps:
+            lines.add_row(step["words"], f"{step['sign']} {step['amount'] / 100:,.2f}".strip())
+        _console.print(lines)
+    if told.pricing:
+        _console.print(f"pricing class: {told.pricing}")
+
+
+def _verified(
+    which: str, name: str | None, database: str | None, look: tuple[str, str] | None
+) -> Verification:
+    """The decision, computed again; look: who sees the amounts, and why, which is recorded."""
+
+    async def work(conn: Any, settings: Settings) -> Verification:
+        application_id = which
+        try:
+            number = str(parse_application_number(which))
+            application_id = await store.id_of_number(conn, None, number) or which
+        except ApplicationNumberError:
+            pass
+        case = await store.find_case(conn, application_id)
+        if case is None or case.hand_over is None:
+            raise CannotRedrive(f"review has no application {which}")
+        vault, pool = await open_vault(settings, "review", max_size=1)
+        try:
+            shelf = PolicyShelf.beside(settings.parameters)
+
+            async def opened() -> Any:
+                return vault
+
+            found = await evidence.verify(conn, opened, shelf, case)
+            if found is None:
+                raise CannotRedrive(f"application {which} is not decided by review")
+            if look is not None:
+                who, why = look
+                keys = await vault.party_keys(
+                    case.need_hand_over().examined.party_id, case.application_id
+                )
+                await record_view(
+                    conn,
+                    case.application_id,
+                    who,
+                    "decision",
+                    open_clock(settings).now(),
+                    why="other",
+                    reason=str(keys.seal(NOTE_CLASS, NOTE_FIELD, why)),
+                )
+            return found
+        except KeyUnavailableError:
+            raise CannotRedrive("the applicant's data was erased: nothing can be opened") from None
+        except LookupError as problem:
+            raise CannotRedrive(str(problem)) from None
+        finally:
+            await pool.close()
+
+    return with_service("review", name, database, work)

@@ -1,0 +1,225 @@
+"""`banka policy list|test|show|diff|replay`: read a credit policy, run its own cases, see what
+changed, and ask it about all past decisions."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+from rich.table import Table
+
+from deploy.operating import Database, Name, with_service
+from services.review import replay
+from services.review.policy import TABLES
+from services.review.policy_cases import run_cases
+from services.review.policy_folder import Change, Held, compare, read_policies, tables_of
+from services.review.policy_store import PolicyShelf
+from services.review.portfolio import GROUPS, stability_index
+from services.review.replay import Replay
+from shared.clock import open_clock
+from shared.parameters import ParametersError
+from shared.parameters.load import default_folder
+from shared.settings import Settings
+
+policy = typer.Typer(no_args_is_help=True, help="The credit policy and its versions.")
+
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        help="folder with a folder per version; default: `policies` in BANKA_PARAMETERS, else those"
+        " that ship"
+    ),
+]
+_SAYS_NOTHING = ("_id", "_description")
+_console = Console()
+
+
+@policy.command("list")
+def list_versions(folder: Folder = None) -> None:
+    """The versions of the folder, with digest and what each changed. Which one decides, and who
+    approved it, stands on review's page of policies."""
+    for version, held in _read(folder).items():
+        typer.echo(f"{version}  {held.policy.digest[:12]}  {held.manifest.changes.en}")
+
+
+@policy.command("test")
+def run_own_cases(
+    version: Annotated[str | None, typer.Argument(help="default: every version")] = None,
+    folder: Folder = None,
+) -> None:
+    """Run the cases beside each version. Exit code 1 where one comes otherwise than expected, or a
+    row of a table is reached by none."""
+    held = _read(folder)
+    failed = False
+    for one in [_version(held, version)] if version else held.values():
+        report = run_cases(one)
+        bad = [result for result in report.results if result.faults]
+        for result in bad:
+            typer.echo(f"{report.version}: {result.name}")
+            for fault in result.faults:
+                typer.echo(f"  {fault}")
+        for row in report.unreached:
+            typer.echo(f"{report.version}: no case reaches {row}")
+        held_up = len(report.results) - len(bad)
+        typer.echo(f"{report.version}: {held_up} of {len(report.results)} cases hold")
+        failed |= not report.holds
+    if failed:
+        raise typer.Exit(1)
+
+
+@policy.command("show")
+def show(version: Annotated[str, typer.Argument()], folder: Folder = None) -> None:
+    """The tables of a version, row by row."""
+    held = _version(_read(folder), version)
+    typer.echo(f"{held.manifest.title.zh} / {held.manifest.title.en} {version}")
+    typer.echo(f"digest {held.policy.digest}")
+    for table, rows in tables_of(held.policy).items():
+        cells = [name for name in rows[0] if name not in _SAYS_NOTHING]
+        shown = Table("row", *cells, title=table)
+        for row in rows:
+            shown.add_row(row["_id"], *(str(row[name]) for name in cells))
+        _console.print(shown)
+
+
+@policy.command("diff")
+def diff(
+    before: Annotated[str, typer.Argument(help="a version")],
+    after: Annotated[str, typer.Argument(help="another one")],
+    folder: Folder = None,
+) -> None:
+    """What the second version says otherwise than the first, row by row."""
+    held = _read(folder)
+    changes = compare(_version(held, before).policy, _version(held, after).policy)
+    for table in TABLES:
+        mine = [one for one in changes if one.table == table]
+        if mine:
+            typer.echo(table)
+        for one in mine:
+            for line in _told(one):
+                typer.echo(f"  {line}")
+    if not changes:
+        typer.echo("the tables say the same")
+
+
+def _told(change: Change) -> list[str]:
+    if change.kind == "moved":
+        return [f"~ {change.row}: has another turn"]
+    if change.before is None or change.after is None:
+        cells = change.before or change.after or {}
+        said = ", ".join(f"{name} {cell or '(all others)'}" for name, cell in cells.items())
+        return [f"{'+' if change.kind == 'added' else '-'} {change.row}: {said}"]
+    names = [name for name in change.after if change.before.get(name) != change.after[name]]
+    return [
+        f"~ {change.row}: {name} {change.before.get(name) or '(nothing)'} → {change.after[name]}"
+        for name in names
+    ]
+
+
+def _read(folder: Path | None) -> dict[str, Held]:
+    try:
+        return read_policies(folder or PolicyShelf.beside(default_folder()).folder)
+    except ParametersError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+def _version(held: dict[str, Held], version: str) -> Held:
+    if version not in held:
+        typer.echo(f"there is no policy {version}: {', '.join(held)}", err=True)
+        raise typer.Exit(1)
+    return held[version]
+
+
+@policy.command("replay")
+def replay_portfolio(
+    version: Annotated[str, typer.Argument(help="the candidate, a version of the folder")],
+    since: Annotated[datetime, typer.Option(help="first day (or instant, UTC)")],
+    until: Annotated[
+        datetime | None, typer.Option(help="before this day (or instant, UTC); default: now")
+    ] = None,
+    folder: Folder = None,
+    journal: Annotated[
+        Path | None, typer.Option(help="what was done, to go on from; default: beside you")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="the whole report, as JSON")] = None,
+    processes: Annotated[int, typer.Option(min=1, max=64)] = os.cpu_count() or 1,
+    name: Name = None,
+    database: Database = None,
+) -> None:
+    """Ask a candidate about all past decisions, with the inputs that they rested on, and say who
+    would have been decided otherwise. Stopped, it goes on where it was."""
+    candidate = _version(_read(folder), version).policy
+    begins = since.replace(tzinfo=since.tzinfo or UTC)
+
+    async def prepare(conn: Any, settings: Settings) -> Any:
+        now = open_clock(settings).now()
+        ends = until.replace(tzinfo=until.tzinfo or UTC) if until else now
+        path = journal or Path(f"replay-{version}-{candidate.digest[:8]}.jsonl")
+        if until is None and path.exists():
+            ends = replay.until_of(path) or ends  # of the run that goes on
+        asked = await replay.ask(conn, candidate, begins, ends)
+        return settings, asked, await replay.batches(conn, asked), path
+
+    settings, asked, starts, path = with_service("review", name, database, prepare)
+    with Progress(
+        *Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True)
+    ) as shown:
+        line = shown.add_task(f"policy {version}", total=asked.decisions)
+        whole = replay.run(
+            settings,
+            database,
+            candidate,
+            asked,
+            starts,
+            path,
+            processes=processes,
+            told=lambda count: shown.advance(line, count),
+        )
+    _say(whole)
+    if report is not None:
+        report.write_bytes(whole.report())
+        typer.echo(f"report: {report}")
+
+
+def _say(whole: Replay) -> None:
+    tally = whole.tally
+    typer.echo(
+        f"{tally.decisions:,} decisions asked about, {tally.otherwise:,} would have been otherwise"
+        + (f", {whole.closed:,} cannot be read any more" if whole.closed else "")
+    )
+    outcomes = ("approve", "refer", "decline")
+    matrix = Table("was \\ would be", *outcomes, title="what the policy said")
+    for old in outcomes:
+        matrix.add_row(old, *(f"{tally.matrix[f'{old}>{new}']:,}" for new in outcomes))
+    _console.print(matrix)
+    typer.echo(
+        "limits of what the policy alone approved:"
+        f" {tally.limits['old'] / 100:,.2f} → {tally.limits['new'] / 100:,.2f} yuan"
+    )
+    scores = [
+        {
+            band: count
+            for key, count in tally.scores.items()
+            for which, _, band in [key.partition(":")]
+            if which == one
+        }
+        for one in ("old", "new")
+    ]
+    typer.echo(f"population stability index of the score: {stability_index(*scores):.4f}")
+    for group in GROUPS:
+        values = sorted({
+            key.split(":")[1] for key in tally.groups if key.startswith(f"{group}:")
+        })  # fmt: skip
+        table = Table(group, "decisions", "approved then", "approved by it", title=f"by {group}")
+        for value in values:
+            counts = [
+                tally.groups[f"{group}:{value}:{what}"]
+                for what in ("all", "old:approve", "new:approve")
+            ]
+            table.add_row(value, *(f"{count:,}" for count in counts))
+        _console.print(table)

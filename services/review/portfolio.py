@@ -1,0 +1,189 @@
+"""A candidate policy held against what was decided before: who would have been decided otherwise.
+
+Both policies are asked about the same frozen inputs, so that nothing but the policy differs. Pure;
+tallies add up in any order to the same report.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import log
+from typing import Any, Final
+
+from services.review.policy import Policy, PolicyInputs
+from services.review.reason_codes import REASONS, Effect
+
+GROUPS: Final = ("region", "age_band", "product", "applicant_type", "month", "reason")
+"""By what a report is broken down; `reason`: the primary one of a decline, by either policy."""
+
+_CARD_ISSUED = frozenset({"activated", "in_use"})
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One decision of before. `outcome`, `granted` (fen) are the bank's in the end, by whomever;
+    `verdict` is what the policy said then, as it was frozen."""
+
+    application_id: str
+    region: str
+    age_band: str
+    product: str
+    applicant_type: str
+    month: str
+    outcome: str
+    granted: int | None
+    state: str
+    inputs: PolicyInputs
+    verdict: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One application that the candidate would have decided otherwise. Limits in fen."""
+
+    application_id: str
+    old: str
+    new: str
+    old_limit: int
+    new_limit: int
+    reasons_gone: tuple[str, ...]
+    reasons_new: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "application_id": self.application_id,
+            "old": self.old,
+            "new": self.new,
+            "old_limit": self.old_limit,
+            "new_limit": self.new_limit,
+            "reasons_gone": list(self.reasons_gone),
+            "reasons_new": list(self.reasons_new),
+        }
+
+
+@dataclass(slots=True)
+class Tally:
+    """What many decisions came to. Keys are texts so that it can be written down: `matrix` has
+    `old>new`, `groups` `group:value:what`."""
+
+    decisions: int = 0
+    otherwise: int = 0
+    matrix: Counter[str] = field(default_factory=Counter)
+    groups: Counter[str] = field(default_factory=Counter)
+    limits: Counter[str] = field(default_factory=Counter)
+    activated: Counter[str] = field(default_factory=Counter)
+    scores: Counter[str] = field(default_factory=Counter)
+
+    def add(self, past: Past, candidate: Policy) -> Difference | None:
+        """Ask the candidate about one decision; the difference where there is one."""
+        verdict = candidate.evaluate(past.inputs)
+        old, new = _told(past.verdict["outcome"]), _told(verdict.outcome)
+        old_limit, new_limit = _limit_of(past.verdict), verdict.limit.minor
+        self.decisions += 1
+        self.matrix[f"{old}>{new}"] += 1
+        self.limits["old"] += old_limit if old == "approve" else 0
+        self.limits["new"] += new_limit if new == "approve" else 0
+        before, after = set(past.verdict["findings"]), set(verdict.findings)
+        for group, value in _groups_of(past, before, after):
+            self.groups[f"{group}:{value}:all"] += 1
+            self.groups[f"{group}:{value}:old:{old}"] += 1
+            self.groups[f"{group}:{value}:new:{new}"] += 1
+        for name, points in (
+            ("old", (past.verdict.get("score") or {}).get("points")),
+            ("new", verdict.score.points if verdict.score else None),
+        ):
+            self.scores[f"{name}:{_band(points)}"] += 1
+        if (old, old_limit) == (new, new_limit):
+            return None
+        self.otherwise += 1
+        if past.outcome == "approve":
+            self.activated[f"{old}>{new}:{'yes' if past.state in _CARD_ISSUED else 'not yet'}"] += 1
+        return Difference(
+            past.application_id,
+            old,
+            new,
+            old_limit,
+            new_limit,
+            tuple(sorted(_shown(before - after))),
+            tuple(sorted(_shown(after - before))),
+        )
+
+    def take(self, other: Tally) -> None:
+        """Add another tally to this one."""
+        self.decisions += other.decisions
+        self.otherwise += other.otherwise
+        for name in ("matrix", "groups", "limits", "activated", "scores"):
+            getattr(self, name).update(getattr(other, name))
+
+    def as_json(self) -> dict[str, Any]:
+        """The tally to be written down; equal tallies are equal texts."""
+        return {
+            "decisions": self.decisions,
+            "otherwise": self.otherwise,
+            **{
+                name: dict(sorted(getattr(self, name).items()))
+                for name in ("matrix", "groups", "limits", "activated", "scores")
+            },
+        }
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Tally:
+        return cls(
+            decisions=told["decisions"],
+            otherwise=told["otherwise"],
+            **{
+                name: Counter(told[name])
+                for name in ("matrix", "groups", "limits", "activated", "scores")
+            },
+        )
+
+
+def stability_index(old: Mapping[str, int], new: Mapping[str, int]) -> float:
+    """Population stability index of two distributions over the same bands: 0 where they are alike;
+    conventionally little below 0.1, worth a look to 0.25, another population above.
+
+    Each band counts as half a case at least, so that an empty one is no division by nothing.
+    """
+    bands = sorted(old.keys() | new.keys())
+    total_old = sum(max(old.get(one, 0), 0.5) for one in bands)
+    total_new = sum(max(new.get(one, 0), 0.5) for one in bands)
+    index = 0.0
+    for one in bands:
+        before = max(old.get(one, 0), 0.5) / total_old
+        after = max(new.get(one, 0), 0.5) / total_new
+        index += (after - before) * log(after / before)
+    return index
+
+
+def _told(outcome: str) -> str:
+    """Whoever compares policies is not told who was held: such a case went to a person."""
+    return "refer" if outcome == "hold" else outcome
+
+
+def _shown(codes: Iterable[str]) -> Iterator[str]:
+    return (code for code in codes if REASONS[code].effect is not Effect.HOLD)
+
+
+def _limit_of(verdict: Mapping[str, Any]) -> int:
+    working = verdict.get("working")
+    if working is None or verdict["advice"] == "decline":
+        return 0
+    recommended: int = working["recommended"]
+    return recommended
+
+
+def _groups_of(past: Past, before: set[str], after: set[str]) -> Iterator[tuple[str, str]]:
+    yield "region", past.region
+    yield "age_band", past.age_band
+    yield "product", past.product
+    yield "applicant_type", past.applicant_type
+    yield "month", past.month
+    for code in sorted(_shown(before | after)):
+        yield "reason", code
+
+
+def _band(points: int | None) -> str:
+    """Bands of twenty points."""
+    return "none" if points is None else f"{points // 20 * 20:03d}"

@@ -1,0 +1,198 @@
+"""How fast a candidate policy is asked about a portfolio, and how fast a policy speaks at all.
+
+    python -m tests.bench.replay --decisions 100000
+
+Decisions of the past are put into review's tables on a database of its own, each with frozen inputs
+and verdict sealed under keys of its own person, as a decision leaves them. Printed are verdicts a
+second in one process, and decisions a minute with one process and with one per core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from rich.console import Console
+from rich.table import Table
+
+from deploy import local
+from deploy.provision import provision
+from services.review import replay
+from services.review.policy import BureauRecord, Policy, PolicyInputs
+from services.review.policy_folder import newest
+from services.review.workers import FROZEN_CLASS, INPUTS_FIELD, VERDICT_FIELD
+from shared.identifiers import new_id
+from shared.postgres.migrate import migrate
+from shared.privacy.vault import NewParty
+from shared.privacy.vault_database import migrate_vault, open_vault
+from shared.settings import Environment, Settings
+from tests.stack import running
+from tests.unit.review.builders import TERMS, inputs
+
+BEGAN = datetime(2026, 1, 5, 2, 0, tzinfo=UTC)
+LOT = 1_000
+VERDICTS = 5_000
+console = Console()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--decisions", type=int, default=100_000)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    asked = parser.parse_args()
+    policy = newest().policy
+    speak(policy)
+    with running("bench-replay", durable=False) as stack:
+        asyncio.run(_measure(stack, policy, asked.decisions, asked.processes))
+
+
+def speak(policy: Policy) -> None:
+    """Verdicts a second of one process, the median of five rounds."""
+    chance = random.Random(7)
+    many = [_inputs(chance) for _ in range(VERDICTS)]
+    rates = []
+    for _ in range(5):
+        began = time.perf_counter()
+        for one in many:
+            policy.evaluate(one)
+        rates.append(len(many) / (time.perf_counter() - began))
+    console.print(f"verdicts in one process: {statistics.median(rates):,.0f} a second")
+
+
+def _inputs(chance: random.Random) -> PolicyInputs:
+    record = BureauRecord(
+        score=chance.choice([None, *range(480, 820)]),
+        overdue_24m=chance.choice([0, 0, 0, 1, 2, 6]),
+        max_overdue_days_24m=chance.choice([0, 0, 30, 95]),
+        queries_3m=chance.randint(0, 12),
+        open_cards=chance.randint(0, 12),
+        other_bank_limits=chance.randint(0, 60_000_00),
+        monthly_debt=chance.randint(0, 6_000_00),
+        adverse=chance.random() < 0.02,
+    )
+    return replace(
+        inputs(),
+        bureau=record,
+        age=chance.randint(18, 65),
+        monthly_income=chance.randint(3_000_00, 40_000_00),
+        new_to_bank=chance.random() < 0.6,
+        terms=TERMS,
+    )
+
+
+async def _measure(stack: local.Stack, policy: Policy, count: int, processes: int) -> None:
+    settings = Settings(
+        service="review",
+        environment=Environment.TEST,
+        kafka_bootstrap=stack.kafka_bootstrap,
+        kafka_security=stack.kafka_security,  # type: ignore[arg-type]
+        postgres_dsn=stack.postgres_dsn,
+        secrets_dir=stack.secrets_dir,
+    )
+    await provision(stack)
+    await migrate(settings, "review")
+    await migrate_vault(settings)
+    began = time.perf_counter()
+    conn = await asyncpg.connect(stack.superuser_url("banka_review"))
+    await _fill(conn, settings, policy, count)
+    await conn.execute("ANALYZE")
+    console.print(f"{count:,} decisions stored in {time.perf_counter() - began:.0f} s")
+    asked = await replay.ask(conn, policy, BEGAN, BEGAN + timedelta(days=400))
+    begins = await replay.batches(conn, asked)
+    await conn.close()
+    table = Table("processes", "decisions a minute", "against one", title="replay")
+    rates: dict[int, float] = {}
+    reports = set()
+    for number in sorted({1, processes}):
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            whole = await asyncio.to_thread(
+                replay.run,
+                settings,
+                None,
+                policy,
+                asked,
+                begins,
+                Path(folder) / "journal",
+                processes=number,
+                told=lambda _count: None,
+            )
+            rates[number] = asked.decisions / (time.perf_counter() - began) * 60
+        assert whole.tally.decisions == count
+        reports.add(whole.report())
+        table.add_row(str(number), f"{rates[number]:,.0f}", f"{rates[number] / rates[1]:.2f}")
+    assert len(reports) == 1
+    console.print(table)
+
+
+async def _fill(conn: Any, settings: Settings, policy: Policy, count: int) -> None:
+    """Decisions of the past, one of each application."""
+    await conn.execute(
+        "INSERT INTO policy_archive VALUES ($1, $2, $3)",
+        policy.digest,
+        policy.version,
+        policy.source,
+    )
+    vault, pool = await open_vault(settings, "intake")
+    chance = random.Random(11)
+    for start in range(0, count, LOT):
+        ids = [new_id() for _ in range(min(LOT, count - start))]
+        parties = await vault.new_parties([NewParty(one) for one in ids])
+        cases, files, decisions = [], [], []
+        for number, (application_id, keys) in enumerate(zip(ids, parties, strict=True), start):
+            frozen = _inputs(chance)
+            verdict = policy.evaluate(frozen)
+            approved = verdict.advice == "approve"
+            at = BEGAN + timedelta(seconds=number * 60)
+            region = chance.choice(["11", "31", "44", "51"])
+            cases.append(_case(application_id, number, region, approved=approved, keys=keys))
+            file = {"hand_over": {"age_band": f"{frozen.age // 10 * 10}s"}}
+            files.append((application_id, json.dumps(file)))
+            decisions.append((
+                new_id(), application_id, "approve" if approved else "decline", False, ["a", "b"],
+                list(verdict.findings), 1_000_000 if approved else None,
+                None if approved else "credit_history", None if approved else at.date(),
+                str(keys.seal(FROZEN_CLASS, INPUTS_FIELD, frozen.freeze())),
+                str(keys.seal(FROZEN_CLASS, VERDICT_FIELD, verdict.freeze())),
+                policy.version, policy.digest, at,
+                verdict.score.points if verdict.score else None, verdict.pricing_class,
+            ))  # fmt: skip
+        await conn.copy_records_to_table("review_case", records=cases, columns=_CASE)
+        await conn.copy_records_to_table("case_file", records=files)
+        await conn.copy_records_to_table("decision", records=decisions, columns=_DECISION)
+    await pool.close()
+
+
+_CASE = (
+    *("application_id", "state", "state_version", "application_number", "branch", "region"),
+    *("channel", "product", "product_version", "applicant_type", "person", "granted_limit"),
+)
+_DECISION = (
+    *("decision_id", "application_id", "outcome", "automatic", "decided_by", "reasons"),
+    *("granted_limit", "category", "reapply_from", "inputs", "verdict", "policy_version"),
+    *("policy_digest", "decided_at", "points", "pricing_class"),
+)
+
+
+def _case(
+    application_id: str, number: int, region: str, *, approved: bool, keys: Any
+) -> tuple[Any, ...]:
+    return (
+        application_id, "in_use" if approved else "declined", 9, f"{number:018d}", "1101", region,
+        "web", "standard", "2026.2", "salaried", keys.person, 1_000_000 if approved else None,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
