@@ -198,7 +198,7 @@ async def test_another_paper_of_the_group_does_in_place_of_what_was_sent_back(
     assert sent_back.status_code == 200
     assert (await office.upload(customer, "id_back")).json()["state"] == "awaiting_material"
     assert (await office.shown(customer))["wanted"] == [
-        {"item": "income_proof", "code": "PHOTO_UNCLEAR", "field": None}
+        {"item": "income_proof", "code": "PHOTO_UNCLEAR", "field": None, "role": None}
     ]
     office.step(office.now + timedelta(minutes=1))
     assert (await office.upload(customer, "tax_proof")).json()["state"] == "checking"
