@@ -157,6 +157,30 @@ async def reached_by(
     return wrong, opened, hidden
 
 
+async def listed_for(
+    client: httpx.AsyncClient, app: FastAPI, asked: Iterable[Mapping[str, str]], wanted: str
+) -> set[str]:
+    """The lists and searches in which an id stands: {"GET /intake/work"}. asked: what is asked for,
+    one after the other, as narrowing in an address and as what is typed into a search."""
+    shown = set()
+    for context in iter_route_contexts(app.routes):
+        path, methods = str(context.path), context.methods or ()
+        if "{" in path or path.startswith("/internal"):
+            continue
+        for given in ({}, *asked):
+            if "GET" in methods:
+                answer = await client.get(path, params=given)
+            elif path.endswith("/search"):
+                answer = await client.post(path, data=given)
+            elif path.endswith("/searches"):
+                answer = await client.post(path, json=given)
+            else:
+                break
+            if wanted in answer.text + answer.headers.get("location", ""):
+                shown.add(f"{','.join(sorted(methods))} {path}")
+    return shown
+
+
 async def ask(
     client: httpx.AsyncClient,
     route: Route,

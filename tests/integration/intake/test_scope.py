@@ -21,13 +21,15 @@ from tests.integration.intake.office import (
     API,
     BRANCH,
     EMPLOYER,
+    MOBILE,
+    NAME,
     OTHER_BRANCH,
     STAFF_PERMISSIONS,
     Customer,
     Office,
 )
 from tests.integration.intake.test_staff import ORGANISATION, organisation
-from tests.integration.scope import Route, address_of, routes_of
+from tests.integration.scope import Route, address_of, listed_for, routes_of
 from tests.papers import picture
 
 __all__ = ["organisation"]  # a fixture
@@ -41,6 +43,18 @@ OF_NO_BRANCH = {f"{API}/batches/template.{{kind}}", "customer@own"}
 
 # What is asked for within, beyond what lets in.
 WITHIN = {"/intake/views/{view_id}/drop": {Permission.VIEW_SHARE}}
+
+# What has to be seen without an id, by whoever belongs there.
+LISTS = {
+    "application_id": {
+        "GET /intake/applications",
+        "POST /intake/applications/search",
+        f"GET {API}/applications",
+        f"POST {API}/searches",
+    },
+    "table_id": {"GET /intake/batches/new", f"GET {API}/tables"},
+    "staff_id": {"GET /intake/staff"},
+}
 
 OFFERS = re.compile(r'(?:href|action|hx-get|hx-post)="(/intake/[^"#?]*)')
 
@@ -157,6 +171,29 @@ async def test_every_route_with_an_id_hides_what_belongs_to_another_branch(
                 wrong.append((route.method, route.path, role, answer.status_code))
     assert wrong == []
     assert len(set(tried)) > 25, "the test sees the routes"
+
+
+async def test_no_list_and_no_search_shows_what_belongs_to_another_branch(
+    office: Office, case: Case
+) -> None:
+    asked = [
+        {"branch": BRANCH},
+        {"number": case.customer.number},
+        *(
+            {"value": one}
+            for one in (case.customer.number, case.customer.number[:16], MOBILE, NAME)
+        ),
+        {"value": case.customer.id_number},
+        {"id_number": case.customer.id_number},
+        {"mobile": MOBILE},
+        {"name": NAME},
+    ]
+    for shown in ("application_id", "table_id", "staff_id"):
+        own = await office.colleague(*NARROW, branch="6101" if shown == "staff_id" else BRANCH)
+        stranger = await office.colleague(*NARROW, branch=OTHER_BRANCH)
+        known = await listed_for(own, office.app, asked, case.ids[shown])
+        assert LISTS[shown] <= known, "or the next would find nothing because nothing is there"
+        assert await listed_for(stranger, office.app, asked, case.ids[shown]) == set()
 
 
 async def test_who_belongs_there_finds_it(office: Office, case: Case) -> None:

@@ -27,6 +27,7 @@ from tests.integration.scope import (
     entered,
     everything_in_a_branch,
     hidden_from,
+    listed_for,
     reached_by,
     routes_of,
 )
@@ -247,6 +248,24 @@ async def test_every_route_with_an_id_hides_what_belongs_to_another_branch(
                     missing.append((route.method, route.path, answer.status_code))
         assert missing == []
     assert len({one.path for one in routes if one.of_a_branch}) >= 7, "the test sees the routes"
+
+
+async def test_no_list_and_no_search_shows_what_belongs_to_another_branch(
+    web: Web, office: Office, everything_in_a_branch: None
+) -> None:
+    customer, message = await a_message(web, office)
+    number = customer.about["application_number"]
+    asked = [{"branch": office.branch}, {"number": number}, {"value": number}]
+    async with (
+        colleague(web, office, "assistant") as own,
+        colleague(web, office, "assistant", "0001") as stranger,
+    ):
+        known = await listed_for(own, web.app, asked, message)
+        assert {"GET /notify/messages", "GET /notify/api/v1/messages"} <= known
+        assert await listed_for(stranger, web.app, asked, message) == set()
+        found = await listed_for(own, web.app, asked, customer.application_id)
+        assert "POST /notify/messages/search" in found
+        assert await listed_for(stranger, web.app, asked, customer.application_id) == set()
 
 
 @pytest.mark.parametrize(

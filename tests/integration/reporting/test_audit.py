@@ -24,6 +24,7 @@ from tests.integration.scope import (
     entered,
     everything_in_a_branch,
     hidden_from,
+    listed_for,
     reached_by,
     routes_of,
 )
@@ -157,6 +158,34 @@ async def test_every_route_with_an_id_hides_what_belongs_to_another_branch(
         shown = await own.get(f"/reporting/reports/daily/{day}/figures/submitted")
         assert secret in shown.text, "or the above would find nothing because nothing is there"
     assert len(routes) > 3, "the test sees the routes"
+
+
+async def test_no_list_and_no_search_shows_what_belongs_to_another_branch(
+    app: FastAPI, bank: Bank, everything_in_a_branch: None
+) -> None:
+    async with (
+        colleague(app, bank, "assistant", bank.branch) as own,
+        colleague(app, bank, "assistant", "0001") as stranger,
+    ):
+        case = await a_case(own, bank)
+        asked = [
+            {"branch": bank.branch},
+            {"number": bank.number(case)},
+            {"value": bank.number(case)},
+        ]
+        known = await listed_for(own, app, asked, case)
+        assert {
+            "GET /reporting/applications",
+            "POST /reporting/applications/search",
+            f"GET {API}/applications",
+        } <= known
+        assert await listed_for(stranger, app, asked, case) == set()
+        manifest = (await _ids(own, bank, case))["manifest_id"]
+        assert await listed_for(own, app, asked, manifest) >= {
+            "GET /reporting/reports",
+            f"GET {API}/reports",
+        }
+        assert await listed_for(stranger, app, asked, manifest) == set()
 
 
 @pytest.mark.parametrize("wide", [Role.AUDITOR, Role.REVIEWER, Role.OPS])

@@ -17,6 +17,7 @@ from tests.integration.scope import (
     ask,
     everything_in_a_branch,
     hidden_from,
+    listed_for,
     reached_by,
     routes_of,
 )
@@ -87,6 +88,18 @@ async def test_every_route_with_an_id_hides_what_belongs_to_another_branch(
             missing.append((route.method, route.path, answer.status_code, answer.text[:200]))
     # the same person may not sign what they proposed
     assert [one for one in missing if "same-person" not in one[3]] == []
+
+
+async def test_no_list_and_no_search_shows_what_belongs_to_another_branch(
+    bank: Bank, desks: Desks, ids: dict[str, str], everything_in_a_branch: None
+) -> None:
+    asked = [{"branch": bank.branch}, {"number": ids["secret"]}, {"value": ids["secret"]}]
+    own = await bank.colleague(desks.transport, "reviewer", branch=bank.branch)
+    stranger = await bank.colleague(desks.transport, "reviewer", branch="0001")
+    case = ids["application_id"]
+    known = await listed_for(own.client, desks.app, asked, case)
+    assert {"GET /review/queue", "POST /review/queue/search", "GET /review/api/v1/queue"} <= known
+    assert await listed_for(stranger.client, desks.app, asked, case) == set()
 
 
 @pytest.mark.parametrize(
