@@ -349,9 +349,11 @@ async def ids_of_number(
     """The applications that have this number, or one that ends so: two at most, for with several
     more digits are asked for."""
     rows = await pool.fetch(
-        "SELECT application_id FROM application WHERE right(number, length($1::text)) = $1"
+        # a ":" comes behind every digit
+        "SELECT application_id FROM application"
+        ' WHERE reverse(number) COLLATE "C" >= $1 AND reverse(number) COLLATE "C" < $1 || \':\''
         " AND ($2::text[] IS NULL OR branch = ANY ($2)) LIMIT 2",
-        number,
+        number[::-1],
         list(branches) if branches is not None else None,
     )
     return [row["application_id"] for row in rows]

@@ -87,7 +87,7 @@ async def test_applications_are_found_by_number_and_filter(town: Town, enter: En
     await page.get_by_role("button", name="查询", exact=True).click()
     await expect(rows.filter(has_text=town.number("withdrawn"))).to_have_count(1)
     await expect(rows.filter(has_not_text="已撤回")).to_have_count(0)
-    await page.get_by_label("申请编号（全部或部分数字）").fill("张三")
+    await page.get_by_label("申请编号（完整或末几位）").fill("张三")
     await page.get_by_role("button", name="查找").click()
     await expect(page.locator(".notice-warning")).to_be_visible()
     assert "%" not in page.url
