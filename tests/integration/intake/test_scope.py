@@ -148,6 +148,7 @@ async def case(office: Office, organisation: None) -> Case:
             "role": "applicant",
             "field": "mobile",
             "item": "id_front",
+            "verdict": "accept",
             "kind": "csv",
             "staff_id": "S6101",
             "view_id": view,
