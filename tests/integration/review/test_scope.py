@@ -60,8 +60,10 @@ async def ids(bank: Bank, desks: Desks) -> dict[str, str]:
     (seen,) = await bank.fetch(
         "SELECT id FROM personal_view WHERE application_id = $1 LIMIT 1", case
     )
+    (policy,) = await bank.fetch("SELECT digest FROM policy_release WHERE baseline")
     return {
         "application_id": case,
+        "digest": policy["digest"],
         "view_id": kept["view_id"],
         "field": "mobile",
         "source": "view",

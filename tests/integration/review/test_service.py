@@ -640,19 +640,24 @@ async def test_every_page_is_light_with_as_many_rows_as_it_may_have(
     bank: Bank, desks: Desks
 ) -> None:
     applicant = await handed(bank, "application.referred", new_to_bank=True)
+    (policy,) = await bank.fetch("SELECT digest FROM policy_release WHERE baseline")
     conn = await asyncpg.connect(bank.superuser_url)
     try:
         await copy_row(conn, "review_case", applicant.application_id, 40, "application_id")
         pages = {
             "/review/queue": 26,  # the head, and a page of rows
             "/review/cases/{application_id}": 0,
+            "/review/policies": 2,
+            "/review/policies/{digest}": 60,  # every row of its tables
         }
         # a way on, and a question of three lines
         small = {"/review", "/review/cases/{application_id}/fields/{field}"}
         assert pages.keys() | small == pages_of(desks.app) - common_pages("review")
         for page, rows in pages.items():
             for language in ("zh-CN", "en"):
-                address = page.format(application_id=applicant.application_id)
+                address = page.format(
+                    application_id=applicant.application_id, digest=policy["digest"]
+                )
                 answer = await desks.first.get(address, lang=language)
                 assert answer.text.count("<tr") >= rows
                 assert await weight_of(desks.first.client, answer) <= MOST_BYTES, address
