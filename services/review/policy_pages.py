@@ -20,6 +20,7 @@ from shared.messaging import Service
 from shared.web import Permission, Problem, Scope, Viewer, page, redirect, requires
 from shared.web.directory import staff_names
 from shared.web.i18n import _, current_language, mark
+from shared.web.limits import lenient
 
 # A policy decides on the whole bank's applications: nobody has a part of it.
 MayRead = Annotated[Viewer, requires(Permission.POLICY_VIEW, scope=Scope.ALL)]
@@ -73,7 +74,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: PolicyDesk) -> None:
         request: Request,
         viewer: MayRead,
         digest: str,
-        against: Annotated[str, Query(max_length=64)] = "",
+        against: Annotated[str, Query(max_length=64), lenient("")] = "",
     ) -> Response:
         """One version row by row, beside another one."""
         policy = await desk.policy(digest)
