@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.review.policy_folder import newest
 from tests.browser.conftest import Enter, screenshots
 from tests.browser.town import TUESDAY, Town
 from tests.browser.watching import MOST_SHIFT, NARROW, WIDE, WIDEST, Watched
@@ -24,6 +25,8 @@ PAGES = {
     "queue": ("reviewer", "/review/queue"),
     "case": ("reviewer", "/review/cases/{middling}"),
     "held": ("compliance", "/review/cases/{watched}"),
+    "policies": ("risk", "/review/policies"),
+    "policy": ("risk", f"/review/policies/{newest().policy.digest}"),
     "messages": ("manager", "/notify/messages"),
     "audit": ("compliance", "/intake/audit?since=2026-01-01"),
     "audit-review": ("compliance", "/review/audit?since=2026-01-01"),
