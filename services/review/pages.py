@@ -437,15 +437,22 @@ def _add_signing(routes: APIRouter, desk: Desk) -> None:
 
 
 async def _act(request: Request, application_id: str, command: Any, done: str) -> Response:
-    """Run a command of the desk; back on the case's page its outcome is said in one line."""
+    return await act_and_say(request, f"/review/cases/{application_id}", command, done, REFUSALS)
+
+
+async def act_and_say(
+    request: Request, here: str, command: Any, done: str, refusals: Mapping[str, str]
+) -> Response:
+    """Run a command of a desk; back on the page its outcome is said in one line. refusals: {code:
+    words}; a problem with another code is the page's own answer."""
     try:
         await command
     except Problem as problem:
-        refusal = REFUSALS.get(problem.code)
+        refusal = refusals.get(problem.code)
         if refusal is None:
             raise
-        return redirect(request, f"/review/cases/{application_id}", flash=_(refusal), tone="danger")
-    return redirect(request, f"/review/cases/{application_id}", flash=done)
+        return redirect(request, here, flash=_(refusal), tone="danger")
+    return redirect(request, here, flash=done)
 
 
 # --- what pages show ---------------------------------------------------------------------------

@@ -90,7 +90,7 @@ class PolicyInputs:
         """Canonical JSON: equal inputs are equal bytes."""
         frozen = asdict(self)
         frozen["terms"]["limit"] = self.terms.limit.as_json()
-        return _canonical(frozen)
+        return canonical(frozen)
 
     @classmethod
     def thaw(cls, text: str) -> Self:
@@ -161,7 +161,7 @@ class Verdict:
                 "strategy": self.strategy,
                 "pricing_class": self.pricing_class,
             }
-        return _canonical(frozen)
+        return canonical(frozen)
 
     @property
     def limit(self) -> Money:
@@ -312,5 +312,6 @@ def _facts(inputs: PolicyInputs) -> dict[str, Any]:
     return facts
 
 
-def _canonical(value: Any) -> str:
+def canonical(value: Any) -> str:
+    """JSON of which equal values are equal texts."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -32,15 +32,22 @@ _STATUS = {"same-person": 403, "no-opinion": 422, "time-passed": 422, "not-yours
 class Standing:
     """Where a version stands: decides, waits (approved, its time has not come), proposed, shadow
     (runs without effect), retired (decided once), candidate (nobody proposed it), gone (rejected or
-    taken back). `release`: the one by which it stands there."""
+    taken back). `release`: the one by which it stands there. `report`: what its own cases came to;
+    None where it no longer lies in the folder."""
 
-    version: str
-    digest: str
+    policy: Policy
     place: str
     release: Release | None
     shadow_since: datetime | None
-    in_folder: bool
     report: Report | None
+
+    @property
+    def version(self) -> str:
+        return self.policy.version
+
+    @property
+    def digest(self) -> str:
+        return self.policy.digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,33 +75,22 @@ class PolicyDesk:
             live, _shadows = await self._shelf.deciding(conn, now)
             known = await policy_store.all_releases(conn)
             shadowed = await policy_store.shadowed(conn)
-            archived = await policy_store.archived(conn)
-        versions = dict(archived)
-        versions |= {one.policy.digest: one.policy.version for one in held.values()}
-        in_folder = {one.policy.digest: one for one in held.values()}
+            policies = {
+                digest: await self._shelf.policy(conn, digest)
+                for digest in await policy_store.archived(conn)
+            }
+        policies |= {one.policy.digest: one.policy for one in held.values()}
         reports = {
-            digest: await asyncio.to_thread(run_cases, one) for digest, one in in_folder.items()
+            one.policy.digest: await asyncio.to_thread(run_cases, one) for one in held.values()
         }
         standings = [
-            _standing(version, digest, known, live, now, shadowed, reports)
-            for digest, version in versions.items()
+            _standing(policy, known, live, now, shadowed, reports.get(digest))
+            for digest, policy in policies.items()
         ]
         order = ("decides", "waits", "proposed", "candidate", "retired", "gone")
         standings.sort(key=lambda one: _number(one.version), reverse=True)
         standings.sort(key=lambda one: order.index(one.place))
         return Shelf(standings, known, fault)
-
-    async def policy(self, digest: str) -> Policy:
-        """A version by its digest. Raises Problem 404."""
-        held, _fault = await self._held()
-        for one in held.values():
-            if one.policy.digest == digest:
-                return one.policy
-        async with self._service.pool.acquire() as conn:
-            try:
-                return await self._shelf.policy(conn, digest)
-            except LookupError:
-                raise _unknown() from None
 
     async def propose(
         self, viewer: Viewer, digest: str, effective_from: datetime | None, why: str
@@ -144,7 +140,7 @@ class PolicyDesk:
             known = await policy_store.all_releases(tx.conn)
             found = next((one for one in reversed(known) if one.digest == digest), None)
             if found is None:
-                raise _unknown()
+                raise unknown()
             if outcome == "withdrawn":
                 _allowed(lambda: releases.withdraw(found, viewer.staff_id))
             else:
@@ -163,8 +159,13 @@ class PolicyDesk:
 
     async def shadow(self, viewer: Viewer, digest: str, *, on: bool) -> None:
         """Let a version of the folder run beside the one in force without effect, or no more."""
-        policy = (await self._of_folder(digest)).policy if on else await self.policy(digest)
+        held = await self._of_folder(digest) if on else None
         async with self._service.transaction(actor=viewer.actor) as tx:
+            try:
+                # whatever runs is archived, be it in the folder or not
+                policy = held.policy if held else await self._shelf.policy(tx.conn, digest)
+            except LookupError:
+                raise unknown() from None
             if on:
                 live, _shadows = await self._shelf.deciding(tx.conn, tx.now)
                 if live.digest == digest:
@@ -190,18 +191,18 @@ class PolicyDesk:
         for one in held.values():
             if one.policy.digest == digest:
                 return one
-        raise _unknown()
+        raise unknown()
 
 
 def _standing(
-    version: str,
-    digest: str,
+    policy: Policy,
     known: list[Release],
     live: Policy,
     now: datetime,
     shadowed: Mapping[str, datetime],
-    reports: Mapping[str, Report],
+    report: Report | None,
 ) -> Standing:
+    digest = policy.digest
     own = [one for one in known if one.digest == digest]
     last = own[-1] if own else None
     waiting = [one for one in own if one.begins and one.begins > now]
@@ -218,16 +219,8 @@ def _standing(
     elif last is not None:
         place = "gone"
     else:
-        place = "candidate" if digest in reports else "retired"
-    return Standing(
-        version=version,
-        digest=digest,
-        place=place,
-        release=release,
-        shadow_since=shadowed.get(digest),
-        in_folder=digest in reports,
-        report=reports.get(digest),
-    )
+        place = "candidate" if report is not None else "retired"
+    return Standing(policy, place, release, shadowed.get(digest), report)
 
 
 def _number(version: str) -> tuple[int, ...]:
@@ -245,5 +238,6 @@ def _problem(error: CaseError) -> Problem:
     return Problem(_STATUS.get(error.code, 409), error.code, error.words)
 
 
-def _unknown() -> Problem:
+def unknown() -> Problem:
+    """For a version that nobody has."""
     return Problem(404, "not-found", "There is no such version of the policy")

@@ -27,6 +27,7 @@ from services.review.policy import (
     SCORE_CARD,
     TABLES,
     Policy,
+    canonical,
     rows_of,
 )
 from services.review.reason_codes import REASONS
@@ -165,8 +166,7 @@ def read_policy(folder: Path) -> Held:
     content = {MANIFEST: texts[_MANIFEST_FILE].content} | {
         name: texts[name].content for name in TABLES
     }
-    source = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return Held(Policy(source), manifest, read_model(texts[CASES_FILE], Cases))
+    return Held(Policy(canonical(content)), manifest, read_model(texts[CASES_FILE], Cases))
 
 
 def version_key(version: str) -> tuple[int, ...]:

@@ -11,13 +11,14 @@ from fastapi.responses import Response
 
 from services.review import words
 from services.review.explaining import words_of
+from services.review.pages import act_and_say
 from services.review.policy import Policy
-from services.review.policy_desk import PolicyDesk, Shelf, Standing
+from services.review.policy_desk import PolicyDesk, Shelf, Standing, unknown
 from services.review.policy_folder import Change, compare, tables_of
 from services.review.reason_codes import REASONS
 from shared.calendar import BUSINESS_ZONE
 from shared.messaging import Service
-from shared.web import Permission, Problem, Scope, Viewer, page, redirect, requires
+from shared.web import Permission, Scope, Viewer, page, redirect, requires
 from shared.web.directory import staff_names
 from shared.web.i18n import _, current_language, mark
 from shared.web.limits import lenient
@@ -61,13 +62,11 @@ def _add_reading(routes: APIRouter, service: Service, desk: PolicyDesk) -> None:
     async def page_policies(request: Request, viewer: MayRead) -> Response:
         """Every version, what decides first."""
         shelf = await desk.look()
-        policies = {one.digest: await desk.policy(one.digest) for one in shelf.standings}
         return page(
             request,
             "policies.html",
             shelf=shelf,
-            titles={digest: _manifest(one, "title") for digest, one in policies.items()},
-            changes={digest: _manifest(one, "changes") for digest, one in policies.items()},
+            changes={one.digest: _manifest(one.policy, "changes") for one in shelf.standings},
             people=await _people(service, shelf),
             places=words.POLICY_PLACES,
             may_propose=viewer.may_somewhere(Permission.POLICY_PROPOSE),
@@ -81,12 +80,12 @@ def _add_reading(routes: APIRouter, service: Service, desk: PolicyDesk) -> None:
         against: Annotated[str, Query(max_length=64), lenient("")] = "",
     ) -> Response:
         """One version row by row, beside another one."""
-        policy = await desk.policy(digest)
         shelf = await desk.look()
-        standing = next(one for one in shelf.standings if one.digest == digest)
-        other = _beside(shelf, standing, policy, against)
-        before = await desk.policy(other.digest) if other else None
-        changes = compare(before, policy) if before else []
+        standing = next((one for one in shelf.standings if one.digest == digest), None)
+        if standing is None:
+            raise unknown()
+        policy, other = standing.policy, _beside(shelf, standing, against)
+        changes = compare(other.policy, policy) if other else []
         return page(
             request,
             "policy.html",
@@ -106,7 +105,6 @@ def _add_reading(routes: APIRouter, service: Service, desk: PolicyDesk) -> None:
             people=await _people(service, shelf),
             places=words.POLICY_PLACES,
             can=_abilities(standing, viewer),
-            now=service.clock.now(),
         )
 
 
@@ -165,15 +163,7 @@ def _add_deciding(routes: APIRouter, desk: PolicyDesk) -> None:
 
 
 async def _act(request: Request, digest: str, command: Any, done: str) -> Response:
-    here = f"{_HERE}/{digest}"
-    try:
-        await command
-    except Problem as problem:
-        refusal = REFUSALS.get(problem.code)
-        if refusal is None:
-            raise
-        return redirect(request, here, flash=_(refusal), tone="danger")
-    return redirect(request, here, flash=done)
+    return await act_and_say(request, f"{_HERE}/{digest}", command, done, REFUSALS)
 
 
 # --- what pages show ---------------------------------------------------------------------------
@@ -191,20 +181,20 @@ def _abilities(standing: Standing, viewer: Viewer) -> dict[str, bool]:
     own = release is not None and release.proposed_by == viewer.staff_id
     proposes = viewer.may_somewhere(Permission.POLICY_PROPOSE)
     approves = viewer.may_somewhere(Permission.POLICY_APPROVE)
-    ready = standing.in_folder and standing.report is not None and standing.report.holds
+    ready = standing.report is not None and standing.report.holds
     return {
         "propose": proposes and ready and place in ("candidate", "retired", "gone"),
         "decide": approves and place == "proposed" and not own,
         "withdraw": proposes and place == "proposed" and own,
-        "shadow": proposes and standing.in_folder and place != "decides",
+        "shadow": proposes and standing.report is not None and place != "decides",
     }
 
 
-def _beside(shelf: Shelf, standing: Standing, policy: Policy, against: str) -> Standing | None:
+def _beside(shelf: Shelf, standing: Standing, against: str) -> Standing | None:
     """The version to compare with: the one asked for, else the one that it was made from, else the
     one that decides."""
     others = [one for one in shelf.standings if one.digest != standing.digest]
-    follows = policy.manifest.get("follows")
+    follows = standing.policy.manifest.get("follows")
     wanted = [
         *(one for one in others if one.digest == against),
         *(one for one in others if one.version == follows),

@@ -134,10 +134,9 @@ async def end_release(
     return ended
 
 
-async def archived(conn: Any) -> dict[str, str]:
-    """{digest: version} of every text that is kept."""
-    rows = await conn.fetch("SELECT digest, version FROM policy_archive")
-    return {row["digest"]: row["version"] for row in rows}
+async def archived(conn: Any) -> list[str]:
+    """The digest of every text that is kept."""
+    return [row["digest"] for row in await conn.fetch("SELECT digest FROM policy_archive")]
 
 
 async def shadowed(conn: Any) -> dict[str, datetime]:

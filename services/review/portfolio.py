@@ -18,6 +18,7 @@ from services.review.reason_codes import REASONS, Effect
 GROUPS: Final = ("region", "age_band", "product", "applicant_type", "month", "reason")
 """By what a report is broken down; `reason`: the primary one of a decline, by either policy."""
 
+_COUNTERS: Final = ("matrix", "groups", "limits", "activated", "scores")
 _CARD_ISSUED = frozenset({"activated", "in_use"})
 
 
@@ -114,7 +115,7 @@ class Tally:
         """Add another tally to this one."""
         self.decisions += other.decisions
         self.otherwise += other.otherwise
-        for name in ("matrix", "groups", "limits", "activated", "scores"):
+        for name in _COUNTERS:
             getattr(self, name).update(getattr(other, name))
 
     def as_json(self) -> dict[str, Any]:
@@ -122,10 +123,7 @@ class Tally:
         return {
             "decisions": self.decisions,
             "otherwise": self.otherwise,
-            **{
-                name: dict(sorted(getattr(self, name).items()))
-                for name in ("matrix", "groups", "limits", "activated", "scores")
-            },
+            **{name: dict(sorted(getattr(self, name).items())) for name in _COUNTERS},
         }
 
     @classmethod
@@ -133,10 +131,7 @@ class Tally:
         return cls(
             decisions=told["decisions"],
             otherwise=told["otherwise"],
-            **{
-                name: Counter(told[name])
-                for name in ("matrix", "groups", "limits", "activated", "scores")
-            },
+            **{name: Counter(told[name]) for name in _COUNTERS},
         )
 
 

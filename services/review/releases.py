@@ -50,12 +50,8 @@ class Release:
 
 def in_force(releases: Iterable[Release], at: datetime) -> Release | None:
     """The release that decides at that time."""
-    begun = [(one.begins, one.decided_at or at, one) for one in releases if one.begins]
-    return max(
-        (one for one in begun if one[0] <= at),
-        key=lambda one: (one[0], one[1]),
-        default=(0, 0, None),
-    )[2]
+    begun = [one for one in releases if one.begins and one.begins <= at]
+    return max(begun, key=lambda one: (one.begins or at, one.decided_at or at), default=None)
 
 
 def first(version: str, digest: str, now: datetime) -> Release:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import asyncpg
 
-from services.review.policy import Policy, PolicyInputs
+from services.review.policy import Policy, PolicyInputs, canonical
 from services.review.portfolio import Past, Tally
 from services.review.workers import INPUTS_FIELD, VERDICT_FIELD
 from shared.calendar import business_day
@@ -117,8 +117,8 @@ class Replay:
             "tally": self.tally.as_json(),
             "differences": self.differences,
         }
-        told["sha256"] = hashlib.sha256(_canonical(told)).hexdigest()
-        return _canonical(told) + b"\n"
+        told["sha256"] = hashlib.sha256(canonical(told).encode()).hexdigest()
+        return canonical(told).encode() + b"\n"
 
 
 async def ask(conn: Any, candidate: Policy, since: datetime, until: datetime) -> Asked:
@@ -282,7 +282,3 @@ def _past(row: Any, keys: Mapping[str, Any]) -> Past | None:
         inputs=PolicyInputs.thaw(opened["inputs"]),
         verdict=json.loads(opened["verdict"]),
     )
-
-
-def _canonical(told: Any) -> bytes:
-    return json.dumps(told, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
