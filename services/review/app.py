@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from services.review import api, audit, handlers, pages, policy_pages
 from services.review.api_problems import KINDS
-from services.review.case import CHECKS
+from services.review.checks import CHECKS
 from services.review.desk import Desk
 from services.review.policy_desk import PolicyDesk
 from services.review.policy_store import PolicyShelf

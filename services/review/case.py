@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from services.review import queue, reason_codes
+from services.review.checks import CHECKS, CheckName
 from services.review.limits import LIMIT_ROUNDING
 from services.review.reason_codes import REASONS
 from shared.calendar import business_day
@@ -27,8 +28,6 @@ from shared.money import Money
 from shared.parameters import digest_held, product_of
 from shared.web.i18n import mark
 
-CheckName = Literal["identity", "bureau", "watchlist"]
-CHECKS: tuple[CheckName, ...] = ("identity", "bureau", "watchlist")
 Finding = Literal["clear", "confirmed"]
 
 # An approval rests on these answers; without one nobody may approve, however good the rest looks.
@@ -37,9 +36,7 @@ BLOCKS_APPROVAL = frozenset(
         "ID_MISMATCH",
         "ID_CANCELLED",
         "AGE_OUTSIDE",
-        "IDENTITY_UNAVAILABLE",
-        "BUREAU_UNAVAILABLE",
-        "WATCHLIST_UNAVAILABLE",
+        *(kind.absence for kind in CHECKS.values()),
     }
 )
 

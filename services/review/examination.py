@@ -6,11 +6,11 @@ Pure. The bank's systems are asked by workers; what they answer comes back seale
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.review.case import CHECKS, Case, CaseError, Check, CheckName, HandOver
+from services.review.case import Case, CaseError, Check, HandOver
+from services.review.checks import CHECKS, CheckName
 from shared.events.lifecycle import State
 from shared.events.review import CheckCompleted, CheckRequested
 from shared.messaging import Call, Effect, Fact
@@ -20,30 +20,6 @@ SCORING = "policy"  # kind of the call that opens the evidence and applies the p
 TRY_AGAIN = timedelta(minutes=10)  # business time until a failed scoring is tried again; doubled
 MOST_SCORINGS = 10  # then the case stays where it is and its silence shows
 
-
-@dataclass(frozen=True, slots=True)
-class CheckRule:
-    """What a check needs, on which ground it is allowed, and how long its answer may be used."""
-
-    name: CheckName
-    fields: tuple[str, ...]  # of the party
-    basis: str  # legal ground
-    valid: timedelta
-    sealed_as: str  # class of the key that seals the answer
-
-
-RULES: dict[CheckName, CheckRule] = {
-    "identity": CheckRule(
-        "identity", ("name", "id_number"), "反洗钱法 28", timedelta(days=30), "identity"
-    ),
-    "bureau": CheckRule(
-        "bureau", ("name", "id_number"), "征信业管理条例 18, 19", timedelta(days=30), "financial"
-    ),
-    "watchlist": CheckRule(
-        "watchlist", ("name", "id_number"), "反洗钱法 28, 29", timedelta(days=7), "identity"
-    ),
-}
-"""The checks of every application; validity: u, a default."""
 
 DOCUMENT_FIELDS = ("id_type", "nationality", "birth_date")
 """What goes with the number of who has a passport; of who has a card it need not be there."""
@@ -99,27 +75,27 @@ def _usable(check: Check, now: datetime) -> bool:
 
 def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) -> Iterable[Effect]:
     request_id = f"{case.application_id}:{name}:{case.round}"
-    check = Check(name, request_id, case.round, now)
+    check, kind = Check(name, request_id, case.round, now), CHECKS[name]
     case.checks[name] = check
-    if name == "bureau" and not consent_holds(hand_over, now):
+    if kind.with_consent and not consent_holds(hand_over, now):
         yield from _close(case, check, "unavailable", now, why="no-consent")
         return
     party = hand_over.examined
-    missing = [field for field in RULES[name].fields if field not in party.fields]
+    missing = [field for field in kind.needs if field not in party.fields]
     if missing:
         yield from _close(case, check, "unavailable", now, why="no-data")
         return
-    asked = (*RULES[name].fields, *(one for one in DOCUMENT_FIELDS if one in party.fields))
+    asked = (*kind.needs, *(one for one in DOCUMENT_FIELDS if one in party.fields))
     payload: dict[str, Any] = {
         "application_id": case.application_id,
         "party_id": party.party_id,
         "fields": {field: str(party.fields[field]) for field in asked},
         "request_id": request_id,
     }
-    if name == "bureau" and hand_over.consent is not None:
+    if kind.with_consent and hand_over.consent is not None:
         payload["consent_signed_at"] = hand_over.consent.signed_at.isoformat()
         payload["purpose"] = hand_over.consent.purpose
-    case.note(now, "review", "check_requested", check=name, basis=RULES[name].basis)
+    case.note(now, "review", "check_requested", check=name, basis=kind.basis)
     yield Fact(CheckRequested(**case.fields(), check=name, attempt=case.round))
     yield Call(kind=kind_of(name), key=request_id, payload=payload)
 
@@ -151,7 +127,7 @@ def _close(
     case: Case, check: Check, outcome: Any, now: datetime, *, why: str | None
 ) -> Iterable[Effect]:
     check.outcome, check.ended_at, check.why = outcome, now, why
-    check.valid_until = now + RULES[check.name].valid if outcome == "answered" else None
+    check.valid_until = now + CHECKS[check.name].valid if outcome == "answered" else None
     case.touched = True
     case.note(now, "review", "check_ended", check=check.name, outcome=outcome, why=why)
     yield Fact(CheckCompleted(**case.fields(), check=check.name, outcome=outcome))

@@ -10,12 +10,12 @@ from services.review import case as cases
 from services.review import examination
 from services.review.case import (
     Case,
-    CheckName,
     HandOver,
     Recommendation,
     Scope,
     ShadowVerdict,
 )
+from services.review.checks import CheckName
 from shared.events import intake
 from shared.events.lifecycle import BY_TYPE, REMINDERS, State, publisher
 from shared.events.payload import Payload

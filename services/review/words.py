@@ -8,6 +8,7 @@ from typing import Any
 
 from services.review import reason_codes
 from services.review.case import OTHER_DOCUMENT, Check
+from services.review.checks import CHECKS
 from services.review.evidence import Opened
 from services.review.explaining import explain
 from services.review.policy import Policy, debt_ratio_bp
@@ -15,11 +16,7 @@ from shared.parameters import load_checklist_items, load_products
 from shared.web.i18n import _, current_language, mark, show_money, show_percent
 from shared.web.states import state_badge
 
-CHECK_NAMES: Mapping[str, str] = {
-    "identity": mark("Identity registry"),
-    "bureau": mark("Credit bureau"),
-    "watchlist": mark("Watchlists"),
-}
+CHECK_NAMES: Mapping[str, str] = {name: kind.title for name, kind in CHECKS.items()}
 WHY_UNAVAILABLE: Mapping[str, str] = {
     "no-consent": mark("No valid consent to the credit query"),
     "no-data": mark("Name or ID number is missing in the hand-over"),

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 import httpx
 import structlog
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from services.review import examination, handlers
-from services.review.case import OTHER_DOCUMENT, CheckName
-from services.review.checks import bureau, identity, watchlist
+from services.review.case import OTHER_DOCUMENT
+from services.review.checks import CHECKS, CheckName, bureau, identity, watchlist
 from services.review.checks.credit_system import CreditSystem, SystemRefusedError
 from services.review.limits import LimitTerms
 from services.review.policy import Policy, PolicyInputs, ProductTerms, Verdict
@@ -27,27 +27,10 @@ from shared.messaging import ClaimedCall, Refused, Result, Store, Succeeded, Wor
 from shared.parameters import product_of
 from shared.privacy.vault import KeyUnavailableError, SealBrokenError, Vault
 
-ATTEMPTS = 6  # with the default backoff about 16 s before a check is unavailable
-CHECK_TIMEOUT = 5.0  # seconds: one question and, after its time-out, one "what became of it"
+SCORING_ATTEMPTS = 6
 INPUTS_FIELD = "policy_inputs"  # name under which frozen inputs are sealed
 VERDICT_FIELD = "policy_verdict"
 FROZEN_CLASS = "financial"
-
-_QUESTIONS: dict[CheckName, Callable[[Mapping[str, str], Mapping[str, Any]], dict[str, Any]]] = {
-    "identity": identity.question,
-    "bureau": bureau.question,
-    "watchlist": watchlist.question,
-}
-_RESOURCES: dict[CheckName, str] = {
-    "identity": identity.RESOURCE,
-    "bureau": bureau.RESOURCE,
-    "watchlist": watchlist.RESOURCE,
-}
-REPORTS: dict[CheckName, type[BaseModel]] = {
-    "identity": identity.IdentityReport,
-    "bureau": bureau.BureauReport,
-    "watchlist": watchlist.WatchlistReport,
-}
 
 
 class Records(Protocol):
@@ -82,8 +65,9 @@ def check_worker(
     records: Records,
     backoff: float,
 ) -> Worker:
-    """Asks one of the bank's systems about an applicant."""
-    rule = examination.RULES[name]
+    """Asks one of the bank's systems about an applicant, as patiently as the parameters said when
+    the service started."""
+    kind, asked = CHECKS[name], CHECKS[name].asked
 
     async def call(claimed: ClaimedCall) -> Result:
         payload = claimed.payload
@@ -95,17 +79,17 @@ def check_worker(
             keys = await vault.party_keys(payload["party_id"], payload["application_id"])
         except (KeyUnavailableError, SealBrokenError):
             return Refused("no-key")
-        if name == "identity" and not identity.knows(person):
+        if not kind.knows(person):
             return Refused(OTHER_DOCUMENT)
-        system = CreditSystem(client(), url, _RESOURCES[name])
+        system = CreditSystem(client(), url, kind.resource, asked.timeout_seconds)
         try:
-            answer = await system.ask(claimed.key, _QUESTIONS[name](person, payload))
-            report = REPORTS[name].model_validate(answer)
+            answer = await system.ask(claimed.key, kind.question(person, payload))
+            report = kind.report.model_validate(answer)
         except SystemRefusedError as refusal:
             return Refused(f"status-{refusal.status}")
         except ValidationError:
             return Refused("unreadable-answer")
-        sealed = keys.seal(rule.sealed_as, f"check.{name}", report.model_dump_json(by_alias=True))
+        sealed = keys.seal(kind.sealed_as, f"check.{name}", report.model_dump_json(by_alias=True))
         return Succeeded({"answer": str(sealed)})
 
     return Worker(
@@ -113,8 +97,9 @@ def check_worker(
         store=store,
         call=call,
         on_result=handlers.on_check_result,
-        timeout=CHECK_TIMEOUT,
-        attempts=ATTEMPTS,
+        # a question and, after its time-out, what became of it
+        timeout=2 * asked.timeout_seconds + 1,
+        attempts=asked.attempts,
         backoff=backoff,
     )
 
@@ -162,7 +147,7 @@ def policy_worker(
         call=call,
         on_result=handlers.on_scored,
         timeout=5.0,
-        attempts=ATTEMPTS,
+        attempts=SCORING_ATTEMPTS,
         backoff=backoff,
     )
 
@@ -206,8 +191,8 @@ def gather(
     ages = product.applicants[payload["applicant_type"]]
     rules = product.limit
     answers = {
-        name: model.model_validate(json.loads(clear[f"check.{name}"]))
-        for name, model in REPORTS.items()
+        name: kind.report.model_validate(json.loads(clear[f"check.{name}"]))
+        for name, kind in CHECKS.items()
         if f"check.{name}" in clear
     }
     known = answers.get("identity")

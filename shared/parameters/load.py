@@ -194,6 +194,11 @@ def load_sign_in() -> models.SignIn:
     return held().file("sign_in", models.SignIn)
 
 
+def load_checks() -> models.Checks:
+    """How the bank's systems are asked about an applicant, and what counts as a hit."""
+    return held().file("checks", models.Checks)
+
+
 def schemas() -> dict[str, str]:
     """`{name: JSON Schema text}` as they stand in `schemas/<name>.json`."""
     written = {}

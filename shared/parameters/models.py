@@ -624,6 +624,40 @@ class SignIn(_File):
     tries: Tries  # those at a customer's own page as well
 
 
+class AskedSystem(_Parameters):
+    """How one of the bank's systems is asked about an applicant, and how long its answer serves."""
+
+    valid_days: Annotated[int, Field(ge=1, le=366)]
+    timeout_seconds: Annotated[float, Field(gt=0, le=30)]  # of one exchange; an attempt has two
+    attempts: Annotated[int, Field(ge=1, le=20)]  # with growing pauses
+
+
+class AskedSystems(_Parameters):
+    """Every system that review asks, by the check's name."""
+
+    identity: AskedSystem
+    bureau: AskedSystem
+    watchlist: AskedSystem
+
+    def of(self, check: str) -> AskedSystem:
+        """The terms of a check."""
+        asked: AskedSystem = getattr(self, check)
+        return asked
+
+
+class Screening(_Parameters):
+    """From which likeness on, 1 being the same, a name counts as one of a list."""
+
+    outside: Annotated[float, Field(gt=0, le=1)]  # as the bank's screening system gives it
+
+
+class Checks(_File):
+    """The checks of an application: how the bank's systems are asked, what counts as a hit."""
+
+    systems: AskedSystems
+    screening: Screening
+
+
 class CalendarYear(_Parameters):
     """One year as the State Council's notice arranges it."""
 

@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.review.checks.kind import CheckKind
 from services.review.checks.subject import subject
 from services.review.policy import WatchlistAnswer
-
-RESOURCE = "screen"
-THRESHOLD = 0.85  # likeness from which a hit counts; u, confirmed by compliance
+from shared.parameters import load_checks
+from shared.privacy.sealing import DataClass
+from shared.web.i18n import mark
 
 
 class Hit(BaseModel):
@@ -36,9 +37,23 @@ class WatchlistReport(BaseModel):
 
     @property
     def as_fact(self) -> WatchlistAnswer:
-        return "hit" if any(hit.score >= THRESHOLD for hit in self.hits) else "clear"
+        counts_from = load_checks().screening.outside
+        return "hit" if any(hit.score >= counts_from for hit in self.hits) else "clear"
 
 
 def question(person: Mapping[str, str], call: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001
     """What is asked: `person` holds the opened fields."""
     return subject(person)
+
+
+CHECK = CheckKind(
+    name="watchlist",
+    title=mark("Watchlists"),
+    needs=("name", "id_number"),
+    basis="反洗钱法 28, 29",
+    sealed_as=DataClass.IDENTITY,
+    absence="WATCHLIST_UNAVAILABLE",
+    resource="screen",
+    report=WatchlistReport,
+    question=question,
+)

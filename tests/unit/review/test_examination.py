@@ -10,14 +10,24 @@ from typing import Any
 import pytest
 
 from services.review import examination
-from services.review.case import CHECKS, Case, CaseError, CheckName
-from services.review.checks import bureau, identity, watchlist
+from services.review.case import BLOCKS_APPROVAL, Case, CaseError
+from services.review.checks import CHECKS, CheckName, bureau, identity, watchlist
 from services.review.workers import gather
 from shared.events.lifecycle import State
 from shared.events.payload import CreditConsent, PartyRole
 from shared.formats import make_synthetic_resident_id
 from shared.messaging import Call, Effect, Fact
-from tests.unit.review.builders import NOW, SEALED, SIGNED, case, hand_over, referred
+from shared.parameters import load_checks
+from tests.unit.review.builders import (
+    NOW,
+    SEALED,
+    SIGNED,
+    case,
+    hand_over,
+    inputs,
+    referred,
+    shipped,
+)
 
 
 def calls(effects: Iterable[Effect]) -> list[Call]:
@@ -35,6 +45,31 @@ def answer_all(subject: Case, **answers: str | None) -> list[Effect]:
                 subject, name, check.request_id, NOW, answer=answer, why=None if answer else "late"
             )
     return effects
+
+
+def test_no_check_can_be_missing_from_an_approval() -> None:
+    """What the shipped policy finds where nothing was answered is what each check says of its own
+    absence, and stops an approval."""
+    nothing = inputs(identity="unavailable", watchlist="unavailable", bureau=None)
+    found = set(shipped().policy.evaluate(nothing).findings)
+    absences = {kind.absence for kind in CHECKS.values()}
+    assert len(absences) == len(CHECKS)
+    assert absences <= found
+    assert absences <= BLOCKS_APPROVAL
+
+
+def test_how_long_an_answer_serves_is_the_banks_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = load_checks()
+    systems = told.systems.model_copy(
+        update={"watchlist": told.systems.watchlist.model_copy(update={"valid_days": 3})}
+    )
+    changed = told.model_copy(update={"systems": systems})
+    monkeypatch.setattr("services.review.checks.kind.load_checks", lambda: changed)
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    asked = calls(examination.start(subject, NOW + timedelta(days=3)))
+    assert [call.kind for call in asked] == ["check.watchlist"]
 
 
 def test_every_system_is_asked_once_under_its_own_key() -> None:
