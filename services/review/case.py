@@ -111,7 +111,11 @@ class HandOver:
 @dataclass(slots=True)
 class Check:
     """One question to one of the bank's systems. `answer` is sealed; `valid_until` says how long
-    it may be used again. `why`: reason code of an outcome without an answer, never a value."""
+    it may be used again. `why`: reason code of an outcome without an answer, never a value.
+
+    `calls`: how often the workers were sent with it. While it waits for a system that is away,
+    `waits_since` says since when, `asked_again` when next, `waits_until` when a person goes on.
+    """
 
     name: CheckName
     request_id: str
@@ -123,6 +127,15 @@ class Check:
     valid_until: datetime | None = None
     attempts: int = 0
     why: str | None = None
+    calls: int = 1
+    waits_since: datetime | None = None
+    asked_again: datetime | None = None
+    waits_until: datetime | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a system that is away."""
+        return self.outcome == "pending" and self.waits_since is not None
 
     @property
     def may_be_asked_again(self) -> bool:
@@ -215,7 +228,8 @@ class Case:
     """The case of one application; `state` None: nothing known of it yet.
 
     `entries`, `decisions`, `shadows` are new ones, to be written; `touched`: the hand-over or what
-    hangs on it changed, so that the file has to be written as well.
+    hangs on it changed, so that the file has to be written as well; `waits_changed`: so did what it
+    waits for.
     """
 
     application_id: str
@@ -242,6 +256,7 @@ class Case:
     decisions: list[Decision] = field(default_factory=list)
     shadows: list[ShadowVerdict] = field(default_factory=list)
     touched: bool = False
+    waits_changed: bool = False
 
     def fields(self) -> dict[str, Any]:
         """What every event about the application carries."""

@@ -11,9 +11,11 @@ from typing import Any
 
 from services.review.case import Case, CaseError, Check, HandOver
 from services.review.checks import CHECKS, CheckName
+from shared.calendar import add_working_hours
 from shared.events.lifecycle import State
 from shared.events.review import CheckCompleted, CheckRequested
 from shared.messaging import Call, Effect, Fact
+from shared.parameters import load_checks
 
 CREDIT_PURPOSE = "信用卡审批"  # the only purpose for which the consent allows a query
 SCORING = "policy"  # kind of the call that opens the evidence and applies the policy
@@ -80,24 +82,36 @@ def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) ->
     if kind.with_consent and not consent_holds(hand_over, now):
         yield from _close(case, check, "unavailable", now, why="no-consent")
         return
-    party = hand_over.examined
-    missing = [field for field in kind.needs if field not in party.fields]
-    if missing:
+    fields = hand_over.examined.fields
+    if any(field not in fields for field in kind.needs):
         yield from _close(case, check, "unavailable", now, why="no-data")
         return
+    case.note(now, "review", "check_requested", check=name, basis=kind.basis)
+    yield Fact(CheckRequested(**case.fields(), check=name, attempt=case.round))
+    yield _call(case, check)
+
+
+def _call(case: Case, check: Check) -> Call:
+    """Send a worker with the question. It goes out under one key however often that is done: who
+    asks twice has one answer, and at the bureau one query."""
+    kind, hand_over = CHECKS[check.name], case.need_hand_over()
+    party = hand_over.examined
     asked = (*kind.needs, *(one for one in DOCUMENT_FIELDS if one in party.fields))
     payload: dict[str, Any] = {
         "application_id": case.application_id,
         "party_id": party.party_id,
         "fields": {field: str(party.fields[field]) for field in asked},
-        "request_id": request_id,
+        "request_id": check.request_id,
     }
     if kind.with_consent and hand_over.consent is not None:
         payload["consent_signed_at"] = hand_over.consent.signed_at.isoformat()
         payload["purpose"] = hand_over.consent.purpose
-    case.note(now, "review", "check_requested", check=name, basis=kind.basis)
-    yield Fact(CheckRequested(**case.fields(), check=name, attempt=case.round))
-    yield Call(kind=kind_of(name), key=request_id, payload=payload)
+    return Call(
+        kind=kind_of(check.name),
+        key=check.request_id if check.calls == 1 else f"{check.request_id}~{check.calls}",
+        payload=payload,
+        not_before=check.asked_again,
+    )
 
 
 def end(
@@ -111,16 +125,45 @@ def end(
     attempts: int = 0,
 ) -> list[Effect]:
     """A check ended: with a sealed answer, or without one and why. An answer to a question that
-    nobody asks any more changes nothing."""
-    check = case.checks.get(name)
-    if check is None or check.request_id != request_id or check.outcome != "pending":
+    nobody asks any more changes nothing, nor does one that comes after the decision. Where the
+    customer is asked for material meanwhile, the next hand-over finds what came."""
+    check = _pending(case, name, request_id)
+    if check is None or (case.decided and not case.open):
         return []
-    if not case.open:
-        return []
-    check.answer, check.attempts = answer, attempts
+    check.answer, check.attempts = answer, check.attempts + attempts
     outcome = "answered" if answer is not None else "unavailable"
     effects = list(_close(case, check, outcome, now, why=why))
-    return effects + _score_if_ended(case)
+    return effects + (_score_if_ended(case) if case.open else [])
+
+
+def wait(
+    case: Case, name: CheckName, request_id: str, now: datetime, *, attempts: int
+) -> list[Effect]:
+    """The system is away. The check waits and is asked again by itself; after the longest wait
+    (`checks.yaml`, in working hours) a person goes on without its answer."""
+    check, terms = _pending(case, name, request_id), load_checks().outage
+    if check is None:
+        return []
+    if check.waits_until is None:
+        check.waits_since, check.waits_until = (
+            now,
+            add_working_hours(now, terms.longest_wait_hours, terms.opens, terms.closes),
+        )
+        case.note(now, "review", "check_waits", check=name)
+    if now >= check.waits_until or not case.open:
+        return end(case, name, request_id, now, why="away", attempts=attempts)
+    check.attempts += attempts
+    check.calls += 1
+    check.asked_again = min(now + timedelta(minutes=terms.ask_again_minutes), check.waits_until)
+    case.touched = case.waits_changed = True
+    return [_call(case, check)]
+
+
+def _pending(case: Case, name: CheckName, request_id: str) -> Check | None:
+    """The check, if it still waits for an answer to this very question."""
+    check = case.checks.get(name)
+    awaited = check is not None and check.request_id == request_id and check.outcome == "pending"
+    return check if awaited else None
 
 
 def _close(
@@ -129,6 +172,8 @@ def _close(
     check.outcome, check.ended_at, check.why = outcome, now, why
     check.valid_until = now + CHECKS[check.name].valid if outcome == "answered" else None
     case.touched = True
+    case.waits_changed |= check.waits_since is not None
+    check.asked_again = None
     case.note(now, "review", "check_ended", check=check.name, outcome=outcome, why=why)
     yield Fact(CheckCompleted(**case.fields(), check=check.name, outcome=outcome))
 

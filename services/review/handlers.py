@@ -19,7 +19,7 @@ from services.review.checks import CheckName
 from shared.events import intake
 from shared.events.lifecycle import BY_TYPE, REMINDERS, State, publisher
 from shared.events.payload import Payload
-from shared.messaging import Effect, Received, Refused, Succeeded
+from shared.messaging import Effect, Exhausted, Received, Refused, Succeeded
 from shared.messaging.errors import Permanent
 from shared.money import Money
 from shared.parameters import product_of
@@ -141,14 +141,16 @@ def _know(case: Case, event: Received[Any]) -> None:
 
 
 def on_check_result(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
-    """One of the bank's systems answered, or is known not to."""
+    """One of the bank's systems answered, is known not to, or is away."""
     call = result.call
     name: CheckName = call.kind.removeprefix("check.")
+    asked, attempts = call.payload["request_id"], call.attempt
     if isinstance(result, Succeeded):
-        return examination.end(
-            case, name, call.key, now, answer=result.value["answer"], attempts=call.attempt
-        )
-    return examination.end(case, name, call.key, now, why=result.reason, attempts=call.attempt)
+        answer = result.value["answer"]
+        return examination.end(case, name, asked, now, answer=answer, attempts=attempts)
+    if isinstance(result, Exhausted):
+        return examination.wait(case, name, asked, now, attempts=attempts)
+    return examination.end(case, name, asked, now, why=result.reason, attempts=attempts)
 
 
 def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:

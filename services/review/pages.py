@@ -127,6 +127,8 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
                 conn, [who for row in rows for who in (row.claimed_by, row.proposed_by) if who]
             )
             branches = await branch_names(conn)
+            away = await store.away(conn, viewer.branch_list)
+            waits = await store.waits_of(conn, [row.application_id for row in rows])
             views = await views_of(conn, viewer, "queue", QUEUE)
         return page(
             request,
@@ -146,6 +148,9 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             branches=branches,
             products=words.product_names(),
             flags_of=queue.flags_of,
+            away=away,
+            waits=waits,
+            check_names=words.CHECK_NAMES,
             advice=words.ADVICE,
             applicant_types=words.APPLICANT_TYPES,
         )
@@ -467,7 +472,7 @@ def _clock(due: datetime | None, now: datetime) -> queue.Clock | None:
 def _sections(viewer: Viewer) -> list[Section]:
     """The sections of the queue that this viewer has."""
     may_see_held = viewer.may_somewhere(Permission.REVIEW_COMPLIANCE)
-    return ["open", "mine", "to_sign", *(("held",) if may_see_held else ())]
+    return ["open", "mine", "to_sign", "waiting", *(("held",) if may_see_held else ())]
 
 
 def _tabs(chosen: QueueFilter, counts: Mapping[Section, Total]) -> list[tuple[str, str, str | int]]:
@@ -475,6 +480,7 @@ def _tabs(chosen: QueueFilter, counts: Mapping[Section, Total]) -> list[tuple[st
         "open": _("Queue"),
         "mine": _("My cases"),
         "to_sign": _("To sign"),
+        "waiting": _("Waiting for a system"),
         "held": _("Held"),
     }
     return [

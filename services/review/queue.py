@@ -13,7 +13,7 @@ from shared.web import Viewer
 from shared.web.i18n import mark
 from shared.web.lists import Chosen
 
-Section = Literal["open", "mine", "to_sign", "held"]
+Section = Literal["open", "mine", "to_sign", "waiting", "held"]
 _SECTIONS: Final[Sequence[Section]] = get_args(Section)
 
 FLAGS: dict[str, str] = {
@@ -52,7 +52,9 @@ class QueueFilter(Chosen):
         """As this viewer may ask: a case comes into the queue anew when a hold ends, so the order
         of coming there is for whoever may know of holds."""
         section = self.section if self.section in _SECTIONS[1:] else ""
-        since = self.sort.removeprefix("-") == "since" and not viewer.knows_holds
+        since = self.sort.removeprefix("-") == "since" and (
+            not viewer.knows_holds or section == "waiting"  # none of these came to anybody yet
+        )
         return replace(self, section=section, sort="" if since else self.sort)
 
     @property

@@ -26,6 +26,7 @@ WHY_UNAVAILABLE: Mapping[str, str] = {
     ),
     "no-key": mark("The applicant's data was deleted or is restricted"),
     "not-open": mark("The application was no longer open"),
+    "away": mark("No answer until the longest wait was over"),
     "": mark("No answer after several tries"),
     "unreadable-answer": mark("The answer could not be read"),
 }
@@ -35,6 +36,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "moved": (mark("State changed by intake"), "arrow-right", "neutral"),
     "check_requested": (mark("Check requested"), "shield", "progress"),
     "check_reused": (mark("Earlier answer is still valid"), "refresh", "progress"),
+    "check_waits": (mark("The system does not answer; the check waits"), "hourglass", "waiting"),
     "check_ended": (mark("Check ended"), "shield", "progress"),
     "checks_repeated": (mark("Unanswered checks asked again"), "refresh", "progress"),
     "scored": (mark("Policy applied"), "scale", "progress"),

@@ -18,12 +18,17 @@ from pydantic import ValidationError
 from services.review import examination, handlers
 from services.review.case import OTHER_DOCUMENT
 from services.review.checks import CHECKS, CheckName, bureau, identity, watchlist
-from services.review.checks.credit_system import CreditSystem, SystemRefusedError
+from services.review.checks.breaker import Breaker
+from services.review.checks.credit_system import (
+    CreditSystem,
+    SystemRefusedError,
+    SystemUnavailableError,
+)
 from services.review.limits import LimitTerms
 from services.review.policy import Policy, PolicyInputs, ProductTerms, Verdict
 from shared.calendar import business_day
 from shared.formats import age_on, read_resident_id
-from shared.messaging import ClaimedCall, Refused, Result, Store, Succeeded, Worker
+from shared.messaging import ClaimedCall, Exhausted, Refused, Result, Store, Succeeded, Worker
 from shared.parameters import product_of
 from shared.privacy.vault import KeyUnavailableError, SealBrokenError, Vault
 
@@ -63,6 +68,7 @@ def check_worker(
     url: str,
     open_vault: OpenVault,
     records: Records,
+    breaker: Breaker,
     backoff: float,
 ) -> Worker:
     """Asks one of the bank's systems about an applicant, as patiently as the parameters said when
@@ -82,11 +88,23 @@ def check_worker(
         if not kind.knows(person):
             return Refused(OTHER_DOCUMENT)
         system = CreditSystem(client(), url, kind.resource, asked.timeout_seconds)
+        if not await breaker.may_ask():
+            return Exhausted("away")
         try:
-            answer = await system.ask(claimed.key, kind.question(person, payload))
-            report = kind.report.model_validate(answer)
+            answer = await system.ask(payload["request_id"], kind.question(person, payload))
         except SystemRefusedError as refusal:
+            breaker.answered()
             return Refused(f"status-{refusal.status}")
+        except SystemUnavailableError:
+            if breaker.failed():
+                return Exhausted("away")
+            raise
+        except BaseException:  # broken off: nobody may wait for this question
+            breaker.failed()
+            raise
+        breaker.answered()
+        try:
+            report = kind.report.model_validate(answer)
         except ValidationError:
             return Refused("unreadable-answer")
         sealed = keys.seal(kind.sealed_as, f"check.{name}", report.model_dump_json(by_alias=True))

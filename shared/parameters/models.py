@@ -645,6 +645,22 @@ class AskedSystems(_Parameters):
         return asked
 
 
+class Outage(_Parameters):
+    """When a system counts as away, and how long its cases wait for it."""
+
+    failures: Annotated[int, Field(ge=1, le=100)]  # questions in a row without an answer
+    ask_again_minutes: Annotated[int, Field(ge=1, le=240)]
+    longest_wait_hours: Annotated[int, Field(ge=1, le=400)]  # of working days, between these:
+    opens: time
+    closes: time
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.opens >= self.closes:
+            raise _wrong("the office closes before it opens", "exchange them", "opens")
+        return self
+
+
 class Screening(_Parameters):
     """From which likeness on, 1 being the same, a name counts as one of a list."""
 
@@ -655,6 +671,7 @@ class Checks(_File):
     """The checks of an application: how the bank's systems are asked, what counts as a hit."""
 
     systems: AskedSystems
+    outage: Outage
     screening: Screening
 
 

@@ -34,12 +34,12 @@ def calls(effects: Iterable[Effect]) -> list[Call]:
     return [effect for effect in effects if isinstance(effect, Call)]
 
 
-def answer_all(subject: Case, **answers: str | None) -> list[Effect]:
-    """Every pending check ends; None: without an answer."""
+def answer_all(subject: Case, but: str = "", **answers: str | None) -> list[Effect]:
+    """Every pending check ends, `but` one; None: without an answer."""
     effects: list[Effect] = []
     for name in CHECKS:
         check = subject.checks[name]
-        if check.outcome == "pending":
+        if check.outcome == "pending" and name != but:
             answer = answers.get(name, str(SEALED))
             effects += examination.end(
                 subject, name, check.request_id, NOW, answer=answer, why=None if answer else "late"
@@ -137,6 +137,66 @@ def test_an_answer_for_a_withdrawn_application_is_dropped() -> None:
     check = subject.checks["identity"]
     assert examination.end(subject, "identity", check.request_id, NOW, answer=str(SEALED)) == []
     assert check.answer is None
+
+
+def test_an_answer_that_comes_while_material_is_awaited_serves_the_next_hand_over() -> None:
+    subject = referred()
+    examination.start(subject, NOW)
+    subject.state = State.AWAITING_MATERIAL
+    bureau, registry = subject.checks["bureau"], subject.checks["identity"]
+    examination.end(subject, "bureau", bureau.request_id, NOW, answer=str(SEALED))
+    assert not calls(examination.end(subject, "identity", registry.request_id, NOW, why="not-open"))
+    subject.state = State.CHECKING
+    again = calls(examination.start(subject, NOW))
+    # the watchlists' is on its way still; what was not asked for want of a case is asked now
+    assert [call.kind for call in again] == ["check.identity"]
+
+
+def test_a_case_waits_for_a_system_that_is_away_and_nothing_is_scored() -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject, but="bureau")
+    asked = subject.checks["bureau"].request_id
+    keys = {asked}
+    now = NOW
+    for _ in range(3):
+        (again,) = calls(examination.wait(subject, "bureau", asked, now, attempts=1))
+        assert again.kind == "check.bureau"
+        assert again.not_before is not None
+        keys.add(again.key)
+        now = again.not_before
+    assert len(keys) == 4
+    assert subject.checks["bureau"].waits_since == NOW
+    assert subject.state is State.CHECKING
+    effects = examination.end(subject, "bureau", asked, now, answer=str(SEALED), attempts=1)
+    assert [call.kind for call in calls(effects)] == ["policy"]
+    assert not subject.checks["bureau"].waits
+
+
+def test_after_the_longest_wait_a_person_goes_on() -> None:
+    """A Tuesday, 10:00 in Shanghai: eight working hours end on Wednesday at 10:00."""
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject, but="bureau")
+    check = subject.checks["bureau"]
+    examination.wait(subject, "bureau", check.request_id, NOW, attempts=6)
+    until = check.waits_until
+    assert until == NOW + timedelta(days=1)
+    just = until - timedelta(seconds=1)
+    (again,) = calls(examination.wait(subject, "bureau", check.request_id, just, attempts=1))
+    assert again.not_before == until
+    ended = examination.wait(subject, "bureau", check.request_id, until, attempts=1)
+    assert [call.kind for call in calls(ended)] == ["policy"]
+    assert (check.outcome, check.why, check.attempts) == ("unavailable", "away", 8)
+    assert check.may_be_asked_again
+
+
+def test_nobody_waits_for_a_case_that_was_decided() -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    check = subject.checks["bureau"]
+    subject.state = State.DECLINED
+    assert examination.wait(subject, "bureau", check.request_id, NOW, attempts=6) == []
 
 
 @pytest.mark.parametrize(
