@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from services.review import api, audit, handlers, pages, policy_pages
 from services.review.api_problems import KINDS
-from services.review.checks import CHECKS, CheckName
+from services.review.checks import ASKED, CheckName
 from services.review.checks.breaker import Breaker
 from services.review.desk import Desk
 from services.review.policy_desk import PolicyDesk
@@ -100,7 +100,7 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
         database=database,
     )
     records = CaseRecords(lambda: service.pool, shelf)
-    service.breakers = {name: Breaker(name, clock.now) for name in CHECKS}
+    service.breakers = {name: Breaker(name, clock.now) for name in ASKED}
     service.workers = [
         *(
             check_worker(
@@ -113,7 +113,7 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
                 breaker=service.breakers[name],
                 backoff=settings.call_backoff,
             )
-            for name in CHECKS
+            for name in ASKED
         ),
         policy_worker(
             store=store,

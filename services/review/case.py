@@ -8,12 +8,12 @@ only out of the states whose authority it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from services.review import queue, reason_codes
-from services.review.checks import CHECKS, CheckName
+from services.review.checks import ASKED, CHECKS, CheckName
 from services.review.limits import LIMIT_ROUNDING
 from services.review.reason_codes import REASONS
 from shared.calendar import business_day
@@ -40,7 +40,9 @@ BLOCKS_APPROVAL = frozenset(
     }
 )
 
-OTHER_DOCUMENT = "other-document"  # why the registry was not asked: it does not hold such documents
+# why a check has no answer, where asking again brings none
+OTHER_DOCUMENT = "other-document"  # the registry does not hold such documents
+NOT_SEEN = "not-seen"  # nobody recorded to have seen customer, original and signing
 
 
 class CaseError(Exception):
@@ -140,7 +142,7 @@ class Check:
     @property
     def may_be_asked_again(self) -> bool:
         """Whether nobody answered who might another time."""
-        return self.outcome == "unavailable" and self.why != OTHER_DOCUMENT
+        return self.outcome == "unavailable" and self.why not in (OTHER_DOCUMENT, NOT_SEEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +367,7 @@ def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> It
     """
     if not case.open:
         return []
+    found = _with_own_findings(case, found)
     case.recommendation = found
     case.touched = True
     case.note(now, "review", "scored", findings=_shown(found.findings), outcome=found.outcome)
@@ -381,6 +384,23 @@ def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> It
     outcome: Literal["approve", "decline"] = "approve" if found.outcome == "approve" else "decline"
     effects.append(_decide(case, outcome, found.limit, found.findings, (), now))
     return effects
+
+
+def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
+    """The policy's word, and beside it what review looks at by itself: no policy approves over
+    that."""
+    missing = tuple(
+        CHECKS[check.name].absence
+        for check in case.checks.values()
+        if check.outcome == "unavailable" and check.name not in ASKED
+    )
+    if not missing:
+        return found
+    return replace(
+        found,
+        outcome="refer" if found.outcome == "approve" else found.outcome,
+        findings=(*found.findings, *missing),
+    )
 
 
 def _judged(case: Case) -> bool:

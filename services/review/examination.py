@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.review.case import Case, CaseError, Check, HandOver
-from services.review.checks import CHECKS, CheckName
+from services.review.case import NOT_SEEN, Case, CaseError, Check, HandOver
+from services.review.checks import ASKED, CHECKS, CheckName, meeting
 from shared.calendar import add_working_hours
 from shared.events.lifecycle import State
 from shared.events.review import CheckCompleted, CheckRequested
 from shared.messaging import Call, Effect, Fact
-from shared.parameters import load_checks
+from shared.parameters import load_checks, product_of
 
 CREDIT_PURPOSE = "信用卡审批"  # the only purpose for which the consent allows a query
 SCORING = "policy"  # kind of the call that opens the evidence and applies the policy
@@ -48,13 +48,27 @@ def start(case: Case, now: datetime) -> list[Effect]:
     case.round += 1
     case.touched = True
     effects: list[Effect] = []
-    for name in CHECKS:
+    effects += _see(case, now)
+    for name in ASKED:
         held = case.checks.get(name)
         if held is not None and _usable(held, now):
             case.note(now, "review", "check_reused", check=name)
             continue
         effects.extend(_request(case, hand_over, name, now))
     return effects + _score_if_ended(case)
+
+
+def _see(case: Case, now: datetime) -> list[Effect]:
+    """Whether somebody saw customer, original and signing (三亲见), where the product demands it:
+    looked at with every hand-over, because a record may have come."""
+    scope = case.need_scope()
+    if product_of(scope.product, scope.product_version).pre_check.meeting != "required":
+        return []
+    check = Check("meeting", f"{case.application_id}:meeting:{case.round}", case.round, now)
+    case.checks["meeting"] = check
+    if meeting.complete(case.need_hand_over().meeting):
+        return list(_close(case, check, "answered", now, why=None))
+    return list(_close(case, check, "unavailable", now, why=NOT_SEEN))
 
 
 def repeat(case: Case, staff_id: str, now: datetime) -> list[Effect]:
@@ -77,16 +91,16 @@ def _usable(check: Check, now: datetime) -> bool:
 
 def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) -> Iterable[Effect]:
     request_id = f"{case.application_id}:{name}:{case.round}"
-    check, kind = Check(name, request_id, case.round, now), CHECKS[name]
+    check, asked = Check(name, request_id, case.round, now), ASKED[name]
     case.checks[name] = check
-    if kind.with_consent and not consent_holds(hand_over, now):
+    if asked.with_consent and not consent_holds(hand_over, now):
         yield from _close(case, check, "unavailable", now, why="no-consent")
         return
     fields = hand_over.examined.fields
-    if any(field not in fields for field in kind.needs):
+    if any(field not in fields for field in asked.needs):
         yield from _close(case, check, "unavailable", now, why="no-data")
         return
-    case.note(now, "review", "check_requested", check=name, basis=kind.basis)
+    case.note(now, "review", "check_requested", check=name, basis=CHECKS[name].basis)
     yield Fact(CheckRequested(**case.fields(), check=name, attempt=case.round))
     yield _call(case, check)
 
@@ -94,16 +108,16 @@ def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) ->
 def _call(case: Case, check: Check) -> Call:
     """Send a worker with the question. It goes out under one key however often that is done: who
     asks twice has one answer, and at the bureau one query."""
-    kind, hand_over = CHECKS[check.name], case.need_hand_over()
+    asked, hand_over = ASKED[check.name], case.need_hand_over()
     party = hand_over.examined
-    asked = (*kind.needs, *(one for one in DOCUMENT_FIELDS if one in party.fields))
+    fields = (*asked.needs, *(one for one in DOCUMENT_FIELDS if one in party.fields))
     payload: dict[str, Any] = {
         "application_id": case.application_id,
         "party_id": party.party_id,
-        "fields": {field: str(party.fields[field]) for field in asked},
+        "fields": {field: str(party.fields[field]) for field in fields},
         "request_id": check.request_id,
     }
-    if kind.with_consent and hand_over.consent is not None:
+    if asked.with_consent and hand_over.consent is not None:
         payload["consent_signed_at"] = hand_over.consent.signed_at.isoformat()
         payload["purpose"] = hand_over.consent.purpose
     return Call(
@@ -170,7 +184,8 @@ def _close(
     case: Case, check: Check, outcome: Any, now: datetime, *, why: str | None
 ) -> Iterable[Effect]:
     check.outcome, check.ended_at, check.why = outcome, now, why
-    check.valid_until = now + CHECKS[check.name].valid if outcome == "answered" else None
+    held = outcome == "answered" and check.name in ASKED
+    check.valid_until = now + CHECKS[check.name].valid if held else None
     case.touched = True
     case.waits_changed |= check.waits_since is not None
     check.asked_again = None
@@ -203,7 +218,7 @@ def scoring(case: Case, not_before: datetime | None = None) -> Call:
             "answers": {
                 f"check.{check.name}": check.answer
                 for check in case.checks.values()
-                if check.outcome == "answered"
+                if check.answer is not None
             },
             "applicant_type": scope.applicant_type,
             "product": scope.product,

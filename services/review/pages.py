@@ -223,7 +223,9 @@ def _add_case(
                 (
                     check,
                     words.CHECK_NAMES[check.name],
-                    words.facts_of(check, opened, confidential=confidential),
+                    words.meeting_facts(case.need_hand_over().meeting)
+                    if check.name == "meeting"
+                    else words.facts_of(check, opened, confidential=confidential),
                 )
                 for check in in_order(case.checks)
             ],

@@ -28,6 +28,7 @@ FLAGS: dict[str, str] = {
     "STUDENT_SECOND_SOURCE": mark("Second source"),
     "PRE_CHECK_WARNINGS": mark("Pre-check warnings"),
     "IDENTITY_UNAVAILABLE": mark("Identity not checked"),
+    "MEETING_INCOMPLETE": mark("Not seen in person"),
     "BUREAU_UNAVAILABLE": mark("Bureau not asked"),
     "WATCHLIST_UNAVAILABLE": mark("Watchlist not searched"),
 }

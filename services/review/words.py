@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.review import reason_codes
-from services.review.case import OTHER_DOCUMENT, Check
+from services.review.case import NOT_SEEN, OTHER_DOCUMENT, Check
 from services.review.checks import CHECKS
 from services.review.evidence import Opened
 from services.review.explaining import explain
 from services.review.policy import Policy, debt_ratio_bp
+from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_products
-from shared.web.i18n import _, current_language, mark, show_money, show_percent
+from shared.web.i18n import _, current_language, mark, show_datetime, show_money, show_percent
 from shared.web.states import state_badge
 
 CHECK_NAMES: Mapping[str, str] = {name: kind.title for name, kind in CHECKS.items()}
@@ -24,6 +25,7 @@ WHY_UNAVAILABLE: Mapping[str, str] = {
         "The registry holds citizens' ID cards alone and was not asked. An approval rests on"
         " whoever of the bank saw the customer with the original; without that, ask for it"
     ),
+    NOT_SEEN: mark("The product demands it; a complete record of it is missing"),
     "no-key": mark("The applicant's data was deleted or is restricted"),
     "not-open": mark("The application was no longer open"),
     "away": mark("No answer until the longest wait was over"),
@@ -225,6 +227,24 @@ _WATCHLISTS: Mapping[str, str] = {
     "sanctions": mark("Sanctions"),
     "pep": mark("Politically exposed persons"),
 }
+
+
+def meeting_facts(meeting: Meeting | None) -> list[Fact]:
+    """What of customer, original and signing somebody of the bank saw, and when."""
+    if meeting is None:
+        return []
+    seen = (
+        (_("Customer"), meeting.saw_person),
+        (_("Original of the ID"), meeting.saw_original),
+        (_("Signing"), meeting.saw_signing),
+    )
+    return [
+        *(
+            Fact(what, _("seen") if so else _("not seen"), "good" if so else "bad")
+            for what, so in seen
+        ),
+        Fact(_("Recorded for"), show_datetime(meeting.at)),
+    ]
 
 
 def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:

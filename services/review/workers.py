@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from services.review import examination, handlers
 from services.review.case import OTHER_DOCUMENT
-from services.review.checks import CHECKS, CheckName, bureau, identity, watchlist
+from services.review.checks import ASKED, CHECKS, CheckName, bureau, identity, watchlist
 from services.review.checks.breaker import Breaker
 from services.review.checks.credit_system import (
     CreditSystem,
@@ -73,7 +73,7 @@ def check_worker(
 ) -> Worker:
     """Asks one of the bank's systems about an applicant, as patiently as the parameters said when
     the service started."""
-    kind, asked = CHECKS[name], CHECKS[name].asked
+    asked, terms = ASKED[name], CHECKS[name].terms
 
     async def call(claimed: ClaimedCall) -> Result:
         payload = claimed.payload
@@ -85,13 +85,13 @@ def check_worker(
             keys = await vault.party_keys(payload["party_id"], payload["application_id"])
         except (KeyUnavailableError, SealBrokenError):
             return Refused("no-key")
-        if not kind.knows(person):
+        if not asked.knows(person):
             return Refused(OTHER_DOCUMENT)
-        system = CreditSystem(client(), url, kind.resource, asked.timeout_seconds)
+        system = CreditSystem(client(), url, asked.resource, terms.timeout_seconds)
         if not await breaker.may_ask():
             return Exhausted("away")
         try:
-            answer = await system.ask(payload["request_id"], kind.question(person, payload))
+            answer = await system.ask(payload["request_id"], asked.question(person, payload))
         except SystemRefusedError as refusal:
             breaker.answered()
             return Refused(f"status-{refusal.status}")
@@ -104,10 +104,10 @@ def check_worker(
             raise
         breaker.answered()
         try:
-            report = kind.report.model_validate(answer)
+            report = asked.report.model_validate(answer)
         except ValidationError:
             return Refused("unreadable-answer")
-        sealed = keys.seal(kind.sealed_as, f"check.{name}", report.model_dump_json(by_alias=True))
+        sealed = keys.seal(asked.sealed_as, f"check.{name}", report.model_dump_json(by_alias=True))
         return Succeeded({"answer": str(sealed)})
 
     return Worker(
@@ -116,8 +116,8 @@ def check_worker(
         call=call,
         on_result=handlers.on_check_result,
         # a question and, after its time-out, what became of it
-        timeout=2 * asked.timeout_seconds + 1,
-        attempts=asked.attempts,
+        timeout=2 * terms.timeout_seconds + 1,
+        attempts=terms.attempts,
         backoff=backoff,
     )
 
@@ -209,8 +209,8 @@ def gather(
     ages = product.applicants[payload["applicant_type"]]
     rules = product.limit
     answers = {
-        name: kind.report.model_validate(json.loads(clear[f"check.{name}"]))
-        for name, kind in CHECKS.items()
+        name: asked.report.model_validate(json.loads(clear[f"check.{name}"]))
+        for name, asked in ASKED.items()
         if f"check.{name}" in clear
     }
     known = answers.get("identity")

@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 
-from services.review.checks import bureau, identity, watchlist
-from services.review.checks.kind import CheckKind, CheckName
+from services.review.checks import bureau, identity, meeting, watchlist
+from services.review.checks.kind import AskedOf, CheckKind, CheckName
 
 CHECKS: Mapping[CheckName, CheckKind] = {
-    kind.name: kind for kind in (identity.CHECK, bureau.CHECK, watchlist.CHECK)
+    kind.name: kind for kind in (identity.CHECK, meeting.CHECK, bureau.CHECK, watchlist.CHECK)
 }
-"""Every check by its name, in the order in which they are asked and shown."""
+"""Every check by its name, in the order in which they are made and shown."""
 
-__all__ = ["CHECKS", "CheckKind", "CheckName"]
+ASKED: Mapping[CheckName, AskedOf] = {
+    name: kind.system for name, kind in CHECKS.items() if kind.system is not None
+}
+"""Those that ask a system."""
+
+__all__ = ["ASKED", "CHECKS", "AskedOf", "CheckKind", "CheckName"]

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.review.checks.kind import CheckKind
+from services.review.checks.kind import AskedOf, CheckKind
 from services.review.checks.subject import subject
 from services.review.policy import BureauRecord
 from shared.privacy.sealing import DataClass
@@ -53,12 +53,14 @@ def question(person: Mapping[str, str], call: Mapping[str, Any]) -> dict[str, An
 CHECK = CheckKind(
     name="bureau",
     title=mark("Credit bureau"),
-    needs=("name", "id_number"),
     basis="征信业管理条例 18, 19",
-    sealed_as=DataClass.FINANCIAL,
     absence="BUREAU_UNAVAILABLE",
-    resource="reports",
-    report=BureauReport,
-    question=question,
-    with_consent=True,
+    system=AskedOf(
+        needs=("name", "id_number"),
+        sealed_as=DataClass.FINANCIAL,
+        resource="reports",
+        report=BureauReport,
+        question=question,
+        with_consent=True,
+    ),
 )

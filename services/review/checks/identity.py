@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from services.review.checks.kind import CheckKind
+from services.review.checks.kind import AskedOf, CheckKind
 from services.review.policy import IdentityAnswer
 from shared.formats import read_resident_id
 from shared.privacy.sealing import DataClass
@@ -53,12 +53,14 @@ def question(person: Mapping[str, str], call: Mapping[str, Any]) -> dict[str, An
 CHECK = CheckKind(
     name="identity",
     title=mark("Identity registry"),
-    needs=("name", "id_number"),
     basis="反洗钱法 28",
-    sealed_as=DataClass.IDENTITY,
     absence="IDENTITY_UNAVAILABLE",
-    resource="verify",
-    report=IdentityReport,
-    question=question,
-    knows=knows,
+    system=AskedOf(
+        needs=("name", "id_number"),
+        sealed_as=DataClass.IDENTITY,
+        resource="verify",
+        report=IdentityReport,
+        question=question,
+        knows=knows,
+    ),
 )

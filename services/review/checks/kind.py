@@ -16,43 +16,53 @@ from pydantic import BaseModel
 from shared.parameters import AskedSystem, load_checks
 from shared.privacy.sealing import DataClass
 
-CheckName = Literal["identity", "bureau", "watchlist"]
+CheckName = Literal["identity", "meeting", "bureau", "watchlist"]
 
 
 @dataclass(frozen=True, slots=True)
-class CheckKind:
-    """One check: what it needs, on which ground it is made, what its absence means.
+class AskedOf:
+    """The system that a check asks.
 
-    title: as pages call it (a message id).
-    needs: fields of the party without which it is not made.
-    basis: legal ground, as the case's history keeps it.
+    needs: fields of the party without which it is not asked.
     sealed_as: class of the key that seals the answer.
-    absence: the policy's finding where there is no answer; it never lets an approval pass.
-    with_consent: made only with the consent to the credit query, signed before, for its purpose.
     resource: the noun under which the system takes questions (`reports`).
     report: what the system answers.
     question: (opened fields, payload of the call) -> what is asked.
+    with_consent: only with the consent to the credit query, signed before, for its purpose.
     knows: whether the system holds people with such a document, by the opened fields.
     """
 
-    name: CheckName
-    title: str
     needs: tuple[str, ...]
-    basis: str
     sealed_as: DataClass
-    absence: str
     resource: str
     report: type[BaseModel]
     question: Callable[[Mapping[str, str], Mapping[str, Any]], dict[str, Any]]
     with_consent: bool = False
     knows: Callable[[Mapping[str, str]], bool] = lambda person: True  # noqa: ARG005
 
+
+@dataclass(frozen=True, slots=True)
+class CheckKind:
+    """One check: what it asks, on which ground it is made, what its absence means.
+
+    title: as pages call it (a message id).
+    basis: legal ground, as the case's history keeps it.
+    absence: the finding where there is no answer; it never lets an approval pass.
+    system: whom it asks; None where review looks at the hand-over itself, each time anew.
+    """
+
+    name: CheckName
+    title: str
+    basis: str
+    absence: str
+    system: AskedOf | None = None
+
     @property
-    def asked(self) -> AskedSystem:
-        """The bank's terms for asking this system."""
+    def terms(self) -> AskedSystem:
+        """The bank's terms for asking its system."""
         return load_checks().systems.of(self.name)
 
     @property
     def valid(self) -> timedelta:
         """How long an answer may be used again."""
-        return timedelta(days=self.asked.valid_days)
+        return timedelta(days=self.terms.valid_days)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.review.checks.kind import CheckKind
+from services.review.checks.kind import AskedOf, CheckKind
 from services.review.checks.subject import subject
 from services.review.policy import WatchlistAnswer
 from shared.parameters import load_checks
@@ -49,11 +49,13 @@ def question(person: Mapping[str, str], call: Mapping[str, Any]) -> dict[str, An
 CHECK = CheckKind(
     name="watchlist",
     title=mark("Watchlists"),
-    needs=("name", "id_number"),
     basis="反洗钱法 28, 29",
-    sealed_as=DataClass.IDENTITY,
     absence="WATCHLIST_UNAVAILABLE",
-    resource="screen",
-    report=WatchlistReport,
-    question=question,
+    system=AskedOf(
+        needs=("name", "id_number"),
+        sealed_as=DataClass.IDENTITY,
+        resource="screen",
+        report=WatchlistReport,
+        question=question,
+    ),
 )
