@@ -17,6 +17,7 @@ from services.review.checks.breaker import Breaker
 from services.review.desk import Desk
 from services.review.policy_desk import PolicyDesk
 from services.review.policy_store import PolicyShelf
+from services.review.screening import Screening
 from services.review.store import CaseRecords, CaseStore
 from services.review.workers import check_worker, policy_worker
 from shared.clock import open_clock
@@ -59,6 +60,10 @@ class ReviewService(Service):
                 trust_env=False, limits=httpx.Limits(max_connections=_CONNECTIONS)
             )
         return self._client
+
+    async def start(self) -> None:
+        await super().start()
+        self._spawn("review-screening", Screening(self, CaseStore()).run())
 
     async def notes(self) -> dict[str, str]:
         """Besides the kernel's, which systems do not answer."""

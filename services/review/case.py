@@ -133,6 +133,7 @@ class Check:
     waits_since: datetime | None = None
     asked_again: datetime | None = None
     waits_until: datetime | None = None
+    screened_with: str = ""  # the own list that an answer of the watchlists rests on, by its mark
 
     @property
     def waits(self) -> bool:
@@ -231,7 +232,7 @@ class Case:
 
     `entries`, `decisions`, `shadows` are new ones, to be written; `touched`: the hand-over or what
     hangs on it changed, so that the file has to be written as well; `waits_changed`: so did what it
-    waits for.
+    waits for, `screened_changed`: so did the own list that it was screened with.
     """
 
     application_id: str
@@ -259,6 +260,7 @@ class Case:
     shadows: list[ShadowVerdict] = field(default_factory=list)
     touched: bool = False
     waits_changed: bool = False
+    screened_changed: bool = False
 
     def fields(self) -> dict[str, Any]:
         """What every event about the application carries."""
@@ -686,6 +688,8 @@ def approval_obstacles(case: Case) -> list[str]:
         obstacles.append("NO_CONSENT")
     if found is None:
         return [*obstacles, "NOT_SCORED"]
+    if any(check.outcome == "pending" for check in case.checks.values()):
+        obstacles.append("CHECK_PENDING")
     seen = {"IDENTITY_UNAVAILABLE"} if _seen_instead(case) else set()
     obstacles.extend(code for code in found.findings if code in BLOCKS_APPROVAL - seen)
     if not found.ceiling and "BUREAU_UNAVAILABLE" not in found.findings:
@@ -711,6 +715,7 @@ REASONS_AGAINST: dict[str, str] = {
     "NO_DOCUMENTS": mark("No document lies with the case"),
     "NO_CONSENT": mark("The consent to the credit query is missing"),
     "NOT_SCORED": mark("The policy has not spoken on this case yet"),
+    "CHECK_PENDING": mark("A check is on its way"),
     **{code: REASONS[code].words for code in sorted(BLOCKS_APPROVAL)},
     "NO_LIMIT_LEFT": REASONS["NO_LIMIT_LEFT"].words,
 }

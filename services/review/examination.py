@@ -15,7 +15,7 @@ from shared.calendar import add_working_hours
 from shared.events.lifecycle import State
 from shared.events.review import CheckCompleted, CheckRequested
 from shared.messaging import Call, Effect, Fact
-from shared.parameters import load_checks, product_of
+from shared.parameters import load_checks, load_internal_list, product_of
 
 CREDIT_PURPOSE = "信用卡审批"  # the only purpose for which the consent allows a query
 SCORING = "policy"  # kind of the call that opens the evidence and applies the policy
@@ -83,15 +83,38 @@ def repeat(case: Case, staff_id: str, now: datetime) -> list[Effect]:
     return start(case, now)
 
 
+def screen_again(case: Case, now: datetime) -> list[Effect]:
+    """The bank's own list has changed: whoever is open is screened again. Nothing is decided by the
+    old answer meanwhile; one that is on its way is looked at when it comes."""
+    check = case.checks.get("watchlist")
+    if not case.open or check is None or check.outcome != "answered" or _of_this_list(check):
+        return []
+    case.note(now, "review", "screened_again")
+    case.round += 1
+    case.scoring_round += 1  # a verdict that is on its way rests on the old answer
+    case.touched = True
+    effects = list(_request(case, case.need_hand_over(), "watchlist", now))
+    return effects + _score_if_ended(case)
+
+
+def _of_this_list(check: Check) -> bool:
+    """Whether the bank's own list is the one that the answer rests on."""
+    return check.name != "watchlist" or check.screened_with == load_internal_list().mark
+
+
 def _usable(check: Check, now: datetime) -> bool:
     if check.outcome == "pending":
         return True  # still on its way: a second query would be one too many
+    if not _of_this_list(check):
+        return False
     return check.outcome == "answered" and check.valid_until is not None and now < check.valid_until
 
 
 def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) -> Iterable[Effect]:
     request_id = f"{case.application_id}:{name}:{case.round}"
     check, asked = Check(name, request_id, case.round, now), ASKED[name]
+    held = case.checks.get(name)
+    case.screened_changed |= held is not None and bool(held.screened_with)
     case.checks[name] = check
     if asked.with_consent and not consent_holds(hand_over, now):
         yield from _close(case, check, "unavailable", now, why="no-consent")
@@ -110,7 +133,8 @@ def _call(case: Case, check: Check) -> Call:
     asks twice has one answer, and at the bureau one query."""
     asked, hand_over = ASKED[check.name], case.need_hand_over()
     party = hand_over.examined
-    fields = (*asked.needs, *(one for one in DOCUMENT_FIELDS if one in party.fields))
+    also = (*DOCUMENT_FIELDS, *asked.also)
+    fields = (*asked.needs, *(one for one in also if one in party.fields))
     payload: dict[str, Any] = {
         "application_id": case.application_id,
         "party_id": party.party_id,
@@ -137,6 +161,7 @@ def end(
     answer: str | None = None,
     why: str | None = None,
     attempts: int = 0,
+    screened_with: str = "",
 ) -> list[Effect]:
     """A check ended: with a sealed answer, or without one and why. An answer to a question that
     nobody asks any more changes nothing, nor does one that comes after the decision. Where the
@@ -145,8 +170,12 @@ def end(
     if check is None or (case.decided and not case.open):
         return []
     check.answer, check.attempts = answer, check.attempts + attempts
+    check.screened_with = screened_with
+    case.screened_changed |= bool(screened_with)
     outcome = "answered" if answer is not None else "unavailable"
     effects = list(_close(case, check, outcome, now, why=why))
+    if answer is not None and case.open and not _of_this_list(check):
+        return effects + screen_again(case, now)  # the list changed while it was on its way
     return effects + (_score_if_ended(case) if case.open else [])
 
 

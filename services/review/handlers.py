@@ -147,7 +147,10 @@ def on_check_result(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
     asked, attempts = call.payload["request_id"], call.attempt
     if isinstance(result, Succeeded):
         answer = result.value["answer"]
-        return examination.end(case, name, asked, now, answer=answer, attempts=attempts)
+        with_list = result.value.get("screened_with", "")
+        return examination.end(
+            case, name, asked, now, answer=answer, attempts=attempts, screened_with=with_list
+        )
     if isinstance(result, Exhausted):
         return examination.wait(case, name, asked, now, attempts=attempts)
     return examination.end(case, name, asked, now, why=result.reason, attempts=attempts)

@@ -235,6 +235,7 @@ def _add_case(
             advice=words.ADVICE.get(found.advice) if found else None,
             pricing=await _pricing(service, shelf, found),
             answered="bureau" in opened.answers,
+            own_matches=confidential and bool(opened.answers.get("watchlist", {}).get("own")),
             worked_out=bool(words.limit_steps(opened)),
             reveal=viewer.may_in(Permission.PERSONAL_REVEAL, branch),
             obstacles=[cases.REASONS_AGAINST[code] for code in cases.approval_obstacles(case)],
@@ -299,6 +300,8 @@ def _add_reveal(routes: APIRouter, service: Service, desk: Desk, shelf: PolicySh
             lines = words.score_lines(policy, opened)
         elif field == "bureau":
             lines = words.bureau_facts(opened)
+        elif field == "watchlist":
+            lines = words.own_matches(opened)
         else:
             lines = words.limit_steps(opened)
         rows = [(label, "", value) for label, value in lines]

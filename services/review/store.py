@@ -122,6 +122,17 @@ INSERT INTO check_waiting (application_id, check_name, since)
 SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])
 """
 
+_SAVE_SCREENED = """
+INSERT INTO screened (application_id, list) SELECT * FROM unnest($1::text[], $2::text[])
+ON CONFLICT (application_id) DO UPDATE SET list = excluded.list
+"""
+
+_SCREENED_OTHERWISE = """
+SELECT application_id FROM review_case LEFT JOIN screened USING (application_id)
+WHERE state = ANY ($1) AND coalesce(list, '') <> $2 AND application_id > $3
+ORDER BY application_id LIMIT 1000
+"""
+
 
 class CaseStore:
     """Cases for the kernel: loaded under lock, written in bulk. Never commits."""
@@ -169,6 +180,13 @@ class CaseStore:
             ]
             if rows:
                 await conn.execute(_SAVE_WAITING, *(list(one) for one in zip(*rows, strict=True)))
+        screened = [case for case in known if case.screened_changed]
+        if screened:
+            await conn.execute(
+                _SAVE_SCREENED,
+                [case.application_id for case in screened],
+                [case.checks["watchlist"].screened_with for case in screened],
+            )
         shadows = [_shadow_row(case, said) for case in known for said in case.shadows]
         if shadows:
             await conn.executemany(_SAVE_SHADOW, shadows)
@@ -482,6 +500,13 @@ async def waits_of(conn: Any, cases: Sequence[str]) -> dict[str, list[tuple[Chec
     for row in rows:
         found.setdefault(row["application_id"], []).append((row["check_name"], row["since"]))
     return found
+
+
+async def screened_otherwise(conn: Any, mark: str, after: str) -> list[str]:
+    """Open cases, by id and beyond that one, that were not screened with the own list of that
+    mark; some at a time."""
+    rows = await conn.fetch(_SCREENED_OTHERWISE, _REVIEW_STATES, mark, after)
+    return [row["application_id"] for row in rows]
 
 
 async def list_cases(

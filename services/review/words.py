@@ -39,6 +39,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "check_requested": (mark("Check requested"), "shield", "progress"),
     "check_reused": (mark("Earlier answer is still valid"), "refresh", "progress"),
     "check_waits": (mark("The system does not answer; the check waits"), "hourglass", "waiting"),
+    "screened_again": (mark("Searched again: the bank's own list changed"), "refresh", "progress"),
     "check_ended": (mark("Check ended"), "shield", "progress"),
     "checks_repeated": (mark("Unanswered checks asked again"), "refresh", "progress"),
     "scored": (mark("Policy applied"), "scale", "progress"),
@@ -149,6 +150,7 @@ EVIDENCE: Mapping[str, str] = {
     "bureau": mark("Answer of the credit bureau"),
     "limit": mark("Working of the limit"),
     "score": mark("Score card, factor by factor"),
+    "watchlist": mark("Matches with the bank's own list"),
 }
 """What of the evidence is opened for a reason, as the applicant's own fields are."""
 _PERSON_LABELS: Mapping[str, str] = {
@@ -229,6 +231,48 @@ _WATCHLISTS: Mapping[str, str] = {
 }
 
 
+LISTED_KINDS: Mapping[str, str] = {
+    "fraud": mark("Fraud"),
+    "default": mark("Default"),
+    "internal": mark("Internal"),
+    "sanctions": mark("Sanctions"),
+    "pep": mark("Politically exposed persons"),
+}
+_HOW_ALIKE: Mapping[str, str] = {
+    "written": mark("characters %(likeness)s alike"),
+    "sound": mark("sound %(likeness)s alike"),
+}
+
+
+def _listed_as(match: Mapping[str, Any]) -> str:
+    kind = LISTED_KINDS[match["kind"]]
+    return _(kind)
+
+
+def _alike(match: Mapping[str, Any]) -> str:
+    how = _HOW_ALIKE[match["how"]]
+    return _(how) % {"likeness": show_percent(match["likeness"], 0)}
+
+
+def own_matches(opened: Opened) -> list[tuple[str, str]]:
+    """What the bank's own list says, for compliance: [(entry and name, how alike and why listed)];
+    what counted stands first."""
+    return [
+        (
+            f"{match['entry']} · {match['listed']}",
+            " · ".join(
+                (
+                    _listed_as(match),
+                    _alike(match),
+                    _("counts") if match["counts"] else _("an alternative, does not count"),
+                    match["reason"],
+                )
+            ),
+        )
+        for match in opened.answers["watchlist"].get("own", [])
+    ]
+
+
 def meeting_facts(meeting: Meeting | None) -> list[Fact]:
     """What of customer, original and signing somebody of the bank saw, and when."""
     if meeting is None:
@@ -269,12 +313,22 @@ def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:
         ]
     if not confidential:
         return []
-    hits = answer["hits"]
-    if not hits:
+    hits, own = answer["hits"], answer.get("own", [])
+    if not hits and not own:
         return [Fact(_("Resemblances"), _("none"), "good")]
     return [
-        Fact(_(_WATCHLISTS.get(hit["list"], hit["list"])), show_percent(hit["score"], 0), "bad")
-        for hit in hits
+        *(
+            Fact(_(_WATCHLISTS.get(hit["list"], hit["list"])), show_percent(hit["score"], 0), "bad")
+            for hit in hits
+        ),
+        *(
+            Fact(
+                _("Own list: %(kind)s") % {"kind": _listed_as(match)},
+                _alike(match),
+                "bad" if match["counts"] else "neutral",
+            )
+            for match in own
+        ),
     ]
 
 

@@ -6,6 +6,7 @@ because a result is written to the database.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, datetime
@@ -29,7 +30,7 @@ from services.review.policy import Policy, PolicyInputs, ProductTerms, Verdict
 from shared.calendar import business_day
 from shared.formats import age_on, read_resident_id
 from shared.messaging import ClaimedCall, Exhausted, Refused, Result, Store, Succeeded, Worker
-from shared.parameters import product_of
+from shared.parameters import load_internal_list, product_of
 from shared.privacy.vault import KeyUnavailableError, SealBrokenError, Vault
 
 SCORING_ATTEMPTS = 6
@@ -107,8 +108,11 @@ def check_worker(
             report = asked.report.model_validate(answer)
         except ValidationError:
             return Refused("unreadable-answer")
+        # before the list is read: one that changes meanwhile is searched again
+        screened_with = load_internal_list().mark if name == "watchlist" else ""
+        report = await asyncio.to_thread(asked.beside, report, person)
         sealed = keys.seal(asked.sealed_as, f"check.{name}", report.model_dump_json(by_alias=True))
-        return Succeeded({"answer": str(sealed)})
+        return Succeeded({"answer": str(sealed), "screened_with": screened_with})
 
     return Worker(
         kind=examination.kind_of(name),

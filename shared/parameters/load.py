@@ -199,6 +199,11 @@ def load_checks() -> models.Checks:
     return held().file("checks", models.Checks)
 
 
+def load_internal_list() -> models.InternalList:
+    """Whom the bank itself watches."""
+    return held().file("internal_list", models.InternalList)
+
+
 def schemas() -> dict[str, str]:
     """`{name: JSON Schema text}` as they stand in `schemas/<name>.json`."""
     written = {}

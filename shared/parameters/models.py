@@ -665,6 +665,10 @@ class Screening(_Parameters):
     """From which likeness on, 1 being the same, a name counts as one of a list."""
 
     outside: Annotated[float, Field(gt=0, le=1)]  # as the bank's screening system gives it
+    # with a name of the bank's own list: of characters, and of pinyin without tones
+    written: Annotated[float, Field(gt=0, le=1)]
+    sound: Annotated[float, Field(gt=0, le=1)]
+    alternatives: Annotated[float, Field(gt=0, le=1)]  # what is kept for whoever judges a match
 
 
 class Checks(_File):
@@ -673,6 +677,43 @@ class Checks(_File):
     systems: AskedSystems
     outage: Outage
     screening: Screening
+
+
+ListedKind = Literal["fraud", "default", "internal", "sanctions", "pep"]
+
+
+class Listed(_Parameters):
+    """Somebody whom the bank itself watches. `entry` is their mark in the list, `reason` what
+    compliance reads about them beside a match."""
+
+    entry: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,40}$")]
+    name: Annotated[str, Field(min_length=1, max_length=120)]
+    aliases: list[Annotated[str, Field(min_length=1, max_length=120)]] = []
+    kind: ListedKind
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class InternalList(_File):
+    """The bank's own list of names, beside those of the screening system."""
+
+    entries: Annotated[list[Listed], Field(max_length=20_000)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        seen: set[str] = set()
+        for number, one in enumerate(self.entries):
+            if one.entry in seen:
+                raise _wrong(
+                    f"{one.entry} is listed twice", "give each a mark of its own",
+                    "entries", str(number),
+                )  # fmt: skip
+            seen.add(one.entry)
+        return self
+
+    @property
+    def mark(self) -> str:
+        """Which list somebody was screened with; "" while it holds nobody."""
+        return self.digest if self.entries else ""
 
 
 class CalendarYear(_Parameters):

@@ -30,6 +30,8 @@ class AskedOf:
     question: (opened fields, payload of the call) -> what is asked.
     with_consent: only with the consent to the credit query, signed before, for its purpose.
     knows: whether the system holds people with such a document, by the opened fields.
+    also: fields that are opened as well, where the party has them.
+    beside: (answer, opened fields) -> the answer with what review itself finds beside it.
     """
 
     needs: tuple[str, ...]
@@ -39,6 +41,8 @@ class AskedOf:
     question: Callable[[Mapping[str, str], Mapping[str, Any]], dict[str, Any]]
     with_consent: bool = False
     knows: Callable[[Mapping[str, str]], bool] = lambda person: True  # noqa: ARG005
+    also: tuple[str, ...] = ()
+    beside: Callable[[Any, Mapping[str, str]], BaseModel] = lambda report, person: report  # noqa: ARG005
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,3 +9,9 @@ CREATE TABLE check_waiting (
 -- cases whose checks are on their way; few at a time
 CREATE INDEX review_case_checking ON review_case (due, application_id, branch)
     WHERE state = 'checking';
+
+-- With which list of the bank's own an application was screened; no row: with none.
+CREATE TABLE screened (
+    application_id text PRIMARY KEY REFERENCES review_case,
+    list           text NOT NULL
+);

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from services.review import examination
-from services.review.case import BLOCKS_APPROVAL, Case, CaseError
+from services.review.case import BLOCKS_APPROVAL, Case, CaseError, approval_obstacles
 from services.review.checks import ASKED, CHECKS, CheckName, bureau, identity, watchlist
 from services.review.workers import gather
 from shared.events.lifecycle import State
 from shared.events.payload import CreditConsent, PartyRole
 from shared.formats import make_synthetic_resident_id
 from shared.messaging import Call, Effect, Fact
-from shared.parameters import load_checks
+from shared.parameters import InternalList, load_checks
 from tests.unit.review.builders import (
     NOW,
     SEALED,
@@ -25,6 +25,7 @@ from tests.unit.review.builders import (
     case,
     hand_over,
     inputs,
+    recommendation,
     referred,
     shipped,
 )
@@ -150,6 +151,89 @@ def test_an_answer_that_comes_while_material_is_awaited_serves_the_next_hand_ove
     again = calls(examination.start(subject, NOW))
     # the watchlists' is on its way still; what was not asked for want of a case is asked now
     assert [call.kind for call in again] == ["check.identity"]
+
+
+@pytest.fixture
+def changed(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The bank's own list is another one than the answers rest on; gives its mark."""
+    told = InternalList.model_validate(
+        {
+            "version": "2026.1",
+            "digest": "d" * 64,
+            "entries": [{"entry": "A", "name": "张三", "kind": "fraud", "reason": "x"}],
+        }
+    )
+    monkeypatch.setattr(examination, "load_internal_list", lambda: told)
+    return told.mark
+
+
+def test_nobody_is_screened_again_while_the_list_is_the_same() -> None:
+    subject = referred()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    assert examination.screen_again(subject, NOW) == []
+
+
+@pytest.mark.parametrize("state", [State.CHECKING, State.MANUAL_REVIEW, State.ON_HOLD])
+def test_who_is_open_is_screened_again_when_the_list_changes(
+    state: State, request: pytest.FixtureRequest
+) -> None:
+    subject = case(state, recommendation=recommendation(findings=()))
+    examination.start(subject, NOW)
+    (scored,) = [call for call in calls(answer_all(subject)) if call.kind == "policy"]
+    mark = request.getfixturevalue("changed")
+    (again,) = calls(examination.screen_again(subject, NOW))
+    assert again.kind == "check.watchlist"
+    # what the policy says of the old answer decides nothing, and people wait as well
+    assert scored.payload["scoring_round"] != subject.scoring_round
+    assert approval_obstacles(subject) == ["CHECK_PENDING"]
+    assert examination.screen_again(subject, NOW) == []
+    asked = again.payload["request_id"]
+    effects = examination.end(
+        subject, "watchlist", asked, NOW, answer=str(SEALED), screened_with=mark
+    )
+    assert [call.kind for call in calls(effects)] == ["policy"]
+    assert examination.screen_again(subject, NOW) == []
+    assert approval_obstacles(subject) == []
+
+
+def test_a_list_that_changes_while_an_answer_is_on_its_way_is_searched_as_well(
+    changed: str,
+) -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject, but="watchlist")
+    asked = subject.checks["watchlist"].request_id
+    effects = examination.end(
+        subject, "watchlist", asked, NOW, answer=str(SEALED), screened_with="of-before"
+    )
+    (again,) = calls(effects)
+    assert again.kind == "check.watchlist"
+    # without an answer there is nothing to hold against the list: a person goes on
+    asked = again.payload["request_id"]
+    ended = examination.end(subject, "watchlist", asked, NOW, why="unreadable-answer")
+    assert [call.kind for call in calls(ended)] == ["policy"]
+
+
+@pytest.mark.usefixtures("changed")
+@pytest.mark.parametrize("state", [State.AWAITING_MATERIAL, State.APPROVED, State.DECLINED])
+def test_who_is_not_open_is_left_alone(state: State) -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    subject.state = state
+    assert examination.screen_again(subject, NOW) == []
+
+
+def test_who_comes_back_with_material_is_screened_with_the_list_of_now(
+    request: pytest.FixtureRequest,
+) -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    request.getfixturevalue("changed")
+    asked = calls(examination.start(subject, NOW + timedelta(days=1)))
+    assert [call.kind for call in asked] == ["check.watchlist"]
 
 
 def test_a_case_waits_for_a_system_that_is_away_and_nothing_is_scored() -> None:
