@@ -152,6 +152,33 @@ def due_about(start: datetime, working_days: int, zone: ZoneInfo = BUSINESS_ZONE
         return start + timedelta(days=-(-working_days * 7 // 5) + 1)
 
 
+def add_working_hours(
+    start: datetime, hours: int, opens: time, closes: time, zone: ZoneInfo = BUSINESS_ZONE
+) -> datetime:
+    """When so many hours of working days, between `opens` and `closes` of the bank's wall clock,
+    have passed since `start` (UTC). Beyond the known years every day counts: somebody who looks
+    too early does no harm, and a case that stops at its alarm clock does."""
+    if opens >= closes:
+        raise ValueError("an office opens before it closes")
+    left, moment = timedelta(hours=hours), start.astimezone(zone)
+    while True:
+        day = moment.date()
+        begin = max(moment, datetime.combine(day, opens, zone))
+        end = datetime.combine(day, closes, zone)
+        if begin < end and _counts(day):
+            if left <= end - begin:
+                return (begin + left).astimezone(UTC)
+            left -= end - begin
+        moment = start_of_day(day + _DAY, zone)
+
+
+def _counts(day: date) -> bool:
+    try:
+        return is_working_day(day)
+    except CalendarEndsError:
+        return True
+
+
 class Urgency(StrEnum):
     """How a deadline stands."""
 

@@ -22,7 +22,7 @@ TICK = timedelta(hours=1)  # what is planned lies on these moments of the busine
 
 ACCEPTING = (time(9), time(10), time(11), time(14), time(16))
 EVENING = time(20)  # the app never closes
-ATTEMPTS = 6  # review asks so often before it goes on without an answer
+ATTEMPTS = 6  # review asks so often in a row before a system counts as away
 PROPOSING = (time(10), time(16))  # reviewers take what lies in the queue
 SIGNING = (time(11), time(17))
 COMPLIANCE = time(12)
@@ -96,7 +96,6 @@ class Handling:
     not_before: datetime | None = None
     sent_back: bool = False
     wanted: str = ""
-    checks_again: bool = False
     met: bool = False
     finding: Literal["clear", "confirmed"] = "clear"
 
@@ -752,16 +751,13 @@ def _spread(writer: _Writer, last: date) -> date:
 
 def _outages(writer: _Writer) -> tuple[Outage, ...]:
     """The bureau is away twice: for some calls in a busy half-hour, which trying again heals, and
-    for all tries of the one application that comes at noon, which then goes to a person."""
+    from noon on for longer: who comes then waits, and goes on when it is back."""
     days = writer.days
     busy = at(days[len(days) // 4], time(14))
     alone = days[len(days) // 2]
     noon = time(13)
-    written = writer.application(
-        "bureau unavailable", "counter", alone, clock=noon, shape=("standard", "salaried")
-    )
-    writer.change(written, handling=Handling(checks_again=True))
-    return (Outage(busy, "bureau", ATTEMPTS - 1), Outage(at(alone, noon), "bureau", ATTEMPTS))
+    writer.application("bureau away", "counter", alone, clock=noon, shape=("standard", "salaried"))
+    return (Outage(busy, "bureau", ATTEMPTS - 1), Outage(at(alone, noon), "bureau", ATTEMPTS + 1))
 
 
 def _malformed(writer: _Writer) -> Iterator[Malformed]:

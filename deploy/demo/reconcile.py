@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from deploy.demo.customers import Ledger
@@ -125,7 +126,7 @@ def reconcile(
         _none_waits(records),
         _partners_answered(plan, records, receipts.partners),
         _stalled(plan, ledger, records),
-        _outages(plan, receipts.credit_systems),
+        _outages(plan, records, receipts.credit_systems),
         _memory(receipts.memory),
     ]
 
@@ -401,15 +402,26 @@ def _stalled(plan: Plan, ledger: Ledger, records: Records) -> Line:
     return _line("exactly the stuck cases raised an alarm", f"{len(alarms)} alarms", against)
 
 
-def _outages(plan: Plan, bureau: Mapping[str, Any]) -> Line:
+def _outages(plan: Plan, records: Records, bureau: Mapping[str, Any]) -> Line:
     against = []
+    asked: dict[tuple[str, str], datetime] = {}
+    waited = 0
+    for record in records.of("banka.review"):
+        check = record.envelope.subject, str(record.data.get("check"))
+        if record.envelope.type == "banka.check.requested.v1":
+            asked[check] = record.envelope.time
+        elif record.envelope.type == "banka.check.completed.v1":
+            waited += check in asked and record.envelope.time > asked[check]
+            if check[1] == "bureau" and record.data["outcome"] != "answered":
+                against.append(f"{check[0]} went on without the bureau's answer")
     for system in {outage.system for outage in plan.outages}:
         planned = sum(outage.calls for outage in plan.outages if outage.system == system)
         refused = bureau[system]["refused"]
         if refused != planned:
             against.append(f"{system}: {refused} calls met the outage, {planned} planned")
     calls = sum(outage.calls for outage in plan.outages)
-    return _line("the outages were met, and survived", f"{calls} calls unanswered", against)
+    told = f"{calls} calls unanswered, {waited} checks waited"
+    return _line("who met an outage waited for it, and went on by itself", told, against)
 
 
 def _memory(peaks: Mapping[str, Sequence[int]]) -> Line:

@@ -299,9 +299,7 @@ class Staff:
 
     async def _decide(self, desk: Desk, key: str, path: str, handling: Handling) -> None:
         case = await desk.get(path)
-        if handling.checks_again and "BUREAU_UNAVAILABLE" in case["findings"]:
-            answer = await desk.post(f"{path}/checks")
-        elif handling.wanted and key not in self._wanted:
+        if handling.wanted and key not in self._wanted:
             self._wanted.add(key)
             item = {"item": handling.wanted, "code": "DOC_MISSING"}
             answer = await desk.post(f"{path}/material", {"items": [item]})

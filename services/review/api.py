@@ -90,6 +90,13 @@ class CheckOut(BaseModel):
     valid_until: datetime | None
     attempts: int
     why: str | None
+    waits_since: datetime | None = Field(
+        description="since when it waits for a system that is away; null once it has ended"
+    )
+    asked_again: datetime | None = Field(description="when that system is asked again, by itself")
+    waits_until: datetime | None = Field(
+        description="when a person goes on without that system's answer"
+    )
 
 
 class ProposalOut(BaseModel):
@@ -211,7 +218,8 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
         page: Annotated[int, Query(ge=1, le=100_000)] = 1,
         page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = 50,
     ) -> QueueOut:
-        """Cases of a section: open, mine, to_sign, or held (compliance only)."""
+        """Cases of a section: open, mine, to_sign, waiting (for a system that is away), or held
+        (compliance only)."""
         wanted = wanted_of(viewer, section, number, product, branch, flag)
         async with service.pool.acquire() as conn:
             rows, total = await store.list_cases(conn, wanted, page=page, page_size=page_size)
@@ -492,6 +500,9 @@ def case_out(case: Case, viewer: Viewer) -> CaseOut:
                 valid_until=check.valid_until,
                 attempts=check.attempts,
                 why=check.why,
+                waits_since=check.waits_since if check.waits else None,
+                asked_again=check.asked_again if check.waits else None,
+                waits_until=check.waits_until if check.waits else None,
             )
             for check in in_order(case.checks)
         ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from fastapi import FastAPI
 
 from services.review import api, audit, handlers, pages, policy_pages
 from services.review.api_problems import KINDS
-from services.review.case import CHECKS
+from services.review.checks import ASKED, CheckName
+from services.review.checks.breaker import Breaker
 from services.review.desk import Desk
 from services.review.policy_desk import PolicyDesk
 from services.review.policy_store import PolicyShelf
+from services.review.screening import Screening
 from services.review.store import CaseRecords, CaseStore
 from services.review.workers import check_worker, policy_worker
 from shared.clock import open_clock
@@ -32,9 +35,10 @@ _CONNECTIONS = 32  # to the bank's systems, all together
 
 
 class ReviewService(Service):
-    """The kernel's service with the two things that review needs beside it: the vault, and an HTTP
-    client for the bank's systems; both are opened when first needed and closed at the end."""
+    """The kernel's service with what review needs beside it: the vault, and an HTTP client for the
+    bank's systems, both opened when first needed and closed at the end; and a breaker for each."""
 
+    breakers: Mapping[CheckName, Breaker] = {}
     _vault: Vault | None = None
     _vault_pool: Any = None
     _client: httpx.AsyncClient | None = None
@@ -56,6 +60,19 @@ class ReviewService(Service):
                 trust_env=False, limits=httpx.Limits(max_connections=_CONNECTIONS)
             )
         return self._client
+
+    async def start(self) -> None:
+        await super().start()
+        self._spawn("review-screening", Screening(self, CaseStore()).run())
+
+    async def notes(self) -> dict[str, str]:
+        """Besides the kernel's, which systems do not answer."""
+        away = {
+            f"check {name}": f"no answer since {breaker.away_since:%Y-%m-%d %H:%M} UTC; cases wait"
+            for name, breaker in self.breakers.items()
+            if breaker.away_since is not None
+        }
+        return {**await super().notes(), **away}
 
     async def stop(self) -> None:
         await super().stop()
@@ -88,6 +105,7 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
         database=database,
     )
     records = CaseRecords(lambda: service.pool, shelf)
+    service.breakers = {name: Breaker(name, clock.now) for name in ASKED}
     service.workers = [
         *(
             check_worker(
@@ -97,9 +115,10 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
                 url=settings.required(f"{name}_url"),
                 open_vault=service.vault,
                 records=records,
+                breaker=service.breakers[name],
                 backoff=settings.call_backoff,
             )
-            for name in CHECKS
+            for name in ASKED
         ),
         policy_worker(
             store=store,

@@ -8,11 +8,12 @@ only out of the states whose authority it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from services.review import queue, reason_codes
+from services.review.checks import ASKED, CHECKS, CheckName
 from services.review.limits import LIMIT_ROUNDING
 from services.review.reason_codes import REASONS
 from shared.calendar import business_day
@@ -27,8 +28,6 @@ from shared.money import Money
 from shared.parameters import digest_held, product_of
 from shared.web.i18n import mark
 
-CheckName = Literal["identity", "bureau", "watchlist"]
-CHECKS: tuple[CheckName, ...] = ("identity", "bureau", "watchlist")
 Finding = Literal["clear", "confirmed"]
 
 # An approval rests on these answers; without one nobody may approve, however good the rest looks.
@@ -37,13 +36,13 @@ BLOCKS_APPROVAL = frozenset(
         "ID_MISMATCH",
         "ID_CANCELLED",
         "AGE_OUTSIDE",
-        "IDENTITY_UNAVAILABLE",
-        "BUREAU_UNAVAILABLE",
-        "WATCHLIST_UNAVAILABLE",
+        *(kind.absence for kind in CHECKS.values()),
     }
 )
 
-OTHER_DOCUMENT = "other-document"  # why the registry was not asked: it does not hold such documents
+# why a check has no answer, where asking again brings none
+OTHER_DOCUMENT = "other-document"  # the registry does not hold such documents
+NOT_SEEN = "not-seen"  # nobody recorded to have seen customer, original and signing
 
 
 class CaseError(Exception):
@@ -114,7 +113,11 @@ class HandOver:
 @dataclass(slots=True)
 class Check:
     """One question to one of the bank's systems. `answer` is sealed; `valid_until` says how long
-    it may be used again. `why`: reason code of an outcome without an answer, never a value."""
+    it may be used again. `why`: reason code of an outcome without an answer, never a value.
+
+    `calls`: how often the workers were sent with it. While it waits for a system that is away,
+    `waits_since` says since when, `asked_again` when next, `waits_until` when a person goes on.
+    """
 
     name: CheckName
     request_id: str
@@ -126,11 +129,21 @@ class Check:
     valid_until: datetime | None = None
     attempts: int = 0
     why: str | None = None
+    calls: int = 1
+    waits_since: datetime | None = None
+    asked_again: datetime | None = None
+    waits_until: datetime | None = None
+    screened_with: str = ""  # the own list that an answer of the watchlists rests on, by its mark
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a system that is away."""
+        return self.outcome == "pending" and self.waits_since is not None
 
     @property
     def may_be_asked_again(self) -> bool:
         """Whether nobody answered who might another time."""
-        return self.outcome == "unavailable" and self.why != OTHER_DOCUMENT
+        return self.outcome == "unavailable" and self.why not in (OTHER_DOCUMENT, NOT_SEEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +231,8 @@ class Case:
     """The case of one application; `state` None: nothing known of it yet.
 
     `entries`, `decisions`, `shadows` are new ones, to be written; `touched`: the hand-over or what
-    hangs on it changed, so that the file has to be written as well.
+    hangs on it changed, so that the file has to be written as well; `waits_changed`: so did what it
+    waits for, `screened_changed`: so did the own list that it was screened with.
     """
 
     application_id: str
@@ -245,6 +259,8 @@ class Case:
     decisions: list[Decision] = field(default_factory=list)
     shadows: list[ShadowVerdict] = field(default_factory=list)
     touched: bool = False
+    waits_changed: bool = False
+    screened_changed: bool = False
 
     def fields(self) -> dict[str, Any]:
         """What every event about the application carries."""
@@ -353,6 +369,7 @@ def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> It
     """
     if not case.open:
         return []
+    found = _with_own_findings(case, found)
     case.recommendation = found
     case.touched = True
     case.note(now, "review", "scored", findings=_shown(found.findings), outcome=found.outcome)
@@ -369,6 +386,23 @@ def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> It
     outcome: Literal["approve", "decline"] = "approve" if found.outcome == "approve" else "decline"
     effects.append(_decide(case, outcome, found.limit, found.findings, (), now))
     return effects
+
+
+def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
+    """The policy's word, and beside it what review looks at by itself: no policy approves over
+    that."""
+    missing = tuple(
+        CHECKS[check.name].absence
+        for check in case.checks.values()
+        if check.outcome == "unavailable" and check.name not in ASKED
+    )
+    if not missing:
+        return found
+    return replace(
+        found,
+        outcome="refer" if found.outcome == "approve" else found.outcome,
+        findings=(*found.findings, *missing),
+    )
 
 
 def _judged(case: Case) -> bool:
@@ -654,6 +688,8 @@ def approval_obstacles(case: Case) -> list[str]:
         obstacles.append("NO_CONSENT")
     if found is None:
         return [*obstacles, "NOT_SCORED"]
+    if any(check.outcome == "pending" for check in case.checks.values()):
+        obstacles.append("CHECK_PENDING")
     seen = {"IDENTITY_UNAVAILABLE"} if _seen_instead(case) else set()
     obstacles.extend(code for code in found.findings if code in BLOCKS_APPROVAL - seen)
     if not found.ceiling and "BUREAU_UNAVAILABLE" not in found.findings:
@@ -679,6 +715,7 @@ REASONS_AGAINST: dict[str, str] = {
     "NO_DOCUMENTS": mark("No document lies with the case"),
     "NO_CONSENT": mark("The consent to the credit query is missing"),
     "NOT_SCORED": mark("The policy has not spoken on this case yet"),
+    "CHECK_PENDING": mark("A check is on its way"),
     **{code: REASONS[code].words for code in sorted(BLOCKS_APPROVAL)},
     "NO_LIMIT_LEFT": REASONS["NO_LIMIT_LEFT"].words,
 }

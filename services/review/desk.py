@@ -157,11 +157,14 @@ class Desk:
         """The case, if the viewer may see it and it has that field of the applicant, or that part
         of the evidence. Raises Problem 404."""
         case = await self.look(viewer, application_id)
-        bureau = case.checks.get("bureau")
+        bureau, screened = case.checks.get("bureau"), case.checks.get("watchlist")
         there = {
             "bureau": bureau is not None and bureau.answer is not None,
             "limit": case.recommendation is not None,
             "score": case.recommendation is not None and case.recommendation.points is not None,
+            "watchlist": screened is not None
+            and screened.answer is not None
+            and viewer.may_in(Permission.REVIEW_COMPLIANCE, case.need_scope().branch),
         }
         fields = case.need_hand_over().examined.fields
         if not there.get(field, field in SHOWN_FIELDS and field in fields):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.review import store
-from services.review.case import Case, Check, CheckName, Decision, Entry
+from services.review.case import Case, Check, Decision, Entry
+from services.review.checks import CHECKS, CheckName
 from services.review.policy import Policy, PolicyInputs, Verdict
 from services.review.policy_store import PolicyShelf
 from services.review.workers import INPUTS_FIELD, VERDICT_FIELD
@@ -137,4 +138,4 @@ async def verify(
 
 def in_order(checks: Mapping[str, Check]) -> list[Check]:
     """The checks as a page lists them."""
-    return [checks[name] for name in ("identity", "bureau", "watchlist") if name in checks]
+    return [checks[name] for name in CHECKS if name in checks]

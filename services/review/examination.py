@@ -6,44 +6,22 @@ Pure. The bank's systems are asked by workers; what they answer comes back seale
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.review.case import CHECKS, Case, CaseError, Check, CheckName, HandOver
+from services.review.case import NOT_SEEN, Case, CaseError, Check, HandOver
+from services.review.checks import ASKED, CHECKS, CheckName, meeting
+from shared.calendar import add_working_hours
 from shared.events.lifecycle import State
 from shared.events.review import CheckCompleted, CheckRequested
 from shared.messaging import Call, Effect, Fact
+from shared.parameters import load_checks, load_internal_list, product_of
 
 CREDIT_PURPOSE = "信用卡审批"  # the only purpose for which the consent allows a query
 SCORING = "policy"  # kind of the call that opens the evidence and applies the policy
 TRY_AGAIN = timedelta(minutes=10)  # business time until a failed scoring is tried again; doubled
 MOST_SCORINGS = 10  # then the case stays where it is and its silence shows
 
-
-@dataclass(frozen=True, slots=True)
-class CheckRule:
-    """What a check needs, on which ground it is allowed, and how long its answer may be used."""
-
-    name: CheckName
-    fields: tuple[str, ...]  # of the party
-    basis: str  # legal ground
-    valid: timedelta
-    sealed_as: str  # class of the key that seals the answer
-
-
-RULES: dict[CheckName, CheckRule] = {
-    "identity": CheckRule(
-        "identity", ("name", "id_number"), "反洗钱法 28", timedelta(days=30), "identity"
-    ),
-    "bureau": CheckRule(
-        "bureau", ("name", "id_number"), "征信业管理条例 18, 19", timedelta(days=30), "financial"
-    ),
-    "watchlist": CheckRule(
-        "watchlist", ("name", "id_number"), "反洗钱法 28, 29", timedelta(days=7), "identity"
-    ),
-}
-"""The checks of every application; validity: u, a default."""
 
 DOCUMENT_FIELDS = ("id_type", "nationality", "birth_date")
 """What goes with the number of who has a passport; of who has a card it need not be there."""
@@ -70,13 +48,27 @@ def start(case: Case, now: datetime) -> list[Effect]:
     case.round += 1
     case.touched = True
     effects: list[Effect] = []
-    for name in CHECKS:
+    effects += _see(case, now)
+    for name in ASKED:
         held = case.checks.get(name)
         if held is not None and _usable(held, now):
             case.note(now, "review", "check_reused", check=name)
             continue
         effects.extend(_request(case, hand_over, name, now))
     return effects + _score_if_ended(case)
+
+
+def _see(case: Case, now: datetime) -> list[Effect]:
+    """Whether somebody saw customer, original and signing (三亲见), where the product demands it:
+    looked at with every hand-over, because a record may have come."""
+    scope = case.need_scope()
+    if product_of(scope.product, scope.product_version).pre_check.meeting != "required":
+        return []
+    check = Check("meeting", f"{case.application_id}:meeting:{case.round}", case.round, now)
+    case.checks["meeting"] = check
+    if meeting.complete(case.need_hand_over().meeting):
+        return list(_close(case, check, "answered", now, why=None))
+    return list(_close(case, check, "unavailable", now, why=NOT_SEEN))
 
 
 def repeat(case: Case, staff_id: str, now: datetime) -> list[Effect]:
@@ -91,37 +83,73 @@ def repeat(case: Case, staff_id: str, now: datetime) -> list[Effect]:
     return start(case, now)
 
 
+def screen_again(case: Case, now: datetime) -> list[Effect]:
+    """The bank's own list has changed: whoever is open is screened again. Nothing is decided by the
+    old answer meanwhile; one that is on its way is looked at when it comes."""
+    check = case.checks.get("watchlist")
+    if not case.open or check is None or check.outcome != "answered" or _of_this_list(check):
+        return []
+    case.note(now, "review", "screened_again")
+    case.round += 1
+    case.scoring_round += 1  # a verdict that is on its way rests on the old answer
+    case.touched = True
+    effects = list(_request(case, case.need_hand_over(), "watchlist", now))
+    return effects + _score_if_ended(case)
+
+
+def _of_this_list(check: Check) -> bool:
+    """Whether the bank's own list is the one that the answer rests on."""
+    return check.name != "watchlist" or check.screened_with == load_internal_list().mark
+
+
 def _usable(check: Check, now: datetime) -> bool:
     if check.outcome == "pending":
         return True  # still on its way: a second query would be one too many
+    if not _of_this_list(check):
+        return False
     return check.outcome == "answered" and check.valid_until is not None and now < check.valid_until
 
 
 def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) -> Iterable[Effect]:
     request_id = f"{case.application_id}:{name}:{case.round}"
-    check = Check(name, request_id, case.round, now)
+    check, asked = Check(name, request_id, case.round, now), ASKED[name]
+    held = case.checks.get(name)
+    case.screened_changed |= held is not None and bool(held.screened_with)
     case.checks[name] = check
-    if name == "bureau" and not consent_holds(hand_over, now):
+    if asked.with_consent and not consent_holds(hand_over, now):
         yield from _close(case, check, "unavailable", now, why="no-consent")
         return
-    party = hand_over.examined
-    missing = [field for field in RULES[name].fields if field not in party.fields]
-    if missing:
+    fields = hand_over.examined.fields
+    if any(field not in fields for field in asked.needs):
         yield from _close(case, check, "unavailable", now, why="no-data")
         return
-    asked = (*RULES[name].fields, *(one for one in DOCUMENT_FIELDS if one in party.fields))
+    case.note(now, "review", "check_requested", check=name, basis=CHECKS[name].basis)
+    yield Fact(CheckRequested(**case.fields(), check=name, attempt=case.round))
+    yield _call(case, check)
+
+
+def _call(case: Case, check: Check) -> Call:
+    """Send a worker with the question. It goes out under one key however often that is done: who
+    asks twice has one answer, and at the bureau one query."""
+    asked, hand_over = ASKED[check.name], case.need_hand_over()
+    party = hand_over.examined
+    also = (*DOCUMENT_FIELDS, *asked.also)
+    fields = (*asked.needs, *(one for one in also if one in party.fields))
     payload: dict[str, Any] = {
         "application_id": case.application_id,
         "party_id": party.party_id,
-        "fields": {field: str(party.fields[field]) for field in asked},
-        "request_id": request_id,
+        "fields": {field: str(party.fields[field]) for field in fields},
+        "request_id": check.request_id,
     }
-    if name == "bureau" and hand_over.consent is not None:
+    if asked.with_consent and hand_over.consent is not None:
         payload["consent_signed_at"] = hand_over.consent.signed_at.isoformat()
         payload["purpose"] = hand_over.consent.purpose
-    case.note(now, "review", "check_requested", check=name, basis=RULES[name].basis)
-    yield Fact(CheckRequested(**case.fields(), check=name, attempt=case.round))
-    yield Call(kind=kind_of(name), key=request_id, payload=payload)
+    return Call(
+        kind=kind_of(check.name),
+        key=check.request_id if check.calls == 1 else f"{check.request_id}~{check.calls}",
+        payload=payload,
+        not_before=check.asked_again,
+    )
 
 
 def end(
@@ -133,26 +161,63 @@ def end(
     answer: str | None = None,
     why: str | None = None,
     attempts: int = 0,
+    screened_with: str = "",
 ) -> list[Effect]:
     """A check ended: with a sealed answer, or without one and why. An answer to a question that
-    nobody asks any more changes nothing."""
-    check = case.checks.get(name)
-    if check is None or check.request_id != request_id or check.outcome != "pending":
+    nobody asks any more changes nothing, nor does one that comes after the decision. Where the
+    customer is asked for material meanwhile, the next hand-over finds what came."""
+    check = _pending(case, name, request_id)
+    if check is None or (case.decided and not case.open):
         return []
-    if not case.open:
-        return []
-    check.answer, check.attempts = answer, attempts
+    check.answer, check.attempts = answer, check.attempts + attempts
+    check.screened_with = screened_with
+    case.screened_changed |= bool(screened_with)
     outcome = "answered" if answer is not None else "unavailable"
     effects = list(_close(case, check, outcome, now, why=why))
-    return effects + _score_if_ended(case)
+    if answer is not None and case.open and not _of_this_list(check):
+        return effects + screen_again(case, now)  # the list changed while it was on its way
+    return effects + (_score_if_ended(case) if case.open else [])
+
+
+def wait(
+    case: Case, name: CheckName, request_id: str, now: datetime, *, attempts: int
+) -> list[Effect]:
+    """The system is away. The check waits and is asked again by itself; after the longest wait
+    (`checks.yaml`, in working hours) a person goes on without its answer."""
+    check, terms = _pending(case, name, request_id), load_checks().outage
+    if check is None:
+        return []
+    if check.waits_until is None:
+        check.waits_since, check.waits_until = (
+            now,
+            add_working_hours(now, terms.longest_wait_hours, terms.opens, terms.closes),
+        )
+        case.note(now, "review", "check_waits", check=name)
+    if now >= check.waits_until or not case.open:
+        return end(case, name, request_id, now, why="away", attempts=attempts)
+    check.attempts += attempts
+    check.calls += 1
+    check.asked_again = min(now + timedelta(minutes=terms.ask_again_minutes), check.waits_until)
+    case.touched = case.waits_changed = True
+    return [_call(case, check)]
+
+
+def _pending(case: Case, name: CheckName, request_id: str) -> Check | None:
+    """The check, if it still waits for an answer to this very question."""
+    check = case.checks.get(name)
+    awaited = check is not None and check.request_id == request_id and check.outcome == "pending"
+    return check if awaited else None
 
 
 def _close(
     case: Case, check: Check, outcome: Any, now: datetime, *, why: str | None
 ) -> Iterable[Effect]:
     check.outcome, check.ended_at, check.why = outcome, now, why
-    check.valid_until = now + RULES[check.name].valid if outcome == "answered" else None
+    held = outcome == "answered" and check.name in ASKED
+    check.valid_until = now + CHECKS[check.name].valid if held else None
     case.touched = True
+    case.waits_changed |= check.waits_since is not None
+    check.asked_again = None
     case.note(now, "review", "check_ended", check=check.name, outcome=outcome, why=why)
     yield Fact(CheckCompleted(**case.fields(), check=check.name, outcome=outcome))
 
@@ -182,7 +247,7 @@ def scoring(case: Case, not_before: datetime | None = None) -> Call:
             "answers": {
                 f"check.{check.name}": check.answer
                 for check in case.checks.values()
-                if check.outcome == "answered"
+                if check.answer is not None
             },
             "applicant_type": scope.applicant_type,
             "product": scope.product,

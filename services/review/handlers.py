@@ -10,16 +10,16 @@ from services.review import case as cases
 from services.review import examination
 from services.review.case import (
     Case,
-    CheckName,
     HandOver,
     Recommendation,
     Scope,
     ShadowVerdict,
 )
+from services.review.checks import CheckName
 from shared.events import intake
 from shared.events.lifecycle import BY_TYPE, REMINDERS, State, publisher
 from shared.events.payload import Payload
-from shared.messaging import Effect, Received, Refused, Succeeded
+from shared.messaging import Effect, Exhausted, Received, Refused, Succeeded
 from shared.messaging.errors import Permanent
 from shared.money import Money
 from shared.parameters import product_of
@@ -141,14 +141,19 @@ def _know(case: Case, event: Received[Any]) -> None:
 
 
 def on_check_result(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
-    """One of the bank's systems answered, or is known not to."""
+    """One of the bank's systems answered, is known not to, or is away."""
     call = result.call
     name: CheckName = call.kind.removeprefix("check.")
+    asked, attempts = call.payload["request_id"], call.attempt
     if isinstance(result, Succeeded):
+        answer = result.value["answer"]
+        with_list = result.value.get("screened_with", "")
         return examination.end(
-            case, name, call.key, now, answer=result.value["answer"], attempts=call.attempt
+            case, name, asked, now, answer=answer, attempts=attempts, screened_with=with_list
         )
-    return examination.end(case, name, call.key, now, why=result.reason, attempts=call.attempt)
+    if isinstance(result, Exhausted):
+        return examination.wait(case, name, asked, now, attempts=attempts)
+    return examination.end(case, name, asked, now, why=result.reason, attempts=attempts)
 
 
 def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:

@@ -127,6 +127,8 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
                 conn, [who for row in rows for who in (row.claimed_by, row.proposed_by) if who]
             )
             branches = await branch_names(conn)
+            away = await store.away(conn, viewer.branch_list)
+            waits = await store.waits_of(conn, [row.application_id for row in rows])
             views = await views_of(conn, viewer, "queue", QUEUE)
         return page(
             request,
@@ -146,6 +148,9 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             branches=branches,
             products=words.product_names(),
             flags_of=queue.flags_of,
+            away=away,
+            waits=waits,
+            check_names=words.CHECK_NAMES,
             advice=words.ADVICE,
             applicant_types=words.APPLICANT_TYPES,
         )
@@ -218,7 +223,9 @@ def _add_case(
                 (
                     check,
                     words.CHECK_NAMES[check.name],
-                    words.facts_of(check, opened, confidential=confidential),
+                    words.meeting_facts(case.need_hand_over().meeting)
+                    if check.name == "meeting"
+                    else words.facts_of(check, opened, confidential=confidential),
                 )
                 for check in in_order(case.checks)
             ],
@@ -228,6 +235,7 @@ def _add_case(
             advice=words.ADVICE.get(found.advice) if found else None,
             pricing=await _pricing(service, shelf, found),
             answered="bureau" in opened.answers,
+            own_matches=confidential and bool(opened.answers.get("watchlist", {}).get("own")),
             worked_out=bool(words.limit_steps(opened)),
             reveal=viewer.may_in(Permission.PERSONAL_REVEAL, branch),
             obstacles=[cases.REASONS_AGAINST[code] for code in cases.approval_obstacles(case)],
@@ -292,6 +300,8 @@ def _add_reveal(routes: APIRouter, service: Service, desk: Desk, shelf: PolicySh
             lines = words.score_lines(policy, opened)
         elif field == "bureau":
             lines = words.bureau_facts(opened)
+        elif field == "watchlist":
+            lines = words.own_matches(opened)
         else:
             lines = words.limit_steps(opened)
         rows = [(label, "", value) for label, value in lines]
@@ -474,7 +484,7 @@ def _clock(due: datetime | None, now: datetime) -> queue.Clock | None:
 def _sections(viewer: Viewer) -> list[Section]:
     """The sections of the queue that this viewer has."""
     may_see_held = viewer.may_somewhere(Permission.REVIEW_COMPLIANCE)
-    return ["open", "mine", "to_sign", *(("held",) if may_see_held else ())]
+    return ["open", "mine", "to_sign", "waiting", *(("held",) if may_see_held else ())]
 
 
 def _tabs(chosen: QueueFilter, counts: Mapping[Section, Total]) -> list[tuple[str, str, str | int]]:
@@ -482,6 +492,7 @@ def _tabs(chosen: QueueFilter, counts: Mapping[Section, Total]) -> list[tuple[st
         "open": _("Queue"),
         "mine": _("My cases"),
         "to_sign": _("To sign"),
+        "waiting": _("Waiting for a system"),
         "held": _("Held"),
     }
     return [

@@ -13,7 +13,7 @@ from shared.web import Viewer
 from shared.web.i18n import mark
 from shared.web.lists import Chosen
 
-Section = Literal["open", "mine", "to_sign", "held"]
+Section = Literal["open", "mine", "to_sign", "waiting", "held"]
 _SECTIONS: Final[Sequence[Section]] = get_args(Section)
 
 FLAGS: dict[str, str] = {
@@ -28,6 +28,7 @@ FLAGS: dict[str, str] = {
     "STUDENT_SECOND_SOURCE": mark("Second source"),
     "PRE_CHECK_WARNINGS": mark("Pre-check warnings"),
     "IDENTITY_UNAVAILABLE": mark("Identity not checked"),
+    "MEETING_INCOMPLETE": mark("Not seen in person"),
     "BUREAU_UNAVAILABLE": mark("Bureau not asked"),
     "WATCHLIST_UNAVAILABLE": mark("Watchlist not searched"),
 }
@@ -52,7 +53,9 @@ class QueueFilter(Chosen):
         """As this viewer may ask: a case comes into the queue anew when a hold ends, so the order
         of coming there is for whoever may know of holds."""
         section = self.section if self.section in _SECTIONS[1:] else ""
-        since = self.sort.removeprefix("-") == "since" and not viewer.knows_holds
+        since = self.sort.removeprefix("-") == "since" and (
+            not viewer.knows_holds or section == "waiting"  # none of these came to anybody yet
+        )
         return replace(self, section=section, sort="" if since else self.sort)
 
     @property

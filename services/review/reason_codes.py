@@ -242,6 +242,12 @@ _CODES = (
         "CHECK_UNAVAILABLE",
     ),
     ReasonCode(
+        "MEETING_INCOMPLETE",
+        _R,
+        mark("Nobody recorded to have seen the customer, the original and the signing"),
+        "CHECK_UNAVAILABLE",
+    ),
+    ReasonCode(
         "BUREAU_UNAVAILABLE",
         _R,
         mark("The credit bureau could not be asked; missing data never passes"),

@@ -21,6 +21,7 @@ from services.review.case import (
     Scope,
     ShadowVerdict,
 )
+from services.review.checks import CheckName
 from services.review.policy import Policy
 from services.review.policy_store import PolicyShelf
 from services.review.queue import Section, SortKey
@@ -114,6 +115,25 @@ ON CONFLICT (application_id, digest, scoring_round) DO NOTHING
 """
 
 
+_FORGET_WAITING = "DELETE FROM check_waiting WHERE application_id = ANY ($1)"
+
+_SAVE_WAITING = """
+INSERT INTO check_waiting (application_id, check_name, since)
+SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])
+"""
+
+_SAVE_SCREENED = """
+INSERT INTO screened (application_id, list) SELECT * FROM unnest($1::text[], $2::text[])
+ON CONFLICT (application_id) DO UPDATE SET list = excluded.list
+"""
+
+_SCREENED_OTHERWISE = """
+SELECT application_id FROM review_case LEFT JOIN screened USING (application_id)
+WHERE state = ANY ($1) AND coalesce(list, '') <> $2 AND application_id > $3
+ORDER BY application_id LIMIT 1000
+"""
+
+
 class CaseStore:
     """Cases for the kernel: loaded under lock, written in bulk. Never commits."""
 
@@ -149,6 +169,24 @@ class CaseStore:
         for case in known:
             for decision in case.decisions:
                 await conn.execute(_SAVE_DECISION, *_decision_row(case, decision))
+        waiting = [case for case in known if case.waits_changed]
+        if waiting:
+            await conn.execute(_FORGET_WAITING, [case.application_id for case in waiting])
+            rows = [
+                (case.application_id, check.name, check.waits_since)
+                for case in waiting
+                for check in case.checks.values()
+                if check.waits
+            ]
+            if rows:
+                await conn.execute(_SAVE_WAITING, *(list(one) for one in zip(*rows, strict=True)))
+        screened = [case for case in known if case.screened_changed]
+        if screened:
+            await conn.execute(
+                _SAVE_SCREENED,
+                [case.application_id for case in screened],
+                [case.checks["watchlist"].screened_with for case in screened],
+            )
         shadows = [_shadow_row(case, said) for case in known for said in case.shadows]
         if shadows:
             await conn.executemany(_SAVE_SHADOW, shadows)
@@ -325,6 +363,8 @@ _SECTIONS: dict[Section, str] = {
     "open": "state = 'manual_review' AND proposed_by IS NULL",
     "mine": "state = 'manual_review' AND proposed_by IS NULL AND claimed_by = $1",
     "to_sign": "state = 'manual_review' AND proposed_by <> $1",
+    "waiting": "state = 'checking' AND EXISTS (SELECT FROM check_waiting w"
+    " WHERE w.application_id = review_case.application_id)",
     # nothing is proposed while compliance looks into a case: said for the index
     "held": "state = 'on_hold' AND proposed_by IS NULL",
 }
@@ -427,6 +467,46 @@ async def total_of(conn: Any, wanted: Wanted) -> Total:
         *arguments,
     )
     return Total.of(counted)
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A system that does not answer, for how many cases, and since when."""
+
+    check: CheckName
+    since: datetime
+    cases: int
+
+
+async def away(conn: Any, branches: list[str] | None) -> list[Away]:
+    """Systems for which cases of these branches (None: of all) wait."""
+    rows = await conn.fetch(
+        "SELECT check_name, min(since) AS since, count(*) AS cases FROM check_waiting"
+        " JOIN review_case USING (application_id) WHERE state = 'checking'"
+        " AND ($1::text[] IS NULL OR branch = ANY ($1)) GROUP BY check_name ORDER BY since",
+        branches,
+    )
+    return [Away(row["check_name"], row["since"], row["cases"]) for row in rows]
+
+
+async def waits_of(conn: Any, cases: Sequence[str]) -> dict[str, list[tuple[CheckName, datetime]]]:
+    """{application id: [(check, since when it waits for its system)]} of those that wait."""
+    rows = await conn.fetch(
+        "SELECT application_id, check_name, since FROM check_waiting"
+        " WHERE application_id = ANY ($1) ORDER BY since, check_name",
+        list(cases),
+    )
+    found: dict[str, list[tuple[CheckName, datetime]]] = {}
+    for row in rows:
+        found.setdefault(row["application_id"], []).append((row["check_name"], row["since"]))
+    return found
+
+
+async def screened_otherwise(conn: Any, mark: str, after: str) -> list[str]:
+    """Open cases, by id and beyond that one, that were not screened with the own list of that
+    mark; some at a time."""
+    rows = await conn.fetch(_SCREENED_OTHERWISE, _REVIEW_STATES, mark, after)
+    return [row["application_id"] for row in rows]
 
 
 async def list_cases(

@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.review import reason_codes
-from services.review.case import OTHER_DOCUMENT, Check
+from services.review.case import NOT_SEEN, OTHER_DOCUMENT, Check
+from services.review.checks import CHECKS
 from services.review.evidence import Opened
 from services.review.explaining import explain
 from services.review.policy import Policy, debt_ratio_bp
+from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_products
-from shared.web.i18n import _, current_language, mark, show_money, show_percent
+from shared.web.i18n import _, current_language, mark, show_datetime, show_money, show_percent
 from shared.web.states import state_badge
 
-CHECK_NAMES: Mapping[str, str] = {
-    "identity": mark("Identity registry"),
-    "bureau": mark("Credit bureau"),
-    "watchlist": mark("Watchlists"),
-}
+CHECK_NAMES: Mapping[str, str] = {name: kind.title for name, kind in CHECKS.items()}
 WHY_UNAVAILABLE: Mapping[str, str] = {
     "no-consent": mark("No valid consent to the credit query"),
     "no-data": mark("Name or ID number is missing in the hand-over"),
@@ -27,8 +25,10 @@ WHY_UNAVAILABLE: Mapping[str, str] = {
         "The registry holds citizens' ID cards alone and was not asked. An approval rests on"
         " whoever of the bank saw the customer with the original; without that, ask for it"
     ),
+    NOT_SEEN: mark("The product demands it; a complete record of it is missing"),
     "no-key": mark("The applicant's data was deleted or is restricted"),
     "not-open": mark("The application was no longer open"),
+    "away": mark("No answer until the longest wait was over"),
     "": mark("No answer after several tries"),
     "unreadable-answer": mark("The answer could not be read"),
 }
@@ -38,6 +38,8 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "moved": (mark("State changed by intake"), "arrow-right", "neutral"),
     "check_requested": (mark("Check requested"), "shield", "progress"),
     "check_reused": (mark("Earlier answer is still valid"), "refresh", "progress"),
+    "check_waits": (mark("The system does not answer; the check waits"), "hourglass", "waiting"),
+    "screened_again": (mark("Searched again: the bank's own list changed"), "refresh", "progress"),
     "check_ended": (mark("Check ended"), "shield", "progress"),
     "checks_repeated": (mark("Unanswered checks asked again"), "refresh", "progress"),
     "scored": (mark("Policy applied"), "scale", "progress"),
@@ -148,6 +150,7 @@ EVIDENCE: Mapping[str, str] = {
     "bureau": mark("Answer of the credit bureau"),
     "limit": mark("Working of the limit"),
     "score": mark("Score card, factor by factor"),
+    "watchlist": mark("Matches with the bank's own list"),
 }
 """What of the evidence is opened for a reason, as the applicant's own fields are."""
 _PERSON_LABELS: Mapping[str, str] = {
@@ -228,6 +231,66 @@ _WATCHLISTS: Mapping[str, str] = {
 }
 
 
+LISTED_KINDS: Mapping[str, str] = {
+    "fraud": mark("Fraud"),
+    "default": mark("Default"),
+    "internal": mark("Internal"),
+    "sanctions": mark("Sanctions"),
+    "pep": mark("Politically exposed persons"),
+}
+_HOW_ALIKE: Mapping[str, str] = {
+    "written": mark("characters %(likeness)s alike"),
+    "sound": mark("sound %(likeness)s alike"),
+}
+
+
+def _listed_as(match: Mapping[str, Any]) -> str:
+    kind = LISTED_KINDS[match["kind"]]
+    return _(kind)
+
+
+def _alike(match: Mapping[str, Any]) -> str:
+    how = _HOW_ALIKE[match["how"]]
+    return _(how) % {"likeness": show_percent(match["likeness"], 0)}
+
+
+def own_matches(opened: Opened) -> list[tuple[str, str]]:
+    """What the bank's own list says, for compliance: [(entry and name, how alike and why listed)];
+    what counted stands first."""
+    return [
+        (
+            f"{match['entry']} · {match['listed']}",
+            " · ".join(
+                (
+                    _listed_as(match),
+                    _alike(match),
+                    _("counts") if match["counts"] else _("an alternative, does not count"),
+                    match["reason"],
+                )
+            ),
+        )
+        for match in opened.answers["watchlist"].get("own", [])
+    ]
+
+
+def meeting_facts(meeting: Meeting | None) -> list[Fact]:
+    """What of customer, original and signing somebody of the bank saw, and when."""
+    if meeting is None:
+        return []
+    seen = (
+        (_("Customer"), meeting.saw_person),
+        (_("Original of the ID"), meeting.saw_original),
+        (_("Signing"), meeting.saw_signing),
+    )
+    return [
+        *(
+            Fact(what, _("seen") if so else _("not seen"), "good" if so else "bad")
+            for what, so in seen
+        ),
+        Fact(_("Recorded for"), show_datetime(meeting.at)),
+    ]
+
+
 def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:
     """What a system answered, in words. Of the watchlists only compliance reads the answer; of the
     bureau's the page tells nothing: `bureau_facts` does, for a reason."""
@@ -250,12 +313,22 @@ def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:
         ]
     if not confidential:
         return []
-    hits = answer["hits"]
-    if not hits:
+    hits, own = answer["hits"], answer.get("own", [])
+    if not hits and not own:
         return [Fact(_("Resemblances"), _("none"), "good")]
     return [
-        Fact(_(_WATCHLISTS.get(hit["list"], hit["list"])), show_percent(hit["score"], 0), "bad")
-        for hit in hits
+        *(
+            Fact(_(_WATCHLISTS.get(hit["list"], hit["list"])), show_percent(hit["score"], 0), "bad")
+            for hit in hits
+        ),
+        *(
+            Fact(
+                _("Own list: %(kind)s") % {"kind": _listed_as(match)},
+                _alike(match),
+                "bad" if match["counts"] else "neutral",
+            )
+            for match in own
+        ),
     ]
 
 

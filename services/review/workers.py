@@ -6,6 +6,7 @@ because a result is written to the database.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, datetime
@@ -13,41 +14,29 @@ from typing import Any, Protocol
 
 import httpx
 import structlog
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from services.review import examination, handlers
-from services.review.case import OTHER_DOCUMENT, CheckName
-from services.review.checks import bureau, identity, watchlist
-from services.review.checks.credit_system import CreditSystem, SystemRefusedError
+from services.review.case import OTHER_DOCUMENT
+from services.review.checks import ASKED, CHECKS, CheckName, bureau, identity, watchlist
+from services.review.checks.breaker import Breaker
+from services.review.checks.credit_system import (
+    CreditSystem,
+    SystemRefusedError,
+    SystemUnavailableError,
+)
 from services.review.limits import LimitTerms
 from services.review.policy import Policy, PolicyInputs, ProductTerms, Verdict
 from shared.calendar import business_day
 from shared.formats import age_on, read_resident_id
-from shared.messaging import ClaimedCall, Refused, Result, Store, Succeeded, Worker
-from shared.parameters import product_of
+from shared.messaging import ClaimedCall, Exhausted, Refused, Result, Store, Succeeded, Worker
+from shared.parameters import load_internal_list, product_of
 from shared.privacy.vault import KeyUnavailableError, SealBrokenError, Vault
 
-ATTEMPTS = 6  # with the default backoff about 16 s before a check is unavailable
-CHECK_TIMEOUT = 5.0  # seconds: one question and, after its time-out, one "what became of it"
+SCORING_ATTEMPTS = 6
 INPUTS_FIELD = "policy_inputs"  # name under which frozen inputs are sealed
 VERDICT_FIELD = "policy_verdict"
 FROZEN_CLASS = "financial"
-
-_QUESTIONS: dict[CheckName, Callable[[Mapping[str, str], Mapping[str, Any]], dict[str, Any]]] = {
-    "identity": identity.question,
-    "bureau": bureau.question,
-    "watchlist": watchlist.question,
-}
-_RESOURCES: dict[CheckName, str] = {
-    "identity": identity.RESOURCE,
-    "bureau": bureau.RESOURCE,
-    "watchlist": watchlist.RESOURCE,
-}
-REPORTS: dict[CheckName, type[BaseModel]] = {
-    "identity": identity.IdentityReport,
-    "bureau": bureau.BureauReport,
-    "watchlist": watchlist.WatchlistReport,
-}
 
 
 class Records(Protocol):
@@ -80,10 +69,12 @@ def check_worker(
     url: str,
     open_vault: OpenVault,
     records: Records,
+    breaker: Breaker,
     backoff: float,
 ) -> Worker:
-    """Asks one of the bank's systems about an applicant."""
-    rule = examination.RULES[name]
+    """Asks one of the bank's systems about an applicant, as patiently as the parameters said when
+    the service started."""
+    asked, terms = ASKED[name], CHECKS[name].terms
 
     async def call(claimed: ClaimedCall) -> Result:
         payload = claimed.payload
@@ -95,26 +86,42 @@ def check_worker(
             keys = await vault.party_keys(payload["party_id"], payload["application_id"])
         except (KeyUnavailableError, SealBrokenError):
             return Refused("no-key")
-        if name == "identity" and not identity.knows(person):
+        if not asked.knows(person):
             return Refused(OTHER_DOCUMENT)
-        system = CreditSystem(client(), url, _RESOURCES[name])
+        system = CreditSystem(client(), url, asked.resource, terms.timeout_seconds)
+        if not await breaker.may_ask():
+            return Exhausted("away")
         try:
-            answer = await system.ask(claimed.key, _QUESTIONS[name](person, payload))
-            report = REPORTS[name].model_validate(answer)
+            answer = await system.ask(payload["request_id"], asked.question(person, payload))
         except SystemRefusedError as refusal:
+            breaker.answered()
             return Refused(f"status-{refusal.status}")
+        except SystemUnavailableError:
+            if breaker.failed():
+                return Exhausted("away")
+            raise
+        except BaseException:  # broken off: nobody may wait for this question
+            breaker.failed()
+            raise
+        breaker.answered()
+        try:
+            report = asked.report.model_validate(answer)
         except ValidationError:
             return Refused("unreadable-answer")
-        sealed = keys.seal(rule.sealed_as, f"check.{name}", report.model_dump_json(by_alias=True))
-        return Succeeded({"answer": str(sealed)})
+        # before the list is read: one that changes meanwhile is searched again
+        screened_with = load_internal_list().mark if name == "watchlist" else ""
+        report = await asyncio.to_thread(asked.beside, report, person)
+        sealed = keys.seal(asked.sealed_as, f"check.{name}", report.model_dump_json(by_alias=True))
+        return Succeeded({"answer": str(sealed), "screened_with": screened_with})
 
     return Worker(
         kind=examination.kind_of(name),
         store=store,
         call=call,
         on_result=handlers.on_check_result,
-        timeout=CHECK_TIMEOUT,
-        attempts=ATTEMPTS,
+        # a question and, after its time-out, what became of it
+        timeout=2 * terms.timeout_seconds + 1,
+        attempts=terms.attempts,
         backoff=backoff,
     )
 
@@ -162,7 +169,7 @@ def policy_worker(
         call=call,
         on_result=handlers.on_scored,
         timeout=5.0,
-        attempts=ATTEMPTS,
+        attempts=SCORING_ATTEMPTS,
         backoff=backoff,
     )
 
@@ -206,8 +213,8 @@ def gather(
     ages = product.applicants[payload["applicant_type"]]
     rules = product.limit
     answers = {
-        name: model.model_validate(json.loads(clear[f"check.{name}"]))
-        for name, model in REPORTS.items()
+        name: asked.report.model_validate(json.loads(clear[f"check.{name}"]))
+        for name, asked in ASKED.items()
         if f"check.{name}" in clear
     }
     known = answers.get("identity")

@@ -44,6 +44,8 @@ FILES: Final[dict[str, type[BaseModel]]] = {
     "papers": models.Papers,
     "customer_page": models.CustomerPage,
     "sign_in": models.SignIn,
+    "checks": models.Checks,
+    "internal_list": models.InternalList,
 }
 """The files of which there is one each: name without `.yaml` -> what it must fit."""
 

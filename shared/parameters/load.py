@@ -194,6 +194,16 @@ def load_sign_in() -> models.SignIn:
     return held().file("sign_in", models.SignIn)
 
 
+def load_checks() -> models.Checks:
+    """How the bank's systems are asked about an applicant, and what counts as a hit."""
+    return held().file("checks", models.Checks)
+
+
+def load_internal_list() -> models.InternalList:
+    """Whom the bank itself watches."""
+    return held().file("internal_list", models.InternalList)
+
+
 def schemas() -> dict[str, str]:
     """`{name: JSON Schema text}` as they stand in `schemas/<name>.json`."""
     written = {}

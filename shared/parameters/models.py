@@ -624,6 +624,98 @@ class SignIn(_File):
     tries: Tries  # those at a customer's own page as well
 
 
+class AskedSystem(_Parameters):
+    """How one of the bank's systems is asked about an applicant, and how long its answer serves."""
+
+    valid_days: Annotated[int, Field(ge=1, le=366)]
+    timeout_seconds: Annotated[float, Field(gt=0, le=30)]  # of one exchange; an attempt has two
+    attempts: Annotated[int, Field(ge=1, le=20)]  # with growing pauses
+
+
+class AskedSystems(_Parameters):
+    """Every system that review asks, by the check's name."""
+
+    identity: AskedSystem
+    bureau: AskedSystem
+    watchlist: AskedSystem
+
+    def of(self, check: str) -> AskedSystem:
+        """The terms of a check."""
+        asked: AskedSystem = getattr(self, check)
+        return asked
+
+
+class Outage(_Parameters):
+    """When a system counts as away, and how long its cases wait for it."""
+
+    failures: Annotated[int, Field(ge=1, le=100)]  # questions in a row without an answer
+    ask_again_minutes: Annotated[int, Field(ge=1, le=240)]
+    longest_wait_hours: Annotated[int, Field(ge=1, le=400)]  # of working days, between these:
+    opens: time
+    closes: time
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.opens >= self.closes:
+            raise _wrong("the office closes before it opens", "exchange them", "opens")
+        return self
+
+
+class Screening(_Parameters):
+    """From which likeness on, 1 being the same, a name counts as one of a list."""
+
+    outside: Annotated[float, Field(gt=0, le=1)]  # as the bank's screening system gives it
+    # with a name of the bank's own list: of characters, and of pinyin without tones
+    written: Annotated[float, Field(gt=0, le=1)]
+    sound: Annotated[float, Field(gt=0, le=1)]
+    alternatives: Annotated[float, Field(gt=0, le=1)]  # what is kept for whoever judges a match
+
+
+class Checks(_File):
+    """The checks of an application: how the bank's systems are asked, what counts as a hit."""
+
+    systems: AskedSystems
+    outage: Outage
+    screening: Screening
+
+
+ListedKind = Literal["fraud", "default", "internal", "sanctions", "pep"]
+
+
+class Listed(_Parameters):
+    """Somebody whom the bank itself watches. `entry` is their mark in the list, `reason` what
+    compliance reads about them beside a match."""
+
+    entry: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,40}$")]
+    name: Annotated[str, Field(min_length=1, max_length=120)]
+    aliases: list[Annotated[str, Field(min_length=1, max_length=120)]] = []
+    kind: ListedKind
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class InternalList(_File):
+    """The bank's own list of names, beside those of the screening system."""
+
+    entries: Annotated[list[Listed], Field(max_length=20_000)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        seen: set[str] = set()
+        for number, one in enumerate(self.entries):
+            if one.entry in seen:
+                raise _wrong(
+                    f"{one.entry} is listed twice", "give each a mark of its own",
+                    "entries", str(number),
+                )  # fmt: skip
+            seen.add(one.entry)
+        return self
+
+    @property
+    def mark(self) -> str:
+        """Which list somebody was screened with; "" while it holds nobody."""
+        return self.digest if self.entries else ""
+
+
 class CalendarYear(_Parameters):
     """One year as the State Council's notice arranges it."""
 

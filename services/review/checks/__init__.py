@@ -1,1 +1,18 @@
-"""The bank's systems that review asks about an applicant, one file each."""
+"""The checks that review makes about an applicant, one file each; all in the form of `kind`."""
+
+from collections.abc import Mapping
+
+from services.review.checks import bureau, identity, meeting, watchlist
+from services.review.checks.kind import AskedOf, CheckKind, CheckName
+
+CHECKS: Mapping[CheckName, CheckKind] = {
+    kind.name: kind for kind in (identity.CHECK, meeting.CHECK, bureau.CHECK, watchlist.CHECK)
+}
+"""Every check by its name, in the order in which they are made and shown."""
+
+ASKED: Mapping[CheckName, AskedOf] = {
+    name: kind.system for name, kind in CHECKS.items() if kind.system is not None
+}
+"""Those that ask a system."""
+
+__all__ = ["ASKED", "CHECKS", "AskedOf", "CheckKind", "CheckName"]

@@ -12,10 +12,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.review.checks.kind import AskedOf, CheckKind
 from services.review.checks.subject import subject
 from services.review.policy import BureauRecord
-
-RESOURCE = "reports"
+from shared.privacy.sealing import DataClass
+from shared.web.i18n import mark
 
 _Count = Annotated[int, Field(ge=0, le=1_000_000)]
 _Fen = Annotated[int, Field(ge=0, le=10**14)]
@@ -47,3 +48,19 @@ def question(person: Mapping[str, str], call: Mapping[str, Any]) -> dict[str, An
         "consent_signed_at": call["consent_signed_at"],
         "purpose": call["purpose"],
     }
+
+
+CHECK = CheckKind(
+    name="bureau",
+    title=mark("Credit bureau"),
+    basis="征信业管理条例 18, 19",
+    absence="BUREAU_UNAVAILABLE",
+    system=AskedOf(
+        needs=("name", "id_number"),
+        sealed_as=DataClass.FINANCIAL,
+        resource="reports",
+        report=BureauReport,
+        question=question,
+        with_consent=True,
+    ),
+)

@@ -10,8 +10,6 @@ from typing import Any
 
 import httpx
 
-TIMEOUT = 2.0  # seconds for one HTTP exchange; two of them fit into a worker's attempt
-
 
 class SystemRefusedError(Exception):
     """The system understood the request and will not answer it; asking again would not help."""
@@ -26,10 +24,12 @@ class SystemUnavailableError(Exception):
 
 
 class CreditSystem:
-    """One system at `url`; `resource` is the noun under which requests lie (`reports`)."""
+    """One system at `url`; `resource` is the noun under which requests lie (`reports`), `timeout`
+    the seconds for one HTTP exchange."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, resource: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, url: str, resource: str, timeout: float) -> None:
         self._client = client
+        self._timeout = timeout
         self._address = f"{url.rstrip('/')}/{resource}"
 
     async def ask(self, request_id: str, question: dict[str, Any]) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class CreditSystem:
                 self._address,
                 json={**question, "request_id": request_id},
                 headers={"Idempotency-Key": request_id},
-                timeout=TIMEOUT,
+                timeout=self._timeout,
             )
         except httpx.TimeoutException:
             return await self._what_became_of(request_id)
@@ -53,7 +53,9 @@ class CreditSystem:
 
     async def _what_became_of(self, request_id: str) -> dict[str, Any]:
         try:
-            response = await self._client.get(f"{self._address}/{request_id}", timeout=TIMEOUT)
+            response = await self._client.get(
+                f"{self._address}/{request_id}", timeout=self._timeout
+            )
         except httpx.TransportError as error:
             raise SystemUnavailableError(type(error).__name__) from None
         if response.status_code == httpx.codes.NOT_FOUND:

@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from services.review.checks.kind import AskedOf, CheckKind
 from services.review.policy import IdentityAnswer
 from shared.formats import read_resident_id
-
-RESOURCE = "verify"
+from shared.privacy.sealing import DataClass
+from shared.web.i18n import mark
 
 
 class IdentityReport(BaseModel):
@@ -47,3 +48,19 @@ def knows(person: Mapping[str, str]) -> bool:
 def question(person: Mapping[str, str], call: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001
     """What is asked: `person` holds the opened fields."""
     return {"name": person["name"], "id_number": person["id_number"]}
+
+
+CHECK = CheckKind(
+    name="identity",
+    title=mark("Identity registry"),
+    basis="反洗钱法 28",
+    absence="IDENTITY_UNAVAILABLE",
+    system=AskedOf(
+        needs=("name", "id_number"),
+        sealed_as=DataClass.IDENTITY,
+        resource="verify",
+        report=IdentityReport,
+        question=question,
+        knows=knows,
+    ),
+)

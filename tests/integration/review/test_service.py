@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -357,17 +357,82 @@ async def test_what_the_pre_check_noticed_goes_to_a_person_who_reads_it_in_words
     assert "A_CODE_OF_LATER" in english
 
 
-async def test_a_bureau_outage_refers_the_case_and_is_made_good(bank: Bank, desks: Desks) -> None:
-    await bank.systems.post("/control/outage", json={"system": "bureau", "calls": 100_000})
-    applicant = await handed(bank, "application.referred", new_to_bank=True)
-    assert list((await bank.receipts(applicant))["bureau"].values()) == [6]
+async def outage(bank: Bank, system: str, calls: int) -> None:
+    await bank.systems.post("/control/outage", json={"system": system, "calls": calls})
+
+
+async def wait_for(colleague: Colleague, applicant: Applicant, system: str) -> dict[str, Any]:
+    """The check of a case that waits for a system, once it does."""
+    found: dict[str, Any] = {}
+
+    async def waits() -> bool:
+        answer = await colleague.get(f"{API}/cases/{applicant.application_id}")
+        if answer.status_code != 200:
+            return False  # not handed over yet
+        checks = answer.json()["checks"]
+        found.update(next(one for one in checks if one["check"] == system))
+        others = {one["outcome"] for one in checks if one["check"] != system}
+        return found["waits_since"] is not None and others == {"answered"}
+
+    await eventually(waits)
+    return found
+
+
+async def test_cases_wait_for_a_bureau_that_is_away_and_go_on_when_it_is_back(
+    bank: Bank, desks: Desks
+) -> None:
+    await outage(bank, "bureau", 100_000)
+    first = await bank.applicant(101)
+    await bank.hand_over(first)
+    told = await wait_for(desks.first, first, "bureau")
+    second = await bank.applicant(101)
+    await bank.hand_over(second)
+    await wait_for(desks.first, second, "bureau")
+    for applicant in (first, second):
+        seen = await case_of(desks.first, applicant)
+        assert (seen["state"], seen["waits_for"], seen["findings"]) == ("checking", "checks", [])
+        assert await bank.types(applicant) == []
+    # the second one's question was not even sent: the system was known to be away
+    assert (await bank.receipts(second))["bureau"] == {}
+    listed = (await desks.first.get(f"{API}/queue", section="waiting")).json()["cases"]
+    waiting = {one["application_id"] for one in listed}
+    assert {first.application_id, second.application_id} <= waiting
+    queue = (await desks.first.get("/review/queue", section="waiting", lang="en")).text
+    assert "They go on by themselves as soon as the system answers" in queue
+    assert first.about["application_number"] in queue
+    page = await _shown(desks.first, first)
+    assert "The case waits and goes on by itself" in page
+    ready = (await desks.first.get("/readyz")).json()
+    assert "no answer since" in ready["notes"]["check bureau"]
+    assert 'banka_system_away{check="bureau"} 1.0' in (await desks.first.get("/metrics")).text
+
+    await outage(bank, "bureau", 0)
+    bank.step(datetime.fromisoformat(told["asked_again"]) + timedelta(minutes=5))
+    for applicant in (first, second):
+        await said(bank, applicant, "application.approved")
+        assert len((await bank.receipts(applicant))["bureau"]) == 1
+    assert 'banka_system_away{check="bureau"} 0.0' in (await desks.first.get("/metrics")).text
+    assert (await desks.first.get(f"{API}/queue", section="waiting")).json()["cases"] == []
+
+
+async def test_who_waited_too_long_goes_to_a_person_and_is_made_good(
+    bank: Bank, desks: Desks
+) -> None:
+    await outage(bank, "bureau", 100_000)
+    applicant = await bank.applicant(101, new_to_bank=True)
+    await bank.hand_over(applicant)
+    told = await wait_for(desks.first, applicant, "bureau")
+    bank.step(datetime.fromisoformat(told["waits_until"]))
+    await said(bank, applicant, "application.referred")
     seen = await case_of(desks.first, applicant)
     assert "BUREAU_UNAVAILABLE" in seen["findings"]
     assert seen["ceiling"]["minor"] == 0
     await do(desks.first, applicant, "claim")
     refused = await desks.first.post(f"{API}/cases/{applicant.application_id}/decision", APPROVE)
     assert (refused.status_code, refused.json()["code"]) == (409, "not-approvable")
-    await bank.systems.post("/control/outage", json={"system": "bureau", "calls": 0})
+    assert "No answer until the longest wait was over" in await _shown(desks.first, applicant)
+    await outage(bank, "bureau", 0)
+    bank.step(bank.now + timedelta(minutes=5))
     assert await do(desks.first, applicant, "checks") == 200
 
     async def renewed() -> bool:
@@ -379,7 +444,7 @@ async def test_a_bureau_outage_refers_the_case_and_is_made_good(bank: Bank, desk
 
 
 async def test_a_short_outage_is_ridden_out(bank: Bank, desks: Desks) -> None:
-    await bank.systems.post("/control/outage", json={"system": "identity", "calls": 3})
+    await outage(bank, "identity", 3)
     applicant = await handed(bank, "application.approved")
     assert list((await bank.receipts(applicant))["identity"].values()) == [4]
 

@@ -11,7 +11,6 @@ from deploy.demo.plan import Branch, Final, Plan, at, make_plan, next_tick
 from services.intake.form import ApplicationForm
 from services.intake.rules import Paper, examine
 from services.review.checks.subject import subject
-from services.review.checks.watchlist import THRESHOLD
 from services.review.policy import BureauRecord, PolicyInputs
 from services.review.reason_codes import REASONS, Effect
 from shared.calendar import BUSINESS_ZONE, is_working_day
@@ -29,7 +28,7 @@ from shared.formats import (
     check_resident_id,
     is_synthetic_resident_id,
 )
-from shared.parameters import APPLICANT_TYPES, load_products, product_of
+from shared.parameters import APPLICANT_TYPES, load_checks, load_products, product_of
 from tests.unit.review.builders import inputs, shipped
 
 BRANCHES = [
@@ -111,7 +110,9 @@ def _asked_about(one: plan.Application) -> PolicyInputs:
         age=age_on(one.person.born, one.applied_at.date()),
         monthly_income=int(one.person.monthly_income),
         identity="match" if said["match"] and said["status"] == "normal" else identity,
-        watchlist="hit" if any(hit["score"] >= THRESHOLD for hit in hits) else "clear",
+        watchlist="hit"
+        if any(hit["score"] >= load_checks().screening.outside for hit in hits)
+        else "clear",
         bureau=BureauRecord(**record),
     )
 

@@ -249,6 +249,11 @@ def _unanswered(run: Run) -> None:
     )
 
 
+def _decided_without_the_bureau(run: Run) -> None:
+    ended = _record("check.completed", 1, "banka.review", check="bureau", outcome="unavailable")
+    run.records.events.append(ended)
+
+
 def _surprise(run: Run) -> None:
     run.ledger.surprises.append("0001: submit was answered 500")
 
@@ -287,6 +292,7 @@ def _stranger(run: Run) -> None:
         (_dead_letter, "nothing is parked"),
         (_alarm, "exactly the stuck cases"),
         (_unanswered, "every event of a partner was answered"),
+        (_decided_without_the_bureau, "who met an outage"),
         (_surprise, "every answer was the one"),
     ],
 )

@@ -10,31 +10,67 @@ from typing import Any
 import pytest
 
 from services.review import examination
-from services.review.case import CHECKS, Case, CaseError, CheckName
-from services.review.checks import bureau, identity, watchlist
+from services.review.case import BLOCKS_APPROVAL, Case, CaseError, approval_obstacles
+from services.review.checks import ASKED, CHECKS, CheckName, bureau, identity, watchlist
 from services.review.workers import gather
 from shared.events.lifecycle import State
 from shared.events.payload import CreditConsent, PartyRole
 from shared.formats import make_synthetic_resident_id
 from shared.messaging import Call, Effect, Fact
-from tests.unit.review.builders import NOW, SEALED, SIGNED, case, hand_over, referred
+from shared.parameters import InternalList, load_checks
+from tests.unit.review.builders import (
+    NOW,
+    SEALED,
+    SIGNED,
+    case,
+    hand_over,
+    inputs,
+    recommendation,
+    referred,
+    shipped,
+)
 
 
 def calls(effects: Iterable[Effect]) -> list[Call]:
     return [effect for effect in effects if isinstance(effect, Call)]
 
 
-def answer_all(subject: Case, **answers: str | None) -> list[Effect]:
-    """Every pending check ends; None: without an answer."""
+def answer_all(subject: Case, but: str = "", **answers: str | None) -> list[Effect]:
+    """Every pending check ends, `but` one; None: without an answer."""
     effects: list[Effect] = []
-    for name in CHECKS:
+    for name in ASKED:
         check = subject.checks[name]
-        if check.outcome == "pending":
+        if check.outcome == "pending" and name != but:
             answer = answers.get(name, str(SEALED))
             effects += examination.end(
                 subject, name, check.request_id, NOW, answer=answer, why=None if answer else "late"
             )
     return effects
+
+
+def test_no_check_can_be_missing_from_an_approval() -> None:
+    """What the shipped policy finds where nothing was answered is what each check says of its own
+    absence, and stops an approval."""
+    nothing = inputs(identity="unavailable", watchlist="unavailable", bureau=None)
+    found = set(shipped().policy.evaluate(nothing).findings)
+    absences = {name: kind.absence for name, kind in CHECKS.items()}
+    assert len(set(absences.values())) == len(CHECKS)
+    assert {absences[name] for name in ASKED} <= found
+    assert set(absences.values()) <= BLOCKS_APPROVAL
+
+
+def test_how_long_an_answer_serves_is_the_banks_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = load_checks()
+    systems = told.systems.model_copy(
+        update={"watchlist": told.systems.watchlist.model_copy(update={"valid_days": 3})}
+    )
+    changed = told.model_copy(update={"systems": systems})
+    monkeypatch.setattr("services.review.checks.kind.load_checks", lambda: changed)
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    asked = calls(examination.start(subject, NOW + timedelta(days=3)))
+    assert [call.kind for call in asked] == ["check.watchlist"]
 
 
 def test_every_system_is_asked_once_under_its_own_key() -> None:
@@ -76,7 +112,7 @@ def test_bureau_is_asked_only_with_consent_signed_before_for_this_purpose(
 def test_policy_is_asked_when_the_last_check_has_ended_and_not_before() -> None:
     subject = case()
     examination.start(subject, NOW)
-    first, second, last = (subject.checks[name].request_id for name in CHECKS)
+    first, second, last = (subject.checks[name].request_id for name in ASKED)
     assert not calls(examination.end(subject, "identity", first, NOW, answer=str(SEALED)))
     assert not calls(examination.end(subject, "bureau", second, NOW, why="timed-out"))
     (scoring,) = calls(examination.end(subject, "watchlist", last, NOW, answer=str(SEALED)))
@@ -102,6 +138,149 @@ def test_an_answer_for_a_withdrawn_application_is_dropped() -> None:
     check = subject.checks["identity"]
     assert examination.end(subject, "identity", check.request_id, NOW, answer=str(SEALED)) == []
     assert check.answer is None
+
+
+def test_an_answer_that_comes_while_material_is_awaited_serves_the_next_hand_over() -> None:
+    subject = referred()
+    examination.start(subject, NOW)
+    subject.state = State.AWAITING_MATERIAL
+    bureau, registry = subject.checks["bureau"], subject.checks["identity"]
+    examination.end(subject, "bureau", bureau.request_id, NOW, answer=str(SEALED))
+    assert not calls(examination.end(subject, "identity", registry.request_id, NOW, why="not-open"))
+    subject.state = State.CHECKING
+    again = calls(examination.start(subject, NOW))
+    # the watchlists' is on its way still; what was not asked for want of a case is asked now
+    assert [call.kind for call in again] == ["check.identity"]
+
+
+@pytest.fixture
+def changed(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The bank's own list is another one than the answers rest on; gives its mark."""
+    told = InternalList.model_validate(
+        {
+            "version": "2026.1",
+            "digest": "d" * 64,
+            "entries": [{"entry": "A", "name": "张三", "kind": "fraud", "reason": "x"}],
+        }
+    )
+    monkeypatch.setattr(examination, "load_internal_list", lambda: told)
+    return told.mark
+
+
+def test_nobody_is_screened_again_while_the_list_is_the_same() -> None:
+    subject = referred()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    assert examination.screen_again(subject, NOW) == []
+
+
+@pytest.mark.parametrize("state", [State.CHECKING, State.MANUAL_REVIEW, State.ON_HOLD])
+def test_who_is_open_is_screened_again_when_the_list_changes(
+    state: State, request: pytest.FixtureRequest
+) -> None:
+    subject = case(state, recommendation=recommendation(findings=()))
+    examination.start(subject, NOW)
+    (scored,) = [call for call in calls(answer_all(subject)) if call.kind == "policy"]
+    mark = request.getfixturevalue("changed")
+    (again,) = calls(examination.screen_again(subject, NOW))
+    assert again.kind == "check.watchlist"
+    # what the policy says of the old answer decides nothing, and people wait as well
+    assert scored.payload["scoring_round"] != subject.scoring_round
+    assert approval_obstacles(subject) == ["CHECK_PENDING"]
+    assert examination.screen_again(subject, NOW) == []
+    asked = again.payload["request_id"]
+    effects = examination.end(
+        subject, "watchlist", asked, NOW, answer=str(SEALED), screened_with=mark
+    )
+    assert [call.kind for call in calls(effects)] == ["policy"]
+    assert examination.screen_again(subject, NOW) == []
+    assert approval_obstacles(subject) == []
+
+
+def test_a_list_that_changes_while_an_answer_is_on_its_way_is_searched_as_well(
+    changed: str,
+) -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject, but="watchlist")
+    asked = subject.checks["watchlist"].request_id
+    effects = examination.end(
+        subject, "watchlist", asked, NOW, answer=str(SEALED), screened_with="of-before"
+    )
+    (again,) = calls(effects)
+    assert again.kind == "check.watchlist"
+    # without an answer there is nothing to hold against the list: a person goes on
+    asked = again.payload["request_id"]
+    ended = examination.end(subject, "watchlist", asked, NOW, why="unreadable-answer")
+    assert [call.kind for call in calls(ended)] == ["policy"]
+
+
+@pytest.mark.usefixtures("changed")
+@pytest.mark.parametrize("state", [State.AWAITING_MATERIAL, State.APPROVED, State.DECLINED])
+def test_who_is_not_open_is_left_alone(state: State) -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    subject.state = state
+    assert examination.screen_again(subject, NOW) == []
+
+
+def test_who_comes_back_with_material_is_screened_with_the_list_of_now(
+    request: pytest.FixtureRequest,
+) -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    request.getfixturevalue("changed")
+    asked = calls(examination.start(subject, NOW + timedelta(days=1)))
+    assert [call.kind for call in asked] == ["check.watchlist"]
+
+
+def test_a_case_waits_for_a_system_that_is_away_and_nothing_is_scored() -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject, but="bureau")
+    asked = subject.checks["bureau"].request_id
+    keys = {asked}
+    now = NOW
+    for _ in range(3):
+        (again,) = calls(examination.wait(subject, "bureau", asked, now, attempts=1))
+        assert again.kind == "check.bureau"
+        assert again.not_before is not None
+        keys.add(again.key)
+        now = again.not_before
+    assert len(keys) == 4
+    assert subject.checks["bureau"].waits_since == NOW
+    assert subject.state is State.CHECKING
+    effects = examination.end(subject, "bureau", asked, now, answer=str(SEALED), attempts=1)
+    assert [call.kind for call in calls(effects)] == ["policy"]
+    assert not subject.checks["bureau"].waits
+
+
+def test_after_the_longest_wait_a_person_goes_on() -> None:
+    """A Tuesday, 10:00 in Shanghai: eight working hours end on Wednesday at 10:00."""
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject, but="bureau")
+    check = subject.checks["bureau"]
+    examination.wait(subject, "bureau", check.request_id, NOW, attempts=6)
+    until = check.waits_until
+    assert until == NOW + timedelta(days=1)
+    just = until - timedelta(seconds=1)
+    (again,) = calls(examination.wait(subject, "bureau", check.request_id, just, attempts=1))
+    assert again.not_before == until
+    ended = examination.wait(subject, "bureau", check.request_id, until, attempts=1)
+    assert [call.kind for call in calls(ended)] == ["policy"]
+    assert (check.outcome, check.why, check.attempts) == ("unavailable", "away", 8)
+    assert check.may_be_asked_again
+
+
+def test_nobody_waits_for_a_case_that_was_decided() -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    check = subject.checks["bureau"]
+    subject.state = State.DECLINED
+    assert examination.wait(subject, "bureau", check.request_id, NOW, attempts=6) == []
 
 
 @pytest.mark.parametrize(
@@ -168,7 +347,7 @@ def test_every_check_is_requested_and_completed_on_reviews_topic() -> None:
     facts += [effect.data for effect in answer_all(subject) if isinstance(effect, Fact)]
     requested = [fact.check for fact in facts if fact.type == "banka.check.requested.v1"]
     completed = [fact.check for fact in facts if fact.type == "banka.check.completed.v1"]
-    names: list[CheckName] = list(CHECKS)
+    names: list[CheckName] = list(ASKED)
     assert requested == completed == names
     assert {fact.topic for fact in facts} == {"banka.review"}
 

@@ -183,21 +183,42 @@ def test_withdrawal_of_what_review_never_saw_is_left_to_intake() -> None:
     assert fact.data.reason == "with-intake"
 
 
-def test_check_that_could_not_be_answered_says_why() -> None:
+def asked(subject: Case, name: str, attempt: int = 1) -> ClaimedCall:
+    """The call that asks the system about the case."""
+    payload = {"request_id": subject.checks[name].request_id}
+    return ClaimedCall(f"check.{name}", "any", subject.application_id, payload, attempt)
+
+
+def test_check_that_was_refused_says_why() -> None:
     subject = case()
     examination.start(subject, NOW)
     check = subject.checks["bureau"]
-    call = ClaimedCall("check.bureau", check.request_id, subject.application_id, {}, 6)
-    list(handlers.on_check_result(Exhausted("TimeoutError", call=call), subject, NOW))
-    assert (check.outcome, check.why, check.attempts) == ("unavailable", "TimeoutError", 6)
+    refused = Refused("status-403", call=asked(subject, "bureau", 2))
+    list(handlers.on_check_result(refused, subject, NOW))
+    assert (check.outcome, check.why, check.attempts) == ("unavailable", "status-403", 2)
+
+
+def test_check_that_nobody_answered_waits_and_is_asked_again_under_the_same_key() -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    check = subject.checks["bureau"]
+    effects = handlers.on_check_result(
+        Exhausted("TimeoutError", call=asked(subject, "bureau", 6)), subject, NOW
+    )
+    (again,) = effects
+    assert isinstance(again, Call)
+    assert (check.outcome, check.waits, check.attempts) == ("pending", True, 6)
+    assert again.key != check.request_id
+    assert again.payload["request_id"] == check.request_id
+    assert again.not_before == check.asked_again == NOW + timedelta(minutes=5)
 
 
 def test_answer_of_a_check_stays_sealed() -> None:
     subject = case()
     examination.start(subject, NOW)
     check = subject.checks["identity"]
-    call = ClaimedCall("check.identity", check.request_id, subject.application_id, {}, 1)
-    list(handlers.on_check_result(Succeeded({"answer": str(SEALED)}, call=call), subject, NOW))
+    answered = Succeeded({"answer": str(SEALED)}, call=asked(subject, "identity"))
+    list(handlers.on_check_result(answered, subject, NOW))
     assert check.answer == SEALED
 
 

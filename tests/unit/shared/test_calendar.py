@@ -13,6 +13,7 @@ from shared.calendar import (
     CalendarEndsError,
     Urgency,
     add_working_days,
+    add_working_hours,
     business_day,
     day_of,
     due_after,
@@ -34,6 +35,31 @@ def test_national_day_2026_stops_the_clock_and_its_make_up_days_count() -> None:
     assert is_working_day(date(2026, 9, 20))  # a Sunday, make-up day
     assert is_working_day(date(2026, 10, 10))  # a Saturday, make-up day
     assert add_working_days(date(2026, 9, 30), 3) == date(2026, 10, 10)
+
+
+@pytest.mark.parametrize(
+    ("start", "hours", "end"),
+    [
+        ("2026-11-03T10:00", 8, "2026-11-04T10:00"),
+        ("2026-11-03T10:00", 7, "2026-11-03T17:00"),
+        ("2026-11-03T06:00", 1, "2026-11-03T10:00"),
+        ("2026-11-03T17:00", 1, "2026-11-04T10:00"),
+        ("2026-11-06T16:00", 2, "2026-11-09T10:00"),  # over a weekend
+        ("2026-09-30T16:00", 2, "2026-10-08T10:00"),  # over the National Day
+        ("2099-11-07T10:00", 1, "2099-11-07T11:00"),  # nobody knows: every day counts
+    ],
+)
+def test_working_hours_pass_on_working_days_between_opening_and_closing(
+    start: str, hours: int, end: str
+) -> None:
+    begun = datetime.fromisoformat(f"{start}+08:00")
+    found = add_working_hours(begun, hours, time(9), time(17))
+    assert found == datetime.fromisoformat(f"{end}+08:00")
+
+
+def test_an_office_opens_before_it_closes() -> None:
+    with pytest.raises(ValueError, match="before it closes"):
+        add_working_hours(datetime(2026, 11, 3, tzinfo=UTC), 1, time(9), time(9))
 
 
 @given(DAYS, st.integers(1, 60))
