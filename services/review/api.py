@@ -242,6 +242,14 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
 
 
 def _add_deciding(routes: APIRouter, desk: Desk) -> None:
+    @routes.post("/queue/next", openapi_extra=about("nothing-waits"))
+    async def api_next(viewer: MayClaim) -> CaseOut:
+        """Take the case that stands first in the queue and is nobody's."""
+        case = await desk.claim_next(viewer)
+        if case is None:
+            raise Problem(404, "nothing-waits", "No case waits that you may take")
+        return case_out(case, viewer)
+
     @routes.post(
         "/cases/{application_id}/claim",
         openapi_extra=about("not-found", "erased", "not-in-queue", "claimed", "proposed"),

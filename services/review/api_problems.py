@@ -14,6 +14,7 @@ KINDS: Mapping[str, Kind] = {
     "not-decided": Kind(404, "The case is not decided by review"),
     "unknown-flag": Kind(422, "There is no such flag"),
     "not-in-queue": Kind(409, "The case does not lie in the reviewers' queue"),
+    "nothing-waits": Kind(404, "No case waits that whoever calls may take"),
     "claimed": Kind(409, "Another reviewer has this case"),
     "not-yours": Kind(409, "The case was not claimed by whoever calls"),
     "proposed": Kind(409, "A decision is proposed and waits for the second signature"),

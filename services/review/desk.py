@@ -59,6 +59,19 @@ class Desk:
             lambda case, now: cases.decide_claim(case, viewer.staff_id, now),
         )
 
+    async def claim_next(self, viewer: Viewer) -> Case | None:
+        """Take the case that stands first in the queue of those that the viewer may take; None
+        where there is none."""
+        async with self._service.transaction(actor=viewer.actor) as tx:
+            found = await store.next_waiting(tx.conn, viewer.branch_list)
+            if found is None:
+                return None
+            case = (await self._store.load(tx.conn, [found]))[found]
+            effects = list(cases.decide_claim(case, viewer.staff_id, tx.now))
+            await self._store.save(tx.conn, [case])
+            await tx.append(effects, subject=found)
+        return case
+
     async def put_back(self, viewer: Viewer, application_id: str) -> Case:
         return await self._run(
             viewer,

@@ -313,6 +313,16 @@ def _revealing(request: Request, case: Case, field: str, **more: Any) -> Respons
 
 
 def _add_deciding(routes: APIRouter, desk: Desk) -> None:
+    @routes.post("/queue/next")
+    async def page_next(request: Request, viewer: MayClaim) -> Response:
+        """The next case, claimed and opened."""
+        case = await desk.claim_next(viewer)
+        if case is None:
+            told = _("No case waits that you may take.")
+            return redirect(request, QUEUE.address, flash=told, tone="info")
+        here = f"/review/cases/{case.application_id}"
+        return redirect(request, here, flash=_("The case is yours."))
+
     @routes.post("/cases/{application_id}/claim")
     async def page_claim(request: Request, viewer: MayClaim, application_id: str) -> Response:
         return await _act(
@@ -572,6 +582,7 @@ def _abilities(case: Case, viewer: Viewer) -> dict[str, bool]:
 
     may_decide = may(Permission.REVIEW_DECIDE)
     return {
+        "next": viewer.may_somewhere(Permission.REVIEW_CLAIM),
         "claim": waiting
         and proposal is None
         and case.claimed_by is None

@@ -457,6 +457,19 @@ async def id_of_number(conn: Any, branches: list[str] | None, number: str) -> st
     return found
 
 
+async def next_waiting(conn: Any, branches: list[str] | None) -> str | None:
+    """The case that stands first in the queue and is nobody's, locked; one that somebody is just
+    taking is passed over, so that two who ask at once get two cases."""
+    found: str | None = await conn.fetchval(
+        "SELECT application_id FROM review_case"
+        " WHERE state = 'manual_review' AND proposed_by IS NULL AND claimed_by IS NULL"
+        " AND ($1::text[] IS NULL OR branch = ANY ($1))"
+        " ORDER BY due, application_id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        branches,
+    )
+    return found
+
+
 async def find_case(conn: Any, application_id: str) -> Case | None:
     """A case to look at, without a lock."""
     row = await conn.fetchrow(
