@@ -22,6 +22,7 @@ from shared.web import Permission, Problem, Viewer, requires
 from shared.web.openapi import about
 
 PAGE_SIZE_MAX = 200
+REASSIGNED_AT_ONCE = 200  # cases
 
 MayView = Annotated[Viewer, requires(Permission.REVIEW_VIEW)]
 MayClaim = Annotated[Viewer, requires(Permission.REVIEW_CLAIM)]
@@ -70,6 +71,27 @@ class HoldIn(_In):
     """What compliance shall look into."""
 
     note: Note
+
+
+class ReassignmentIn(_In):
+    """Cases for a colleague."""
+
+    cases: Annotated[list[str], Field(min_length=1, max_length=REASSIGNED_AT_ONCE)]
+    to: str
+
+
+class RefusedOut(BaseModel):
+    """A case that was not given, and why: a problem's code."""
+
+    application_id: str
+    code: str
+
+
+class ReassignmentOut(BaseModel):
+    """What became of cases that were to be given to a colleague; each is given by itself."""
+
+    given: list[str]
+    refused: list[RefusedOut]
 
 
 class ReleaseIn(_In):
@@ -265,6 +287,14 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     async def api_put_back(viewer: MayClaim, application_id: str) -> CaseOut:
         """Give the case back to the queue; who may sign, a colleague's too."""
         return case_out(await desk.put_back(viewer, application_id), viewer)
+
+    @routes.post("/reassignments")
+    async def api_reassign(viewer: MaySign, body: ReassignmentIn) -> ReassignmentOut:
+        """Give cases, colleagues' or nobody's, to an officer. Refused may be `not-found`,
+        `not-in-queue`, `proposed` and `unknown-officer`."""
+        found = await desk.reassign(viewer, body.cases, body.to)
+        refused = [RefusedOut(application_id=one, code=code) for one, code in found.refused.items()]
+        return ReassignmentOut(given=found.given, refused=refused)
 
     @routes.post(
         "/cases/{application_id}/decision",

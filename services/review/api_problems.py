@@ -16,6 +16,7 @@ KINDS: Mapping[str, Kind] = {
     "not-in-queue": Kind(409, "The case does not lie in the reviewers' queue"),
     "nothing-waits": Kind(404, "No case waits that whoever calls may take"),
     "claimed": Kind(409, "Another reviewer has this case"),
+    "unknown-officer": Kind(422, "Nobody of that name may claim cases of the branch"),
     "not-yours": Kind(409, "The case was not claimed by whoever calls"),
     "proposed": Kind(409, "A decision is proposed and waits for the second signature"),
     "nothing-proposed": Kind(409, "Nothing waits for a signature"),

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from services.review import queue, reason_codes
 from services.review.limits import LIMIT_ROUNDING
+from services.review.officers import Officer
 from services.review.reason_codes import REASONS
 from shared.calendar import business_day
 from shared.events import lifecycle, review
@@ -500,6 +501,28 @@ def decide_put_back(
         case.note(now, staff_id, "put_back")
     case.claimed_by = case.claimed_at = None
     return []
+
+
+def decide_reassign(
+    case: Case, staff_id: str, receiver: Officer | None, now: datetime
+) -> Iterable[Effect]:
+    """Whoever may sign gives a case, a colleague's or nobody's, to an officer who can take it. To
+    whom it belongs already nothing is given."""
+    _unproposed(case)
+    refusal = receiver.why_not(case.need_scope().branch) if receiver else "unknown-officer"
+    if receiver is None or refusal is not None:
+        raise CaseError(str(refusal), CANNOT_TAKE[str(refusal)])
+    if case.claimed_by == receiver.staff_id:
+        return []
+    case.note(now, staff_id, "reassigned", holder=case.claimed_by, receiver=receiver.staff_id)
+    case.claimed_by, case.claimed_at = receiver.staff_id, now
+    return [Fact(review.ReviewClaimed(**case.fields(), staff_id=receiver.staff_id))]
+
+
+CANNOT_TAKE: Mapping[str, str] = {
+    "unknown-officer": "Nobody of that name may claim cases of this branch",
+}
+"""Why an officer is not given a case -> in plain English."""
 
 
 def decide_propose_approval(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 
 from services.review import case as cases
-from services.review import examination, reason_codes, store
+from services.review import examination, officer_store, reason_codes, store
 from services.review.case import Case, CaseError, Finding
 from services.review.evidence import NOTE_FIELD, SHOWN_FIELDS, Opened, open_evidence
 from shared.events.intake import WantedItem
@@ -36,9 +37,18 @@ _STATUS = {
     "no-limit": 422,
     "nothing-wanted": 422,
     "unknown-item": 422,
+    "unknown-officer": 422,
 }  # any other refusal is a conflict with what the case has become
 
 Decide = Callable[[Case, datetime], Iterable[Effect]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reassigned:
+    """What became of cases that were to be given to somebody; refused: {id: problem code}."""
+
+    given: list[str]
+    refused: dict[str, str]
 
 
 class Desk:
@@ -71,6 +81,25 @@ class Desk:
             await self._store.save(tx.conn, [case])
             await tx.append(effects, subject=found)
         return case
+
+    async def reassign(self, viewer: Viewer, application_ids: Sequence[str], to: str) -> Reassigned:
+        """Give cases to an officer, each by itself: what one of them refuses holds up no other."""
+        async with self._service.pool.acquire() as conn:
+            receiver = await officer_store.officer(conn, to)
+        given: list[str] = []
+        refused: dict[str, str] = {}
+        for application_id in dict.fromkeys(application_ids):
+            try:
+                await self._run(
+                    viewer,
+                    application_id,
+                    lambda case, now: cases.decide_reassign(case, viewer.staff_id, receiver, now),
+                )
+            except Problem as problem:
+                refused[application_id] = problem.code
+            else:
+                given.append(application_id)
+        return Reassigned(given, refused)
 
     async def put_back(self, viewer: Viewer, application_id: str) -> Case:
         return await self._run(

@@ -1,16 +1,19 @@
 """The pages: the queue in its sections, the case with its evidence, what can be done with it."""
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.review import case as cases
-from services.review import queue, reason_codes, store, words
+from services.review import officer_store, queue, reason_codes, store, words
 from services.review.api import (
+    REASSIGNED_AT_ONCE,
     MayClaim,
     MayDecide,
     MayRelease,
@@ -19,7 +22,7 @@ from services.review.api import (
     wanted_of,
 )
 from services.review.case import Case, Entry, Recommendation
-from services.review.desk import Desk, public_findings, waits_for
+from services.review.desk import Desk, Reassigned, public_findings, waits_for
 from services.review.evidence import Opened, in_order, open_evidence
 from services.review.explaining import words_of
 from services.review.policy_store import PolicyShelf
@@ -40,7 +43,7 @@ from shared.parameters import (
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.audit import record_view
 from shared.web.directory import branch_names, staff_names
-from shared.web.i18n import _, current_language, mark
+from shared.web.i18n import _, current_language, mark, ngettext
 from shared.web.kept_views import Listed, sharing, views_of
 from shared.web.lists import Place, Total
 from shared.web.reveal import Text, Why, missing_reason, revealing
@@ -65,6 +68,7 @@ _SHOWN_ITEMS = ("income_proof", "work_proof", "tax_proof", "bank_statement", "ad
 
 REFUSALS: Mapping[str, str] = {
     "claimed": mark("Another reviewer has this case."),
+    "unknown-officer": mark("This colleague may not claim cases of this branch."),
     "proposed": mark("A decision is proposed already and waits for its second signature."),
     "not-in-queue": mark("The case no longer lies in the queue."),
     "not-yours": mark("Claim the case first."),
@@ -128,6 +132,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             )
             branches = await branch_names(conn)
             views = await views_of(conn, viewer, "queue", QUEUE)
+            receivers = await _receivers(conn, viewer)
         return page(
             request,
             "queue.html",
@@ -141,6 +146,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             current=QUEUE.at(chosen.query()),
             views=views,
             sharing=sharing(viewer, branches),
+            receivers=receivers,
             filters=_filters(viewer, branches),
             people=people,
             branches=branches,
@@ -200,6 +206,7 @@ def _add_case(
             decision = await store.decision_of(conn, application_id)
             people = await staff_names(conn, _people(case, history))
             branches = await branch_names(conn)
+            receivers = await _receivers(conn, viewer, case)
             await record_view(conn, application_id, viewer.staff_id, "case", now)
         opened = await open_evidence(vault, case, history)
         scope, found = case.need_scope(), case.recommendation
@@ -247,6 +254,7 @@ def _add_case(
             item_names=words.item_names(),
             limit_rules=product_of(scope.product, scope.product_version).limit,
             people=people,
+            receivers=receivers,
             branches=branches,
             products=words.product_names(),
             applicant_types=words.APPLICANT_TYPES,
@@ -337,6 +345,23 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             desk.put_back(viewer, application_id),
             _("The case is back in the queue."),
         )
+
+    @routes.post("/queue/reassign")
+    async def page_reassign(
+        request: Request,
+        viewer: MaySign,
+        cases: Annotated[list[str], Form(max_length=40)] = [],  # noqa: B006 - read only
+        to: Annotated[str, Form(max_length=40)] = "",
+        back: Annotated[str, Form(max_length=1000)] = "",
+    ) -> Response:
+        """Give the chosen cases to a colleague; `back`: the list's filters, or the one case."""
+        where = QUEUE.at(QUEUE.read(dict(parse_qsl(back))).query())
+        if back == "case" and len(cases) == 1:
+            where = f"/review/cases/{cases[0]}"
+        chosen = cases[:REASSIGNED_AT_ONCE]
+        if not chosen:
+            return redirect(request, where, flash=_("Choose cases first."), tone="danger")
+        return redirect(request, where, **_told_of(await desk.reassign(viewer, chosen, to)))
 
     @routes.post("/cases/{application_id}/approval")
     async def page_approve(
@@ -458,6 +483,23 @@ async def _act(request: Request, application_id: str, command: Any, done: str) -
     return redirect(request, f"/review/cases/{application_id}", flash=done)
 
 
+def _told_of(found: Reassigned) -> dict[str, Any]:
+    """How many cases were given, and why others were not, in one line."""
+    parts = []
+    if found.given:
+        said = ngettext(
+            "%(num)s case is given to the colleague.",
+            "%(num)s cases are given to the colleague.",
+            len(found.given),
+        )
+        parts.append(said % {"num": len(found.given)})
+    for code, number in Counter(found.refused.values()).items():
+        why = _(REFUSALS.get(code, mark("There is no such case.")))
+        parts.append(_("%(n)s not given: %(why)s") % {"n": number, "why": why})
+    tone = "success" if not found.refused else "warning" if found.given else "danger"
+    return {"flash": " ".join(parts), "tone": tone}
+
+
 # --- what pages show ---------------------------------------------------------------------------
 
 
@@ -495,7 +537,12 @@ def _tabs(chosen: QueueFilter, counts: Mapping[Section, Total]) -> list[tuple[st
 
 def _people(case: Case, history: list[Entry]) -> list[str]:
     staff = {entry.actor for entry in history}
-    staff |= {str(entry.details["holder"]) for entry in history if "holder" in entry.details}
+    staff |= {
+        str(one)
+        for entry in history
+        for key in ("holder", "receiver")
+        if (one := entry.details.get(key))
+    }
     staff |= {case.claimed_by or "", case.proposal.staff_id if case.proposal else ""}
     return sorted(staff)
 
@@ -522,6 +569,22 @@ def _timeline(
             }
         )
     return lines
+
+
+async def _receivers(conn: Any, viewer: Viewer, case: Case | None = None) -> list[tuple[str, str]]:
+    """[(staff id, name)] of officers to whom the viewer may give this case, or any."""
+    reach = viewer.reach_of(Permission.REVIEW_SIGN)
+    if Permission.REVIEW_SIGN not in viewer.grants:
+        return []
+    return [
+        (one.staff_id, one.name)
+        for one in await officer_store.officers(conn)
+        if (
+            (one.reach & reach).branches != frozenset()
+            if case is None
+            else one.why_not(case.need_scope().branch) is None and one.staff_id != case.claimed_by
+        )
+    ]
 
 
 def _reason_options() -> list[tuple[str, str]]:
@@ -601,5 +664,6 @@ def _abilities(case: Case, viewer: Viewer) -> dict[str, bool]:
         and proposal is not None
         and proposal.staff_id != viewer.staff_id
         and may(Permission.REVIEW_SIGN),
+        "reassign": waiting and proposal is None and may(Permission.REVIEW_SIGN),
         "release": case.state is State.ON_HOLD and may(Permission.REVIEW_COMPLIANCE),
     }

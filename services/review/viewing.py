@@ -18,7 +18,9 @@ from shared.web import Viewer
 from shared.web import states as words
 
 _OF_A_HOLD = frozenset({"held", "suspected", "finding", "released"})
-_AT_THE_DESK = frozenset({"claimed", "put_back", "taken_back", "proposed", "signed", "returned"})
+_AT_THE_DESK = frozenset(
+    {"claimed", "put_back", "taken_back", "reassigned", "proposed", "signed", "returned"}
+)
 
 
 def shown_case(case: Case, viewer: Viewer) -> Case:

@@ -50,6 +50,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "claimed": (mark("Claimed"), "user", "info"),
     "put_back": (mark("Put back into the queue"), "arrow-left", "neutral"),
     "taken_back": (mark("A colleague's case put back into the queue"), "arrow-left", "neutral"),
+    "reassigned": (mark("Given to a colleague"), "users", "info"),
     "proposed": (mark("Decision proposed"), "pencil", "waiting"),
     "signed": (mark("Second signature given"), "circle-check", "good"),
     "returned": (mark("Proposal sent back"), "arrow-left", "bad"),
@@ -313,8 +314,9 @@ def score_lines(policy: Policy, opened: Opened) -> list[tuple[str, str]]:
 def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
     """What a line of the history says besides, in words; somebody's own are sealed and left out."""
     parts = []
-    if holder := told.get("holder"):
-        parts.append(people.get(holder, holder))
+    holders = [one for key in ("holder", "receiver") if (one := told.get(key))]
+    if holders:
+        parts.append(" → ".join(people.get(one, one) for one in holders))
     if state := told.get("state"):
         parts.append(_(state_badge(state).label))
     if check := told.get("check"):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from tests.integration.review.bank import Bank
+from shared.identifiers import new_id
+from tests.integration.review.bank import Bank, Colleague
 from tests.integration.review.conftest import Desks
-from tests.integration.review.test_service import API, handed
+from tests.integration.review.test_service import API, APPROVE, handed
+from tests.integration.scope import everything_in_a_branch
+
+__all__ = ["everything_in_a_branch"]  # a fixture
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -66,3 +71,91 @@ async def test_the_next_case_opens_on_its_page(bank: Bank, desks: Desks) -> None
     auditor = await bank.colleague(desks.transport, "auditor")
     for path in ("/review/queue", f"/review/cases/{case}"):
         assert 'data-key="n"' not in (await auditor.get(path, lang="en")).text
+
+
+async def given(signer: Colleague, found: list[str], to: str) -> dict[str, Any]:
+    answer = await signer.post(f"{API}/reassignments", {"cases": found, "to": to})
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+async def mine(colleague: Colleague) -> list[str]:
+    """Ids of the cases that are somebody's own."""
+    answer = await colleague.get(f"{API}/queue", section="mine", page_size=200)
+    return [case["application_id"] for case in answer.json()["cases"]]
+
+
+async def test_who_may_sign_gives_many_cases_to_a_colleague_who_finds_them_among_theirs(
+    bank: Bank, desks: Desks
+) -> None:
+    await emptied(desks)
+    theirs, nobodys, proposed = await waiting(bank, 3)
+    for case in (theirs, proposed):
+        assert (await desks.first.post(f"{API}/cases/{case}/claim")).status_code == 200
+    answer = await desks.first.post(f"{API}/cases/{proposed}/decision", APPROVE)
+    assert answer.status_code == 200
+    receiver = await bank.colleague(desks.transport, "reviewer")
+    unknown = new_id()
+    told = await given(
+        desks.second, [theirs, nobodys, proposed, unknown, theirs], receiver.staff_id
+    )
+    assert told == {
+        "given": [theirs, nobodys],
+        "refused": [
+            {"application_id": proposed, "code": "proposed"},
+            {"application_id": unknown, "code": "not-found"},
+        ],
+    }
+    assert set(await mine(receiver)) == {theirs, nobodys}
+    assert theirs not in await mine(desks.first)
+    page = await receiver.get(f"/review/cases/{theirs}", lang="en")
+    assert "Given to a colleague" in page.text
+    assert f"甲{desks.first.staff_id[-4:]} → 甲{receiver.staff_id[-4:]}" in page.text
+    answer = await desks.first.post(f"{API}/reassignments", {"cases": [theirs], "to": "x"})
+    assert answer.status_code == 403
+    found = await given(desks.second, [theirs], desks.compliance.staff_id)
+    assert found["refused"] == [{"application_id": theirs, "code": "unknown-officer"}]
+    log = (await desks.compliance.get("/review/audit", lang="en")).text
+    assert "Given to a colleague" in log
+    assert f"甲{receiver.staff_id[-4:]}" in log
+
+
+async def test_a_signer_of_another_branch_gives_nothing_away(
+    bank: Bank, desks: Desks, everything_in_a_branch: None
+) -> None:
+    stranger = await bank.colleague(desks.transport, "risk_officer", branch="0001")
+    receiver = await bank.colleague(desks.transport, "reviewer", branch=bank.branch)
+    (case,) = await waiting(bank, 1)
+    told = await given(stranger, [case], receiver.staff_id)
+    assert told["refused"] == [{"application_id": case, "code": "not-found"}]
+    assert (await stranger.post(f"{API}/queue/next")).status_code == 404
+    own = await bank.colleague(desks.transport, "risk_officer", branch=bank.branch)
+    told = await given(own, [case], stranger.staff_id)
+    assert told["refused"] == [{"application_id": case, "code": "unknown-officer"}]
+    assert (await given(own, [case], receiver.staff_id))["given"] == [case]
+
+
+async def test_cases_are_chosen_on_the_queues_page_and_given_from_a_cases_own(
+    bank: Bank, desks: Desks
+) -> None:
+    await emptied(desks)
+    cases = await waiting(bank, 2)
+    receiver = await bank.colleague(desks.transport, "reviewer")
+    assert 'name="cases"' not in (await desks.first.get("/review/queue", lang="en")).text
+    queue = (await desks.second.get("/review/queue", lang="en")).text
+    for case in cases:
+        assert f'name="cases" value="{case}"' in queue
+    form = {"cases": cases, "to": receiver.staff_id, "back": "product=standard"}
+    answer = await desks.second.client.post("/review/queue/reassign", data=form)
+    assert answer.headers["location"] == "/review/queue?product=standard"
+    assert sorted(await mine(receiver)) == sorted(cases)
+    page = await desks.second.get("/review/queue", lang="en")
+    assert "2 cases are given to the colleague." in page.text
+    form = {"cases": cases[:1], "to": desks.first.staff_id, "back": "case"}
+    answer = await desks.second.client.post("/review/queue/reassign", data=form)
+    assert answer.headers["location"] == f"/review/cases/{cases[0]}"
+    assert cases[0] in await mine(desks.first)
+    answer = await desks.second.client.post("/review/queue/reassign", data={"to": "x"})
+    page = await desks.second.get("/review/queue", lang="en")
+    assert "Choose cases first." in page.text

@@ -12,6 +12,7 @@ import pytest
 
 from services.review import case as cases
 from services.review.case import Case, CaseError, Check, Recommendation
+from services.review.officers import Officer
 from services.review.reason_codes import REASONS
 from shared.events import intake, review
 from shared.events.intake import Meeting, WantedItem
@@ -20,7 +21,8 @@ from shared.events.review import DeclineCategory
 from shared.messaging import Effect, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
-from tests.unit.review.builders import NOW, case, hand_over, recommendation, referred
+from shared.web.permissions import Role
+from tests.unit.review.builders import NOW, case, hand_over, officer, recommendation, referred
 
 FIRST, SECOND = "staff-1", "staff-2"
 
@@ -140,6 +142,49 @@ def test_whoever_may_sign_puts_a_colleagues_case_back_and_it_is_noted() -> None:
     assert mine.entries[-1].action == "put_back"
     with pytest.raises(CaseError) as refused:
         list(cases.decide_put_back(proposed(), SECOND, NOW, may_sign=True))
+    assert refused.value.code == "proposed"
+
+
+# --- given to a colleague ----------------------------------------------------------------------
+
+
+def test_a_case_goes_to_a_colleague_and_both_are_noted() -> None:
+    theirs = claimed()
+    (fact,) = payloads(cases.decide_reassign(theirs, "signer", officer(SECOND), NOW))
+    assert (type(fact).__name__, fact.staff_id) == ("ReviewClaimed", SECOND)
+    assert theirs.claimed_by == SECOND
+    assert (theirs.entries[-1].actor, theirs.entries[-1].action) == ("signer", "reassigned")
+    assert theirs.entries[-1].details == {"holder": FIRST, "receiver": SECOND}
+
+
+def test_a_case_of_nobodys_is_given_too_and_ones_own_again_is_nothing_new() -> None:
+    waiting = referred()
+    assert names(cases.decide_reassign(waiting, "signer", officer(SECOND), NOW)) == [
+        "ReviewClaimed"
+    ]
+    assert list(cases.decide_reassign(waiting, "signer", officer(SECOND), NOW)) == []
+
+
+@pytest.mark.parametrize(
+    "receiver",
+    [
+        None,
+        officer(SECOND, active=False),
+        officer(SECOND, Role.COMPLIANCE),
+        officer(SECOND, Role.ASSISTANT, branches=["1101"]),
+    ],
+)
+def test_nothing_is_given_to_who_may_not_claim_it(receiver: Officer | None) -> None:
+    theirs = claimed()
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_reassign(theirs, "signer", receiver, NOW))
+    assert refused.value.code == "unknown-officer"
+    assert theirs.claimed_by == FIRST
+
+
+def test_what_waits_for_its_signature_is_not_given_away() -> None:
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_reassign(proposed(), "signer", officer(SECOND), NOW))
     assert refused.value.code == "proposed"
 
 
