@@ -5,10 +5,10 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.review import queue, reason_codes, store
-from services.review.case import Case
+from services.review.case import Awaited, Case
 from services.review.desk import Desk, public_findings, waits_for
 from services.review.evidence import in_order, verify
 from services.review.policy_store import PolicyShelf
@@ -23,6 +23,8 @@ from shared.web.openapi import about
 
 PAGE_SIZE_MAX = 200
 REASSIGNED_AT_ONCE = 200  # cases
+_EXAMPLE_CASE = "0199b2f0-6401-7173-b7a3-b262ce30e36c"
+_EXAMPLE_OFFICER = "0199b2f0-0000-7000-8000-000000000017"
 
 MayView = Annotated[Viewer, requires(Permission.REVIEW_VIEW)]
 MayClaim = Annotated[Viewer, requires(Permission.REVIEW_CLAIM)]
@@ -71,6 +73,22 @@ class HoldIn(_In):
     """What compliance shall look into."""
 
     note: Note
+
+
+class SnoozeIn(_In):
+    """Until when a case is laid aside, or until what has come (the due date ends it anyway), and
+    why."""
+
+    until: AwareDatetime | None = None
+    awaited: Awaited | None = None
+    note: Note
+
+
+class SnoozeOut(BaseModel):
+    """Until when a case is laid aside at the latest, and what brings it back before."""
+
+    until: datetime
+    awaited: str | None
 
 
 class ReassignmentIn(_In):
@@ -138,6 +156,7 @@ class CaseOut(BaseModel):
     waits_for: str
     due: datetime | None
     claimed_by: str | None
+    snooze: SnoozeOut | None
     proposal: ProposalOut | None
     checks: list[CheckOut]
     findings: list[str]
@@ -165,6 +184,7 @@ class QueueItemOut(BaseModel):
     flags: list[str]
     advice: str | None
     claimed_by: str | None
+    snoozed_until: datetime | None
     proposed_by: str | None
     to_sign: bool
 
@@ -216,6 +236,7 @@ def router(service: Service, desk: Desk, open_vault: OpenVault, shelf: PolicyShe
     """The API of one service instance; every answer is narrowed to the caller's branches."""
     routes = APIRouter(prefix="/review/api/v1", tags=["review"])
     _add_reading(routes, service, desk)
+    _add_claiming(routes, desk)
     _add_deciding(routes, desk)
     _add_audit(routes, service, desk, open_vault, shelf)
     return routes
@@ -233,7 +254,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
         page: Annotated[int, Query(ge=1, le=100_000)] = 1,
         page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = 50,
     ) -> QueueOut:
-        """Cases of a section: open, mine, to_sign, or held (compliance only)."""
+        """Cases of a section: open, mine, snoozed, to_sign, or held (compliance only)."""
         wanted = wanted_of(viewer, section, number, product, branch, flag)
         async with service.pool.acquire() as conn:
             rows, total = await store.list_cases(conn, wanted, page=page, page_size=page_size)
@@ -263,7 +284,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
         ]
 
 
-def _add_deciding(routes: APIRouter, desk: Desk) -> None:
+def _add_claiming(routes: APIRouter, desk: Desk) -> None:
     @routes.post("/queue/next", openapi_extra=about("nothing-waits"))
     async def api_next(viewer: MayClaim) -> CaseOut:
         """Take the case that stands first in the queue and is nobody's."""
@@ -288,7 +309,37 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         """Give the case back to the queue; who may sign, a colleague's too."""
         return case_out(await desk.put_back(viewer, application_id), viewer)
 
-    @routes.post("/reassignments")
+    @routes.post(
+        "/cases/{application_id}/snooze",
+        openapi_extra=about(
+            "not-found",
+            "erased",
+            "not-in-queue",
+            "not-yours",
+            "proposed",
+            "no-opinion",
+            "nothing-awaited",
+            "time-passed",
+            "overdue",
+        ),
+    )
+    async def api_snooze(viewer: MayClaim, application_id: str, body: SnoozeIn) -> CaseOut:
+        """Lay one's own case aside; it comes back by itself, with its due date at the latest."""
+        case = await desk.snooze(viewer, application_id, body.until, body.awaited, body.note)
+        return case_out(case, viewer)
+
+    @routes.post(
+        "/cases/{application_id}/wake",
+        openapi_extra=about("not-found", "not-in-queue", "not-yours", "proposed"),
+    )
+    async def api_wake(viewer: MayClaim, application_id: str) -> CaseOut:
+        """Take up again a case of one's own that was laid aside."""
+        return case_out(await desk.wake(viewer, application_id), viewer)
+
+    @routes.post(
+        "/reassignments",
+        openapi_extra=about(example={"cases": [_EXAMPLE_CASE], "to": _EXAMPLE_OFFICER}),
+    )
     async def api_reassign(viewer: MaySign, body: ReassignmentIn) -> ReassignmentOut:
         """Give cases, colleagues' or nobody's, to an officer. Refused may be `not-found`,
         `not-in-queue`, `proposed` and `unknown-officer`."""
@@ -296,6 +347,8 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         refused = [RefusedOut(application_id=one, code=code) for one, code in found.refused.items()]
         return ReassignmentOut(given=found.given, refused=refused)
 
+
+def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     @routes.post(
         "/cases/{application_id}/decision",
         openapi_extra=about(
@@ -491,6 +544,7 @@ def queue_item(row: store.QueueRow, now: datetime, viewer: Viewer) -> QueueItemO
         flags=[code for code in queue.FLAGS if code in row.findings],
         advice=row.advice,
         claimed_by=row.claimed_by,
+        snoozed_until=row.snoozed_until,
         proposed_by=row.proposed_by or None,
         to_sign=row.proposed_by is not None,
     )
@@ -512,6 +566,9 @@ def case_out(case: Case, viewer: Viewer) -> CaseOut:
         waits_for=waits_for(case),
         due=case.due,
         claimed_by=case.claimed_by,
+        snooze=SnoozeOut(until=case.snooze.until, awaited=case.snooze.awaited)
+        if case.snooze
+        else None,
         proposal=ProposalOut(
             outcome=proposal.outcome,
             staff_id=proposal.staff_id or None,

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from services.review import api, audit, handlers, pages, policy_pages
 from services.review.api_problems import KINDS
-from services.review.case import CHECKS
+from services.review.case import CHECKS, SNOOZE_DEADLINE, on_snooze_deadline
 from services.review.desk import Desk
 from services.review.policy_desk import PolicyDesk
 from services.review.policy_store import PolicyShelf
@@ -19,7 +19,7 @@ from services.review.store import CaseRecords, CaseStore
 from services.review.workers import check_worker, policy_worker
 from shared.clock import open_clock
 from shared.events.catalog import group
-from shared.messaging import Consumer, Service
+from shared.messaging import Consumer, Deadlines, Service
 from shared.privacy.vault import Vault
 from shared.privacy.vault_database import open_vault
 from shared.settings import Settings
@@ -85,6 +85,7 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
             ),
             directory_consumer(NAME),
         ],
+        deadlines=[Deadlines(store=store, handlers={SNOOZE_DEADLINE: on_snooze_deadline})],
         database=database,
     )
     records = CaseRecords(lambda: service.pool, shelf)

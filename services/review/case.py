@@ -22,7 +22,7 @@ from shared.events.intake import HandedDocument, Meeting, WantedItem
 from shared.events.lifecycle import OWNERS, TERMINAL, State
 from shared.events.payload import ApplicantType, CreditConsent, Party, PartyRole, Payload
 from shared.identifiers import new_id
-from shared.messaging import Effect, Fact
+from shared.messaging import ClearDeadline, Deadline, Effect, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
 from shared.parameters import digest_held, product_of
@@ -31,6 +31,9 @@ from shared.web.i18n import mark
 CheckName = Literal["identity", "bureau", "watchlist"]
 CHECKS: tuple[CheckName, ...] = ("identity", "bureau", "watchlist")
 Finding = Literal["clear", "confirmed"]
+Awaited = Literal["material", "check"]  # what may bring a snoozed case back: a paper, an answer
+
+SNOOZE_DEADLINE = "snooze"
 
 # An approval rests on these answers; without one nobody may approve, however good the rest looks.
 BLOCKS_APPROVAL = frozenset(
@@ -183,6 +186,15 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Snooze:
+    """Whoever has the case has laid it aside: until then at the latest, which is never beyond the
+    due date, or until something awaited has come."""
+
+    until: datetime
+    awaited: Awaited | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """A decision with its frozen evidence; written once, never changed."""
 
@@ -233,6 +245,7 @@ class Case:
     recommendation: Recommendation | None = None
     claimed_by: str | None = None
     claimed_at: datetime | None = None
+    snooze: Snooze | None = None
     proposal: Proposal | None = None
     returned: str | None = None  # the second person's words when they sent the proposal back
     looked_into: str | None = None  # request of the watchlist's answer that compliance has judged
@@ -246,6 +259,7 @@ class Case:
     decisions: list[Decision] = field(default_factory=list)
     shadows: list[ShadowVerdict] = field(default_factory=list)
     touched: bool = False
+    stored: tuple[Any, ...] | None = None  # its row as it was read: one that is the same stays
 
     def fields(self) -> dict[str, Any]:
         """What every event about the application carries."""
@@ -340,6 +354,7 @@ def move(case: Case, payload: Payload) -> Fact:
 
 def _leave_the_desk(case: Case) -> None:
     case.claimed_by = case.claimed_at = case.proposal = case.queued_at = case.held_at = None
+    case.snooze = None
 
 
 # --- the policy's verdict ----------------------------------------------------------------------
@@ -499,7 +514,7 @@ def decide_put_back(
     else:
         _own(case, staff_id)
         case.note(now, staff_id, "put_back")
-    case.claimed_by = case.claimed_at = None
+    case.claimed_by = case.claimed_at = case.snooze = None
     return []
 
 
@@ -509,20 +524,75 @@ def decide_reassign(
     """Whoever may sign gives a case, a colleague's or nobody's, to an officer who can take it. To
     whom it belongs already nothing is given."""
     _unproposed(case)
-    refusal = receiver.why_not(case.need_scope().branch) if receiver else "unknown-officer"
-    if receiver is None or refusal is not None:
-        raise CaseError(str(refusal), CANNOT_TAKE[str(refusal)])
+    if receiver is None or not receiver.may_claim(case.need_scope().branch):
+        raise CaseError("unknown-officer", "Nobody of that name may claim cases of this branch")
     if case.claimed_by == receiver.staff_id:
         return []
     case.note(now, staff_id, "reassigned", holder=case.claimed_by, receiver=receiver.staff_id)
-    case.claimed_by, case.claimed_at = receiver.staff_id, now
+    case.claimed_by, case.claimed_at, case.snooze = receiver.staff_id, now, None
     return [Fact(review.ReviewClaimed(**case.fields(), staff_id=receiver.staff_id))]
 
 
-CANNOT_TAKE: Mapping[str, str] = {
-    "unknown-officer": "Nobody of that name may claim cases of this branch",
-}
-"""Why an officer is not given a case -> in plain English."""
+def decide_snooze(
+    case: Case,
+    staff_id: str,
+    until: datetime | None,
+    awaited: Awaited | None,
+    words: str,
+    now: datetime,
+) -> Iterable[Effect]:
+    """Lay one's own case aside until a time, or until a paper or a check's answer has come, and
+    say why. Its clock runs on: what is due is not laid aside, and what falls due comes back."""
+    _own(case, staff_id)
+    if not words.strip():
+        raise CaseError("no-opinion", "Say why the case is laid aside")
+    if until is None and awaited is None:
+        raise CaseError("nothing-awaited", "Say until when, or until what has come")
+    if until is not None and until <= now:
+        raise CaseError("time-passed", "Choose a time to come")
+    if case.due is None or case.due <= now:
+        raise CaseError("overdue", "The case is due and is not laid aside")
+    if awaited == "check" and not _checks_pending(case):
+        raise CaseError("nothing-awaited", "No check is on its way")
+    case.snooze = Snooze(min(until or case.due, case.due), awaited)
+    details = {"until": case.snooze.until.isoformat(), "awaited": awaited}
+    case.note(now, staff_id, "snoozed", note=words.strip(), **details)
+    return [Deadline(SNOOZE_DEADLINE, case.snooze.until)]
+
+
+def decide_wake(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
+    """Take up again a case of one's own that was laid aside."""
+    _own(case, staff_id)
+    return _wake(case, staff_id, now)
+
+
+def on_snooze_deadline(case: Case, now: datetime) -> Iterable[Effect]:
+    """The time has come until which the case was laid aside; its owner finds it again."""
+    if case.snooze is None or now < case.snooze.until:
+        return []
+    return _wake(case, "review", now)
+
+
+def on_arrived(case: Case, what: Awaited, now: datetime) -> Iterable[Effect]:
+    """A paper or a check's answer has come: a case that was laid aside until then comes back, of
+    several checks with the last answer."""
+    if case.snooze is None or case.snooze.awaited != what:
+        return []
+    if what == "check" and _checks_pending(case):
+        return []
+    return _wake(case, "review", now)
+
+
+def _wake(case: Case, actor: str, now: datetime) -> Iterable[Effect]:
+    if case.snooze is None:
+        return []
+    case.snooze = None
+    case.note(now, actor, "woken")
+    return [ClearDeadline(SNOOZE_DEADLINE)]
+
+
+def _checks_pending(case: Case) -> bool:
+    return any(check.outcome == "pending" for check in case.checks.values())
 
 
 def decide_propose_approval(
@@ -564,6 +634,7 @@ def decide_propose_decline(
 
 def _propose(case: Case, proposal: Proposal, now: datetime) -> Iterable[Effect]:
     case.proposal, case.returned, case.touched = proposal, None, True
+    case.snooze = None
     case.note(
         now,
         proposal.staff_id,

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from services.review import case as cases
 from services.review import examination, officer_store, reason_codes, store
-from services.review.case import Case, CaseError, Finding
+from services.review.case import Awaited, Case, CaseError, Finding
 from services.review.evidence import NOTE_FIELD, SHOWN_FIELDS, Opened, open_evidence
 from shared.events.intake import WantedItem
 from shared.events.lifecycle import State
@@ -38,6 +38,8 @@ _STATUS = {
     "nothing-wanted": 422,
     "unknown-item": 422,
     "unknown-officer": 422,
+    "nothing-awaited": 422,
+    "time-passed": 422,
 }  # any other refusal is a conflict with what the case has become
 
 Decide = Callable[[Case, datetime], Iterable[Effect]]
@@ -178,6 +180,28 @@ class Desk:
             viewer,
             application_id,
             lambda case, now: cases.decide_release(case, viewer.staff_id, finding, sealed, now),
+        )
+
+    async def snooze(
+        self,
+        viewer: Viewer,
+        application_id: str,
+        until: datetime | None,
+        awaited: Awaited | None,
+        note: str,
+    ) -> Case:
+        sealed = await self._seal(viewer, application_id, note)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_snooze(
+                case, viewer.staff_id, until, awaited, sealed, now
+            ),
+        )
+
+    async def wake(self, viewer: Viewer, application_id: str) -> Case:
+        return await self._run(
+            viewer, application_id, lambda case, now: cases.decide_wake(case, viewer.staff_id, now)
         )
 
     async def repeat_checks(self, viewer: Viewer, application_id: str) -> Case:

@@ -111,16 +111,23 @@ def on_withdrawal_requested(
     return cases.answer_withdrawal(case, event.data.request_id, now)
 
 
+def on_document_received(
+    _event: Received[intake.DocumentReceived], case: Case, now: datetime
+) -> Iterable[Effect]:
+    """A paper has come, while somebody examines the case or long before."""
+    return cases.on_arrived(case, "material", now)
+
+
 _SPECIAL: dict[type[Payload], Callable[[Any, Case, datetime], Iterable[Effect]]] = {
     intake.PreCheckPassed: on_pre_check_passed,
     intake.ApplicationImported: on_imported,
     intake.WithdrawalRequested: on_withdrawal_requested,
+    intake.DocumentReceived: on_document_received,
 }
 # Facts that move nothing and that review has no use for.
 _IGNORED = frozenset(
     {
         intake.ApplicationCorrected,  # the hand-over says what the form says now
-        intake.DocumentReceived,
         intake.AccessCodeIssued,
         *REMINDERS,
         intake.CardFactRefused,
@@ -145,10 +152,14 @@ def on_check_result(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
     call = result.call
     name: CheckName = call.kind.removeprefix("check.")
     if isinstance(result, Succeeded):
-        return examination.end(
+        effects = examination.end(
             case, name, call.key, now, answer=result.value["answer"], attempts=call.attempt
         )
-    return examination.end(case, name, call.key, now, why=result.reason, attempts=call.attempt)
+    else:
+        effects = examination.end(
+            case, name, call.key, now, why=result.reason, attempts=call.attempt
+        )
+    return [*effects, *cases.on_arrived(case, "check", now)]
 
 
 def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:

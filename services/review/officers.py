@@ -28,11 +28,6 @@ class Officer:
         """Of which branches they may claim cases."""
         return self.member.reach_of(Permission.REVIEW_CLAIM)
 
-    def why_not(self, branch: str) -> str | None:
-        """Why they cannot be given a case of that branch, as a code; None: they can.
-
-        unknown-officer: no active member of staff who may claim cases there.
-        """
-        if not self.member.active or not self.reach.covers(branch):
-            return "unknown-officer"
-        return None
+    def may_claim(self, branch: str) -> bool:
+        """Whether they may claim cases of that branch at all."""
+        return self.member.active and self.reach.covers(branch)

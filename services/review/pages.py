@@ -29,6 +29,7 @@ from services.review.policy_store import PolicyShelf
 from services.review.queue import QueueFilter, Section
 from services.review.viewing import shown_case, shown_decision, shown_history, shown_row
 from services.review.workers import OpenVault
+from shared.calendar import instant_typed
 from shared.events.intake import WantedItem
 from shared.events.lifecycle import State
 from shared.identifiers import ApplicationNumberError, parse_application_number
@@ -68,6 +69,9 @@ _SHOWN_ITEMS = ("income_proof", "work_proof", "tax_proof", "bank_statement", "ad
 
 REFUSALS: Mapping[str, str] = {
     "claimed": mark("Another reviewer has this case."),
+    "nothing-awaited": mark("Say until when, or choose something that is on its way."),
+    "time-passed": mark("Choose a time to come."),
+    "overdue": mark("The case is due; it is not laid aside."),
     "unknown-officer": mark("This colleague may not claim cases of this branch."),
     "proposed": mark("A decision is proposed already and waits for its second signature."),
     "not-in-queue": mark("The case no longer lies in the queue."),
@@ -95,6 +99,7 @@ def router(service: Service, desk: Desk, open_vault: OpenVault, shelf: PolicyShe
     _add_queue(routes, service)
     _add_case(routes, service, desk, open_vault, shelf)
     _add_reveal(routes, service, desk, shelf)
+    _add_claiming(routes, desk)
     _add_deciding(routes, desk)
     _add_signing(routes, desk)
     return routes
@@ -153,6 +158,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             products=words.product_names(),
             flags_of=queue.flags_of,
             advice=words.ADVICE,
+            awaited=words.AWAITED,
             applicant_types=words.APPLICANT_TYPES,
         )
 
@@ -259,6 +265,8 @@ def _add_case(
             products=words.product_names(),
             applicant_types=words.APPLICANT_TYPES,
             channels=words.CHANNELS,
+            awaited=words.AWAITED,
+            may_await=_may_await(case),
             confidential=confidential,
             can=_abilities(case, viewer),
         )
@@ -320,7 +328,7 @@ def _revealing(request: Request, case: Case, field: str, **more: Any) -> Respons
     )
 
 
-def _add_deciding(routes: APIRouter, desk: Desk) -> None:
+def _add_claiming(routes: APIRouter, desk: Desk) -> None:
     @routes.post("/queue/next")
     async def page_next(request: Request, viewer: MayClaim) -> Response:
         """The next case, claimed and opened."""
@@ -346,6 +354,35 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             _("The case is back in the queue."),
         )
 
+    @routes.post("/cases/{application_id}/snooze")
+    async def page_snooze(
+        request: Request,
+        viewer: MayClaim,
+        application_id: str,
+        until: Annotated[str, Form(max_length=30)] = "",
+        awaited: Annotated[Literal["", "material", "check"], Form()] = "",
+        note: Annotated[str, Form(max_length=2000)] = "",
+    ) -> Response:
+        """`until` by the bank's clock; empty: until what is awaited has come, or the case is
+        due."""
+        here = f"/review/cases/{application_id}"
+        try:
+            at = instant_typed(until)
+        except ValueError:
+            told = _("Give day and time, as 2026-12-01 08:00.")
+            return redirect(request, here, flash=told, tone="danger")
+        command = desk.snooze(viewer, application_id, at, awaited or None, note)
+        return await _act(request, application_id, command, _("The case is laid aside."))
+
+    @routes.post("/cases/{application_id}/wake")
+    async def page_wake(request: Request, viewer: MayClaim, application_id: str) -> Response:
+        return await _act(
+            request,
+            application_id,
+            desk.wake(viewer, application_id),
+            _("The case is among your cases again."),
+        )
+
     @routes.post("/queue/reassign")
     async def page_reassign(
         request: Request,
@@ -363,6 +400,8 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             return redirect(request, where, flash=_("Choose cases first."), tone="danger")
         return redirect(request, where, **_told_of(await desk.reassign(viewer, chosen, to)))
 
+
+def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     @routes.post("/cases/{application_id}/approval")
     async def page_approve(
         request: Request,
@@ -519,13 +558,14 @@ def _clock(due: datetime | None, now: datetime) -> queue.Clock | None:
 def _sections(viewer: Viewer) -> list[Section]:
     """The sections of the queue that this viewer has."""
     may_see_held = viewer.may_somewhere(Permission.REVIEW_COMPLIANCE)
-    return ["open", "mine", "to_sign", *(("held",) if may_see_held else ())]
+    return ["open", "mine", "snoozed", "to_sign", *(("held",) if may_see_held else ())]
 
 
 def _tabs(chosen: QueueFilter, counts: Mapping[Section, Total]) -> list[tuple[str, str, str | int]]:
     names: Mapping[Section, str] = {
         "open": _("Queue"),
         "mine": _("My cases"),
+        "snoozed": _("Laid aside"),
         "to_sign": _("To sign"),
         "held": _("Held"),
     }
@@ -582,9 +622,15 @@ async def _receivers(conn: Any, viewer: Viewer, case: Case | None = None) -> lis
         if (
             (one.reach & reach).branches != frozenset()
             if case is None
-            else one.why_not(case.need_scope().branch) is None and one.staff_id != case.claimed_by
+            else one.may_claim(case.need_scope().branch) and one.staff_id != case.claimed_by
         )
     ]
+
+
+def _may_await(case: Case) -> list[tuple[str, str]]:
+    """What may bring the case back before its time, as options."""
+    pending = any(check.outcome == "pending" for check in case.checks.values())
+    return [(code, _(label)) for code, label in words.AWAITED.items() if code != "check" or pending]
 
 
 def _reason_options() -> list[tuple[str, str]]:
@@ -651,6 +697,7 @@ def _abilities(case: Case, viewer: Viewer) -> dict[str, bool]:
         and case.claimed_by is None
         and may(Permission.REVIEW_CLAIM),
         "decide": mine and may_decide,
+        "snooze": mine and case.snooze is None and may(Permission.REVIEW_CLAIM),
         "take_back": waiting
         and proposal is None
         and case.claimed_by not in (None, viewer.staff_id)

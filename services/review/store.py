@@ -20,6 +20,7 @@ from services.review.case import (
     Recommendation,
     Scope,
     ShadowVerdict,
+    Snooze,
 )
 from services.review.policy import Policy
 from services.review.policy_store import PolicyShelf
@@ -65,25 +66,27 @@ _FILES = "SELECT application_id, body FROM case_file WHERE application_id = ANY 
 _SAVE_CASES = """
 INSERT INTO review_case (application_id, state, state_version, application_number, branch, region,
     channel, product, product_version, applicant_type, person, claimed_by, claimed_at, proposed_by,
-    queued_at, held_at, due, findings, advice, granted_limit, category, imported)
+    queued_at, held_at, due, findings, advice, granted_limit, category, imported, snoozed_until,
+    snoozed_for)
 SELECT application_id, state, state_version, application_number, branch, region, channel, product,
     product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
     held_at, due, ARRAY(SELECT jsonb_array_elements_text(findings)), advice, granted_limit,
-    category, imported
+    category, imported, snoozed_until, snoozed_for
 FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[],
     $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::jsonb[], $19::text[],
-    $20::bigint[], $21::text[], $22::boolean[])
+    $20::bigint[], $21::text[], $22::boolean[], $23::timestamptz[], $24::text[])
 AS row (application_id, state, state_version, application_number, branch, region, channel, product,
     product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
-    held_at, due, findings, advice, granted_limit, category, imported)
+    held_at, due, findings, advice, granted_limit, category, imported, snoozed_until, snoozed_for)
 ON CONFLICT (application_id) DO UPDATE SET
     state = excluded.state, state_version = excluded.state_version, person = excluded.person,
     claimed_by = excluded.claimed_by, claimed_at = excluded.claimed_at,
     proposed_by = excluded.proposed_by, queued_at = excluded.queued_at,
     held_at = excluded.held_at, due = excluded.due, findings = excluded.findings,
     advice = excluded.advice, granted_limit = excluded.granted_limit,
-    category = excluded.category, imported = excluded.imported
+    category = excluded.category, imported = excluded.imported,
+    snoozed_until = excluded.snoozed_until, snoozed_for = excluded.snoozed_for
 """
 
 _SAVE_FILES = """
@@ -134,8 +137,9 @@ class CaseStore:
         known = [case for case in states if case.state is not None and case.scope is not None]
         if not known:
             return
-        rows = [_row(case) for case in known]
-        await conn.execute(_SAVE_CASES, *(list(column) for column in zip(*rows, strict=True)))
+        rows = [row for case in known if (row := _row(case)) != case.stored]
+        if rows:
+            await conn.execute(_SAVE_CASES, *(list(column) for column in zip(*rows, strict=True)))
         touched = [case for case in known if case.touched]
         if touched:
             await conn.execute(
@@ -208,6 +212,8 @@ def _row(case: Case) -> tuple[Any, ...]:
         case.limit.minor if case.limit else None,
         case.category,
         case.imported,
+        case.snooze.until if case.snooze else None,
+        case.snooze.awaited if case.snooze else None,
     )
 
 
@@ -250,7 +256,7 @@ def _shadow_row(case: Case, said: ShadowVerdict) -> tuple[Any, ...]:
 def _case(row: Any, body: str | None) -> Case:
     file = _FILE.validate_json(body) if body else _CaseFile()
     open_case = row["state"] == State.MANUAL_REVIEW
-    return Case(
+    case = Case(
         application_id=row["application_id"],
         state=State(row["state"]),
         state_version=row["state_version"],
@@ -270,6 +276,7 @@ def _case(row: Any, body: str | None) -> Case:
         recommendation=file.recommendation,
         claimed_by=row["claimed_by"],
         claimed_at=row["claimed_at"],
+        snooze=Snooze(row["snoozed_until"], row["snoozed_for"]) if row["snoozed_until"] else None,
         # the file is not rewritten when a case is closed by an event of another service
         proposal=file.proposal if open_case else None,
         returned=file.returned,
@@ -281,6 +288,8 @@ def _case(row: Any, body: str | None) -> Case:
         category=row["category"],
         imported=row["imported"],
     )
+    case.stored = _row(case)
+    return case
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -304,6 +313,8 @@ class QueueRow:
     advice: str | None
     claimed_by: str | None
     proposed_by: str | None
+    snoozed_until: datetime | None
+    snoozed_for: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,15 +333,18 @@ class Wanted:
 
 
 _SECTIONS: dict[Section, str] = {
-    "open": "state = 'manual_review' AND proposed_by IS NULL",
-    "mine": "state = 'manual_review' AND proposed_by IS NULL AND claimed_by = $1",
+    "open": "state = 'manual_review' AND proposed_by IS NULL AND snoozed_until IS NULL",
+    "mine": "state = 'manual_review' AND proposed_by IS NULL AND claimed_by = $1"
+    " AND snoozed_until IS NULL",
+    "snoozed": "state = 'manual_review' AND snoozed_until IS NOT NULL",
     "to_sign": "state = 'manual_review' AND proposed_by <> $1",
-    # nothing is proposed while compliance looks into a case: said for the index
-    "held": "state = 'on_hold' AND proposed_by IS NULL",
+    # nothing is proposed or snoozed while compliance looks into a case: said for the index
+    "held": "state = 'on_hold' AND proposed_by IS NULL AND snoozed_until IS NULL",
 }
 _NO_HOLDS: dict[Section, str] = {
     **_SECTIONS,
-    "open": "state IN ('manual_review', 'on_hold') AND proposed_by IS NULL",
+    "open": "state IN ('manual_review', 'on_hold') AND proposed_by IS NULL"
+    " AND snoozed_until IS NULL",
     "held": "false",
 }
 
@@ -338,7 +352,7 @@ _NO_HOLDS: dict[Section, str] = {
 _ROW = (
     "application_id, application_number, branch, product, applicant_type, channel, state,"
     " coalesce(queued_at, held_at) AS queued_at, held_at, due, findings, advice, claimed_by,"
-    " proposed_by"
+    " proposed_by, snoozed_until, snoozed_for"
 )
 _COLUMNS: dict[SortKey, str] = {
     "due": "due",

@@ -19,7 +19,17 @@ from shared.web import states as words
 
 _OF_A_HOLD = frozenset({"held", "suspected", "finding", "released"})
 _AT_THE_DESK = frozenset(
-    {"claimed", "put_back", "taken_back", "reassigned", "proposed", "signed", "returned"}
+    {
+        "claimed",
+        "put_back",
+        "taken_back",
+        "reassigned",
+        "snoozed",
+        "woken",
+        "proposed",
+        "signed",
+        "returned",
+    }
 )
 
 

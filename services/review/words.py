@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from services.review import reason_codes
-from services.review.case import OTHER_DOCUMENT, Check
+from services.review.case import OTHER_DOCUMENT, Awaited, Check
 from services.review.evidence import Opened
 from services.review.explaining import explain
 from services.review.policy import Policy, debt_ratio_bp
 from shared.parameters import load_checklist_items, load_products
-from shared.web.i18n import _, current_language, mark, show_money, show_percent
+from shared.web.i18n import (
+    _,
+    current_language,
+    mark,
+    show_datetime,
+    show_money,
+    show_percent,
+)
 from shared.web.states import state_badge
 
 CHECK_NAMES: Mapping[str, str] = {
@@ -51,6 +59,8 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "put_back": (mark("Put back into the queue"), "arrow-left", "neutral"),
     "taken_back": (mark("A colleague's case put back into the queue"), "arrow-left", "neutral"),
     "reassigned": (mark("Given to a colleague"), "users", "info"),
+    "snoozed": (mark("Laid aside"), "clock-pause", "neutral"),
+    "woken": (mark("Taken up again"), "bell", "info"),
     "proposed": (mark("Decision proposed"), "pencil", "waiting"),
     "signed": (mark("Second signature given"), "circle-check", "good"),
     "returned": (mark("Proposal sent back"), "arrow-left", "bad"),
@@ -59,6 +69,11 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "withdrawal_granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
     "withdrawal_refused": (mark("Withdrawal refused"), "x", "neutral"),
 }
+AWAITED: Mapping[Awaited, str] = {
+    "material": mark("or when a paper has come"),
+    "check": mark("or when the checks have answered"),
+}
+"""What brings back a case that was laid aside, before its time."""
 POLICY_ACTIONS: Mapping[str, str] = {
     "policy-proposed": mark("Credit policy proposed"),
     "policy-approved": mark("Credit policy approved"),
@@ -317,6 +332,10 @@ def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
     holders = [one for key in ("holder", "receiver") if (one := told.get(key))]
     if holders:
         parts.append(" → ".join(people.get(one, one) for one in holders))
+    if until := told.get("until"):
+        parts.append(_("until %(time)s") % {"time": show_datetime(datetime.fromisoformat(until))})
+    if awaited := told.get("awaited"):
+        parts.append(_(AWAITED[awaited]))
     if state := told.get("state"):
         parts.append(_(state_badge(state).label))
     if check := told.get("check"):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from shared.events import intake
 from shared.identifiers import new_id
+from tests.eventually import eventually
 from tests.integration.review.bank import Bank, Colleague
 from tests.integration.review.conftest import Desks
 from tests.integration.review.test_service import API, APPROVE, handed
@@ -159,3 +162,101 @@ async def test_cases_are_chosen_on_the_queues_page_and_given_from_a_cases_own(
     answer = await desks.second.client.post("/review/queue/reassign", data={"to": "x"})
     page = await desks.second.get("/review/queue", lang="en")
     assert "Choose cases first." in page.text
+
+
+async def act(colleague: Colleague, case: str, what: str, body: Any = None) -> dict[str, Any]:
+    answer = await colleague.post(f"{API}/cases/{case}/{what}", body)
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+async def in_section(colleague: Colleague, section: str) -> set[str]:
+    answer = await colleague.get(f"{API}/queue", section=section, page_size=200)
+    return {case["application_id"] for case in answer.json()["cases"]}
+
+
+async def back_among_ones_own(colleague: Colleague, case: str) -> None:
+    async def awake() -> bool:
+        return case in await mine(colleague)
+
+    await eventually(awake)
+
+
+async def test_a_case_that_is_laid_aside_comes_back_by_the_business_clock(
+    bank: Bank, desks: Desks
+) -> None:
+    (case,) = await waiting(bank, 1)
+    await act(desks.first, case, "claim")
+    at = bank.now + timedelta(hours=4)
+    told = await act(
+        desks.first, case, "snooze", {"until": at.isoformat(), "note": "等客户上班后回电"}
+    )
+    assert told["snooze"] == {"until": at.strftime("%Y-%m-%dT%H:%M:%SZ"), "awaited": None}
+    assert told["due"] is not None
+    for section in ("open", "mine"):
+        assert case not in await in_section(desks.first, section)
+    assert case in await in_section(desks.first, "snoozed")
+    page = (await desks.first.get(f"/review/cases/{case}", lang="en")).text
+    assert "Laid aside" in page
+    assert "等客户上班后回电" in page
+    rows = await bank.fetch("SELECT details::text FROM case_history WHERE action = 'snoozed'")
+    assert all("回电" not in row["details"] for row in rows)
+    bank.step(at)
+    await back_among_ones_own(desks.first, case)
+    assert case in await in_section(desks.first, "open")
+    page = (await desks.first.get(f"/review/cases/{case}", lang="en")).text
+    assert "Taken up again" in page
+
+
+async def test_a_paper_brings_back_a_case_that_waits_for_one(bank: Bank, desks: Desks) -> None:
+    applicant = await handed(bank, "application.referred", new_to_bank=True)
+    case = applicant.application_id
+    await act(desks.first, case, "claim")
+    await act(desks.first, case, "snooze", {"awaited": "material", "note": "客户说下午送来"})
+    assert case in await in_section(desks.first, "snoozed")
+    await bank.publish(
+        case,
+        intake.DocumentReceived(
+            **applicant.about,
+            document_id=new_id(),
+            document_number="D20261109000001",
+            item="income_proof",
+            sha256="b" * 64,
+            media_type="image/png",
+            size=10,
+        ),
+        applicant.version,
+    )
+    await back_among_ones_own(desks.first, case)
+
+
+async def test_a_case_is_laid_aside_on_its_page_but_not_beyond_its_due_date(
+    bank: Bank, desks: Desks
+) -> None:
+    (case,) = await waiting(bank, 1)
+    told = await act(desks.first, case, "claim")
+    path = f"/review/cases/{case}"
+    for form, said in (
+        ({"until": "tomorrow", "note": "x"}, "Give day and time"),
+        ({"until": "2020-01-01T08:00", "note": "x"}, "Choose a time to come."),
+        ({"awaited": "check", "note": "x"}, "Say until when"),
+        ({"until": "2099-01-01T08:00", "note": " "}, "Please give your opinion in words."),
+        ({"until": "2099-01-01T08:00", "note": "x"}, "The case is laid aside."),
+    ):
+        answer = await desks.first.client.post(f"{path}/snooze", data=form)
+        assert answer.status_code == 303, answer.text
+        assert said in (await desks.first.get(path, lang="en")).text
+    told = await act(desks.first, case, "wake")
+    assert told["snooze"] is None
+    await act(desks.first, case, "snooze", {"awaited": "material", "note": "等材料"})
+    answer = await desks.second.client.post(f"{path}/wake")
+    assert "Claim the case first." in (await desks.second.get(path, lang="en")).text
+    bank.step(datetime.fromisoformat(told["due"]) + timedelta(minutes=1))
+    await back_among_ones_own(desks.first, case)
+    answer = await desks.first.post(
+        f"{API}/cases/{case}/snooze", {"awaited": "material", "note": "x"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (409, "overdue")
+    queue = (await desks.first.get("/review/queue", section="mine", lang="en")).text
+    assert "late by" in queue

@@ -5,20 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from services.review import case as cases
-from services.review.case import Case, CaseError, Check, Recommendation
+from services.review.case import Awaited, Case, CaseError, Check, Recommendation, Snooze
 from services.review.officers import Officer
 from services.review.reason_codes import REASONS
 from shared.events import intake, review
 from shared.events.intake import Meeting, WantedItem
 from shared.events.lifecycle import MOVES, State
 from shared.events.review import DeclineCategory
-from shared.messaging import Effect, Fact
+from shared.messaging import ClearDeadline, Effect, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
 from shared.web.permissions import Role
@@ -186,6 +186,116 @@ def test_what_waits_for_its_signature_is_not_given_away() -> None:
     with pytest.raises(CaseError) as refused:
         list(cases.decide_reassign(proposed(), "signer", officer(SECOND), NOW))
     assert refused.value.code == "proposed"
+
+
+# --- laid aside --------------------------------------------------------------------------------
+
+
+def due(mine: Case) -> datetime:
+    assert mine.due is not None
+    return mine.due
+
+
+def snoozed(awaited: Awaited | None = None, until: datetime | None = None) -> Case:
+    mine = claimed()
+    mine.due = NOW + timedelta(days=5)
+    if awaited == "check":
+        mine.checks["bureau"] = Check("bureau", "r1", 1, NOW)
+    list(cases.decide_snooze(mine, FIRST, until, awaited, "sealed", NOW))
+    return mine
+
+
+def test_a_case_that_is_laid_aside_comes_back_at_its_time() -> None:
+    at = NOW + timedelta(hours=3)
+    mine = snoozed(until=at)
+    assert mine.snooze == Snooze(at)
+    assert mine.entries[-1].details == {
+        "note": "sealed", "until": at.isoformat(), "awaited": None
+    }  # fmt: skip
+    assert list(cases.on_snooze_deadline(mine, at - timedelta(seconds=1))) == []
+    assert mine.snooze is not None
+    list(cases.on_snooze_deadline(mine, at))
+    assert (mine.snooze, mine.claimed_by) == (None, FIRST)
+    assert (mine.entries[-1].actor, mine.entries[-1].action) == ("review", "woken")
+
+
+def test_what_falls_due_comes_back_whatever_was_awaited() -> None:
+    for mine in (snoozed("material"), snoozed(until=NOW + timedelta(days=30))):
+        assert mine.snooze is not None
+        assert mine.snooze.until == due(mine)
+        list(cases.on_snooze_deadline(mine, due(mine)))
+        assert mine.snooze is None
+        with pytest.raises(CaseError) as refused:
+            list(cases.decide_snooze(mine, FIRST, None, "material", "sealed", due(mine)))
+        assert refused.value.code == "overdue"
+
+
+def test_only_what_was_awaited_brings_a_case_back() -> None:
+    mine = snoozed("material")
+    assert list(cases.on_arrived(mine, "check", NOW)) == []
+    assert mine.snooze is not None
+    assert list(cases.on_arrived(mine, "material", NOW)) == [ClearDeadline("snooze")]
+    assert mine.snooze is None
+    assert list(cases.on_arrived(mine, "material", NOW)) == []
+
+
+def test_a_case_that_waits_for_its_checks_comes_back_with_the_last_answer() -> None:
+    mine = snoozed("check")
+    mine.checks["identity"] = Check("identity", "r2", 1, NOW, outcome="answered")
+    list(cases.on_arrived(mine, "check", NOW))
+    assert mine.snooze is not None
+    mine.checks["bureau"].outcome = "unavailable"
+    list(cases.on_arrived(mine, "check", NOW))
+    assert mine.snooze is None
+
+
+@pytest.mark.parametrize(
+    ("until", "awaited", "words", "code"),
+    [
+        (NOW + timedelta(days=1), None, " ", "no-opinion"),
+        (None, None, "sealed", "nothing-awaited"),
+        (NOW, None, "sealed", "time-passed"),
+        (None, "check", "sealed", "nothing-awaited"),
+    ],
+)
+def test_nothing_is_laid_aside_without_an_end_and_a_reason(
+    until: datetime | None, awaited: Awaited | None, words: str, code: str
+) -> None:
+    mine = claimed()
+    mine.due = NOW + timedelta(days=5)
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_snooze(mine, FIRST, until, awaited, words, NOW))
+    assert (refused.value.code, mine.snooze) == (code, None)
+
+
+def test_only_ones_own_case_is_laid_aside_or_taken_up_again() -> None:
+    mine = snoozed("material")
+    acts: list[Callable[[], Iterable[Effect]]] = [
+        lambda: cases.decide_snooze(mine, SECOND, None, "material", "sealed", NOW),
+        lambda: cases.decide_wake(mine, SECOND, NOW),
+    ]
+    for act in acts:
+        with pytest.raises(CaseError) as refused:
+            list(act())
+        assert refused.value.code == "not-yours"
+    assert list(cases.decide_wake(mine, FIRST, NOW)) == [ClearDeadline("snooze")]
+    assert list(cases.decide_wake(mine, FIRST, NOW)) == []
+
+
+def test_whatever_else_happens_to_a_case_ends_its_snooze() -> None:
+    items = [WantedItem(item="income_proof", code="DOC_MISSING")]
+    acts: list[Callable[[Case], Iterable[Effect]]] = [
+        lambda mine: cases.decide_put_back(mine, FIRST, NOW),
+        lambda mine: cases.decide_reassign(mine, "signer", officer(SECOND), NOW),
+        lambda mine: cases.decide_propose_approval(mine, FIRST, Money.of(20_000), "", NOW),
+        lambda mine: cases.decide_want_material(mine, FIRST, items, NOW),
+        lambda mine: cases.decide_hold(mine, FIRST, "sealed", NOW),
+        lambda mine: cases.answer_withdrawal(mine, "request", NOW),
+    ]
+    for act in acts:
+        mine = snoozed("material")
+        list(act(mine))
+        assert mine.snooze is None
 
 
 @pytest.mark.parametrize("state", [State.CHECKING, State.ON_HOLD, State.APPROVED, State.WITHDRAWN])

@@ -1,0 +1,28 @@
+-- A case may be snoozed by whoever has it: until when at the latest, and which fact brings it back
+-- before.
+ALTER TABLE review_case
+    ADD COLUMN snoozed_until timestamptz,
+    ADD COLUMN snoozed_for   text CHECK (snoozed_for IN ('material', 'check')),
+    ADD CONSTRAINT review_case_snoozed CHECK (
+        CASE WHEN snoozed_until IS NULL THEN snoozed_for IS NULL
+        ELSE state = 'manual_review' AND claimed_by IS NOT NULL AND proposed_by IS NULL END
+    );
+
+-- The queue as before, without what is snoozed.
+DROP INDEX review_case_due, review_case_since, review_case_numbers, review_case_mine;
+CREATE INDEX review_case_due ON review_case (due, application_id, branch, state)
+    WHERE state IN ('manual_review', 'on_hold') AND proposed_by IS NULL AND snoozed_until IS NULL;
+CREATE INDEX review_case_since
+    ON review_case ((coalesce(queued_at, held_at)), application_id, branch, state)
+    WHERE state IN ('manual_review', 'on_hold') AND proposed_by IS NULL AND snoozed_until IS NULL;
+CREATE INDEX review_case_numbers
+    ON review_case (application_number COLLATE "C", application_id, branch, state)
+    WHERE state IN ('manual_review', 'on_hold') AND proposed_by IS NULL AND snoozed_until IS NULL;
+-- Who has how many; one's own cases are few enough to be sorted.
+CREATE INDEX review_case_mine ON review_case (claimed_by, due, branch, snoozed_until)
+    WHERE state = 'manual_review' AND proposed_by IS NULL;
+CREATE INDEX review_case_snoozes ON review_case (due, application_id, branch)
+    WHERE snoozed_until IS NOT NULL;
+-- The next case: what lies in the queue and is nobody's.
+CREATE INDEX review_case_next ON review_case (due, application_id, branch, product)
+    WHERE state = 'manual_review' AND proposed_by IS NULL AND claimed_by IS NULL;
