@@ -2,15 +2,17 @@
 and every look is recorded."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from services.review import queue, reason_codes, store
 from services.review.case import Awaited, Case
-from services.review.desk import Desk, public_findings, waits_for
+from services.review.desk import REASSIGNED_AT_ONCE, Desk, public_findings, waits_for
 from services.review.evidence import in_order, verify
+from services.review.officer_desk import Line, OfficerDesk
+from services.review.officers import Away, Load
 from services.review.policy_store import PolicyShelf
 from services.review.viewing import shown_case, shown_decision, shown_row, shown_version
 from services.review.workers import OpenVault
@@ -22,7 +24,6 @@ from shared.web import Permission, Problem, Viewer, requires
 from shared.web.openapi import about
 
 PAGE_SIZE_MAX = 200
-REASSIGNED_AT_ONCE = 200  # cases
 _EXAMPLE_CASE = "0199b2f0-6401-7173-b7a3-b262ce30e36c"
 _EXAMPLE_OFFICER = "0199b2f0-0000-7000-8000-000000000017"
 
@@ -92,10 +93,66 @@ class SnoozeOut(BaseModel):
 
 
 class ReassignmentIn(_In):
-    """Cases for a colleague."""
+    """Cases for a colleague: these, or what is open `of` another one, at most 200 at once."""
 
-    cases: Annotated[list[str], Field(min_length=1, max_length=REASSIGNED_AT_ONCE)]
+    cases: Annotated[list[str], Field(max_length=REASSIGNED_AT_ONCE)] = []
+    of: str | None = None
     to: str
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        if bool(self.cases) == (self.of is not None):
+            raise ValueError("name the cases, or whose they are")
+        return self
+
+
+class AbsenceIn(_In):
+    """The days on which an officer is away, both included; neither: they are there."""
+
+    staff_id: str
+    first: date | None = None
+    last: date | None = None
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.first is None) != (self.last is None):
+            raise ValueError("name both days, or neither")
+        return self
+
+
+class SkillIn(_In):
+    """The products that an officer takes; null: every one."""
+
+    staff_id: str
+    products: list[str] | None
+
+
+class LoadOut(BaseModel):
+    """How many cases somebody has; those laid aside are open too."""
+
+    open: int
+    today: int
+    overdue: int
+    snoozed: int
+
+
+class OfficerOut(BaseModel):
+    """An officer; `away_today` is by the bank's calendar, `products` null for every one."""
+
+    staff_id: str
+    name: str
+    load: LoadOut
+    away_from: date | None
+    away_to: date | None
+    away_today: bool
+    products: list[str] | None
+
+
+class WorkloadOut(BaseModel):
+    """Who has how many, and what is nobody's."""
+
+    officers: list[OfficerOut]
+    nobodys: LoadOut
 
 
 class RefusedOut(BaseModel):
@@ -232,11 +289,18 @@ class ReasonOut(BaseModel):
     words: str
 
 
-def router(service: Service, desk: Desk, open_vault: OpenVault, shelf: PolicyShelf) -> APIRouter:
+def router(
+    service: Service,
+    desk: Desk,
+    officers: OfficerDesk,
+    open_vault: OpenVault,
+    shelf: PolicyShelf,
+) -> APIRouter:
     """The API of one service instance; every answer is narrowed to the caller's branches."""
     routes = APIRouter(prefix="/review/api/v1", tags=["review"])
     _add_reading(routes, service, desk)
     _add_claiming(routes, desk)
+    _add_officers(routes, officers)
     _add_deciding(routes, desk)
     _add_audit(routes, service, desk, open_vault, shelf)
     return routes
@@ -342,10 +406,53 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
     )
     async def api_reassign(viewer: MaySign, body: ReassignmentIn) -> ReassignmentOut:
         """Give cases, colleagues' or nobody's, to an officer. Refused may be `not-found`,
-        `not-in-queue`, `proposed` and `unknown-officer`."""
-        found = await desk.reassign(viewer, body.cases, body.to)
+        `not-in-queue`, `proposed`, `unknown-officer`, `away` and `other-products`."""
+        if body.of is not None:
+            found = await desk.reassign_all(viewer, body.of, body.to)
+        else:
+            found = await desk.reassign(viewer, body.cases, body.to)
         refused = [RefusedOut(application_id=one, code=code) for one, code in found.refused.items()]
         return ReassignmentOut(given=found.given, refused=refused)
+
+
+def _add_officers(routes: APIRouter, officers: OfficerDesk) -> None:
+    @routes.get("/workload")
+    async def api_workload(viewer: MayView) -> WorkloadOut:
+        """Who has how many cases, for who may sign or manages staff; others see themselves."""
+        found = await officers.look(viewer)
+        return WorkloadOut(
+            officers=[_officer_out(line) for line in found.lines], nobodys=_load_out(found.nobodys)
+        )
+
+    @routes.post("/absences", openapi_extra=about("not-found", "time-passed"))
+    async def api_absence(viewer: MayView, body: AbsenceIn) -> WorkloadOut:
+        """Say when oneself is away, or, for who may sign, an officer of one's branches."""
+        away = Away(body.first, body.last) if body.first and body.last else None
+        await officers.mark_away(viewer, body.staff_id, away)
+        return await api_workload(viewer)
+
+    @routes.post("/skills", openapi_extra=about("not-found", "unknown-product"))
+    async def api_skills(viewer: MayView, body: SkillIn) -> WorkloadOut:
+        """Say which products an officer takes, for who manages staff."""
+        await officers.choose_products(viewer, body.staff_id, body.products)
+        return await api_workload(viewer)
+
+
+def _officer_out(line: Line) -> OfficerOut:
+    one = line.officer
+    return OfficerOut(
+        staff_id=one.staff_id,
+        name=one.name,
+        load=_load_out(line.load),
+        away_from=one.away.first if one.away else None,
+        away_to=one.away.last if one.away else None,
+        away_today=line.away,
+        products=None if one.products is None else sorted(one.products),
+    )
+
+
+def _load_out(load: Load) -> LoadOut:
+    return LoadOut(open=load.open, today=load.today, overdue=load.overdue, snoozed=load.snoozed)
 
 
 def _add_deciding(routes: APIRouter, desk: Desk) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from services.review import api, audit, handlers, pages, policy_pages
+from services.review import api, audit, handlers, officer_pages, pages, policy_pages
 from services.review.api_problems import KINDS
 from services.review.case import CHECKS, SNOOZE_DEADLINE, on_snooze_deadline
 from services.review.desk import Desk
+from services.review.officer_desk import OfficerDesk
 from services.review.policy_desk import PolicyDesk
 from services.review.policy_store import PolicyShelf
 from services.review.store import CaseRecords, CaseStore
@@ -117,10 +118,12 @@ def build_app(service: ReviewService) -> FastAPI:
     """API and pages over a service."""
     desk = Desk(service, CaseStore(), service.vault)
     shelf = PolicyShelf.beside(service.settings.parameters)
+    officers = OfficerDesk(service)
     return create_app(
         service,
         routers=[
-            api.router(service, desk, service.vault, shelf),
+            api.router(service, desk, officers, service.vault, shelf),
+            officer_pages.router(service, desk, officers),
             pages.router(service, desk, service.vault, shelf),
             policy_pages.router(service, PolicyDesk(service, shelf)),
             audit_pages.router(service, audit.LOG, audit.WORDS, desk.open_line),

@@ -526,6 +526,10 @@ def decide_reassign(
     _unproposed(case)
     if receiver is None or not receiver.may_claim(case.need_scope().branch):
         raise CaseError("unknown-officer", "Nobody of that name may claim cases of this branch")
+    if receiver.away_on(business_day(now)):
+        raise CaseError("away", "The officer is away")
+    if not receiver.takes(case.need_scope().product):
+        raise CaseError("other-products", "The officer takes other products")
     if case.claimed_by == receiver.staff_id:
         return []
     case.note(now, staff_id, "reassigned", holder=case.claimed_by, receiver=receiver.staff_id)

@@ -27,6 +27,7 @@ from shared.web.audit import Line, record_view
 from shared.web.audit_pages import told_words
 
 NOTE_CLASS = "financial"
+REASSIGNED_AT_ONCE = 200  # cases
 
 _STATUS = {
     "same-person": 403,
@@ -75,7 +76,9 @@ class Desk:
         """Take the case that stands first in the queue of those that the viewer may take; None
         where there is none."""
         async with self._service.transaction(actor=viewer.actor) as tx:
-            found = await store.next_waiting(tx.conn, viewer.branch_list)
+            own = await officer_store.officer(tx.conn, viewer.staff_id)
+            products = own.products if own else None
+            found = await store.next_waiting(tx.conn, viewer.branch_list, products)
             if found is None:
                 return None
             case = (await self._store.load(tx.conn, [found]))[found]
@@ -102,6 +105,15 @@ class Desk:
             else:
                 given.append(application_id)
         return Reassigned(given, refused)
+
+    async def reassign_all(self, viewer: Viewer, holder: str, to: str) -> Reassigned:
+        """Give an officer's open cases to another, what is due first in front, as many as are given
+        at once."""
+        async with self._service.pool.acquire() as conn:
+            found = await officer_store.cases_of(
+                conn, viewer.branch_list, holder, REASSIGNED_AT_ONCE
+            )
+        return await self.reassign(viewer, found, to)
 
     async def put_back(self, viewer: Viewer, application_id: str) -> Case:
         return await self._run(

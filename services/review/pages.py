@@ -1,8 +1,9 @@
 """The pages: the queue in its sections, the case with its evidence, what can be done with it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
@@ -13,7 +14,6 @@ from fastapi.responses import RedirectResponse, Response
 from services.review import case as cases
 from services.review import officer_store, queue, reason_codes, store, words
 from services.review.api import (
-    REASSIGNED_AT_ONCE,
     MayClaim,
     MayDecide,
     MayRelease,
@@ -22,14 +22,16 @@ from services.review.api import (
     wanted_of,
 )
 from services.review.case import Case, Entry, Recommendation
-from services.review.desk import Desk, Reassigned, public_findings, waits_for
+from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned, public_findings, waits_for
 from services.review.evidence import Opened, in_order, open_evidence
 from services.review.explaining import words_of
+from services.review.officer_desk import may_mark_away, may_see_others
+from services.review.officers import Load, Officer
 from services.review.policy_store import PolicyShelf
 from services.review.queue import QueueFilter, Section
 from services.review.viewing import shown_case, shown_decision, shown_history, shown_row
 from services.review.workers import OpenVault
-from shared.calendar import instant_typed
+from shared.calendar import business_day, instant_typed
 from shared.events.intake import WantedItem
 from shared.events.lifecycle import State
 from shared.identifiers import ApplicationNumberError, parse_application_number
@@ -72,6 +74,8 @@ REFUSALS: Mapping[str, str] = {
     "nothing-awaited": mark("Say until when, or choose something that is on its way."),
     "time-passed": mark("Choose a time to come."),
     "overdue": mark("The case is due; it is not laid aside."),
+    "away": mark("This colleague is away."),
+    "other-products": mark("This colleague takes other products."),
     "unknown-officer": mark("This colleague may not claim cases of this branch."),
     "proposed": mark("A decision is proposed already and waits for its second signature."),
     "not-in-queue": mark("The case no longer lies in the queue."),
@@ -116,7 +120,10 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
         """The queue, one's own cases, those to sign, and the held ones for compliance."""
         chosen = QueueFilter.read(request.query_params).known_to(viewer)
         section = chosen.shown_section
-        wanted = wanted_of(viewer, section, None, chosen.product, chosen.branch, chosen.flag)
+        wanted = replace(
+            wanted_of(viewer, section, None, chosen.product, chosen.branch, chosen.flag),
+            holder=chosen.holder or None,
+        )
         key, descending = chosen.order
         kind = str if key == "number" else datetime
         after = Place.read(request.query_params.get("after", ""), kind)
@@ -137,7 +144,9 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             )
             branches = await branch_names(conn)
             views = await views_of(conn, viewer, "queue", QUEUE)
-            receivers = await _receivers(conn, viewer)
+            officers = await officer_store.officers(conn)
+            given_to = await receivers(conn, viewer, now)
+        today = business_day(now)
         return page(
             request,
             "queue.html",
@@ -151,14 +160,18 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             current=QUEUE.at(chosen.query()),
             views=views,
             sharing=sharing(viewer, branches),
-            receivers=receivers,
-            filters=_filters(viewer, branches),
+            receivers=given_to,
+            filters=_filters(viewer, branches, officers),
+            away={
+                one.staff_id: one.away.last for one in officers if one.away_on(today) and one.away
+            },
             people=people,
             branches=branches,
             products=words.product_names(),
             flags_of=queue.flags_of,
             advice=words.ADVICE,
             awaited=words.AWAITED,
+            has_workload=may_see_others(viewer) or viewer.may_somewhere(Permission.REVIEW_CLAIM),
             applicant_types=words.APPLICANT_TYPES,
         )
 
@@ -180,7 +193,9 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
         return redirect(request, QUEUE.address, flash=told, tone="warning")
 
 
-def _filters(viewer: Viewer, branches: Mapping[str, str]) -> list[dict[str, Any]]:
+def _filters(
+    viewer: Viewer, branches: Mapping[str, str], officers: Iterable[Officer]
+) -> list[dict[str, Any]]:
     seen = [(code, name) for code, name in branches.items() if viewer.sees(code)]
     found: list[dict[str, Any]] = [
         {"name": "product", "label": _("Product"), "options": words.product_names().items()},
@@ -191,6 +206,9 @@ def _filters(viewer: Viewer, branches: Mapping[str, str]) -> list[dict[str, Any]
             "options": [(code, _(label)) for code, label in queue.FLAGS.items()],
         },
     ]
+    if viewer.knows_holds and viewer.may_somewhere(Permission.REVIEW_SIGN):
+        known = [(one.staff_id, one.name) for one in officers if may_mark_away(viewer, one)]
+        found.append({"name": "holder", "label": _("Officer"), "options": known, "more": True})
     return [one for one in found if one["name"] != "branch" or len(seen) > 1]
 
 
@@ -212,7 +230,8 @@ def _add_case(
             decision = await store.decision_of(conn, application_id)
             people = await staff_names(conn, _people(case, history))
             branches = await branch_names(conn)
-            receivers = await _receivers(conn, viewer, case)
+            holder = await officer_store.officer(conn, case.claimed_by or "")
+            given_to = await receivers(conn, viewer, now, case)
             await record_view(conn, application_id, viewer.staff_id, "case", now)
         opened = await open_evidence(vault, case, history)
         scope, found = case.need_scope(), case.recommendation
@@ -260,7 +279,8 @@ def _add_case(
             item_names=words.item_names(),
             limit_rules=product_of(scope.product, scope.product_version).limit,
             people=people,
-            receivers=receivers,
+            receivers=given_to,
+            away=holder.away if holder and holder.away_on(business_day(now)) else None,
             branches=branches,
             products=words.product_names(),
             applicant_types=words.APPLICANT_TYPES,
@@ -398,7 +418,7 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
         chosen = cases[:REASSIGNED_AT_ONCE]
         if not chosen:
             return redirect(request, where, flash=_("Choose cases first."), tone="danger")
-        return redirect(request, where, **_told_of(await desk.reassign(viewer, chosen, to)))
+        return redirect(request, where, **told_of(await desk.reassign(viewer, chosen, to)))
 
 
 def _add_deciding(routes: APIRouter, desk: Desk) -> None:
@@ -522,7 +542,7 @@ async def _act(request: Request, application_id: str, command: Any, done: str) -
     return redirect(request, f"/review/cases/{application_id}", flash=done)
 
 
-def _told_of(found: Reassigned) -> dict[str, Any]:
+def told_of(found: Reassigned) -> dict[str, Any]:
     """How many cases were given, and why others were not, in one line."""
     parts = []
     if found.given:
@@ -611,18 +631,24 @@ def _timeline(
     return lines
 
 
-async def _receivers(conn: Any, viewer: Viewer, case: Case | None = None) -> list[tuple[str, str]]:
-    """[(staff id, name)] of officers to whom the viewer may give this case, or any."""
+async def receivers(
+    conn: Any, viewer: Viewer, now: datetime, case: Case | None = None
+) -> list[tuple[str, str]]:
+    """[(staff id, name and how many they have)] of officers to whom the viewer may give this case,
+    or any."""
     reach = viewer.reach_of(Permission.REVIEW_SIGN)
     if Permission.REVIEW_SIGN not in viewer.grants:
         return []
+    loads = await officer_store.loads(conn, reach.branch_list, now)
+    today = business_day(now)
     return [
-        (one.staff_id, one.name)
+        (one.staff_id, f"{one.name} · {loads.get(one.staff_id, Load()).open}")
         for one in await officer_store.officers(conn)
-        if (
-            (one.reach & reach).branches != frozenset()
-            if case is None
-            else one.may_claim(case.need_scope().branch) and one.staff_id != case.claimed_by
+        if not one.away_on(today) and (one.reach & reach).branches != frozenset()
+        if case is None
+        or (
+            one.staff_id != case.claimed_by
+            and one.can_take(case.need_scope().branch, case.need_scope().product, today)
         )
     ]
 

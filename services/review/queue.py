@@ -47,13 +47,16 @@ class QueueFilter(Chosen):
     product: str = ""
     branch: str = ""
     flag: str = ""
+    holder: str = ""  # staff id of who has the case
 
     def known_to(self, viewer: Viewer) -> QueueFilter:
         """As this viewer may ask: a case comes into the queue anew when a hold ends, so the order
-        of coming there is for whoever may know of holds."""
+        of coming there is for whoever may know of holds; so is whose a case is, which for
+        one that waits for its signature might be compliance."""
         section = self.section if self.section in _SECTIONS[1:] else ""
         since = self.sort.removeprefix("-") == "since" and not viewer.knows_holds
-        return replace(self, section=section, sort="" if since else self.sort)
+        holder = self.holder if viewer.knows_holds else ""
+        return replace(self, section=section, sort="" if since else self.sort, holder=holder)
 
     @property
     def shown_section(self) -> Section:

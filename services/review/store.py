@@ -330,6 +330,7 @@ class Wanted:
     product: str | None = None
     branch: str | None = None
     flag: str | None = None
+    holder: str | None = None
 
 
 _SECTIONS: dict[Section, str] = {
@@ -373,6 +374,7 @@ def _fitting(wanted: Wanted) -> tuple[str, list[Any]]:
         ("product = {}::text", wanted.product),
         ("branch = {}::text", wanted.branch),
         ("{}::text = ANY (findings)", wanted.flag),
+        ("claimed_by = {}::text", wanted.holder),
     ):
         if value is not None:
             arguments.append(value)
@@ -471,15 +473,20 @@ async def id_of_number(conn: Any, branches: list[str] | None, number: str) -> st
     return found
 
 
-async def next_waiting(conn: Any, branches: list[str] | None) -> str | None:
-    """The case that stands first in the queue and is nobody's, locked; one that somebody is just
-    taking is passed over, so that two who ask at once get two cases."""
+async def next_waiting(
+    conn: Any, branches: list[str] | None, products: Iterable[str] | None
+) -> str | None:
+    """The case that stands first in the queue and is nobody's, locked; products: of which alone,
+    None for any. One that somebody is just taking is passed over, so that two who ask at once get
+    two cases."""
     found: str | None = await conn.fetchval(
         "SELECT application_id FROM review_case"
         " WHERE state = 'manual_review' AND proposed_by IS NULL AND claimed_by IS NULL"
         " AND ($1::text[] IS NULL OR branch = ANY ($1))"
+        " AND ($2::text[] IS NULL OR product = ANY ($2))"
         " ORDER BY due, application_id LIMIT 1 FOR UPDATE SKIP LOCKED",
         branches,
+        None if products is None else list(products),
     )
     return found
 

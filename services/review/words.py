@@ -74,7 +74,9 @@ AWAITED: Mapping[Awaited, str] = {
     "check": mark("or when the checks have answered"),
 }
 """What brings back a case that was laid aside, before its time."""
-POLICY_ACTIONS: Mapping[str, str] = {
+OFFICE_ACTIONS: Mapping[str, str] = {
+    "officer-away": mark("Absence of an officer changed"),
+    "officer-products": mark("Products of an officer changed"),
     "policy-proposed": mark("Credit policy proposed"),
     "policy-approved": mark("Credit policy approved"),
     "policy-rejected": mark("Credit policy rejected"),
@@ -82,7 +84,10 @@ POLICY_ACTIONS: Mapping[str, str] = {
     "policy-shadow-started": mark("Credit policy runs without effect"),
     "policy-shadow-ended": mark("Credit policy runs without effect no more"),
 }
-POLICY_FIELDS: Mapping[str, str] = {
+OFFICE_FIELDS: Mapping[str, str] = {
+    "away_from": mark("Away from"),
+    "away_to": mark("Away to"),
+    "products": mark("Products"),
     "version": mark("Version"),
     "digest": mark("Digest"),
     "effective_from": mark("Decides from"),

@@ -26,3 +26,13 @@ CREATE INDEX review_case_snoozes ON review_case (due, application_id, branch)
 -- The next case: what lies in the queue and is nobody's.
 CREATE INDEX review_case_next ON review_case (due, application_id, branch, product)
     WHERE state = 'manual_review' AND proposed_by IS NULL AND claimed_by IS NULL;
+
+-- What review keeps of an officer: when they are away (both days included), and which products they
+-- take (null: every one).
+CREATE TABLE officer (
+    staff_id  text   PRIMARY KEY,
+    away_from date,
+    away_to   date,
+    products  text[],
+    CHECK (CASE WHEN away_from IS NULL THEN away_to IS NULL ELSE away_to >= away_from END)
+);

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared.calendar import BUSINESS_ZONE
 from shared.events import intake
 from shared.identifiers import new_id
 from tests.eventually import eventually
@@ -260,3 +261,145 @@ async def test_a_case_is_laid_aside_on_its_page_but_not_beyond_its_due_date(
     assert (answer.status_code, answer.json()["code"]) == (409, "overdue")
     queue = (await desks.first.get("/review/queue", section="mine", lang="en")).text
     assert "late by" in queue
+
+
+async def of(colleague: Colleague, officer: Colleague) -> dict[str, Any]:
+    """An officer's line of the workload, as a colleague sees it."""
+    answer = await colleague.get(f"{API}/workload")
+    assert answer.status_code == 200, answer.text
+    (found,) = [one for one in answer.json()["officers"] if one["staff_id"] == officer.staff_id]
+    return dict(found)
+
+
+async def test_the_workload_counts_what_each_has_and_what_of_it_is_due(
+    bank: Bank, desks: Desks
+) -> None:
+    officer = await bank.colleague(desks.transport, "reviewer")
+    cases = await waiting(bank, 4)
+    for case in cases:
+        await act(officer, case, "claim")
+    await act(officer, cases[0], "snooze", {"awaited": "material", "note": "等材料"})
+    await act(officer, cases[1], "decision", APPROVE)
+    answer = await officer.get(f"{API}/cases/{cases[2]}")
+    due = datetime.fromisoformat(answer.json()["due"])
+    assert (await of(desks.second, officer))["load"] == {
+        "open": 3, "today": 0, "overdue": 0, "snoozed": 1
+    }  # fmt: skip
+    bank.step(due - timedelta(hours=2))
+    assert (await of(desks.second, officer))["load"]["today"] == 3
+    bank.step(due + timedelta(hours=2))
+    await back_among_ones_own(officer, cases[0])
+    assert (await of(desks.second, officer))["load"] == {
+        "open": 3, "today": 0, "overdue": 3, "snoozed": 0
+    }  # fmt: skip
+    page = (await desks.second.get("/review/workload", lang="en")).text
+    assert f"/review/queue?holder={officer.staff_id}" in page
+    shown = (await desks.second.get("/review/queue", holder=officer.staff_id)).text
+    assert all((case in shown) is (case != cases[1]) for case in cases)
+    assert set(await mine(desks.first)).isdisjoint(cases)
+
+
+async def test_an_officer_sees_oneself_and_others_see_nothing(bank: Bank, desks: Desks) -> None:
+    told = (await desks.first.get(f"{API}/workload")).json()
+    assert [one["staff_id"] for one in told["officers"]] == [desks.first.staff_id]
+    page = (await desks.first.get("/review/workload", lang="en")).text
+    assert f"甲{desks.second.staff_id[-4:]}" not in page
+    assert (await desks.compliance.get("/review/workload")).status_code == 403
+    auditor = await bank.colleague(desks.transport, "auditor")
+    assert (await auditor.get(f"{API}/workload")).status_code == 403
+
+
+async def test_cases_of_somebody_away_are_shown_and_given_on_and_nobody_gives_them_any(
+    bank: Bank, desks: Desks
+) -> None:
+    leaving = await bank.colleague(desks.transport, "reviewer")
+    staying = await bank.colleague(desks.transport, "reviewer")
+    cases = await waiting(bank, 2)
+    for case in cases:
+        await act(leaving, case, "claim")
+    today = bank.now.astimezone(BUSINESS_ZONE).date()
+    away = {
+        "staff_id": leaving.staff_id,
+        "first": today.isoformat(),
+        "last": (today + timedelta(days=3)).isoformat(),
+    }
+    assert (await desks.first.post(f"{API}/absences", away)).status_code == 404
+    gone = {**away, "first": "2020-01-01", "last": "2020-01-02"}
+    answer = await leaving.post(f"{API}/absences", gone)
+    assert (answer.status_code, answer.json()["code"]) == (422, "time-passed")
+    assert (await leaving.post(f"{API}/absences", away)).status_code == 200
+    assert (await of(desks.second, leaving))["away_today"] is True
+    page = (await desks.second.get("/review/workload", lang="en")).text
+    assert "2 cases lie with colleagues who are away" in page
+    shown = await desks.second.get("/review/queue", holder=leaving.staff_id, lang="en")
+    assert "away until" in shown.text
+    shown = await desks.second.get(f"/review/cases/{cases[0]}", lang="en")
+    assert "and is away until" in shown.text
+    (nobodys,) = await waiting(bank, 1)
+    told = await given(desks.second, [nobodys], leaving.staff_id)
+    assert told["refused"] == [{"application_id": nobodys, "code": "away"}]
+    answer = await desks.second.post(
+        f"{API}/reassignments", {"of": leaving.staff_id, "to": staying.staff_id}
+    )
+    assert (answer.json()["given"], answer.json()["refused"]) == (cases, [])
+    assert sorted(await mine(staying)) == sorted(cases)
+
+    bank.step(bank.now + timedelta(days=4))
+    assert (await of(desks.second, leaving))["away_today"] is False
+    assert (await given(desks.second, cases[:1], leaving.staff_id))["given"] == cases[:1]
+    form = {"staff_id": leaving.staff_id, "to": staying.staff_id}
+    answer = await desks.second.client.post("/review/workload/hand-over", data=form)
+    assert answer.headers["location"] == f"/review/workload?officer={leaving.staff_id}"
+    assert sorted(await mine(staying)) == sorted(cases)
+    log = (await desks.compliance.get("/review/audit", lang="en")).text
+    assert "Absence of an officer changed" in log
+
+
+async def test_an_absence_is_marked_and_ended_on_the_page(bank: Bank, desks: Desks) -> None:
+    officer = await bank.colleague(desks.transport, "reviewer")
+    today = bank.now.astimezone(BUSINESS_ZONE).date()
+    form = {"staff_id": officer.staff_id, "first": today.isoformat(), "last": ""}
+    for last, said in (
+        ("", "Give both days."),
+        ("31.12.", "Give both days."),
+        ("2020-01-01", "The last day is before the first"),
+        (today.isoformat(), "The absence is kept."),
+    ):
+        answer = await officer.client.post("/review/workload/away", data={**form, "last": last})
+        assert answer.status_code == 303, answer.text
+        assert said in (await officer.get("/review/workload", lang="en")).text
+    assert (await of(officer, officer))["away_today"] is True
+    here = {"staff_id": officer.staff_id, "first": "", "last": ""}
+    assert (await officer.client.post("/review/workload/away", data=here)).status_code == 303
+    assert (await of(officer, officer))["away_from"] is None
+
+
+async def test_an_officer_is_given_only_what_they_take(bank: Bank, desks: Desks) -> None:
+    await emptied(desks)
+    branch = bank.branch
+    await bank.open_branch(branch, "31")
+    manager = await bank.colleague(desks.transport, "manager", branch=branch)
+    officer = await bank.colleague(desks.transport, "reviewer", branch=branch)
+    everywhere = await bank.colleague(desks.transport, "reviewer")
+    gold = {"staff_id": officer.staff_id, "products": ["gold"]}
+    assert (await desks.second.post(f"{API}/skills", gold)).status_code == 403
+    whole = {"staff_id": everywhere.staff_id, "products": ["gold"]}
+    assert (await manager.post(f"{API}/skills", whole)).status_code == 404
+    nothing = {"staff_id": officer.staff_id, "products": ["tin"]}
+    answer = await manager.post(f"{API}/skills", nothing)
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown-product")
+    assert (await manager.post(f"{API}/skills", gold)).status_code == 200
+    assert (await of(manager, officer))["products"] == ["gold"]
+    (case,) = await waiting(bank, 1)  # of the product standard
+    assert (await officer.post(f"{API}/queue/next")).status_code == 404
+    told = await given(desks.second, [case], officer.staff_id)
+    assert told["refused"] == [{"application_id": case, "code": "other-products"}]
+    page = (await manager.get("/review/workload", officer=officer.staff_id, lang="en")).text
+    assert 'name="every"' in page
+    form = {"staff_id": officer.staff_id, "every": "yes"}
+    answer = await manager.client.post("/review/workload/products", data=form)
+    assert answer.status_code == 303
+    assert (await of(manager, officer))["products"] is None
+    assert (await officer.post(f"{API}/queue/next")).json()["application_id"] == case
+    log = (await desks.compliance.get("/review/audit", lang="en")).text
+    assert "Products of an officer changed" in log

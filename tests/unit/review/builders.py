@@ -10,7 +10,7 @@ from typing import Any
 
 from services.review.case import Case, HandOver, Recommendation, Scope, apply_recommendation
 from services.review.limits import LimitTerms
-from services.review.officers import Officer
+from services.review.officers import Away, Officer
 from services.review.policy import BureauRecord, PolicyInputs, ProductTerms
 from services.review.policy_folder import Held, newest
 from shared.events.intake import HandedDocument
@@ -127,7 +127,12 @@ def recommendation(**changes: Any) -> Recommendation:
 
 
 def officer(
-    staff_id: str, *roles: Role, branches: Iterable[str] = ("*",), active: bool = True
+    staff_id: str,
+    *roles: Role,
+    branches: Iterable[str] = ("*",),
+    active: bool = True,
+    away: Away | None = None,
+    products: frozenset[str] | None = None,
 ) -> Officer:
     """An officer of every branch, unless said; a reviewer."""
     member = StaffMember(
@@ -140,7 +145,7 @@ def officer(
         active=active,
         session_epoch=1,
     )
-    return Officer(member)
+    return Officer(member, away, products)
 
 
 def referred(**changes: Any) -> Case:

@@ -12,7 +12,7 @@ import pytest
 
 from services.review import case as cases
 from services.review.case import Awaited, Case, CaseError, Check, Recommendation, Snooze
-from services.review.officers import Officer
+from services.review.officers import Away, Officer
 from services.review.reason_codes import REASONS
 from shared.events import intake, review
 from shared.events.intake import Meeting, WantedItem
@@ -180,6 +180,35 @@ def test_nothing_is_given_to_who_may_not_claim_it(receiver: Officer | None) -> N
         list(cases.decide_reassign(theirs, "signer", receiver, NOW))
     assert refused.value.code == "unknown-officer"
     assert theirs.claimed_by == FIRST
+
+
+TODAY = date(2026, 11, 3)
+
+
+@pytest.mark.parametrize(
+    ("receiver", "code"),
+    [
+        (officer(SECOND, away=Away(TODAY, TODAY)), "away"),
+        (officer(SECOND, away=Away(TODAY - timedelta(days=2), TODAY)), "away"),
+        (officer(SECOND, away=Away(TODAY - timedelta(days=2), TODAY - timedelta(days=1))), None),
+        (officer(SECOND, away=Away(TODAY + timedelta(days=1), TODAY + timedelta(days=2))), None),
+        (officer(SECOND, products=frozenset({"gold"})), "other-products"),
+        (officer(SECOND, products=frozenset()), "other-products"),
+        (officer(SECOND, products=frozenset({"gold", "standard"})), None),
+    ],
+)
+def test_nothing_is_given_to_who_is_away_or_takes_other_products(
+    receiver: Officer, code: str | None
+) -> None:
+    waiting = referred()
+    refused = None
+    try:
+        list(cases.decide_reassign(waiting, "signer", receiver, NOW))
+    except CaseError as error:
+        refused = error.code
+    assert refused == code
+    assert waiting.claimed_by == (None if code else SECOND)
+    assert receiver.can_take("1101", "standard", TODAY) is (code is None)
 
 
 def test_what_waits_for_its_signature_is_not_given_away() -> None:
