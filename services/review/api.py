@@ -1,6 +1,7 @@
 """The JSON API: queue, cases, decisions. No personal data: that is for pages, where it is masked
 and every look is recorded."""
 
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Annotated, Literal, Self
 
@@ -14,7 +15,13 @@ from services.review.evidence import in_order, verify
 from services.review.officer_desk import Line, OfficerDesk
 from services.review.officers import Away, Load
 from services.review.policy_store import PolicyShelf
-from services.review.viewing import shown_case, shown_decision, shown_row, shown_version
+from services.review.viewing import (
+    hides_proposal,
+    shown_case,
+    shown_decision,
+    shown_row,
+    shown_version,
+)
 from services.review.workers import OpenVault
 from shared.events.intake import WantedItem
 from shared.messaging import Service
@@ -24,6 +31,7 @@ from shared.web import Permission, Problem, Viewer, requires
 from shared.web.openapi import about
 
 PAGE_SIZE_MAX = 200
+_AMOUNT_MAX = 10**12  # fen
 _EXAMPLE_CASE = "0199b2f0-6401-7173-b7a3-b262ce30e36c"
 _EXAMPLE_OFFICER = "0199b2f0-0000-7000-8000-000000000017"
 
@@ -191,9 +199,10 @@ class CheckOut(BaseModel):
 
 class ProposalOut(BaseModel):
     """A decision that waits for its second signature. Who proposed it and why is told to who may
-    know of holds."""
+    know of holds. Where the second person gives an opinion before seeing the first, what is
+    proposed is null for everybody but who proposed it."""
 
-    outcome: str
+    outcome: str | None
     staff_id: str | None
     at: datetime
     limit: Money | None
@@ -242,6 +251,8 @@ class QueueItemOut(BaseModel):
     advice: str | None
     claimed_by: str | None
     snoozed_until: datetime | None
+    amount: Money | None
+    language: str | None
     proposed_by: str | None
     to_sign: bool
 
@@ -315,11 +326,20 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
         product: str | None = None,
         branch: str | None = None,
         flag: str | None = None,
+        language: str | None = None,
+        amount_from: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None,
+        amount_to: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None,
         page: Annotated[int, Query(ge=1, le=100_000)] = 1,
         page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = 50,
     ) -> QueueOut:
-        """Cases of a section: open, mine, snoozed, to_sign, or held (compliance only)."""
-        wanted = wanted_of(viewer, section, number, product, branch, flag)
+        """Cases of a section: open, mine, snoozed, to_sign, or held (compliance only). Amounts in
+        fen, both included; `language` as in `zh-CN`, where it is known."""
+        wanted = replace(
+            wanted_of(viewer, section, number, product, branch, flag),
+            language=language,
+            amount_from=amount_from,
+            amount_to=amount_to,
+        )
         async with service.pool.acquire() as conn:
             rows, total = await store.list_cases(conn, wanted, page=page, page_size=page_size)
         now = service.clock.now()
@@ -486,6 +506,37 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         return case_out(case, viewer)
 
     @routes.post(
+        "/cases/{application_id}/opinion",
+        openapi_extra=about(
+            "not-found",
+            "erased",
+            "not-in-queue",
+            "nothing-proposed",
+            "same-person",
+            "risk-officer-needed",
+            "not-blind",
+            "not-scored",
+            "not-approvable",
+            "limit-too-high",
+            "limit-not-fitting",
+            "no-limit",
+            "unknown-reason",
+            "no-opinion",
+        ),
+    )
+    async def api_opinion(
+        viewer: MayDecide,
+        application_id: str,
+        body: Annotated[ApprovalIn | DeclineIn, Field(discriminator="outcome")],
+    ) -> CaseOut:
+        """The second person's own opinion, where the product wants it before the first is seen: the
+        same outcome decides (with the lower limit), another goes back to the first person."""
+        approves = isinstance(body, ApprovalIn)
+        limit, reason = (body.limit, "") if approves else (None, body.reason)
+        case = await desk.give_opinion(viewer, application_id, limit, reason, body.note)
+        return case_out(case, viewer)
+
+    @routes.post(
         "/cases/{application_id}/signature",
         openapi_extra=about(
             "not-found",
@@ -493,6 +544,8 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             "not-in-queue",
             "nothing-proposed",
             "same-person",
+            "risk-officer-needed",
+            "opinion-first",
             "not-scored",
             "not-approvable",
             "limit-too-high",
@@ -500,8 +553,9 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             "no-opinion",
         ),
     )
-    async def api_signature(viewer: MaySign, application_id: str, body: SignatureIn) -> CaseOut:
-        """The second signature; 403 `same-person` for who proposed."""
+    async def api_signature(viewer: MayDecide, application_id: str, body: SignatureIn) -> CaseOut:
+        """The second signature, of a risk officer above the product's limit; 403 `same-person` for
+        who proposed."""
         if body.outcome == "confirmed":
             case = await desk.sign(viewer, application_id)
         else:
@@ -652,6 +706,8 @@ def queue_item(row: store.QueueRow, now: datetime, viewer: Viewer) -> QueueItemO
         advice=row.advice,
         claimed_by=row.claimed_by,
         snoozed_until=row.snoozed_until,
+        amount=Money(minor=row.amount) if row.amount is not None else None,
+        language=row.language,
         proposed_by=row.proposed_by or None,
         to_sign=row.proposed_by is not None,
     )
@@ -659,6 +715,7 @@ def queue_item(row: store.QueueRow, now: datetime, viewer: Viewer) -> QueueItemO
 
 def case_out(case: Case, viewer: Viewer) -> CaseOut:
     """A case as this viewer may see it."""
+    hidden = hides_proposal(case, viewer)
     case = shown_case(case, viewer)
     scope, found, proposal = case.need_scope(), case.recommendation, case.proposal
     confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, scope.branch)
@@ -677,7 +734,7 @@ def case_out(case: Case, viewer: Viewer) -> CaseOut:
         if case.snooze
         else None,
         proposal=ProposalOut(
-            outcome=proposal.outcome,
+            outcome=None if hidden else proposal.outcome,
             staff_id=proposal.staff_id or None,
             at=proposal.at,
             limit=proposal.limit,

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from services.review import case as cases
 from services.review import examination, officer_store, reason_codes, store
-from services.review.case import Awaited, Case, CaseError, Finding
+from services.review.case import Awaited, Case, CaseError, Finding, Opinion
 from services.review.evidence import NOTE_FIELD, SHOWN_FIELDS, Opened, open_evidence
 from shared.events.intake import WantedItem
 from shared.events.lifecycle import State
@@ -31,6 +31,7 @@ REASSIGNED_AT_ONCE = 200  # cases
 
 _STATUS = {
     "same-person": 403,
+    "risk-officer-needed": 403,
     "unknown-reason": 422,
     "no-opinion": 422,
     "limit-too-high": 422,
@@ -153,7 +154,24 @@ class Desk:
 
     async def sign(self, viewer: Viewer, application_id: str) -> Case:
         return await self._run(
-            viewer, application_id, lambda case, now: cases.decide_sign(case, viewer.staff_id, now)
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_sign(
+                case, viewer.staff_id, now, risk_officer=_risk_officer(viewer, case)
+            ),
+        )
+
+    async def give_opinion(
+        self, viewer: Viewer, application_id: str, limit: Money | None, reason: str, note: str
+    ) -> Case:
+        """limit: to approve; None: to decline for `reason`."""
+        opinion = Opinion(limit, reason, await self._seal(viewer, application_id, note))
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_opinion(
+                case, viewer.staff_id, opinion, now, risk_officer=_risk_officer(viewer, case)
+            ),
         )
 
     async def send_back(self, viewer: Viewer, application_id: str, note: str) -> Case:
@@ -161,7 +179,9 @@ class Desk:
         return await self._run(
             viewer,
             application_id,
-            lambda case, now: cases.decide_return(case, viewer.staff_id, sealed, now),
+            lambda case, now: cases.decide_return(
+                case, viewer.staff_id, sealed, now, risk_officer=_risk_officer(viewer, case)
+            ),
         )
 
     async def want_material(
@@ -344,6 +364,11 @@ class Desk:
         vault = await self._open_vault()
         keys = await vault.party_keys(party.party_id, case.application_id)
         return str(keys.seal(NOTE_CLASS, NOTE_FIELD, words.strip()))
+
+
+def _risk_officer(viewer: Viewer, case: Case) -> bool:
+    """Whether the viewer is one there: may sign whatever the amount."""
+    return viewer.may_in(Permission.REVIEW_SIGN, case.need_scope().branch)
 
 
 def visible(case: Case, viewer: Viewer) -> Case:

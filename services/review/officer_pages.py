@@ -72,7 +72,10 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
             return redirect(request, _at(staff_id), flash=told, tone="danger")
         away = Away(begin, end) if begin and end else None
         return await _done(
-            request, staff_id, officers.mark_away(viewer, staff_id, away), _("The absence is kept.")
+            request,
+            staff_id,
+            officers.mark_away(viewer, staff_id, away),
+            _("The absence is saved."),
         )
 
     @routes.post("/workload/products")
@@ -89,7 +92,7 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
             request,
             staff_id,
             officers.choose_products(viewer, staff_id, chosen),
-            _("The products are kept."),
+            _("The products are saved."),
         )
 
     @routes.post("/workload/hand-over")

@@ -1,7 +1,7 @@
 """The pages: the queue in its sections, the case with its evidence, what can be done with it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -29,7 +29,14 @@ from services.review.officer_desk import may_mark_away, may_see_others
 from services.review.officers import Load, Officer
 from services.review.policy_store import PolicyShelf
 from services.review.queue import QueueFilter, Section
-from services.review.viewing import shown_case, shown_decision, shown_history, shown_row
+from services.review.viewing import (
+    hides_proposal,
+    shown_case,
+    shown_decision,
+    shown_history,
+    shown_row,
+    without_proposal,
+)
 from services.review.workers import OpenVault
 from shared.calendar import business_day, instant_typed
 from shared.events.intake import WantedItem
@@ -81,6 +88,9 @@ REFUSALS: Mapping[str, str] = {
     "not-in-queue": mark("The case no longer lies in the queue."),
     "not-yours": mark("Claim the case first."),
     "nothing-proposed": mark("Nothing waits for a signature."),
+    "risk-officer-needed": mark("The second signature here is a risk officer's."),
+    "opinion-first": mark("Give your own opinion before you see the first."),
+    "not-blind": mark("The first opinion is seen already: sign it or send it back."),
     "same-person": mark("The second signature must be another person's."),
     "no-opinion": mark("Please give your opinion in words."),
     "limit-too-high": mark("The limit is higher than the rules allow."),
@@ -123,6 +133,9 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
         wanted = replace(
             wanted_of(viewer, section, None, chosen.product, chosen.branch, chosen.flag),
             holder=chosen.holder or None,
+            language=chosen.language or None,
+            amount_from=chosen.amounts[0],
+            amount_to=chosen.amounts[1],
         )
         key, descending = chosen.order
         kind = str if key == "number" else datetime
@@ -130,6 +143,8 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
         before = None if after else Place.read(request.query_params.get("before", ""), kind)
         now = service.clock.now()
         async with service.pool.acquire() as conn:
+            officers = await officer_store.officers(conn)
+            wanted = replace(wanted, products=_skill(chosen, viewer, officers))
             found = await store.page_of(
                 conn, wanted, PAGE_SIZE, key, descending=descending, after=after, before=before
             )
@@ -144,7 +159,6 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             )
             branches = await branch_names(conn)
             views = await views_of(conn, viewer, "queue", QUEUE)
-            officers = await officer_store.officers(conn)
             given_to = await receivers(conn, viewer, now)
         today = business_day(now)
         return page(
@@ -171,6 +185,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             flags_of=queue.flags_of,
             advice=words.ADVICE,
             awaited=words.AWAITED,
+            languages=words.LANGUAGES,
             has_workload=may_see_others(viewer) or viewer.may_somewhere(Permission.REVIEW_CLAIM),
             applicant_types=words.APPLICANT_TYPES,
         )
@@ -193,8 +208,18 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
         return redirect(request, QUEUE.address, flash=told, tone="warning")
 
 
+def _own(viewer: Viewer, officers: Iterable[Officer]) -> frozenset[str] | None:
+    """The products that the viewer takes; None for every one."""
+    return next((one.products for one in officers if one.staff_id == viewer.staff_id), None)
+
+
+def _skill(chosen: QueueFilter, viewer: Viewer, officers: Iterable[Officer]) -> list[str] | None:
+    own = _own(viewer, officers) if chosen.skill == queue.OWN_SKILL else None
+    return None if own is None else sorted(own)
+
+
 def _filters(
-    viewer: Viewer, branches: Mapping[str, str], officers: Iterable[Officer]
+    viewer: Viewer, branches: Mapping[str, str], officers: Sequence[Officer]
 ) -> list[dict[str, Any]]:
     seen = [(code, name) for code, name in branches.items() if viewer.sees(code)]
     found: list[dict[str, Any]] = [
@@ -206,9 +231,24 @@ def _filters(
             "options": [(code, _(label)) for code, label in queue.FLAGS.items()],
         },
     ]
+    found += [
+        {"name": "amount_from", "label": _("Amount from (yuan)"), "type": "number", "more": True},
+        {"name": "amount_to", "label": _("Amount to (yuan)"), "type": "number", "more": True},
+        {
+            "name": "language",
+            "label": _("Customer's language"),
+            "options": [(code, _(label)) for code, label in words.LANGUAGES.items()],
+            "more": True,
+        },
+    ]
+    if _own(viewer, officers) is not None:
+        own = (queue.OWN_SKILL, _("those that I take"))
+        found.append(
+            {"name": "skill", "label": _("Products taken"), "options": [own], "more": True}
+        )
     if viewer.knows_holds and viewer.may_somewhere(Permission.REVIEW_SIGN):
         known = [(one.staff_id, one.name) for one in officers if may_mark_away(viewer, one)]
-        found.append({"name": "holder", "label": _("Officer"), "options": known, "more": True})
+        found.append({"name": "holder", "label": _("Reviewer"), "options": known, "more": True})
     return [one for one in found if one["name"] != "branch" or len(seen) > 1]
 
 
@@ -218,7 +258,9 @@ def _add_case(
     @routes.get("/cases/{application_id}")
     async def page_case(request: Request, viewer: MayView, application_id: str) -> Response:
         """One case with its evidence; who looked is recorded."""
-        case = shown_case(await desk.look(viewer, application_id), viewer)
+        looked_at = await desk.look(viewer, application_id)
+        hidden = hides_proposal(looked_at, viewer)
+        case = shown_case(looked_at, viewer)
         branch = case.need_scope().branch
         confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, branch)
         now = service.clock.now()
@@ -227,6 +269,8 @@ def _add_case(
             history = shown_history(
                 await store.history_of(conn, application_id, confidential=confidential), viewer
             )
+            if hidden:
+                history = without_proposal(history)
             decision = await store.decision_of(conn, application_id)
             people = await staff_names(conn, _people(case, history))
             branches = await branch_names(conn)
@@ -286,9 +330,11 @@ def _add_case(
             applicant_types=words.APPLICANT_TYPES,
             channels=words.CHANNELS,
             awaited=words.AWAITED,
+            languages=words.LANGUAGES,
             may_await=_may_await(case),
             confidential=confidential,
-            can=_abilities(case, viewer),
+            hidden=hidden,
+            can=_abilities(case, viewer, peer_may_sign=cases.peer_may_sign(looked_at)),
         )
 
 
@@ -492,7 +538,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
 
 def _add_signing(routes: APIRouter, desk: Desk) -> None:
     @routes.post("/cases/{application_id}/signature")
-    async def page_sign(request: Request, viewer: MaySign, application_id: str) -> Response:
+    async def page_sign(request: Request, viewer: MayDecide, application_id: str) -> Response:
         return await _act(
             request,
             application_id,
@@ -500,10 +546,29 @@ def _add_signing(routes: APIRouter, desk: Desk) -> None:
             _("Signed. The application is decided."),
         )
 
+    @routes.post("/cases/{application_id}/opinion")
+    async def page_opinion(
+        request: Request,
+        viewer: MayDecide,
+        application_id: str,
+        outcome: Annotated[Literal["approve", "decline"], Form()],
+        limit: Annotated[int, Form(ge=0, le=10_000_000)] = 0,
+        reason: Annotated[str, Form(max_length=60)] = "",
+        note: Annotated[str, Form(max_length=2000)] = "",
+    ) -> Response:
+        """`limit` in whole yuan, to approve; `reason` to decline."""
+        granted = Money.of(limit) if outcome == "approve" else None
+        return await _act(
+            request,
+            application_id,
+            desk.give_opinion(viewer, application_id, granted, reason, note),
+            _("Your opinion is given. The history says what came of it."),
+        )
+
     @routes.post("/cases/{application_id}/return")
     async def page_return(
         request: Request,
-        viewer: MaySign,
+        viewer: MayDecide,
         application_id: str,
         note: Annotated[str, Form(max_length=2000)] = "",
     ) -> Response:
@@ -706,7 +771,7 @@ def _item_options(product: str, version: str, applicant_type: str) -> list[tuple
     return [(code, names[code]) for code in codes if code in known and known[code].upload]
 
 
-def _abilities(case: Case, viewer: Viewer) -> dict[str, bool]:
+def _abilities(case: Case, viewer: Viewer, *, peer_may_sign: bool) -> dict[str, bool]:
     """Which buttons are shown; the desk decides again when one is pressed."""
     waiting = case.state is State.MANUAL_REVIEW
     proposal = case.proposal
@@ -716,6 +781,13 @@ def _abilities(case: Case, viewer: Viewer) -> dict[str, bool]:
         return viewer.may_in(permission, case.need_scope().branch)
 
     may_decide = may(Permission.REVIEW_DECIDE)
+    second = (
+        waiting
+        and proposal is not None
+        and proposal.staff_id != viewer.staff_id
+        and may_decide
+        and (may(Permission.REVIEW_SIGN) or peer_may_sign)
+    )
     return {
         "next": viewer.may_somewhere(Permission.REVIEW_CLAIM),
         "claim": waiting
@@ -733,10 +805,8 @@ def _abilities(case: Case, viewer: Viewer) -> dict[str, bool]:
         and proposal is None
         and may_decide
         and any(one.may_be_asked_again for one in case.checks.values()),
-        "sign": waiting
-        and proposal is not None
-        and proposal.staff_id != viewer.staff_id
-        and may(Permission.REVIEW_SIGN),
+        "sign": second and not case.blind,
+        "opinion": second and case.blind,
         "reassign": waiting and proposal is None and may(Permission.REVIEW_SIGN),
         "release": case.state is State.ON_HOLD and may(Permission.REVIEW_COMPLIANCE),
     }

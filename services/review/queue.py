@@ -34,6 +34,8 @@ FLAGS: dict[str, str] = {
 """Reason code -> the short label by which a case is marked in the queue."""
 
 
+OWN_SKILL: Final = "own"
+
 SortKey = Literal["due", "since", "number"]
 _KEYS: Final[Sequence[SortKey]] = get_args(SortKey)
 
@@ -48,6 +50,10 @@ class QueueFilter(Chosen):
     branch: str = ""
     flag: str = ""
     holder: str = ""  # staff id of who has the case
+    skill: str = ""  # OWN_SKILL: the products that the viewer takes
+    language: str = ""
+    amount_from: str = ""  # whole yuan
+    amount_to: str = ""
 
     def known_to(self, viewer: Viewer) -> QueueFilter:
         """As this viewer may ask: a case comes into the queue anew when a hold ends, so the order
@@ -57,6 +63,15 @@ class QueueFilter(Chosen):
         since = self.sort.removeprefix("-") == "since" and not viewer.knows_holds
         holder = self.holder if viewer.knows_holds else ""
         return replace(self, section=section, sort="" if since else self.sort, holder=holder)
+
+    @property
+    def amounts(self) -> tuple[int | None, int | None]:
+        """From which amount to which, in fen; what is no amount narrows nothing."""
+        first, last = (
+            int(text) * 100 if text.isascii() and text.isdecimal() else None
+            for text in (self.amount_from, self.amount_to)
+        )
+        return first, last
 
     @property
     def shown_section(self) -> Section:

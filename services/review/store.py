@@ -67,18 +67,20 @@ _SAVE_CASES = """
 INSERT INTO review_case (application_id, state, state_version, application_number, branch, region,
     channel, product, product_version, applicant_type, person, claimed_by, claimed_at, proposed_by,
     queued_at, held_at, due, findings, advice, granted_limit, category, imported, snoozed_until,
-    snoozed_for)
+    snoozed_for, amount, language)
 SELECT application_id, state, state_version, application_number, branch, region, channel, product,
     product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
     held_at, due, ARRAY(SELECT jsonb_array_elements_text(findings)), advice, granted_limit,
-    category, imported, snoozed_until, snoozed_for
+    category, imported, snoozed_until, snoozed_for, amount, language
 FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[],
     $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::jsonb[], $19::text[],
-    $20::bigint[], $21::text[], $22::boolean[], $23::timestamptz[], $24::text[])
+    $20::bigint[], $21::text[], $22::boolean[], $23::timestamptz[], $24::text[],
+    $25::bigint[], $26::text[])
 AS row (application_id, state, state_version, application_number, branch, region, channel, product,
     product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
-    held_at, due, findings, advice, granted_limit, category, imported, snoozed_until, snoozed_for)
+    held_at, due, findings, advice, granted_limit, category, imported, snoozed_until, snoozed_for,
+    amount, language)
 ON CONFLICT (application_id) DO UPDATE SET
     state = excluded.state, state_version = excluded.state_version, person = excluded.person,
     claimed_by = excluded.claimed_by, claimed_at = excluded.claimed_at,
@@ -86,7 +88,8 @@ ON CONFLICT (application_id) DO UPDATE SET
     held_at = excluded.held_at, due = excluded.due, findings = excluded.findings,
     advice = excluded.advice, granted_limit = excluded.granted_limit,
     category = excluded.category, imported = excluded.imported,
-    snoozed_until = excluded.snoozed_until, snoozed_for = excluded.snoozed_for
+    snoozed_until = excluded.snoozed_until, snoozed_for = excluded.snoozed_for,
+    amount = excluded.amount, language = excluded.language
 """
 
 _SAVE_FILES = """
@@ -214,6 +217,8 @@ def _row(case: Case) -> tuple[Any, ...]:
         case.imported,
         case.snooze.until if case.snooze else None,
         case.snooze.awaited if case.snooze else None,
+        case.amount.minor if case.amount else None,
+        case.language,
     )
 
 
@@ -315,6 +320,8 @@ class QueueRow:
     proposed_by: str | None
     snoozed_until: datetime | None
     snoozed_for: str | None
+    amount: int | None  # fen
+    language: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +338,10 @@ class Wanted:
     branch: str | None = None
     flag: str | None = None
     holder: str | None = None
+    language: str | None = None
+    products: list[str] | None = None  # any of these
+    amount_from: int | None = None  # fen; both included
+    amount_to: int | None = None
 
 
 _SECTIONS: dict[Section, str] = {
@@ -353,7 +364,7 @@ _NO_HOLDS: dict[Section, str] = {
 _ROW = (
     "application_id, application_number, branch, product, applicant_type, channel, state,"
     " coalesce(queued_at, held_at) AS queued_at, held_at, due, findings, advice, claimed_by,"
-    " proposed_by, snoozed_until, snoozed_for"
+    " proposed_by, snoozed_until, snoozed_for, amount, language"
 )
 _COLUMNS: dict[SortKey, str] = {
     "due": "due",
@@ -375,6 +386,10 @@ def _fitting(wanted: Wanted) -> tuple[str, list[Any]]:
         ("branch = {}::text", wanted.branch),
         ("{}::text = ANY (findings)", wanted.flag),
         ("claimed_by = {}::text", wanted.holder),
+        ("language = {}::text", wanted.language),
+        ("product = ANY ({}::text[])", wanted.products),
+        ("amount >= {}::bigint", wanted.amount_from),
+        ("amount <= {}::bigint", wanted.amount_to),
     ):
         if value is not None:
             arguments.append(value)

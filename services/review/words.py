@@ -62,6 +62,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "snoozed": (mark("Laid aside"), "clock-pause", "neutral"),
     "woken": (mark("Taken up again"), "bell", "info"),
     "proposed": (mark("Decision proposed"), "pencil", "waiting"),
+    "opinion": (mark("Second opinion given"), "pencil", "waiting"),
     "signed": (mark("Second signature given"), "circle-check", "good"),
     "returned": (mark("Proposal sent back"), "arrow-left", "bad"),
     "wanted_material": (mark("More material wanted"), "paperclip", "waiting"),
@@ -75,8 +76,8 @@ AWAITED: Mapping[Awaited, str] = {
 }
 """What brings back a case that was laid aside, before its time."""
 OFFICE_ACTIONS: Mapping[str, str] = {
-    "officer-away": mark("Absence of an officer changed"),
-    "officer-products": mark("Products of an officer changed"),
+    "officer-away": mark("Absence of a reviewer changed"),
+    "officer-products": mark("Products of a reviewer changed"),
     "policy-proposed": mark("Credit policy proposed"),
     "policy-approved": mark("Credit policy approved"),
     "policy-rejected": mark("Credit policy rejected"),
@@ -165,6 +166,7 @@ CHANNELS: Mapping[str, str] = {
     "batch": mark("Batch"),
     "partner": mark("Partner"),
 }
+LANGUAGES: Mapping[str, str] = {"zh-CN": mark("Chinese"), "en": mark("English")}
 EVIDENCE: Mapping[str, str] = {
     "bureau": mark("Answer of the credit bureau"),
     "limit": mark("Working of the limit"),

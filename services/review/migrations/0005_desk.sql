@@ -36,3 +36,15 @@ CREATE TABLE officer (
     products  text[],
     CHECK (CASE WHEN away_from IS NULL THEN away_to IS NULL ELSE away_to >= away_from END)
 );
+
+-- What the queue is filtered by besides: what is at stake (the policy's limit, else the wish; fen)
+-- and the customer's language, where it is known.
+ALTER TABLE review_case ADD COLUMN amount bigint, ADD COLUMN language text;
+UPDATE review_case SET
+    amount = coalesce(
+        nullif((f.body #>> '{recommendation,limit,minor}')::bigint, 0),
+        (f.body #>> '{hand_over,requested_limit,minor}')::bigint
+    ),
+    language = f.body #>> '{hand_over,consent,text,language}'
+FROM case_file f
+WHERE f.application_id = review_case.application_id AND state IN ('checking', 'manual_review', 'on_hold');

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +14,12 @@ import pytest
 from shared.calendar import BUSINESS_ZONE
 from shared.events import intake
 from shared.identifiers import new_id
+from shared.parameters.held import published_list, read_held
+from shared.parameters.load import SHIPPED, take
 from tests.eventually import eventually
 from tests.integration.review.bank import Bank, Colleague
 from tests.integration.review.conftest import Desks
-from tests.integration.review.test_service import API, APPROVE, handed
+from tests.integration.review.test_service import API, APPROVE, handed, said
 from tests.integration.scope import everything_in_a_branch
 
 __all__ = ["everything_in_a_branch"]  # a fixture
@@ -238,7 +243,7 @@ async def test_a_case_is_laid_aside_on_its_page_but_not_beyond_its_due_date(
     (case,) = await waiting(bank, 1)
     told = await act(desks.first, case, "claim")
     path = f"/review/cases/{case}"
-    for form, said in (
+    for form, told_then in (
         ({"until": "tomorrow", "note": "x"}, "Give day and time"),
         ({"until": "2020-01-01T08:00", "note": "x"}, "Choose a time to come."),
         ({"awaited": "check", "note": "x"}, "Say until when"),
@@ -247,7 +252,7 @@ async def test_a_case_is_laid_aside_on_its_page_but_not_beyond_its_due_date(
     ):
         answer = await desks.first.client.post(f"{path}/snooze", data=form)
         assert answer.status_code == 303, answer.text
-        assert said in (await desks.first.get(path, lang="en")).text
+        assert told_then in (await desks.first.get(path, lang="en")).text
     told = await act(desks.first, case, "wake")
     assert told["snooze"] is None
     await act(desks.first, case, "snooze", {"awaited": "material", "note": "等材料"})
@@ -352,22 +357,22 @@ async def test_cases_of_somebody_away_are_shown_and_given_on_and_nobody_gives_th
     assert answer.headers["location"] == f"/review/workload?officer={leaving.staff_id}"
     assert sorted(await mine(staying)) == sorted(cases)
     log = (await desks.compliance.get("/review/audit", lang="en")).text
-    assert "Absence of an officer changed" in log
+    assert "Absence of a reviewer changed" in log
 
 
 async def test_an_absence_is_marked_and_ended_on_the_page(bank: Bank, desks: Desks) -> None:
     officer = await bank.colleague(desks.transport, "reviewer")
     today = bank.now.astimezone(BUSINESS_ZONE).date()
     form = {"staff_id": officer.staff_id, "first": today.isoformat(), "last": ""}
-    for last, said in (
+    for last, told_then in (
         ("", "Give both days."),
         ("31.12.", "Give both days."),
         ("2020-01-01", "The last day is before the first"),
-        (today.isoformat(), "The absence is kept."),
+        (today.isoformat(), "The absence is saved."),
     ):
         answer = await officer.client.post("/review/workload/away", data={**form, "last": last})
         assert answer.status_code == 303, answer.text
-        assert said in (await officer.get("/review/workload", lang="en")).text
+        assert told_then in (await officer.get("/review/workload", lang="en")).text
     assert (await of(officer, officer))["away_today"] is True
     here = {"staff_id": officer.staff_id, "first": "", "last": ""}
     assert (await officer.client.post("/review/workload/away", data=here)).status_code == 303
@@ -402,4 +407,180 @@ async def test_an_officer_is_given_only_what_they_take(bank: Bank, desks: Desks)
     assert (await of(manager, officer))["products"] is None
     assert (await officer.post(f"{API}/queue/next")).json()["application_id"] == case
     log = (await desks.compliance.get("/review/audit", lang="en")).text
-    assert "Products of an officer changed" in log
+    assert "Products of a reviewer changed" in log
+
+
+async def test_the_queue_is_narrowed_by_amount_language_officer_and_skill(
+    bank: Bank, desks: Desks
+) -> None:
+    await emptied(desks)
+    less = await handed(bank, "application.referred", new_to_bank=True, income=2_000_00)
+    more = await bank.applicant(new_to_bank=True, income=9_000_00)
+    more.agreed_to = {"version": "2026.1", "language": "en", "digest": "c" * 64}
+    await bank.hand_over(more)
+    await said(bank, more, "application.referred")
+    listed = {
+        case["application_id"]: case
+        for case in (await desks.first.get(f"{API}/queue", page_size=200)).json()["cases"]
+    }
+    low, high = (listed[one.application_id]["amount"]["minor"] for one in (less, more))
+    assert low < high
+    assert listed[more.application_id]["language"] == "en"
+    assert listed[less.application_id]["language"] is None
+    ids = {less.application_id: "less", more.application_id: "more"}
+
+    async def found(path: str, **asked: Any) -> set[str]:
+        text = (await desks.second.get(path, page_size=200, **asked)).text
+        return {name for one, name in ids.items() if one in text}
+
+    for asked, expected in (
+        ({"amount_from": low, "amount_to": low}, {"less"}),
+        ({"amount_from": low + 1}, {"more"}),
+        ({"amount_to": high - 1}, {"less"}),
+        ({"language": "en"}, {"more"}),
+    ):
+        assert await found(f"{API}/queue", **asked) == expected, asked
+    for asked, expected in (
+        ({"amount_from": low // 100 + 1}, {"more"}),
+        ({"amount_to": low // 100}, {"less"}),
+        ({"amount_to": "1e9"}, {"less", "more"}),
+        ({"language": "en"}, {"more"}),
+        ({"holder": desks.first.staff_id}, set()),
+    ):
+        found_there = await found("/review/queue", sort="-due", **asked)
+        assert found_there == expected, asked
+    await act(desks.first, more.application_id, "claim")
+    assert await found("/review/queue", holder=desks.first.staff_id) == {"more"}
+    await bank.open_branch(bank.branch, "31")
+    manager = await bank.colleague(desks.transport, "manager", branch=bank.branch)
+    officer = await bank.colleague(desks.transport, "reviewer", "risk_officer", branch=bank.branch)
+    gold = {"staff_id": officer.staff_id, "products": ["gold"]}
+    assert (await manager.post(f"{API}/skills", gold)).status_code == 200
+    case = less.application_id
+    assert case in (await officer.get("/review/queue", sort="-due")).text
+    assert case not in (await officer.get("/review/queue", sort="-due", skill="own")).text
+    # whose a case is might be compliance's: managers cannot ask for it
+    assert case in (await manager.get("/review/queue", sort="-due", holder=new_id())).text
+
+
+@pytest.fixture
+def blind_product(tmp_path: Path) -> Iterator[str]:
+    """A version of the standard product whose second opinion is blind."""
+    yield from _version(tmp_path, "2026.9", "review: {blind: true}")
+
+
+@pytest.fixture
+def small_product(tmp_path: Path) -> Iterator[str]:
+    """One of which another reviewer signs approvals up to 10,000 yuan."""
+    above = "review: {risk_officer_above: {minor: 1000000, currency: CNY}}"
+    yield from _version(tmp_path, "2026.8", above)
+
+
+def _version(tmp_path: Path, version: str, review: str) -> Iterator[str]:
+    folder = tmp_path / "parameters"
+    shutil.copytree(SHIPPED, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    standard = folder / "products" / "standard"
+    text = (standard / "2026.2.yaml").read_text(encoding="utf-8")
+    text = text.replace('version: "2026.2"', f'version: "{version}"')
+    text = text.replace("valid_from: 2026-10-10", "valid_from: 2026-11-01")
+    (standard / f"{version}.yaml").write_text(f"{text}{review}\n", encoding="utf-8")
+    listed = published_list(read_held(folder, drafts=True))
+    (folder / "products" / "published.sha256").write_text(listed, encoding="utf-8")
+    take(folder)
+    yield version
+    take(SHIPPED)
+
+
+async def proposed_by(
+    officer: Colleague, bank: Bank, version: str, body: dict[str, Any] = APPROVE
+) -> str:
+    """Id of a case of that version that waits for its second person."""
+    applicant = await bank.applicant(new_to_bank=True)
+    applicant.about["product_version"] = version
+    await bank.hand_over(applicant)
+    await said(bank, applicant, "application.referred")
+    await act(officer, applicant.application_id, "claim")
+    await act(officer, applicant.application_id, "decision", body)
+    return applicant.application_id
+
+
+DECLINE = {"outcome": "decline", "reason": "MATERIAL_UNSOUND", "note": "印章不清"}
+
+
+async def test_the_second_person_sees_a_blind_proposal_only_after_their_own_opinion(
+    bank: Bank, desks: Desks, blind_product: str
+) -> None:
+    case = await proposed_by(desks.first, bank, blind_product)
+    auditor = await bank.colleague(desks.transport, "auditor")
+    manager = await bank.colleague(desks.transport, "manager")
+    for colleague in (desks.second, desks.compliance, auditor, manager):
+        answer = await colleague.get(f"{API}/cases/{case}")
+        told = answer.json()["proposal"]
+        assert (told["outcome"], told["limit"], told["reasons"]) == (None, None, [])
+        page = (await colleague.get(f"/review/cases/{case}", lang="en")).text
+        assert "stays hidden until the second person" in page
+        for hidden in ("10,000.00", "资料齐全", "Approve with"):
+            assert hidden not in page.partition("<main")[2], (colleague.staff_id, hidden)
+    own = (await desks.first.get(f"/review/cases/{case}", lang="en")).text
+    assert "Approve with ¥10,000.00" in own
+    answer = await desks.second.post(f"{API}/cases/{case}/signature", {"outcome": "confirmed"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "opinion-first")
+    page = (await desks.second.get(f"/review/cases/{case}", lang="en")).text
+    assert f"/review/cases/{case}/opinion" in page
+    assert f"/review/cases/{case}/signature" not in page
+
+    form = {"outcome": "decline", "reason": "MATERIAL_UNSOUND", "note": "收入存疑"}
+    answer = await desks.second.client.post(f"/review/cases/{case}/opinion", data=form)
+    assert answer.status_code == 303
+    told = (await desks.first.get(f"{API}/cases/{case}")).json()
+    assert (told["proposal"], told["claimed_by"]) == (None, desks.first.staff_id)
+    for colleague in (desks.first, desks.second):
+        page = (await colleague.get(f"/review/cases/{case}", lang="en")).text
+        for seen in ("Second opinion given", "收入存疑", "资料齐全", "¥10,000.00"):
+            assert seen in page
+    lower = {**APPROVE, "limit": {"minor": 800_000}}
+    await act(desks.first, case, "decision", APPROVE)
+    told = await act(desks.second, case, "opinion", lower)
+    assert (told["state"], told["limit"]["minor"]) == ("approved", 800_000)
+
+
+async def test_a_proposal_of_compliance_does_not_stand_out_where_opinions_are_blind(
+    bank: Bank, desks: Desks, blind_product: str
+) -> None:
+    applicant = await bank.applicant(941)
+    applicant.about["product_version"] = blind_product
+    await bank.hand_over(applicant)
+    await said(bank, applicant, "application.held")
+    held = applicant.application_id
+    await act(desks.compliance, held, "release", {"finding": "confirmed", "note": "与名单一致"})
+    ordinary = await proposed_by(desks.first, bank, blind_product, DECLINE)
+    manager = await bank.colleague(desks.transport, "manager")
+    told = [
+        (await manager.get(f"{API}/cases/{case}")).json()["proposal"] | {"at": None}
+        for case in (held, ordinary)
+    ]
+    assert told[0] == told[1]
+    # who knows of holds sees it: nobody else could have an opinion of it
+    seen = (await desks.second.get(f"{API}/cases/{held}")).json()["proposal"]
+    assert seen["outcome"] == "decline"
+    await act(desks.second, held, "signature", {"outcome": "confirmed"})
+
+
+async def test_another_reviewer_signs_up_to_the_products_limit_and_no_more(
+    bank: Bank, desks: Desks, small_product: str
+) -> None:
+    peer = await bank.colleague(desks.transport, "reviewer")
+    confirm = {"outcome": "confirmed"}
+    small = await proposed_by(desks.first, bank, small_product)  # 10,000
+    more = {**APPROVE, "limit": {"minor": 1_010_000}}
+    for body in (more, DECLINE):
+        case = await proposed_by(desks.first, bank, small_product, body)
+        answer = await peer.post(f"{API}/cases/{case}/signature", confirm)
+        assert (answer.status_code, answer.json()["code"]) == (403, "risk-officer-needed")
+        page = (await peer.get(f"/review/cases/{case}", lang="en")).text
+        assert f"/review/cases/{case}/signature" not in page
+        await act(desks.second, case, "signature", confirm)
+    page = (await peer.get(f"/review/cases/{small}", lang="en")).text
+    assert f"/review/cases/{small}/signature" in page
+    told = await act(peer, small, "signature", confirm)
+    assert told["state"] == "approved"

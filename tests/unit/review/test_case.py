@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from services.review import case as cases
-from services.review.case import Awaited, Case, CaseError, Check, Recommendation, Snooze
+from services.review.case import Awaited, Case, CaseError, Check, Opinion, Recommendation, Snooze
 from services.review.officers import Away, Officer
 from services.review.reason_codes import REASONS
 from shared.events import intake, review
@@ -21,6 +21,7 @@ from shared.events.review import DeclineCategory
 from shared.messaging import ClearDeadline, Effect, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
+from shared.parameters.models import ReviewRules
 from shared.web.permissions import Role
 from tests.unit.review.builders import NOW, case, hand_over, officer, recommendation, referred
 
@@ -755,3 +756,135 @@ def test_review_never_moves_what_is_not_its_own() -> None:
         foreign = replace(case(), state=state)
         with pytest.raises(Permanent):
             cases.move(foreign, review.WithdrawalGranted(**foreign.fields(), request_id="r"))
+
+
+# --- how two people decide, by the product -------------------------------------------------------
+
+AGREES = Opinion(Money.of(20_000), "", "sealed")
+DISAGREES = Opinion(None, "BUREAU_ADVERSE", "sealed")
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules(monkeypatch, blind=True, risk_officer_above=Money.of(50_000))
+
+
+def rules(monkeypatch: pytest.MonkeyPatch, **stated: Any) -> None:
+    """As if the product said this of the review."""
+    said = ReviewRules(**stated)
+    monkeypatch.setattr(Case, "review_rules", property(lambda _case: said))
+
+
+@pytest.mark.parametrize(("above", "peer"), [(19_999, False), (20_000, True), (20_001, True)])
+def test_up_to_the_products_limit_any_other_reviewer_signs(
+    monkeypatch: pytest.MonkeyPatch, above: int, peer: bool
+) -> None:
+    rules(monkeypatch, risk_officer_above=Money.of(above))
+    waiting = proposed()  # of 20,000
+    if not peer:
+        with pytest.raises(CaseError) as refused:
+            list(cases.decide_sign(waiting, SECOND, NOW, risk_officer=False))
+        assert refused.value.code == "risk-officer-needed"
+        with pytest.raises(CaseError):
+            list(cases.decide_return(waiting, SECOND, "sealed", NOW, risk_officer=False))
+        assert waiting.state is State.MANUAL_REVIEW
+    list(cases.decide_sign(waiting, SECOND, NOW, risk_officer=not peer))
+    assert waiting.state is State.APPROVED
+
+
+def test_a_decline_and_what_no_product_says_is_a_risk_officers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not cases.peer_may_sign(proposed())
+    rules(monkeypatch, risk_officer_above=Money.of(50_000))
+    assert cases.peer_may_sign(proposed())
+    assert not cases.peer_may_sign(proposed("decline"))
+    rules(monkeypatch, risk_officer_above=Money.of(50_000), blind=True)
+    assert not cases.peer_may_sign(proposed())
+
+
+@pytest.mark.usefixtures("blind")
+def test_a_blind_opinion_comes_before_any_signature() -> None:
+    waiting = proposed()
+    acts: list[Callable[[], Iterable[Effect]]] = [
+        lambda: cases.decide_sign(waiting, SECOND, NOW),
+        lambda: cases.decide_return(waiting, SECOND, "sealed", NOW),
+    ]
+    for act in acts:
+        with pytest.raises(CaseError) as refused:
+            list(act())
+        assert refused.value.code == "opinion-first"
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_opinion(waiting, FIRST, AGREES, NOW))
+    assert refused.value.code == "same-person"
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_opinion(waiting, SECOND, AGREES, NOW, risk_officer=False))
+    assert refused.value.code == "risk-officer-needed"
+
+
+@pytest.mark.usefixtures("blind")
+@pytest.mark.parametrize(
+    ("second", "granted"), [(10_000, 10_000), (20_000, 20_000), (30_000, 20_000)]
+)
+def test_of_two_approvals_the_lower_limit_is_granted(second: int, granted: int) -> None:
+    waiting = proposed()
+    opinion = Opinion(Money.of(second), "", "sealed")
+    signed, approved = payloads(cases.decide_opinion(waiting, SECOND, opinion, NOW))
+    assert (signed.outcome, approved.decided_by) == ("confirmed", [FIRST, SECOND])
+    assert (waiting.state, waiting.limit) == (State.APPROVED, Money.of(granted))
+
+
+@pytest.mark.usefixtures("blind")
+def test_two_declines_are_one_for_the_first_persons_reason() -> None:
+    waiting = proposed("decline")
+    opinion = Opinion(None, "MATERIAL_UNSOUND", "sealed")
+    _, declined = payloads(cases.decide_opinion(waiting, SECOND, opinion, NOW))
+    assert declined.category is DeclineCategory.CREDIT_HISTORY
+    assert waiting.state is State.DECLINED
+
+
+@pytest.mark.usefixtures("blind")
+@pytest.mark.parametrize(("first", "second"), [("approve", DISAGREES), ("decline", AGREES)])
+def test_opinions_that_differ_go_back_to_the_first_person(first: str, second: Opinion) -> None:
+    waiting = proposed(first)
+    (returned,) = payloads(cases.decide_opinion(waiting, SECOND, second, NOW))
+    assert (returned.staff_id, returned.outcome) == (SECOND, "returned")
+    assert (waiting.state, waiting.claimed_by) == (State.MANUAL_REVIEW, FIRST)
+    assert (waiting.proposal, waiting.returned, waiting.decisions) == (None, "sealed", [])
+    assert [entry.action for entry in waiting.entries[-2:]] == ["opinion", "returned"]
+    assert waiting.entries[-2].details["outcome"] == second.outcome
+
+
+@pytest.mark.usefixtures("blind")
+@pytest.mark.parametrize(
+    ("opinion", "code"),
+    [
+        (Opinion(Money.of(20_000), "", " "), "no-opinion"),
+        (Opinion(Money.of(90_000), "", "sealed"), "limit-too-high"),
+        (Opinion(Money.of(1), "", "sealed"), "limit-not-fitting"),
+        (Opinion(None, "", "sealed"), "unknown-reason"),
+    ],
+)
+def test_a_blind_opinion_is_a_whole_one(opinion: Opinion, code: str) -> None:
+    waiting = proposed()
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_opinion(waiting, SECOND, opinion, NOW))
+    assert refused.value.code == code
+    assert waiting.proposal is not None
+
+
+@pytest.mark.usefixtures("blind")
+def test_what_compliance_proposes_is_seen_and_signed() -> None:
+    held = case(State.ON_HOLD, recommendation=recommendation())
+    list(cases.decide_release(held, "compliance", "confirmed", "sealed", NOW))
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_opinion(held, SECOND, DISAGREES, NOW))
+    assert refused.value.code == "not-blind"
+    list(cases.decide_sign(held, SECOND, NOW))
+    assert held.state is State.DECLINED
+
+
+def test_without_the_products_wish_nothing_is_blind() -> None:
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_opinion(proposed(), SECOND, AGREES, NOW))
+    assert refused.value.code == "not-blind"
