@@ -38,6 +38,7 @@ _EXAMPLE_OFFICER = "0199b2f0-0000-7000-8000-000000000017"
 MayView = Annotated[Viewer, requires(Permission.REVIEW_VIEW)]
 MayClaim = Annotated[Viewer, requires(Permission.REVIEW_CLAIM)]
 MayDecide = Annotated[Viewer, requires(Permission.REVIEW_DECIDE)]
+MayManage = Annotated[Viewer, requires(Permission.STAFF_MANAGE, Permission.REVIEW_VIEW)]
 MaySign = Annotated[Viewer, requires(Permission.REVIEW_SIGN)]
 MayRelease = Annotated[Viewer, requires(Permission.REVIEW_COMPLIANCE)]
 
@@ -445,14 +446,14 @@ def _add_officers(routes: APIRouter, officers: OfficerDesk) -> None:
         )
 
     @routes.post("/absences", openapi_extra=about("not-found", "time-passed"))
-    async def api_absence(viewer: MayView, body: AbsenceIn) -> WorkloadOut:
+    async def api_absence(viewer: MayClaim, body: AbsenceIn) -> WorkloadOut:
         """Say when oneself is away, or, for who may sign, an officer of one's branches."""
         away = Away(body.first, body.last) if body.first and body.last else None
         await officers.mark_away(viewer, body.staff_id, away)
         return await api_workload(viewer)
 
     @routes.post("/skills", openapi_extra=about("not-found", "unknown-product"))
-    async def api_skills(viewer: MayView, body: SkillIn) -> WorkloadOut:
+    async def api_skills(viewer: MayManage, body: SkillIn) -> WorkloadOut:
         """Say which products an officer takes, for who manages staff."""
         await officers.choose_products(viewer, body.staff_id, body.products)
         return await api_workload(viewer)
@@ -531,8 +532,8 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     ) -> CaseOut:
         """The second person's own opinion, where the product wants it before the first is seen: the
         same outcome decides (with the lower limit), another goes back to the first person."""
-        approves = isinstance(body, ApprovalIn)
-        limit, reason = (body.limit, "") if approves else (None, body.reason)
+        limit = body.limit if isinstance(body, ApprovalIn) else None
+        reason = body.reason if isinstance(body, DeclineIn) else ""
         case = await desk.give_opinion(viewer, application_id, limit, reason, body.note)
         return case_out(case, viewer)
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from services.review import words
-from services.review.api import MaySign, MayView
+from services.review.api import MayClaim, MayManage, MaySign, MayView
 from services.review.desk import REASSIGNED_AT_ONCE, Desk
 from services.review.officer_desk import OfficerDesk, may_see_others
 from services.review.officers import Away
@@ -58,7 +58,7 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
     @routes.post("/workload/away")
     async def page_away(
         request: Request,
-        viewer: MayView,
+        viewer: MayClaim,
         staff_id: StaffId = "",
         first: Annotated[str, Form(max_length=10)] = "",
         last: Annotated[str, Form(max_length=10)] = "",
@@ -81,7 +81,7 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
     @routes.post("/workload/products")
     async def page_products(
         request: Request,
-        viewer: MayView,
+        viewer: MayManage,
         staff_id: StaffId = "",
         every: Annotated[str, Form(max_length=5)] = "",
         products: Annotated[list[str], Form(max_length=40)] = [],  # noqa: B006 - read only
