@@ -600,7 +600,7 @@ def decide_snooze(
     if awaited == "check" and not _checks_pending(case):
         raise CaseError("nothing-awaited", "No check is on its way")
     case.snooze = Snooze(min(until or case.due, case.due), awaited)
-    details = {"until": case.snooze.until.isoformat(), "awaited": awaited}
+    details: dict[str, Any] = {"until": case.snooze.until.isoformat(), "awaited": awaited}
     case.note(now, staff_id, "snoozed", note=words.strip(), **details)
     return [Deadline(SNOOZE_DEADLINE, case.snooze.until)]
 

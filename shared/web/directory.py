@@ -6,7 +6,7 @@ without asking anybody, and end a session as soon as the event has come.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -214,7 +214,7 @@ async def staff_with(conn: Connection, permission: Permission) -> list[StaffMemb
     return [_member(row) for row in rows]
 
 
-def _member(row: Mapping[str, Any]) -> StaffMember:
+def _member(row: Any) -> StaffMember:
     known = {role.value for role in Role}
     return StaffMember(
         staff_id=row["staff_id"],

@@ -14,8 +14,8 @@ import pytest
 from shared.calendar import BUSINESS_ZONE
 from shared.events import intake
 from shared.identifiers import new_id
-from shared.parameters.held import published_list, read_held
-from shared.parameters.load import SHIPPED, take
+from shared.parameters.held import SHIPPED, published_list, read_held
+from shared.parameters.load import take
 from tests.eventually import eventually
 from tests.integration.review.bank import Bank, Colleague
 from tests.integration.review.conftest import Desks
@@ -243,6 +243,8 @@ async def test_a_case_is_laid_aside_on_its_page_but_not_beyond_its_due_date(
     (case,) = await waiting(bank, 1)
     told = await act(desks.first, case, "claim")
     path = f"/review/cases/{case}"
+    for colleague in (desks.first, desks.second):
+        await colleague.get(path, lang="en")  # and stays in English
     for form, told_then in (
         ({"until": "tomorrow", "note": "x"}, "Give day and time"),
         ({"until": "2020-01-01T08:00", "note": "x"}, "Choose a time to come."),
@@ -364,6 +366,7 @@ async def test_an_absence_is_marked_and_ended_on_the_page(bank: Bank, desks: Des
     officer = await bank.colleague(desks.transport, "reviewer")
     today = bank.now.astimezone(BUSINESS_ZONE).date()
     form = {"staff_id": officer.staff_id, "first": today.isoformat(), "last": ""}
+    await officer.get("/review/workload", lang="en")  # and stays in English
     for last, told_then in (
         ("", "Give both days."),
         ("31.12.", "Give both days."),

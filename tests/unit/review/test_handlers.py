@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.review import examination, handlers
-from services.review.case import Case, Snooze
+from services.review.case import Awaited, Case, Snooze
 from shared.events import intake, review
 from shared.events.lifecycle import MOVES, State, publisher
 from shared.messaging import (
@@ -201,13 +201,17 @@ def test_check_that_could_not_be_answered_says_why() -> None:
     assert (check.outcome, check.why, check.attempts) == ("unavailable", "TimeoutError", 6)
 
 
+def laid_aside(subject: Case, until: Snooze) -> None:
+    subject.snooze = until
+
+
 @pytest.mark.parametrize("answered", [True, False])
 def test_a_case_laid_aside_for_its_checks_comes_back_with_the_answer(answered: bool) -> None:
     subject = case(State.MANUAL_REVIEW, claimed_by="staff-1")
     examination.start(subject, NOW)
     for check in subject.checks.values():
         check.outcome = "answered" if check.name != "bureau" else "pending"
-    subject.snooze = Snooze(NOW + timedelta(days=1), "check")
+    laid_aside(subject, Snooze(NOW + timedelta(days=1), "check"))
     call = ClaimedCall(
         "check.bureau", subject.checks["bureau"].request_id, subject.application_id, {}, 1
     )
@@ -222,7 +226,7 @@ def test_a_case_laid_aside_for_its_checks_comes_back_with_the_answer(answered: b
 
 
 def test_a_paper_brings_back_a_case_laid_aside_for_it_and_changes_no_other() -> None:
-    paper = {
+    paper: dict[str, Any] = {
         "document_id": "d2",
         "document_number": "D20261103000001",
         "item": "income_proof",
@@ -230,9 +234,11 @@ def test_a_paper_brings_back_a_case_laid_aside_for_it_and_changes_no_other() -> 
         "media_type": "image/png",
         "size": 1,
     }
-    for awaited, left in (("material", None), ("check", Snooze(NOW + timedelta(days=1), "check"))):
+    left_alone = Snooze(NOW + timedelta(days=1), "check")
+    expected: list[tuple[Awaited, Snooze | None]] = [("material", None), ("check", left_alone)]
+    for awaited, left in expected:
         subject = case(State.MANUAL_REVIEW, claimed_by="staff-1")
-        subject.snooze = Snooze(NOW + timedelta(days=1), awaited)  # type: ignore[arg-type]
+        laid_aside(subject, Snooze(NOW + timedelta(days=1), awaited))
         event = received(intake.DocumentReceived, subject, **paper)
         list(handlers.HANDLERS[intake.DocumentReceived](event, subject, NOW))
         assert subject.snooze == left
