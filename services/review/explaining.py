@@ -66,16 +66,20 @@ def explain(
         findings=[(code, REASONS[code].words) for code in shown],
         points=score["points"] if score else None,
         factors=[_factor(policy, one, language) for one in (score["factors"] if score else ())],
-        strategy=_strategy(policy, verdict.get("strategy")),
+        strategy=_strategy(policy, verdict.get("strategy"), language),
         steps=(verdict.get("working") or {}).get("steps", ()),
         pricing=words_of(policy, "pricing", verdict.get("pricing_class") or "", language),
     )
 
 
-def words_of(policy: Policy, part: str, name: str, language: str) -> str:
-    """What a policy calls something of its own: a factor, a band, a pricing class."""
+def words_of(
+    policy: Policy, part: str, name: str, language: str, otherwise: str | None = None
+) -> str:
+    """What a policy calls something of its own: a factor, a band, a pricing class, a row's note;
+    otherwise: where it has no words for it, by default the name."""
     words: Mapping[str, str] = policy.manifest.get(part, {}).get(name, {})
-    return words.get("en" if language.startswith("en") else "zh", name)
+    fallback = name if otherwise is None else otherwise
+    return words.get("en" if language.startswith("en") else "zh", fallback)
 
 
 def _factor(policy: Policy, factor: Mapping[str, Any], language: str) -> FactorLine:
@@ -88,6 +92,7 @@ def _factor(policy: Policy, factor: Mapping[str, Any], language: str) -> FactorL
     )
 
 
-def _strategy(policy: Policy, name: str | None) -> str:
+def _strategy(policy: Policy, name: str | None, language: str) -> str:
     rows = tables_of(policy)[LIMITS]
-    return next((row["_description"] for row in rows if row.get("rule") == f"'{name}'"), "")
+    found = next((row["_id"] for row in rows if row.get("rule") == f"'{name}'"), "")
+    return words_of(policy, "notes", found, language)

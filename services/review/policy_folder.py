@@ -67,6 +67,7 @@ class Manifest(_Part):
     factors: Annotated[dict[str, Words], Field(min_length=1)]
     bands: dict[str, Words]
     pricing: Annotated[dict[str, Words], Field(min_length=1)]
+    notes: dict[str, Words]  # of every row that is no band
 
 
 class Expected(_Part):
@@ -257,6 +258,9 @@ def _faults_together(texts: Mapping[str, Text], manifest: Manifest) -> Iterator[
         "factors": [_literal(row["factor"]) for row in card],
         "bands": [f"{_literal(row['factor'])}.{_literal(row['band'])}" for row in card],
         "pricing": [_literal(row["pricing_class"]) for row in rows_of(texts[PRICING].content)],
+        "notes": [
+            row["_id"] for name in (LIMITS, RULES, PRICING) for row in rows_of(texts[name].content)
+        ],
     }
     for part, names in needed.items():
         there = getattr(manifest, part)

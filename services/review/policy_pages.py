@@ -29,6 +29,10 @@ MayApprove = Annotated[Viewer, requires(Permission.POLICY_APPROVE, scope=Scope.A
 Words = Annotated[str, Form(max_length=500)]
 _HERE = "/review/policies"
 _HIDDEN_CELLS = ("_id",)
+_COLUMNS = (
+    *("factor", "band", "points", "rule", "income_share", "cap_share", "code", "effect"),
+    *("pricing_class", "when"),
+)
 
 REFUSALS: Mapping[str, str] = {
     "cases-fail": mark("The policy's own cases do not hold: it cannot be proposed."),
@@ -210,10 +214,11 @@ def _manifest(policy: Policy, part: str) -> str:
 
 
 def _columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """The condition first, then what the row says, its note last."""
-    names = [name for name in (rows[0] if rows else ()) if name not in _HIDDEN_CELLS]
-    middle = [name for name in names if name not in ("when", "_description")]
-    return [*middle, *(name for name in ("when", "_description") if name in names)]
+    """What the row says first, then its condition, its note last."""
+    there = rows[0] if rows else {}
+    # the note of a band would say the band again
+    noted = ("_description",) if "band" not in there else ()
+    return [name for name in (*_COLUMNS, *noted) if name in there]
 
 
 def _lines(change: Change) -> list[tuple[str, str, str]]:
@@ -244,5 +249,10 @@ def _cell(policy: Policy, name: str, row: Mapping[str, str]) -> tuple[str, str]:
             return _(REASONS[plain].words), plain
         case "effect":
             return _(words.EFFECTS.get(plain, plain)), ""
-        case _:
+        case "_description":
+            # a policy of the first form has its notes in English alone
+            return words_of(policy, "notes", str(row["_id"]), language, text), ""
+        case "when":
             return "", text
+        case _:
+            return "", plain

@@ -116,7 +116,7 @@ EFFECTS: Mapping[str, str] = {
     "hold": mark("Held"),
 }
 POLICY_COLUMNS: Mapping[str, str] = {
-    "when": mark("When"),
+    "when": mark("Condition"),
     "factor": mark("Factor"),
     "band": mark("Band"),
     "points": mark("Points"),

@@ -171,6 +171,11 @@ def test_a_change_is_told_row_by_row(folder: Path) -> None:
     change(folder, "rules.json", lambda found: found.remove(row(found, "queries_many")))
     change(folder, "limits.json", lambda found: found.insert(0, found.pop(1)))
     change(folder, "pricing.json", lambda found: found.insert(0, {**found[0], "_id": "better"}))
+    manifest = (folder / "policy.yaml").read_text(encoding="utf-8")
+    manifest = manifest.replace(
+        "  queries_many: {zh: 3 个月内的信贷机构查询", "  better: {zh: 更好"
+    )
+    (folder / "policy.yaml").write_text(manifest, encoding="utf-8")
     told = {(one.table, one.row): one for one in compare(before, read_policy(folder).policy)}
     assert {place: one.kind for place, one in told.items()} == {
         ("rules.json", "age_outside"): "changed",
