@@ -26,7 +26,7 @@ from shared.clock import open_clock
 from shared.events.catalog import group
 from shared.messaging import Consumer, Deadlines, Service
 from shared.privacy.vault import Vault
-from shared.privacy.vault_database import open_vault
+from shared.privacy.vault_database import open_vault, read_bank_key
 from shared.settings import Settings
 from shared.web import Permission, audit_pages, kept_views, operations
 from shared.web.directory import directory_consumer
@@ -107,7 +107,7 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
         deadlines=[Deadlines(store=store, handlers={SNOOZE_DEADLINE: on_snooze_deadline})],
         database=database,
     )
-    records = CaseRecords(lambda: service.pool, shelf)
+    records = CaseRecords(lambda: service.pool, shelf, read_bank_key(settings).blind)
     service.breakers = {name: Breaker(name, clock.now) for name in ASKED}
     service.workers = [
         *(

@@ -48,6 +48,7 @@ BLOCKS_APPROVAL = frozenset(
 # why a check has no answer, where asking again brings none
 OTHER_DOCUMENT = "other-document"  # the registry does not hold such documents
 NOT_SEEN = "not-seen"  # nobody recorded to have seen customer, original and signing
+NO_FIELD = "no-field"  # the hand-over lacks what review would look at by itself
 
 
 class CaseError(Exception):
@@ -148,7 +149,11 @@ class Check:
     @property
     def may_be_asked_again(self) -> bool:
         """Whether nobody answered who might another time."""
-        return self.outcome == "unavailable" and self.why not in (OTHER_DOCUMENT, NOT_SEEN)
+        return self.outcome == "unavailable" and self.why not in (
+            OTHER_DOCUMENT,
+            NOT_SEEN,
+            NO_FIELD,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,7 +456,9 @@ def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
     missing = tuple(
         CHECKS[check.name].absence
         for check in case.checks.values()
-        if check.outcome == "unavailable" and check.name not in ASKED
+        if check.outcome == "unavailable"
+        and check.name not in ASKED
+        and CHECKS[check.name].absence not in found.findings
     )
     if not missing:
         return found

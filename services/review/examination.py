@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.review.case import NOT_SEEN, Case, CaseError, Check, HandOver
-from services.review.checks import ASKED, CHECKS, CheckName, meeting
+from services.review.checks import ASKED, CHECKS, OWN, CheckName, meeting
 from shared.calendar import add_working_hours
 from shared.events.lifecycle import State
 from shared.events.review import CheckCompleted, CheckRequested
@@ -228,13 +228,39 @@ def _score_if_ended(case: Case) -> list[Effect]:
     return [scoring(case)]
 
 
+def noticed(case: Case) -> list[str]:
+    """Findings of review's own checks that are known before anything is opened."""
+    return [
+        CHECKS[check.name].absence
+        for check in case.checks.values()
+        if check.outcome == "unavailable" and check.name not in ASKED and check.name not in OWN
+    ]
+
+
+def looked_at(
+    case: Case, found: Mapping[CheckName, Mapping[str, str | None]], now: datetime
+) -> list[Effect]:
+    """Review has looked by itself, with the evidence open: {check: its sealed answer, or why there
+    is none}. Nothing of it is used again: the next scoring looks anew."""
+    effects: list[Effect] = []
+    for name, said in found.items():
+        request_id = f"{case.application_id}:{name}:{case.scoring_round}"
+        check = Check(name, request_id, case.round, now, answer=said["answer"])
+        case.checks[name] = check
+        outcome = "answered" if check.answer is not None else "unavailable"
+        effects.extend(_close(case, check, outcome, now, why=said["why"]))
+    return effects
+
+
 def scoring(case: Case, not_before: datetime | None = None) -> Call:
     """Have the evidence opened and the policy applied: personal data is opened by workers only."""
     hand_over, scope = case.need_hand_over(), case.need_scope()
     party = hand_over.examined
     case.scoring_round += 1
     case.touched = True
-    fields = {"id_number", "id_type", "birth_date", *INCOME_FIELDS} & party.fields.keys()
+    wanted = {"id_number", "id_type", "birth_date", *INCOME_FIELDS}
+    wanted |= {field for own in OWN.values() for field in (*own.needs, *own.also)}
+    fields = wanted & party.fields.keys()
     sealed: Mapping[str, str] = {name: str(party.fields[name]) for name in sorted(fields)}
     return Call(
         kind=SCORING,
@@ -247,7 +273,7 @@ def scoring(case: Case, not_before: datetime | None = None) -> Call:
             "answers": {
                 f"check.{check.name}": check.answer
                 for check in case.checks.values()
-                if check.answer is not None
+                if check.answer is not None and check.name in ASKED
             },
             "applicant_type": scope.applicant_type,
             "product": scope.product,
@@ -257,6 +283,11 @@ def scoring(case: Case, not_before: datetime | None = None) -> Call:
             if hand_over.requested_limit
             else None,
             "warnings": len(hand_over.warnings),
+            "region": scope.region,
+            "handed_at": hand_over.handed_at.isoformat(),
+            "pre_check": list(hand_over.warnings),
+            "papers": sorted({document.item for document in hand_over.documents}),
+            "noticed": noticed(case),
             "scoring_round": case.scoring_round,
         },
         not_before=not_before,

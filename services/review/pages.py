@@ -22,6 +22,7 @@ from services.review.api import (
     wanted_of,
 )
 from services.review.case import Case, Entry, Recommendation
+from services.review.checks import ASKED
 from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned, public_findings, waits_for
 from services.review.evidence import Opened, in_order, open_evidence
 from services.review.explaining import words_of
@@ -305,6 +306,7 @@ def _add_case(
                 )
                 for check in in_order(case.checks)
             ],
+            asked=ASKED,
             why_unavailable=words.WHY_UNAVAILABLE,
             noticed=_noticed(case),
             findings=[reason_codes.REASONS[code] for code in findings],

@@ -21,6 +21,7 @@ from typing import Any, Final, Literal, Self
 import zen
 
 from services.review.limits import LimitTerms, LimitWorking, work_out
+from services.review.reason_codes import REASONS, Effect
 from shared.money import Money, Rounding
 
 MANIFEST: Final = "policy"
@@ -68,7 +69,7 @@ class PolicyInputs:
     """Everything that a verdict rests on. `bureau` None: not asked or no answer. Amounts in fen.
 
     `stated_limits`: other banks' limits as the form states them; the larger of form and bureau
-    counts.
+    counts. `noticed`: what review's own checks found, which is a finding whatever the tables say.
     """
 
     applicant_type: str
@@ -85,6 +86,7 @@ class PolicyInputs:
     watchlist: WatchlistAnswer
     bureau: BureauRecord | None
     terms: ProductTerms
+    noticed: tuple[str, ...] = ()  # none were frozen before they were looked for
 
     def freeze(self) -> str:
         """Canonical JSON: equal inputs are equal bytes."""
@@ -98,8 +100,10 @@ class PolicyInputs:
         frozen: dict[str, Any] = json.loads(text)
         bureau, terms = frozen.pop("bureau"), frozen.pop("terms")
         limit = LimitTerms.from_json(terms.pop("limit"))
+        noticed = tuple(frozen.pop("noticed", ()))
         return cls(
             **frozen,
+            noticed=noticed,
             bureau=BureauRecord(**bureau) if bureau is not None else None,
             terms=ProductTerms(limit=limit, **terms),
         )
@@ -132,8 +136,9 @@ class Score:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the policy says. `findings` are the codes of every rule that fired, in the table's
-    order; `advice` is for the person who decides in the end; `working` None: no limit can be worked
-    out because the bureau did not answer.
+    order, and after them what its tables overlooked of `noticed`; `advice` is for the person who
+    decides in the end; `working` None: no limit can be worked out because the bureau did not
+    answer.
 
     `score` None: no score without the bureau's answer, or a policy of the first form; so are
     `strategy`, the row of the limit strategy that fitted, and `pricing_class`.
@@ -219,10 +224,15 @@ class Policy:
             "ceiling": working.ceiling.minor if working else 0,
         }
         result = self._ask(self._rules, facts)
+        codes = tuple(result["codes"])
+        overlooked = tuple(code for code in inputs.noticed if code not in codes)
+        outcome, advice = result["outcome"], result["advice"]
+        if overlooked:
+            outcome, advice = _weighed(advice, (*codes, *overlooked))
         return Verdict(
-            outcome=result["outcome"],
-            advice=result["advice"],
-            findings=tuple(result["codes"]),
+            outcome=outcome,
+            advice=advice,
+            findings=(*codes, *overlooked),
             working=working,
             score=score,
             strategy=shares["rule"] if shares and self._scored else None,
@@ -247,6 +257,20 @@ class Policy:
         except RuntimeError as problem:
             # the engine's words may repeat a value
             raise ValueError(f"{self.version}: {table} gave no answer") from problem
+
+
+def _weighed(advice: Advice, findings: tuple[str, ...]) -> tuple[Outcome, Advice]:
+    """Outcome and advice where the tables overlooked some of these findings; `advice`: theirs. The
+    strongest finding counts, but that a new customer is a person's to decide."""
+    effects = {REASONS[code].effect for code in findings}
+    if Effect.HOLD in effects:
+        return "hold", "examine"
+    if Effect.DECLINE in effects:
+        advice = "decline"
+    elif any(code != "NEW_TO_BANK" for code in findings):
+        advice = "examine"
+    declines = advice == "decline" and "NEW_TO_BANK" not in findings
+    return ("decline" if declines else "refer"), advice
 
 
 def _work_out(inputs: PolicyInputs, shares: Mapping[str, str]) -> LimitWorking:

@@ -236,6 +236,40 @@ _CODES = (
         "CLOSER_LOOK",
     ),
     ReasonCode(
+        "FRAUD_VELOCITY",
+        _R,
+        mark("The same person applied several times within a short time"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "FRAUD_MOBILE", _R, mark("Several persons applied with this mobile number"), "CLOSER_LOOK"
+    ),
+    ReasonCode("FRAUD_DEVICE", _R, mark("Several persons applied on one device"), "CLOSER_LOOK"),
+    ReasonCode(
+        "FRAUD_OFFICE_PHONE",
+        _R,
+        mark("Many persons applied with this office phone"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "FRAUD_WORK_ADDRESS",
+        _R,
+        mark("Many persons applied with this work address"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "FRAUD_CONTRADICTION",
+        _R,
+        mark("Form and papers contradict each other in several respects"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "FRAUD_UNAVAILABLE",
+        _R,
+        mark("The fraud rules had no mobile number to look at; missing data never passes"),
+        "CHECK_UNAVAILABLE",
+    ),
+    ReasonCode(
         "IDENTITY_UNAVAILABLE",
         _R,
         mark("The identity registry could not be asked; missing data never passes"),

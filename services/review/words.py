@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from services.review import reason_codes
-from services.review.case import NOT_SEEN, OTHER_DOCUMENT, Awaited, Check
-from services.review.checks import CHECKS
+from services.review.case import NO_FIELD, NOT_SEEN, OTHER_DOCUMENT, Awaited, Check
+from services.review.checks import CHECKS, OWN
 from services.review.evidence import Opened
 from services.review.explaining import explain
 from services.review.policy import Policy, debt_ratio_bp
@@ -34,6 +34,7 @@ WHY_UNAVAILABLE: Mapping[str, str] = {
         " whoever of the bank saw the customer with the original; without that, ask for it"
     ),
     NOT_SEEN: mark("The product demands it; a complete record of it is missing"),
+    NO_FIELD: mark("A field that it needs is missing in the hand-over"),
     "no-key": mark("The applicant's data was deleted or is restricted"),
     "not-open": mark("The application was no longer open"),
     "away": mark("No answer until the longest wait was over"),
@@ -320,6 +321,8 @@ def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:
     answer = opened.answers.get(check.name)
     if answer is None or check.name == "bureau":
         return []
+    if check.name in OWN:
+        return _own_facts(answer)
     if check.name == "identity":
         matches = answer["match"] and answer["status"] == "normal"
         return [
@@ -353,6 +356,20 @@ def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:
             for match in own
         ),
     ]
+
+
+def _own_facts(answer: Mapping[str, Any]) -> list[Fact]:
+    """What review found by itself: each rule with its count, nobody else's name beside it."""
+    facts = [
+        Fact(
+            _(words),
+            _("worth a look") if hit["count"] is None else _("%(n)s in all") % {"n": hit["count"]},
+            "waiting",
+        )
+        for hit in answer["hits"]
+        for words in [reason_codes.REASONS[hit["code"]].words]
+    ]
+    return facts or [Fact(_("Rules that fired"), _("none"), "good")]
 
 
 def bureau_facts(opened: Opened) -> list[tuple[str, str]]:

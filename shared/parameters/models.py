@@ -684,11 +684,31 @@ class Screening(_Parameters):
     alternatives: Annotated[float, Field(gt=0, le=1)]  # what is kept for whoever judges a match
 
 
+class Shared(_Parameters):
+    """From how many on, within how many days, something that applications share is worth a look."""
+
+    count: Annotated[int, Field(ge=2, le=1_000)]
+    days: Annotated[int, Field(ge=1, le=1_100)]
+
+
+class FraudRules(_Parameters):
+    """What makes a person look at an application for fraud. contradicts: findings of the pre-check
+    by which form and papers contradict each other; `contradictions` of them are enough."""
+
+    same_person: Shared  # applications of one person
+    same_mobile: Shared  # persons; so are the following
+    same_office_phone: Shared
+    same_work_address: Shared
+    contradictions: Annotated[int, Field(ge=1, le=20)]
+    contradicts: list[ReasonCode]
+
+
 class Checks(_File):
     """The checks of an application: how the bank's systems are asked, what counts as a hit."""
 
     systems: AskedSystems
     outage: Outage
+    fraud: FraudRules
     screening: Screening
 
 
