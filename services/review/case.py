@@ -37,12 +37,14 @@ BLOCKS_APPROVAL = frozenset(
         "ID_MISMATCH",
         "ID_CANCELLED",
         "AGE_OUTSIDE",
+        "OWN_CARDS_AT_CAP",
         "IDENTITY_UNAVAILABLE",
         "BUREAU_UNAVAILABLE",
         "WATCHLIST_UNAVAILABLE",
     }
 )
 
+SECOND_SOURCE = "second_repayment_guarantee"  # the item by which it is proved
 OTHER_DOCUMENT = "other-document"  # why the registry was not asked: it does not hold such documents
 
 
@@ -364,11 +366,19 @@ def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> It
     effects: list[Effect] = [move(case, review.ChecksCompleted(**case.fields()))]
     if suspicious:
         return [*effects, *_hold(case, now)]
-    if found.outcome in ("refer", "hold") or (found.outcome == "approve" and not found.limit):
+    if found.outcome in ("refer", "hold") or not _machine_may(case, found):
         return [*effects, *_refer(case, found, now)]
     outcome: Literal["approve", "decline"] = "approve" if found.outcome == "approve" else "decline"
     effects.append(_decide(case, outcome, found.limit, found.findings, (), now))
     return effects
+
+
+def _machine_may(case: Case, found: Recommendation) -> bool:
+    """Whether the policy may decide alone, whatever it says: never about a new customer (2011
+    rules, Art. 43), and no approval against which something stands (Art. 42)."""
+    if case.need_hand_over().new_to_bank:
+        return False
+    return found.outcome == "decline" or bool(found.limit and not approval_obstacles(case))
 
 
 def _judged(case: Case) -> bool:
@@ -644,7 +654,8 @@ def approval_obstacles(case: Case) -> list[str]:
     """What stands in the way of an approval, as codes of REASONS_AGAINST; empty: nothing.
 
     2011 rules, Art. 42: no approval while a document, the consent, the reviewer's number or the
-    record of the examination is missing; 2024 law 28: none for somebody unidentified.
+    record of the examination is missing; 2024 law 28: none for somebody unidentified; 2022 joint
+    notice: none to a student without a second source of repayment.
     """
     obstacles = []
     hand_over, found = case.hand_over, case.recommendation
@@ -652,6 +663,9 @@ def approval_obstacles(case: Case) -> list[str]:
         obstacles.append("NO_DOCUMENTS")
     if hand_over is None or hand_over.consent is None:
         obstacles.append("NO_CONSENT")
+    items = {document.item for document in hand_over.documents} if hand_over else set()
+    if case.need_scope().applicant_type == ApplicantType.STUDENT and SECOND_SOURCE not in items:
+        obstacles.append("NO_SECOND_SOURCE")
     if found is None:
         return [*obstacles, "NOT_SCORED"]
     seen = {"IDENTITY_UNAVAILABLE"} if _seen_instead(case) else set()
@@ -678,6 +692,7 @@ def _seen_instead(case: Case) -> bool:
 REASONS_AGAINST: dict[str, str] = {
     "NO_DOCUMENTS": mark("No document lies with the case"),
     "NO_CONSENT": mark("The consent to the credit query is missing"),
+    "NO_SECOND_SOURCE": mark("The guarantee of the second source of repayment is missing"),
     "NOT_SCORED": mark("The policy has not spoken on this case yet"),
     **{code: REASONS[code].words for code in sorted(BLOCKS_APPROVAL)},
     "NO_LIMIT_LEFT": REASONS["NO_LIMIT_LEFT"].words,
