@@ -125,6 +125,7 @@ class CaseOut(BaseModel):
     policy_version: str | None
     policy_digest: str | None
     limit: Money | None
+    cash_limit: Money | None
     category: str | None
 
 
@@ -502,6 +503,7 @@ def case_out(case: Case, viewer: Viewer) -> CaseOut:
         policy_version=found.policy_version if found else None,
         policy_digest=found.policy_digest if found else None,
         limit=case.limit,
+        cash_limit=case.cash_limit,
         category=case.category,
     )
 

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from services.review import queue, reason_codes
-from services.review.limits import LIMIT_ROUNDING
+from services.review.limits import LIMIT_ROUNDING, cash_limit
 from services.review.reason_codes import REASONS
 from shared.calendar import business_day
 from shared.events import lifecycle, review
@@ -272,6 +272,16 @@ class Case:
         if self.hand_over is None:
             raise Permanent("the case was never handed to review")
         return self.hand_over
+
+    @property
+    def cash_limit(self) -> Money | None:
+        """What of the granted limit may be drawn in cash; None before a limit was granted, and
+        where an imported application names a product that is not held."""
+        scope = self.need_scope()
+        if self.limit is None or digest_held(scope.product, scope.product_version) is None:
+            return None
+        rules = product_of(scope.product, scope.product_version).limit
+        return cash_limit(self.limit, rules.cash_share, rules.step)
 
     @property
     def open(self) -> bool:

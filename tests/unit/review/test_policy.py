@@ -22,7 +22,7 @@ from services.review.policy import (
 from services.review.policy_folder import tables_of
 from services.review.reason_codes import REASONS, Effect
 from shared.money import Money
-from tests.unit.review.builders import TERMS, inputs, shipped
+from tests.unit.review.builders import TERMS, heedless, inputs, shipped
 
 _WEAK_RECORD: dict[str, Any] = {
     "bureau_score": 505,
@@ -147,15 +147,6 @@ BINDING = {
 } | {
     "OWN_CARDS_AT_CAP": {"terms": replace(TERMS, cards_per_customer=5), "own_cards": 5},
 }
-
-
-def heedless() -> Policy:
-    """A policy whose tables know of debt alone."""
-    texts = json.loads(shipped().policy.source)
-    (table,) = (one for one in texts["rules.json"]["nodes"] if one["id"] == "findings")
-    rows = table["content"]["rules"]
-    table["content"]["rules"] = [one for one in rows if one["_id"].startswith("debt")]
-    return Policy(json.dumps(texts))
 
 
 @pytest.mark.parametrize("code", BINDING)
