@@ -240,6 +240,7 @@ class CaseOut(BaseModel):
     policy_version: str | None
     policy_digest: str | None
     limit: Money | None
+    cash_limit: Money | None
     category: str | None
 
 
@@ -773,6 +774,7 @@ def case_out(case: Case, viewer: Viewer) -> CaseOut:
         policy_version=found.policy_version if found else None,
         policy_digest=found.policy_digest if found else None,
         limit=case.limit,
+        cash_limit=case.cash_limit,
         category=case.category,
     )
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from services.review import queue, reason_codes
 from services.review.checks import ASKED, CHECKS, CheckName
-from services.review.limits import LIMIT_ROUNDING
+from services.review.limits import LIMIT_ROUNDING, cash_limit
 from services.review.officers import Officer
 from services.review.reason_codes import REASONS
 from shared.calendar import business_day
@@ -41,9 +41,12 @@ BLOCKS_APPROVAL = frozenset(
         "ID_MISMATCH",
         "ID_CANCELLED",
         "AGE_OUTSIDE",
+        "OWN_CARDS_AT_CAP",
         *(kind.absence for kind in CHECKS.values()),
     }
 )
+
+SECOND_SOURCE = "second_repayment_guarantee"  # the item by which it is proved
 
 # why a check has no answer, where asking again brings none
 OTHER_DOCUMENT = "other-document"  # the registry does not hold such documents
@@ -323,6 +326,16 @@ class Case:
         return self.hand_over
 
     @property
+    def cash_limit(self) -> Money | None:
+        """What of the granted limit may be drawn in cash; None before a limit was granted, and
+        where an imported application names a product that is not held."""
+        scope = self.need_scope()
+        if self.limit is None or digest_held(scope.product, scope.product_version) is None:
+            return None
+        rules = product_of(scope.product, scope.product_version).limit
+        return cash_limit(self.limit, rules.cash_share, rules.step)
+
+    @property
     def open(self) -> bool:
         """Whether review is the one who decides what happens next."""
         return (
@@ -443,7 +456,7 @@ def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> It
     effects: list[Effect] = [move(case, review.ChecksCompleted(**case.fields()))]
     if suspicious:
         return [*effects, *_hold(case, now)]
-    if found.outcome in ("refer", "hold") or (found.outcome == "approve" and not found.limit):
+    if found.outcome in ("refer", "hold") or not _machine_may(case, found):
         return [*effects, *_refer(case, found, now)]
     outcome: Literal["approve", "decline"] = "approve" if found.outcome == "approve" else "decline"
     effects.append(_decide(case, outcome, found.limit, found.findings, (), now))
@@ -467,6 +480,14 @@ def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
         outcome="refer" if found.outcome == "approve" else found.outcome,
         findings=(*found.findings, *missing),
     )
+
+
+def _machine_may(case: Case, found: Recommendation) -> bool:
+    """Whether the policy may decide alone, whatever it says: never about a new customer (2011
+    rules, Art. 43), and no approval against which something stands (Art. 42)."""
+    if case.need_hand_over().new_to_bank:
+        return False
+    return found.outcome == "decline" or bool(found.limit and not approval_obstacles(case))
 
 
 def _judged(case: Case) -> bool:
@@ -891,7 +912,8 @@ def approval_obstacles(case: Case) -> list[str]:
     """What stands in the way of an approval, as codes of REASONS_AGAINST; empty: nothing.
 
     2011 rules, Art. 42: no approval while a document, the consent, the reviewer's number or the
-    record of the examination is missing; 2024 law 28: none for somebody unidentified.
+    record of the examination is missing; 2024 law 28: none for somebody unidentified; 2022 joint
+    notice: none to a student without a second source of repayment.
     """
     obstacles = []
     hand_over, found = case.hand_over, case.recommendation
@@ -899,6 +921,9 @@ def approval_obstacles(case: Case) -> list[str]:
         obstacles.append("NO_DOCUMENTS")
     if hand_over is None or hand_over.consent is None:
         obstacles.append("NO_CONSENT")
+    items = {document.item for document in hand_over.documents} if hand_over else set()
+    if case.need_scope().applicant_type == ApplicantType.STUDENT and SECOND_SOURCE not in items:
+        obstacles.append("NO_SECOND_SOURCE")
     if found is None:
         return [*obstacles, "NOT_SCORED"]
     if any(check.outcome == "pending" for check in case.checks.values()):
@@ -927,6 +952,7 @@ def _seen_instead(case: Case) -> bool:
 REASONS_AGAINST: dict[str, str] = {
     "NO_DOCUMENTS": mark("No document lies with the case"),
     "NO_CONSENT": mark("The consent to the credit query is missing"),
+    "NO_SECOND_SOURCE": mark("The guarantee of the second source of repayment is missing"),
     "NOT_SCORED": mark("The policy has not spoken on this case yet"),
     "CHECK_PENDING": mark("A check is on its way"),
     **{code: REASONS[code].words for code in sorted(BLOCKS_APPROVAL)},

@@ -163,7 +163,7 @@ def on_check_result(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
             screened_with=result.value.get("screened_with", ""),
         )
     elif isinstance(result, Exhausted):
-        return examination.wait(case, name, asked, now, attempts=attempts)
+        effects = examination.wait(case, name, asked, now, attempts=attempts)
     else:
         effects = examination.end(case, name, asked, now, why=result.reason, attempts=attempts)
     return [*effects, *cases.on_arrived(case, "check", now)]

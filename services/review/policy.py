@@ -62,6 +62,7 @@ class ProductTerms:
     income_multiple: str  # decimal
     youngest: int
     oldest: int
+    cards_per_customer: int | None = None  # None: frozen before this was weighed
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class PolicyInputs:
     """Everything that a verdict rests on. `bureau` None: not asked or no answer. Amounts in fen.
 
     `stated_limits`: other banks' limits as the form states them; the larger of form and bureau
-    counts. `noticed`: what review's own checks found, which is a finding whatever the tables say.
+    counts. `own_cards`: of this bank, that the person has or is being made. `noticed`: what
+    review's own checks found.
     """
 
     applicant_type: str
@@ -86,6 +88,7 @@ class PolicyInputs:
     watchlist: WatchlistAnswer
     bureau: BureauRecord | None
     terms: ProductTerms
+    own_cards: int = 0
     noticed: tuple[str, ...] = ()  # none were frozen before they were looked for
 
     def freeze(self) -> str:
@@ -136,7 +139,7 @@ class Score:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the policy says. `findings` are the codes of every rule that fired, in the table's
-    order, and after them what its tables overlooked of `noticed`; `advice` is for the person who
+    order, and after them what its tables overlooked of `binding`; `advice` is for the person who
     decides in the end; `working` None: no limit can be worked out because the bureau did not
     answer.
 
@@ -225,7 +228,7 @@ class Policy:
         }
         result = self._ask(self._rules, facts)
         codes = tuple(result["codes"])
-        overlooked = tuple(code for code in inputs.noticed if code not in codes)
+        overlooked = tuple(code for code in binding(inputs) if code not in codes)
         outcome, advice = result["outcome"], result["advice"]
         if overlooked:
             outcome, advice = _weighed(advice, (*codes, *overlooked))
@@ -257,6 +260,31 @@ class Policy:
         except RuntimeError as problem:
             # the engine's words may repeat a value
             raise ValueError(f"{self.version}: {table} gave no answer") from problem
+
+
+def binding(inputs: PolicyInputs) -> tuple[str, ...]:
+    """The findings that no policy may overlook, whatever its tables say: a bank sets thresholds,
+    but nobody unidentified, of the wrong age or on a watchlist gets a card, a machine alone issues
+    none to a new customer, what is not known never passes, and what review itself noticed counts.
+
+    2011 rules, Art. 42, 43; 2022 joint notice; 2024 law 28, 29.
+    """
+    bureau, terms = inputs.bureau, inputs.terms
+    held = {
+        "WATCHLIST_HIT": inputs.watchlist == "hit",
+        "ID_MISMATCH": inputs.identity == "mismatch",
+        "ID_CANCELLED": inputs.identity == "cancelled",
+        "AGE_OUTSIDE": not terms.youngest <= inputs.age <= terms.oldest,
+        "OWN_CARDS_AT_CAP": terms.cards_per_customer is not None
+        and inputs.own_cards >= terms.cards_per_customer,
+        "NEW_TO_BANK": inputs.new_to_bank,
+        "NO_CREDIT_RECORD": bureau is not None and bureau.score is None,
+        "STUDENT_SECOND_SOURCE": inputs.applicant_type == "student",
+        "IDENTITY_UNAVAILABLE": inputs.identity == "unavailable",
+        "BUREAU_UNAVAILABLE": bureau is None,
+        "WATCHLIST_UNAVAILABLE": inputs.watchlist == "unavailable",
+    }
+    return (*(code for code, holds in held.items() if holds), *inputs.noticed)
 
 
 def _weighed(advice: Advice, findings: tuple[str, ...]) -> tuple[Outcome, Advice]:

@@ -738,3 +738,17 @@ class CaseRecords:
                 list(GRANTED_STATES),
             )
         )
+
+    async def own_cards(self, person: str, application_id: str) -> int:
+        """Cards that this person holds or is being made by other applications; supplementary ones
+        count, they have a holder as well."""
+        return int(
+            await self._pool().fetchval(
+                "SELECT count(*) FROM review_case"
+                " WHERE person = $1 AND application_id <> $2 AND granted_limit IS NOT NULL"
+                " AND state = ANY ($3)",
+                person,
+                application_id,
+                list(GRANTED_STATES),
+            )
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any
 from services.review.case import Case, HandOver, Recommendation, Scope, apply_recommendation
 from services.review.limits import LimitTerms
 from services.review.officers import Away, Officer
-from services.review.policy import BureauRecord, PolicyInputs, ProductTerms
+from services.review.policy import BureauRecord, Policy, PolicyInputs, ProductTerms
 from services.review.policy_folder import Held, newest
 from shared.events.intake import HandedDocument
 from shared.events.lifecycle import State
@@ -43,6 +44,16 @@ RECORD = BureauRecord(
 def shipped() -> Held:
     """The newest policy that ships; read once."""
     return newest()
+
+
+@cache
+def heedless() -> Policy:
+    """A policy whose tables know of debt alone."""
+    texts = json.loads(shipped().policy.source)
+    (table,) = (one for one in texts["rules.json"]["nodes"] if one["id"] == "findings")
+    rows = table["content"]["rules"]
+    table["content"]["rules"] = [one for one in rows if one["_id"].startswith("debt")]
+    return Policy(json.dumps(texts))
 
 
 def inputs(**changes: Any) -> PolicyInputs:

@@ -56,6 +56,7 @@ def proposed(outcome: str = "approve") -> Case:
 
 def test_policy_approves_at_once_what_it_may_approve_alone() -> None:
     checking = case()
+    checking.need_hand_over().new_to_bank = False
     found = recommendation(outcome="approve", findings=())
     completed, approved = payloads(cases.apply_recommendation(checking, found, NOW))
     assert isinstance(completed, review.ChecksCompleted)
@@ -72,6 +73,7 @@ def test_policy_approves_at_once_what_it_may_approve_alone() -> None:
 
 def test_policy_declines_with_category_and_cool_down() -> None:
     checking = case()
+    checking.need_hand_over().new_to_bank = False
     found = recommendation(
         outcome="decline", advice="decline", findings=("QUERIES_EXCESSIVE", "SCORE_TOO_LOW")
     )
@@ -84,8 +86,41 @@ def test_policy_declines_with_category_and_cool_down() -> None:
 
 def test_an_approval_without_a_limit_goes_to_a_person() -> None:
     checking = case()
+    checking.need_hand_over().new_to_bank = False
     found = recommendation(outcome="approve", findings=(), limit=Money.zero())
     assert names(cases.apply_recommendation(checking, found, NOW))[-1] == "ApplicationReferred"
+
+
+@pytest.mark.parametrize("outcome", ["approve", "decline"])
+def test_a_machine_never_decides_about_a_new_customer_whatever_the_policy_says(
+    outcome: Any,
+) -> None:
+    checking = case()
+    found = recommendation(outcome=outcome, findings=("SCORE_TOO_LOW",))
+    assert names(cases.apply_recommendation(checking, found, NOW))[-1] == "ApplicationReferred"
+    assert checking.decisions == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "findings"),
+    [({"documents": []}, ()), ({"consent": None}, ()), ({}, ("ID_MISMATCH",))],
+)
+def test_a_machine_approves_nothing_that_people_could_not(
+    missing: dict[str, Any], findings: tuple[str, ...]
+) -> None:
+    checking = case()
+    checking.hand_over = hand_over(new_to_bank=False, **missing)
+    found = recommendation(outcome="approve", findings=findings)
+    assert names(cases.apply_recommendation(checking, found, NOW))[-1] == "ApplicationReferred"
+
+
+def test_a_student_is_approved_with_a_guarantee_of_the_second_source_alone() -> None:
+    student = referred()
+    student.need_scope().applicant_type = "student"
+    assert cases.approval_obstacles(student) == ["NO_SECOND_SOURCE"]
+    documents = student.need_hand_over().documents
+    documents.append(documents[0].model_copy(update={"item": "second_repayment_guarantee"}))
+    assert cases.approval_obstacles(student) == []
 
 
 def test_suspicion_holds_the_case_and_says_nothing_else() -> None:

@@ -233,17 +233,34 @@ def test_a_case_laid_aside_for_its_checks_comes_back_with_the_answer(answered: b
     for check in subject.checks.values():
         check.outcome = "answered" if check.name != "bureau" else "pending"
     laid_aside(subject, Snooze(NOW + timedelta(days=1), "check"))
-    call = ClaimedCall(
-        "check.bureau", subject.checks["bureau"].request_id, subject.application_id, {}, 1
-    )
+    asked = subject.checks["bureau"].request_id
+    payload = {"request_id": asked}
+    call = ClaimedCall("check.bureau", asked, subject.application_id, payload, 1)
     result = (
         Succeeded({"answer": str(SEALED)}, call=call)
         if answered
-        else Exhausted("TimeoutError", call=call)
+        else Refused("status-400", call=call)
     )
     effects = list(handlers.on_check_result(result, subject, NOW))
     assert subject.snooze is None
     assert ClearDeadline("snooze") in effects
+
+
+def test_a_case_laid_aside_for_its_checks_stays_so_while_their_system_is_away() -> None:
+    subject = case(State.MANUAL_REVIEW, claimed_by="staff-1")
+    examination.start(subject, NOW)
+    until = Snooze(NOW + timedelta(days=1), "check")
+    laid_aside(subject, until)
+    asked = subject.checks["bureau"].request_id
+    call = ClaimedCall("check.bureau", asked, subject.application_id, {"request_id": asked}, 1)
+    list(handlers.on_check_result(Exhausted("away", call=call), subject, NOW))
+    assert subject.snooze == until
+    longest = subject.checks["bureau"].waits_until
+    assert longest is not None
+    for check in subject.checks.values():
+        check.outcome = "answered" if check.name != "bureau" else "pending"
+    list(handlers.on_check_result(Exhausted("away", call=call), subject, longest))
+    assert subject.snooze is None
 
 
 def test_a_paper_brings_back_a_case_laid_aside_for_it_and_changes_no_other() -> None:
