@@ -42,7 +42,9 @@ WatchlistAnswer = Literal["clear", "hit", "unavailable"]
 
 @dataclass(frozen=True, slots=True)
 class BureauRecord:
-    """What the credit bureau knows. Amounts in fen; `score` None: no credit record."""
+    """What the credit bureau knows. Amounts in fen; `score` None: no credit record; `lenders_6m`:
+    institutions that lend to the applicant, or did within six months (多头借贷), None: the bureau
+    does not say."""
 
     score: int | None
     overdue_24m: int
@@ -52,6 +54,7 @@ class BureauRecord:
     other_bank_limits: int
     monthly_debt: int
     adverse: bool
+    lenders_6m: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,10 +357,13 @@ def _facts(inputs: PolicyInputs) -> dict[str, Any]:
         "watchlist": inputs.watchlist,
         "terms": {"youngest": inputs.terms.youngest, "oldest": inputs.terms.oldest},
         "bureau": {"known": False, "scored": False},
+        "lenders": {"known": False, "count": 0},
         "debt": {"known": False, "ratio_bp": 0, "income_stated": income is not None},
     }
     if bureau is not None:
         facts["bureau"] = {"known": True, "scored": bureau.score is not None, **asdict(bureau)}
+        if bureau.lenders_6m is not None:
+            facts["lenders"] = {"known": True, "count": bureau.lenders_6m}
         if income is not None:
             ratio = debt_ratio_bp(bureau.monthly_debt, income)
             facts["debt"] = {"known": True, "ratio_bp": ratio, "income_stated": True}

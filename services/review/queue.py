@@ -22,6 +22,8 @@ FLAGS: dict[str, str] = {
     "SCORE_MIDDLING": mark("Middling score"),
     "OVERDUE_MINOR": mark("Overdue"),
     "QUERIES_MANY": mark("Many queries"),
+    "LENDERS_MANY": mark("Many lenders"),
+    "LENDERS_UNKNOWN": mark("Lenders not known"),
     "DEBT_RATIO_HIGH": mark("High debt"),
     "CARDS_MANY": mark("Many cards"),
     "INCOME_UNKNOWN": mark("No income stated"),

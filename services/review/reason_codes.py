@@ -165,6 +165,14 @@ _CODES = (
         40,
     ),
     ReasonCode(
+        "LENDERS_EXCESSIVE",
+        _D,
+        mark("More than eight institutions lent to the applicant within six months"),
+        "TOO_MANY_QUERIES",
+        _C.TOO_MANY_QUERIES,
+        41,
+    ),
+    ReasonCode(
         "DEBT_RATIO_EXCESSIVE",
         _D,
         mark("Monthly debt takes more than 70 % of the income"),
@@ -211,6 +219,18 @@ _CODES = (
         "QUERIES_MANY",
         _R,
         mark("Seven to ten lenders asked the bureau within three months"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "LENDERS_MANY",
+        _R,
+        mark("Five to eight institutions lent to the applicant within six months"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "LENDERS_UNKNOWN",
+        _R,
+        mark("The bureau does not say how many institutions lend; missing data never passes"),
         "CLOSER_LOOK",
     ),
     ReasonCode(

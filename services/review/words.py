@@ -384,6 +384,10 @@ def bureau_facts(opened: Opened) -> list[tuple[str, str]]:
             % {"n": overdue, "days": answer["max_overdue_days_24m"]},
         ),
         (_("Queries in 3 months"), str(answer["queries_3m"])),
+        (
+            _("Lenders in 6 months"),
+            _("not known") if answer.get("lenders_6m") is None else str(answer["lenders_6m"]),
+        ),
         (_("Open cards"), str(answer["open_cards"])),
         (_("Limits at other banks"), show_money(answer["other_bank_limits"])),
         (_("Monthly debt"), show_money(answer["monthly_debt"])),
