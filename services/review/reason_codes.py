@@ -298,6 +298,36 @@ _CODES = (
         "CHECK_UNAVAILABLE",
     ),
     ReasonCode(
+        "INCOME_UNPROVEN",
+        _R,
+        mark("A high income is stated and no payroll, tax or social insurance paper shows it"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "INCOME_IMPLAUSIBLE",
+        _R,
+        mark("The stated income lies above what the occupation pays in the region"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "EMPLOYER_UNUSUAL",
+        _R,
+        mark("The employer's name is not like that of an organisation"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "EMPLOYER_LISTED",
+        _R,
+        mark("The employer is one that the bank wants to be looked at"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "PLAUSIBILITY_UNAVAILABLE",
+        _R,
+        mark("Salaried, and no employer is named; missing data never passes"),
+        "CHECK_UNAVAILABLE",
+    ),
+    ReasonCode(
         "IDENTITY_UNAVAILABLE",
         _R,
         mark("The identity registry could not be asked; missing data never passes"),

@@ -227,10 +227,7 @@ def look(
         papers=payload.get("papers", ()),
         shared=shared,
     )
-    return {
-        name: own.look(evidence) if all(clear.get(field) for field in own.needs) else None
-        for name, own in OWN.items()
-    }
+    return {name: own.report(evidence) for name, own in OWN.items()}
 
 
 def findings_of(

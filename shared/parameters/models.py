@@ -703,12 +703,37 @@ class FraudRules(_Parameters):
     contradicts: list[ReasonCode]
 
 
+class IncomeBand(_Parameters):
+    """What an occupation, known by one of these words, pays at most: yuan a month."""
+
+    words: Annotated[list[Annotated[str, Field(min_length=1, max_length=40)]], Field(min_length=1)]
+    up_to: Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class Plausibility(_Parameters):
+    """From where on a stated income or an employer makes a person look; yuan a month.
+
+    proofs: papers of which one has to be there for `proof_of` from `proof_from` on. up_to: where no
+    band of `occupations` fits; times `regions` by the branch's province.
+    """
+
+    proof_of: list[str]
+    proof_from: Annotated[int, Field(ge=0, le=10_000_000)]
+    proofs: list[ItemCode]
+    up_to: Annotated[int, Field(ge=1, le=10_000_000)]
+    occupations: list[IncomeBand]
+    regions: dict[str, Annotated[Decimal, Field(gt=0, le=10)]]
+    employer_words: list[Annotated[str, Field(min_length=1, max_length=40)]]
+    doubtful_employers: list[Annotated[str, Field(min_length=2, max_length=120)]]
+
+
 class Checks(_File):
     """The checks of an application: how the bank's systems are asked, what counts as a hit."""
 
     systems: AskedSystems
     outage: Outage
     fraud: FraudRules
+    plausibility: Plausibility
     screening: Screening
 
 

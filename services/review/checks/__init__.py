@@ -2,12 +2,19 @@
 
 from collections.abc import Mapping
 
-from services.review.checks import bureau, fraud, identity, meeting, watchlist
+from services.review.checks import bureau, fraud, identity, meeting, plausibility, watchlist
 from services.review.checks.kind import AskedOf, CheckKind, CheckName, LookedAt
 
 CHECKS: Mapping[CheckName, CheckKind] = {
     kind.name: kind
-    for kind in (identity.CHECK, meeting.CHECK, bureau.CHECK, watchlist.CHECK, fraud.CHECK)
+    for kind in (
+        identity.CHECK,
+        meeting.CHECK,
+        bureau.CHECK,
+        watchlist.CHECK,
+        fraud.CHECK,
+        plausibility.CHECK,
+    )
 }
 """Every check by its name, in the order in which they are made and shown."""
 

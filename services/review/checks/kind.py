@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.parameters import AskedSystem, load_checks
 from shared.privacy.sealing import DataClass
 
-CheckName = Literal["identity", "meeting", "bureau", "watchlist", "fraud"]
+CheckName = Literal["identity", "meeting", "bureau", "watchlist", "fraud", "plausibility"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,22 @@ class OwnReport(BaseModel):
 class LookedAt:
     """What review looks at by itself as soon as the evidence lies open, anew with every scoring.
 
-    needs: fields of the party without which there is no answer; also: others that are opened where
-    the party has them.
+    needs: fields of the party without which there is no answer; needs_of: of which applicants, None
+    for all; also: others that are opened where the party has them.
     look: pure; a hit makes a person look and declines nobody.
     """
 
     look: Callable[[Evidence], OwnReport]
     needs: tuple[str, ...] = ()
+    needs_of: frozenset[str] | None = None
     also: tuple[str, ...] = ()
+
+    def report(self, evidence: Evidence) -> OwnReport | None:
+        """What it finds; None where a field that it needs is missing."""
+        needed = self.needs_of is None or evidence.applicant_type in self.needs_of
+        if needed and not all(evidence.person.get(field) for field in self.needs):
+            return None
+        return self.look(evidence)
 
 
 @dataclass(frozen=True, slots=True)
