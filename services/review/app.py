@@ -10,7 +10,15 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from services.review import api, audit, handlers, officer_pages, pages, policy_pages
+from services.review import (
+    api,
+    audit,
+    handlers,
+    officer_pages,
+    pages,
+    policy_pages,
+    telephone_pages,
+)
 from services.review.api_problems import KINDS
 from services.review.case import SNOOZE_DEADLINE, on_snooze_deadline
 from services.review.checks import ASKED, CheckName
@@ -144,6 +152,8 @@ def build_app(service: ReviewService) -> FastAPI:
         routers=[
             api.router(service, desk, officers, service.vault, shelf),
             officer_pages.router(service, desk, officers),
+            telephone_pages.api(desk),
+            telephone_pages.pages(desk),
             pages.router(service, desk, service.vault, shelf),
             policy_pages.router(service, PolicyDesk(service, shelf)),
             audit_pages.router(service, audit.LOG, audit.WORDS, desk.open_line),

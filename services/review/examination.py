@@ -9,7 +9,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.review.case import NOT_SEEN, Case, CaseError, Check, HandOver
+from services.review.case import (
+    NOT_SEEN,
+    Case,
+    CaseError,
+    Check,
+    HandOver,
+    telephone_findings,
+)
 from services.review.checks import ASKED, CHECKS, OWN, CheckName, meeting
 from shared.calendar import add_working_hours
 from shared.events.lifecycle import State
@@ -55,7 +62,7 @@ def start(case: Case, now: datetime) -> list[Effect]:
             case.note(now, "review", "check_reused", check=name)
             continue
         effects.extend(_request(case, hand_over, name, now))
-    return effects + _score_if_ended(case)
+    return effects + score_if_ended(case)
 
 
 def _see(case: Case, now: datetime) -> list[Effect]:
@@ -94,7 +101,7 @@ def screen_again(case: Case, now: datetime) -> list[Effect]:
     case.scoring_round += 1  # a verdict that is on its way rests on the old answer
     case.touched = True
     effects = list(_request(case, case.need_hand_over(), "watchlist", now))
-    return effects + _score_if_ended(case)
+    return effects + score_if_ended(case)
 
 
 def _of_this_list(check: Check) -> bool:
@@ -176,7 +183,7 @@ def end(
     effects = list(_close(case, check, outcome, now, why=why))
     if answer is not None and case.open and not _of_this_list(check):
         return effects + screen_again(case, now)  # the list changed while it was on its way
-    return effects + (_score_if_ended(case) if case.open else [])
+    return effects + (score_if_ended(case) if case.open else [])
 
 
 def wait(
@@ -222,7 +229,7 @@ def _close(
     yield Fact(CheckCompleted(**case.fields(), check=check.name, outcome=outcome))
 
 
-def _score_if_ended(case: Case) -> list[Effect]:
+def score_if_ended(case: Case) -> list[Effect]:
     if any(check.outcome == "pending" for check in case.checks.values()):
         return []
     return [scoring(case)]
@@ -230,11 +237,12 @@ def _score_if_ended(case: Case) -> list[Effect]:
 
 def noticed(case: Case) -> list[str]:
     """Findings of review's own checks that are known before anything is opened."""
-    return [
+    found = [
         CHECKS[check.name].absence
         for check in case.checks.values()
         if check.outcome == "unavailable" and check.name not in ASKED and check.name not in OWN
     ]
+    return list(dict.fromkeys([*found, *telephone_findings(case)]))
 
 
 def looked_at(

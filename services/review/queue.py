@@ -41,6 +41,8 @@ FLAGS: dict[str, str] = {
     "EMPLOYER_UNUSUAL": mark("Unusual employer"),
     "EMPLOYER_LISTED": mark("Employer to be looked at"),
     "PLAUSIBILITY_UNAVAILABLE": mark("No employer"),
+    "TELEPHONE_MISSING": mark("Call awaited"),
+    "TELEPHONE_CONTRADICTED": mark("Contradicted on the telephone"),
     "IDENTITY_UNAVAILABLE": mark("Identity not checked"),
     "MEETING_INCOMPLETE": mark("Not seen in person"),
     "BUREAU_UNAVAILABLE": mark("Bureau not asked"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from shared.events.review import DeclineCategory
 from shared.web.i18n import mark
@@ -328,6 +329,18 @@ _CODES = (
         "CHECK_UNAVAILABLE",
     ),
     ReasonCode(
+        "TELEPHONE_MISSING",
+        _R,
+        mark("A call is asked for and nobody has confirmed; missing data never passes"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "TELEPHONE_CONTRADICTED",
+        _R,
+        mark("What was said on the telephone contradicts the application"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
         "IDENTITY_UNAVAILABLE",
         _R,
         mark("The identity registry could not be asked; missing data never passes"),
@@ -364,6 +377,20 @@ DECLINE_REASONS: tuple[ReasonCode, ...] = tuple(
 WAIVES_COOL_DOWN = frozenset({"MATERIAL_MISSING"})
 """Reasons that alone let the customer apply again at once (domain: cool-down, waived where the only
 reason was missing material)."""
+
+
+def without_suspicion(codes: Iterable[str]) -> tuple[str, ...]:
+    """What of these findings whoever is not of compliance may know (反洗钱法 35)."""
+    return tuple(code for code in codes if REASONS[code].effect is not Effect.HOLD)
+
+
+def advice_on(codes: Iterable[str]) -> Literal["approve", "decline", "examine"]:
+    """What a policy advises that found no more than this: as it is said to whoever may not know
+    that there is something more."""
+    found = set(codes)
+    if any(REASONS[code].effect is Effect.DECLINE for code in found):
+        return "decline"
+    return "examine" if found - {"NEW_TO_BANK"} else "approve"
 
 
 def primary(codes: Iterable[str]) -> ReasonCode:

@@ -28,6 +28,7 @@ from services.review.checks.fraud import Trace
 from services.review.policy import Policy
 from services.review.policy_store import PolicyShelf
 from services.review.queue import Section, SortKey
+from services.review.telephone import Telephone
 from shared.events.lifecycle import OWNERS, State
 from shared.messaging import Connection
 from shared.money import Money
@@ -57,6 +58,7 @@ class _CaseFile:
     proposal: Proposal | None = None
     returned: str | None = None
     looked_into: str | None = None
+    telephone: Telephone | None = None
 
 
 _FILE: TypeAdapter[_CaseFile] = TypeAdapter(_CaseFile)
@@ -227,6 +229,7 @@ def _file(case: Case) -> _CaseFile:
         proposal=case.proposal,
         returned=case.returned,
         looked_into=case.looked_into,
+        telephone=case.telephone,
     )
 
 
@@ -327,6 +330,7 @@ def _case(row: Any, body: str | None) -> Case:
         proposal=file.proposal if open_case else None,
         returned=file.returned,
         looked_into=file.looked_into,
+        telephone=file.telephone,
         due=row["due"],
         queued_at=row["queued_at"],
         held_at=row["held_at"],

@@ -13,6 +13,7 @@ from services.review.checks import CHECKS, OWN
 from services.review.evidence import Opened
 from services.review.explaining import explain
 from services.review.policy import Policy, debt_ratio_bp
+from services.review.telephone import Heard, Telephone
 from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_products
 from shared.web.i18n import (
@@ -35,6 +36,10 @@ WHY_UNAVAILABLE: Mapping[str, str] = {
     ),
     NOT_SEEN: mark("The product demands it; a complete record of it is missing"),
     NO_FIELD: mark("A field that it needs is missing in the hand-over"),
+    "call-awaited": mark("A call is awaited"),
+    "not-reached": mark("Nobody was reached after several calls"),
+    "refused-to-answer": mark("The applicant did not want to answer"),
+    "wrong-number": mark("The number is not the applicant's"),
     "no-key": mark("The applicant's data was deleted or is restricted"),
     "not-open": mark("The application was no longer open"),
     "away": mark("No answer until the longest wait was over"),
@@ -68,6 +73,8 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "opinion": (mark("Second opinion given"), "pencil", "waiting"),
     "signed": (mark("Second signature given"), "circle-check", "good"),
     "returned": (mark("Proposal sent back"), "arrow-left", "bad"),
+    "telephone_ordered": (mark("Call asked for"), "phone", "waiting"),
+    "telephone_called": (mark("Called"), "phone", "progress"),
     "wanted_material": (mark("More material wanted"), "paperclip", "waiting"),
     "decided": (mark("Decided"), "circle-check", "good"),
     "withdrawal_granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
@@ -137,6 +144,14 @@ CHANGES: Mapping[str, tuple[str, str]] = {
     "changed": (mark("changed"), "waiting"),
     "moved": (mark("another turn"), "progress"),
 }
+HEARD: Mapping[Heard, tuple[str, str]] = {
+    "confirmed": (mark("Confirmed"), mark("the applicant, and what the form says")),
+    "contradicted": (mark("Contradicted"), mark("something is otherwise than the form says")),
+    "not_reached": (mark("Not reached"), mark("to be called again at another time")),
+    "refused": (mark("Did not want to answer"), mark("the call counts as not made")),
+    "wrong_number": (mark("Wrong number"), mark("somebody else's, or none")),
+}
+"""What came of a call, and what that means."""
 UNTOLD = frozenset({"check_requested"})  # its end says the same
 SERVICES: Mapping[str, str] = {"intake": mark("Intake"), "review": mark("Review, by itself")}
 ADVICE: Mapping[str, tuple[str, str]] = {
@@ -297,6 +312,15 @@ def own_matches(opened: Opened) -> list[tuple[str, str]]:
     ]
 
 
+def telephone_facts(asked: Telephone | None) -> list[Fact]:
+    """What came of the calls so far."""
+    if asked is None or asked.last is None:
+        return []
+    words, _means = HEARD[asked.last.heard]
+    tone = {"confirmed": "good", "contradicted": "bad"}.get(asked.last.heard, "waiting")
+    return [Fact(_("Last call"), _(words), tone)]
+
+
 def meeting_facts(meeting: Meeting | None) -> list[Fact]:
     """What of customer, original and signing somebody of the bank saw, and when."""
     if meeting is None:
@@ -444,6 +468,9 @@ def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
     for key in ("outcome", "finding"):
         if (value := told.get(key)) and value not in ("refer", "hold"):
             parts.append(_(OUTCOMES.get(value, value)))
+    if heard := told.get("call"):
+        words, _means = HEARD[heard]
+        parts.append(_(words))
     if limit := told.get("limit"):
         parts.append(show_money(limit))
     parts.extend(_(reason_codes.REASONS[code].words) for code in told.get("reasons") or [])

@@ -737,6 +737,35 @@ class Checks(_File):
     screening: Screening
 
 
+class Question(_Parameters):
+    """One question of a call; `products` and `findings`: only for these, none for everybody."""
+
+    code: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
+    products: list[str] = []
+    findings: list[ReasonCode] = []
+    words: Words
+
+
+class Telephoning(_File):
+    """Telephone verification (电核). asked_for: findings of review that ask for a call; tries: so
+    many that reach nobody, `again_hours` of the office between them."""
+
+    asked_for: list[ReasonCode]
+    tries: Annotated[int, Field(ge=1, le=20)]
+    again_hours: Annotated[int, Field(ge=1, le=100)]
+    opens: time
+    closes: time
+    opening: Words
+    questions: Annotated[list[Question], Field(min_length=1)]
+    closing: Words
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.opens >= self.closes:
+            raise _wrong("the office closes before it opens", "exchange them", "opens")
+        return self
+
+
 ListedKind = Literal["fraud", "default", "internal", "sanctions", "pep"]
 
 

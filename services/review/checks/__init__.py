@@ -2,7 +2,15 @@
 
 from collections.abc import Mapping
 
-from services.review.checks import bureau, fraud, identity, meeting, plausibility, watchlist
+from services.review.checks import (
+    bureau,
+    fraud,
+    identity,
+    meeting,
+    plausibility,
+    telephone,
+    watchlist,
+)
 from services.review.checks.kind import AskedOf, CheckKind, CheckName, LookedAt
 
 CHECKS: Mapping[CheckName, CheckKind] = {
@@ -14,6 +22,7 @@ CHECKS: Mapping[CheckName, CheckKind] = {
         watchlist.CHECK,
         fraud.CHECK,
         plausibility.CHECK,
+        telephone.CHECK,
     )
 }
 """Every check by its name, in the order in which they are made and shown."""

@@ -16,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.parameters import AskedSystem, load_checks
 from shared.privacy.sealing import DataClass
 
-CheckName = Literal["identity", "meeting", "bureau", "watchlist", "fraud", "plausibility"]
+CheckName = Literal[
+    "identity", "meeting", "bureau", "watchlist", "fraud", "plausibility", "telephone"
+]
 
 
 @dataclass(frozen=True, slots=True)

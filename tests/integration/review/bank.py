@@ -162,6 +162,7 @@ class Bank:
         place: str | None = None,
         mobile: str | None = None,
         as_before: Applicant | None = None,
+        id_number: str | None = None,
         **more: str,
     ) -> Applicant:
         """Somebody whom intake has handed to review; `sequence` chooses what the systems say.
@@ -170,7 +171,7 @@ class Bank:
         fields of the form."""
         application_id = new_id()
         self.born += timedelta(days=1)  # two people with one number would be one person
-        id_number = make_synthetic_resident_id("31", self.born, sequence)
+        id_number = id_number or make_synthetic_resident_id("31", self.born, sequence)
         if place is not None:
             body = place + id_number[6:17]
             id_number = body + resident_id_check_digit(body)

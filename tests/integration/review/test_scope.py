@@ -35,6 +35,7 @@ FIELDS = {
     "outcome": "approve",
     "until": "",
     "awaited": "material",
+    "heard": "confirmed",
 }
 BODIES: dict[str, Any] = {
     "decision": APPROVE,
@@ -43,6 +44,8 @@ BODIES: dict[str, Any] = {
     "hold": {"note": "请核实"},
     "release": {"finding": "clear", "note": "已核实"},
     "opinion": APPROVE,
+    "call-order": {"note": "请核实单位"},
+    "calls": {"heard": "confirmed", "note": "本人确认"},
     "snooze": {"awaited": "material", "note": "等材料"},
 }
 
