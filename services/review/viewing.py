@@ -28,6 +28,7 @@ _AT_THE_DESK = frozenset(
         "reassigned",
         "snoozed",
         "woken",
+        "noted",
         "proposed",
         "opinion",
         "signed",

@@ -44,6 +44,7 @@ BODIES: dict[str, Any] = {
     "hold": {"note": "请核实"},
     "release": {"finding": "clear", "note": "已核实"},
     "opinion": APPROVE,
+    "notes": {"note": "已电话核实"},
     "call-order": {"note": "请核实单位"},
     "calls": {"heard": "confirmed", "note": "本人确认"},
     "snooze": {"awaited": "material", "note": "等材料"},
