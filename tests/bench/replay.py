@@ -28,7 +28,7 @@ from rich.table import Table
 
 from deploy import local
 from deploy.provision import provision
-from services.review import replay
+from services.review import portfolio_runs, replay
 from services.review.policy import BureauRecord, Policy, PolicyInputs
 from services.review.policy_folder import newest
 from services.review.workers import FROZEN_CLASS, INPUTS_FIELD, VERDICT_FIELD
@@ -109,7 +109,7 @@ async def _measure(stack: local.Stack, policy: Policy, count: int, processes: in
     await conn.execute("ANALYZE")
     console.print(f"{count:,} decisions stored in {time.perf_counter() - began:.0f} s")
     asked = await replay.ask(conn, policy, BEGAN, BEGAN + timedelta(days=400))
-    begins = await replay.batches(conn, asked)
+    begins = await portfolio_runs.batches(conn, asked)
     await conn.close()
     table = Table("processes", "decisions a minute", "against one", title="replay")
     rates: dict[int, float] = {}
@@ -118,10 +118,9 @@ async def _measure(stack: local.Stack, policy: Policy, count: int, processes: in
         with tempfile.TemporaryDirectory() as folder:
             began = time.perf_counter()
             whole = await asyncio.to_thread(
-                replay.run,
+                portfolio_runs.run,
                 settings,
                 None,
-                policy,
                 asked,
                 begins,
                 Path(folder) / "journal",
@@ -130,7 +129,7 @@ async def _measure(stack: local.Stack, policy: Policy, count: int, processes: in
             )
             rates[number] = asked.decisions / (time.perf_counter() - began) * 60
         assert whole.tally.decisions == count
-        reports.add(whole.report())
+        reports.add(whole.text())
         table.add_row(str(number), f"{rates[number]:,.0f}", f"{rates[number] / rates[1]:.2f}")
     assert len(reports) == 1
     console.print(table)
