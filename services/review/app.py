@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from services.review import (
     api,
     audit,
+    drift_pages,
     handlers,
     officer_pages,
     pages,
@@ -155,6 +156,8 @@ def build_app(service: ReviewService) -> FastAPI:
             api.router(service, desk, officers, service.vault, shelf),
             officer_pages.router(service, desk, officers),
             pages.router(service, desk, service.vault, shelf),
+            # before the pages of a policy: `drift` is no digest
+            drift_pages.router(service, PortfolioDesk(service, shelf), shelf),
             portfolio_pages.router(
                 service, PolicyDesk(service, shelf), PortfolioDesk(service, shelf)
             ),

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from services.review import policy_store, portfolio_runs, portfolio_store, replay
+from services.review.drift import Drift, Step
 from services.review.policy import Policy
 from services.review.policy_desk import unknown
 from services.review.policy_store import PolicyShelf
@@ -26,7 +27,7 @@ from services.review.replay import Replay
 from shared.calendar import span_of
 from shared.messaging import Service
 from shared.messaging.errors import is_infrastructure, one_line
-from shared.parameters import ParametersError
+from shared.parameters import ParametersError, load_figures
 from shared.settings import Settings
 from shared.web import Problem, Viewer
 from shared.web.audit import record_office
@@ -55,6 +56,20 @@ class PortfolioDesk:
             since, until = _span(first, last, tx.now)
             question = await replay.ask(tx.conn, candidate, since, until)
             await self._begin(tx, viewer, "replay", question, run_id, question.source)
+
+    async def ask_drift(
+        self, viewer: Viewer, first: date | None, base_last: date | None, last: date | None,
+        step: Step, run_id: str,
+    ) -> None:  # fmt: skip
+        """Ask who was approved, and how far scores are from those of the days `first` to
+        `base_last`; the days after that until `last` (None: until now) are held against them."""
+        async with self._service.transaction(actor=viewer.actor) as tx:
+            since, until = _span(first, last, tx.now)
+            _since, base_until = _span(first, base_last, tx.now)
+            if base_last is None or base_until >= until:
+                raise Problem(422, "no-span", "The base period has to end before the other begins")
+            question = await drift_between(tx.conn, since, base_until, until, step)
+            await self._begin(tx, viewer, "drift", question, run_id)
 
     async def _begin(
         self,
@@ -101,6 +116,17 @@ def _span(first: date | None, last: date | None, now: datetime) -> tuple[datetim
     return since, until
 
 
+async def drift_between(
+    conn: Any, since: datetime, base_until: datetime, until: datetime, step: Step
+) -> Drift:
+    """The question about these decisions, grouped as the parameters say."""
+    parameters = load_figures()
+    decisions = await portfolio_runs.count(conn, since, until)
+    return Drift(
+        since, base_until, until, step, tuple(parameters.groups), parameters.score_band, decisions
+    )
+
+
 async def compare_shadow(conn: Any, digest: str) -> Comparison:
     """What a version without effect would have decided beside the one in force."""
     compared = Comparison()
@@ -114,6 +140,8 @@ async def compare_shadow(conn: Any, digest: str) -> Comparison:
 
 def question_of(run: Run) -> Question:
     """What a run is about."""
+    if run.kind == "drift":
+        return Drift.from_json(run.asked)
     assert run.source is not None
     return Replay.from_json(run.asked, run.source)
 

@@ -102,6 +102,7 @@ OFFICE_FIELDS: Mapping[str, str] = {
     "decisions": mark("Decisions"),
 }
 GROUPS: Mapping[str, tuple[str, str]] = {
+    "all": (mark("Everybody"), mark("of all decided")),
     "region": (mark("By region"), mark("province of the accepting branch")),
     "age_band": (mark("By age band"), mark("at the hand-over")),
     "product": (mark("By product"), ""),

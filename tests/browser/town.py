@@ -87,6 +87,7 @@ class Town:
     parked: dict[str, int] = field(default_factory=dict)  # {application: number in review}
     failed_call: int = 0
     replay: str = field(default_factory=new_id)
+    drift: str = field(default_factory=new_id)
 
     @property
     def url(self) -> str:
@@ -296,6 +297,12 @@ class Town:
                 data={"since": f"{FRIDAY:%Y-%m-%d}", "run_id": self.replay},
             )
             assert asked.status_code == 303, asked.text
+            day = f"{FRIDAY:%Y-%m-%d}"
+            asked = await client.post(
+                "/review/policies/drift",
+                data={"since": day, "base_until": day, "step": "week", "run_id": self.drift},
+            )
+            assert asked.status_code == 303, asked.text
         conn = await asyncpg.connect(self.bank.superuser_url)
         try:
             await conn.execute(
@@ -307,9 +314,7 @@ class Town:
 
             async def ended() -> bool:
                 return bool(
-                    await conn.fetchval(
-                        "SELECT tally IS NOT NULL FROM portfolio_run WHERE run_id = $1", self.replay
-                    )
+                    await conn.fetchval("SELECT bool_and(tally IS NOT NULL) FROM portfolio_run")
                 )
 
             await eventually(ended, 60)

@@ -12,4 +12,6 @@ PAGES: Final = {
     "/review/policies/{digest}/shadow": 4,
     "/review/policies/{digest}/shadow/cases": 2,
 }
-NO_PAGES: Final = {_REPLAYS + "/{run_id}/report"}
+_DRIFT = "/review/policies/drift"
+DRIFT_PAGES: Final = {_DRIFT: 26, _DRIFT + "/{run_id}": 8, _DRIFT + "/{run_id}/progress": 0}
+NO_PAGES: Final = {_REPLAYS + "/{run_id}/report", _DRIFT + "/{run_id}/report"}

@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 
 from services.review import portfolio_runs, replay
+from services.review.drift import Drift
 from services.review.policy import Policy
 from services.review.policy_folder import read_policy
 from services.review.portfolio_store import Wanted, list_differences
@@ -23,7 +24,7 @@ from shared.identifiers import new_id
 from tests.eventually import eventually
 from tests.integration.review.bank import NAME, Bank, Colleague
 from tests.integration.review.conftest import Desks
-from tests.integration.review.figures import PAGES
+from tests.integration.review.figures import DRIFT_PAGES, PAGES
 from tests.integration.review.test_policies import act, desks, folder, limit_of, new_version
 from tests.integration.review.test_service import handed
 from tests.weighing import MOST_BYTES, copy_row, weight_of
@@ -268,4 +269,78 @@ async def test_every_page_is_light_with_as_many_rows_as_it_may_have(
                 f"DELETE FROM {table} WHERE starts_with(application_id, $1 || '-')",
                 applicant.application_id,
             )
+        await conn.close()
+
+
+async def test_fairness_and_drift_by_page_have_the_bytes_of_the_command_line(
+    bank: Bank, desks: Desks, tmp_path: Path
+) -> None:
+    """Before and after a day's end, by the page's days and by the command line's instants."""
+    before = bank.now.astimezone(BUSINESS_ZONE)
+    await limit_of(bank, desks)
+    await handed(bank, "application.declined", sequence=915)
+    bank.step(bank.now + timedelta(days=1))
+    later = await limit_of(bank, desks)
+    bank.step(bank.now + timedelta(minutes=1))
+    run_id, here = new_id(), "/review/policies/drift"
+    fields = {"since": f"{before:%Y-%m-%d}", "base_until": f"{before:%Y-%m-%d}", "step": "week"}
+    reviewer = await bank.colleague(desks.transport, "reviewer")
+    refused = await reviewer.client.post(here, data={**fields, "run_id": run_id})
+    assert refused.status_code == 403
+    wrong = {**fields, "base_until": f"{bank.now.astimezone(BUSINESS_ZONE):%Y-%m-%d}"}
+    answer = await desks.first.client.post(f"{here}?lang=en", data={**wrong, "run_id": run_id})
+    shown = await desks.first.get(answer.headers["location"], lang="en")
+    assert "Give a first day in the past" in shown.text
+    for _ in range(2):
+        await desks.first.client.post(here, data={**fields, "run_id": run_id})
+    run = await ended(bank, run_id)
+    told = (await desks.first.get(f"{here}/{run_id}/report")).content
+    question = Drift.from_json(json.loads(run["asked"]))
+    conn = await asyncpg.connect(bank.superuser_url)
+    try:
+        begins = await portfolio_runs.batches(conn, question, 2)
+    finally:
+        await conn.close()
+    whole = await asyncio.to_thread(
+        lambda: portfolio_runs.run(
+            bank.settings,
+            None,
+            question,
+            begins,
+            tmp_path / "drift",
+            processes=1,
+            told=lambda _count: None,
+            size=2,
+        )
+    )
+    assert told == whole.text()
+    assert NAME not in told.decode()
+    assert later[0].application_id not in told.decode(), "counts alone, nobody's case"
+    counts = whole.tally.counts
+    decided = await bank.fetch(
+        "SELECT count(*) FILTER (WHERE outcome = 'approve') AS approved,"
+        " count(*) FILTER (WHERE outcome = 'decline') AS declined FROM decision"
+        " WHERE decided_at >= $1 AND decided_at < $2",
+        question.since,
+        question.base_until,
+    )
+    assert counts["base|all|all|approve"] == decided[0]["approved"] > 0
+    assert counts["base|all|all|decline"] == decided[0]["declined"] > 0
+    week = f"{before:%Y-%m-%d}"  # a Monday
+    assert counts[f"{week}|region|31|approve"] == counts[f"{week}|all|all|approve"] == 1
+    assert counts[f"{week}|band|score|none"] == 0
+    # of so few nothing is said
+    page = seen((await desks.first.get(f"{here}/{run_id}", lang="en")).text)
+    assert "too few 1 decision" in page
+    assert "Web too few" in page
+
+    conn = await asyncpg.connect(bank.superuser_url)
+    try:
+        await copy_row(conn, "portfolio_run", run_id, 60, "run_id")
+        for path, rows in DRIFT_PAGES.items():
+            for language in ("zh-CN", "en"):
+                answer = await desks.first.get(path.format(run_id=run_id), lang=language)
+                assert answer.text.count("<tr") >= rows, path
+                assert await weight_of(desks.first.client, answer) <= MOST_BYTES, path
+    finally:
         await conn.close()
