@@ -170,8 +170,13 @@ def _shown(figure: Figure, policy: Policy) -> dict[str, Any]:
             for group in ["all", *(one for one in groups if one != "all")]
             if group in groups
         ],
-        "index_chart": _index_chart(figure, later),
-        "approval_chart": _approval_chart(figure),
+        # a chart of nothing but what is too few says nothing
+        "index_chart": _index_chart(figure, later)
+        if any(one.value is not None for one in figure.indices.get(SCORE, {}).values())
+        else None,
+        "approval_chart": _approval_chart(figure)
+        if any(one.rate is not None for one in figure.lines.get(("all", "all"), {}).values())
+        else None,
     }
 
 
@@ -193,12 +198,11 @@ def _index_chart(figure: Figure, later: list[str]) -> dict[str, Any]:
                 "markLine": {
                     "symbol": "none",
                     "silent": True,
+                    "label": {"position": "insideEndTop"},
                     "data": [{"yAxis": bounds.little}, {"yAxis": bounds.much}],
                 },
             }
-        ]
-        if SCORE in figure.indices
-        else [],
+        ],
     }  # fmt: skip
 
 

@@ -334,6 +334,13 @@ async def test_fairness_and_drift_by_page_have_the_bytes_of_the_command_line(
     assert "too few 1 decision" in page
     assert "Web too few" in page
 
+    nothing = new_id()
+    none = {"since": "2026-01-01", "base_until": "2026-01-02", "until": "2026-01-03"}
+    await desks.first.client.post(here, data={**none, "run_id": nothing})
+    await ended(bank, nothing)
+    empty = await desks.first.get(f"{here}/{nothing}", lang="en")
+    assert "Nothing was decided in these days." in empty.text
+
     conn = await asyncpg.connect(bank.superuser_url)
     try:
         await copy_row(conn, "portfolio_run", run_id, 60, "run_id")
