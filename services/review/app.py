@@ -10,7 +10,16 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from services.review import api, audit, handlers, officer_pages, pages, policy_pages
+from services.review import (
+    api,
+    audit,
+    drift_pages,
+    handlers,
+    officer_pages,
+    pages,
+    policy_pages,
+    portfolio_pages,
+)
 from services.review.api_problems import KINDS
 from services.review.case import SNOOZE_DEADLINE, on_snooze_deadline
 from services.review.checks import ASKED, CheckName
@@ -19,6 +28,7 @@ from services.review.desk import Desk
 from services.review.officer_desk import OfficerDesk
 from services.review.policy_desk import PolicyDesk
 from services.review.policy_store import PolicyShelf
+from services.review.portfolio_desk import PortfolioDesk, PortfolioLoop
 from services.review.screening import Screening
 from services.review.store import CaseRecords, CaseStore
 from services.review.workers import check_worker, policy_worker
@@ -66,6 +76,7 @@ class ReviewService(Service):
     async def start(self) -> None:
         await super().start()
         self._spawn("review-screening", Screening(self, CaseStore()).run())
+        self._spawn("review-portfolio", PortfolioLoop(self, self.settings).run())
 
     async def notes(self) -> dict[str, str]:
         """Besides the kernel's, which systems do not answer."""
@@ -145,6 +156,11 @@ def build_app(service: ReviewService) -> FastAPI:
             api.router(service, desk, officers, service.vault, shelf),
             officer_pages.router(service, desk, officers),
             pages.router(service, desk, service.vault, shelf),
+            # before the pages of a policy: `drift` is no digest
+            drift_pages.router(service, PortfolioDesk(service, shelf), shelf),
+            portfolio_pages.router(
+                service, PolicyDesk(service, shelf), PortfolioDesk(service, shelf)
+            ),
             policy_pages.router(service, PolicyDesk(service, shelf)),
             audit_pages.router(service, audit.LOG, audit.WORDS, desk.open_line),
             kept_views.router(service, {"queue": pages.QUEUE}, Permission.REVIEW_VIEW),
