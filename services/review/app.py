@@ -19,6 +19,7 @@ from services.review import (
     pages,
     policy_pages,
     portfolio_pages,
+    telephone_pages,
 )
 from services.review.api_problems import KINDS
 from services.review.case import SNOOZE_DEADLINE, on_snooze_deadline
@@ -36,7 +37,7 @@ from shared.clock import open_clock
 from shared.events.catalog import group
 from shared.messaging import Consumer, Deadlines, Service
 from shared.privacy.vault import Vault
-from shared.privacy.vault_database import open_vault
+from shared.privacy.vault_database import open_vault, read_bank_key
 from shared.settings import Settings
 from shared.web import Permission, audit_pages, kept_views, operations
 from shared.web.directory import directory_consumer
@@ -118,7 +119,7 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
         deadlines=[Deadlines(store=store, handlers={SNOOZE_DEADLINE: on_snooze_deadline})],
         database=database,
     )
-    records = CaseRecords(lambda: service.pool, shelf)
+    records = CaseRecords(lambda: service.pool, shelf, read_bank_key(settings).blind)
     service.breakers = {name: Breaker(name, clock.now) for name in ASKED}
     service.workers = [
         *(
@@ -155,6 +156,8 @@ def build_app(service: ReviewService) -> FastAPI:
         routers=[
             api.router(service, desk, officers, service.vault, shelf),
             officer_pages.router(service, desk, officers),
+            telephone_pages.api(desk),
+            telephone_pages.pages(desk),
             pages.router(service, desk, service.vault, shelf),
             # before the pages of a policy: `drift` is no digest
             drift_pages.router(service, PortfolioDesk(service, shelf), shelf),

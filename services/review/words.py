@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from services.review import reason_codes
-from services.review.case import NOT_SEEN, OTHER_DOCUMENT, Awaited, Check
-from services.review.checks import CHECKS
+from services.review.case import NO_FIELD, NOT_SEEN, OTHER_DOCUMENT, Awaited, Check
+from services.review.checks import CHECKS, OWN
 from services.review.evidence import Opened
 from services.review.explaining import explain
 from services.review.policy import Policy, debt_ratio_bp
+from services.review.telephone import Heard, Telephone
 from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_products
 from shared.places import REGIONS
@@ -35,6 +36,11 @@ WHY_UNAVAILABLE: Mapping[str, str] = {
         " whoever of the bank saw the customer with the original; without that, ask for it"
     ),
     NOT_SEEN: mark("The product demands it; a complete record of it is missing"),
+    NO_FIELD: mark("A field that it needs is missing in the hand-over"),
+    "call-awaited": mark("A call is awaited"),
+    "not-reached": mark("Nobody was reached after several calls"),
+    "refused-to-answer": mark("The applicant did not want to answer"),
+    "wrong-number": mark("The number is not the applicant's"),
     "no-key": mark("The applicant's data was deleted or is restricted"),
     "not-open": mark("The application was no longer open"),
     "away": mark("No answer until the longest wait was over"),
@@ -69,6 +75,8 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "opinion": (mark("Second opinion given"), "pencil", "waiting"),
     "signed": (mark("Second signature given"), "circle-check", "good"),
     "returned": (mark("Proposal sent back"), "arrow-left", "bad"),
+    "telephone_ordered": (mark("Call asked for"), "phone", "waiting"),
+    "telephone_called": (mark("Called"), "phone", "progress"),
     "wanted_material": (mark("More material wanted"), "paperclip", "waiting"),
     "decided": (mark("Decided"), "circle-check", "good"),
     "withdrawal_granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
@@ -163,6 +171,14 @@ CHANGES: Mapping[str, tuple[str, str]] = {
     "changed": (mark("changed"), "waiting"),
     "moved": (mark("another turn"), "progress"),
 }
+HEARD: Mapping[Heard, tuple[str, str]] = {
+    "confirmed": (mark("Confirmed"), mark("the applicant, and what the form says")),
+    "contradicted": (mark("Contradicted"), mark("something is otherwise than the form says")),
+    "not_reached": (mark("Not reached"), mark("to be called again at another time")),
+    "refused": (mark("Did not want to answer"), mark("the call counts as not made")),
+    "wrong_number": (mark("Wrong number"), mark("somebody else's, or none")),
+}
+"""What came of a call, and what that means."""
 UNTOLD = frozenset({"check_requested"})  # its end says the same
 SERVICES: Mapping[str, str] = {"intake": mark("Intake"), "review": mark("Review, by itself")}
 ADVICE: Mapping[str, tuple[str, str]] = {
@@ -350,6 +366,15 @@ def own_matches(opened: Opened) -> list[tuple[str, str]]:
     ]
 
 
+def telephone_facts(asked: Telephone | None) -> list[Fact]:
+    """What came of the calls so far."""
+    if asked is None or asked.last is None:
+        return []
+    words, _means = HEARD[asked.last.heard]
+    tone = {"confirmed": "good", "contradicted": "bad"}.get(asked.last.heard, "waiting")
+    return [Fact(_("Last call"), _(words), tone)]
+
+
 def meeting_facts(meeting: Meeting | None) -> list[Fact]:
     """What of customer, original and signing somebody of the bank saw, and when."""
     if meeting is None:
@@ -374,6 +399,8 @@ def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:
     answer = opened.answers.get(check.name)
     if answer is None or check.name == "bureau":
         return []
+    if check.name in OWN:
+        return _own_facts(answer)
     if check.name == "identity":
         matches = answer["match"] and answer["status"] == "normal"
         return [
@@ -409,6 +436,20 @@ def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:
     ]
 
 
+def _own_facts(answer: Mapping[str, Any]) -> list[Fact]:
+    """What review found by itself: each rule with its count, nobody else's name beside it."""
+    facts = [
+        Fact(
+            _(words),
+            _("worth a look") if hit["count"] is None else _("%(n)s in all") % {"n": hit["count"]},
+            "waiting",
+        )
+        for hit in answer["hits"]
+        for words in [reason_codes.REASONS[hit["code"]].words]
+    ]
+    return facts or [Fact(_("Rules that fired"), _("none"), "good")]
+
+
 def bureau_facts(opened: Opened) -> list[tuple[str, str]]:
     """What the credit bureau answered: [(what, in words)]."""
     answer, income = opened.answers["bureau"], opened.income
@@ -421,6 +462,10 @@ def bureau_facts(opened: Opened) -> list[tuple[str, str]]:
             % {"n": overdue, "days": answer["max_overdue_days_24m"]},
         ),
         (_("Queries in 3 months"), str(answer["queries_3m"])),
+        (
+            _("Lenders in 6 months"),
+            _("not known") if answer.get("lenders_6m") is None else str(answer["lenders_6m"]),
+        ),
         (_("Open cards"), str(answer["open_cards"])),
         (_("Limits at other banks"), show_money(answer["other_bank_limits"])),
         (_("Monthly debt"), show_money(answer["monthly_debt"])),
@@ -477,6 +522,9 @@ def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
     for key in ("outcome", "finding"):
         if (value := told.get(key)) and value not in ("refer", "hold"):
             parts.append(_(OUTCOMES.get(value, value)))
+    if heard := told.get("call"):
+        words, _means = HEARD[heard]
+        parts.append(_(words))
     if limit := told.get("limit"):
         parts.append(show_money(limit))
     parts.extend(_(reason_codes.REASONS[code].words) for code in told.get("reasons") or [])

@@ -45,6 +45,7 @@ FILES: Final[dict[str, type[BaseModel]]] = {
     "customer_page": models.CustomerPage,
     "sign_in": models.SignIn,
     "checks": models.Checks,
+    "telephone": models.Telephoning,
     "internal_list": models.InternalList,
     "figures": models.Figures,
 }

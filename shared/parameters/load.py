@@ -194,6 +194,11 @@ def load_sign_in() -> models.SignIn:
     return held().file("sign_in", models.SignIn)
 
 
+def load_telephone() -> models.Telephoning:
+    """When an applicant is called, how often, and what is asked."""
+    return held().file("telephone", models.Telephoning)
+
+
 def load_checks() -> models.Checks:
     """How the bank's systems are asked about an applicant, and what counts as a hit."""
     return held().file("checks", models.Checks)

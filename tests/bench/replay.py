@@ -65,6 +65,7 @@ def inputs_of_a_portfolio(chance: random.Random) -> PolicyInputs:
         other_bank_limits=chance.randint(0, 60_000_00),
         monthly_debt=chance.randint(0, 6_000_00),
         adverse=chance.random() < 0.02,
+        lenders_6m=chance.randint(0, 9),
     )
     return replace(
         inputs(),

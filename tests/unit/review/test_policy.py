@@ -64,6 +64,9 @@ BOUNDARIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {**_WEAK_MEANS, "new_to_bank": True},
         {**_WEAK_MEANS, "new_to_bank": False},
     ),
+    "LENDERS_EXCESSIVE": ({"bureau_lenders_6m": 9}, {"bureau_lenders_6m": 8}),
+    "LENDERS_MANY": ({"bureau_lenders_6m": 5}, {"bureau_lenders_6m": 4}),
+    "LENDERS_UNKNOWN": ({"bureau_lenders_6m": None}, {"bureau_lenders_6m": 0}),
     "QUERIES_EXCESSIVE": ({"bureau_queries_3m": 11}, {"bureau_queries_3m": 10}),
     "DEBT_RATIO_EXCESSIVE": ({"bureau_monthly_debt": 700_100}, {"bureau_monthly_debt": 700_000}),
     # 60,000 - 57,000.01 leaves less than the smallest limit of 3,000 yuan
@@ -285,6 +288,7 @@ _RECORDS = st.builds(
     other_bank_limits=st.integers(0, 30_000_000),
     monthly_debt=st.integers(0, 3_000_000),
     adverse=st.booleans(),
+    lenders_6m=st.integers(0, 20),
 )
 
 
@@ -318,6 +322,7 @@ _WORSE: dict[str, st.SearchStrategy[Any]] = {
     "queries_3m": st.integers(0, 30),
     "open_cards": st.integers(0, 20),
     "monthly_debt": st.integers(0, 3_000_000),
+    "lenders_6m": st.integers(0, 20),
 }
 
 
