@@ -13,10 +13,12 @@ from fastapi import FastAPI
 from services.review import (
     api,
     audit,
+    drift_pages,
     handlers,
     officer_pages,
     pages,
     policy_pages,
+    portfolio_pages,
     telephone_pages,
 )
 from services.review.api_problems import KINDS
@@ -27,6 +29,7 @@ from services.review.desk import Desk
 from services.review.officer_desk import OfficerDesk
 from services.review.policy_desk import PolicyDesk
 from services.review.policy_store import PolicyShelf
+from services.review.portfolio_desk import PortfolioDesk, PortfolioLoop
 from services.review.screening import Screening
 from services.review.store import CaseRecords, CaseStore
 from services.review.workers import check_worker, policy_worker
@@ -74,6 +77,7 @@ class ReviewService(Service):
     async def start(self) -> None:
         await super().start()
         self._spawn("review-screening", Screening(self, CaseStore()).run())
+        self._spawn("review-portfolio", PortfolioLoop(self, self.settings).run())
 
     async def notes(self) -> dict[str, str]:
         """Besides the kernel's, which systems do not answer."""
@@ -155,6 +159,11 @@ def build_app(service: ReviewService) -> FastAPI:
             telephone_pages.api(desk),
             telephone_pages.pages(desk),
             pages.router(service, desk, service.vault, shelf),
+            # before the pages of a policy: `drift` is no digest
+            drift_pages.router(service, PortfolioDesk(service, shelf), shelf),
+            portfolio_pages.router(
+                service, PolicyDesk(service, shelf), PortfolioDesk(service, shelf)
+            ),
             policy_pages.router(service, PolicyDesk(service, shelf)),
             audit_pages.router(service, audit.LOG, audit.WORDS, desk.open_line),
             kept_views.router(service, {"queue": pages.QUEUE}, Permission.REVIEW_VIEW),

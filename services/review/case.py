@@ -184,8 +184,10 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class ShadowVerdict:
-    """What a version that runs beside the one in force would have said. Nothing rests on it."""
+    """What a version that runs beside the one in force would have said; `live`: what that one said
+    of the same inputs. Nothing rests on it."""
 
+    live: Recommendation
     digest: str
     scoring_round: int
     outcome: str

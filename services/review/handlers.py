@@ -198,6 +198,7 @@ def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
     )
     case.shadows.extend(
         ShadowVerdict(
+            live=recommendation,
             digest=said["digest"],
             scoring_round=case.scoring_round,
             outcome=said["outcome"],

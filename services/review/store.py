@@ -121,8 +121,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 
 _SAVE_SHADOW = """
 INSERT INTO shadow_verdict (application_id, digest, scoring_round, outcome, advice, findings,
-    recommended, points, pricing_class, at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    recommended, points, pricing_class, at, live_digest, live_outcome, live_findings,
+    live_recommended, live_points)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (application_id, digest, scoring_round) DO NOTHING
 """
 
@@ -300,6 +301,11 @@ def _shadow_row(case: Case, said: ShadowVerdict) -> tuple[Any, ...]:
         said.points,
         said.pricing_class,
         said.at,
+        said.live.policy_digest,
+        said.live.outcome,
+        list(said.live.findings),
+        said.live.limit.minor,
+        said.live.points,
     )
 
 

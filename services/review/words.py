@@ -16,6 +16,7 @@ from services.review.policy import Policy, debt_ratio_bp
 from services.review.telephone import Heard, Telephone
 from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_products
+from shared.places import REGIONS
 from shared.web.i18n import (
     _,
     current_language,
@@ -95,6 +96,8 @@ OFFICE_ACTIONS: Mapping[str, str] = {
     "policy-withdrawn": mark("Proposal of a credit policy taken back"),
     "policy-shadow-started": mark("Credit policy runs without effect"),
     "policy-shadow-ended": mark("Credit policy runs without effect no more"),
+    "portfolio-replay-asked": mark("Replay of a credit policy asked for"),
+    "portfolio-drift-asked": mark("Fairness and drift asked for"),
 }
 OFFICE_FIELDS: Mapping[str, str] = {
     "away_from": mark("Away from"),
@@ -103,6 +106,29 @@ OFFICE_FIELDS: Mapping[str, str] = {
     "version": mark("Version"),
     "digest": mark("Digest"),
     "effective_from": mark("Decides from"),
+    "since": mark("Since"),
+    "until": mark("Until"),
+    "decisions": mark("Decisions"),
+}
+GROUPS: Mapping[str, tuple[str, str]] = {
+    "all": (mark("Everybody"), mark("of all decided")),
+    "region": (mark("By region"), mark("province of the accepting branch")),
+    "age_band": (mark("By age band"), mark("at the hand-over")),
+    "product": (mark("By product"), ""),
+    "applicant_type": (mark("By kind of applicant"), ""),
+    "channel": (mark("By channel"), ""),
+    "new_to_bank": (mark("By acquaintance"), mark("whether the bank knew the customer")),
+    "month": (mark("By month"), mark("of the decision")),
+    "reason": (mark("By reason"), mark("every rule that fired, then or with the candidate")),
+}
+_ACQUAINTANCE: Mapping[str, str] = {
+    "new": mark("New to the bank"),
+    "known": mark("Known to the bank"),
+}
+SAID: Mapping[str, str] = {
+    "approve": mark("Approve"),
+    "refer": mark("To a person"),
+    "decline": mark("Decline"),
 }
 POLICY_PLACES: Mapping[str, tuple[str, str, str]] = {
     "decides": (mark("decides"), "good", "circle-check"),
@@ -218,6 +244,33 @@ def product_names() -> dict[str, str]:
     """{product code: its name in the reader's language}."""
     language = current_language()
     return {code: one.names.in_language(language) for code, one in load_products().items()}
+
+
+def region_name(code: str) -> str:
+    """The province of a branch."""
+    names = REGIONS.get(code)
+    return code if names is None else names[1 if current_language() == "en" else 0]
+
+
+def value_of(group: str, value: str) -> str:
+    """How a value of a group of figures is called."""
+    match group:
+        case "region":
+            return region_name(value)
+        case "product":
+            return product_names().get(value, value)
+        case "applicant_type":
+            return _(APPLICANT_TYPES.get(value, value))
+        case "channel":
+            return _(CHANNELS.get(value, value))
+        case "new_to_bank":
+            return _(_ACQUAINTANCE[value])
+        case "reason" if value in reason_codes.REASONS:
+            return _(reason_codes.REASONS[value].words)
+        case "age_band" if value == "unknown":
+            return _("unknown")
+        case _:
+            return value
 
 
 def item_names() -> dict[str, str]:

@@ -204,6 +204,11 @@ def load_checks() -> models.Checks:
     return held().file("checks", models.Checks)
 
 
+def load_figures() -> models.Figures:
+    """How figures about many decisions are grouped, and when they say nothing."""
+    return held().file("figures", models.Figures)
+
+
 def load_internal_list() -> models.InternalList:
     """Whom the bank itself watches."""
     return held().file("internal_list", models.InternalList)

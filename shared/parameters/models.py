@@ -737,6 +737,33 @@ class Checks(_File):
     screening: Screening
 
 
+class IndexBounds(_Parameters):
+    """What a population stability index says: below `little` hardly anything, from `much` on that
+    it is another population."""
+
+    little: Annotated[float, Field(gt=0, le=1)]
+    much: Annotated[float, Field(gt=0, le=10)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.little >= self.much:
+            raise _wrong("little is not below much", "exchange them", "little")
+        return self
+
+
+FigureGroup = Literal["age_band", "region", "channel", "new_to_bank", "product", "applicant_type"]
+
+
+class Figures(_File):
+    """Figures about many decisions: by which groups, and how few decisions say nothing."""
+
+    groups: Annotated[list[FigureGroup], Field(min_length=1)]
+    score_band: Annotated[int, Field(ge=1, le=500)]  # points
+    fewest_decisions: Annotated[int, Field(ge=1)]
+    fewest_for_index: Annotated[int, Field(ge=1)]
+    index: IndexBounds
+
+
 class Question(_Parameters):
     """One question of a call; `products` and `findings`: only for these, none for everybody."""
 

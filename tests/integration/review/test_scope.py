@@ -73,6 +73,7 @@ async def ids(bank: Bank, desks: Desks) -> dict[str, str]:
     return {
         "application_id": case,
         "digest": policy["digest"],
+        "run_id": new_id(),  # of the whole bank, as the policy is
         "view_id": kept["view_id"],
         "field": "mobile",
         "source": "view",

@@ -267,7 +267,8 @@ async def test_the_documentation_says_who_may_use_which_route(desks: Desks, case
     """Tried on what does not exist, so that nothing is changed: who may is told that it is not
     there, or what is missing; who may not is refused."""
     rows = []
-    ids = dict.fromkeys(("application_id", "view_id", "digest", "field", "source"), new_id())
+    names = ("application_id", "view_id", "digest", "field", "source", "run_id")
+    ids = dict.fromkeys(names, new_id())
     for method, path in addresses(desks):
         seen: dict[Role, Sight] = {}
         for role, person in cases.people.items():
