@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -152,6 +152,24 @@ def lifecycle() -> None:
                 "\n".join(exits),
             )
     _console().print(table)
+
+
+@app.command()
+def rules(
+    language: Annotated[Literal["en", "zh-CN"], typer.Option(help="of the words")] = "en",
+) -> None:
+    """Every rule of the pre-check and of review: why there is one, where it is enforced, and what
+    is not enforced. The same as docs/rules.md."""
+    from deploy import rule_tables
+
+    for section in rule_tables.sections(language):
+        typer.echo(f"== {section.heading}\n")
+        for code, *cells in section.rows:
+            typer.echo(code.strip("`"))
+            for column, cell in zip(section.columns[1:], cells, strict=True):
+                if cell:
+                    typer.echo(f"  {column}: {cell.replace('`', '')}")
+            typer.echo()
 
 
 @app.command()

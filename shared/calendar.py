@@ -126,6 +126,17 @@ def day_of(text: str) -> date | None:
         return None
 
 
+def instant_typed(text: str, zone: ZoneInfo = BUSINESS_ZONE) -> datetime | None:
+    """A moment as a form's field for day and time sends it, in that zone; None for an empty field.
+    Raises ValueError for what is no moment on which an office can have worked."""
+    if not text:
+        return None
+    at = datetime.fromisoformat(text)
+    if at.year not in OFFICE_YEARS:
+        raise ValueError("no office has worked then")
+    return at.replace(tzinfo=zone).astimezone(UTC)
+
+
 def span_of(
     first: date | None, last: date | None, zone: ZoneInfo = BUSINESS_ZONE
 ) -> tuple[datetime | None, datetime | None]:

@@ -1,18 +1,27 @@
 """The JSON API: queue, cases, decisions. No personal data: that is for pages, where it is masked
 and every look is recorded."""
 
+from dataclasses import replace
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from services.review import queue, reason_codes, store
-from services.review.case import Case
-from services.review.desk import Desk, public_findings, waits_for
+from services.review.case import Awaited, Case
+from services.review.desk import REASSIGNED_AT_ONCE, Desk, public_findings, waits_for
 from services.review.evidence import in_order, verify
+from services.review.officer_desk import Line, OfficerDesk
+from services.review.officers import Away, Load
 from services.review.policy_store import PolicyShelf
-from services.review.viewing import shown_case, shown_decision, shown_row, shown_version
+from services.review.viewing import (
+    hides_proposal,
+    shown_case,
+    shown_decision,
+    shown_row,
+    shown_version,
+)
 from services.review.workers import OpenVault
 from shared.events.intake import WantedItem
 from shared.messaging import Service
@@ -22,10 +31,14 @@ from shared.web import Permission, Problem, Viewer, requires
 from shared.web.openapi import about
 
 PAGE_SIZE_MAX = 200
+_AMOUNT_MAX = 10**12  # fen
+_EXAMPLE_CASE = "0199b2f0-6401-7173-b7a3-b262ce30e36c"
+_EXAMPLE_OFFICER = "0199b2f0-0000-7000-8000-000000000017"
 
 MayView = Annotated[Viewer, requires(Permission.REVIEW_VIEW)]
 MayClaim = Annotated[Viewer, requires(Permission.REVIEW_CLAIM)]
 MayDecide = Annotated[Viewer, requires(Permission.REVIEW_DECIDE)]
+MayManage = Annotated[Viewer, requires(Permission.STAFF_MANAGE, Permission.REVIEW_VIEW)]
 MaySign = Annotated[Viewer, requires(Permission.REVIEW_SIGN)]
 MayRelease = Annotated[Viewer, requires(Permission.REVIEW_COMPLIANCE)]
 
@@ -72,6 +85,99 @@ class HoldIn(_In):
     note: Note
 
 
+class SnoozeIn(_In):
+    """Until when a case is laid aside, or until what has come (the due date ends it anyway), and
+    why."""
+
+    until: AwareDatetime | None = None
+    awaited: Awaited | None = None
+    note: Note
+
+
+class SnoozeOut(BaseModel):
+    """Until when a case is laid aside at the latest, and what brings it back before."""
+
+    until: datetime
+    awaited: str | None
+
+
+class ReassignmentIn(_In):
+    """Cases for a colleague: these, or what is open `of` another one, at most 200 at once."""
+
+    cases: Annotated[list[str], Field(max_length=REASSIGNED_AT_ONCE)] = []
+    of: str | None = None
+    to: str
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        if bool(self.cases) == (self.of is not None):
+            raise ValueError("name the cases, or whose they are")
+        return self
+
+
+class AbsenceIn(_In):
+    """The days on which an officer is away, both included; neither: they are there."""
+
+    staff_id: str
+    first: date | None = None
+    last: date | None = None
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.first is None) != (self.last is None):
+            raise ValueError("name both days, or neither")
+        return self
+
+
+class SkillIn(_In):
+    """The products that an officer takes; null: every one."""
+
+    staff_id: str
+    products: list[str] | None
+
+
+class LoadOut(BaseModel):
+    """How many cases somebody has; those laid aside are open too."""
+
+    open: int
+    today: int
+    overdue: int
+    snoozed: int
+
+
+class OfficerOut(BaseModel):
+    """An officer; `away_today` is by the bank's calendar, `products` null for every one."""
+
+    staff_id: str
+    name: str
+    load: LoadOut
+    away_from: date | None
+    away_to: date | None
+    away_today: bool
+    products: list[str] | None
+
+
+class WorkloadOut(BaseModel):
+    """Who has how many, and what is nobody's."""
+
+    officers: list[OfficerOut]
+    nobodys: LoadOut
+
+
+class RefusedOut(BaseModel):
+    """A case that was not given, and why: a problem's code."""
+
+    application_id: str
+    code: str
+
+
+class ReassignmentOut(BaseModel):
+    """What became of cases that were to be given to a colleague; each is given by itself."""
+
+    given: list[str]
+    refused: list[RefusedOut]
+
+
 class ReleaseIn(_In):
     """What compliance found: `clear` sends the case to the reviewers, `confirmed` proposes to
     decline it for internal reasons."""
@@ -101,9 +207,10 @@ class CheckOut(BaseModel):
 
 class ProposalOut(BaseModel):
     """A decision that waits for its second signature. Who proposed it and why is told to who may
-    know of holds."""
+    know of holds. Where the second person gives an opinion before seeing the first, what is
+    proposed is null for everybody but who proposed it."""
 
-    outcome: str
+    outcome: str | None
     staff_id: str | None
     at: datetime
     limit: Money | None
@@ -123,6 +230,7 @@ class CaseOut(BaseModel):
     waits_for: str
     due: datetime | None
     claimed_by: str | None
+    snooze: SnoozeOut | None
     proposal: ProposalOut | None
     checks: list[CheckOut]
     findings: list[str]
@@ -132,6 +240,7 @@ class CaseOut(BaseModel):
     policy_version: str | None
     policy_digest: str | None
     limit: Money | None
+    cash_limit: Money | None
     category: str | None
 
 
@@ -150,6 +259,9 @@ class QueueItemOut(BaseModel):
     flags: list[str]
     advice: str | None
     claimed_by: str | None
+    snoozed_until: datetime | None
+    amount: Money | None
+    language: str | None
     proposed_by: str | None
     to_sign: bool
 
@@ -197,10 +309,18 @@ class ReasonOut(BaseModel):
     words: str
 
 
-def router(service: Service, desk: Desk, open_vault: OpenVault, shelf: PolicyShelf) -> APIRouter:
+def router(
+    service: Service,
+    desk: Desk,
+    officers: OfficerDesk,
+    open_vault: OpenVault,
+    shelf: PolicyShelf,
+) -> APIRouter:
     """The API of one service instance; every answer is narrowed to the caller's branches."""
     routes = APIRouter(prefix="/review/api/v1", tags=["review"])
     _add_reading(routes, service, desk)
+    _add_claiming(routes, desk)
+    _add_officers(routes, officers)
     _add_deciding(routes, desk)
     _add_audit(routes, service, desk, open_vault, shelf)
     return routes
@@ -215,12 +335,21 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
         product: str | None = None,
         branch: str | None = None,
         flag: str | None = None,
+        language: str | None = None,
+        amount_from: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None,
+        amount_to: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None,
         page: Annotated[int, Query(ge=1, le=100_000)] = 1,
         page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = 50,
     ) -> QueueOut:
-        """Cases of a section: open, mine, to_sign, waiting (for a system that is away), or held
-        (compliance only)."""
-        wanted = wanted_of(viewer, section, number, product, branch, flag)
+        """Cases of a section: open, mine, snoozed, to_sign, waiting (for a system that is away), or
+        held (compliance only). Amounts in fen, both included; `language` as in `zh-CN`, where it is
+        known."""
+        wanted = replace(
+            wanted_of(viewer, section, number, product, branch, flag),
+            language=language,
+            amount_from=amount_from,
+            amount_to=amount_to,
+        )
         async with service.pool.acquire() as conn:
             rows, total = await store.list_cases(conn, wanted, page=page, page_size=page_size)
         now = service.clock.now()
@@ -249,7 +378,15 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
         ]
 
 
-def _add_deciding(routes: APIRouter, desk: Desk) -> None:
+def _add_claiming(routes: APIRouter, desk: Desk) -> None:
+    @routes.post("/queue/next", openapi_extra=about("nothing-waits"))
+    async def api_next(viewer: MayClaim) -> CaseOut:
+        """Take the case that stands first in the queue and is nobody's."""
+        case = await desk.claim_next(viewer)
+        if case is None:
+            raise Problem(404, "nothing-waits", "No case waits that you may take")
+        return case_out(case, viewer)
+
     @routes.post(
         "/cases/{application_id}/claim",
         openapi_extra=about("not-found", "erased", "not-in-queue", "claimed", "proposed"),
@@ -266,6 +403,89 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         """Give the case back to the queue; who may sign, a colleague's too."""
         return case_out(await desk.put_back(viewer, application_id), viewer)
 
+    @routes.post(
+        "/cases/{application_id}/snooze",
+        openapi_extra=about(
+            "not-found",
+            "erased",
+            "not-in-queue",
+            "not-yours",
+            "proposed",
+            "no-opinion",
+            "nothing-awaited",
+            "time-passed",
+            "overdue",
+        ),
+    )
+    async def api_snooze(viewer: MayClaim, application_id: str, body: SnoozeIn) -> CaseOut:
+        """Lay one's own case aside; it comes back by itself, with its due date at the latest."""
+        case = await desk.snooze(viewer, application_id, body.until, body.awaited, body.note)
+        return case_out(case, viewer)
+
+    @routes.post(
+        "/cases/{application_id}/wake",
+        openapi_extra=about("not-found", "not-in-queue", "not-yours", "proposed"),
+    )
+    async def api_wake(viewer: MayClaim, application_id: str) -> CaseOut:
+        """Take up again a case of one's own that was laid aside."""
+        return case_out(await desk.wake(viewer, application_id), viewer)
+
+    @routes.post(
+        "/reassignments",
+        openapi_extra=about(example={"cases": [_EXAMPLE_CASE], "to": _EXAMPLE_OFFICER}),
+    )
+    async def api_reassign(viewer: MaySign, body: ReassignmentIn) -> ReassignmentOut:
+        """Give cases, colleagues' or nobody's, to an officer. Refused may be `not-found`,
+        `not-in-queue`, `proposed`, `unknown-officer`, `away` and `other-products`."""
+        if body.of is not None:
+            found = await desk.reassign_all(viewer, body.of, body.to)
+        else:
+            found = await desk.reassign(viewer, body.cases, body.to)
+        refused = [RefusedOut(application_id=one, code=code) for one, code in found.refused.items()]
+        return ReassignmentOut(given=found.given, refused=refused)
+
+
+def _add_officers(routes: APIRouter, officers: OfficerDesk) -> None:
+    @routes.get("/workload")
+    async def api_workload(viewer: MayView) -> WorkloadOut:
+        """Who has how many cases, for who may sign or manages staff; others see themselves."""
+        found = await officers.look(viewer)
+        return WorkloadOut(
+            officers=[_officer_out(line) for line in found.lines], nobodys=_load_out(found.nobodys)
+        )
+
+    @routes.post("/absences", openapi_extra=about("not-found", "time-passed"))
+    async def api_absence(viewer: MayClaim, body: AbsenceIn) -> WorkloadOut:
+        """Say when oneself is away, or, for who may sign, an officer of one's branches."""
+        away = Away(body.first, body.last) if body.first and body.last else None
+        await officers.mark_away(viewer, body.staff_id, away)
+        return await api_workload(viewer)
+
+    @routes.post("/skills", openapi_extra=about("not-found", "unknown-product"))
+    async def api_skills(viewer: MayManage, body: SkillIn) -> WorkloadOut:
+        """Say which products an officer takes, for who manages staff."""
+        await officers.choose_products(viewer, body.staff_id, body.products)
+        return await api_workload(viewer)
+
+
+def _officer_out(line: Line) -> OfficerOut:
+    one = line.officer
+    return OfficerOut(
+        staff_id=one.staff_id,
+        name=one.name,
+        load=_load_out(line.load),
+        away_from=one.away.first if one.away else None,
+        away_to=one.away.last if one.away else None,
+        away_today=line.away,
+        products=None if one.products is None else sorted(one.products),
+    )
+
+
+def _load_out(load: Load) -> LoadOut:
+    return LoadOut(open=load.open, today=load.today, overdue=load.overdue, snoozed=load.snoozed)
+
+
+def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     @routes.post(
         "/cases/{application_id}/decision",
         openapi_extra=about(
@@ -296,6 +516,37 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         return case_out(case, viewer)
 
     @routes.post(
+        "/cases/{application_id}/opinion",
+        openapi_extra=about(
+            "not-found",
+            "erased",
+            "not-in-queue",
+            "nothing-proposed",
+            "same-person",
+            "risk-officer-needed",
+            "not-blind",
+            "not-scored",
+            "not-approvable",
+            "limit-too-high",
+            "limit-not-fitting",
+            "no-limit",
+            "unknown-reason",
+            "no-opinion",
+        ),
+    )
+    async def api_opinion(
+        viewer: MayDecide,
+        application_id: str,
+        body: Annotated[ApprovalIn | DeclineIn, Field(discriminator="outcome")],
+    ) -> CaseOut:
+        """The second person's own opinion, where the product wants it before the first is seen: the
+        same outcome decides (with the lower limit), another goes back to the first person."""
+        limit = body.limit if isinstance(body, ApprovalIn) else None
+        reason = body.reason if isinstance(body, DeclineIn) else ""
+        case = await desk.give_opinion(viewer, application_id, limit, reason, body.note)
+        return case_out(case, viewer)
+
+    @routes.post(
         "/cases/{application_id}/signature",
         openapi_extra=about(
             "not-found",
@@ -303,6 +554,8 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             "not-in-queue",
             "nothing-proposed",
             "same-person",
+            "risk-officer-needed",
+            "opinion-first",
             "not-scored",
             "not-approvable",
             "limit-too-high",
@@ -310,8 +563,9 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             "no-opinion",
         ),
     )
-    async def api_signature(viewer: MaySign, application_id: str, body: SignatureIn) -> CaseOut:
-        """The second signature; 403 `same-person` for who proposed."""
+    async def api_signature(viewer: MayDecide, application_id: str, body: SignatureIn) -> CaseOut:
+        """The second signature, of a risk officer above the product's limit; 403 `same-person` for
+        who proposed."""
         if body.outcome == "confirmed":
             case = await desk.sign(viewer, application_id)
         else:
@@ -461,6 +715,9 @@ def queue_item(row: store.QueueRow, now: datetime, viewer: Viewer) -> QueueItemO
         flags=[code for code in queue.FLAGS if code in row.findings],
         advice=row.advice,
         claimed_by=row.claimed_by,
+        snoozed_until=row.snoozed_until,
+        amount=Money(minor=row.amount) if row.amount is not None else None,
+        language=row.language,
         proposed_by=row.proposed_by or None,
         to_sign=row.proposed_by is not None,
     )
@@ -468,6 +725,7 @@ def queue_item(row: store.QueueRow, now: datetime, viewer: Viewer) -> QueueItemO
 
 def case_out(case: Case, viewer: Viewer) -> CaseOut:
     """A case as this viewer may see it."""
+    hidden = hides_proposal(case, viewer)
     case = shown_case(case, viewer)
     scope, found, proposal = case.need_scope(), case.recommendation, case.proposal
     confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, scope.branch)
@@ -482,8 +740,11 @@ def case_out(case: Case, viewer: Viewer) -> CaseOut:
         waits_for=waits_for(case),
         due=case.due,
         claimed_by=case.claimed_by,
+        snooze=SnoozeOut(until=case.snooze.until, awaited=case.snooze.awaited)
+        if case.snooze
+        else None,
         proposal=ProposalOut(
-            outcome=proposal.outcome,
+            outcome=None if hidden else proposal.outcome,
             staff_id=proposal.staff_id or None,
             at=proposal.at,
             limit=proposal.limit,
@@ -513,6 +774,7 @@ def case_out(case: Case, viewer: Viewer) -> CaseOut:
         policy_version=found.policy_version if found else None,
         policy_digest=found.policy_digest if found else None,
         limit=case.limit,
+        cash_limit=case.cash_limit,
         category=case.category,
     )
 

@@ -10,11 +10,13 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from services.review import api, audit, handlers, pages, policy_pages
+from services.review import api, audit, handlers, officer_pages, pages, policy_pages
 from services.review.api_problems import KINDS
+from services.review.case import SNOOZE_DEADLINE, on_snooze_deadline
 from services.review.checks import ASKED, CheckName
 from services.review.checks.breaker import Breaker
 from services.review.desk import Desk
+from services.review.officer_desk import OfficerDesk
 from services.review.policy_desk import PolicyDesk
 from services.review.policy_store import PolicyShelf
 from services.review.screening import Screening
@@ -22,7 +24,7 @@ from services.review.store import CaseRecords, CaseStore
 from services.review.workers import check_worker, policy_worker
 from shared.clock import open_clock
 from shared.events.catalog import group
-from shared.messaging import Consumer, Service
+from shared.messaging import Consumer, Deadlines, Service
 from shared.privacy.vault import Vault
 from shared.privacy.vault_database import open_vault
 from shared.settings import Settings
@@ -102,6 +104,7 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
             ),
             directory_consumer(NAME),
         ],
+        deadlines=[Deadlines(store=store, handlers={SNOOZE_DEADLINE: on_snooze_deadline})],
         database=database,
     )
     records = CaseRecords(lambda: service.pool, shelf)
@@ -135,10 +138,12 @@ def build_app(service: ReviewService) -> FastAPI:
     """API and pages over a service."""
     desk = Desk(service, CaseStore(), service.vault)
     shelf = PolicyShelf.beside(service.settings.parameters)
+    officers = OfficerDesk(service)
     return create_app(
         service,
         routers=[
-            api.router(service, desk, service.vault, shelf),
+            api.router(service, desk, officers, service.vault, shelf),
+            officer_pages.router(service, desk, officers),
             pages.router(service, desk, service.vault, shelf),
             policy_pages.router(service, PolicyDesk(service, shelf)),
             audit_pages.router(service, audit.LOG, audit.WORDS, desk.open_line),

@@ -59,8 +59,8 @@ def _told(line: Line, staff: Mapping[str, str]) -> Told:
         case "history" | "confidential":
             title, _icon, _tone = words.ACTIONS.get(line.action, (line.action, "", ""))
             return Told(_(title), words.details(line.details, staff))
-        case "office" if line.action in words.POLICY_ACTIONS:
-            return audit_pages.tell_office(line, staff, words.POLICY_ACTIONS, words.POLICY_FIELDS)
+        case "office" if line.action in words.OFFICE_ACTIONS:
+            return audit_pages.tell_office(line, staff, words.OFFICE_ACTIONS, words.OFFICE_FIELDS)
         case _:
             return audit_pages.tell_common(line, staff)
 

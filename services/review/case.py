@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from services.review import queue, reason_codes
 from services.review.checks import ASKED, CHECKS, CheckName
-from services.review.limits import LIMIT_ROUNDING
+from services.review.limits import LIMIT_ROUNDING, cash_limit
+from services.review.officers import Officer
 from services.review.reason_codes import REASONS
 from shared.calendar import business_day
 from shared.events import lifecycle, review
@@ -22,13 +23,17 @@ from shared.events.intake import HandedDocument, Meeting, WantedItem
 from shared.events.lifecycle import OWNERS, TERMINAL, State
 from shared.events.payload import ApplicantType, CreditConsent, Party, PartyRole, Payload
 from shared.identifiers import new_id
-from shared.messaging import Effect, Fact
+from shared.messaging import ClearDeadline, Deadline, Effect, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
 from shared.parameters import digest_held, product_of
+from shared.parameters.models import ReviewRules
 from shared.web.i18n import mark
 
 Finding = Literal["clear", "confirmed"]
+Awaited = Literal["material", "check"]  # what may bring a snoozed case back: a paper, an answer
+
+SNOOZE_DEADLINE = "snooze"
 
 # An approval rests on these answers; without one nobody may approve, however good the rest looks.
 BLOCKS_APPROVAL = frozenset(
@@ -36,9 +41,12 @@ BLOCKS_APPROVAL = frozenset(
         "ID_MISMATCH",
         "ID_CANCELLED",
         "AGE_OUTSIDE",
+        "OWN_CARDS_AT_CAP",
         *(kind.absence for kind in CHECKS.values()),
     }
 )
+
+SECOND_SOURCE = "second_repayment_guarantee"  # the item by which it is proved
 
 # why a check has no answer, where asking again brings none
 OTHER_DOCUMENT = "other-document"  # the registry does not hold such documents
@@ -195,6 +203,29 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the second person would decide: with a limit to approve, else to decline for `reason`.
+    `note`: sealed words."""
+
+    limit: Money | None
+    reason: str
+    note: str
+
+    @property
+    def outcome(self) -> Literal["approve", "decline"]:
+        return "decline" if self.limit is None else "approve"
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Whoever has the case has laid it aside: until then at the latest, which is never beyond the
+    due date, or until something awaited has come."""
+
+    until: datetime
+    awaited: Awaited | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """A decision with its frozen evidence; written once, never changed."""
 
@@ -246,6 +277,7 @@ class Case:
     recommendation: Recommendation | None = None
     claimed_by: str | None = None
     claimed_at: datetime | None = None
+    snooze: Snooze | None = None
     proposal: Proposal | None = None
     returned: str | None = None  # the second person's words when they sent the proposal back
     looked_into: str | None = None  # request of the watchlist's answer that compliance has judged
@@ -261,6 +293,7 @@ class Case:
     touched: bool = False
     waits_changed: bool = False
     screened_changed: bool = False
+    stored: tuple[Any, ...] | None = None  # its row as it was read: one that is the same stays
 
     def fields(self) -> dict[str, Any]:
         """What every event about the application carries."""
@@ -288,6 +321,16 @@ class Case:
         return self.hand_over
 
     @property
+    def cash_limit(self) -> Money | None:
+        """What of the granted limit may be drawn in cash; None before a limit was granted, and
+        where an imported application names a product that is not held."""
+        scope = self.need_scope()
+        if self.limit is None or digest_held(scope.product, scope.product_version) is None:
+            return None
+        rules = product_of(scope.product, scope.product_version).limit
+        return cash_limit(self.limit, rules.cash_share, rules.step)
+
+    @property
     def open(self) -> bool:
         """Whether review is the one who decides what happens next."""
         return (
@@ -295,6 +338,32 @@ class Case:
             and self.state in OWNERS
             and OWNERS[self.state].authority == "review"
         )
+
+    @property
+    def amount(self) -> Money | None:
+        """What is at stake: the limit that the policy names, else the one that is wished for."""
+        if self.recommendation is not None and self.recommendation.limit:
+            return self.recommendation.limit
+        return self.hand_over.requested_limit if self.hand_over else None
+
+    @property
+    def language(self) -> str | None:
+        """The customer's: that in which they read what they agreed to; None for papers."""
+        consent = self.hand_over.consent if self.hand_over else None
+        return consent.text.language if consent is not None and consent.text is not None else None
+
+    @property
+    def review_rules(self) -> ReviewRules:
+        """How two people decide about the product."""
+        scope = self.need_scope()
+        return product_of(scope.product, scope.product_version).review
+
+    @property
+    def blind(self) -> bool:
+        """Whether the second person has to give an opinion before seeing the first; of what
+        compliance proposes after a hold nobody else could have one."""
+        proposal = self.proposal
+        return proposal is not None and not proposal.of_a_hold and self.review_rules.blind
 
     @property
     def decided(self) -> bool:
@@ -355,6 +424,7 @@ def move(case: Case, payload: Payload) -> Fact:
 
 def _leave_the_desk(case: Case) -> None:
     case.claimed_by = case.claimed_at = case.proposal = case.queued_at = case.held_at = None
+    case.snooze = None
 
 
 # --- the policy's verdict ----------------------------------------------------------------------
@@ -381,7 +451,7 @@ def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> It
     effects: list[Effect] = [move(case, review.ChecksCompleted(**case.fields()))]
     if suspicious:
         return [*effects, *_hold(case, now)]
-    if found.outcome in ("refer", "hold") or (found.outcome == "approve" and not found.limit):
+    if found.outcome in ("refer", "hold") or not _machine_may(case, found):
         return [*effects, *_refer(case, found, now)]
     outcome: Literal["approve", "decline"] = "approve" if found.outcome == "approve" else "decline"
     effects.append(_decide(case, outcome, found.limit, found.findings, (), now))
@@ -403,6 +473,14 @@ def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
         outcome="refer" if found.outcome == "approve" else found.outcome,
         findings=(*found.findings, *missing),
     )
+
+
+def _machine_may(case: Case, found: Recommendation) -> bool:
+    """Whether the policy may decide alone, whatever it says: never about a new customer (2011
+    rules, Art. 43), and no approval against which something stands (Art. 42)."""
+    if case.need_hand_over().new_to_bank:
+        return False
+    return found.outcome == "decline" or bool(found.limit and not approval_obstacles(case))
 
 
 def _judged(case: Case) -> bool:
@@ -532,8 +610,89 @@ def decide_put_back(
     else:
         _own(case, staff_id)
         case.note(now, staff_id, "put_back")
-    case.claimed_by = case.claimed_at = None
+    case.claimed_by = case.claimed_at = case.snooze = None
     return []
+
+
+def decide_reassign(
+    case: Case, staff_id: str, receiver: Officer | None, now: datetime
+) -> Iterable[Effect]:
+    """Whoever may sign gives a case, a colleague's or nobody's, to an officer who can take it. To
+    whom it belongs already nothing is given."""
+    _unproposed(case)
+    if receiver is None or not receiver.may_claim(case.need_scope().branch):
+        raise CaseError("unknown-officer", "Nobody of that name may claim cases of this branch")
+    if receiver.away_on(business_day(now)):
+        raise CaseError("away", "The officer is away")
+    if not receiver.takes(case.need_scope().product):
+        raise CaseError("other-products", "The officer takes other products")
+    if case.claimed_by == receiver.staff_id:
+        return []
+    case.note(now, staff_id, "reassigned", holder=case.claimed_by, receiver=receiver.staff_id)
+    case.claimed_by, case.claimed_at, case.snooze = receiver.staff_id, now, None
+    return [Fact(review.ReviewClaimed(**case.fields(), staff_id=receiver.staff_id))]
+
+
+def decide_snooze(
+    case: Case,
+    staff_id: str,
+    until: datetime | None,
+    awaited: Awaited | None,
+    words: str,
+    now: datetime,
+) -> Iterable[Effect]:
+    """Lay one's own case aside until a time, or until a paper or a check's answer has come, and
+    say why. Its clock runs on: what is due is not laid aside, and what falls due comes back."""
+    _own(case, staff_id)
+    if not words.strip():
+        raise CaseError("no-opinion", "Say why the case is laid aside")
+    if until is None and awaited is None:
+        raise CaseError("nothing-awaited", "Say until when, or until what has come")
+    if until is not None and until <= now:
+        raise CaseError("time-passed", "Choose a time to come")
+    if case.due is None or case.due <= now:
+        raise CaseError("overdue", "The case is due and is not laid aside")
+    if awaited == "check" and not _checks_pending(case):
+        raise CaseError("nothing-awaited", "No check is on its way")
+    case.snooze = Snooze(min(until or case.due, case.due), awaited)
+    details: dict[str, Any] = {"until": case.snooze.until.isoformat(), "awaited": awaited}
+    case.note(now, staff_id, "snoozed", note=words.strip(), **details)
+    return [Deadline(SNOOZE_DEADLINE, case.snooze.until)]
+
+
+def decide_wake(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
+    """Take up again a case of one's own that was laid aside."""
+    _own(case, staff_id)
+    return _wake(case, staff_id, now)
+
+
+def on_snooze_deadline(case: Case, now: datetime) -> Iterable[Effect]:
+    """The time has come until which the case was laid aside; its owner finds it again."""
+    if case.snooze is None or now < case.snooze.until:
+        return []
+    return _wake(case, "review", now)
+
+
+def on_arrived(case: Case, what: Awaited, now: datetime) -> Iterable[Effect]:
+    """A paper or a check's answer has come: a case that was laid aside until then comes back, of
+    several checks with the last answer."""
+    if case.snooze is None or case.snooze.awaited != what:
+        return []
+    if what == "check" and _checks_pending(case):
+        return []
+    return _wake(case, "review", now)
+
+
+def _wake(case: Case, actor: str, now: datetime) -> Iterable[Effect]:
+    if case.snooze is None:
+        return []
+    case.snooze = None
+    case.note(now, actor, "woken")
+    return [ClearDeadline(SNOOZE_DEADLINE)]
+
+
+def _checks_pending(case: Case) -> bool:
+    return any(check.outcome == "pending" for check in case.checks.values())
 
 
 def decide_propose_approval(
@@ -542,6 +701,14 @@ def decide_propose_approval(
     """The first reviewer wants to grant the card with this limit. Raises CaseError where a
     precondition of an approval is missing."""
     _own(case, staff_id)
+    found = _approvable(case, limit)
+    return _propose(
+        case, Proposal("approve", staff_id, now, limit, _grounds(found), note.strip()), now
+    )
+
+
+def _approvable(case: Case, limit: Money) -> Recommendation:
+    """Refuse an approval whose preconditions are missing, or a limit that may not be granted."""
     obstacles = approval_obstacles(case)
     if obstacles:
         raise CaseError("not-approvable", "; ".join(REASONS_AGAINST[code] for code in obstacles))
@@ -554,9 +721,17 @@ def decide_propose_approval(
         raise CaseError(
             "limit-not-fitting", f"The limit is at least {rules.smallest}, in steps of {rules.step}"
         )
-    return _propose(
-        case, Proposal("approve", staff_id, now, limit, _grounds(found), note.strip()), now
-    )
+    return found
+
+
+def _declinable(case: Case, reason: str, note: str) -> None:
+    """Refuse a decline without a reason of the catalogue, an opinion or the policy's word."""
+    if reason not in {known.code for known in reason_codes.DECLINE_REASONS}:
+        raise CaseError("unknown-reason", "Choose a reason of the catalogue")
+    if case.recommendation is None:
+        raise CaseError("not-scored", "The policy has not spoken on this case yet")
+    if not note.strip():
+        raise CaseError("no-opinion", "A decline needs the reviewer's opinion in words")
 
 
 def decide_propose_decline(
@@ -564,17 +739,13 @@ def decide_propose_decline(
 ) -> Iterable[Effect]:
     """The first reviewer wants to decline for this reason; why is said in words for the file."""
     _own(case, staff_id)
-    if reason not in {known.code for known in reason_codes.DECLINE_REASONS}:
-        raise CaseError("unknown-reason", "Choose a reason of the catalogue")
-    if case.recommendation is None:
-        raise CaseError("not-scored", "The policy has not spoken on this case yet")
-    if not note.strip():
-        raise CaseError("no-opinion", "A decline needs the reviewer's opinion in words")
+    _declinable(case, reason, note)
     return _propose(case, Proposal("decline", staff_id, now, None, (reason,), note.strip()), now)
 
 
 def _propose(case: Case, proposal: Proposal, now: datetime) -> Iterable[Effect]:
     case.proposal, case.returned, case.touched = proposal, None, True
+    case.snooze = None
     case.note(
         now,
         proposal.staff_id,
@@ -590,9 +761,14 @@ def _propose(case: Case, proposal: Proposal, now: datetime) -> Iterable[Effect]:
     return [Fact(event)]
 
 
-def decide_sign(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
-    """The second person confirms; only now is the application decided. Never the first person."""
-    proposal = _to_sign(case, staff_id)
+def decide_sign(
+    case: Case, staff_id: str, now: datetime, *, risk_officer: bool = True
+) -> Iterable[Effect]:
+    """The second person confirms; only now is the application decided. Never the first person, and
+    above the product's limit a risk officer."""
+    proposal = _to_sign(case, staff_id, risk_officer=risk_officer)
+    if case.blind:
+        raise CaseError("opinion-first", "Give your own opinion before you see the first")
     if proposal.outcome == "approve" and approval_obstacles(case):
         raise CaseError("not-approvable", "The evidence changed since the proposal: send it back")
     found = case.recommendation
@@ -611,16 +787,67 @@ def decide_sign(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
     return [Fact(signed), decided]
 
 
-def decide_return(case: Case, staff_id: str, words: str, now: datetime) -> Iterable[Effect]:
-    """The second person does not sign and says why; the case is the first person's again: the
-    reviewer's, or held once more for compliance to look into."""
-    proposal = _to_sign(case, staff_id)
-    if not words.strip():
-        raise CaseError("no-opinion", "Say why the proposal goes back")
+def decide_opinion(
+    case: Case,
+    staff_id: str,
+    opinion: Opinion,
+    now: datetime,
+    *,
+    risk_officer: bool = True,
+) -> Iterable[Effect]:
+    """Where the product wants it blind: the second person's own opinion, given before they have
+    seen the first. If both would approve, the application is approved with the lower of the two
+    limits; if both would decline, it is declined for the first person's reason; if they differ,
+    the case is the first person's again, who reads what the second thinks."""
+    proposal = _to_sign(case, staff_id, risk_officer=risk_officer)
+    if not case.blind:
+        raise CaseError("not-blind", "The first opinion is seen: sign it or send it back")
+    if not opinion.note.strip():
+        raise CaseError("no-opinion", "Say in words what you think")
+    if opinion.limit is not None:
+        _approvable(case, opinion.limit)
+    else:
+        _declinable(case, opinion.reason, opinion.note)
+    case.note(
+        now,
+        staff_id,
+        "opinion",
+        outcome=opinion.outcome,
+        limit=opinion.limit.minor if opinion.limit else None,
+        reasons=[opinion.reason] if opinion.limit is None else [],
+        note=opinion.note.strip(),
+    )
+    if opinion.outcome != proposal.outcome:
+        case.note(now, staff_id, "returned")
+        return [_give_back(case, proposal, staff_id, opinion.note, now)]
+    limit = min(proposal.limit, opinion.limit) if proposal.limit and opinion.limit else None
+    if limit is not None:
+        _approvable(case, limit)  # the evidence may have changed since the proposal
+    signed = review.ReviewSigned(**case.fields(), staff_id=staff_id, outcome="confirmed")
+    decided = _decide(
+        case, proposal.outcome, limit, proposal.reasons, (proposal.staff_id, staff_id), now
+    )
+    return [Fact(signed), decided]
+
+
+def _give_back(case: Case, proposal: Proposal, staff_id: str, words: str, now: datetime) -> Effect:
     case.proposal, case.returned, case.touched = None, words.strip(), True
     case.claimed_by, case.claimed_at = proposal.staff_id, now
+    return Fact(review.ReviewSigned(**case.fields(), staff_id=staff_id, outcome="returned"))
+
+
+def decide_return(
+    case: Case, staff_id: str, words: str, now: datetime, *, risk_officer: bool = True
+) -> Iterable[Effect]:
+    """The second person does not sign and says why; the case is the first person's again: the
+    reviewer's, or held once more for compliance to look into."""
+    proposal = _to_sign(case, staff_id, risk_officer=risk_officer)
+    if case.blind:
+        raise CaseError("opinion-first", "Give your own opinion before you see the first")
+    if not words.strip():
+        raise CaseError("no-opinion", "Say why the proposal goes back")
+    returned = _give_back(case, proposal, staff_id, words, now)
     case.note(now, staff_id, "returned", note=words.strip())
-    returned = Fact(review.ReviewSigned(**case.fields(), staff_id=staff_id, outcome="returned"))
     return [returned, *_hold(case, now)] if proposal.of_a_hold else [returned]
 
 
@@ -678,7 +905,8 @@ def approval_obstacles(case: Case) -> list[str]:
     """What stands in the way of an approval, as codes of REASONS_AGAINST; empty: nothing.
 
     2011 rules, Art. 42: no approval while a document, the consent, the reviewer's number or the
-    record of the examination is missing; 2024 law 28: none for somebody unidentified.
+    record of the examination is missing; 2024 law 28: none for somebody unidentified; 2022 joint
+    notice: none to a student without a second source of repayment.
     """
     obstacles = []
     hand_over, found = case.hand_over, case.recommendation
@@ -686,6 +914,9 @@ def approval_obstacles(case: Case) -> list[str]:
         obstacles.append("NO_DOCUMENTS")
     if hand_over is None or hand_over.consent is None:
         obstacles.append("NO_CONSENT")
+    items = {document.item for document in hand_over.documents} if hand_over else set()
+    if case.need_scope().applicant_type == ApplicantType.STUDENT and SECOND_SOURCE not in items:
+        obstacles.append("NO_SECOND_SOURCE")
     if found is None:
         return [*obstacles, "NOT_SCORED"]
     if any(check.outcome == "pending" for check in case.checks.values()):
@@ -714,6 +945,7 @@ def _seen_instead(case: Case) -> bool:
 REASONS_AGAINST: dict[str, str] = {
     "NO_DOCUMENTS": mark("No document lies with the case"),
     "NO_CONSENT": mark("The consent to the credit query is missing"),
+    "NO_SECOND_SOURCE": mark("The guarantee of the second source of repayment is missing"),
     "NOT_SCORED": mark("The policy has not spoken on this case yet"),
     "CHECK_PENDING": mark("A check is on its way"),
     **{code: REASONS[code].words for code in sorted(BLOCKS_APPROVAL)},
@@ -746,12 +978,23 @@ def _own(case: Case, staff_id: str) -> None:
         raise CaseError("not-yours", "Claim the case first")
 
 
-def _to_sign(case: Case, staff_id: str) -> Proposal:
+def peer_may_sign(case: Case) -> bool:
+    """Whether any other reviewer may be the second person: of an approval up to the product's
+    limit. Of whatever else it is a risk officer; where the second opinion is blind always, or
+    whoever may give one would know the first."""
+    limit, rules = case.proposal.limit if case.proposal else None, case.review_rules
+    most = None if rules.blind else rules.risk_officer_above
+    return limit is not None and most is not None and limit <= most
+
+
+def _to_sign(case: Case, staff_id: str, *, risk_officer: bool) -> Proposal:
     _in_queue(case)
     if case.proposal is None:
         raise CaseError("nothing-proposed", "Nothing waits for a signature")
     if case.proposal.staff_id == staff_id:
         raise CaseError("same-person", "The second signature is another person's")
+    if not risk_officer and not peer_may_sign(case):
+        raise CaseError("risk-officer-needed", "The second signature is a risk officer's")
     return case.proposal
 
 

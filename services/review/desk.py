@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 
 from services.review import case as cases
-from services.review import examination, reason_codes, store
-from services.review.case import Case, CaseError, Finding
+from services.review import examination, officer_store, reason_codes, store
+from services.review.case import Awaited, Case, CaseError, Finding, Opinion
 from services.review.evidence import NOTE_FIELD, SHOWN_FIELDS, Opened, open_evidence
 from shared.events.intake import WantedItem
 from shared.events.lifecycle import State
@@ -26,9 +27,11 @@ from shared.web.audit import Line, record_view
 from shared.web.audit_pages import told_words
 
 NOTE_CLASS = "financial"
+REASSIGNED_AT_ONCE = 200  # cases
 
 _STATUS = {
     "same-person": 403,
+    "risk-officer-needed": 403,
     "unknown-reason": 422,
     "no-opinion": 422,
     "limit-too-high": 422,
@@ -36,9 +39,20 @@ _STATUS = {
     "no-limit": 422,
     "nothing-wanted": 422,
     "unknown-item": 422,
+    "unknown-officer": 422,
+    "nothing-awaited": 422,
+    "time-passed": 422,
 }  # any other refusal is a conflict with what the case has become
 
 Decide = Callable[[Case, datetime], Iterable[Effect]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reassigned:
+    """What became of cases that were to be given to somebody; refused: {id: problem code}."""
+
+    given: list[str]
+    refused: dict[str, str]
 
 
 class Desk:
@@ -58,6 +72,49 @@ class Desk:
             application_id,
             lambda case, now: cases.decide_claim(case, viewer.staff_id, now),
         )
+
+    async def claim_next(self, viewer: Viewer) -> Case | None:
+        """Take the case that stands first in the queue of those that the viewer may take; None
+        where there is none."""
+        async with self._service.transaction(actor=viewer.actor) as tx:
+            own = await officer_store.officer(tx.conn, viewer.staff_id)
+            products = own.products if own else None
+            found = await store.next_waiting(tx.conn, viewer.branch_list, products)
+            if found is None:
+                return None
+            case = (await self._store.load(tx.conn, [found]))[found]
+            effects = list(cases.decide_claim(case, viewer.staff_id, tx.now))
+            await self._store.save(tx.conn, [case])
+            await tx.append(effects, subject=found)
+        return case
+
+    async def reassign(self, viewer: Viewer, application_ids: Sequence[str], to: str) -> Reassigned:
+        """Give cases to an officer, each by itself: what one of them refuses holds up no other."""
+        async with self._service.pool.acquire() as conn:
+            receiver = await officer_store.officer(conn, to)
+        given: list[str] = []
+        refused: dict[str, str] = {}
+        for application_id in dict.fromkeys(application_ids):
+            try:
+                await self._run(
+                    viewer,
+                    application_id,
+                    lambda case, now: cases.decide_reassign(case, viewer.staff_id, receiver, now),
+                )
+            except Problem as problem:
+                refused[application_id] = problem.code
+            else:
+                given.append(application_id)
+        return Reassigned(given, refused)
+
+    async def reassign_all(self, viewer: Viewer, holder: str, to: str) -> Reassigned:
+        """Give an officer's open cases to another, what is due first in front, as many as are given
+        at once."""
+        async with self._service.pool.acquire() as conn:
+            found = await officer_store.cases_of(
+                conn, viewer.branch_list, holder, REASSIGNED_AT_ONCE
+            )
+        return await self.reassign(viewer, found, to)
 
     async def put_back(self, viewer: Viewer, application_id: str) -> Case:
         return await self._run(
@@ -97,7 +154,24 @@ class Desk:
 
     async def sign(self, viewer: Viewer, application_id: str) -> Case:
         return await self._run(
-            viewer, application_id, lambda case, now: cases.decide_sign(case, viewer.staff_id, now)
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_sign(
+                case, viewer.staff_id, now, risk_officer=_risk_officer(viewer, case)
+            ),
+        )
+
+    async def give_opinion(
+        self, viewer: Viewer, application_id: str, limit: Money | None, reason: str, note: str
+    ) -> Case:
+        """limit: to approve; None: to decline for `reason`."""
+        opinion = Opinion(limit, reason, await self._seal(viewer, application_id, note))
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_opinion(
+                case, viewer.staff_id, opinion, now, risk_officer=_risk_officer(viewer, case)
+            ),
         )
 
     async def send_back(self, viewer: Viewer, application_id: str, note: str) -> Case:
@@ -105,7 +179,9 @@ class Desk:
         return await self._run(
             viewer,
             application_id,
-            lambda case, now: cases.decide_return(case, viewer.staff_id, sealed, now),
+            lambda case, now: cases.decide_return(
+                case, viewer.staff_id, sealed, now, risk_officer=_risk_officer(viewer, case)
+            ),
         )
 
     async def want_material(
@@ -136,6 +212,28 @@ class Desk:
             viewer,
             application_id,
             lambda case, now: cases.decide_release(case, viewer.staff_id, finding, sealed, now),
+        )
+
+    async def snooze(
+        self,
+        viewer: Viewer,
+        application_id: str,
+        until: datetime | None,
+        awaited: Awaited | None,
+        note: str,
+    ) -> Case:
+        sealed = await self._seal(viewer, application_id, note)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_snooze(
+                case, viewer.staff_id, until, awaited, sealed, now
+            ),
+        )
+
+    async def wake(self, viewer: Viewer, application_id: str) -> Case:
+        return await self._run(
+            viewer, application_id, lambda case, now: cases.decide_wake(case, viewer.staff_id, now)
         )
 
     async def repeat_checks(self, viewer: Viewer, application_id: str) -> Case:
@@ -269,6 +367,11 @@ class Desk:
         vault = await self._open_vault()
         keys = await vault.party_keys(party.party_id, case.application_id)
         return str(keys.seal(NOTE_CLASS, NOTE_FIELD, words.strip()))
+
+
+def _risk_officer(viewer: Viewer, case: Case) -> bool:
+    """Whether the viewer is one there: may sign whatever the amount."""
+    return viewer.may_in(Permission.REVIEW_SIGN, case.need_scope().branch)
 
 
 def visible(case: Case, viewer: Viewer) -> Case:

@@ -111,16 +111,23 @@ def on_withdrawal_requested(
     return cases.answer_withdrawal(case, event.data.request_id, now)
 
 
+def on_document_received(
+    _event: Received[intake.DocumentReceived], case: Case, now: datetime
+) -> Iterable[Effect]:
+    """A paper has come, while somebody examines the case or long before."""
+    return cases.on_arrived(case, "material", now)
+
+
 _SPECIAL: dict[type[Payload], Callable[[Any, Case, datetime], Iterable[Effect]]] = {
     intake.PreCheckPassed: on_pre_check_passed,
     intake.ApplicationImported: on_imported,
     intake.WithdrawalRequested: on_withdrawal_requested,
+    intake.DocumentReceived: on_document_received,
 }
 # Facts that move nothing and that review has no use for.
 _IGNORED = frozenset(
     {
         intake.ApplicationCorrected,  # the hand-over says what the form says now
-        intake.DocumentReceived,
         intake.AccessCodeIssued,
         *REMINDERS,
         intake.CardFactRefused,
@@ -146,14 +153,20 @@ def on_check_result(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
     name: CheckName = call.kind.removeprefix("check.")
     asked, attempts = call.payload["request_id"], call.attempt
     if isinstance(result, Succeeded):
-        answer = result.value["answer"]
-        with_list = result.value.get("screened_with", "")
-        return examination.end(
-            case, name, asked, now, answer=answer, attempts=attempts, screened_with=with_list
+        effects = examination.end(
+            case,
+            name,
+            asked,
+            now,
+            answer=result.value["answer"],
+            attempts=attempts,
+            screened_with=result.value.get("screened_with", ""),
         )
-    if isinstance(result, Exhausted):
-        return examination.wait(case, name, asked, now, attempts=attempts)
-    return examination.end(case, name, asked, now, why=result.reason, attempts=attempts)
+    elif isinstance(result, Exhausted):
+        effects = examination.wait(case, name, asked, now, attempts=attempts)
+    else:
+        effects = examination.end(case, name, asked, now, why=result.reason, attempts=attempts)
+    return [*effects, *cases.on_arrived(case, "check", now)]
 
 
 def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:

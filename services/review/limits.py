@@ -84,6 +84,12 @@ def approvable(total_cap: Money, other_bank_limits: Money, own_existing: Money) 
     return max(Money.zero(), left)
 
 
+def cash_limit(limit: Money, share: Decimal, step: Money) -> Money:
+    """What of a limit may be drawn in cash: the product's share of it, rounded down to the step of
+    limits; never more than the limit itself (2022 notice)."""
+    return min(limit, limit.times(share, LIMIT_ROUNDING).to_step(step, LIMIT_ROUNDING))
+
+
 def work_out(
     terms: LimitTerms,
     *,

@@ -1,15 +1,18 @@
 """The pages: the queue in its sections, the case with its evidence, what can be done with it."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.review import case as cases
-from services.review import queue, reason_codes, store, words
+from services.review import officer_store, queue, reason_codes, store, words
 from services.review.api import (
     MayClaim,
     MayDecide,
@@ -19,13 +22,23 @@ from services.review.api import (
     wanted_of,
 )
 from services.review.case import Case, Entry, Recommendation
-from services.review.desk import Desk, public_findings, waits_for
+from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned, public_findings, waits_for
 from services.review.evidence import Opened, in_order, open_evidence
 from services.review.explaining import words_of
+from services.review.officer_desk import may_mark_away, may_see_others
+from services.review.officers import Load, Officer
 from services.review.policy_store import PolicyShelf
 from services.review.queue import QueueFilter, Section
-from services.review.viewing import shown_case, shown_decision, shown_history, shown_row
+from services.review.viewing import (
+    hides_proposal,
+    shown_case,
+    shown_decision,
+    shown_history,
+    shown_row,
+    without_proposal,
+)
 from services.review.workers import OpenVault
+from shared.calendar import business_day, instant_typed
 from shared.events.intake import WantedItem
 from shared.events.lifecycle import State
 from shared.identifiers import ApplicationNumberError, parse_application_number
@@ -40,7 +53,7 @@ from shared.parameters import (
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.audit import record_view
 from shared.web.directory import branch_names, staff_names
-from shared.web.i18n import _, current_language, mark
+from shared.web.i18n import _, current_language, mark, ngettext
 from shared.web.kept_views import Listed, sharing, views_of
 from shared.web.lists import Place, Total
 from shared.web.reveal import Text, Why, missing_reason, revealing
@@ -65,10 +78,19 @@ _SHOWN_ITEMS = ("income_proof", "work_proof", "tax_proof", "bank_statement", "ad
 
 REFUSALS: Mapping[str, str] = {
     "claimed": mark("Another reviewer has this case."),
+    "nothing-awaited": mark("Say until when, or choose something that is on its way."),
+    "time-passed": mark("Choose a time to come."),
+    "overdue": mark("The case is due; it is not laid aside."),
+    "away": mark("This colleague is away."),
+    "other-products": mark("This colleague takes other products."),
+    "unknown-officer": mark("This colleague may not claim cases of this branch."),
     "proposed": mark("A decision is proposed already and waits for its second signature."),
     "not-in-queue": mark("The case no longer lies in the queue."),
     "not-yours": mark("Claim the case first."),
     "nothing-proposed": mark("Nothing waits for a signature."),
+    "risk-officer-needed": mark("The second signature here is a risk officer's."),
+    "opinion-first": mark("Give your own opinion before you see the first."),
+    "not-blind": mark("The first opinion is seen already: sign it or send it back."),
     "same-person": mark("The second signature must be another person's."),
     "no-opinion": mark("Please give your opinion in words."),
     "limit-too-high": mark("The limit is higher than the rules allow."),
@@ -91,6 +113,7 @@ def router(service: Service, desk: Desk, open_vault: OpenVault, shelf: PolicyShe
     _add_queue(routes, service)
     _add_case(routes, service, desk, open_vault, shelf)
     _add_reveal(routes, service, desk, shelf)
+    _add_claiming(routes, desk)
     _add_deciding(routes, desk)
     _add_signing(routes, desk)
     return routes
@@ -107,13 +130,21 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
         """The queue, one's own cases, those to sign, and the held ones for compliance."""
         chosen = QueueFilter.read(request.query_params).known_to(viewer)
         section = chosen.shown_section
-        wanted = wanted_of(viewer, section, None, chosen.product, chosen.branch, chosen.flag)
+        wanted = replace(
+            wanted_of(viewer, section, None, chosen.product, chosen.branch, chosen.flag),
+            holder=chosen.holder or None,
+            language=chosen.language or None,
+            amount_from=chosen.amounts[0],
+            amount_to=chosen.amounts[1],
+        )
         key, descending = chosen.order
         kind = str if key == "number" else datetime
         after = Place.read(request.query_params.get("after", ""), kind)
         before = None if after else Place.read(request.query_params.get("before", ""), kind)
         now = service.clock.now()
         async with service.pool.acquire() as conn:
+            officers = await officer_store.officers(conn)
+            wanted = replace(wanted, products=_skill(chosen, viewer, officers))
             found = await store.page_of(
                 conn, wanted, PAGE_SIZE, key, descending=descending, after=after, before=before
             )
@@ -127,9 +158,11 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
                 conn, [who for row in rows for who in (row.claimed_by, row.proposed_by) if who]
             )
             branches = await branch_names(conn)
-            away = await store.away(conn, viewer.branch_list)
+            systems_away = await store.away(conn, viewer.branch_list)
             waits = await store.waits_of(conn, [row.application_id for row in rows])
             views = await views_of(conn, viewer, "queue", QUEUE)
+            given_to = await receivers(conn, viewer, now)
+        today = business_day(now)
         return page(
             request,
             "queue.html",
@@ -143,15 +176,22 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             current=QUEUE.at(chosen.query()),
             views=views,
             sharing=sharing(viewer, branches),
-            filters=_filters(viewer, branches),
+            receivers=given_to,
+            filters=_filters(viewer, branches, officers),
+            away={
+                one.staff_id: one.away.last for one in officers if one.away_on(today) and one.away
+            },
             people=people,
             branches=branches,
             products=words.product_names(),
             flags_of=queue.flags_of,
-            away=away,
+            systems_away=systems_away,
             waits=waits,
             check_names=words.CHECK_NAMES,
             advice=words.ADVICE,
+            awaited=words.AWAITED,
+            languages=words.LANGUAGES,
+            has_workload=may_see_others(viewer) or viewer.may_somewhere(Permission.REVIEW_CLAIM),
             applicant_types=words.APPLICANT_TYPES,
         )
 
@@ -173,7 +213,19 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
         return redirect(request, QUEUE.address, flash=told, tone="warning")
 
 
-def _filters(viewer: Viewer, branches: Mapping[str, str]) -> list[dict[str, Any]]:
+def _own(viewer: Viewer, officers: Iterable[Officer]) -> frozenset[str] | None:
+    """The products that the viewer takes; None for every one."""
+    return next((one.products for one in officers if one.staff_id == viewer.staff_id), None)
+
+
+def _skill(chosen: QueueFilter, viewer: Viewer, officers: Iterable[Officer]) -> list[str] | None:
+    own = _own(viewer, officers) if chosen.skill == queue.OWN_SKILL else None
+    return None if own is None else sorted(own)
+
+
+def _filters(
+    viewer: Viewer, branches: Mapping[str, str], officers: Sequence[Officer]
+) -> list[dict[str, Any]]:
     seen = [(code, name) for code, name in branches.items() if viewer.sees(code)]
     found: list[dict[str, Any]] = [
         {"name": "product", "label": _("Product"), "options": words.product_names().items()},
@@ -184,6 +236,24 @@ def _filters(viewer: Viewer, branches: Mapping[str, str]) -> list[dict[str, Any]
             "options": [(code, _(label)) for code, label in queue.FLAGS.items()],
         },
     ]
+    found += [
+        {"name": "amount_from", "label": _("Amount from (yuan)"), "type": "number", "more": True},
+        {"name": "amount_to", "label": _("Amount to (yuan)"), "type": "number", "more": True},
+        {
+            "name": "language",
+            "label": _("Customer's language"),
+            "options": [(code, _(label)) for code, label in words.LANGUAGES.items()],
+            "more": True,
+        },
+    ]
+    if _own(viewer, officers) is not None:
+        own = (queue.OWN_SKILL, _("those that I take"))
+        found.append(
+            {"name": "skill", "label": _("Products taken"), "options": [own], "more": True}
+        )
+    if viewer.knows_holds and viewer.may_somewhere(Permission.REVIEW_SIGN):
+        known = [(one.staff_id, one.name) for one in officers if may_mark_away(viewer, one)]
+        found.append({"name": "holder", "label": _("Reviewer"), "options": known, "more": True})
     return [one for one in found if one["name"] != "branch" or len(seen) > 1]
 
 
@@ -193,7 +263,9 @@ def _add_case(
     @routes.get("/cases/{application_id}")
     async def page_case(request: Request, viewer: MayView, application_id: str) -> Response:
         """One case with its evidence; who looked is recorded."""
-        case = shown_case(await desk.look(viewer, application_id), viewer)
+        looked_at = await desk.look(viewer, application_id)
+        hidden = hides_proposal(looked_at, viewer)
+        case = shown_case(looked_at, viewer)
         branch = case.need_scope().branch
         confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, branch)
         now = service.clock.now()
@@ -202,9 +274,13 @@ def _add_case(
             history = shown_history(
                 await store.history_of(conn, application_id, confidential=confidential), viewer
             )
+            if hidden:
+                history = without_proposal(history)
             decision = await store.decision_of(conn, application_id)
             people = await staff_names(conn, _people(case, history))
             branches = await branch_names(conn)
+            holder = await officer_store.officer(conn, case.claimed_by or "")
+            given_to = await receivers(conn, viewer, now, case)
             await record_view(conn, application_id, viewer.staff_id, "case", now)
         opened = await open_evidence(vault, case, history)
         scope, found = case.need_scope(), case.recommendation
@@ -255,12 +331,18 @@ def _add_case(
             item_names=words.item_names(),
             limit_rules=product_of(scope.product, scope.product_version).limit,
             people=people,
+            receivers=given_to,
+            away=holder.away if holder and holder.away_on(business_day(now)) else None,
             branches=branches,
             products=words.product_names(),
             applicant_types=words.APPLICANT_TYPES,
             channels=words.CHANNELS,
+            awaited=words.AWAITED,
+            languages=words.LANGUAGES,
+            may_await=_may_await(case),
             confidential=confidential,
-            can=_abilities(case, viewer),
+            hidden=hidden,
+            can=_abilities(case, viewer, peer_may_sign=cases.peer_may_sign(looked_at)),
         )
 
 
@@ -322,7 +404,17 @@ def _revealing(request: Request, case: Case, field: str, **more: Any) -> Respons
     )
 
 
-def _add_deciding(routes: APIRouter, desk: Desk) -> None:
+def _add_claiming(routes: APIRouter, desk: Desk) -> None:
+    @routes.post("/queue/next")
+    async def page_next(request: Request, viewer: MayClaim) -> Response:
+        """The next case, claimed and opened."""
+        case = await desk.claim_next(viewer)
+        if case is None:
+            told = _("No case waits that you may take.")
+            return redirect(request, QUEUE.address, flash=told, tone="info")
+        here = f"/review/cases/{case.application_id}"
+        return redirect(request, here, flash=_("The case is yours."))
+
     @routes.post("/cases/{application_id}/claim")
     async def page_claim(request: Request, viewer: MayClaim, application_id: str) -> Response:
         return await _act(
@@ -338,6 +430,54 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             _("The case is back in the queue."),
         )
 
+    @routes.post("/cases/{application_id}/snooze")
+    async def page_snooze(
+        request: Request,
+        viewer: MayClaim,
+        application_id: str,
+        until: Annotated[str, Form(max_length=30)] = "",
+        awaited: Annotated[Literal["", "material", "check"], Form()] = "",
+        note: Annotated[str, Form(max_length=2000)] = "",
+    ) -> Response:
+        """`until` by the bank's clock; empty: until what is awaited has come, or the case is
+        due."""
+        here = f"/review/cases/{application_id}"
+        try:
+            at = instant_typed(until)
+        except ValueError:
+            told = _("Give day and time, as 2026-12-01 08:00.")
+            return redirect(request, here, flash=told, tone="danger")
+        command = desk.snooze(viewer, application_id, at, awaited or None, note)
+        return await _act(request, application_id, command, _("The case is laid aside."))
+
+    @routes.post("/cases/{application_id}/wake")
+    async def page_wake(request: Request, viewer: MayClaim, application_id: str) -> Response:
+        return await _act(
+            request,
+            application_id,
+            desk.wake(viewer, application_id),
+            _("The case is among your cases again."),
+        )
+
+    @routes.post("/queue/reassign")
+    async def page_reassign(
+        request: Request,
+        viewer: MaySign,
+        cases: Annotated[list[str], Form(max_length=40)] = [],  # noqa: B006 - read only
+        to: Annotated[str, Form(max_length=40)] = "",
+        back: Annotated[str, Form(max_length=1000)] = "",
+    ) -> Response:
+        """Give the chosen cases to a colleague; `back`: the list's filters, or the one case."""
+        where = QUEUE.at(QUEUE.read(dict(parse_qsl(back))).query())
+        if back == "case" and len(cases) == 1:
+            where = f"/review/cases/{cases[0]}"
+        chosen = cases[:REASSIGNED_AT_ONCE]
+        if not chosen:
+            return redirect(request, where, flash=_("Choose cases first."), tone="danger")
+        return redirect(request, where, **told_of(await desk.reassign(viewer, chosen, to)))
+
+
+def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     @routes.post("/cases/{application_id}/approval")
     async def page_approve(
         request: Request,
@@ -408,7 +548,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
 
 def _add_signing(routes: APIRouter, desk: Desk) -> None:
     @routes.post("/cases/{application_id}/signature")
-    async def page_sign(request: Request, viewer: MaySign, application_id: str) -> Response:
+    async def page_sign(request: Request, viewer: MayDecide, application_id: str) -> Response:
         return await _act(
             request,
             application_id,
@@ -416,10 +556,29 @@ def _add_signing(routes: APIRouter, desk: Desk) -> None:
             _("Signed. The application is decided."),
         )
 
+    @routes.post("/cases/{application_id}/opinion")
+    async def page_opinion(
+        request: Request,
+        viewer: MayDecide,
+        application_id: str,
+        outcome: Annotated[Literal["approve", "decline"], Form()],
+        limit: Annotated[int, Form(ge=0, le=10_000_000)] = 0,
+        reason: Annotated[str, Form(max_length=60)] = "",
+        note: Annotated[str, Form(max_length=2000)] = "",
+    ) -> Response:
+        """`limit` in whole yuan, to approve; `reason` to decline."""
+        granted = Money.of(limit) if outcome == "approve" else None
+        return await _act(
+            request,
+            application_id,
+            desk.give_opinion(viewer, application_id, granted, reason, note),
+            _("Your opinion is given. The history says what came of it."),
+        )
+
     @routes.post("/cases/{application_id}/return")
     async def page_return(
         request: Request,
-        viewer: MaySign,
+        viewer: MayDecide,
         application_id: str,
         note: Annotated[str, Form(max_length=2000)] = "",
     ) -> Response:
@@ -465,6 +624,23 @@ async def act_and_say(
     return redirect(request, here, flash=done)
 
 
+def told_of(found: Reassigned) -> dict[str, Any]:
+    """How many cases were given, and why others were not, in one line."""
+    parts = []
+    if found.given:
+        said = ngettext(
+            "%(num)s case is given to the colleague.",
+            "%(num)s cases are given to the colleague.",
+            len(found.given),
+        )
+        parts.append(said % {"num": len(found.given)})
+    for code, number in Counter(found.refused.values()).items():
+        why = _(REFUSALS.get(code, mark("There is no such case.")))
+        parts.append(_("%(n)s not given: %(why)s") % {"n": number, "why": why})
+    tone = "success" if not found.refused else "warning" if found.given else "danger"
+    return {"flash": " ".join(parts), "tone": tone}
+
+
 # --- what pages show ---------------------------------------------------------------------------
 
 
@@ -484,13 +660,14 @@ def _clock(due: datetime | None, now: datetime) -> queue.Clock | None:
 def _sections(viewer: Viewer) -> list[Section]:
     """The sections of the queue that this viewer has."""
     may_see_held = viewer.may_somewhere(Permission.REVIEW_COMPLIANCE)
-    return ["open", "mine", "to_sign", "waiting", *(("held",) if may_see_held else ())]
+    return ["open", "mine", "snoozed", "to_sign", "waiting", *(("held",) if may_see_held else ())]
 
 
 def _tabs(chosen: QueueFilter, counts: Mapping[Section, Total]) -> list[tuple[str, str, str | int]]:
     names: Mapping[Section, str] = {
         "open": _("Queue"),
         "mine": _("My cases"),
+        "snoozed": _("Laid aside"),
         "to_sign": _("To sign"),
         "waiting": _("Waiting for a system"),
         "held": _("Held"),
@@ -503,7 +680,12 @@ def _tabs(chosen: QueueFilter, counts: Mapping[Section, Total]) -> list[tuple[st
 
 def _people(case: Case, history: list[Entry]) -> list[str]:
     staff = {entry.actor for entry in history}
-    staff |= {str(entry.details["holder"]) for entry in history if "holder" in entry.details}
+    staff |= {
+        str(one)
+        for entry in history
+        for key in ("holder", "receiver")
+        if (one := entry.details.get(key))
+    }
     staff |= {case.claimed_by or "", case.proposal.staff_id if case.proposal else ""}
     return sorted(staff)
 
@@ -530,6 +712,34 @@ def _timeline(
             }
         )
     return lines
+
+
+async def receivers(
+    conn: Any, viewer: Viewer, now: datetime, case: Case | None = None
+) -> list[tuple[str, str]]:
+    """[(staff id, name and how many they have)] of officers to whom the viewer may give this case,
+    or any."""
+    reach = viewer.reach_of(Permission.REVIEW_SIGN)
+    if Permission.REVIEW_SIGN not in viewer.grants:
+        return []
+    loads = await officer_store.loads(conn, reach.branch_list, now)
+    today = business_day(now)
+    return [
+        (one.staff_id, f"{one.name} · {loads.get(one.staff_id, Load()).open}")
+        for one in await officer_store.officers(conn)
+        if not one.away_on(today) and (one.reach & reach).branches != frozenset()
+        if case is None
+        or (
+            one.staff_id != case.claimed_by
+            and one.can_take(case.need_scope().branch, case.need_scope().product, today)
+        )
+    ]
+
+
+def _may_await(case: Case) -> list[tuple[str, str]]:
+    """What may bring the case back before its time, as options."""
+    pending = any(check.outcome == "pending" for check in case.checks.values())
+    return [(code, _(label)) for code, label in words.AWAITED.items() if code != "check" or pending]
 
 
 def _reason_options() -> list[tuple[str, str]]:
@@ -579,7 +789,7 @@ def _item_options(product: str, version: str, applicant_type: str) -> list[tuple
     return [(code, names[code]) for code in codes if code in known and known[code].upload]
 
 
-def _abilities(case: Case, viewer: Viewer) -> dict[str, bool]:
+def _abilities(case: Case, viewer: Viewer, *, peer_may_sign: bool) -> dict[str, bool]:
     """Which buttons are shown; the desk decides again when one is pressed."""
     waiting = case.state is State.MANUAL_REVIEW
     proposal = case.proposal
@@ -589,12 +799,21 @@ def _abilities(case: Case, viewer: Viewer) -> dict[str, bool]:
         return viewer.may_in(permission, case.need_scope().branch)
 
     may_decide = may(Permission.REVIEW_DECIDE)
+    second = (
+        waiting
+        and proposal is not None
+        and proposal.staff_id != viewer.staff_id
+        and may_decide
+        and (may(Permission.REVIEW_SIGN) or peer_may_sign)
+    )
     return {
+        "next": viewer.may_somewhere(Permission.REVIEW_CLAIM),
         "claim": waiting
         and proposal is None
         and case.claimed_by is None
         and may(Permission.REVIEW_CLAIM),
         "decide": mine and may_decide,
+        "snooze": mine and case.snooze is None and may(Permission.REVIEW_CLAIM),
         "take_back": waiting
         and proposal is None
         and case.claimed_by not in (None, viewer.staff_id)
@@ -604,9 +823,8 @@ def _abilities(case: Case, viewer: Viewer) -> dict[str, bool]:
         and proposal is None
         and may_decide
         and any(one.may_be_asked_again for one in case.checks.values()),
-        "sign": waiting
-        and proposal is not None
-        and proposal.staff_id != viewer.staff_id
-        and may(Permission.REVIEW_SIGN),
+        "sign": second and not case.blind,
+        "opinion": second and case.blind,
+        "reassign": waiting and proposal is None and may(Permission.REVIEW_SIGN),
         "release": case.state is State.ON_HOLD and may(Permission.REVIEW_COMPLIANCE),
     }

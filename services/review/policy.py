@@ -21,6 +21,7 @@ from typing import Any, Final, Literal, Self
 import zen
 
 from services.review.limits import LimitTerms, LimitWorking, work_out
+from services.review.reason_codes import REASONS, Effect
 from shared.money import Money, Rounding
 
 MANIFEST: Final = "policy"
@@ -61,6 +62,7 @@ class ProductTerms:
     income_multiple: str  # decimal
     youngest: int
     oldest: int
+    cards_per_customer: int | None = None  # None: frozen before this was weighed
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class PolicyInputs:
     """Everything that a verdict rests on. `bureau` None: not asked or no answer. Amounts in fen.
 
     `stated_limits`: other banks' limits as the form states them; the larger of form and bureau
-    counts.
+    counts. `own_cards`: of this bank, that the person has or is being made.
     """
 
     applicant_type: str
@@ -85,6 +87,7 @@ class PolicyInputs:
     watchlist: WatchlistAnswer
     bureau: BureauRecord | None
     terms: ProductTerms
+    own_cards: int = 0
 
     def freeze(self) -> str:
         """Canonical JSON: equal inputs are equal bytes."""
@@ -132,8 +135,9 @@ class Score:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the policy says. `findings` are the codes of every rule that fired, in the table's
-    order; `advice` is for the person who decides in the end; `working` None: no limit can be worked
-    out because the bureau did not answer.
+    order, and after them what its tables overlooked of `binding`; `advice` is for the person who
+    decides in the end; `working` None: no limit can be worked out because the bureau did not
+    answer.
 
     `score` None: no score without the bureau's answer, or a policy of the first form; so are
     `strategy`, the row of the limit strategy that fitted, and `pricing_class`.
@@ -219,10 +223,15 @@ class Policy:
             "ceiling": working.ceiling.minor if working else 0,
         }
         result = self._ask(self._rules, facts)
+        codes = tuple(result["codes"])
+        overlooked = tuple(code for code in binding(inputs) if code not in codes)
+        outcome, advice = result["outcome"], result["advice"]
+        if overlooked:
+            outcome, advice = _weighed(advice, (*codes, *overlooked))
         return Verdict(
-            outcome=result["outcome"],
-            advice=result["advice"],
-            findings=tuple(result["codes"]),
+            outcome=outcome,
+            advice=advice,
+            findings=(*codes, *overlooked),
             working=working,
             score=score,
             strategy=shares["rule"] if shares and self._scored else None,
@@ -247,6 +256,45 @@ class Policy:
         except RuntimeError as problem:
             # the engine's words may repeat a value
             raise ValueError(f"{self.version}: {table} gave no answer") from problem
+
+
+def binding(inputs: PolicyInputs) -> tuple[str, ...]:
+    """The findings that no policy may overlook, whatever its tables say: a bank sets thresholds,
+    but nobody unidentified, of the wrong age or on a watchlist gets a card, a machine alone issues
+    none to a new customer, and what is not known never passes.
+
+    2011 rules, Art. 42, 43; 2022 joint notice; 2024 law 28, 29.
+    """
+    bureau, terms = inputs.bureau, inputs.terms
+    held = {
+        "WATCHLIST_HIT": inputs.watchlist == "hit",
+        "ID_MISMATCH": inputs.identity == "mismatch",
+        "ID_CANCELLED": inputs.identity == "cancelled",
+        "AGE_OUTSIDE": not terms.youngest <= inputs.age <= terms.oldest,
+        "OWN_CARDS_AT_CAP": terms.cards_per_customer is not None
+        and inputs.own_cards >= terms.cards_per_customer,
+        "NEW_TO_BANK": inputs.new_to_bank,
+        "NO_CREDIT_RECORD": bureau is not None and bureau.score is None,
+        "STUDENT_SECOND_SOURCE": inputs.applicant_type == "student",
+        "IDENTITY_UNAVAILABLE": inputs.identity == "unavailable",
+        "BUREAU_UNAVAILABLE": bureau is None,
+        "WATCHLIST_UNAVAILABLE": inputs.watchlist == "unavailable",
+    }
+    return tuple(code for code, holds in held.items() if holds)
+
+
+def _weighed(advice: Advice, findings: tuple[str, ...]) -> tuple[Outcome, Advice]:
+    """Outcome and advice where the tables overlooked some of these findings; `advice`: theirs. The
+    strongest finding counts, but that a new customer is a person's to decide."""
+    effects = {REASONS[code].effect for code in findings}
+    if Effect.HOLD in effects:
+        return "hold", "examine"
+    if Effect.DECLINE in effects:
+        advice = "decline"
+    elif any(code != "NEW_TO_BANK" for code in findings):
+        advice = "examine"
+    declines = advice == "decline" and "NEW_TO_BANK" not in findings
+    return ("decline" if declines else "refer"), advice
 
 
 def _work_out(inputs: PolicyInputs, shares: Mapping[str, str]) -> LimitWorking:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Query, Request
@@ -16,7 +15,7 @@ from services.review.policy import Policy
 from services.review.policy_desk import PolicyDesk, Shelf, Standing, unknown
 from services.review.policy_folder import Change, compare, tables_of
 from services.review.reason_codes import REASONS
-from shared.calendar import BUSINESS_ZONE
+from shared.calendar import instant_typed
 from shared.messaging import Service
 from shared.web import Permission, Scope, Viewer, page, redirect, requires
 from shared.web.directory import staff_names
@@ -119,11 +118,7 @@ def _add_deciding(routes: APIRouter, desk: PolicyDesk) -> None:
     ) -> Response:
         """`effective_from` by the bank's clock; empty: as soon as it is approved."""
         try:
-            begins = (
-                datetime.fromisoformat(effective_from).replace(tzinfo=BUSINESS_ZONE)
-                if effective_from
-                else None
-            )
+            begins = instant_typed(effective_from)
         except ValueError:
             told = _("Give day and time, as 2026-12-01 08:00.")
             return redirect(request, f"{_HERE}/{digest}", flash=told, tone="danger")

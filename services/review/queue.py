@@ -13,7 +13,7 @@ from shared.web import Viewer
 from shared.web.i18n import mark
 from shared.web.lists import Chosen
 
-Section = Literal["open", "mine", "to_sign", "waiting", "held"]
+Section = Literal["open", "mine", "to_sign", "waiting", "held", "snoozed"]
 _SECTIONS: Final[Sequence[Section]] = get_args(Section)
 
 FLAGS: dict[str, str] = {
@@ -35,6 +35,8 @@ FLAGS: dict[str, str] = {
 """Reason code -> the short label by which a case is marked in the queue."""
 
 
+OWN_SKILL: Final = "own"
+
 SortKey = Literal["due", "since", "number"]
 _KEYS: Final[Sequence[SortKey]] = get_args(SortKey)
 
@@ -48,15 +50,31 @@ class QueueFilter(Chosen):
     product: str = ""
     branch: str = ""
     flag: str = ""
+    holder: str = ""  # staff id of who has the case
+    skill: str = ""  # OWN_SKILL: the products that the viewer takes
+    language: str = ""
+    amount_from: str = ""  # whole yuan
+    amount_to: str = ""
 
     def known_to(self, viewer: Viewer) -> QueueFilter:
         """As this viewer may ask: a case comes into the queue anew when a hold ends, so the order
-        of coming there is for whoever may know of holds."""
+        of coming there is for whoever may know of holds; so is whose a case is, which for
+        one that waits for its signature might be compliance."""
         section = self.section if self.section in _SECTIONS[1:] else ""
         since = self.sort.removeprefix("-") == "since" and (
             not viewer.knows_holds or section == "waiting"  # none of these came to anybody yet
         )
-        return replace(self, section=section, sort="" if since else self.sort)
+        holder = self.holder if viewer.knows_holds else ""
+        return replace(self, section=section, sort="" if since else self.sort, holder=holder)
+
+    @property
+    def amounts(self) -> tuple[int | None, int | None]:
+        """From which amount to which, in fen; what is no amount narrows nothing."""
+        first, last = (
+            int(text) * 100 if text.isascii() and text.isdecimal() else None
+            for text in (self.amount_from, self.amount_to)
+        )
+        return first, last
 
     @property
     def shown_section(self) -> Section:

@@ -109,6 +109,14 @@ _CODES = (
         21,
     ),
     ReasonCode(
+        "OWN_CARDS_AT_CAP",
+        _D,
+        mark("Has as many cards of the bank as one customer may"),
+        "CARDS_AT_CAP",
+        _C.ELIGIBILITY,
+        22,
+    ),
+    ReasonCode(
         "BUREAU_ADVERSE",
         _D,
         mark("The bureau reports an adverse record, such as a bad debt or an enforcement"),

@@ -20,6 +20,7 @@ from services.review.case import (
     Recommendation,
     Scope,
     ShadowVerdict,
+    Snooze,
 )
 from services.review.checks import CheckName
 from services.review.policy import Policy
@@ -66,25 +67,30 @@ _FILES = "SELECT application_id, body FROM case_file WHERE application_id = ANY 
 _SAVE_CASES = """
 INSERT INTO review_case (application_id, state, state_version, application_number, branch, region,
     channel, product, product_version, applicant_type, person, claimed_by, claimed_at, proposed_by,
-    queued_at, held_at, due, findings, advice, granted_limit, category, imported)
+    queued_at, held_at, due, findings, advice, granted_limit, category, imported, snoozed_until,
+    snoozed_for, amount, language)
 SELECT application_id, state, state_version, application_number, branch, region, channel, product,
     product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
     held_at, due, ARRAY(SELECT jsonb_array_elements_text(findings)), advice, granted_limit,
-    category, imported
+    category, imported, snoozed_until, snoozed_for, amount, language
 FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[],
     $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::jsonb[], $19::text[],
-    $20::bigint[], $21::text[], $22::boolean[])
+    $20::bigint[], $21::text[], $22::boolean[], $23::timestamptz[], $24::text[],
+    $25::bigint[], $26::text[])
 AS row (application_id, state, state_version, application_number, branch, region, channel, product,
     product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
-    held_at, due, findings, advice, granted_limit, category, imported)
+    held_at, due, findings, advice, granted_limit, category, imported, snoozed_until, snoozed_for,
+    amount, language)
 ON CONFLICT (application_id) DO UPDATE SET
     state = excluded.state, state_version = excluded.state_version, person = excluded.person,
     claimed_by = excluded.claimed_by, claimed_at = excluded.claimed_at,
     proposed_by = excluded.proposed_by, queued_at = excluded.queued_at,
     held_at = excluded.held_at, due = excluded.due, findings = excluded.findings,
     advice = excluded.advice, granted_limit = excluded.granted_limit,
-    category = excluded.category, imported = excluded.imported
+    category = excluded.category, imported = excluded.imported,
+    snoozed_until = excluded.snoozed_until, snoozed_for = excluded.snoozed_for,
+    amount = excluded.amount, language = excluded.language
 """
 
 _SAVE_FILES = """
@@ -154,8 +160,9 @@ class CaseStore:
         known = [case for case in states if case.state is not None and case.scope is not None]
         if not known:
             return
-        rows = [_row(case) for case in known]
-        await conn.execute(_SAVE_CASES, *(list(column) for column in zip(*rows, strict=True)))
+        rows = [row for case in known if (row := _row(case)) != case.stored]
+        if rows:
+            await conn.execute(_SAVE_CASES, *(list(column) for column in zip(*rows, strict=True)))
         touched = [case for case in known if case.touched]
         if touched:
             await conn.execute(
@@ -246,6 +253,10 @@ def _row(case: Case) -> tuple[Any, ...]:
         case.limit.minor if case.limit else None,
         case.category,
         case.imported,
+        case.snooze.until if case.snooze else None,
+        case.snooze.awaited if case.snooze else None,
+        case.amount.minor if case.amount else None,
+        case.language,
     )
 
 
@@ -288,7 +299,7 @@ def _shadow_row(case: Case, said: ShadowVerdict) -> tuple[Any, ...]:
 def _case(row: Any, body: str | None) -> Case:
     file = _FILE.validate_json(body) if body else _CaseFile()
     open_case = row["state"] == State.MANUAL_REVIEW
-    return Case(
+    case = Case(
         application_id=row["application_id"],
         state=State(row["state"]),
         state_version=row["state_version"],
@@ -308,6 +319,7 @@ def _case(row: Any, body: str | None) -> Case:
         recommendation=file.recommendation,
         claimed_by=row["claimed_by"],
         claimed_at=row["claimed_at"],
+        snooze=Snooze(row["snoozed_until"], row["snoozed_for"]) if row["snoozed_until"] else None,
         # the file is not rewritten when a case is closed by an event of another service
         proposal=file.proposal if open_case else None,
         returned=file.returned,
@@ -319,6 +331,8 @@ def _case(row: Any, body: str | None) -> Case:
         category=row["category"],
         imported=row["imported"],
     )
+    case.stored = _row(case)
+    return case
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -342,6 +356,10 @@ class QueueRow:
     advice: str | None
     claimed_by: str | None
     proposed_by: str | None
+    snoozed_until: datetime | None
+    snoozed_for: str | None
+    amount: int | None  # fen
+    language: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,20 +375,28 @@ class Wanted:
     product: str | None = None
     branch: str | None = None
     flag: str | None = None
+    holder: str | None = None
+    language: str | None = None
+    products: list[str] | None = None  # any of these
+    amount_from: int | None = None  # fen; both included
+    amount_to: int | None = None
 
 
 _SECTIONS: dict[Section, str] = {
-    "open": "state = 'manual_review' AND proposed_by IS NULL",
-    "mine": "state = 'manual_review' AND proposed_by IS NULL AND claimed_by = $1",
+    "open": "state = 'manual_review' AND proposed_by IS NULL AND snoozed_until IS NULL",
+    "mine": "state = 'manual_review' AND proposed_by IS NULL AND claimed_by = $1"
+    " AND snoozed_until IS NULL",
+    "snoozed": "state = 'manual_review' AND snoozed_until IS NOT NULL",
     "to_sign": "state = 'manual_review' AND proposed_by <> $1",
     "waiting": "state = 'checking' AND EXISTS (SELECT FROM check_waiting w"
     " WHERE w.application_id = review_case.application_id)",
-    # nothing is proposed while compliance looks into a case: said for the index
-    "held": "state = 'on_hold' AND proposed_by IS NULL",
+    # nothing is proposed or snoozed while compliance looks into a case: said for the index
+    "held": "state = 'on_hold' AND proposed_by IS NULL AND snoozed_until IS NULL",
 }
 _NO_HOLDS: dict[Section, str] = {
     **_SECTIONS,
-    "open": "state IN ('manual_review', 'on_hold') AND proposed_by IS NULL",
+    "open": "state IN ('manual_review', 'on_hold') AND proposed_by IS NULL"
+    " AND snoozed_until IS NULL",
     "held": "false",
 }
 
@@ -378,7 +404,7 @@ _NO_HOLDS: dict[Section, str] = {
 _ROW = (
     "application_id, application_number, branch, product, applicant_type, channel, state,"
     " coalesce(queued_at, held_at) AS queued_at, held_at, due, findings, advice, claimed_by,"
-    " proposed_by"
+    " proposed_by, snoozed_until, snoozed_for, amount, language"
 )
 _COLUMNS: dict[SortKey, str] = {
     "due": "due",
@@ -399,6 +425,11 @@ def _fitting(wanted: Wanted) -> tuple[str, list[Any]]:
         ("product = {}::text", wanted.product),
         ("branch = {}::text", wanted.branch),
         ("{}::text = ANY (findings)", wanted.flag),
+        ("claimed_by = {}::text", wanted.holder),
+        ("language = {}::text", wanted.language),
+        ("product = ANY ({}::text[])", wanted.products),
+        ("amount >= {}::bigint", wanted.amount_from),
+        ("amount <= {}::bigint", wanted.amount_to),
     ):
         if value is not None:
             arguments.append(value)
@@ -537,6 +568,24 @@ async def id_of_number(conn: Any, branches: list[str] | None, number: str) -> st
     return found
 
 
+async def next_waiting(
+    conn: Any, branches: list[str] | None, products: Iterable[str] | None
+) -> str | None:
+    """The case that stands first in the queue and is nobody's, locked; products: of which alone,
+    None for any. One that somebody is just taking is passed over, so that two who ask at once get
+    two cases."""
+    found: str | None = await conn.fetchval(
+        "SELECT application_id FROM review_case"
+        " WHERE state = 'manual_review' AND proposed_by IS NULL AND claimed_by IS NULL"
+        " AND ($1::text[] IS NULL OR branch = ANY ($1))"
+        " AND ($2::text[] IS NULL OR product = ANY ($2))"
+        " ORDER BY due, application_id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        branches,
+        None if products is None else list(products),
+    )
+    return found
+
+
 async def find_case(conn: Any, application_id: str) -> Case | None:
     """A case to look at, without a lock."""
     row = await conn.fetchrow(
@@ -660,6 +709,20 @@ class CaseRecords:
                 "SELECT coalesce(sum(granted_limit), 0) FROM review_case"
                 " WHERE person = $1 AND application_id <> $2 AND granted_limit IS NOT NULL"
                 " AND state = ANY ($3) AND applicant_type <> 'supplementary'",
+                person,
+                application_id,
+                list(GRANTED_STATES),
+            )
+        )
+
+    async def own_cards(self, person: str, application_id: str) -> int:
+        """Cards that this person holds or is being made by other applications; supplementary ones
+        count, they have a holder as well."""
+        return int(
+            await self._pool().fetchval(
+                "SELECT count(*) FROM review_case"
+                " WHERE person = $1 AND application_id <> $2 AND granted_limit IS NOT NULL"
+                " AND state = ANY ($3)",
                 person,
                 application_id,
                 list(GRANTED_STATES),

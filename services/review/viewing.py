@@ -18,14 +18,40 @@ from shared.web import Viewer
 from shared.web import states as words
 
 _OF_A_HOLD = frozenset({"held", "suspected", "finding", "released"})
-_AT_THE_DESK = frozenset({"claimed", "put_back", "taken_back", "proposed", "signed", "returned"})
+_AT_THE_DESK = frozenset(
+    {
+        "claimed",
+        "put_back",
+        "taken_back",
+        "reassigned",
+        "snoozed",
+        "woken",
+        "proposed",
+        "opinion",
+        "signed",
+        "returned",
+    }
+)
+
+
+def hides_proposal(case: Case, viewer: Viewer) -> bool:
+    """Whether what is proposed is kept from this viewer until the second person has given their
+    own opinion: from everybody but who proposed it. Who may not know of holds sees nothing of any
+    proposal for such a product, or those that compliance makes would stand out."""
+    proposal = case.proposal
+    if proposal is None or proposal.staff_id == viewer.staff_id:
+        return False
+    return case.blind if viewer.knows_holds else case.review_rules.blind
 
 
 def shown_case(case: Case, viewer: Viewer) -> Case:
     """The case as this viewer may know it."""
+    proposal = case.proposal
+    if proposal is not None and hides_proposal(case, viewer):
+        proposal = replace(proposal, limit=None, reasons=(), note="")
+        case = replace(case, proposal=proposal)
     if viewer.knows_holds or case.state is None:
         return case
-    proposal = case.proposal
     return replace(
         case,
         state=State(words.shown_state(case.state, knows_holds=False)),
@@ -78,6 +104,16 @@ def shown_history(history: Iterable[Entry], viewer: Viewer) -> list[Entry]:
                 referred = told.details.get("state") == State.MANUAL_REVIEW
             shown.append(told)
     return shown
+
+
+def without_proposal(history: Iterable[Entry]) -> list[Entry]:
+    """The history, of the last proposal only that there is one: what hides_proposal is about."""
+    lines = list(history)
+    for place in reversed(range(len(lines))):
+        if lines[place].action == "proposed":
+            lines[place] = replace(lines[place], details={})
+            break
+    return lines
 
 
 def _told(entry: Entry) -> dict[str, Any]:

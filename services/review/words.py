@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from services.review import reason_codes
-from services.review.case import NOT_SEEN, OTHER_DOCUMENT, Check
+from services.review.case import NOT_SEEN, OTHER_DOCUMENT, Awaited, Check
 from services.review.checks import CHECKS
 from services.review.evidence import Opened
 from services.review.explaining import explain
 from services.review.policy import Policy, debt_ratio_bp
 from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_products
-from shared.web.i18n import _, current_language, mark, show_datetime, show_money, show_percent
+from shared.web.i18n import (
+    _,
+    current_language,
+    mark,
+    show_datetime,
+    show_money,
+    show_percent,
+)
 from shared.web.states import state_badge
 
 CHECK_NAMES: Mapping[str, str] = {name: kind.title for name, kind in CHECKS.items()}
@@ -52,7 +60,11 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "claimed": (mark("Claimed"), "user", "info"),
     "put_back": (mark("Put back into the queue"), "arrow-left", "neutral"),
     "taken_back": (mark("A colleague's case put back into the queue"), "arrow-left", "neutral"),
+    "reassigned": (mark("Given to a colleague"), "users", "info"),
+    "snoozed": (mark("Laid aside"), "clock-pause", "neutral"),
+    "woken": (mark("Taken up again"), "bell", "info"),
     "proposed": (mark("Decision proposed"), "pencil", "waiting"),
+    "opinion": (mark("Second opinion given"), "pencil", "waiting"),
     "signed": (mark("Second signature given"), "circle-check", "good"),
     "returned": (mark("Proposal sent back"), "arrow-left", "bad"),
     "wanted_material": (mark("More material wanted"), "paperclip", "waiting"),
@@ -60,7 +72,14 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "withdrawal_granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
     "withdrawal_refused": (mark("Withdrawal refused"), "x", "neutral"),
 }
-POLICY_ACTIONS: Mapping[str, str] = {
+AWAITED: Mapping[Awaited, str] = {
+    "material": mark("or when a paper has come"),
+    "check": mark("or when the checks have answered"),
+}
+"""What brings back a case that was laid aside, before its time."""
+OFFICE_ACTIONS: Mapping[str, str] = {
+    "officer-away": mark("Absence of a reviewer changed"),
+    "officer-products": mark("Products of a reviewer changed"),
     "policy-proposed": mark("Credit policy proposed"),
     "policy-approved": mark("Credit policy approved"),
     "policy-rejected": mark("Credit policy rejected"),
@@ -68,7 +87,10 @@ POLICY_ACTIONS: Mapping[str, str] = {
     "policy-shadow-started": mark("Credit policy runs without effect"),
     "policy-shadow-ended": mark("Credit policy runs without effect no more"),
 }
-POLICY_FIELDS: Mapping[str, str] = {
+OFFICE_FIELDS: Mapping[str, str] = {
+    "away_from": mark("Away from"),
+    "away_to": mark("Away to"),
+    "products": mark("Products"),
     "version": mark("Version"),
     "digest": mark("Digest"),
     "effective_from": mark("Decides from"),
@@ -146,6 +168,7 @@ CHANNELS: Mapping[str, str] = {
     "batch": mark("Batch"),
     "partner": mark("Partner"),
 }
+LANGUAGES: Mapping[str, str] = {"zh-CN": mark("Chinese"), "en": mark("English")}
 EVIDENCE: Mapping[str, str] = {
     "bureau": mark("Answer of the credit bureau"),
     "limit": mark("Working of the limit"),
@@ -386,8 +409,13 @@ def score_lines(policy: Policy, opened: Opened) -> list[tuple[str, str]]:
 def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
     """What a line of the history says besides, in words; somebody's own are sealed and left out."""
     parts = []
-    if holder := told.get("holder"):
-        parts.append(people.get(holder, holder))
+    holders = [one for key in ("holder", "receiver") if (one := told.get(key))]
+    if holders:
+        parts.append(" → ".join(people.get(one, one) for one in holders))
+    if until := told.get("until"):
+        parts.append(_("until %(time)s") % {"time": show_datetime(datetime.fromisoformat(until))})
+    if awaited := told.get("awaited"):
+        parts.append(_(AWAITED[awaited]))
     if state := told.get("state"):
         parts.append(_(state_badge(state).label))
     if check := told.get("check"):

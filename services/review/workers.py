@@ -50,6 +50,10 @@ class Records(Protocol):
         """Limits in fen that the bank has granted this person before, this application aside."""
         ...
 
+    async def own_cards(self, person: str, application_id: str) -> int:
+        """Cards of the bank that this person has or is being made, this application aside."""
+        ...
+
     async def policies(self, at: datetime) -> tuple[Policy, list[Policy]]:
         """The policy that decides at that time, and those that run beside it without effect; their
         texts are archived."""
@@ -147,9 +151,10 @@ def policy_worker(
         except (KeyUnavailableError, SealBrokenError):
             return Refused("no-key")
         own = await records.own_limits(payload["person"], payload["application_id"])
+        cards = await records.own_cards(payload["person"], payload["application_id"])
         at = now()
         policy, shadows = await records.policies(at)
-        inputs = gather(payload, clear, own, business_day(at))
+        inputs = gather(payload, clear, own, cards, business_day(at))
         verdict = policy.evaluate(inputs)
         return Succeeded(
             {
@@ -203,7 +208,11 @@ def _birth_date(clear: Mapping[str, str]) -> date:
 
 
 def gather(
-    payload: Mapping[str, Any], clear: Mapping[str, str], own_existing: int, today: date
+    payload: Mapping[str, Any],
+    clear: Mapping[str, str],
+    own_existing: int,
+    own_cards: int,
+    today: date,
 ) -> PolicyInputs:
     """The policy's inputs from a scoring call and the opened fields and answers.
 
@@ -247,5 +256,7 @@ def gather(
             income_multiple=str(rules.income_multiple),
             youngest=ages.youngest,
             oldest=ages.oldest,
+            cards_per_customer=product.cards_per_customer,
         ),
+        own_cards=own_cards,
     )

@@ -150,7 +150,7 @@ class CheckCompleted(ReviewEvent):
 
 
 class ReviewClaimed(ReviewEvent):
-    """A reviewer took the case from the queue."""
+    """A reviewer took the case from the queue, or was given it."""
 
     type: ClassVar[str] = "banka.review.claimed.v1"
 

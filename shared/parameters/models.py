@@ -173,6 +173,18 @@ class LimitRules(_Parameters):
         return self
 
 
+class ReviewRules(_Parameters):
+    """How two people decide.
+
+    blind: the second gives an opinion of their own before seeing the first. risk_officer_above: an
+    approval of a higher limit is signed by a risk officer, up to it by any other reviewer; without
+    it, of a decline, and where it is blind, always by a risk officer.
+    """
+
+    blind: bool = False
+    risk_officer_above: Money | None = None
+
+
 class CoolDown(_Parameters):
     """When one may apply again after a decline."""
 
@@ -346,6 +358,7 @@ class Product(_File):
     terms: OwnTerms = OwnTerms()
     pre_check: PreCheck = PreCheck()
     limit: LimitRules
+    review: ReviewRules = ReviewRules()
     cool_down: CoolDown
     daily_rate: Annotated[Decimal, Field(ge=0, le=Decimal("0.001"))]  # interest per day
 

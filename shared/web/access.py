@@ -22,7 +22,6 @@ from shared.web.directory import StaffMember
 from shared.web.i18n import current_language
 from shared.web.permissions import (
     NOWHERE,
-    WHOLE_BANK,
     Permission,
     Reach,
     Scope,
@@ -217,15 +216,7 @@ def viewer_of(
 ) -> Viewer:
     """The member of staff, each permission with the branches that it opens; `entered`: those that
     the route demands."""
-    reaches: dict[Scope, Reach] = {
-        Scope.BRANCH: Reach(member.branches),
-        Scope.REGION: Reach(member.branches | member.region_branches),
-        Scope.ALL: WHOLE_BANK,
-    }
-    grants = {
-        permission: WHOLE_BANK if member.sees_every_branch else reaches[scope]
-        for permission, scope in scopes_of(member.roles).items()
-    }
+    grants = member.grants
     return Viewer(
         staff_id=member.staff_id,
         name=member.name,

@@ -400,7 +400,7 @@ def _staff(lines: Iterable[Line]) -> list[str]:
     for line in lines:
         named = [line.actor, line.details.get("second") or ""]
         found |= {one.rpartition("staff:")[2] for one in named if "staff:" in one}
-        found |= {str(line.details["holder"])} if line.details.get("holder") else set()
+        found |= {str(one) for key in ("holder", "receiver") if (one := line.details.get(key))}
         if line.kind == "office" and line.subject:
             found.add(line.subject)
     return sorted(found)

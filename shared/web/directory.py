@@ -9,11 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from shared.events.intake import BranchChanged, SessionEnded, StaffChanged
 from shared.messaging import Connection, Consumer, Effect, Received
 from shared.web.i18n import current_language
-from shared.web.permissions import Role
+from shared.web.permissions import (
+    NOWHERE,
+    WHOLE_BANK,
+    Permission,
+    Reach,
+    Role,
+    Scope,
+    roles_with,
+    scopes_of,
+)
 
 EVERY_BRANCH = "*"  # among a member's branches: may see the whole bank
 
@@ -43,6 +53,23 @@ class StaffMember:
     def sees_every_branch(self) -> bool:
         """Whether the organisation lets them see the whole bank, whatever the role's scope."""
         return EVERY_BRANCH in self.branches
+
+    @property
+    def grants(self) -> dict[Permission, Reach]:
+        """What they may do, and each of it how far."""
+        reaches: dict[Scope, Reach] = {
+            Scope.BRANCH: Reach(self.branches),
+            Scope.REGION: Reach(self.branches | self.region_branches),
+            Scope.ALL: WHOLE_BANK,
+        }
+        return {
+            permission: WHOLE_BANK if self.sees_every_branch else reaches[scope]
+            for permission, scope in scopes_of(self.roles).items()
+        }
+
+    def reach_of(self, permission: Permission) -> Reach:
+        """How far they may do this; NOWHERE without the permission."""
+        return self.grants.get(permission, NOWHERE)
 
 
 @dataclass(slots=True)
@@ -154,6 +181,15 @@ def directory_consumer(service: str) -> Consumer:
     )
 
 
+_MEMBERS = """
+SELECT s.staff_id, s.name, s.roles, s.branches, s.desk, s.active, s.session_epoch,
+       ARRAY(SELECT b.branch FROM directory_branch b
+              WHERE b.region IN (SELECT own.region FROM directory_branch own
+                                  WHERE own.branch = ANY (s.branches))) AS region_branches
+  FROM directory_staff s
+"""
+
+
 async def find_staff(conn: Connection, staff_id: str, session: str) -> StaffMember | None:
     """The member of staff, with the branches of their regions; None if no event told of them, or if
     the session (its digest) was ended.
@@ -161,20 +197,24 @@ async def find_staff(conn: Connection, staff_id: str, session: str) -> StaffMemb
     A role that this release does not know grants nothing.
     """
     row = await conn.fetchrow(
-        """
-        SELECT s.staff_id, s.name, s.roles, s.branches, s.desk, s.active, s.session_epoch,
-               ARRAY(SELECT b.branch FROM directory_branch b
-                      WHERE b.region IN (SELECT own.region FROM directory_branch own
-                                          WHERE own.branch = ANY (s.branches))) AS region_branches
-          FROM directory_staff s
-         WHERE s.staff_id = $1
-           AND NOT EXISTS (SELECT FROM directory_ended_session e WHERE e.session = $2)
-        """,
+        f"{_MEMBERS} WHERE s.staff_id = $1"
+        " AND NOT EXISTS (SELECT FROM directory_ended_session e WHERE e.session = $2)",
         staff_id,
         session,
     )
-    if row is None:
-        return None
+    return _member(row) if row is not None else None
+
+
+async def staff_with(conn: Connection, permission: Permission) -> list[StaffMember]:
+    """Everybody active whose roles grant the permission, wherever it reaches, by name."""
+    rows = await conn.fetch(
+        f"{_MEMBERS} WHERE s.active AND s.roles && $1::text[] ORDER BY s.name, s.staff_id",
+        [role.value for role in roles_with(permission)],
+    )
+    return [_member(row) for row in rows]
+
+
+def _member(row: Any) -> StaffMember:
     known = {role.value for role in Role}
     return StaffMember(
         staff_id=row["staff_id"],

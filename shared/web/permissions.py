@@ -212,6 +212,11 @@ def scopes_of(roles: Iterable[Role]) -> dict[Permission, Scope]:
     return granted
 
 
+def roles_with(permission: Permission) -> list[Role]:
+    """The roles that grant it."""
+    return [role for role, granted in GRANTS.items() if permission in granted]
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """Which applications somebody may do something with.

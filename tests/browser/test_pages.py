@@ -23,6 +23,7 @@ PAGES = {
     "figure": ("manager", f"/reporting/reports/daily/{TUESDAY.date()}/figures/submitted"),
     "archive": ("manager", "/reporting/reports"),
     "queue": ("reviewer", "/review/queue"),
+    "workload": ("risk", "/review/workload"),
     "case": ("reviewer", "/review/cases/{middling}"),
     "held": ("compliance", "/review/cases/{watched}"),
     "policies": ("risk", "/review/policies"),

@@ -196,6 +196,17 @@ async def test_a_dialog_holds_the_focus_and_its_own_fields(town: Town, enter: En
     await expect(page.locator(".notice-success")).to_be_visible()
 
 
+async def test_the_next_case_is_one_key_away(town: Town, enter: Enter) -> None:
+    watched = await enter("reviewer", "en")
+    page = await watched.show("/review/queue")
+    await page.keyboard.press("n")
+    await expect(page.locator(".notice-success")).to_have_text("The case is yours.")
+    assert "/review/cases/" in page.url
+    assert await watched.faults("en", town.names) == []
+    await page.get_by_role("button", name="Put back").click()
+    await expect(page.locator(".notice-success")).to_be_visible()
+
+
 async def test_the_message_log_shows_texts_without_the_name(town: Town, enter: Enter) -> None:
     page = await (await enter("assistant")).show("/notify/messages")
     await page.get_by_label("申请编号（完整或末几位）").fill(town.number("owing"))

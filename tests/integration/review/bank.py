@@ -85,6 +85,7 @@ class Applicant:
     new_to_bank: bool
     version: int = 0
     warnings: list[str] = field(default_factory=list)  # of the pre-check
+    agreed_to: dict[str, str] | None = None  # the consent's words, on a page
 
 
 @dataclass
@@ -215,7 +216,11 @@ class Bank:
             applicant,
             intake.PreCheckPassed,
             parties=[applicant.party],
-            consent={"signed_at": self.now - timedelta(days=1), "purpose": "信用卡审批"},
+            consent={
+                "signed_at": self.now - timedelta(days=1),
+                "purpose": "信用卡审批",
+                "text": applicant.agreed_to,
+            },
             new_to_bank=applicant.new_to_bank,
             age_band="26-35",
             income_band="10000-19999",

@@ -142,6 +142,10 @@ async def test_a_filter_looks_at_cases_of_the_queue_alone(stocked: Bank, name: s
             {"product": "gold"},
             {"flag": "CARDS_MANY"},
             {"branch": BRANCHES[3]},
+            {"holder": REVIEWERS[3]},
+            {"language": "en"},
+            {"products": ["gold"]},
+            {"amount_from": 1_000_000, "amount_to": 2_000_000},
         ]
         for narrowed in filters:
             wanted = Wanted("open", REVIEWERS[0], REACHES[name], **narrowed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -9,13 +11,16 @@ from typing import Any
 
 from services.review.case import Case, HandOver, Recommendation, Scope, apply_recommendation
 from services.review.limits import LimitTerms
-from services.review.policy import BureauRecord, PolicyInputs, ProductTerms
+from services.review.officers import Away, Officer
+from services.review.policy import BureauRecord, Policy, PolicyInputs, ProductTerms
 from services.review.policy_folder import Held, newest
 from shared.events.intake import HandedDocument
 from shared.events.lifecycle import State
 from shared.events.payload import CreditConsent, Party, PartyRole
 from shared.money import Money
 from shared.privacy.sealing import Sealed
+from shared.web.directory import StaffMember
+from shared.web.permissions import Role
 
 NOW = datetime(2026, 11, 3, 2, 0, tzinfo=UTC)
 SIGNED = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
@@ -39,6 +44,16 @@ RECORD = BureauRecord(
 def shipped() -> Held:
     """The newest policy that ships; read once."""
     return newest()
+
+
+@cache
+def heedless() -> Policy:
+    """A policy whose tables know of debt alone."""
+    texts = json.loads(shipped().policy.source)
+    (table,) = (one for one in texts["rules.json"]["nodes"] if one["id"] == "findings")
+    rows = table["content"]["rules"]
+    table["content"]["rules"] = [one for one in rows if one["_id"].startswith("debt")]
+    return Policy(json.dumps(texts))
 
 
 def inputs(**changes: Any) -> PolicyInputs:
@@ -120,6 +135,28 @@ def recommendation(**changes: Any) -> Recommendation:
         at=NOW,
     )
     return replace(good, **changes)
+
+
+def officer(
+    staff_id: str,
+    *roles: Role,
+    branches: Iterable[str] = ("*",),
+    active: bool = True,
+    away: Away | None = None,
+    products: frozenset[str] | None = None,
+) -> Officer:
+    """An officer of every branch, unless said; a reviewer."""
+    member = StaffMember(
+        staff_id=staff_id,
+        name="周启明",
+        roles=frozenset(roles or (Role.REVIEWER,)),
+        branches=frozenset(branches),
+        region_branches=frozenset(),
+        desk="credit_review",
+        active=active,
+        session_epoch=1,
+    )
+    return Officer(member, away, products)
 
 
 def referred(**changes: Any) -> Case:

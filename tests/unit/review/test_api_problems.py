@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from services.review import api, case, desk, examination
+from services.review import api, case, desk, examination, officer_desk
 from services.review.api_problems import KINDS
 from services.review.case import CaseError
 from services.review.desk import _problem
@@ -28,7 +28,8 @@ def test_a_refusal_is_described_with_its_status(code: str) -> None:
 
 def test_nothing_is_described_that_is_not_said() -> None:
     said = set(re.findall(r'Problem\(\s*\d{3}, "([a-z-]+)"', inspect.getsource(api)))
-    said |= set(re.findall(r'Problem\(\s*\d{3}, "([a-z-]+)"', inspect.getsource(desk)))
+    for one in (desk, officer_desk):
+        said |= set(re.findall(r'Problem\(\s*\d{3}, "([a-z-]+)"', inspect.getsource(one)))
     assert KINDS.keys() == raised() | said - {"not-permitted"}
 
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from services.review import case as cases
-from services.review.case import Case, CaseError, Check, Recommendation
+from services.review.case import Awaited, Case, CaseError, Check, Opinion, Recommendation, Snooze
+from services.review.officers import Away, Officer
 from services.review.reason_codes import REASONS
 from shared.events import intake, review
 from shared.events.intake import Meeting, WantedItem
 from shared.events.lifecycle import MOVES, State
 from shared.events.review import DeclineCategory
-from shared.messaging import Effect, Fact
+from shared.messaging import ClearDeadline, Effect, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
-from tests.unit.review.builders import NOW, case, hand_over, recommendation, referred
+from shared.parameters.models import ReviewRules
+from shared.web.permissions import Role
+from tests.unit.review.builders import NOW, case, hand_over, officer, recommendation, referred
 
 FIRST, SECOND = "staff-1", "staff-2"
 
@@ -53,6 +56,7 @@ def proposed(outcome: str = "approve") -> Case:
 
 def test_policy_approves_at_once_what_it_may_approve_alone() -> None:
     checking = case()
+    checking.need_hand_over().new_to_bank = False
     found = recommendation(outcome="approve", findings=())
     completed, approved = payloads(cases.apply_recommendation(checking, found, NOW))
     assert isinstance(completed, review.ChecksCompleted)
@@ -69,6 +73,7 @@ def test_policy_approves_at_once_what_it_may_approve_alone() -> None:
 
 def test_policy_declines_with_category_and_cool_down() -> None:
     checking = case()
+    checking.need_hand_over().new_to_bank = False
     found = recommendation(
         outcome="decline", advice="decline", findings=("QUERIES_EXCESSIVE", "SCORE_TOO_LOW")
     )
@@ -81,8 +86,41 @@ def test_policy_declines_with_category_and_cool_down() -> None:
 
 def test_an_approval_without_a_limit_goes_to_a_person() -> None:
     checking = case()
+    checking.need_hand_over().new_to_bank = False
     found = recommendation(outcome="approve", findings=(), limit=Money.zero())
     assert names(cases.apply_recommendation(checking, found, NOW))[-1] == "ApplicationReferred"
+
+
+@pytest.mark.parametrize("outcome", ["approve", "decline"])
+def test_a_machine_never_decides_about_a_new_customer_whatever_the_policy_says(
+    outcome: Any,
+) -> None:
+    checking = case()
+    found = recommendation(outcome=outcome, findings=("SCORE_TOO_LOW",))
+    assert names(cases.apply_recommendation(checking, found, NOW))[-1] == "ApplicationReferred"
+    assert checking.decisions == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "findings"),
+    [({"documents": []}, ()), ({"consent": None}, ()), ({}, ("ID_MISMATCH",))],
+)
+def test_a_machine_approves_nothing_that_people_could_not(
+    missing: dict[str, Any], findings: tuple[str, ...]
+) -> None:
+    checking = case()
+    checking.hand_over = hand_over(new_to_bank=False, **missing)
+    found = recommendation(outcome="approve", findings=findings)
+    assert names(cases.apply_recommendation(checking, found, NOW))[-1] == "ApplicationReferred"
+
+
+def test_a_student_is_approved_with_a_guarantee_of_the_second_source_alone() -> None:
+    student = referred()
+    student.need_scope().applicant_type = "student"
+    assert cases.approval_obstacles(student) == ["NO_SECOND_SOURCE"]
+    documents = student.need_hand_over().documents
+    documents.append(documents[0].model_copy(update={"item": "second_repayment_guarantee"}))
+    assert cases.approval_obstacles(student) == []
 
 
 def test_suspicion_holds_the_case_and_says_nothing_else() -> None:
@@ -141,6 +179,195 @@ def test_whoever_may_sign_puts_a_colleagues_case_back_and_it_is_noted() -> None:
     with pytest.raises(CaseError) as refused:
         list(cases.decide_put_back(proposed(), SECOND, NOW, may_sign=True))
     assert refused.value.code == "proposed"
+
+
+# --- given to a colleague ----------------------------------------------------------------------
+
+
+def test_a_case_goes_to_a_colleague_and_both_are_noted() -> None:
+    theirs = claimed()
+    (fact,) = payloads(cases.decide_reassign(theirs, "signer", officer(SECOND), NOW))
+    assert (type(fact).__name__, fact.staff_id) == ("ReviewClaimed", SECOND)
+    assert theirs.claimed_by == SECOND
+    assert (theirs.entries[-1].actor, theirs.entries[-1].action) == ("signer", "reassigned")
+    assert theirs.entries[-1].details == {"holder": FIRST, "receiver": SECOND}
+
+
+def test_a_case_of_nobodys_is_given_too_and_ones_own_again_is_nothing_new() -> None:
+    waiting = referred()
+    assert names(cases.decide_reassign(waiting, "signer", officer(SECOND), NOW)) == [
+        "ReviewClaimed"
+    ]
+    assert list(cases.decide_reassign(waiting, "signer", officer(SECOND), NOW)) == []
+
+
+@pytest.mark.parametrize(
+    "receiver",
+    [
+        None,
+        officer(SECOND, active=False),
+        officer(SECOND, Role.COMPLIANCE),
+        officer(SECOND, Role.ASSISTANT, branches=["1101"]),
+    ],
+)
+def test_nothing_is_given_to_who_may_not_claim_it(receiver: Officer | None) -> None:
+    theirs = claimed()
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_reassign(theirs, "signer", receiver, NOW))
+    assert refused.value.code == "unknown-officer"
+    assert theirs.claimed_by == FIRST
+
+
+TODAY = date(2026, 11, 3)
+
+
+@pytest.mark.parametrize(
+    ("receiver", "code"),
+    [
+        (officer(SECOND, away=Away(TODAY, TODAY)), "away"),
+        (officer(SECOND, away=Away(TODAY - timedelta(days=2), TODAY)), "away"),
+        (officer(SECOND, away=Away(TODAY - timedelta(days=2), TODAY - timedelta(days=1))), None),
+        (officer(SECOND, away=Away(TODAY + timedelta(days=1), TODAY + timedelta(days=2))), None),
+        (officer(SECOND, products=frozenset({"gold"})), "other-products"),
+        (officer(SECOND, products=frozenset()), "other-products"),
+        (officer(SECOND, products=frozenset({"gold", "standard"})), None),
+    ],
+)
+def test_nothing_is_given_to_who_is_away_or_takes_other_products(
+    receiver: Officer, code: str | None
+) -> None:
+    waiting = referred()
+    refused = None
+    try:
+        list(cases.decide_reassign(waiting, "signer", receiver, NOW))
+    except CaseError as error:
+        refused = error.code
+    assert refused == code
+    assert waiting.claimed_by == (None if code else SECOND)
+    assert receiver.can_take("1101", "standard", TODAY) is (code is None)
+
+
+def test_what_waits_for_its_signature_is_not_given_away() -> None:
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_reassign(proposed(), "signer", officer(SECOND), NOW))
+    assert refused.value.code == "proposed"
+
+
+# --- laid aside --------------------------------------------------------------------------------
+
+
+def due(mine: Case) -> datetime:
+    assert mine.due is not None
+    return mine.due
+
+
+def waits(mine: Case) -> Snooze | None:
+    """Whether it is still laid aside; asked anew, because deciding changes the case."""
+    return mine.snooze
+
+
+def snoozed(awaited: Awaited | None = None, until: datetime | None = None) -> Case:
+    mine = claimed()
+    mine.due = NOW + timedelta(days=5)
+    if awaited == "check":
+        mine.checks["bureau"] = Check("bureau", "r1", 1, NOW)
+    list(cases.decide_snooze(mine, FIRST, until, awaited, "sealed", NOW))
+    return mine
+
+
+def test_a_case_that_is_laid_aside_comes_back_at_its_time() -> None:
+    at = NOW + timedelta(hours=3)
+    mine = snoozed(until=at)
+    assert mine.snooze == Snooze(at)
+    assert mine.entries[-1].details == {
+        "note": "sealed", "until": at.isoformat(), "awaited": None
+    }  # fmt: skip
+    assert list(cases.on_snooze_deadline(mine, at - timedelta(seconds=1))) == []
+    assert waits(mine)
+    list(cases.on_snooze_deadline(mine, at))
+    assert waits(mine) is None
+    assert mine.claimed_by == FIRST
+    assert (mine.entries[-1].actor, mine.entries[-1].action) == ("review", "woken")
+
+
+def test_what_falls_due_comes_back_whatever_was_awaited() -> None:
+    for mine in (snoozed("material"), snoozed(until=NOW + timedelta(days=30))):
+        laid_aside = waits(mine)
+        assert laid_aside is not None
+        assert laid_aside.until == due(mine)
+        list(cases.on_snooze_deadline(mine, due(mine)))
+        assert waits(mine) is None
+        with pytest.raises(CaseError) as refused:
+            list(cases.decide_snooze(mine, FIRST, None, "material", "sealed", due(mine)))
+        assert refused.value.code == "overdue"
+
+
+def test_only_what_was_awaited_brings_a_case_back() -> None:
+    mine = snoozed("material")
+    assert list(cases.on_arrived(mine, "check", NOW)) == []
+    assert waits(mine)
+    assert list(cases.on_arrived(mine, "material", NOW)) == [ClearDeadline("snooze")]
+    assert waits(mine) is None
+    assert list(cases.on_arrived(mine, "material", NOW)) == []
+
+
+def test_a_case_that_waits_for_its_checks_comes_back_with_the_last_answer() -> None:
+    mine = snoozed("check")
+    mine.checks["identity"] = Check("identity", "r2", 1, NOW, outcome="answered")
+    list(cases.on_arrived(mine, "check", NOW))
+    assert waits(mine)
+    mine.checks["bureau"].outcome = "unavailable"
+    list(cases.on_arrived(mine, "check", NOW))
+    assert waits(mine) is None
+
+
+@pytest.mark.parametrize(
+    ("until", "awaited", "words", "code"),
+    [
+        (NOW + timedelta(days=1), None, " ", "no-opinion"),
+        (None, None, "sealed", "nothing-awaited"),
+        (NOW, None, "sealed", "time-passed"),
+        (None, "check", "sealed", "nothing-awaited"),
+    ],
+)
+def test_nothing_is_laid_aside_without_an_end_and_a_reason(
+    until: datetime | None, awaited: Awaited | None, words: str, code: str
+) -> None:
+    mine = claimed()
+    mine.due = NOW + timedelta(days=5)
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_snooze(mine, FIRST, until, awaited, words, NOW))
+    assert (refused.value.code, mine.snooze) == (code, None)
+
+
+def test_only_ones_own_case_is_laid_aside_or_taken_up_again() -> None:
+    mine = snoozed("material")
+    acts: list[Callable[[], Iterable[Effect]]] = [
+        lambda: cases.decide_snooze(mine, SECOND, None, "material", "sealed", NOW),
+        lambda: cases.decide_wake(mine, SECOND, NOW),
+    ]
+    for act in acts:
+        with pytest.raises(CaseError) as refused:
+            list(act())
+        assert refused.value.code == "not-yours"
+    assert list(cases.decide_wake(mine, FIRST, NOW)) == [ClearDeadline("snooze")]
+    assert list(cases.decide_wake(mine, FIRST, NOW)) == []
+
+
+def test_whatever_else_happens_to_a_case_ends_its_snooze() -> None:
+    items = [WantedItem(item="income_proof", code="DOC_MISSING")]
+    acts: list[Callable[[Case], Iterable[Effect]]] = [
+        lambda mine: cases.decide_put_back(mine, FIRST, NOW),
+        lambda mine: cases.decide_reassign(mine, "signer", officer(SECOND), NOW),
+        lambda mine: cases.decide_propose_approval(mine, FIRST, Money.of(20_000), "", NOW),
+        lambda mine: cases.decide_want_material(mine, FIRST, items, NOW),
+        lambda mine: cases.decide_hold(mine, FIRST, "sealed", NOW),
+        lambda mine: cases.answer_withdrawal(mine, "request", NOW),
+    ]
+    for act in acts:
+        mine = snoozed("material")
+        list(act(mine))
+        assert waits(mine) is None
 
 
 @pytest.mark.parametrize("state", [State.CHECKING, State.ON_HOLD, State.APPROVED, State.WITHDRAWN])
@@ -571,3 +798,135 @@ def test_review_never_moves_what_is_not_its_own() -> None:
         foreign = replace(case(), state=state)
         with pytest.raises(Permanent):
             cases.move(foreign, review.WithdrawalGranted(**foreign.fields(), request_id="r"))
+
+
+# --- how two people decide, by the product -------------------------------------------------------
+
+AGREES = Opinion(Money.of(20_000), "", "sealed")
+DISAGREES = Opinion(None, "BUREAU_ADVERSE", "sealed")
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules(monkeypatch, blind=True, risk_officer_above=Money.of(50_000))
+
+
+def rules(monkeypatch: pytest.MonkeyPatch, **stated: Any) -> None:
+    """As if the product said this of the review."""
+    said = ReviewRules(**stated)
+    monkeypatch.setattr(Case, "review_rules", property(lambda _case: said))
+
+
+@pytest.mark.parametrize(("above", "peer"), [(19_999, False), (20_000, True), (20_001, True)])
+def test_up_to_the_products_limit_any_other_reviewer_signs(
+    monkeypatch: pytest.MonkeyPatch, above: int, peer: bool
+) -> None:
+    rules(monkeypatch, risk_officer_above=Money.of(above))
+    waiting = proposed()  # of 20,000
+    if not peer:
+        with pytest.raises(CaseError) as refused:
+            list(cases.decide_sign(waiting, SECOND, NOW, risk_officer=False))
+        assert refused.value.code == "risk-officer-needed"
+        with pytest.raises(CaseError):
+            list(cases.decide_return(waiting, SECOND, "sealed", NOW, risk_officer=False))
+        assert waiting.state is State.MANUAL_REVIEW
+    list(cases.decide_sign(waiting, SECOND, NOW, risk_officer=not peer))
+    assert waiting.state is State.APPROVED
+
+
+def test_a_decline_and_what_no_product_says_is_a_risk_officers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not cases.peer_may_sign(proposed())
+    rules(monkeypatch, risk_officer_above=Money.of(50_000))
+    assert cases.peer_may_sign(proposed())
+    assert not cases.peer_may_sign(proposed("decline"))
+    rules(monkeypatch, risk_officer_above=Money.of(50_000), blind=True)
+    assert not cases.peer_may_sign(proposed())
+
+
+@pytest.mark.usefixtures("blind")
+def test_a_blind_opinion_comes_before_any_signature() -> None:
+    waiting = proposed()
+    acts: list[Callable[[], Iterable[Effect]]] = [
+        lambda: cases.decide_sign(waiting, SECOND, NOW),
+        lambda: cases.decide_return(waiting, SECOND, "sealed", NOW),
+    ]
+    for act in acts:
+        with pytest.raises(CaseError) as refused:
+            list(act())
+        assert refused.value.code == "opinion-first"
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_opinion(waiting, FIRST, AGREES, NOW))
+    assert refused.value.code == "same-person"
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_opinion(waiting, SECOND, AGREES, NOW, risk_officer=False))
+    assert refused.value.code == "risk-officer-needed"
+
+
+@pytest.mark.usefixtures("blind")
+@pytest.mark.parametrize(
+    ("second", "granted"), [(10_000, 10_000), (20_000, 20_000), (30_000, 20_000)]
+)
+def test_of_two_approvals_the_lower_limit_is_granted(second: int, granted: int) -> None:
+    waiting = proposed()
+    opinion = Opinion(Money.of(second), "", "sealed")
+    signed, approved = payloads(cases.decide_opinion(waiting, SECOND, opinion, NOW))
+    assert (signed.outcome, approved.decided_by) == ("confirmed", [FIRST, SECOND])
+    assert (waiting.state, waiting.limit) == (State.APPROVED, Money.of(granted))
+
+
+@pytest.mark.usefixtures("blind")
+def test_two_declines_are_one_for_the_first_persons_reason() -> None:
+    waiting = proposed("decline")
+    opinion = Opinion(None, "MATERIAL_UNSOUND", "sealed")
+    _, declined = payloads(cases.decide_opinion(waiting, SECOND, opinion, NOW))
+    assert declined.category is DeclineCategory.CREDIT_HISTORY
+    assert waiting.state is State.DECLINED
+
+
+@pytest.mark.usefixtures("blind")
+@pytest.mark.parametrize(("first", "second"), [("approve", DISAGREES), ("decline", AGREES)])
+def test_opinions_that_differ_go_back_to_the_first_person(first: str, second: Opinion) -> None:
+    waiting = proposed(first)
+    (returned,) = payloads(cases.decide_opinion(waiting, SECOND, second, NOW))
+    assert (returned.staff_id, returned.outcome) == (SECOND, "returned")
+    assert (waiting.state, waiting.claimed_by) == (State.MANUAL_REVIEW, FIRST)
+    assert (waiting.proposal, waiting.returned, waiting.decisions) == (None, "sealed", [])
+    assert [entry.action for entry in waiting.entries[-2:]] == ["opinion", "returned"]
+    assert waiting.entries[-2].details["outcome"] == second.outcome
+
+
+@pytest.mark.usefixtures("blind")
+@pytest.mark.parametrize(
+    ("opinion", "code"),
+    [
+        (Opinion(Money.of(20_000), "", " "), "no-opinion"),
+        (Opinion(Money.of(90_000), "", "sealed"), "limit-too-high"),
+        (Opinion(Money.of(1), "", "sealed"), "limit-not-fitting"),
+        (Opinion(None, "", "sealed"), "unknown-reason"),
+    ],
+)
+def test_a_blind_opinion_is_a_whole_one(opinion: Opinion, code: str) -> None:
+    waiting = proposed()
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_opinion(waiting, SECOND, opinion, NOW))
+    assert refused.value.code == code
+    assert waiting.proposal is not None
+
+
+@pytest.mark.usefixtures("blind")
+def test_what_compliance_proposes_is_seen_and_signed() -> None:
+    held = case(State.ON_HOLD, recommendation=recommendation())
+    list(cases.decide_release(held, "compliance", "confirmed", "sealed", NOW))
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_opinion(held, SECOND, DISAGREES, NOW))
+    assert refused.value.code == "not-blind"
+    list(cases.decide_sign(held, SECOND, NOW))
+    assert held.state is State.DECLINED
+
+
+def test_without_the_products_wish_nothing_is_blind() -> None:
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_opinion(proposed(), SECOND, AGREES, NOW))
+    assert refused.value.code == "not-blind"

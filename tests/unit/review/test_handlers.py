@@ -8,10 +8,19 @@ from typing import Any
 import pytest
 
 from services.review import examination, handlers
-from services.review.case import Case
+from services.review.case import Awaited, Case, Snooze
 from shared.events import intake, review
 from shared.events.lifecycle import MOVES, State, publisher
-from shared.messaging import Call, ClaimedCall, Exhausted, Fact, Received, Refused, Succeeded
+from shared.messaging import (
+    Call,
+    ClaimedCall,
+    ClearDeadline,
+    Exhausted,
+    Fact,
+    Received,
+    Refused,
+    Succeeded,
+)
 from shared.messaging.errors import Permanent
 from shared.parameters import UnknownVersionError, product_of
 from tests.unit.review.builders import NOW, SEALED, SIGNED, case, hand_over, recommendation
@@ -211,6 +220,70 @@ def test_check_that_nobody_answered_waits_and_is_asked_again_under_the_same_key(
     assert again.key != check.request_id
     assert again.payload["request_id"] == check.request_id
     assert again.not_before == check.asked_again == NOW + timedelta(minutes=5)
+
+
+def laid_aside(subject: Case, until: Snooze) -> None:
+    subject.snooze = until
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_case_laid_aside_for_its_checks_comes_back_with_the_answer(answered: bool) -> None:
+    subject = case(State.MANUAL_REVIEW, claimed_by="staff-1")
+    examination.start(subject, NOW)
+    for check in subject.checks.values():
+        check.outcome = "answered" if check.name != "bureau" else "pending"
+    laid_aside(subject, Snooze(NOW + timedelta(days=1), "check"))
+    asked = subject.checks["bureau"].request_id
+    payload = {"request_id": asked}
+    call = ClaimedCall("check.bureau", asked, subject.application_id, payload, 1)
+    result = (
+        Succeeded({"answer": str(SEALED)}, call=call)
+        if answered
+        else Refused("status-400", call=call)
+    )
+    effects = list(handlers.on_check_result(result, subject, NOW))
+    assert subject.snooze is None
+    assert ClearDeadline("snooze") in effects
+
+
+def test_a_case_laid_aside_for_its_checks_stays_so_while_their_system_is_away() -> None:
+    subject = case(State.MANUAL_REVIEW, claimed_by="staff-1")
+    examination.start(subject, NOW)
+    until = Snooze(NOW + timedelta(days=1), "check")
+    laid_aside(subject, until)
+    asked = subject.checks["bureau"].request_id
+    call = ClaimedCall("check.bureau", asked, subject.application_id, {"request_id": asked}, 1)
+    list(handlers.on_check_result(Exhausted("away", call=call), subject, NOW))
+    assert subject.snooze == until
+    longest = subject.checks["bureau"].waits_until
+    assert longest is not None
+    for check in subject.checks.values():
+        check.outcome = "answered" if check.name != "bureau" else "pending"
+    list(handlers.on_check_result(Exhausted("away", call=call), subject, longest))
+    assert subject.snooze is None
+
+
+def test_a_paper_brings_back_a_case_laid_aside_for_it_and_changes_no_other() -> None:
+    paper: dict[str, Any] = {
+        "document_id": "d2",
+        "document_number": "D20261103000001",
+        "item": "income_proof",
+        "sha256": "0" * 64,
+        "media_type": "image/png",
+        "size": 1,
+    }
+    left_alone = Snooze(NOW + timedelta(days=1), "check")
+    expected: list[tuple[Awaited, Snooze | None]] = [("material", None), ("check", left_alone)]
+    for awaited, left in expected:
+        subject = case(State.MANUAL_REVIEW, claimed_by="staff-1")
+        laid_aside(subject, Snooze(NOW + timedelta(days=1), awaited))
+        event = received(intake.DocumentReceived, subject, **paper)
+        list(handlers.HANDLERS[intake.DocumentReceived](event, subject, NOW))
+        assert subject.snooze == left
+    stranger = unknown()
+    event = received(intake.DocumentReceived, stranger, **paper)
+    assert list(handlers.HANDLERS[intake.DocumentReceived](event, stranger, NOW)) == []
+    assert stranger.state is None
 
 
 def test_answer_of_a_check_stays_sealed() -> None:

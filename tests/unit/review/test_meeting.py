@@ -40,7 +40,7 @@ def demanded(monkeypatch: pytest.MonkeyPatch) -> None:
 def examined(meeting: Meeting | None) -> tuple[Case, Check]:
     """A case whose systems have all answered."""
     subject = case()
-    subject.hand_over = hand_over(meeting=meeting)
+    subject.hand_over = hand_over(meeting=meeting, new_to_bank=False)
     examination.start(subject, NOW)
     for name in ("identity", "bureau", "watchlist"):
         key = subject.checks[name].request_id

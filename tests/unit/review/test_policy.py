@@ -16,12 +16,13 @@ from services.review.policy import (
     BureauRecord,
     Policy,
     PolicyInputs,
+    binding,
     debt_ratio_bp,
 )
 from services.review.policy_folder import tables_of
 from services.review.reason_codes import REASONS, Effect
 from shared.money import Money
-from tests.unit.review.builders import inputs, shipped
+from tests.unit.review.builders import TERMS, heedless, inputs, shipped
 
 _WEAK_RECORD: dict[str, Any] = {
     "bureau_score": 505,
@@ -133,6 +134,46 @@ def test_every_rule_of_the_policy_is_tested_and_in_the_catalogue(policy: Policy)
     effects = {rule["code"].strip("'"): rule["effect"].strip("'") for rule in rules}
     assert effects.keys() == BOUNDARIES.keys()
     assert effects == {code: REASONS[code].effect.value for code in effects}
+
+
+# what each finding is made of that holds whatever the tables say
+BINDING = {
+    code: BOUNDARIES[code][0]
+    for code in (
+        *("WATCHLIST_HIT", "ID_MISMATCH", "ID_CANCELLED", "AGE_OUTSIDE", "NEW_TO_BANK"),
+        *("NO_CREDIT_RECORD", "STUDENT_SECOND_SOURCE"),
+        *("IDENTITY_UNAVAILABLE", "BUREAU_UNAVAILABLE", "WATCHLIST_UNAVAILABLE"),
+    )
+} | {
+    "OWN_CARDS_AT_CAP": {"terms": replace(TERMS, cards_per_customer=5), "own_cards": 5},
+}
+
+
+@pytest.mark.parametrize("code", BINDING)
+def test_no_policy_overlooks_what_binds_every_bank(code: str) -> None:
+    verdict = heedless().evaluate(inputs(**BINDING[code]))
+    assert verdict.findings == (code,)
+    effect = REASONS[code].effect
+    assert verdict.outcome == effect.value
+    advice = {"WATCHLIST_HIT": "examine", "NEW_TO_BANK": "approve"}
+    usual = "decline" if effect is Effect.DECLINE else "examine"
+    assert verdict.advice == advice.get(code, usual)
+
+
+def test_the_last_of_the_banks_cards_may_be_granted_and_none_was_counted_before() -> None:
+    terms = replace(TERMS, cards_per_customer=5)
+    assert heedless().evaluate(inputs(terms=terms, own_cards=4)).outcome == "approve"
+    assert binding(inputs(own_cards=99)) == ()
+
+
+def test_what_was_overlooked_never_makes_a_verdict_milder() -> None:
+    """Beside a decline of the tables a new customer is a person's; anybody else stays declined."""
+    debt = {"bureau_monthly_debt": 900_000}
+    declined = heedless().evaluate(inputs(**debt))
+    new = heedless().evaluate(inputs(**debt, new_to_bank=True))
+    unread = heedless().evaluate(inputs(**debt, watchlist="unavailable"))
+    assert (declined.outcome, new.outcome, unread.outcome) == ("decline", "refer", "decline")
+    assert {one.advice for one in (declined, new, unread)} == {"decline"}
 
 
 @pytest.mark.parametrize(("code", "sides"), BOUNDARIES.items(), ids=list(BOUNDARIES))
@@ -301,7 +342,9 @@ def test_points_are_the_sum_of_what_the_factors_gave(
 def test_the_policy_alone_never_approves_what_it_should_not(
     record: BureauRecord | None, new: bool
 ) -> None:
-    verdict = shipped().policy.evaluate(inputs(bureau=record, new_to_bank=new))
+    facts = inputs(bureau=record, new_to_bank=new)
+    verdict = shipped().policy.evaluate(facts)
+    assert set(binding(facts)) <= set(verdict.findings)
     if verdict.outcome == "approve":
         assert not new
         assert record is not None

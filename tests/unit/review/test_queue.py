@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.review.queue import FLAGS, clock_of, due_at, flags_of
+from services.review.queue import FLAGS, QueueFilter, clock_of, due_at, flags_of
 from services.review.reason_codes import REASONS, Effect
 from shared.calendar import Urgency
 from shared.parameters import load_clocks
@@ -49,3 +49,20 @@ def test_what_compliance_looks_into_marks_nothing() -> None:
 
 def test_flags_keep_the_tables_order() -> None:
     assert flags_of(["INCOME_UNKNOWN", "NEW_TO_BANK"]) == ["New to bank", "No income stated"]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "fen"),
+    [
+        ("", "", (None, None)),
+        ("20000", "", (2_000_000, None)),
+        ("", "0", (None, 0)),
+        ("-5", "1e3", (None, None)),
+        ("٣", "12", (None, 1200)),
+    ],
+)
+def test_amounts_are_whole_yuan_and_anything_else_narrows_nothing(
+    first: str, last: str, fen: tuple[int | None, int | None]
+) -> None:
+    chosen = QueueFilter.read({"amount_from": first, "amount_to": last})
+    assert chosen.amounts == fen

@@ -1,0 +1,447 @@
+"""The rules of review that hold whatever a policy says, by name: why there is one, which code and
+which constraint of the database enforce it, and what is said where it refuses.
+
+`make docs` writes the table in docs/rules.md from it, `banka rules` prints it, and the tests hold
+it against what the code does. What review does not enforce stands there as well, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from services.review import (
+    case,
+    desk,
+    examination,
+    handlers,
+    limits,
+    policy,
+    queue,
+    reason_codes,
+    viewing,
+    workers,
+)
+from services.review.api_problems import KINDS
+from services.review.words import WHY_UNAVAILABLE
+from shared.parameters import Words
+
+Grade = Literal["A", "B", "C", "d", "u"]
+"""How well the reason is known: A statute, B the vendor's or the press, C a secondary source, d our
+own computation, u the office's practice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What the database refuses by itself, whoever writes: a piece of its migrations' text."""
+
+    table: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """One rule. enforced_by: the functions without which it would not hold. refuses: codes by which
+    somebody learns of it (`kind_of`); none where what it forbids cannot come about. parameter: file
+    and place of what a bank may set about it."""
+
+    code: str
+    title: Words
+    citation: str
+    grade: Grade
+    enforced_by: tuple[Callable[..., Any], ...]
+    refuses: tuple[str, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    parameter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A rule about credit cards that review does not enforce, and why."""
+
+    code: str
+    title: Words
+    citation: str
+    grade: Grade
+    why: Words
+
+
+Kind = Literal["problem", "finding", "obstacle", "check"]
+
+
+def kind_of(code: str) -> Kind:
+    """What a refusal is: a problem of the API, a finding of the policy, an obstacle to an approval,
+    or why a check was not made. Raises KeyError for a code that nobody says."""
+    if code in KINDS:
+        return "problem"
+    if code in reason_codes.REASONS:
+        return "finding"
+    if code in case.REASONS_AGAINST:
+        return "obstacle"
+    if code in WHY_UNAVAILABLE:
+        return "check"
+    raise KeyError(code)
+
+
+def place_of(enforcer: Callable[..., Any]) -> str:
+    """Module and name of a function of review: `case.decide_sign`."""
+    return f"{enforcer.__module__.removeprefix('services.review.')}.{enforcer.__qualname__}"
+
+
+_CARD_RULES: Final = "商业银行信用卡业务监督管理办法 2011"
+_JOINT: Final = "银保监规〔2022〕13号"
+_BUREAU: Final = "征信业管理条例"
+_LAUNDERING: Final = "反洗钱法 2024"
+_PERSONAL: Final = "个人信息保护法"
+_POLICY: Final = "bank's policy"
+
+INVARIANTS: tuple[Invariant, ...] = (
+    # who decides
+    Invariant(
+        "NEW_TO_BANK_BY_PEOPLE",
+        Words(zh="新客户一律由人工审批", en="People decide about a new customer"),
+        f"{_CARD_RULES} Art. 43",
+        "C",
+        (policy.binding, case.apply_recommendation),
+        ("NEW_TO_BANK",),
+        (
+            Constraint(
+                "decision",
+                "CHECK (cardinality(decided_by) = CASE WHEN automatic THEN 0 ELSE 2 END)",
+            ),
+        ),
+    ),
+    Invariant(
+        "CLOSER_LOOK",
+        Words(zh="有风险信息的从严审查", en="Risk information brings a closer look"),
+        f"{_CARD_RULES} Art. 43",
+        "C",
+        (policy.Policy.evaluate, case.apply_recommendation),
+        (
+            *("NO_CREDIT_RECORD", "BUREAU_ADVERSE", "OVERDUE_MINOR", "QUERIES_MANY"),
+            *("CARDS_MANY", "PRE_CHECK_WARNINGS"),
+        ),
+        parameter="policies: rules.json",
+    ),
+    Invariant(
+        "OPINION_STATED",
+        Words(zh="无审查意见不得作出决定", en="No decision without a reviewer's opinion"),
+        f"{_CARD_RULES} Art. 42",
+        "C",
+        (case.decide_sign, case.decide_propose_decline),
+        ("nothing-proposed", "no-opinion"),
+    ),
+    Invariant(
+        "TWO_PEOPLE_SIGN",
+        Words(zh="人工决定须由两名不同人员签署", en="Two different people sign what people decide"),
+        f"{_CARD_RULES} Art. 42; {_POLICY}",
+        "C",
+        (case.decide_sign,),
+        ("same-person",),
+        (Constraint("decision", "CHECK (automatic OR decided_by[1] <> decided_by[2])"),),
+    ),
+    Invariant(
+        "EVIDENCE_FROZEN",
+        Words(
+            zh="无系统审核记录不得作出决定", en="No decision without the record of the examination"
+        ),
+        f"{_CARD_RULES} Art. 42",
+        "C",
+        (case.decide_propose_approval, case.decide_propose_decline),
+        ("not-approvable", "not-scored"),
+        (
+            Constraint("decision", "policy_digest text NOT NULL REFERENCES policy_archive"),
+            Constraint("decision", "inputs text NOT NULL"),
+        ),
+    ),
+    # what has to be there
+    Invariant(
+        "MATERIAL_THERE",
+        Words(zh="缺少资料不得批准", en="No approval without the documents"),
+        f"{_CARD_RULES} Art. 42",
+        "C",
+        (case.approval_obstacles, case.apply_recommendation),
+        ("NO_DOCUMENTS",),
+    ),
+    Invariant(
+        "MISSING_NEVER_PASSES",
+        Words(zh="查不到的信息不视为通过", en="What could not be asked never passes"),
+        f"{_CARD_RULES} Art. 42; {_LAUNDERING} Art. 29",
+        "C",
+        (policy.binding, case.approval_obstacles),
+        ("IDENTITY_UNAVAILABLE", "BUREAU_UNAVAILABLE", "WATCHLIST_UNAVAILABLE"),
+    ),
+    Invariant(
+        "SEEN_WHERE_NOT_REGISTERED",
+        Words(
+            zh="联网核查不含的证件，须有人亲见本人及原件",
+            en="Where the registry does not hold the document, somebody saw person and original",
+        ),
+        "三亲见; " + _LAUNDERING + " Art. 28",
+        "C",
+        (case.approval_obstacles,),
+        ("IDENTITY_UNAVAILABLE",),
+        parameter="product: pre_check.meeting",
+    ),
+    Invariant(
+        "STUDENT_SECOND_SOURCE",
+        Words(zh="学生须有第二还款来源", en="A student has a second source of repayment"),
+        _JOINT,
+        "C",
+        (policy.binding, case.approval_obstacles),
+        ("STUDENT_SECOND_SOURCE", "NO_SECOND_SOURCE"),
+    ),
+    # who may have a card
+    Invariant(
+        "IDENTITY_CONFIRMED",
+        Words(zh="身份不明或不符者不予发卡", en="No card for somebody unidentified"),
+        f"{_LAUNDERING} Art. 28",
+        "A",
+        (policy.binding, case.approval_obstacles),
+        ("ID_MISMATCH", "ID_CANCELLED"),
+    ),
+    Invariant(
+        "WATCHLIST_HIT_HELD",
+        Words(zh="命中名单的先由合规核实", en="Compliance looks into a watchlist's hit first"),
+        f"{_LAUNDERING} Art. 28, 29",
+        "A",
+        (policy.binding, case.apply_recommendation),
+        ("WATCHLIST_HIT",),
+    ),
+    Invariant(
+        "AGE_WITHIN_PRODUCT",
+        Words(zh="年龄须在产品范围内", en="The age lies within the product's range"),
+        _CARD_RULES,
+        "C",
+        (policy.binding, case.approval_obstacles),
+        ("AGE_OUTSIDE",),
+        parameter="product: applicants",
+    ),
+    Invariant(
+        "CARDS_PER_CUSTOMER",
+        Words(zh="每位客户持卡数有上限", en="One customer has so many cards at most"),
+        _JOINT,
+        "C",
+        (policy.binding, case.approval_obstacles),
+        ("OWN_CARDS_AT_CAP",),
+        parameter="product: cards_per_customer",
+    ),
+    # how much
+    Invariant(
+        "OTHER_LIMITS_DEDUCTED",
+        Words(
+            zh="授信额度须扣减他行及本行已有额度",
+            en="Limits at other banks and own ones are deducted",
+        ),
+        _JOINT,
+        "d",
+        (limits.work_out, case.decide_propose_approval, case.decide_sign),
+        ("NO_LIMIT_LEFT", "limit-too-high"),
+        (Constraint("decision", "CHECK ((outcome = 'approve') = (granted_limit IS NOT NULL))"),),
+        parameter="product: limit.total_cap",
+    ),
+    Invariant(
+        "CASH_WITHIN_LIMIT",
+        Words(zh="预借现金额度不超过授信额度", en="The cash limit is never above the limit"),
+        _JOINT,
+        "C",
+        (limits.cash_limit,),
+        parameter="product: limit.cash_share",
+    ),
+    # the credit bureau
+    Invariant(
+        "BUREAU_BY_CONSENT",
+        Words(
+            zh="查询征信前须有用途明确的授权",
+            en="The bureau is asked with a consent signed before, for this purpose",
+        ),
+        f"{_BUREAU} Art. 18, 19",
+        "A",
+        (examination.consent_holds, case.approval_obstacles),
+        ("no-consent", "NO_CONSENT"),
+    ),
+    Invariant(
+        "BUREAU_WHILE_OPEN",
+        Words(zh="申请已结束的不再查询", en="Nobody is asked about an application that has ended"),
+        f"{_BUREAU} Art. 18, 19",
+        "A",
+        (workers.check_worker,),
+        ("not-open",),
+    ),
+    Invariant(
+        "BUREAU_ASKED_ONCE",
+        Words(zh="结果有效期内不重复查询", en="Nobody is asked twice while an answer is valid"),
+        f"{_BUREAU} Art. 18; {_POLICY}",
+        "u",
+        (examination.start, examination.repeat),
+        ("nothing-to-repeat",),
+        parameter="checks: systems.bureau.valid_days",
+    ),
+    # what may be known, and for how long
+    Invariant(
+        "SUSPICION_CONFIDENTIAL",
+        Words(zh="可疑事项只有合规可见", en="A suspicion is known to compliance alone"),
+        f"{_LAUNDERING} Art. 35",
+        "A",
+        (
+            *(viewing.shown_case, viewing.shown_history, viewing.shown_decision),
+            *(desk.public_findings, reason_codes.public_codes),
+        ),
+    ),
+    Invariant(
+        "ERASED_STAYS_CLOSED",
+        Words(
+            zh="信息已删除或限制处理的，停止处理",
+            en="What was erased or restricted is processed no more",
+        ),
+        f"{_PERSONAL} Art. 47",
+        "A",
+        (workers.policy_worker, handlers.on_scored),
+        ("no-key",),
+    ),
+    Invariant(
+        "RECORD_KEPT",
+        Words(zh="决定及经过不可修改", en="What was decided and done is not rewritten"),
+        f"{_LAUNDERING} Art. 34",
+        "A",
+        (),
+        constraints=(
+            Constraint(
+                "decision",
+                "REVOKE UPDATE, DELETE ON policy_archive, decision, case_history, personal_view",
+            ),
+        ),
+        parameter="clocks: retention_years",
+    ),
+    # clocks
+    Invariant(
+        "REVIEW_IN_TIME",
+        Words(
+            zh="审核时限自受理起按工作日计算",
+            en="Review has so many working days from the hand-over",
+        ),
+        f"{_CARD_RULES}; {_POLICY}",
+        "C",
+        (case.begin_review, queue.clock_of),
+        constraints=(Constraint("review_case", "ADD CONSTRAINT review_case_timed CHECK"),),
+        parameter="clocks: review_working_days",
+    ),
+    Invariant(
+        "COOL_DOWN_TOLD",
+        Words(
+            zh="拒绝后过冷静期方可再次申请",
+            en="A decline says from when on one may apply again",
+        ),
+        _POLICY,
+        "u",
+        (case.reapply_from,),
+        constraints=(
+            Constraint(
+                "decision",
+                "(outcome = 'decline') = (category IS NOT NULL AND reapply_from IS NOT NULL)",
+            ),
+        ),
+        parameter="product: cool_down",
+    ),
+)
+
+_NO_ACCOUNTS: Final = Words(
+    zh="尚无核心系统的账户数据",
+    en="needs facts about accounts, which core banking does not send yet",
+)
+_AFTER: Final = Words(
+    zh="发卡后的事项尚未立案处理",
+    en="what happens to a limit or a decision afterwards is no case of review yet",
+)
+_ELSEWHERE: Final = Words(
+    zh="由制卡及核心系统负责",
+    en="is the card factory's and core banking's to do",
+)
+
+GAPS: tuple[Gap, ...] = (
+    Gap(
+        "DORMANCY_BLOCKS_ISSUING",
+        Words(
+            zh="睡眠卡率超过 20% 的，停止新发卡",
+            en="No new cards where more than 20 % of those issued are dormant",
+        ),
+        _JOINT,
+        "C",
+        _NO_ACCOUNTS,
+    ),
+    Gap(
+        "LIMIT_REVIEWED_YEARLY",
+        Words(zh="授信额度至少每年复核一次", en="A limit is looked at again every year"),
+        _JOINT,
+        "C",
+        _AFTER,
+    ),
+    Gap(
+        "INCREASE_DEDUCTED",
+        Words(
+            zh="调升额度（含临时额度）同样扣减他行额度",
+            en="An increase, a temporary one too, is deducted like a first limit",
+        ),
+        _JOINT,
+        "C",
+        _AFTER,
+    ),
+    Gap(
+        "STUDENT_ISSUERS",
+        Words(
+            zh="同一学生持有学生卡的发卡行不超过两家",
+            en="A student has student cards of two banks at most",
+        ),
+        _CARD_RULES,
+        "C",
+        Words(
+            zh="征信报告未列明学生卡的发卡行",
+            en="the bureau's report does not name the issuers of student cards",
+        ),
+    ),
+    Gap(
+        "DISPUTE_ANSWERED",
+        Words(
+            zh="征信异议二十日内书面答复",
+            en="A dispute about a credit report is answered in writing within 20 days",
+        ),
+        f"{_BUREAU} Art. 25",
+        "A",
+        _AFTER,
+    ),
+    Gap(
+        "HUMAN_REVIEW",
+        Words(
+            zh="客户有权要求说明并拒绝仅由自动化作出的决定",
+            en="A customer may refuse a decision that a machine made alone",
+        ),
+        f"{_PERSONAL} Art. 24",
+        "A",
+        Words(
+            zh="决定可以说明（`banka decision explain`），人工复核的申请尚未立案处理",
+            en="a decision can be explained (`banka decision explain`); the request for a person is"
+            " no case of review yet",
+        ),
+    ),
+    Gap(
+        "ACTIVATION_CHECKED",
+        Words(
+            zh="卡片与密码分开寄送，激活前核验身份，激活前不收费",
+            en="Card and PIN go apart; who activates is identified; no fee before that",
+        ),
+        _CARD_RULES,
+        "C",
+        _ELSEWHERE,
+    ),
+    Gap(
+        "INSTALMENTS",
+        Words(
+            zh="分期业务的期限、金额及费率规则",
+            en="Terms, amounts and prices of instalments",
+        ),
+        _JOINT,
+        "C",
+        _ELSEWHERE,
+    ),
+)

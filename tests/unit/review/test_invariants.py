@@ -1,0 +1,767 @@
+"""Every rule of review that holds whatever a policy says: three tests of what it does, and that
+each is on the way of a route or an event.
+
+A rule fires on what breaks it, stays quiet on what does not, and at its boundary does both: the
+last case that is right, and the first that is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from types import CodeType, FrameType, FunctionType, ModuleType, SimpleNamespace
+from typing import Any, NamedTuple, cast
+
+import pytest
+from fastapi.routing import iter_route_contexts
+from pydantic import BaseModel
+
+from deploy.secret_files import make_secrets
+from services import review
+from services.review import case as cases
+from services.review import desk, examination, handlers, limits, queue, viewing, workers
+from services.review.app import build_app, build_service
+from services.review.case import Case, CaseError, Check, Decision, Entry, Scope
+from services.review.checks import CHECKS
+from services.review.checks.breaker import Breaker
+from services.review.invariants import GAPS, INVARIANTS, Invariant, kind_of, place_of
+from services.review.policy import TABLES, Policy
+from services.review.reason_codes import public_codes
+from services.review.store import _REVIEW_STATES
+from shared.events.intake import Meeting
+from shared.events.lifecycle import State
+from shared.events.payload import CreditConsent
+from shared.messaging import Call, ClaimedCall, Exhausted, Refused, Succeeded
+from shared.money import Money
+from shared.parameters import Product, product_of
+from shared.parameters.models import Checks, Clocks
+from shared.privacy.vault import KeyUnavailableError
+from shared.settings import Environment, Settings
+from shared.web import Viewer
+from shared.web.permissions import WHOLE_BANK, Permission, Reach
+from tests.unit.review.builders import (
+    NOW,
+    SIGNED,
+    TERMS,
+    case,
+    hand_over,
+    heedless,
+    inputs,
+    recommendation,
+    referred,
+    shipped,
+)
+
+Found = set[str]
+Try = Callable[[], Found]
+FIRST, SECOND = "staff-1", "staff-2"
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Three(NamedTuple):
+    """The tests of one rule. boundary: the last that is right, the first that is wrong."""
+
+    fires: Try
+    quiet: Try
+    boundary: tuple[Try, Try]
+
+
+# -- what is refused, in one shape ----------------------------------------------------------------
+
+
+def refused(decide: Callable[[], Iterable[Any]]) -> Found:
+    """The code by which a command is refused."""
+    try:
+        list(decide())
+    except CaseError as error:
+        return {error.code}
+    return set()
+
+
+def approving(subject: Case) -> Found:
+    """What two people learn who try to approve the case with as much as may be granted."""
+    found = set(cases.approval_obstacles(subject))
+    list(cases.decide_claim(subject, FIRST, NOW))
+    limit = subject.recommendation.ceiling if subject.recommendation else Money.of(20_000)
+    wrong = refused(lambda: cases.decide_propose_approval(subject, FIRST, limit, "", NOW))
+    return (
+        found | wrong if wrong else found | refused(lambda: cases.decide_sign(subject, SECOND, NOW))
+    )
+
+
+def handed(**changes: Any) -> Case:
+    """A case of somebody whom the bank knows, with this hand-over."""
+    subject = case()
+    subject.hand_over = hand_over(**{"new_to_bank": False, **changes})
+    return subject
+
+
+def weighed(policy: Policy, subject: Case | None = None, **facts: Any) -> Case:
+    """The case once the policy's verdict on these facts has come back from its worker."""
+    subject = subject or handed(new_to_bank=facts.get("new_to_bank", False))
+    verdict = policy.evaluate(inputs(**facts))
+    value = {
+        **workers._told(policy, verdict),
+        "ceiling": verdict.ceiling.minor,
+        "inputs": "sealed",
+        "verdict": "sealed",
+        "policy_version": policy.version,
+        "policy_digest": policy.digest,
+    }
+    call = ClaimedCall("policy", "k", subject.application_id, {"scoring_round": 0}, 1)
+    list(handlers.on_scored(Succeeded(value, call=call), subject, NOW))
+    return subject
+
+
+def found_by(policy: Policy, subject: Case | None = None, **facts: Any) -> Found:
+    """What stands against the application, by the policy and before people; nothing where the
+    machine approved it."""
+    subject = weighed(policy, subject, **facts)
+    if subject.state is State.APPROVED:
+        return set()
+    assert subject.recommendation is not None
+    found = set(subject.recommendation.findings)
+    return found | (approving(subject) if subject.state is State.MANUAL_REVIEW else set())
+
+
+def heeded(**facts: Any) -> Try:
+    """By a policy whose tables know nothing of it, about somebody new, so that people try too."""
+    return lambda: found_by(heedless(), **facts)
+
+
+def by_shipped(**facts: Any) -> Try:
+    return lambda: found_by(shipped().policy, **facts)
+
+
+def each(*tries: Try) -> Try:
+    """What all of them find; none may pass because another is refused."""
+
+    def attempt() -> Found:
+        found = [one() for one in tries]
+        assert all(found)
+        return set().union(*found)
+
+    return attempt
+
+
+def people(**changes: Any) -> Try:
+    """Two people try to approve a referred case with this hand-over."""
+
+    def attempt() -> Found:
+        subject = referred()
+        subject.hand_over = hand_over(**changes)
+        return approving(subject)
+
+    return attempt
+
+
+def student(*items: str) -> Try:
+    def attempt() -> Found:
+        subject = referred()
+        subject.need_scope().applicant_type = "student"
+        documents = subject.need_hand_over().documents
+        documents += [documents[0].model_copy(update={"item": item}) for item in items]
+        return approving(subject)
+
+    return attempt
+
+
+# -- four eyes ------------------------------------------------------------------------------------
+
+
+def claimed(by: str = FIRST) -> Case:
+    subject = referred()
+    list(cases.decide_claim(subject, by, NOW))
+    return subject
+
+
+def declining(note: str) -> Try:
+    def attempt() -> Found:
+        subject = claimed()
+        return refused(
+            lambda: cases.decide_propose_decline(subject, FIRST, "BUREAU_ADVERSE", note, NOW)
+        ) or refused(lambda: cases.decide_sign(subject, SECOND, NOW))
+
+    return attempt
+
+
+def unproposed() -> Found:
+    subject = claimed()
+    return refused(lambda: cases.decide_sign(subject, SECOND, NOW))
+
+
+def signed_by(staff_id: str) -> Try:
+    """FIRST proposes, SECOND sends it back and proposes anew; who signs that?"""
+
+    def attempt() -> Found:
+        subject = claimed()
+        list(cases.decide_propose_approval(subject, FIRST, Money.of(20_000), "", NOW))
+        list(cases.decide_return(subject, SECOND, "sealed", NOW))
+        list(cases.decide_put_back(subject, FIRST, NOW))
+        list(cases.decide_claim(subject, SECOND, NOW))
+        list(cases.decide_propose_decline(subject, SECOND, "ID_MISMATCH", "sealed", NOW))
+        return refused(lambda: cases.decide_sign(subject, staff_id, NOW))
+
+    return attempt
+
+
+def unscored(decline: bool = False) -> Try:
+    def attempt() -> Found:
+        subject = case(State.MANUAL_REVIEW, queued_at=NOW)
+        if not decline:
+            return approving(subject)
+        list(cases.decide_claim(subject, FIRST, NOW))
+        return refused(
+            lambda: cases.decide_propose_decline(subject, FIRST, "ID_MISMATCH", "sealed", NOW)
+        )
+
+    return attempt
+
+
+# -- identity, limits, the bureau -----------------------------------------------------------------
+
+
+def unregistered(**saw: bool) -> Try:
+    """Of a document that the registry does not hold; saw: what somebody of the bank did."""
+
+    def attempt() -> Found:
+        subject = referred(findings=("IDENTITY_UNAVAILABLE",))
+        subject.checks["identity"] = Check(
+            "identity", "r1", 1, NOW, outcome="unavailable", why=cases.OTHER_DOCUMENT
+        )
+        if saw:
+            meeting = Meeting(**saw, staff_id=FIRST, at=SIGNED, evidence=["d1"])
+            subject.hand_over = hand_over(meeting=meeting)
+        return approving(subject)
+
+    return attempt
+
+
+def granting(limit: int, *, later: int = 40_000) -> Try:
+    """Of 40,000 at most; later: the most when the second person signs."""
+
+    def attempt() -> Found:
+        subject = claimed()
+        asked = Money.of(limit)
+        if wrong := refused(lambda: cases.decide_propose_approval(subject, FIRST, asked, "", NOW)):
+            return wrong
+        subject.recommendation = recommendation(ceiling=Money.of(later))
+        return refused(lambda: cases.decide_sign(subject, SECOND, NOW))
+
+    return attempt
+
+
+def in_cash(share: str) -> Try:
+    """Fires where the limit bounds what the product's share would give."""
+
+    def attempt() -> Found:
+        limit, step = Money.of(10_000), Money.of(100)
+        cash = limits.cash_limit(limit, Decimal(share), step)
+        assert cash <= limit
+        return {"CASH_WITHIN_LIMIT"} if cash < limit.times(share, limits.LIMIT_ROUNDING) else set()
+
+    return attempt
+
+
+def querying(consent: CreditConsent | None) -> Try:
+    def attempt() -> Found:
+        subject = handed(consent=consent)
+        asked = {one.kind for one in examination.start(subject, NOW) if isinstance(one, Call)}
+        why = subject.checks["bureau"].why
+        assert (why is None) == ("check.bureau" in asked)
+        return {why} if why else set()
+
+    return attempt
+
+
+def signed(at: datetime, purpose: str = examination.CREDIT_PURPOSE) -> CreditConsent:
+    return CreditConsent(signed_at=at, purpose=purpose)
+
+
+class Records:
+    """What workers know of a case in this state."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    async def is_open(self, application_id: str) -> bool:
+        return self.state in _REVIEW_STATES
+
+
+async def _locked() -> Any:
+    """A vault that has the person's keys no more."""
+
+    async def gone(*_: Any) -> Any:
+        raise KeyUnavailableError("gone")
+
+    return SimpleNamespace(open=gone, party_keys=gone)
+
+
+def asking(state: State) -> Try:
+    """The bureau's worker is about to ask about a case in this state."""
+
+    def attempt() -> Found:
+        worker = workers.check_worker(
+            "bureau",
+            store=cast("Any", None),
+            client=cast("Any", None),
+            url="",
+            open_vault=_locked,
+            records=cast("Any", Records(state)),
+            breaker=Breaker("bureau", lambda: NOW),
+            backoff=0,
+        )
+        claimed_call = ClaimedCall("check.bureau", "k", "a", {**_CALL, "application_id": "a"}, 1)
+        result: Any = asyncio.run(cast("Any", worker.call(claimed_call)))
+        return {result.reason}
+
+    return attempt
+
+
+_CALL: Mapping[str, Any] = {"party_id": "p", "fields": {}, "answers": {}, "scoring_round": 0}
+
+
+def asked_again(after: timedelta) -> Try:
+    """A second hand-over, so long after the bureau's answer."""
+
+    def attempt() -> Found:
+        subject = handed()
+        list(examination.start(subject, NOW))
+        for check in list(subject.checks.values()):
+            list(examination.end(subject, check.name, check.request_id, NOW, answer="sealed"))
+        again = examination.start(subject, NOW + after)
+        asked = {one.kind for one in again if isinstance(one, Call)}
+        return set() if "check.bureau" in asked else {"nothing-to-repeat"}
+
+    return attempt
+
+
+def repeating(why: str | None) -> Try:
+    """A reviewer asks once more; why: what became of the bureau's check, None: it answered."""
+
+    def attempt() -> Found:
+        subject = referred()
+        subject.checks["bureau"] = Check(
+            "bureau",
+            "r1",
+            1,
+            NOW,
+            outcome="unavailable" if why else "answered",
+            why=why,
+            valid_until=None if why else NOW + timedelta(days=1),
+        )
+        return refused(lambda: examination.repeat(subject, FIRST, NOW))
+
+    return attempt
+
+
+# -- who knows, how long --------------------------------------------------------------------------
+
+
+def viewer(*permissions: Permission, reach: Reach = WHOLE_BANK) -> Viewer:
+    grants = dict.fromkeys(permissions, reach)
+    return Viewer(FIRST, "", frozenset(), grants, WHOLE_BANK, "zh-CN")
+
+
+def told(who: Viewer) -> Try:
+    """A held case, its history, what was found and who decided, as somebody sees them."""
+
+    def attempt() -> Found:
+        held = weighed(heedless(), watchlist="hit")
+        assert held.state is State.ON_HOLD
+        by = Decision(
+            "d", "decline", False, ("C1", "R1"), ("WATCHLIST_HIT",), None, "internal",
+            date(2027, 1, 1), "", "", "", "", NOW,
+        )  # fmt: skip
+        lines = [*held.entries, Entry(NOW, "C1", "released")]
+        confidential = who.may_in(Permission.REVIEW_COMPLIANCE, "1101")
+        assert held.recommendation is not None
+        found = held.recommendation.findings
+        assert public_codes(found) == ["INTERNAL"]  # outside, whoever asks
+        assert desk.public_findings(found, confidential=confidential) == (
+            ["WATCHLIST_HIT"] if confidential else []
+        )
+        seen = {
+            viewing.shown_case(held, who).state is State.ON_HOLD,
+            any(one.action in ("held", "released") for one in viewing.shown_history(lines, who)),
+            bool(viewing.shown_decision(by, who).decided_by),
+        }
+        assert len(seen) == 1, "part of it is told"
+        return set() if seen.pop() else {"SUSPICION_CONFIDENTIAL"}
+
+    return attempt
+
+
+def erased() -> Found:
+    """The person's keys are gone when the policy is to be applied."""
+    worker = workers.policy_worker(
+        store=cast("Any", None),
+        open_vault=_locked,
+        records=cast("Any", None),
+        now=lambda: NOW,
+        backoff=0,
+    )
+    call = ClaimedCall("policy", "k", "a", dict(_CALL), 1)
+    result: Any = asyncio.run(cast("Any", worker.call(call)))
+    return unscorable(type(result)(result.reason, call=call))()
+
+
+def unscorable(result: Any) -> Try:
+    """Fires where nothing is decided and nobody tries again."""
+
+    def attempt() -> Found:
+        subject = handed()
+        effects = list(handlers.on_scored(result, subject, NOW))
+        assert subject.decisions == []
+        return set() if effects else {result.reason}
+
+    return attempt
+
+
+def scored() -> Found:
+    return set() if weighed(heedless()).decisions else {"no-key"}
+
+
+_SCORING = ClaimedCall("policy", "k", "a", dict(_CALL), 1)
+
+
+def on(day: int, *, applicant_type: str = "salaried", after: timedelta = timedelta(0)) -> Try:
+    """At the end of a day of the month in which the case was handed over, on Tuesday the 3rd."""
+
+    def attempt() -> Found:
+        subject = case()
+        subject.need_scope().applicant_type = applicant_type
+        cases.begin_review(subject, hand_over())
+        assert subject.due is not None
+        now = datetime(2026, 11, day, 15, 59, 59, tzinfo=UTC) + after  # midnight in Shanghai
+        late = queue.clock_of(subject.due, now).urgency == "late"
+        return {"REVIEW_IN_TIME"} if late else set()
+
+    return attempt
+
+
+def reapplying(*reasons: str, days: int = 0) -> Try:
+    """So many days after a decline for these reasons."""
+
+    def attempt() -> Found:
+        scope = Scope("1", "1101", "11", "web", "standard", "2026.2", "salaried")
+        day = date(2026, 11, 3) + timedelta(days=days)
+        first = cases.reapply_from(scope, reasons, NOW)
+        return {"COOL_DOWN_TOLD"} if day < first else set()
+
+    return attempt
+
+
+_CAPPED = replace(TERMS, cards_per_customer=5)
+_COOL_DOWN = product_of("standard", "2026.2").cool_down.days
+_VALID = CHECKS["bureau"].valid
+_SEEN = {"saw_person": True, "saw_original": True, "saw_signing": True}
+
+TESTS: Mapping[str, Three] = {
+    "NEW_TO_BANK_BY_PEOPLE": Three(
+        heeded(new_to_bank=True),
+        heeded(),
+        (by_shipped(), by_shipped(new_to_bank=True, bureau_adverse=True)),
+    ),
+    "CLOSER_LOOK": Three(
+        each(
+            by_shipped(bureau_score=None),
+            by_shipped(bureau_adverse=True),
+            by_shipped(bureau_overdue_24m=1),
+            by_shipped(bureau_queries_3m=7),
+            by_shipped(bureau_open_cards=9),
+            by_shipped(warnings=1),
+        ),
+        by_shipped(),
+        (by_shipped(bureau_queries_3m=6), by_shipped(bureau_queries_3m=7)),
+    ),
+    "OPINION_STATED": Three(
+        each(unproposed, declining("")),
+        declining("sealed"),
+        (declining("s"), declining(" \n")),
+    ),
+    "TWO_PEOPLE_SIGN": Three(
+        signed_by(SECOND), signed_by("staff-3"), (signed_by(FIRST), signed_by(SECOND))
+    ),
+    "EVIDENCE_FROZEN": Three(
+        each(unscored(), unscored(decline=True)),
+        people(),
+        (declining("sealed"), unscored(decline=True)),
+    ),
+    "MATERIAL_THERE": Three(
+        each(
+            people(documents=[]),
+            lambda: found_by(heedless(), handed(documents=[])),  # the machine would approve it
+        ),
+        people(),
+        (lambda: found_by(heedless(), handed()), people(documents=[])),
+    ),
+    "MISSING_NEVER_PASSES": Three(
+        each(heeded(identity="unavailable"), heeded(bureau=None), heeded(watchlist="unavailable")),
+        heeded(),
+        (heeded(identity="match"), heeded(identity="unavailable")),
+    ),
+    "SEEN_WHERE_NOT_REGISTERED": Three(
+        unregistered(),
+        unregistered(**_SEEN),
+        (
+            unregistered(**{**_SEEN, "saw_signing": False}),
+            unregistered(**{**_SEEN, "saw_original": False}),
+        ),
+    ),
+    "STUDENT_SECOND_SOURCE": Three(
+        each(heeded(applicant_type="student"), student()),
+        heeded(),
+        (student(cases.SECOND_SOURCE), student("enrolment_proof")),
+    ),
+    "IDENTITY_CONFIRMED": Three(
+        each(
+            heeded(identity="mismatch", new_to_bank=True),
+            heeded(identity="cancelled", new_to_bank=True),
+        ),
+        heeded(),
+        (heeded(identity="match"), heeded(identity="mismatch")),
+    ),
+    "WATCHLIST_HIT_HELD": Three(
+        heeded(watchlist="hit"),
+        heeded(),
+        (heeded(watchlist="clear"), heeded(watchlist="hit", identity="mismatch")),
+    ),
+    "AGE_WITHIN_PRODUCT": Three(
+        heeded(age=17, new_to_bank=True), heeded(age=30), (heeded(age=65), heeded(age=66))
+    ),
+    "CARDS_PER_CUSTOMER": Three(
+        heeded(terms=_CAPPED, own_cards=9, new_to_bank=True),
+        heeded(terms=_CAPPED),
+        (heeded(terms=_CAPPED, own_cards=4), heeded(terms=_CAPPED, own_cards=5)),
+    ),
+    "OTHER_LIMITS_DEDUCTED": Three(
+        each(
+            by_shipped(bureau_other_bank_limits=20_000_000),
+            granting(90_000, later=100_000),
+            granting(20_000, later=10_000),
+        ),
+        granting(20_000),
+        (granting(40_000), granting(40_100, later=100_000)),
+    ),
+    "CASH_WITHIN_LIMIT": Three(in_cash("1.5"), in_cash("0.5"), (in_cash("1"), in_cash("1.01"))),
+    "BUREAU_BY_CONSENT": Three(
+        each(querying(None), people(consent=None)),
+        querying(signed(SIGNED)),
+        (querying(signed(NOW)), querying(signed(NOW + MICROSECOND))),
+    ),
+    "BUREAU_WHILE_OPEN": Three(
+        asking(State.WITHDRAWN),
+        asking(State.CHECKING),
+        (asking(State.ON_HOLD), asking(State.APPROVED)),
+    ),
+    "BUREAU_ASKED_ONCE": Three(
+        each(repeating(None), asked_again(timedelta(hours=1))),
+        repeating("status-500"),
+        (asked_again(_VALID), asked_again(_VALID - MICROSECOND)),
+    ),
+    "SUSPICION_CONFIDENTIAL": Three(
+        told(viewer(Permission.REVIEW_VIEW)),
+        told(viewer(Permission.HOLD_VIEW, Permission.REVIEW_COMPLIANCE)),
+        (
+            told(viewer(Permission.HOLD_VIEW)),
+            told(viewer(Permission.HOLD_VIEW, reach=Reach(frozenset({"1101"})))),
+        ),
+    ),
+    "ERASED_STAYS_CLOSED": Three(
+        erased,
+        scored,
+        (
+            unscorable(Exhausted("late", call=_SCORING)),
+            unscorable(Refused("no-key", call=_SCORING)),
+        ),
+    ),
+    "REVIEW_IN_TIME": Three(
+        each(on(18), on(11, applicant_type="existing_customer")),
+        on(11),
+        (on(17), on(17, after=MICROSECOND)),
+    ),
+    "COOL_DOWN_TOLD": Three(
+        reapplying("SCORE_TOO_LOW"),
+        reapplying("MATERIAL_MISSING"),
+        (
+            reapplying("SCORE_TOO_LOW", days=_COOL_DOWN),
+            reapplying("SCORE_TOO_LOW", days=_COOL_DOWN - 1),
+        ),
+    ),
+}
+BY_CODE = {one.code: one for one in INVARIANTS}
+IN_THE_DATABASE = {one.code for one in INVARIANTS if not one.enforced_by}
+"""Only the database enforces these: tests/integration/review/test_invariants.py."""
+
+
+def expected(code: str) -> Found:
+    """The codes by which a rule is seen to have fired."""
+    return set(BY_CODE[code].refuses) or {code}
+
+
+def test_every_rule_has_its_three_tests() -> None:
+    assert TESTS.keys() == BY_CODE.keys() - IN_THE_DATABASE
+    assert len(BY_CODE) == len(INVARIANTS), "a rule stands there twice"
+    assert not BY_CODE.keys() & {gap.code for gap in GAPS}
+
+
+@contextmanager
+def entered() -> Iterator[set[CodeType]]:
+    """What is called meanwhile."""
+    codes: set[CodeType] = set()
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            codes.add(frame.f_code)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        yield codes
+    finally:
+        sys.setprofile(before)
+
+
+@pytest.mark.parametrize("code", TESTS)
+def test_it_fires_by_what_is_said_to_enforce_it_with_every_code(code: str) -> None:
+    with entered() as codes:
+        found = TESTS[code].fires()
+    assert expected(code) <= found
+    idle = [place_of(one) for one in BY_CODE[code].enforced_by if one.__code__ not in codes]
+    assert idle == []
+
+
+@pytest.mark.parametrize("code", TESTS)
+def test_it_stays_quiet(code: str) -> None:
+    assert not expected(code) & TESTS[code].quiet()
+
+
+@pytest.mark.parametrize("code", TESTS)
+def test_it_knows_its_boundary(code: str) -> None:
+    right, wrong = TESTS[code].boundary
+    assert not expected(code) & right()
+    assert expected(code) & wrong()
+
+
+# -- on the way of a route or an event ------------------------------------------------------------
+
+
+@cache
+def reached() -> frozenset[CodeType]:
+    """Whatever of review can be called from its routes, its consumers' handlers and its workers, by
+    the names that stand in the code."""
+    with tempfile.TemporaryDirectory() as folder:
+        secrets = Path(folder) / "secrets"
+        make_secrets(secrets)
+        service = build_service(
+            Settings(
+                service="review",
+                environment=Environment.PRODUCTION,
+                kafka_bootstrap="127.0.0.1:1",
+                postgres_dsn="postgresql://127.0.0.1:1",
+                secrets_dir=secrets,
+                identity_url="http://127.0.0.1:1",
+                bureau_url="http://127.0.0.1:1",
+                watchlist_url="http://127.0.0.1:1",
+            )
+        )
+        app = build_app(service)
+    begin: list[Any] = [one.endpoint for one in iter_route_contexts(app.routes)]
+    begin += [on for consumer in service.consumers for on in consumer.handlers.values()]
+    begin += [one for worker in service.workers for one in (worker.call, worker.on_result)]
+    begin.append(build_service)  # the workers are its closures
+    by_name = _methods()
+    done: set[CodeType] = set()
+    while begin:
+        function = begin.pop()
+        if not isinstance(function, FunctionType) or function.__code__ in done:
+            continue
+        done.add(function.__code__)
+        names = set(_names(function.__code__))
+        spaces = [function.__globals__]
+        spaces += [
+            vars(one)
+            for name in names
+            if isinstance(one := function.__globals__.get(name), ModuleType)
+            and one.__name__.startswith(review.__name__)
+        ]
+        begin += [space[name] for space in spaces for name in names if name in space]
+        begin += [method for name in names for method in by_name.get(name, ())]
+    return frozenset(done)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Every global and attribute that the code and what is defined in it name."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _methods() -> dict[str, list[FunctionType]]:
+    """{name: methods and properties of review's classes that are called so}"""
+    found: dict[str, list[FunctionType]] = {}
+    modules = [one for name, one in sys.modules.items() if name.startswith("services.review.")]
+    for module in modules:
+        for kind in vars(module).values():
+            if isinstance(kind, type) and kind.__module__.startswith("services.review."):
+                for name, member in vars(kind).items():
+                    method = member.fget if isinstance(member, property) else member
+                    if isinstance(method, FunctionType):
+                        found.setdefault(name, []).append(method)
+    return found
+
+
+@pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda one: one.code)
+def test_it_lies_on_the_way_of_a_route_or_an_event(invariant: Invariant) -> None:
+    away = [place_of(one) for one in invariant.enforced_by if one.__code__ not in reached()]
+    assert away == []
+
+
+def test_what_nobody_calls_is_seen_to_be_away() -> None:
+    from services.review.policy_cases import rows_reached
+
+    assert rows_reached.__code__ in reached(), "a version is tested when it is proposed"
+    assert approving.__code__ not in reached()
+    assert place_of.__code__ not in reached()
+
+
+# -- what a person has to know of a rule ----------------------------------------------------------
+
+MIGRATIONS = Path(review.__path__[0]) / "migrations"
+
+
+@pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda one: one.code)
+def test_a_rule_says_why_what_refuses_and_what_may_be_set(invariant: Invariant) -> None:
+    assert invariant.citation.strip()
+    assert invariant.enforced_by or invariant.constraints
+    for code in invariant.refuses:
+        kind_of(code)
+    if invariant.parameter is None:
+        return
+    file, _, path = invariant.parameter.partition(": ")
+    if file == "policies":
+        assert path in TABLES
+        return
+    model: Any = {"product": Product, "clocks": Clocks, "checks": Checks}[file]
+    for name in path.split("."):
+        assert issubclass(model, BaseModel)
+        model = model.model_fields[name].annotation
+
+
+def test_a_constraint_stands_in_a_migration_of_its_table() -> None:
+    texts = [" ".join(path.read_text().split()) for path in sorted(MIGRATIONS.glob("*.sql"))]
+    for invariant in INVARIANTS:
+        for constraint in invariant.constraints:
+            (text,) = (one for one in texts if constraint.says in one)
+            assert re.search(rf"\b{constraint.table}\b", text)
