@@ -10,12 +10,22 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from services.review import api, audit, handlers, officer_pages, pages, policy_pages
+from services.review import (
+    accounts,
+    api,
+    audit,
+    handlers,
+    officer_pages,
+    pages,
+    policy_pages,
+)
+from services.review.account_store import AccountStore
 from services.review.api_problems import KINDS
 from services.review.case import SNOOZE_DEADLINE, on_snooze_deadline
 from services.review.checks import ASKED, CheckName
 from services.review.checks.breaker import Breaker
 from services.review.desk import Desk
+from services.review.issuing import Issuing
 from services.review.officer_desk import OfficerDesk
 from services.review.policy_desk import PolicyDesk
 from services.review.policy_store import PolicyShelf
@@ -66,6 +76,7 @@ class ReviewService(Service):
     async def start(self) -> None:
         await super().start()
         self._spawn("review-screening", Screening(self, CaseStore()).run())
+        self._spawn("review-issuing", Issuing(self).run())
 
     async def notes(self) -> dict[str, str]:
         """Besides the kernel's, which systems do not answer."""
@@ -101,6 +112,12 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
                 topic="banka.applications",
                 store=store,
                 handlers=handlers.HANDLERS,
+            ),
+            Consumer(
+                name=group(NAME, "banka.accounts"),
+                topic="banka.accounts",
+                store=AccountStore(),
+                handlers=accounts.HANDLERS,
             ),
             directory_consumer(NAME),
         ],

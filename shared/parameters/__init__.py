@@ -8,6 +8,7 @@ from shared.parameters.load import (
     ChangedVersionError,
     UnknownVersionError,
     digest_held,
+    load_accounts,
     load_attention,
     load_calendar,
     load_checklist_items,
@@ -26,6 +27,7 @@ from shared.parameters.load import (
 )
 from shared.parameters.models import (
     APPLICANT_TYPES,
+    Accounts,
     AgeRange,
     AskedSystem,
     Attention,
@@ -35,6 +37,8 @@ from shared.parameters.models import (
     Clocks,
     Condition,
     CustomerPage,
+    Dormancy,
+    EarlyArrears,
     InternalList,
     Pace,
     Papers,
@@ -50,6 +54,7 @@ from shared.parameters.reading import ParametersError
 
 __all__ = [
     "APPLICANT_TYPES",
+    "Accounts",
     "AgeRange",
     "AskedSystem",
     "Attention",
@@ -60,6 +65,8 @@ __all__ = [
     "Clocks",
     "Condition",
     "CustomerPage",
+    "Dormancy",
+    "EarlyArrears",
     "InternalList",
     "Pace",
     "Papers",
@@ -73,6 +80,7 @@ __all__ = [
     "UnknownVersionError",
     "Words",
     "digest_held",
+    "load_accounts",
     "load_attention",
     "load_calendar",
     "load_checklist_items",

@@ -46,6 +46,7 @@ FILES: Final[dict[str, type[BaseModel]]] = {
     "sign_in": models.SignIn,
     "checks": models.Checks,
     "internal_list": models.InternalList,
+    "accounts": models.Accounts,
 }
 """The files of which there is one each: name without `.yaml` -> what it must fit."""
 
