@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,10 +19,12 @@ from typing import Any, ClassVar
 
 import asyncpg
 
+from services.review.accounts import early_arrears
 from services.review.policy import Policy, PolicyInputs, canonical
 from services.review.portfolio import Past, Tally
 from services.review.workers import INPUTS_FIELD, VERDICT_FIELD
 from shared.calendar import business_day
+from shared.parameters import EarlyArrears, load_accounts
 from shared.postgres.pool import connect
 from shared.privacy.sealing import Sealed
 from shared.privacy.vault import Vault
@@ -49,16 +51,29 @@ FROM decision d JOIN review_case c USING (application_id) JOIN case_file f USING
 WHERE (d.decided_at, d.application_id) >= ($1, $2) AND d.decided_at < $3
 ORDER BY d.decided_at, d.application_id LIMIT $4
 """
+# what core banking had told of these accounts by then; of a month its last correction
+_MONTHS = """
+SELECT DISTINCT ON (application_id, month) application_id, month, days_past_due, opened_on,
+    last_transaction
+FROM account_month WHERE application_id = ANY ($1) AND known_at < $2
+ORDER BY application_id, month, revision DESC
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a replay is about; with the same answer to all of it two reports are the same bytes."""
+    """What a replay is about; with the same answer to all of it two reports are the same bytes.
+
+    facts_until: what was heard of accounts before then is known. early_arrears: when one counts as
+    in arrears early.
+    """
 
     candidate_version: str
     candidate_digest: str
     since: datetime
     until: datetime
+    facts_until: datetime
+    early_arrears: EarlyArrears
     decisions: int
 
     def as_json(self) -> dict[str, Any]:
@@ -67,6 +82,8 @@ class Asked:
             "candidate_digest": self.candidate_digest,
             "since": self.since.isoformat(),
             "until": self.until.isoformat(),
+            "facts_until": self.facts_until.isoformat(),
+            "early_arrears": self.early_arrears.model_dump(),
             "decisions": self.decisions,
         }
 
@@ -121,10 +138,13 @@ class Replay:
         return canonical(told).encode() + b"\n"
 
 
-async def ask(conn: Any, candidate: Policy, since: datetime, until: datetime) -> Asked:
+async def ask(
+    conn: Any, candidate: Policy, since: datetime, until: datetime, facts_until: datetime
+) -> Asked:
     """What a replay of this candidate would be about."""
     row = await conn.fetchrow(_COUNTED, since, until)
-    return Asked(candidate.version, candidate.digest, since, until, row["decisions"])
+    terms, count = load_accounts().early_arrears, row["decisions"]
+    return Asked(candidate.version, candidate.digest, since, until, facts_until, terms, count)
 
 
 async def batches(conn: Any, asked: Asked, size: int = BATCH) -> list[tuple[datetime, str]]:
@@ -161,7 +181,7 @@ def run(
                 min(processes, len(left)),
                 mp_context=spawning,
                 initializer=_Process.begin,
-                initargs=(settings, database, candidate.source, asked.until, size),
+                initargs=(settings, database, candidate.source, asked, size),
             ) as pool,
         ):
             if not done:
@@ -185,11 +205,16 @@ def run(
     return whole
 
 
-def until_of(journal: Path) -> datetime | None:
-    """The end of the time that a journal is about; None where it does not say."""
+def times_of(journal: Path) -> tuple[datetime, datetime] | None:
+    """The end of the time that a journal is about, and until when facts about accounts count in it;
+    None where it does not say."""
     with journal.open(encoding="utf-8") as file:
         try:
-            return datetime.fromisoformat(json.loads(file.readline())["until"])
+            told = json.loads(file.readline())
+            return (
+                datetime.fromisoformat(told["until"]),
+                datetime.fromisoformat(told["facts_until"]),
+            )
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -221,15 +246,15 @@ class _Process:
     conn: ClassVar[asyncpg.Connection[asyncpg.Record]]
     vault: ClassVar[Vault]
     candidate: ClassVar[Policy]
-    until: ClassVar[datetime]
+    asked: ClassVar[Asked]
     size: ClassVar[int]
 
     @classmethod
     def begin(
-        cls, settings: Settings, database: str | None, source: str, until: datetime, size: int
+        cls, settings: Settings, database: str | None, source: str, asked: Asked, size: int
     ) -> None:
         cls.loop = asyncio.new_event_loop()
-        cls.candidate, cls.until, cls.size = Policy(source), until, size
+        cls.candidate, cls.asked, cls.size = Policy(source), asked, size
 
         async def open_both() -> None:
             cls.conn = await connect(settings, "review", database=database, patient=True)
@@ -244,15 +269,19 @@ class _Process:
 
     @classmethod
     async def _batch(cls, number: int, at: datetime, application_id: str) -> Part:
-        rows = await cls.conn.fetch(_DECISIONS, at, application_id, cls.until, cls.size)
+        rows = await cls.conn.fetch(_DECISIONS, at, application_id, cls.asked.until, cls.size)
         keys = await cls.vault.data_keys(
             {Sealed(row["inputs"]).parts.data_key_id for row in rows}
             | {Sealed(row["verdict"]).parts.data_key_id for row in rows},
             leave_out_unavailable=True,
         )
+        approved = [row["application_id"] for row in rows if row["outcome"] == "approve"]
+        told: dict[str, list[Any]] = {}
+        for month in await cls.conn.fetch(_MONTHS, approved, cls.asked.facts_until):
+            told.setdefault(month["application_id"], []).append(month)
         part = Part(number, Tally(), [])
         for row in rows:
-            past = _past(row, keys)
+            past = _past(row, keys, told.get(row["application_id"], []), cls.asked.early_arrears)
             if past is None:
                 part.closed += 1
             elif (found := part.tally.add(past, cls.candidate)) is not None:
@@ -260,8 +289,11 @@ class _Process:
         return part
 
 
-def _past(row: Any, keys: Mapping[str, Any]) -> Past | None:
-    """A decision with what it rested on; None where the keys are gone."""
+def _past(
+    row: Any, keys: Mapping[str, Any], months: Sequence[Any], terms: EarlyArrears
+) -> Past | None:
+    """A decision with what it rested on and what its account did; None where the keys are gone.
+    `months`: what is known of each, in order."""
     opened = {}
     for name, column in ((INPUTS_FIELD, "inputs"), (VERDICT_FIELD, "verdict")):
         sealed = Sealed(row[column])
@@ -281,4 +313,10 @@ def _past(row: Any, keys: Mapping[str, Any]) -> Past | None:
         state=row["state"],
         inputs=PolicyInputs.thaw(opened["inputs"]),
         verdict=json.loads(opened["verdict"]),
+        arrears=early_arrears(
+            {month["month"]: month["days_past_due"] for month in months},
+            months[-1]["opened_on"] if months else None,
+            terms,
+        ),
+        used=any(month["last_transaction"] is not None for month in months),
     )
