@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,8 @@ from shared.messaging import Service
 from shared.messaging.errors import one_line
 from shared.parameters import Dormancy, load_accounts
 
-LOOK_SECONDS = 15.0  # between two countings
+LOOK_SECONDS = 15.0  # between two countings, at least
+_IDLE = 20  # times as long as a counting took nobody counts: it never takes much of the machine
 
 SHARE = Gauge(
     "banka_dormant_card_share",
@@ -63,6 +65,7 @@ class Issuing:
         """Until cancelled."""
         before: str | None = None
         while True:
+            begun = time.monotonic()
             try:
                 figure = await self.round()
             except Exception as error:  # noqa: BLE001 - the database is away: others say so
@@ -72,7 +75,7 @@ class Issuing:
                 if standing != before and standing in ("near", "over"):
                     log.warning("many cards lie dormant", state=standing)
                 before = standing
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(max(LOOK_SECONDS, _IDLE * (time.monotonic() - begun)))
 
     async def round(self) -> DormancyFigure:
         """Count once, and keep the figure."""

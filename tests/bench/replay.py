@@ -4,8 +4,8 @@
 
 Decisions of the past are put into review's tables on a database of its own, each with frozen inputs
 and verdict sealed under keys of its own person, as a decision leaves them, and six months of each
-account. Printed are verdicts a
-second in one process, and decisions a minute with one process and with one per core.
+account. Printed are verdicts a second in one process, and decisions a minute with one process and
+with one per core.
 """
 
 from __future__ import annotations

@@ -207,6 +207,34 @@ async def test_a_holding_tells_of_cards_that_the_office_did_not_order(
     await figure(office, 1, 1)
 
 
+async def test_the_figure_is_the_same_however_many_persons_are_counted_at_once(
+    bank: Bank, office: Office
+) -> None:
+    await cleared(bank)
+    people = [await holder(bank) for _ in range(7)]
+    for nth, one in enumerate(people):
+        if nth % 3:
+            await one.month("2026-10", last_customer_transaction=OLD)
+        if nth % 2:
+            await one.holds("2026-10-15", one.listed(), held(f"core-{nth}", dormant=True))
+    # four by their month; three holdings with a card each beside it, one of them without a month
+    told = await figure(office, 4 + 3 + 1, 4 + 3)
+    conn = await asyncpg.connect(bank.superuser_url)
+    try:
+        for at_once in (1, 2, 3, 100):
+            months = load_accounts().dormancy.months
+            found = await account_store.count_dormant(
+                conn, months, told.day, told.at, at_once=at_once
+            )
+            assert (found.issued, found.dormant, found.newest) == (
+                told.issued,
+                told.dormant,
+                told.newest,
+            )
+    finally:
+        await conn.close()
+
+
 async def handed(bank: Bank, last: str, **about: Any) -> Applicant:
     applicant = await bank.applicant(**about)
     await bank.hand_over(applicant)
