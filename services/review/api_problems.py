@@ -36,6 +36,7 @@ KINDS: Mapping[str, Kind] = {
     "limit-not-fitting": Kind(422, "The limit is below the smallest one, or between two steps"),
     "no-limit": Kind(422, "An approval needs a limit"),
     "unknown-reason": Kind(422, "There is no such reason for a decline"),
+    "not-open": Kind(409, "The case is not with review"),
     "no-opinion": Kind(422, "Words are needed and there are none"),
     "nothing-wanted": Kind(422, "Nothing is named that the customer shall bring"),
     "unknown-item": Kind(422, "There is no such item, or no such code"),

@@ -664,6 +664,16 @@ def decide_snooze(
     return [Deadline(SNOOZE_DEADLINE, case.snooze.until)]
 
 
+def decide_note(case: Case, staff_id: str, words: str, now: datetime) -> Iterable[Effect]:
+    """Say something about the case to whoever works on it after; nothing else changes."""
+    if not case.open:
+        raise CaseError("not-open", "The case is not with review")
+    if not words.strip():
+        raise CaseError("no-opinion", "Write the note")
+    case.note(now, staff_id, "noted", note=words.strip())
+    return []
+
+
 def decide_wake(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
     """Take up again a case of one's own that was laid aside."""
     _own(case, staff_id)

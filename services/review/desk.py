@@ -231,6 +231,14 @@ class Desk:
             ),
         )
 
+    async def note(self, viewer: Viewer, application_id: str, note: str) -> Case:
+        sealed = await self._seal(viewer, application_id, note)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_note(case, viewer.staff_id, sealed, now),
+        )
+
     async def wake(self, viewer: Viewer, application_id: str) -> Case:
         return await self._run(
             viewer, application_id, lambda case, now: cases.decide_wake(case, viewer.staff_id, now)

@@ -86,6 +86,7 @@ REFUSALS: Mapping[str, str] = {
     "unknown-officer": mark("This colleague may not claim cases of this branch."),
     "proposed": mark("A decision is proposed already and waits for its second signature."),
     "not-in-queue": mark("The case no longer lies in the queue."),
+    "not-open": mark("The case is decided, or with the customer."),
     "not-yours": mark("Claim the case first."),
     "nothing-proposed": mark("Nothing waits for a signature."),
     "risk-officer-needed": mark("The second signature here is a risk officer's."),
@@ -279,6 +280,14 @@ def _add_case(
             if hidden:
                 history = without_proposal(history)
             decision = await store.decision_of(conn, application_id)
+            points = case.recommendation.points if case.recommendation else None
+            alike = (
+                await store.alike(
+                    conn, case, points, viewer.reach_of(Permission.REVIEW_VIEW).branch_list
+                )
+                if points is not None
+                else None
+            )
             people = await staff_names(conn, _people(case, history))
             branches = await branch_names(conn)
             holder = await officer_store.officer(conn, case.claimed_by or "")
@@ -319,6 +328,9 @@ def _add_case(
             obstacles=[cases.REASONS_AGAINST[code] for code in cases.approval_obstacles(case)],
             history=_timeline(history, people, opened),
             decision=decision and shown_decision(decision, viewer),
+            alike=alike,
+            like_it=store.LIKE_IT,
+            looked_through=store.LOOKED_THROUGH,
             reasons={code: one.words for code, one in reason_codes.REASONS.items()},
             decline_reasons=_reason_options(),
             categories={
@@ -451,6 +463,16 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
             return redirect(request, here, flash=told, tone="danger")
         command = desk.snooze(viewer, application_id, at, awaited or None, note)
         return await _act(request, application_id, command, _("The case is laid aside."))
+
+    @routes.post("/cases/{application_id}/notes")
+    async def page_note(
+        request: Request,
+        viewer: MayClaim,
+        application_id: str,
+        note: Annotated[str, Form(max_length=2000)] = "",
+    ) -> Response:
+        command = desk.note(viewer, application_id, note)
+        return await _act(request, application_id, command, _("The note stands in the history."))
 
     @routes.post("/cases/{application_id}/wake")
     async def page_wake(request: Request, viewer: MayClaim, application_id: str) -> Response:
@@ -810,6 +832,8 @@ def _abilities(case: Case, viewer: Viewer, *, peer_may_sign: bool) -> dict[str, 
     )
     return {
         "next": viewer.may_somewhere(Permission.REVIEW_CLAIM),
+        "note": case.open and may(Permission.REVIEW_CLAIM),
+        "read": may(Permission.MATERIAL_VIEW),
         "claim": waiting
         and proposal is None
         and case.claimed_by is None

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from statistics import median_low
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -623,8 +624,10 @@ async def history_of(conn: Any, application_id: str, *, confidential: bool) -> l
 async def decision_of(conn: Any, application_id: str) -> Decision | None:
     """The decision of an application, if there is one."""
     row = await conn.fetchrow("SELECT * FROM decision WHERE application_id = $1", application_id)
-    if row is None:
-        return None
+    return None if row is None else _decision(row)
+
+
+def _decision(row: Any) -> Decision:
     return Decision(
         decision_id=row["decision_id"],
         outcome=row["outcome"],
@@ -641,6 +644,63 @@ async def decision_of(conn: Any, application_id: str) -> Decision | None:
         at=row["decided_at"],
         points=row["points"],
         pricing_class=row["pricing_class"],
+    )
+
+
+LIKE_IT = 20  # points of the score card within which a case is like another
+LOOKED_THROUGH = 500  # decided cases, the latest first
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """What was decided about cases like one: how many approved and declined, the middle one of the
+    limits that were granted, and the latest: [(number, decision, application id)]."""
+
+    approved: int
+    declined: int
+    middle: Money | None
+    latest: list[tuple[str, Decision, str]]
+
+
+_ALIKE = """
+SELECT d.*, c.application_number FROM (
+    SELECT application_id, application_number FROM review_case
+    WHERE product = $1 AND applicant_type = $2
+        AND (granted_limit IS NOT NULL OR category IS NOT NULL) AND application_id <> $3
+        AND ($4::text[] IS NULL OR branch = ANY ($4))
+    ORDER BY application_id DESC LIMIT $6
+) c JOIN decision d USING (application_id)
+WHERE d.points BETWEEN $5::int - $7 AND $5::int + $7
+ORDER BY d.decided_at DESC, d.application_id
+"""
+
+
+async def alike(
+    conn: Any, case: Case, points: int, branches: list[str] | None, latest: int = 5
+) -> Alike:
+    """Of the latest decided cases of the same product and kind of applicant, in these branches
+    (None: in all), those with nearly as many points. An application's id tells when it was
+    begun."""
+    scope = case.need_scope()
+    rows = await conn.fetch(
+        _ALIKE,
+        scope.product,
+        scope.applicant_type,
+        case.application_id,
+        branches,
+        points,
+        LOOKED_THROUGH,
+        LIKE_IT,
+    )
+    limits = sorted(row["granted_limit"] for row in rows if row["granted_limit"] is not None)
+    return Alike(
+        approved=len(limits),
+        declined=len(rows) - len(limits),
+        middle=Money(minor=median_low(limits)) if limits else None,
+        latest=[
+            (row["application_number"], _decision(row), row["application_id"])
+            for row in rows[:latest]
+        ],
     )
 
 

@@ -26,6 +26,7 @@ _AT_THE_DESK = frozenset(
         "reassigned",
         "snoozed",
         "woken",
+        "noted",
         "proposed",
         "opinion",
         "signed",

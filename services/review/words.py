@@ -63,6 +63,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "reassigned": (mark("Given to a colleague"), "users", "info"),
     "snoozed": (mark("Laid aside"), "clock-pause", "neutral"),
     "woken": (mark("Taken up again"), "bell", "info"),
+    "noted": (mark("Note"), "message", "neutral"),
     "proposed": (mark("Decision proposed"), "pencil", "waiting"),
     "opinion": (mark("Second opinion given"), "pencil", "waiting"),
     "signed": (mark("Second signature given"), "circle-check", "good"),

@@ -43,6 +43,7 @@ BODIES: dict[str, Any] = {
     "hold": {"note": "请核实"},
     "release": {"finding": "clear", "note": "已核实"},
     "opinion": APPROVE,
+    "notes": {"note": "已电话核实"},
     "snooze": {"awaited": "material", "note": "等材料"},
 }
 
