@@ -54,9 +54,11 @@ jsonb_to_recordset(h.cards)
 # latest holding of its person, of that month's end or later, does not have it. Which of the two is
 # later says whether it is dormant.
 _FIGURE = f"""
-WITH held AS (
+WITH holdings AS MATERIALIZED (
+    SELECT person, as_of, cards FROM account_holding WHERE person > $2 AND person <= $3
+), held AS (
     SELECT h.person, c.card, c.dormant, c.policy_card, h.as_of
-    FROM account_holding h CROSS JOIN {_HELD} WHERE h.person > $2 AND h.person <= $3
+    FROM holdings h CROSS JOIN {_HELD}
 ), months AS (
     SELECT * FROM account_standing WHERE person > $2 AND person <= $3
 ), known AS (
@@ -65,7 +67,7 @@ WITH held AS (
         held.card IS NOT NULL AS listed, held.as_of AS held_on, held.dormant, held.policy_card,
         h.as_of AS person_held_on
     FROM held FULL JOIN months s USING (person, card)
-    LEFT JOIN account_holding h ON h.person = s.person
+    LEFT JOIN holdings h ON h.person = s.person
 ), open AS (
     SELECT greatest(month_end, held_on) AS newest,
         CASE WHEN by_month THEN month_policy ELSE policy_card END AS policy,

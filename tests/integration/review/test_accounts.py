@@ -384,23 +384,22 @@ async def test_what_core_banking_lists_is_deducted_in_place_of_what_was_granted(
     await until(bank, one.person, 0, 0)
 
 
-async def test_a_next_card_leaves_room_for_what_core_banking_lists(
+async def test_who_holds_as_much_as_the_cap_according_to_core_banking_gets_no_next_card(
     bank: Bank, office: Office
 ) -> None:
     await cleared(bank)
     await office.issuing.round()
-    free = await handed(bank, "application.approved", income=3_000_00)
-    most = (await bank.said(free, "banka.applications"))[-1][2]["limit"]["minor"]
+    await handed(bank, "application.approved", income=3_000_00)
     again = await bank.applicant(income=3_000_00)
     one = Holder(bank, again)
-    await one.holds("2026-11-05", held("core-1", 15_000_00))
-    await until(bank, one.person, 15_000_00, 1)
+    await one.holds("2026-11-05", held("core-1", 18_000_00))  # six months' income
+    await until(bank, one.person, 18_000_00, 1)
     await bank.hand_over(again)
 
     async def decided() -> bool:
         return len(await bank.types(again)) >= 2
 
     await eventually(decided)
-    kind, _, data = (await bank.said(again, "banka.applications"))[-1]
-    assert kind == "application.approved"
-    assert data["limit"]["minor"] == 18_000_00 - 15_000_00 < most  # six months' income in all
+    assert (await bank.types(again))[-1] == "application.declined"
+    shown = (await office.reviewer.get(f"{API}/cases/{again.application_id}")).json()
+    assert "NO_LIMIT_LEFT" in shown["findings"]
