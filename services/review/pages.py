@@ -22,6 +22,7 @@ from services.review.api import (
     wanted_of,
 )
 from services.review.case import Case, Entry, Recommendation
+from services.review.checks import ASKED
 from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned, public_findings, waits_for
 from services.review.evidence import Opened, in_order, open_evidence
 from services.review.explaining import words_of
@@ -29,6 +30,7 @@ from services.review.officer_desk import may_mark_away, may_see_others
 from services.review.officers import Load, Officer
 from services.review.policy_store import PolicyShelf
 from services.review.queue import QueueFilter, Section
+from services.review.telephone_section import section_of
 from services.review.viewing import (
     hides_proposal,
     shown_case,
@@ -104,6 +106,9 @@ REFUSALS: Mapping[str, str] = {
     "unknown-item": mark("Choose items of the checklist."),
     "unknown-reason": mark("Choose a reason from the list."),
     "nothing-to-repeat": mark("Every check was answered or is on its way."),
+    "call-awaited": mark("A call is asked for already."),
+    "no-call-awaited": mark("Nobody asked for a call, or it was made."),
+    "called-just-now": mark("Nobody was reached just now; call again later."),
     "erased": mark("The applicant's data was deleted or is restricted; nothing can be added."),
 }
 
@@ -312,10 +317,15 @@ def _add_case(
                     words.CHECK_NAMES[check.name],
                     words.meeting_facts(case.need_hand_over().meeting)
                     if check.name == "meeting"
+                    else words.telephone_facts(case.telephone)
+                    if check.name == "telephone"
                     else words.facts_of(check, opened, confidential=confidential),
                 )
                 for check in in_order(case.checks)
             ],
+            asked=ASKED,
+            calling=section_of(case, viewer, findings),
+            heard=words.HEARD,
             why_unavailable=words.WHY_UNAVAILABLE,
             noticed=_noticed(case),
             findings=[reason_codes.REASONS[code] for code in findings],
@@ -431,13 +441,13 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
 
     @routes.post("/cases/{application_id}/claim")
     async def page_claim(request: Request, viewer: MayClaim, application_id: str) -> Response:
-        return await _act(
+        return await act(
             request, application_id, desk.claim(viewer, application_id), _("The case is yours.")
         )
 
     @routes.post("/cases/{application_id}/put-back")
     async def page_put_back(request: Request, viewer: MayClaim, application_id: str) -> Response:
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.put_back(viewer, application_id),
@@ -462,7 +472,7 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
             told = _("Give day and time, as 2026-12-01 08:00.")
             return redirect(request, here, flash=told, tone="danger")
         command = desk.snooze(viewer, application_id, at, awaited or None, note)
-        return await _act(request, application_id, command, _("The case is laid aside."))
+        return await act(request, application_id, command, _("The case is laid aside."))
 
     @routes.post("/cases/{application_id}/notes")
     async def page_note(
@@ -472,11 +482,11 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
         note: Annotated[str, Form(max_length=2000)] = "",
     ) -> Response:
         command = desk.note(viewer, application_id, note)
-        return await _act(request, application_id, command, _("The note stands in the history."))
+        return await act(request, application_id, command, _("The note stands in the history."))
 
     @routes.post("/cases/{application_id}/wake")
     async def page_wake(request: Request, viewer: MayClaim, application_id: str) -> Response:
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.wake(viewer, application_id),
@@ -512,7 +522,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     ) -> Response:
         """`limit` in whole yuan."""
         proposal = desk.propose_approval(viewer, application_id, Money.of(limit), note)
-        return await _act(
+        return await act(
             request, application_id, proposal, _("Proposed. A second person signs now.")
         )
 
@@ -525,7 +535,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         note: Annotated[str, Form(max_length=2000)] = "",
     ) -> Response:
         proposal = desk.propose_decline(viewer, application_id, reason, note)
-        return await _act(
+        return await act(
             request, application_id, proposal, _("Proposed. A second person signs now.")
         )
 
@@ -539,7 +549,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         """`items`: `<item>:<return code>` for each line where something is chosen."""
         chosen = [item.partition(":") for item in items if item]
         wanted = [WantedItem(item=item, code=code) for item, _sep, code in chosen]
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.want_material(viewer, application_id, wanted),
@@ -548,7 +558,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
 
     @routes.post("/cases/{application_id}/checks")
     async def page_repeat(request: Request, viewer: MayDecide, application_id: str) -> Response:
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.repeat_checks(viewer, application_id),
@@ -562,7 +572,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         application_id: str,
         note: Annotated[str, Form(max_length=2000)] = "",
     ) -> Response:
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.hold(viewer, application_id, note),
@@ -573,7 +583,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
 def _add_signing(routes: APIRouter, desk: Desk) -> None:
     @routes.post("/cases/{application_id}/signature")
     async def page_sign(request: Request, viewer: MayDecide, application_id: str) -> Response:
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.sign(viewer, application_id),
@@ -592,7 +602,7 @@ def _add_signing(routes: APIRouter, desk: Desk) -> None:
     ) -> Response:
         """`limit` in whole yuan, to approve; `reason` to decline."""
         granted = Money.of(limit) if outcome == "approve" else None
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.give_opinion(viewer, application_id, granted, reason, note),
@@ -606,7 +616,7 @@ def _add_signing(routes: APIRouter, desk: Desk) -> None:
         application_id: str,
         note: Annotated[str, Form(max_length=2000)] = "",
     ) -> Response:
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.send_back(viewer, application_id, note),
@@ -621,7 +631,7 @@ def _add_signing(routes: APIRouter, desk: Desk) -> None:
         finding: Annotated[Literal["clear", "confirmed"], Form()],
         note: Annotated[str, Form(max_length=2000)] = "",
     ) -> Response:
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.release(viewer, application_id, finding, note),
@@ -629,7 +639,8 @@ def _add_signing(routes: APIRouter, desk: Desk) -> None:
         )
 
 
-async def _act(request: Request, application_id: str, command: Any, done: str) -> Response:
+async def act(request: Request, application_id: str, command: Any, done: str) -> Response:
+    """Run a command about a case; back on its page the outcome is said in one line."""
     return await act_and_say(request, f"/review/cases/{application_id}", command, done, REFUSALS)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median_low
@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from services.review import account_store
+from services.review import account_store, trace_store
 from services.review.account_store import Own
 from services.review.accounts import stop_of
 from services.review.case import (
@@ -27,13 +27,15 @@ from services.review.case import (
     Snooze,
 )
 from services.review.checks import CheckName
+from services.review.checks.fraud import Trace
 from services.review.policy import Policy
 from services.review.policy_store import PolicyShelf
 from services.review.queue import Section, SortKey
+from services.review.telephone import Telephone
 from shared.events.lifecycle import OWNERS, State
 from shared.messaging import Connection
 from shared.money import Money
-from shared.parameters import load_accounts
+from shared.parameters import load_accounts, load_checks
 from shared.web.lists import MOST_COUNTED, Page, Place, Total, page_from
 
 _REVIEW_STATES = sorted(state for state, owner in OWNERS.items() if owner.authority == "review")
@@ -51,6 +53,7 @@ class _CaseFile:
     proposal: Proposal | None = None
     returned: str | None = None
     looked_into: str | None = None
+    telephone: Telephone | None = None
 
 
 _FILE: TypeAdapter[_CaseFile] = TypeAdapter(_CaseFile)
@@ -112,8 +115,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 
 _SAVE_SHADOW = """
 INSERT INTO shadow_verdict (application_id, digest, scoring_round, outcome, advice, findings,
-    recommended, points, pricing_class, at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    recommended, points, pricing_class, at, live_digest, live_outcome, live_findings,
+    live_recommended, live_points)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (application_id, digest, scoring_round) DO NOTHING
 """
 
@@ -224,6 +228,7 @@ def _file(case: Case) -> _CaseFile:
         proposal=case.proposal,
         returned=case.returned,
         looked_into=case.looked_into,
+        telephone=case.telephone,
     )
 
 
@@ -293,6 +298,11 @@ def _shadow_row(case: Case, said: ShadowVerdict) -> tuple[Any, ...]:
         said.points,
         said.pricing_class,
         said.at,
+        said.live.policy_digest,
+        said.live.outcome,
+        list(said.live.findings),
+        said.live.limit.minor,
+        said.live.points,
     )
 
 
@@ -324,6 +334,7 @@ def _case(row: Any, body: str | None) -> Case:
         proposal=file.proposal if open_case else None,
         returned=file.returned,
         looked_into=file.looked_into,
+        telephone=file.telephone,
         due=row["due"],
         queued_at=row["queued_at"],
         held_at=row["held_at"],
@@ -747,12 +758,33 @@ async def count_everything(conn: Any, branches: list[str] | None, *, knows_holds
 class CaseRecords:
     """What workers read of the cases and policies, outside any transaction of a case.
 
-    `shelf`: the versions that the installation came with, or that the bank put there.
+    `shelf`: the versions that the installation came with, or that the bank put there. `blind`:
+    (kind, text) -> its keyed digest.
     """
 
-    def __init__(self, pool: Callable[[], Any], shelf: PolicyShelf) -> None:
+    def __init__(
+        self, pool: Callable[[], Any], shelf: PolicyShelf, blind: Callable[[str, str], bytes]
+    ) -> None:
         self._pool = pool
         self._shelf = shelf
+        self._blind = blind
+
+    async def shared(
+        self,
+        application_id: str,
+        person: str,
+        handed_at: datetime,
+        traces: Mapping[Trace, str],
+        now: datetime,
+    ) -> dict[str, int]:
+        """How many there are with what this application has, within the fraud rules' terms; kept
+        first as keyed digests, so that of two at once the later sees both."""
+        rules = load_checks().fraud
+        digests = {kind: self._blind(f"fraud.{kind}", text) for kind, text in traces.items()}
+        async with self._pool().acquire() as conn:
+            await trace_store.leave(conn, application_id, person, handed_at, digests)
+            await trace_store.sweep(conn, now, rules)
+            return await trace_store.shared(conn, digests, now, rules)
 
     async def policies(self, at: datetime) -> tuple[Policy, list[Policy]]:
         """The policy that decides at that time, and those that run beside it without effect."""

@@ -45,8 +45,10 @@ FILES: Final[dict[str, type[BaseModel]]] = {
     "customer_page": models.CustomerPage,
     "sign_in": models.SignIn,
     "checks": models.Checks,
+    "telephone": models.Telephoning,
     "internal_list": models.InternalList,
     "accounts": models.Accounts,
+    "figures": models.Figures,
 }
 """The files of which there is one each: name without `.yaml` -> what it must fit."""
 

@@ -35,6 +35,7 @@ FIELDS = {
     "outcome": "approve",
     "until": "",
     "awaited": "material",
+    "heard": "confirmed",
 }
 BODIES: dict[str, Any] = {
     "decision": APPROVE,
@@ -44,6 +45,8 @@ BODIES: dict[str, Any] = {
     "release": {"finding": "clear", "note": "已核实"},
     "opinion": APPROVE,
     "notes": {"note": "已电话核实"},
+    "call-order": {"note": "请核实单位"},
+    "calls": {"heard": "confirmed", "note": "本人确认"},
     "snooze": {"awaited": "material", "note": "等材料"},
 }
 
@@ -70,6 +73,7 @@ async def ids(bank: Bank, desks: Desks) -> dict[str, str]:
     return {
         "application_id": case,
         "digest": policy["digest"],
+        "run_id": new_id(),  # of the whole bank, as the policy is
         "view_id": kept["view_id"],
         "field": "mobile",
         "source": "view",
