@@ -5,7 +5,7 @@ who was approved over time."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -146,6 +146,12 @@ def replay_portfolio(
     until: Annotated[
         datetime | None, typer.Option(help="before this day (or instant, UTC); default: now")
     ] = None,
+    facts_until: Annotated[
+        datetime | None,
+        typer.Option(
+            help="what was heard of accounts before this day (or instant, UTC) counts; default: now"
+        ),
+    ] = None,
     folder: Folder = None,
     journal: Annotated[
         Path | None, typer.Option(help="what was done, to go on from; default: beside you")
@@ -162,11 +168,19 @@ def replay_portfolio(
 
     async def prepare(conn: Any, settings: Settings) -> Any:
         now = open_clock(settings).now()
-        ends = until.replace(tzinfo=until.tzinfo or UTC) if until else now
         path = journal or Path(f"replay-{version}-{candidate.digest[:8]}.jsonl")
-        if until is None and path.exists():
-            ends = portfolio_runs.until_of(path) or ends  # of the run that goes on
-        asked = await replay.ask(conn, candidate, begins, ends)
+        # a run that was stopped goes on with its own times
+        before = (now, now)
+        if path.exists():
+            before = (
+                portfolio_runs.until_of(path) or now,
+                portfolio_runs.facts_until_of(path) or now,
+            )
+        ends, known = (
+            told.replace(tzinfo=told.tzinfo or UTC) if told else kept
+            for told, kept in zip((until, facts_until), before, strict=True)
+        )
+        asked = await replay.ask(conn, candidate, begins, ends, known)
         return settings, asked, await portfolio_runs.batches(conn, asked), path
 
     settings, asked, starts, path = with_service("review", name, database, prepare)
@@ -328,6 +342,10 @@ def _say(whole: Report) -> None:
         "limits of what the policy alone approved:"
         f" {tally.limits['old'] / 100:,.2f} → {tally.limits['new'] / 100:,.2f} yuan"
     )
+    _say_found("card activated", "of those otherwise", ("yes", "not yet"), tally.activated)
+    terms = whole.asked.early_arrears
+    title = f"{terms.days_past_due} days past due within {terms.months} months"
+    _say_found(title, "cards granted", ("yes", "no", "not yet", "unknown"), tally.arrears)
     scores = [
         {
             band: count
@@ -354,4 +372,13 @@ def _say(whole: Report) -> None:
             limits = [tally.groups[f"{group}:{value}:limit:{which}"] for which in ("old", "new")]
             cells = [f"{count:,}" for count in counts] + [f"{fen / 100:,.0f}" for fen in limits]
             table.add_row(value, *cells)
+        _console.print(table)
+
+
+def _say_found(title: str, what: str, found: tuple[str, ...], counts: Mapping[str, int]) -> None:
+    """Counts by `old>new:found`, a row for each way in which decisions would be otherwise."""
+    table = Table(what, *found, title=title)
+    for way in sorted({key.partition(":")[0] for key in counts}):
+        table.add_row(way, *(f"{counts.get(f'{way}:{one}', 0):,}" for one in found))
+    if counts:
         _console.print(table)

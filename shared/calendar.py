@@ -112,6 +112,12 @@ def start_of_day(day: date, zone: ZoneInfo = BUSINESS_ZONE) -> datetime:
     return datetime.combine(day, time(), zone)
 
 
+def last_day_of(month: str) -> date:
+    """The last day of a month, `2026-11`."""
+    first = date.fromisoformat(f"{month}-01")
+    return (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+
+
 def day_of(text: str) -> date | None:
     """A day as a browser sends it; None for anything else."""
     try:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from typing import Any
 
 from shared.calendar import BUSINESS_ZONE, add_working_days, business_day
 from shared.events.partners import (
@@ -94,7 +95,8 @@ class Fate:
 @dataclass(frozen=True, slots=True)
 class Message:
     """One record that a partner writes. `turn` 1 is the second record under one event id; `due` is
-    when it is written, `happened` what it tells, `key` the record's key."""
+    when it is written, `happened` what it tells, `key` the record's key, `body` what it says
+    besides its reference."""
 
     partner: str
     event_id: str
@@ -105,6 +107,7 @@ class Message:
     happened: datetime
     due: datetime
     trouble: Trouble | None = None
+    body: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 class Chance:
@@ -141,16 +144,16 @@ def fate_of(
     posted = add_working_days(made, 1)
     arrived = posted + _days(chance, "delivered", DELIVERED_DAYS)
     facts = [
-        Fact(FACTORY, PartnerCardProduced, _at(made, _PRODUCED_AT)),
-        Fact(FACTORY, PartnerCardPosted, _at(posted, _POSTED_AT)),
-        Fact(FACTORY, PartnerCardDelivered, _at(arrived, chance.one_of("rings", _DELIVERED_AT))),
+        Fact(FACTORY, PartnerCardProduced, moment(made, _PRODUCED_AT)),
+        Fact(FACTORY, PartnerCardPosted, moment(posted, _POSTED_AT)),
+        Fact(FACTORY, PartnerCardDelivered, moment(arrived, chance.one_of("rings", _DELIVERED_AT))),
     ]
     if is_activated(seed, application_number) or arrived > LAST_TO_LIE:
         woken = arrived + _days(chance, "activated", ACTIVATED_DAYS)
         used = woken + _days(chance, "used", FIRST_USED_DAYS)
         facts += [
-            Fact(CORE, PartnerCardActivated, _at(woken, chance.one_of("calls", _ACTIVATED_AT))),
-            Fact(CORE, PartnerCardFirstUsed, _at(used, chance.one_of("pays", _FIRST_USED_AT))),
+            Fact(CORE, PartnerCardActivated, moment(woken, chance.one_of("calls", _ACTIVATED_AT))),
+            Fact(CORE, PartnerCardFirstUsed, moment(used, chance.one_of("pays", _FIRST_USED_AT))),
         ]
     drawn = chance.between("trouble", 0, 999)
     for trouble, share in troubles.items():
@@ -167,7 +170,7 @@ def messages(fate: Fate, card_id: str) -> tuple[Message, ...]:
     for index, fact in enumerate(fate.facts):
         message = Message(
             partner=fact.partner,
-            event_id=_event_id(card_id, fact.kind.type),
+            event_id=event_id(card_id, fact.kind.type),
             turn=0,
             kind=fact.kind,
             reference=card_id,
@@ -190,7 +193,7 @@ def _with_trouble(fate: Fate, right: Message, card_id: str) -> tuple[Message, ..
         return (replace(right, trouble=trouble, due=fate.facts[1].at + _LATE),)
     if trouble is Trouble.SENT_TWICE:
         return right, replace(right, trouble=trouble, turn=1, due=late)
-    other_id = _event_id(card_id, f"{right.kind.type}|again")
+    other_id = event_id(card_id, f"{right.kind.type}|again")
     if trouble is Trouble.TOLD_TWICE:
         return right, replace(right, trouble=trouble, event_id=other_id, due=late)
     nobody = str(uuid.uuid5(_IDS, f"{card_id}|nobody's"))
@@ -201,7 +204,8 @@ def _with_trouble(fate: Fate, right: Message, card_id: str) -> tuple[Message, ..
     return right, replace(right, trouble=trouble, turn=1, reference=nobody, due=late)
 
 
-def _event_id(card_id: str, what: str) -> str:
+def event_id(card_id: str, what: str) -> str:
+    """The id of an event of a partner: of the same thing the same one."""
     return str(uuid.uuid5(_IDS, f"{card_id}|{what}"))
 
 
@@ -209,5 +213,6 @@ def _days(chance: Chance, what: str, span: tuple[int, int]) -> timedelta:
     return timedelta(days=chance.between(what, *span))
 
 
-def _at(day: date, clock: time) -> datetime:
+def moment(day: date, clock: time) -> datetime:
+    """A time of the bank's day."""
     return datetime.combine(day, clock, BUSINESS_ZONE).astimezone(UTC)

@@ -29,6 +29,7 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from deploy.demo.fates import CORE, FACTORY, TROUBLES, Message, Trouble, fate_of, messages
+from deploy.demo.statements import statements
 from deploy.partner_link import Heard, PartnerLink, open_link
 from shared.clock import Clock, ClockUnreadableError, format_instant, open_clock
 from shared.events.catalog import partner_source
@@ -90,7 +91,10 @@ class Played:
 
     def _plan(self, order: CardOrderRequested, envelope: Envelope) -> None:
         fate = fate_of(self.seed, order.application_number, envelope.time, self.troubles)
-        for message in messages(fate, order.card_id):
+        stated = statements(
+            self.seed, order.application_number, envelope.time, fate, order.card_id, order.limit
+        )
+        for message in (*messages(fate, order.card_id), *stated):
             if message.partner == self.name:
                 self.planned += 1
                 entry = _Waiting(message.due, self.planned, message, envelope)
@@ -110,7 +114,9 @@ class Played:
             message = entry.message
             if not self.is_answered(message):
                 await link.send(
-                    message.kind(reference=message.reference).model_dump_json().encode(),
+                    message.kind.model_validate({"reference": message.reference, **message.body})
+                    .model_dump_json()
+                    .encode(),
                     key=message.key,
                     headers=encode(_envelope(message, entry.order)),
                 )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.intake import answers, cards, store
+from services.intake import account_facts, answers, cards, store
 from services.intake import application as applications
 from services.intake.application import Application, ApplicationError
 from services.intake.desk import Desk, follow_mobile, new_document
@@ -75,6 +75,8 @@ class Reception:
             partners.PartnerDocumentSupplied: self._documents,
             partners.PartnerFieldsCorrected: self._correction,
             partners.PartnerWithdrawalRequested: self._withdrawal,
+            partners.PartnerPerformanceReported: self._account_fact,
+            partners.PartnerHoldingReported: self._account_fact,
         }
 
     def inbound(self) -> list[Inbound]:
@@ -311,14 +313,9 @@ class Reception:
     async def _card_fact(
         self, conn: Any, event: InboundEvent, findings: Findings, now: datetime
     ) -> Iterable[Effect]:
-        found = None
-        if findings.sound("reference"):
-            found = await store.id_of_card(conn, event.key)
-            if found is None:
-                findings.add("UNKNOWN_CARD", "reference")
-        if found is None:
+        app = await self._with_card(conn, event, findings)
+        if app is None:
             raise findings.rejected()
-        app = (await self._store.load(conn, [found]))[found]
         try:
             effects, applied = cards.take_fact(
                 app,
@@ -346,6 +343,43 @@ class Reception:
         if findings:
             raise findings.rejected()
         return await self._answer(conn, app, event, effects, applied=applied)
+
+    async def _account_fact(
+        self, conn: Any, event: InboundEvent, findings: Findings, now: datetime
+    ) -> Iterable[Effect]:
+        app = await self._with_card(conn, event, findings)
+        if app is None or findings:
+            raise findings.rejected()
+        holding = event.type == partners.PartnerHoldingReported.type
+        model = partners.PartnerHoldingReported if holding else partners.PartnerPerformanceReported
+        statement: account_facts.Statement = model.model_validate(event.data)
+        for code, path in account_facts.faults(statement, business_day(now)):
+            findings.add(code, *path)
+        new = account_facts.stated(statement)
+        known = await store.statement_of(conn, event.key, new.period)
+        if account_facts.contradicts(new, known):
+            findings.add("STATED_OTHERWISE", "revision")
+        if findings:
+            raise findings.rejected()
+        effects: list[Effect] = []
+        if account_facts.supersedes(new, known):
+            await store.keep_statement(conn, event.key, new)
+            marks = [one.card for one in getattr(statement, "cards", ())]
+            ours = await store.ids_of_cards(conn, marks)
+            effects = [Fact(account_facts.published(app, statement, ours))]
+        return await self._answer(conn, app, event, effects, applied=bool(effects))
+
+    async def _with_card(
+        self, conn: Any, event: InboundEvent, findings: Findings
+    ) -> Application | None:
+        """The application whose card the partner means, if there is one."""
+        if not findings.sound("reference"):
+            return None
+        found = await store.id_of_card(conn, event.key)
+        if found is None:
+            findings.add("UNKNOWN_CARD", "reference")
+            return None
+        return (await self._store.load(conn, [found]))[found]
 
     async def _answer(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from services.intake.account_facts import Stated
 from services.intake.application import (
     CARD_STATES,
     OWN_SOURCE,
@@ -1103,6 +1104,39 @@ async def id_of_card(conn: Any, card_id: str) -> str | None:
         "SELECT application_id FROM application WHERE card_id = $1", card_id
     )
     return found
+
+
+async def statement_of(conn: Any, card_id: str, period: str) -> Stated | None:
+    """What was stated before on the card and period; the application's lock is held."""
+    row = await conn.fetchrow(
+        "SELECT period, as_of, revision, digest FROM account_statement"
+        " WHERE card_id = $1 AND period = $2",
+        card_id,
+        period,
+    )
+    return Stated(*row) if row is not None else None
+
+
+async def keep_statement(conn: Any, card_id: str, new: Stated) -> None:
+    """From now on this counts for the card and period."""
+    await conn.execute(
+        "INSERT INTO account_statement (card_id, period, as_of, revision, digest)"
+        " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (card_id, period) DO UPDATE"
+        " SET as_of = excluded.as_of, revision = excluded.revision, digest = excluded.digest",
+        card_id,
+        new.period,
+        new.as_of,
+        new.revision,
+        new.digest,
+    )
+
+
+async def ids_of_cards(conn: Any, cards: list[str]) -> dict[str, str]:
+    """{card id: application id} of those cards that the office ordered."""
+    rows = await conn.fetch(
+        "SELECT card_id, application_id FROM application WHERE card_id = ANY ($1)", cards
+    )
+    return {row["card_id"]: row["application_id"] for row in rows}
 
 
 async def id_of_reference(conn: Any, partner: str, reference: str) -> str | None:

@@ -11,6 +11,7 @@ import httpx
 from fastapi import FastAPI
 
 from services.review import (
+    accounts,
     api,
     audit,
     drift_pages,
@@ -21,11 +22,13 @@ from services.review import (
     portfolio_pages,
     telephone_pages,
 )
+from services.review.account_store import AccountStore
 from services.review.api_problems import KINDS
 from services.review.case import SNOOZE_DEADLINE, on_snooze_deadline
 from services.review.checks import ASKED, CheckName
 from services.review.checks.breaker import Breaker
 from services.review.desk import Desk
+from services.review.issuing import Issuing
 from services.review.officer_desk import OfficerDesk
 from services.review.policy_desk import PolicyDesk
 from services.review.policy_store import PolicyShelf
@@ -77,6 +80,7 @@ class ReviewService(Service):
     async def start(self) -> None:
         await super().start()
         self._spawn("review-screening", Screening(self, CaseStore()).run())
+        self._spawn("review-issuing", Issuing(self).run())
         self._spawn("review-portfolio", PortfolioLoop(self, self.settings).run())
 
     async def notes(self) -> dict[str, str]:
@@ -113,6 +117,12 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
                 topic="banka.applications",
                 store=store,
                 handlers=handlers.HANDLERS,
+            ),
+            Consumer(
+                name=group(NAME, "banka.accounts"),
+                topic="banka.accounts",
+                store=AccountStore(),
+                handlers=accounts.HANDLERS,
             ),
             directory_consumer(NAME),
         ],

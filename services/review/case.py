@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from services.review import queue, reason_codes
+from services.review.accounts import OVER_BOUND, UNREPORTED
 from services.review.checks import ASKED, CHECKS, CheckName
 from services.review.limits import LIMIT_ROUNDING, cash_limit
 from services.review.officers import Officer
@@ -299,6 +300,7 @@ class Case:
     limit: Money | None = None  # granted
     category: str | None = None  # of a decline
     imported: bool = False
+    issuing_stop: str | None = None  # code of why the bank issues no card now; not the case's own
     entries: list[Entry] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     shadows: list[ShadowVerdict] = field(default_factory=list)
@@ -535,6 +537,8 @@ def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
         and check.name not in ASKED
         and CHECKS[check.name].absence not in found.findings
     )
+    if case.issuing_stop and found.outcome == "approve":
+        missing = (*missing, case.issuing_stop)
     if not missing:
         return found
     return replace(
@@ -983,6 +987,7 @@ def decide_release(
 def approval_obstacles(case: Case) -> list[str]:
     """What stands in the way of an approval, as codes of REASONS_AGAINST; empty: nothing.
 
+    2022 joint notice: none while too many of the bank's cards lie dormant, whoever it is;
     2011 rules, Art. 42: no approval while a document, the consent, the reviewer's number or the
     record of the examination is missing; 2024 law 28: none for somebody unidentified; 2022 joint
     notice: none to a student without a second source of repayment.
@@ -1000,6 +1005,8 @@ def approval_obstacles(case: Case) -> list[str]:
         return [*obstacles, "NOT_SCORED"]
     if any(check.outcome == "pending" for check in case.checks.values()):
         obstacles.append("CHECK_PENDING")
+    if case.issuing_stop:
+        obstacles.append(case.issuing_stop)
     seen = {"IDENTITY_UNAVAILABLE"} if _seen_instead(case) else set()
     obstacles.extend(code for code in found.findings if code in BLOCKS_APPROVAL - seen)
     if not found.ceiling and "BUREAU_UNAVAILABLE" not in found.findings:
@@ -1028,6 +1035,7 @@ REASONS_AGAINST: dict[str, str] = {
     "NOT_SCORED": mark("The policy has not spoken on this case yet"),
     "CHECK_PENDING": mark("A check is on its way"),
     **{code: REASONS[code].words for code in sorted(BLOCKS_APPROVAL)},
+    **{code: REASONS[code].words for code in (OVER_BOUND, UNREPORTED)},
     "NO_LIMIT_LEFT": REASONS["NO_LIMIT_LEFT"].words,
 }
 """Obstacle -> words (message ids)."""

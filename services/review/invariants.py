@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from services.review import (
+    accounts,
     case,
     desk,
     examination,
@@ -242,6 +243,18 @@ INVARIANTS: tuple[Invariant, ...] = (
         parameter="product: limit.total_cap",
     ),
     Invariant(
+        "DORMANCY_BLOCKS_ISSUING",
+        Words(
+            zh="睡眠卡占比超过上限的，停止新发卡",
+            en="No new cards while more of those issued are dormant than the bound",
+        ),
+        _JOINT,
+        "C",
+        (accounts.stop_of, case.approval_obstacles),
+        (accounts.OVER_BOUND, accounts.UNREPORTED),
+        parameter="accounts: dormancy.bound",
+    ),
+    Invariant(
         "CASH_WITHIN_LIMIT",
         Words(zh="预借现金额度不超过授信额度", en="The cash limit is never above the limit"),
         _JOINT,
@@ -346,10 +359,6 @@ INVARIANTS: tuple[Invariant, ...] = (
     ),
 )
 
-_NO_ACCOUNTS: Final = Words(
-    zh="尚无核心系统的账户数据",
-    en="needs facts about accounts, which core banking does not send yet",
-)
 _AFTER: Final = Words(
     zh="发卡后的事项尚未立案处理",
     en="what happens to a limit or a decision afterwards is no case of review yet",
@@ -360,16 +369,6 @@ _ELSEWHERE: Final = Words(
 )
 
 GAPS: tuple[Gap, ...] = (
-    Gap(
-        "DORMANCY_BLOCKS_ISSUING",
-        Words(
-            zh="睡眠卡率超过 20% 的，停止新发卡",
-            en="No new cards where more than 20 % of those issued are dormant",
-        ),
-        _JOINT,
-        "C",
-        _NO_ACCOUNTS,
-    ),
     Gap(
         "LIMIT_REVIEWED_YEARLY",
         Words(zh="授信额度至少每年复核一次", en="A limit is looked at again every year"),

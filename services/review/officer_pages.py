@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
-from services.review import words
+from services.review import issuing, words
 from services.review.api import MayClaim, MayManage, MaySign, MayView
 from services.review.desk import REASSIGNED_AT_ONCE, Desk
 from services.review.officer_desk import OfficerDesk, may_see_others
@@ -40,6 +40,7 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
         chosen = [line for line in found.lines if line.officer.staff_id == officer] or own
         async with service.pool.acquire() as conn:
             given_to = await receivers(conn, viewer, service.clock.now())
+            outlook = await issuing.look(conn)
         return page(
             request,
             "workload.html",
@@ -50,6 +51,7 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
             overdue=sum(line.load.overdue for line in found.lines) + found.nobodys.overdue,
             due_today=sum(line.load.today for line in found.lines) + found.nobodys.today,
             receivers=given_to,
+            outlook=outlook,
             most=REASSIGNED_AT_ONCE,
             products=words.product_names(),
             may_claim=viewer.may_somewhere(Permission.REVIEW_CLAIM),

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.review import case as cases
-from services.review import officer_store, queue, reason_codes, store, words
+from services.review import issuing, officer_store, queue, reason_codes, store, words
 from services.review.api import (
     MayClaim,
     MayDecide,
@@ -165,6 +165,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             )
             branches = await branch_names(conn)
             systems_away = await store.away(conn, viewer.branch_list)
+            outlook = await issuing.look(conn)
             waits = await store.waits_of(conn, [row.application_id for row in rows])
             views = await views_of(conn, viewer, "queue", QUEUE)
             given_to = await receivers(conn, viewer, now)
@@ -192,6 +193,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             products=words.product_names(),
             flags_of=queue.flags_of,
             systems_away=systems_away,
+            outlook=outlook,
             waits=waits,
             check_names=words.CHECK_NAMES,
             advice=words.ADVICE,

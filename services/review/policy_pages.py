@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 
-from services.review import words
+from services.review import issuing, words
 from services.review.explaining import words_of
 from services.review.pages import act_and_say
 from services.review.policy import Policy
@@ -61,10 +61,13 @@ def _add_reading(routes: APIRouter, service: Service, desk: PolicyDesk) -> None:
     async def page_policies(request: Request, viewer: MayRead) -> Response:
         """Every version, what decides first."""
         shelf = await desk.look()
+        async with service.pool.acquire() as conn:
+            outlook = await issuing.look(conn)
         return page(
             request,
             "policies.html",
             shelf=shelf,
+            outlook=outlook,
             changes={one.digest: _manifest(one.policy, "changes") for one in shelf.standings},
             people=await _people(service, shelf),
             places=words.POLICY_PLACES,

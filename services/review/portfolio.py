@@ -12,20 +12,22 @@ from dataclasses import dataclass, field
 from math import log
 from typing import Any, Final
 
+from services.review.accounts import Arrears
 from services.review.policy import Policy, PolicyInputs
 from services.review.reason_codes import REASONS, Effect
 
 GROUPS: Final = ("region", "age_band", "product", "applicant_type", "month", "reason")
 """By what a report is broken down; `reason`: the primary one of a decline, by either policy."""
 
-_COUNTERS: Final = ("matrix", "groups", "limits", "activated", "scores")
+_COUNTERS: Final = ("matrix", "groups", "limits", "activated", "arrears", "scores")
 _CARD_ISSUED = frozenset({"activated", "in_use"})
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
     """One decision of before. `outcome`, `granted` (fen) are the bank's in the end, by whomever;
-    `verdict` is what the policy said then, as it was frozen."""
+    `verdict` is what the policy said then, as it was frozen. `arrears`, `used`: of the account, as
+    core banking told; where it told nothing unknown and False."""
 
     application_id: str
     region: str
@@ -38,6 +40,8 @@ class Past:
     state: str
     inputs: PolicyInputs
     verdict: Mapping[str, Any]
+    arrears: Arrears = "unknown"
+    used: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,9 @@ class Difference:
 class Tally:
     """What many decisions came to. Keys are texts so that it can be written down: `matrix` has
     `old>new`, `groups` `group:value:what` with what is `all`, `old:…` or `new:…` an outcome, and
-    `limit:old` or `limit:new` the limits that the policy alone approved, in fen."""
+    `limit:old` or `limit:new` the limits that the policy alone approved, in fen; `activated` and
+    `arrears` are about the cards that the bank granted, `old>new:found` of those that would have
+    been decided otherwise; `same:found` are the arrears of the others."""
 
     decisions: int = 0
     otherwise: int = 0
@@ -76,6 +82,7 @@ class Tally:
     groups: Counter[str] = field(default_factory=Counter)
     limits: Counter[str] = field(default_factory=Counter)
     activated: Counter[str] = field(default_factory=Counter)
+    arrears: Counter[str] = field(default_factory=Counter)
     scores: Counter[str] = field(default_factory=Counter)
 
     def add(self, past: Past, candidate: Policy) -> Difference | None:
@@ -100,11 +107,15 @@ class Tally:
             ("new", verdict.score.points if verdict.score else None),
         ):
             self.scores[f"{name}:{_band(points)}"] += 1
-        if (old, old_limit) == (new, new_limit):
+        same = (old, old_limit) == (new, new_limit)
+        if past.outcome == "approve":
+            self.arrears[f"{'same' if same else f'{old}>{new}'}:{past.arrears}"] += 1
+        if same:
             return None
         self.otherwise += 1
         if past.outcome == "approve":
-            self.activated[f"{old}>{new}:{'yes' if past.state in _CARD_ISSUED else 'not yet'}"] += 1
+            activated = past.used or past.state in _CARD_ISSUED
+            self.activated[f"{old}>{new}:{'yes' if activated else 'not yet'}"] += 1
         return Difference(
             past.application_id,
             old,

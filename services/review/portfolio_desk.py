@@ -54,7 +54,7 @@ class PortfolioDesk:
         candidate = await self.policy(digest)
         async with self._service.transaction(actor=viewer.actor) as tx:
             since, until = _span(first, last, tx.now)
-            question = await replay.ask(tx.conn, candidate, since, until)
+            question = await replay.ask(tx.conn, candidate, since, until, tx.now)
             await self._begin(tx, viewer, "replay", question, run_id, question.source)
 
     async def ask_drift(

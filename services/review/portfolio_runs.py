@@ -41,7 +41,9 @@ _DECISIONS = """
 SELECT d.application_id, d.decided_at, d.outcome, d.granted_limit, d.inputs, d.verdict,
     c.region, c.product, c.applicant_type, c.channel, c.state,
     coalesce(f.body #>> '{hand_over,age_band}', 'unknown') AS age_band,
-    coalesce((f.body #>> '{hand_over,new_to_bank}')::boolean, false) AS new_to_bank
+    coalesce((f.body #>> '{hand_over,new_to_bank}')::boolean, false) AS new_to_bank,
+    (SELECT jsonb_agg(to_jsonb(m) ORDER BY m.month, m.revision) FROM account_month m
+        WHERE m.application_id = d.application_id AND d.outcome = 'approve') AS months
 FROM decision d JOIN review_case c USING (application_id) JOIN case_file f USING (application_id)
 WHERE (d.decided_at, d.application_id) >= ($1, $2) AND d.decided_at < $3
 ORDER BY d.decided_at, d.application_id LIMIT $4
@@ -209,9 +211,18 @@ def run(
 
 def until_of(journal: Path) -> datetime | None:
     """The end of the time that a journal is about; None where it does not say."""
+    return _time_of(journal, "until")
+
+
+def facts_until_of(journal: Path) -> datetime | None:
+    """Until when facts about accounts count in it; None where it does not say."""
+    return _time_of(journal, "facts_until")
+
+
+def _time_of(journal: Path, name: str) -> datetime | None:
     with journal.open(encoding="utf-8") as file:
         try:
-            return datetime.fromisoformat(json.loads(file.readline())["until"])
+            return datetime.fromisoformat(json.loads(file.readline())[name])
         except (ValueError, KeyError, TypeError):
             return None
 

@@ -265,6 +265,18 @@ _CODES = (
         "CLOSER_LOOK",
     ),
     ReasonCode(
+        "DORMANCY_OVER_BOUND",
+        _R,
+        mark("Too many of the bank's cards lie dormant; nothing is issued until there are fewer"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "DORMANCY_UNREPORTED",
+        _R,
+        mark("Without a report of how many cards lie dormant the bank issues nothing"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
         "FRAUD_VELOCITY",
         _R,
         mark("The same person applied several times within a short time"),

@@ -11,7 +11,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from services.review import trace_store
+from services.review import account_store, trace_store
+from services.review.account_store import Own
+from services.review.accounts import stop_of
 from services.review.case import (
     Case,
     Check,
@@ -33,17 +35,9 @@ from services.review.telephone import Telephone
 from shared.events.lifecycle import OWNERS, State
 from shared.messaging import Connection
 from shared.money import Money
-from shared.parameters import load_checks
+from shared.parameters import load_accounts, load_checks
 from shared.web.lists import MOST_COUNTED, Page, Place, Total, page_from
 
-GRANTED_STATES = (
-    "approved",
-    "card_producing",
-    "posted",
-    "delivered",
-    "activated",
-    "in_use",
-)
 _REVIEW_STATES = sorted(state for state, owner in OWNERS.items() if owner.authority == "review")
 
 
@@ -160,6 +154,9 @@ class CaseStore:
         found = {
             row["application_id"]: _case(row, bodies.get(row["application_id"])) for row in rows
         }
+        stop = await issuing_stop(conn)
+        for case in found.values():
+            case.issuing_stop = stop
         return {subject: found.get(subject) or Case(subject) for subject in subjects}
 
     async def save(self, conn: Connection, states: Sequence[Case]) -> None:
@@ -607,7 +604,16 @@ async def find_case(conn: Any, application_id: str) -> Case | None:
         " WHERE application_id = $1",
         application_id,
     )
-    return _case(row, row["body"]) if row is not None else None
+    if row is None:
+        return None
+    case = _case(row, row["body"])
+    case.issuing_stop = await issuing_stop(conn)
+    return case
+
+
+async def issuing_stop(conn: Any) -> str | None:
+    """Why the bank issues no card now, by the newest figure; None: it does."""
+    return stop_of(await account_store.last_figure(conn), load_accounts().dormancy)
 
 
 async def history_of(conn: Any, application_id: str, *, confidential: bool) -> list[Entry]:
@@ -795,30 +801,7 @@ class CaseRecords:
             )
         )
 
-    async def own_limits(self, person: str, application_id: str) -> int:
-        """Fen granted to this person by other applications whose card lives; a supplementary card
-        shares the main card's limit and adds none."""
-        return int(
-            await self._pool().fetchval(
-                "SELECT coalesce(sum(granted_limit), 0) FROM review_case"
-                " WHERE person = $1 AND application_id <> $2 AND granted_limit IS NOT NULL"
-                " AND state = ANY ($3) AND applicant_type <> 'supplementary'",
-                person,
-                application_id,
-                list(GRANTED_STATES),
-            )
-        )
-
-    async def own_cards(self, person: str, application_id: str) -> int:
-        """Cards that this person holds or is being made by other applications; supplementary ones
-        count, they have a holder as well."""
-        return int(
-            await self._pool().fetchval(
-                "SELECT count(*) FROM review_case"
-                " WHERE person = $1 AND application_id <> $2 AND granted_limit IS NOT NULL"
-                " AND state = ANY ($3)",
-                person,
-                application_id,
-                list(GRANTED_STATES),
-            )
-        )
+    async def own_cards(self, person: str, application_id: str) -> Own:
+        """What this person has of the bank's cards, this application aside."""
+        async with self._pool().acquire() as conn:
+            return await account_store.own_cards(conn, person, application_id)

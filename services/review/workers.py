@@ -18,6 +18,7 @@ import structlog
 from pydantic import ValidationError
 
 from services.review import examination, handlers
+from services.review.account_store import Own
 from services.review.case import NO_FIELD, OTHER_DOCUMENT
 from services.review.checks import ASKED, CHECKS, OWN, CheckName, bureau, fraud, identity, watchlist
 from services.review.checks.breaker import Breaker
@@ -49,12 +50,8 @@ class Records(Protocol):
         """Whether the application still lies with review."""
         ...
 
-    async def own_limits(self, person: str, application_id: str) -> int:
-        """Limits in fen that the bank has granted this person before, this application aside."""
-        ...
-
-    async def own_cards(self, person: str, application_id: str) -> int:
-        """Cards of the bank that this person has or is being made, this application aside."""
+    async def own_cards(self, person: str, application_id: str) -> Own:
+        """What this person has of the bank's cards, this application aside."""
         ...
 
     async def shared(
@@ -165,8 +162,7 @@ def policy_worker(
             keys = await vault.party_keys(payload["party_id"], payload["application_id"])
         except (KeyUnavailableError, SealBrokenError):
             return Refused("no-key")
-        own = await records.own_limits(payload["person"], payload["application_id"])
-        cards = await records.own_cards(payload["person"], payload["application_id"])
+        own = await records.own_cards(payload["person"], payload["application_id"])
         at = now()
         shared = await records.shared(
             payload["application_id"],
@@ -177,7 +173,7 @@ def policy_worker(
         )
         looked = look(payload, clear, shared)
         policy, shadows = await records.policies(at)
-        inputs = gather(payload, clear, own, cards, business_day(at))
+        inputs = gather(payload, clear, own, business_day(at))
         inputs = replace(inputs, noticed=findings_of(payload, looked))
         verdict = policy.evaluate(inputs)
         return Succeeded(
@@ -271,8 +267,7 @@ def _birth_date(clear: Mapping[str, str]) -> date:
 def gather(
     payload: Mapping[str, Any],
     clear: Mapping[str, str],
-    own_existing: int,
-    own_cards: int,
+    own: Own,
     today: date,
 ) -> PolicyInputs:
     """The policy's inputs from a scoring call and the opened fields and answers.
@@ -300,7 +295,7 @@ def gather(
         monthly_income=int(income) if income else None,
         stated_limits=int(clear.get("other_bank_limits") or 0),
         requested_limit=payload["requested_limit"],
-        own_existing=own_existing,
+        own_existing=own.limits,
         warnings=payload["warnings"],
         identity=known.as_fact if isinstance(known, identity.IdentityReport) else "unavailable",
         watchlist=screened.as_fact
@@ -319,5 +314,5 @@ def gather(
             oldest=ages.oldest,
             cards_per_customer=product.cards_per_customer,
         ),
-        own_cards=own_cards,
+        own_cards=own.cards,
     )

@@ -76,6 +76,14 @@ TOPICS: tuple[Topic, ...] = (
         ),
     ),
     Topic(
+        name="banka.accounts",
+        meaning="How cards' accounts stand, month by month, and which cards their holders have.",
+        publisher="intake",
+        consumers=("review",),
+        subject="application id",
+        payloads=_payloads(intake, "banka.accounts"),
+    ),
+    Topic(
         name="banka.review",
         meaning="How review came to its decisions; a record for audit that no other service reads.",
         publisher="review",
@@ -154,8 +162,13 @@ PARTNERS: tuple[Partner, ...] = (
     ),
     Partner(
         name="core-banking",
-        meaning="Keeps the accounts; knows when a card is activated and used.",
-        sends=(partners.PartnerCardActivated, partners.PartnerCardFirstUsed),
+        meaning="Keeps the accounts; knows when a card is activated and used, and how it is used.",
+        sends=(
+            partners.PartnerCardActivated,
+            partners.PartnerCardFirstUsed,
+            partners.PartnerPerformanceReported,
+            partners.PartnerHoldingReported,
+        ),
         receives=(*_ANSWERS, intake.CardOrderRequested),
     ),
 )

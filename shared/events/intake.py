@@ -8,12 +8,15 @@ from pydantic import Field
 
 from shared.events.payload import (
     ApplicationEvent,
+    BalanceBand,
     CreditConsent,
     Instant,
+    Month,
     Part,
     Party,
     PartyRole,
     Payload,
+    Revision,
 )
 from shared.money import Money
 from shared.privacy.sealing import Sealed
@@ -346,6 +349,49 @@ class CardFactRefused(ApplicationEvent):
     partner: str
     reported: str = Field(description="type of the partner's event")
     partner_event_id: str
+
+
+class AccountPerformanceReported(CardEvent):
+    """Core banking told how the account of a card stood at the end of a month. The statement with
+    the highest revision on a month counts, of several months the latest."""
+
+    type: ClassVar[str] = "banka.account.performance-reported.v1"
+    topic: ClassVar[str] = "banka.accounts"
+
+    person: str = Field(description="pseudonym of who holds the card")
+    month: Month
+    revision: Revision
+    opened_on: date
+    closed_on: date | None
+    days_past_due: int
+    balance: BalanceBand
+    last_customer_transaction: date | None = Field(
+        description="last one that the customer began; null where there was none"
+    )
+    policy_card: bool = Field(description="left out of the dormancy ratio")
+
+
+class HeldCard(Part):
+    """A card that somebody holds."""
+
+    card: str = Field(description="core banking's mark; of a card of ours the card_id")
+    application_id: str | None = Field(description="of a card that the office ordered")
+    limit: Money | None = Field(description="null where it shares the limit of another card")
+    dormant: bool
+    policy_card: bool
+
+
+class AccountHoldingReported(CardEvent):
+    """Core banking told which cards of the bank the holder of a card holds at the end of a day.
+    The latest day counts, on one day the highest revision."""
+
+    type: ClassVar[str] = "banka.account.holding-reported.v1"
+    topic: ClassVar[str] = "banka.accounts"
+
+    person: str = Field(description="pseudonym of who holds the cards")
+    as_of: date
+    revision: Revision
+    cards: list[HeldCard]
 
 
 class BranchChanged(Payload):

@@ -11,7 +11,16 @@ from typing import ClassVar
 
 from pydantic import ConfigDict, Field
 
-from shared.events.payload import ApplicantType, CreditConsent, Part, PartyRole, Payload
+from shared.events.payload import (
+    ApplicantType,
+    BalanceBand,
+    CreditConsent,
+    Month,
+    Part,
+    PartyRole,
+    Payload,
+    Revision,
+)
 from shared.money import Money
 
 Jwe = str
@@ -121,3 +130,45 @@ class PartnerCardFirstUsed(PartnerCardEvent):
     """The card was used for the first time."""
 
     type: ClassVar[str] = "banka.partner-card.first-used.v1"
+
+
+class PartnerPerformanceReported(PartnerCardEvent):
+    """How the account of a card stood at the end of a month. `policy_card`: issued with a function
+    that public policy asks for, which the dormancy ratio leaves out."""
+
+    type: ClassVar[str] = "banka.partner-account.performance-reported.v1"
+
+    month: Month
+    revision: Revision = 1
+    opened_on: date
+    closed_on: date | None = None
+    days_past_due: int = Field(ge=0, le=9999)
+    balance: BalanceBand
+    last_customer_transaction: date | None = Field(
+        default=None, description="last one that the customer began; null where there was none"
+    )
+    policy_card: bool = False
+
+
+class PartnerHeldCard(Part):
+    """A card of the bank that somebody holds. `card` is core banking's own mark for it, of a card
+    that the office ordered the `card_id`; never a card number. `limit` None: it shares the limit of
+    another card, as a supplementary one does."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    card: str = Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9._:-]+$")
+    limit: Money | None = None
+    dormant: bool
+    policy_card: bool = False
+
+
+class PartnerHoldingReported(PartnerCardEvent):
+    """All cards of the bank that the holder of this card holds at the end of a day, this one
+    included where it is still open."""
+
+    type: ClassVar[str] = "banka.partner-account.holding-reported.v1"
+
+    as_of: date
+    revision: Revision = 1
+    cards: list[PartnerHeldCard] = Field(max_length=50)

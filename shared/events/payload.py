@@ -106,6 +106,25 @@ machine-readable line) go with a passport, whose number tells none of it;
 `main_card_number` the card to which a supplementary one is wished."""
 
 
+class BalanceBand(StrEnum):
+    """What stands on a card's account at the end of a month, in bands of what the
+    customer owes, in yuan, the lower bound included."""
+
+    OVERPAID = "overpaid"
+    ZERO = "zero"
+    UNDER_1K = "under_1k"
+    FROM_1K = "from_1k"  # to 10,000
+    FROM_10K = "from_10k"  # to 50,000
+    FROM_50K = "from_50k"
+
+
+Month = Annotated[str, Field(pattern=r"^20\d{2}-(0[1-9]|1[0-2])$")]
+"""A calendar month by the bank's clock, `2026-11`."""
+
+Revision = Annotated[int, Field(ge=1, le=9999)]
+"""Which statement on the same month or day this is: from 1; a correction has the next one."""
+
+
 ACCESS_CODE = "access_code"
 """A code for the customer's own page, sealed under a party's contact key by this name. It is no
 field of a party."""

@@ -8,6 +8,7 @@ from shared.parameters.load import (
     ChangedVersionError,
     UnknownVersionError,
     digest_held,
+    load_accounts,
     load_attention,
     load_calendar,
     load_checklist_items,
@@ -28,6 +29,7 @@ from shared.parameters.load import (
 )
 from shared.parameters.models import (
     APPLICANT_TYPES,
+    Accounts,
     AgeRange,
     AskedSystem,
     Attention,
@@ -37,6 +39,8 @@ from shared.parameters.models import (
     Clocks,
     Condition,
     CustomerPage,
+    Dormancy,
+    EarlyArrears,
     Figures,
     InternalList,
     Pace,
@@ -53,6 +57,7 @@ from shared.parameters.reading import ParametersError
 
 __all__ = [
     "APPLICANT_TYPES",
+    "Accounts",
     "AgeRange",
     "AskedSystem",
     "Attention",
@@ -63,6 +68,8 @@ __all__ = [
     "Clocks",
     "Condition",
     "CustomerPage",
+    "Dormancy",
+    "EarlyArrears",
     "Figures",
     "InternalList",
     "Pace",
@@ -77,6 +84,7 @@ __all__ = [
     "UnknownVersionError",
     "Words",
     "digest_held",
+    "load_accounts",
     "load_attention",
     "load_calendar",
     "load_checklist_items",

@@ -47,6 +47,7 @@ FILES: Final[dict[str, type[BaseModel]]] = {
     "checks": models.Checks,
     "telephone": models.Telephoning,
     "internal_list": models.InternalList,
+    "accounts": models.Accounts,
     "figures": models.Figures,
 }
 """The files of which there is one each: name without `.yaml` -> what it must fit."""

@@ -214,6 +214,11 @@ def load_internal_list() -> models.InternalList:
     return held().file("internal_list", models.InternalList)
 
 
+def load_accounts() -> models.Accounts:
+    """When cards count as dormant or in arrears early, and what follows."""
+    return held().file("accounts", models.Accounts)
+
+
 def schemas() -> dict[str, str]:
     """`{name: JSON Schema text}` as they stand in `schemas/<name>.json`."""
     written = {}

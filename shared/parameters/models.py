@@ -737,6 +737,40 @@ class Checks(_File):
     screening: Screening
 
 
+class Dormancy(_Parameters):
+    """When a card counts as dormant, and how many may be before the bank issues no more (2022 joint
+    notice); cards with a function that public policy asks for are left out."""
+
+    months: Annotated[int, Field(ge=1, le=120)]
+    bound: Annotated[Decimal, Field(gt=0, le=1)]
+    alerts: Annotated[list[Annotated[Decimal, Field(gt=0, le=1)]], Field(max_length=5)]
+    stale_days: Annotated[int, Field(ge=31, le=400)]
+    unreported_stops: bool
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if [*self.alerts, self.bound] != sorted({*self.alerts, self.bound}):
+            raise _wrong(
+                "the alerts do not rise up to the bound", "write them from the lowest, below it",
+                "alerts",
+            )  # fmt: skip
+        return self
+
+
+class EarlyArrears(_Parameters):
+    """When an account counts as in arrears early."""
+
+    days_past_due: Annotated[int, Field(ge=1, le=720)]
+    months: Annotated[int, Field(ge=1, le=36)]
+
+
+class Accounts(_File):
+    """What is made of the facts about accounts that core banking reports."""
+
+    dormancy: Dormancy
+    early_arrears: EarlyArrears
+
+
 class IndexBounds(_Parameters):
     """What a population stability index says: below `little` hardly anything, from `much` on that
     it is another population."""

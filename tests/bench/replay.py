@@ -3,8 +3,8 @@
     python -m tests.bench.replay --decisions 100000
 
 Decisions of the past are put into review's tables on a database of its own, each with frozen inputs
-and verdict sealed under keys of its own person, as a decision leaves them. Printed are decisions a
-minute with one process and with one per core.
+and verdict sealed under keys of its own person, as a decision leaves them, and six months of each
+account. Printed are decisions a minute with one process and with one per core.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ async def _measure(stack: local.Stack, policy: Policy, count: int, processes: in
     await _fill(conn, settings, policy, count)
     await conn.execute("ANALYZE")
     console.print(f"{count:,} decisions stored in {time.perf_counter() - began:.0f} s")
-    asked = await replay.ask(conn, policy, BEGAN, BEGAN + timedelta(days=400))
+    until = BEGAN + timedelta(days=400)
+    asked = await replay.ask(conn, policy, BEGAN, until, until)
     begins = await portfolio_runs.batches(conn, asked)
     await conn.close()
     table = Table("processes", "decisions a minute", "against one", title="replay")
@@ -134,7 +135,7 @@ async def _fill(conn: Any, settings: Settings, policy: Policy, count: int) -> No
     for start in range(0, count, LOT):
         ids = [new_id() for _ in range(min(LOT, count - start))]
         parties = await vault.new_parties([NewParty(one) for one in ids])
-        cases, files, decisions = [], [], []
+        cases, files, decisions, months = [], [], [], []
         for number, (application_id, keys) in enumerate(zip(ids, parties, strict=True), start):
             frozen = inputs_of_a_portfolio(chance)
             verdict = policy.evaluate(frozen)
@@ -153,9 +154,12 @@ async def _fill(conn: Any, settings: Settings, policy: Policy, count: int) -> No
                 policy.version, policy.digest, at,
                 verdict.score.points if verdict.score else None, verdict.pricing_class,
             ))  # fmt: skip
+            if approved:
+                months += _months(application_id, at, chance)
         await conn.copy_records_to_table("review_case", records=cases, columns=_CASE)
         await conn.copy_records_to_table("case_file", records=files)
         await conn.copy_records_to_table("decision", records=decisions, columns=_DECISION)
+        await conn.copy_records_to_table("account_month", records=months)
     await pool.close()
 
 
@@ -177,6 +181,17 @@ def _case(
         application_id, "in_use" if approved else "declined", 9, f"{number:018d}", "1101", region,
         "web", "standard", "2026.2", "salaried", keys.person, 1_000_000 if approved else None,
     )  # fmt: skip
+
+
+def _months(application_id: str, at: datetime, chance: random.Random) -> list[tuple[Any, ...]]:
+    """The first six months of the account, as core banking stated them."""
+    opened, rows = at.date(), []
+    for nth in range(6):
+        count = opened.year * 12 + opened.month - 1 + nth
+        month = f"{count // 12:04d}-{count % 12 + 1:02d}"
+        late = 31 if chance.random() < 0.01 else 0
+        rows.append((application_id, month, 1, opened, None, late, "from_1k", opened, False, BEGAN))
+    return rows
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -173,6 +173,13 @@ def _good(draw: st.DrawFn, world: World, payload: type[PartnerEvent]) -> Any:
         event["parties"] = [{"role": "applicant", "personal": draw(_personal(world))}]
     elif kind == "withdrawal.requested.v1" and draw(st.integers(0, 3)):
         event["reference"] = f"FUZZ-{new_id()}"  # who withdraws takes nothing else any more
+    elif kind == "account.performance-reported.v1":
+        month = f"{date.fromisoformat(world.now()[:10]).replace(day=1) - timedelta(days=1):%Y-%m}"
+        event |= {"month": month, "revision": draw(st.integers(1, 9)), "balance": "zero"}
+        event |= {"opened_on": f"{month}-01", "days_past_due": draw(st.integers(0, 90))}
+    elif kind == "account.holding-reported.v1":
+        held = {"card": reference, "limit": {"minor": draw(st.integers(0, 9))}, "dormant": False}
+        event |= {"as_of": world.now()[:10], "revision": draw(st.integers(1, 9)), "cards": [held]}
     return event
 
 

@@ -63,7 +63,7 @@ _BOOKS = {
     "intake": (
         *("application", "application_file", "application_history", "document"),
         *("checklist_item", "checklist_change", "batch", "paper_reading", "paper_end"),
-        *("early_withdrawal", "staff", "branch"),
+        *("early_withdrawal", "account_statement", "staff", "branch"),
     ),
     "review": ("review_case", "decision", "messaging.audit"),
     "notify": ("message", "application", "messaging.audit"),

@@ -26,6 +26,7 @@ from deploy.demo.fates import TROUBLES, Message, Trouble, fate_of, messages
 from deploy.demo.mobile_app import MobileApp, NoAnswerError
 from deploy.demo.partners import PARTNERS
 from deploy.demo.plan import MALFORMED
+from deploy.demo.statements import statements
 from deploy.partner_cli import sealed
 from deploy.partner_link import settings_for
 from deploy.processes import Office
@@ -53,6 +54,7 @@ from tests.stack import running
 MORNING = datetime(2026, 10, 12, 2, 0, tzinfo=UTC)  # a Monday, 10:00 in Shanghai
 SEED = 0  # what the process takes by default
 NAME, MOBILE = "端木清扬", "13900005678"
+LIMIT = Money(minor=1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class Intake:
             application_id=new_id(),
             application_number=number,
             product="standard",
-            limit=Money(minor=1_000_000),
+            limit=LIMIT,
         )
         for partner in PARTNERS:
             await self.say(partner, order, card_id, now)
@@ -286,7 +288,9 @@ def number_with(trouble: Trouble | None) -> str:
 
 
 def planned(number: str, card_id: str) -> list[Message]:
-    told = messages(fate_of(SEED, number, MORNING), card_id)
+    fate = fate_of(SEED, number, MORNING)
+    stated = statements(SEED, number, MORNING, fate, card_id, LIMIT)
+    told = sorted((*messages(fate, card_id), *stated), key=lambda one: one.due)
     return [one for partner in PARTNERS for one in told if one.partner == partner]
 
 

@@ -32,6 +32,7 @@ _KERNEL = "of the messaging kernel: ids, positions and times"
 DECISIONS = {
     "public.access_code": _DELETED,
     "public.account": _OFFICE,
+    "public.account_statement": "months and digests by the card's random id",
     "public.application": _PSEUDONYM,
     "public.application_device": _DELETED,
     "public.application_file": _SEALED,

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from services.review.account_store import Own
 from services.review.invariants import INVARIANTS
 from services.review.store import CaseRecords
 from shared.identifiers import new_id
@@ -199,7 +200,8 @@ async def test_the_cards_of_a_person_are_those_granted_that_have_not_ended(
         person = first.party.person
 
         async def cards(besides: str) -> int:
-            return int(await records.own_cards(person, besides))
+            own: Own = await records.own_cards(person, besides)
+            return own.cards
 
         assert await cards(second.application_id) == 1
         assert await cards(first.application_id) == 0, "its own is not counted"

@@ -26,6 +26,7 @@ from services.review.policy_cases import inputs_of
 from services.review.policy_folder import SHIPPED, newest, read_policy
 from services.review.portfolio_runs import Part, Report
 from shared.calendar import BUSINESS_ZONE
+from shared.events import intake
 from shared.parameters.held import SHIPPED as PARAMETERS
 from tests.eventually import eventually
 from tests.integration.review.bank import NAME, Applicant, Bank, Colleague
@@ -260,6 +261,36 @@ def _put_cases_right(folder: Path) -> None:
     (folder / "cases.yaml").write_text(text, encoding="utf-8")
 
 
+async def late_payer(bank: Bank, applicant: Applicant) -> None:
+    """Core banking tells of an account that was in arrears in its second month, after a correction,
+    and how it stood later."""
+    for month, revision, days in (("2026-02", 1, 0), ("2026-02", 2, 31), ("2026-08", 1, 0)):
+        told = intake.AccountPerformanceReported.model_validate({
+            **applicant.about,
+            "card_id": applicant.application_id,
+            "person": applicant.party.person,
+            "month": month,
+            "revision": revision,
+            "opened_on": "2026-01-20",
+            "closed_on": None,
+            "days_past_due": days,
+            "balance": "from_1k",
+            "last_customer_transaction": "2026-02-02",
+            "policy_card": False,
+        })  # fmt: skip
+        await bank.publish(applicant.application_id, told)
+
+    async def known() -> bool:
+        return bool(
+            await bank.fetch(
+                "SELECT FROM account_month WHERE application_id = $1 AND month = '2026-08'",
+                applicant.application_id,
+            )
+        )
+
+    await eventually(known)
+
+
 async def test_a_candidate_is_asked_about_all_past_decisions_and_goes_on_where_it_was(
     bank: Bank, desks: Desks, folder: Path, tmp_path: Path
 ) -> None:
@@ -267,12 +298,15 @@ async def test_a_candidate_is_asked_about_all_past_decisions_and_goes_on_where_i
     for _ in range(3):
         await limit_of(bank, desks)
     declined = await handed(bank, "application.declined", sequence=915)
+    late = await handed(bank, "application.approved")
+    await late_payer(bank, late)
     new_version(folder, "2026.13", strong="0.1", sound="0.1")
     candidate = read_policy(folder / "policies" / "2026.13").policy
     (span,) = await bank.fetch("SELECT min(decided_at) AS since FROM decision")
     conn = await asyncpg.connect(bank.superuser_url)
     try:
-        asked = await replay.ask(conn, candidate, span["since"], bank.now + timedelta(days=1))
+        soon = bank.now + timedelta(days=1)
+        asked = await replay.ask(conn, candidate, span["since"], soon, soon)
         begins = await portfolio_runs.batches(conn, asked, 2)
     finally:
         await conn.close()
@@ -293,6 +327,17 @@ async def test_a_candidate_is_asked_about_all_past_decisions_and_goes_on_where_i
     assert all(one["new_limit"] < one["old_limit"] for one in whole.differences)
     assert declined.application_id not in {one["application_id"] for one in whole.differences}
     assert NAME not in whole.text().decode()
+    (early,) = [key for key in whole.tally.arrears if key.endswith(":yes")]
+    assert (early, whole.tally.arrears[early]) == ("approve>approve:yes", 1)
+    assert whole.tally.arrears["approve>approve:unknown"] > 0
+    assert whole.tally.activated["approve>approve:yes"] == 1  # it was paid with
+
+    # asked of a time when nobody knew of it yet
+    asked = replace(asked, facts_until=bank.now)
+    before = await asyncio.to_thread(run, tmp_path / "before.jsonl")
+    assert not any(key.endswith(":yes") for key in before.tally.arrears)
+    assert before.tally.arrears.total() == whole.tally.arrears.total()
+    asked = replace(asked, facts_until=soon)
 
     # stopped in the middle of the second batch's line
     lines = (tmp_path / "one.jsonl").read_text(encoding="utf-8").splitlines()

@@ -22,6 +22,7 @@ from deploy.demo.fates import (
     messages,
 )
 from deploy.demo.partners import Played
+from deploy.demo.statements import statements
 from deploy.partner_link import Heard
 from shared.calendar import business_day, is_working_day, working_days_between
 from shared.events import catalog
@@ -233,13 +234,15 @@ def test_a_partner_plans_an_order_once_however_often_it_is_read() -> None:
     for _ in range(2):
         factory.hear(order)
         core.hear(order)
-    assert (factory.planned, core.planned) == (3, 2)
-    facts = fate_of(7, number, MONDAY, {}).facts
+    fate = fate_of(7, number, MONDAY, {})
+    stated = statements(7, number, MONDAY, fate, card(), Money(minor=1_000_000))
+    assert (factory.planned, core.planned) == (3, 2 + len(stated))
+    facts = fate.facts
     assert factory.next_due(MONDAY) == facts[0].at
     assert factory.due(facts[0].at) == 1
     assert factory.next_due(facts[0].at) == facts[1].at
     assert core.due(facts[2].at) == 0
-    assert core.next_due(facts[4].at) is None
+    assert core.next_due(max(facts[4].at, *(one.due for one in stated))) is None
 
 
 def test_only_an_answer_to_this_very_record_shows_that_it_was_told() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from services.review import examination
+from services.review.account_store import Own
 from services.review.case import BLOCKS_APPROVAL, Case, CaseError, approval_obstacles
 from services.review.checks import ASKED, CHECKS, CheckName, bureau, identity, watchlist
 from services.review.workers import gather
@@ -401,6 +402,6 @@ def test_bureau_and_watchlists_learn_whose_passport_it_is() -> None:
 @pytest.mark.parametrize(("day", "age"), [(date(2026, 10, 12), 35), (date(2026, 10, 13), 36)])
 def test_the_age_is_that_of_the_day_of_birth(day: date, age: int) -> None:
     call = examination.scoring(case()).payload
-    assert gather(call, {**PASSPORT, "monthly_income": "1"}, 0, 0, day).age == age
+    assert gather(call, {**PASSPORT, "monthly_income": "1"}, Own(0, 0), day).age == age
     number = make_synthetic_resident_id("11", date(1990, 10, 13), 1)
-    assert gather(call, {"id_number": number, "id_type": "id_card"}, 0, 0, day).age == age
+    assert gather(call, {"id_number": number, "id_type": "id_card"}, Own(0, 0), day).age == age

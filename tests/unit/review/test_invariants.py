@@ -29,6 +29,7 @@ from deploy.secret_files import make_secrets
 from services import review
 from services.review import case as cases
 from services.review import desk, examination, handlers, limits, queue, viewing, workers
+from services.review.accounts import DormancyFigure, stop_of
 from services.review.app import build_app, build_service
 from services.review.case import Case, CaseError, Check, Decision, Entry, Scope
 from services.review.checks import CHECKS
@@ -42,7 +43,7 @@ from shared.events.lifecycle import State
 from shared.events.payload import CreditConsent
 from shared.messaging import Call, ClaimedCall, Exhausted, Refused, Succeeded
 from shared.money import Money
-from shared.parameters import Product, product_of
+from shared.parameters import Accounts, Product, load_accounts, product_of
 from shared.parameters.models import Checks, Clocks
 from shared.privacy.vault import KeyUnavailableError
 from shared.settings import Environment, Settings
@@ -170,6 +171,22 @@ def student(*items: str) -> Try:
         subject.need_scope().applicant_type = "student"
         documents = subject.need_hand_over().documents
         documents += [documents[0].model_copy(update={"item": item}) for item in items]
+        return approving(subject)
+
+    return attempt
+
+
+def issuing(dormant: int | None, **terms: Any) -> Try:
+    """Two people try to approve while so many of a thousand cards lie dormant; None: nobody knows
+    how many."""
+
+    def attempt() -> Found:
+        figure = None
+        if dormant is not None:
+            figure = DormancyFigure(NOW.date(), NOW, 1_000, dormant, NOW.date())
+        subject = referred()
+        dormancy = load_accounts().dormancy.model_copy(update=terms)
+        subject.issuing_stop = stop_of(figure, dormancy)
         return approving(subject)
 
     return attempt
@@ -553,6 +570,11 @@ TESTS: Mapping[str, Three] = {
         granting(20_000),
         (granting(40_000), granting(40_100, later=100_000)),
     ),
+    "DORMANCY_BLOCKS_ISSUING": Three(
+        each(issuing(201), issuing(None, unreported_stops=True)),
+        issuing(0),
+        (issuing(200), issuing(201)),
+    ),
     "CASH_WITHIN_LIMIT": Three(in_cash("1.5"), in_cash("0.5"), (in_cash("1"), in_cash("1.01"))),
     "BUREAU_BY_CONSENT": Three(
         each(querying(None), people(consent=None)),
@@ -753,7 +775,9 @@ def test_a_rule_says_why_what_refuses_and_what_may_be_set(invariant: Invariant) 
     if file == "policies":
         assert path in TABLES
         return
-    model: Any = {"product": Product, "clocks": Clocks, "checks": Checks}[file]
+    model: Any = {"product": Product, "clocks": Clocks, "checks": Checks, "accounts": Accounts}[
+        file
+    ]
     for name in path.split("."):
         assert issubclass(model, BaseModel)
         model = model.model_fields[name].annotation

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 # {what is not said: (as a pattern, the word for it)}; longer words that hold it mean another thing
 WORDS = {
     "a term that has passed": (
-        r"超期|逾期(?!\d+[期天]|期数|/不良)(?<!征信逾期)(?<![期有]逾期)",
+        r"超期|逾期(?!\d+[期天]|期数|天数|/不良)(?<!征信逾期)(?<![期有]逾期)",
         "超时",
     ),
     "who runs the software": (r"(?<!卡片)(?<!虚拟)运营(?!商)", "运维"),
