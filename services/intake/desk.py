@@ -23,8 +23,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
+from services.intake import appeals, store, store_customer, store_lists
 from services.intake import application as applications
-from services.intake import store, store_customer, store_lists
 from services.intake.api_problems import KINDS
 from services.intake.application import (
     Application,
@@ -51,6 +51,7 @@ from services.intake.rules import (
 from services.intake.store import Answer, ApplicationStore, Standing
 from shared.calendar import CalendarEndsError, business_day
 from shared.documents import DocumentStore, StoredDocument
+from shared.events.intake import AppealWish
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, ApplicantType, Channel, Party, PartyRole
 from shared.formats import NUMBERED_BY, person_number
@@ -465,6 +466,22 @@ class Desk:
                 await self._write(tx, app, effects)
                 await self._keep(tx, remember, app)
         return app
+
+    async def appeal(
+        self,
+        viewer: Viewer,
+        application_id: str,
+        wish: AppealWish,
+        words: str = "",
+        *,
+        expect: Collection[int] | None = None,
+    ) -> None:
+        """The customer asks about a decline. Raises Problem 409 `not-appealable` or `erased`."""
+        app = await self.look(viewer, application_id)
+        async with self._plainly():
+            sealed = await self.seal_note(app, words)
+        async with self.changing(viewer, application_id, expect=expect) as step:
+            step.effects.extend(appeals.ask(step.app, wish, sealed, viewer.actor, step.now))
 
     async def look(self, viewer: Viewer, application_id: str) -> Application:
         """The application, if the viewer may see it."""

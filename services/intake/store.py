@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from services.intake.application import (
     CARD_STATES,
     OWN_SOURCE,
+    Appeal,
     Application,
     Card,
     Document,
@@ -51,6 +52,7 @@ class _ApplicationFile:
     meeting: Meeting | None = None
     round: int = 0
     withdrawal: Withdrawal | None = None
+    appeals: list[Appeal] = field(default_factory=list)
     limit: Money | None = None
     category: str | None = None
     card: Card | None = None
@@ -391,6 +393,7 @@ def _file(app: Application) -> _ApplicationFile:
         meeting=app.meeting,
         round=app.round,
         withdrawal=app.withdrawal,
+        appeals=app.appeals,
         limit=app.limit,
         category=app.category,
         card=app.card,
@@ -506,6 +509,7 @@ def _application(
         material_deadline=row["material_deadline"],
         round=file.round,
         withdrawal=file.withdrawal,
+        appeals=file.appeals,
         limit=file.limit,
         category=file.category,
         reapply_from=row["reapply_from"],

@@ -10,8 +10,18 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from services.review import api, audit, handlers, officer_pages, pages, policy_pages
+from services.review import (
+    api,
+    appeal_api,
+    appeal_pages,
+    audit,
+    handlers,
+    officer_pages,
+    pages,
+    policy_pages,
+)
 from services.review.api_problems import KINDS
+from services.review.appeals import APPEAL_DEADLINE, on_appeal_deadline
 from services.review.case import SNOOZE_DEADLINE, on_snooze_deadline
 from services.review.checks import ASKED, CheckName
 from services.review.checks.breaker import Breaker
@@ -104,7 +114,15 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
             ),
             directory_consumer(NAME),
         ],
-        deadlines=[Deadlines(store=store, handlers={SNOOZE_DEADLINE: on_snooze_deadline})],
+        deadlines=[
+            Deadlines(
+                store=store,
+                handlers={
+                    SNOOZE_DEADLINE: on_snooze_deadline,
+                    APPEAL_DEADLINE: on_appeal_deadline,
+                },
+            )
+        ],
         database=database,
     )
     records = CaseRecords(lambda: service.pool, shelf)
@@ -144,6 +162,8 @@ def build_app(service: ReviewService) -> FastAPI:
         routers=[
             api.router(service, desk, officers, service.vault, shelf),
             officer_pages.router(service, desk, officers),
+            appeal_api.router(service, desk),
+            appeal_pages.router(service, desk),
             pages.router(service, desk, service.vault, shelf),
             policy_pages.router(service, PolicyDesk(service, shelf)),
             audit_pages.router(service, audit.LOG, audit.WORDS, desk.open_line),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from services.review import queue, reason_codes
 from services.review.checks import ASKED, CHECKS, CheckName
@@ -29,6 +29,9 @@ from shared.money import Money
 from shared.parameters import digest_held, product_of
 from shared.parameters.models import ReviewRules
 from shared.web.i18n import mark
+
+if TYPE_CHECKING:
+    from services.review.appeals import Appeal
 
 Finding = Literal["clear", "confirmed"]
 Awaited = Literal["material", "check"]  # what may bring a snoozed case back: a paper, an answer
@@ -290,6 +293,7 @@ class Case:
     entries: list[Entry] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     shadows: list[ShadowVerdict] = field(default_factory=list)
+    appeals: list[Appeal] = field(default_factory=list)  # of a decline, the oldest first
     touched: bool = False
     waits_changed: bool = False
     screened_changed: bool = False

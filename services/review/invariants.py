@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from services.review import (
+    appeals,
     case,
     desk,
     examination,
@@ -314,6 +315,20 @@ INVARIANTS: tuple[Invariant, ...] = (
         ),
         parameter="clocks: retention_years",
     ),
+    # after a decision
+    Invariant(
+        "APPEAL_BY_ANOTHER",
+        Words(
+            zh="对拒绝的复核由未参与原决定的人员作出",
+            en="Who made a decision does not answer the appeal against it",
+        ),
+        f"{_PERSONAL} Art. 24",
+        "A",
+        (appeals.decide_claim, appeals.decide_answer),
+        ("same-person",),
+        (Constraint("appeal", "CHECK (coalesce(answered_by <> ALL (deciders), true))"),),
+        "clocks: appeal_working_days",
+    ),
     # clocks
     Invariant(
         "REVIEW_IN_TIME",
@@ -409,20 +424,6 @@ GAPS: tuple[Gap, ...] = (
         f"{_BUREAU} Art. 25",
         "A",
         _AFTER,
-    ),
-    Gap(
-        "HUMAN_REVIEW",
-        Words(
-            zh="客户有权要求说明并拒绝仅由自动化作出的决定",
-            en="A customer may refuse a decision that a machine made alone",
-        ),
-        f"{_PERSONAL} Art. 24",
-        "A",
-        Words(
-            zh="决定可以说明（`banka decision explain`），人工复核的申请尚未立案处理",
-            en="a decision can be explained (`banka decision explain`); the request for a person is"
-            " no case of review yet",
-        ),
     ),
     Gap(
         "ACTIVATION_CHECKED",

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
+from services.review import appeal_store, appeals, officer_store, queue, reason_codes, store, words
 from services.review import case as cases
-from services.review import officer_store, queue, reason_codes, store, words
 from services.review.api import (
     MayClaim,
     MayDecide,
@@ -162,6 +162,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             waits = await store.waits_of(conn, [row.application_id for row in rows])
             views = await views_of(conn, viewer, "queue", QUEUE)
             given_to = await receivers(conn, viewer, now)
+            appealed = await appeal_store.waiting(conn, viewer.branch_list, now)
         today = business_day(now)
         return page(
             request,
@@ -186,6 +187,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             products=words.product_names(),
             flags_of=queue.flags_of,
             systems_away=systems_away,
+            appealed=appealed,
             waits=waits,
             check_names=words.CHECK_NAMES,
             advice=words.ADVICE,
@@ -343,6 +345,7 @@ def _add_case(
             confidential=confidential,
             hidden=hidden,
             can=_abilities(case, viewer, peer_may_sign=cases.peer_may_sign(looked_at)),
+            **_appeals(case, opened, viewer, now),
         )
 
 
@@ -686,6 +689,8 @@ def _people(case: Case, history: list[Entry]) -> list[str]:
         for key in ("holder", "receiver")
         if (one := entry.details.get(key))
     }
+    staff |= {one.claimed_by or "" for one in case.appeals}
+    staff |= {one.answered_by or "" for one in case.appeals}
     staff |= {case.claimed_by or "", case.proposal.staff_id if case.proposal else ""}
     return sorted(staff)
 
@@ -734,6 +739,36 @@ async def receivers(
             and one.can_take(case.need_scope().branch, case.need_scope().product, today)
         )
     ]
+
+
+def _appeals(case: Case, opened: Opened, viewer: Viewer, now: datetime) -> dict[str, Any]:
+    """What the case's page shows of the customer's appeals, and what can be done about them."""
+    branch = case.need_scope().branch
+    waiting = appeals.open_appeal(case)
+    may_answer = viewer.may_in(Permission.REVIEW_DECIDE, branch)
+    mine = waiting is not None and waiting.claimed_by == viewer.staff_id
+    return {
+        "appeals": [
+            (one, queue.clock_of(one.due, now), opened.notes.get(one.words, ""))
+            for one in reversed(case.appeals)
+        ],
+        "wishes": words.WISHES,
+        "appeal_outcomes": words.OUTCOMES,
+        "can_appeal": {
+            "open": case.state is State.DECLINED
+            and waiting is None
+            and viewer.may_in(Permission.REVIEW_CLAIM, branch),
+            "claim": waiting is not None
+            and waiting.claimed_by is None
+            and may_answer
+            and viewer.staff_id not in waiting.deciders,
+            "put_back": waiting is not None
+            and waiting.claimed_by is not None
+            and may_answer
+            and (mine or viewer.may_in(Permission.REVIEW_SIGN, branch)),
+            "answer": mine and may_answer,
+        },
+    }
 
 
 def _may_await(case: Case) -> list[tuple[str, str]]:

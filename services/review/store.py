@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from services.review.appeal_store import appeals_of, save_appeals
 from services.review.case import (
     Case,
     Check,
@@ -153,6 +154,11 @@ class CaseStore:
         found = {
             row["application_id"]: _case(row, bodies.get(row["application_id"])) for row in rows
         }
+        declined = [case for case in found.values() if case.state is State.DECLINED]
+        if declined:
+            appeals = await appeals_of(conn, [case.application_id for case in declined])
+            for case in declined:
+                case.appeals = appeals.get(case.application_id, [])
         return {subject: found.get(subject) or Case(subject) for subject in subjects}
 
     async def save(self, conn: Connection, states: Sequence[Case]) -> None:
@@ -194,6 +200,9 @@ class CaseStore:
                 [case.application_id for case in screened],
                 [case.checks["watchlist"].screened_with for case in screened],
             )
+        appeals = [(case, one) for case in known for one in case.appeals if one.changed]
+        if appeals:
+            await save_appeals(conn, appeals)
         shadows = [_shadow_row(case, said) for case in known for said in case.shadows]
         if shadows:
             await conn.executemany(_SAVE_SHADOW, shadows)
@@ -593,7 +602,11 @@ async def find_case(conn: Any, application_id: str) -> Case | None:
         " WHERE application_id = $1",
         application_id,
     )
-    return _case(row, row["body"]) if row is not None else None
+    if row is None:
+        return None
+    case = _case(row, row["body"])
+    case.appeals = (await appeals_of(conn, [application_id])).get(application_id, [])
+    return case
 
 
 async def history_of(conn: Any, application_id: str, *, confidential: bool) -> list[Entry]:

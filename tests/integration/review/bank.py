@@ -239,7 +239,11 @@ class Bank:
 
     async def tell(self, applicant: Applicant, kind: type[Any], **more: Any) -> None:
         """An event of intake about the application, counted as a transition unless it is none."""
-        milestone = kind in (intake.WithdrawalRequested, intake.MaterialRequested)
+        milestone = kind in (
+            intake.WithdrawalRequested,
+            intake.MaterialRequested,
+            intake.AppealRequested,
+        )
         applicant.version += 0 if milestone else 1
         payload = kind.model_validate({**applicant.about, **more})
         await self.publish(applicant.application_id, payload, applicant.version)

@@ -35,6 +35,8 @@ FIELDS = {
     "outcome": "approve",
     "until": "",
     "awaited": "material",
+    "wish": "explanation",
+    "answer": "explained",
 }
 BODIES: dict[str, Any] = {
     "decision": APPROVE,
@@ -43,6 +45,8 @@ BODIES: dict[str, Any] = {
     "hold": {"note": "请核实"},
     "release": {"finding": "clear", "note": "已核实"},
     "opinion": APPROVE,
+    "appeal": {"wish": "explanation"},
+    "answer": {"outcome": "explained", "note": "已说明"},
     "snooze": {"awaited": "material", "note": "等材料"},
 }
 

@@ -80,6 +80,24 @@ def material(code: str = "DOC_MISSING") -> intake.MaterialRequested:
     )
 
 
+def opened_appeal() -> review.AppealOpened:
+    return review.AppealOpened(
+        **ABOUT, appeal_id="q", appeal_number="1-1", wish="explanation", working_days=15
+    )
+
+
+def answered_appeal(outcome: str) -> review.AppealAnswered:
+    return review.AppealAnswered(
+        **ABOUT,
+        appeal_id="q",
+        appeal_number="1-1",
+        outcome=outcome,
+        category=None,
+        automatic=False,
+        answered_by="r",
+    )
+
+
 def code(text: str = "A") -> intake.AccessCodeIssued:
     """A code for the customer's own page, sealed; another text, another code."""
     sealed = Sealed("bk1.01890000-0000-7000-8000-000000000000." + text * 40)
@@ -264,6 +282,10 @@ def test_an_event_that_cannot_happen_is_parked() -> None:
         ("activated", intake.CardFirstUsed(**ABOUT, card_id="c"), "first_use"),
         ("checking", code(), "access_code"),
         ("declined", code(), "access_code"),
+        ("declined", opened_appeal(), "appeal_opened"),
+        ("declined", answered_appeal("explained"), "appeal_explained"),
+        ("declined", answered_appeal("upheld"), "appeal_upheld"),
+        ("declined", answered_appeal("changed"), "appeal_changed"),
         # news that comes late is no news, and what goes on inside the bank is none either
         ("delivered", intake.CardPosted(**ABOUT, card_id="c"), None),
         ("in_use", intake.CardActivated(**ABOUT, card_id="c"), None),

@@ -27,8 +27,8 @@ from pydantic import BaseModel
 
 from deploy.secret_files import make_secrets
 from services import review
+from services.review import appeals, desk, examination, handlers, limits, queue, viewing, workers
 from services.review import case as cases
-from services.review import desk, examination, handlers, limits, queue, viewing, workers
 from services.review.app import build_app, build_service
 from services.review.case import Case, CaseError, Check, Decision, Entry, Scope
 from services.review.checks import CHECKS
@@ -37,7 +37,7 @@ from services.review.invariants import GAPS, INVARIANTS, Invariant, kind_of, pla
 from services.review.policy import TABLES, Policy
 from services.review.reason_codes import public_codes
 from services.review.store import _REVIEW_STATES
-from shared.events.intake import Meeting
+from shared.events.intake import AppealWish, Meeting
 from shared.events.lifecycle import State
 from shared.events.payload import CreditConsent
 from shared.messaging import Call, ClaimedCall, Exhausted, Refused, Succeeded
@@ -85,6 +85,25 @@ def refused(decide: Callable[[], Iterable[Any]]) -> Found:
     except CaseError as error:
         return {error.code}
     return set()
+
+
+def appealed(by: str, *, deciders: tuple[str, ...] = (FIRST, SECOND), claimed: bool = False) -> Try:
+    """Somebody takes an appeal against a decision of these, or has it, and answers."""
+
+    def tried() -> Found:
+        subject = case(State.DECLINED)
+        list(appeals.decide_open(subject, "a", AppealWish.HUMAN_REVIEW, "", "staff-9", NOW))
+        (appeal,) = subject.appeals
+        appeal.deciders = deciders
+        if claimed:
+            appeal.claimed_by = by
+        else:
+            wrong = refused(lambda: appeals.decide_claim(subject, by, NOW))
+            if wrong:
+                return wrong
+        return refused(lambda: appeals.decide_answer(subject, by, "upheld", "sealed", NOW))
+
+    return tried
 
 
 def approving(subject: Case) -> Found:
@@ -491,6 +510,11 @@ TESTS: Mapping[str, Three] = {
     ),
     "TWO_PEOPLE_SIGN": Three(
         signed_by(SECOND), signed_by("staff-3"), (signed_by(FIRST), signed_by(SECOND))
+    ),
+    "APPEAL_BY_ANOTHER": Three(
+        each(appealed(FIRST), appealed(FIRST, claimed=True)),
+        appealed("staff-3"),
+        (appealed(FIRST, deciders=()), appealed(SECOND)),
     ),
     "EVIDENCE_FROZEN": Three(
         each(unscored(), unscored(decline=True)),
