@@ -71,6 +71,11 @@ KINDS: Mapping[str, Kind] = {
         "Only an application that has ended can be taken up again",
         (FieldError("/reopens", "unknown-application"),),
     ),
+    "too-late": Kind(
+        422,
+        "The time has passed in which a new application takes up this decline again",
+        (FieldError("/reopens", "too-late"),),
+    ),
     "other-person": Kind(
         422,
         "The application to be taken up again is another person's; who hands in has to say who they"

@@ -1,19 +1,21 @@
 """What a declined customer asks of review: an explanation, or a review by a person (个人信息保护法
-24). Review answers; here stands what was asked and what became of it. The declined application
-moves nowhere. Pure, as `application`."""
+24), and until when a decline is taken up again. Review answers; here stands what was asked and what
+became of it. The declined application moves nowhere. Pure, as `application`."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from services.intake import application as applications
 from services.intake.application import Appeal, Application, ApplicationError
+from shared.calendar import business_day
 from shared.events import intake
 from shared.events.intake import AppealWish
 from shared.events.lifecycle import State
 from shared.identifiers import new_id
 from shared.messaging import Effect
+from shared.parameters import load_clocks
 from shared.privacy.sealing import Sealed
 
 
@@ -67,3 +69,17 @@ def on_answered(app: Application, answer: Any, now: datetime) -> None:
     if answer.reapply_from is not None:
         app.reapply_from = answer.reapply_from
     app.note(now, "review", "appeal_answered", outcome=answer.outcome)
+
+
+def may_be_taken_up(app: Application, now: datetime) -> bool:
+    """Whether a new application may take this one up again: of a decline so many days long, from
+    the decision on or from an answer that changed it; of anything else that has ended at any
+    time."""
+    if app.open:
+        return False
+    if app.state is not State.DECLINED or app.state_since is None:
+        return True
+    changed = [one.answered_at for one in app.appeals if one.outcome == "changed"]
+    since = max([app.state_since, *(at for at in changed if at is not None)])
+    days = load_clocks().reconsideration_days
+    return business_day(now) <= business_day(since) + timedelta(days=days)

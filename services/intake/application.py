@@ -795,6 +795,7 @@ def hand_over(app: Application, now: datetime, *, officer: str | None = None) ->
         submitted_at=app.submitted_at,
         passed_by=officer,
         meeting=app.meeting,
+        reopens=app.reopens,
     )
     return [
         ClearDeadline(MATERIAL_DEADLINE),

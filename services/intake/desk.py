@@ -855,7 +855,7 @@ class Desk:
         if not found:
             return refusals
         other_than = known.application_id if known else ""
-        standing = await store.standing_of(conn, found[0].person, other_than)
+        standing = await store.standing_of(conn, found[0].person, other_than, reopens=form.reopens)
         return (*refusals, *standing.refusals(product, today))
 
     async def examine(self, conn: Any, app: Application, now: datetime) -> Found:
@@ -1210,8 +1210,8 @@ class Desk:
         self, viewer: Viewer, form: ApplicationForm, *, before: str | None = None
     ) -> None:
         """Raises Problem 422 where the form takes up again what is no application that has ended,
-        or is somebody else's. Of whom it does not name yet `submit_in` asks. before: what the draft
-        takes up already."""
+        of a decline not any more (`too-late`), or is somebody else's. Of whom it does not name yet
+        `submit_in` asks. before: what the draft takes up already."""
         if form.reopens is None:
             return
         async with self._service.pool.acquire() as conn:
@@ -1222,6 +1222,13 @@ class Desk:
                 "unknown-application",
                 "Only an application that has ended can be taken up again",
                 errors=[FieldError("/reopens", "unknown-application")],
+            )
+        if form.reopens != before and not appeals.may_be_taken_up(old, self._service.clock.now()):
+            raise Problem(
+                422,
+                "too-late",
+                "The time has passed in which this decline is taken up again",
+                errors=[FieldError("/reopens", "too-late")],
             )
         number = None if form.lacks_holder else form.holder.number
         if number and old.holder.person not in (await self.persons([number])).values():

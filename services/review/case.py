@@ -51,6 +51,8 @@ BLOCKS_APPROVAL = frozenset(
 
 SECOND_SOURCE = "second_repayment_guarantee"  # the item by which it is proved
 
+TAKEN_UP_AGAIN = "TAKEN_UP_AGAIN"  # the reason by which a reconsideration goes to a person
+
 # why a check has no answer, where asking again brings none
 OTHER_DOCUMENT = "other-document"  # the registry does not hold such documents
 NOT_SEEN = "not-seen"  # nobody recorded to have seen customer, original and signing
@@ -107,6 +109,7 @@ class HandOver:
     handed_at: datetime
     meeting: Meeting | None = None
     applicant_type: str = ApplicantType.SUPPLEMENTARY  # of what was handed over before it was kept
+    reopens: str | None = None  # the application that it takes up again
 
     @property
     def examined(self) -> Party:
@@ -465,24 +468,28 @@ def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> It
 def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
     """The policy's word, and beside it what review looks at by itself: no policy approves over
     that."""
-    missing = tuple(
+    own = tuple(
         CHECKS[check.name].absence
         for check in case.checks.values()
         if check.outcome == "unavailable" and check.name not in ASKED
     )
-    if not missing:
+    if case.need_hand_over().reopens is not None:
+        own = (*own, TAKEN_UP_AGAIN)
+    if not own:
         return found
     return replace(
         found,
         outcome="refer" if found.outcome == "approve" else found.outcome,
-        findings=(*found.findings, *missing),
+        findings=(*found.findings, *own),
     )
 
 
 def _machine_may(case: Case, found: Recommendation) -> bool:
     """Whether the policy may decide alone, whatever it says: never about a new customer (2011
-    rules, Art. 43), and no approval against which something stands (Art. 42)."""
-    if case.need_hand_over().new_to_bank:
+    rules, Art. 43) or what takes up an earlier application again, whose new material a person
+    looks at, and no approval against which something stands (Art. 42)."""
+    hand_over = case.need_hand_over()
+    if hand_over.new_to_bank or hand_over.reopens is not None:
         return False
     return found.outcome == "decline" or bool(found.limit and not approval_obstacles(case))
 

@@ -58,6 +58,7 @@ def on_pre_check_passed(
         submitted_at=data.submitted_at,
         handed_at=event.time,
         meeting=data.meeting,
+        reopens=data.reopens,
         applicant_type=data.applicant_type,
     )
     cases.begin_review(case, hand_over)

@@ -317,6 +317,18 @@ INVARIANTS: tuple[Invariant, ...] = (
     ),
     # after a decision
     Invariant(
+        "TAKEN_UP_BY_PEOPLE",
+        Words(
+            zh="重新提交的申请由人工审查新材料",
+            en="A person looks at what takes up an earlier application again",
+        ),
+        _POLICY,
+        "u",
+        (case.apply_recommendation,),
+        ("TAKEN_UP_AGAIN",),
+        parameter="clocks: reconsideration_days",
+    ),
+    Invariant(
         "APPEAL_BY_ANOTHER",
         Words(
             zh="对拒绝的复核由未参与原决定的人员作出",

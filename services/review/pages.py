@@ -279,7 +279,9 @@ def _add_case(
             if hidden:
                 history = without_proposal(history)
             decision = await store.decision_of(conn, application_id)
-            people = await staff_names(conn, _people(case, history))
+            earlier = await _taken_up(conn, case, viewer)
+            deciders = earlier["decision"].decided_by if earlier and earlier["decision"] else ()
+            people = await staff_names(conn, [*_people(case, history), *deciders])
             branches = await branch_names(conn)
             holder = await officer_store.officer(conn, case.claimed_by or "")
             given_to = await receivers(conn, viewer, now, case)
@@ -346,6 +348,7 @@ def _add_case(
             hidden=hidden,
             can=_abilities(case, viewer, peer_may_sign=cases.peer_may_sign(looked_at)),
             **_appeals(case, opened, viewer, now),
+            earlier=earlier,
         )
 
 
@@ -739,6 +742,24 @@ async def receivers(
             and one.can_take(case.need_scope().branch, case.need_scope().product, today)
         )
     ]
+
+
+async def _taken_up(conn: Any, case: Case, viewer: Viewer) -> dict[str, Any] | None:
+    """Of the application that this one takes up again: the case, its decision as the viewer may
+    know it, and by their digests the papers of this one that are new; None where there is none that
+    the viewer sees."""
+    hand_over = case.need_hand_over()
+    old = await store.find_case(conn, hand_over.reopens) if hand_over.reopens else None
+    if old is None or old.scope is None or not viewer.sees(old.scope.branch):
+        return None
+    decision = await store.decision_of(conn, old.application_id)
+    known = {one.sha256 for one in old.hand_over.documents} if old.hand_over else set()
+    return {
+        "case": shown_case(old, viewer),
+        "decision": decision and shown_decision(decision, viewer),
+        "appeals": old.appeals,
+        "new": {one.sha256 for one in hand_over.documents} - known,
+    }
 
 
 def _appeals(case: Case, opened: Opened, viewer: Viewer, now: datetime) -> dict[str, Any]:

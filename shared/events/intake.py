@@ -208,6 +208,9 @@ class PreCheckPassed(ApplicationEvent):
         default=None, description="`staff:<id>` who passed it; null where the rules did"
     )
     meeting: Meeting | None = None
+    reopens: str | None = Field(
+        default=None, description="application that this one takes up again, with new material"
+    )
 
 
 class ItemAskedAgain(ApplicationEvent):

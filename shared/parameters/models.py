@@ -467,6 +467,7 @@ class Clocks(_File, Terms):
     review_working_days: WorkingDays
     existing_customer_working_days: WorkingDays  # review of a further card of a customer
     appeal_working_days: WorkingDays  # an appeal of a customer whom the bank declined is answered
+    reconsideration_days: Days  # how long after a decline a new application may take it up again
     warning_days: Days  # before its deadline a step is shown as urgent
     escalation_working_days: WorkingDays  # after its deadline a step is the manager's
     late_facts_days: Days  # what happened within the term may be told so long after it

@@ -20,6 +20,7 @@ from tests.integration.review.test_service import do, handed, said
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
 DECLINE = {"outcome": "decline", "reason": "MATERIAL_UNSOUND", "note": "不一致"}
+SUBMITTED = {"new_to_bank": False, "age_band": "26-35", "income_band": "10000-19999"}
 WORDS = "我的收入证明写错了月份"
 POLICY_DECLINES = 911  # an applicant with an adverse record
 
@@ -178,6 +179,36 @@ async def test_only_a_decline_is_appealed_against(bank: Bank, desks: Desks) -> N
     page = await act(desks.first, applicant, wish="explanation")
     assert "Only a decline is appealed against." in page
     assert "appeal.opened" not in await bank.types(applicant)
+
+
+async def test_what_takes_a_decline_up_again_goes_to_a_person_who_sees_the_earlier_decision(
+    bank: Bank, desks: Desks
+) -> None:
+    earlier = await declined_by_people(bank, desks)
+    anew = await bank.applicant()  # the policy would approve it
+    paper = {"item": "income_proof", "sha256": "b" * 64, "media_type": "image/png"}
+    again = await bank.applicant()
+    for one, more in (
+        (anew, {}),
+        (again, {"documents": [{**paper, "document_id": new_id()}]}),
+    ):
+        await bank.tell(one, intake.ApplicationDrafted)
+        await bank.tell(one, intake.ApplicationSubmitted, **SUBMITTED, parties=[one.party])
+        await bank.tell(one, intake.PreCheckStarted)
+        await bank.pass_pre_check(one, reopens=earlier.application_id, **more)
+        await said(bank, one, "application.referred")
+        assert "application.approved" not in await bank.types(one)
+    here = f"/review/cases/{anew.application_id}"
+    page = (await desks.first.get(here, lang="en")).text
+    assert "Takes up an earlier application again: a person looks at the new material" in page
+    assert earlier.about["application_number"] in page
+    assert "No paper of this application is new." in page
+    page = (await desks.first.get(f"/review/cases/{again.application_id}", lang="en")).text
+    assert "No paper of this application is new." not in page
+    (case,) = await bank.fetch(
+        "SELECT state FROM review_case WHERE application_id = $1", earlier.application_id
+    )
+    assert case["state"] == "declined"
 
 
 async def test_an_appeal_that_is_late_says_so(bank: Bank, desks: Desks) -> None:

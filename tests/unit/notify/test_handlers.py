@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -82,11 +82,15 @@ def material(code: str = "DOC_MISSING") -> intake.MaterialRequested:
 
 def opened_appeal() -> review.AppealOpened:
     return review.AppealOpened(
-        **ABOUT, appeal_id="q", appeal_number="1-1", wish="explanation", working_days=15
+        **ABOUT,
+        appeal_id="q",
+        appeal_number="1-1",
+        wish=intake.AppealWish.EXPLANATION,
+        working_days=15,
     )
 
 
-def answered_appeal(outcome: str) -> review.AppealAnswered:
+def answered_appeal(outcome: Literal["explained", "upheld", "changed"]) -> review.AppealAnswered:
     return review.AppealAnswered(
         **ABOUT,
         appeal_id="q",

@@ -152,6 +152,18 @@ def found_by(policy: Policy, subject: Case | None = None, **facts: Any) -> Found
     return found | (approving(subject) if subject.state is State.MANUAL_REVIEW else set())
 
 
+def taken_up(policy: Policy, reopens: str | None = "earlier", **facts: Any) -> Try:
+    """A case of somebody whom the bank knows, who applies anew after an earlier application."""
+
+    def tried() -> Found:
+        subject = weighed(policy, handed(reopens=reopens), **facts)
+        if subject.state is not State.MANUAL_REVIEW or subject.recommendation is None:
+            return set()
+        return set(subject.recommendation.findings)
+
+    return tried
+
+
 def heeded(**facts: Any) -> Try:
     """By a policy whose tables know nothing of it, about somebody new, so that people try too."""
     return lambda: found_by(heedless(), **facts)
@@ -510,6 +522,14 @@ TESTS: Mapping[str, Three] = {
     ),
     "TWO_PEOPLE_SIGN": Three(
         signed_by(SECOND), signed_by("staff-3"), (signed_by(FIRST), signed_by(SECOND))
+    ),
+    "TAKEN_UP_BY_PEOPLE": Three(
+        each(
+            taken_up(shipped().policy),
+            taken_up(shipped().policy, bureau_adverse=True),  # the machine declined it before
+        ),
+        lambda: found_by(heedless()),
+        (taken_up(heedless(), None), taken_up(heedless())),
     ),
     "APPEAL_BY_ANOTHER": Three(
         each(appealed(FIRST), appealed(FIRST, claimed=True)),

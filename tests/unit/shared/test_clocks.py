@@ -10,6 +10,7 @@ import pytest
 
 from services.intake import application as applications
 from services.intake import cards, desk, inbound, tables
+from services.intake.appeals import may_be_taken_up
 from services.intake.application import Application, Scope, dues
 from services.notify import app as notify
 from services.review import appeals, queue
@@ -72,6 +73,10 @@ READ: dict[str, Callable[[], object]] = {
     "activation_remind_days_before": lambda: term("activation-reminder"),
     "review_working_days": lambda: queue.due_at(NOW, "salaried"),
     "existing_customer_working_days": lambda: queue.due_at(NOW, "existing_customer"),
+    "reconsideration_days": lambda: [
+        may_be_taken_up(application(State.DECLINED, state_since=NOW), NOW + timedelta(days=n))
+        for n in range(100)
+    ],
     "appeal_working_days": lambda: appeals.due_at(NOW),
     "warning_days": lambda: urgency_of(NOW + timedelta(days=2), NOW),
     "escalation_working_days": lambda: escalated_before(NOW.date()),
@@ -150,6 +155,7 @@ NOBODY_IS_LATE = {
     "reminder_time": "the office's own machine sends it",
     "send_window.opens": "the office's own machine sends it",
     "send_window.closes": "the office's own machine sends it",
+    "reconsideration_days": "the customer's own time: an application anew comes after it",
     "warning_days": "says when a deadline shows as near",
     "escalation_working_days": "says when an overdue case is the manager's",
     "late_facts_days": "patience after a term that has its owner",
@@ -170,9 +176,10 @@ def desks_of(name: str) -> set[str]:
     first, _dot, state = name.partition(".")
     if first == "longest_silence":
         return {OWNERS[State(state)].desk}
-    beside = {**BESIDE_REVIEW, **AFTER_DECISION}
-    if name.removesuffix("_working_days").removesuffix("_days") in beside:
-        return {desk for task, desk in beside.items() if name.startswith(task)}
+    beside = [*BESIDE_REVIEW.items(), *AFTER_DECISION.items()]
+    task = name.removesuffix("_working_days").removesuffix("_days")
+    if task in [one for one, _desk in beside]:
+        return {desk for one, desk in beside if one == task}
     return {owner.desk for owner in OWNERS.values() if owner.clock == CLOCK_OF.get(name, name)}
 
 
