@@ -17,7 +17,6 @@ from services.review.desk import NOTE_CLASS
 from services.review.evidence import NOTE_FIELD, Verification
 from services.review.explaining import explain as in_words
 from services.review.policy_store import PolicyShelf
-from services.review.reason_codes import REASONS, Effect
 from shared.clock import open_clock
 from shared.identifiers import ApplicationNumberError, parse_application_number
 from shared.privacy.vault import KeyUnavailableError
@@ -64,9 +63,7 @@ def explain(
     decided = found.decision
     if as_json:
         inputs = json.loads(found.inputs.freeze())
-        held = any(REASONS[code].effect is Effect.HOLD for code in found.verdict["findings"])
-        if held:
-            inputs.pop("watchlist")
+        inputs.pop("watchlist")  # of every case: of the held alone, that it is gone would tell
         about = {
             "decision_id": decided.decision_id,
             "outcome": decided.outcome,

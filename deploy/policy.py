@@ -1,9 +1,11 @@
-"""`banka policy list|test|show|diff|replay`: read a credit policy, run its own cases, see what
-changed, and ask it about all past decisions."""
+"""`banka policy list|test|show|diff|replay|shadow|drift`: read a credit policy, run its own cases,
+see what changed, ask it about all past decisions, see what it says beside the one in force, and
+who was approved over time."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,15 +16,17 @@ from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
 from deploy.operating import Database, Name, with_service
-from services.review import replay
+from services.review import portfolio_runs, replay
+from services.review.drift import BASE, Figure, Line, figure_of
 from services.review.policy import TABLES
 from services.review.policy_cases import run_cases
 from services.review.policy_folder import Change, Held, compare, read_policies, tables_of
 from services.review.policy_store import PolicyShelf
-from services.review.portfolio import GROUPS, stability_index
-from services.review.replay import Replay
+from services.review.portfolio import GROUPS, Comparison, stability_index
+from services.review.portfolio_desk import compare_shadow, drift_between
+from services.review.portfolio_runs import Question, Report
 from shared.clock import open_clock
-from shared.parameters import ParametersError
+from shared.parameters import ParametersError, load_figures
 from shared.parameters.load import default_folder
 from shared.settings import Settings
 
@@ -161,42 +165,165 @@ def replay_portfolio(
         ends = until.replace(tzinfo=until.tzinfo or UTC) if until else now
         path = journal or Path(f"replay-{version}-{candidate.digest[:8]}.jsonl")
         if until is None and path.exists():
-            ends = replay.until_of(path) or ends  # of the run that goes on
+            ends = portfolio_runs.until_of(path) or ends  # of the run that goes on
         asked = await replay.ask(conn, candidate, begins, ends)
-        return settings, asked, await replay.batches(conn, asked), path
+        return settings, asked, await portfolio_runs.batches(conn, asked), path
 
     settings, asked, starts, path = with_service("review", name, database, prepare)
+    whole = _ask(settings, database, asked, starts, path, processes, f"policy {version}")
+    _say(whole)
+    _write(whole, report)
+
+
+def _ask(
+    settings: Settings,
+    database: str | None,
+    question: Question,
+    begins: list[tuple[datetime, str]],
+    journal: Path,
+    processes: int,
+    title: str,
+) -> Report:
+    """Ask about every decision, and show how far it is."""
     with Progress(
         *Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True)
     ) as shown:
-        line = shown.add_task(f"policy {version}", total=asked.decisions)
-        whole = replay.run(
+        line = shown.add_task(title, total=question.decisions)
+        return portfolio_runs.run(
             settings,
             database,
-            candidate,
-            asked,
-            starts,
-            path,
+            question,
+            begins,
+            journal,
             processes=processes,
             told=lambda count: shown.advance(line, count),
         )
-    _say(whole)
-    if report is not None:
-        report.write_bytes(whole.report())
-        typer.echo(f"report: {report}")
 
 
-def _say(whole: Replay) -> None:
+def _write(whole: Report, path: Path | None) -> None:
+    if path is not None:
+        path.write_bytes(whole.text())
+        typer.echo(f"report: {path}")
+
+
+@policy.command("drift")
+def drift(
+    since: Annotated[datetime, typer.Option(help="first day of the base period (or instant, UTC)")],
+    base_until: Annotated[datetime, typer.Option(help="the base period ends before this day")],
+    until: Annotated[
+        datetime | None, typer.Option(help="before this day (or instant, UTC); default: now")
+    ] = None,
+    step: Annotated[str, typer.Option(help="month or week")] = "month",
+    journal: Annotated[Path, typer.Option(help="what was done, to go on from")] = Path(
+        "drift.jsonl"
+    ),
+    report: Annotated[Path | None, typer.Option(help="the counts, as JSON")] = None,
+    processes: Annotated[int, typer.Option(min=1, max=64)] = os.cpu_count() or 1,
+    name: Name = None,
+    database: Database = None,
+) -> None:
+    """Who was approved, group by group over time, and how far the scores and each of their factors
+    are from the base period's. Stopped, it goes on where it was."""
+    begins, base, ends = (
+        one.replace(tzinfo=one.tzinfo or UTC) if one else None for one in (since, base_until, until)
+    )
+    if step not in ("month", "week"):
+        typer.echo(f"no step {step}: month or week", err=True)
+        raise typer.Exit(1)
+
+    async def prepare(conn: Any, settings: Settings) -> Any:
+        end = ends or (journal.exists() and portfolio_runs.until_of(journal)) or None
+        end = end or open_clock(settings).now()
+        assert begins is not None
+        assert base is not None
+        asked = await drift_between(conn, begins, base, end, step)  # type: ignore[arg-type]
+        return settings, asked, await portfolio_runs.batches(conn, asked)
+
+    settings, asked, starts = with_service("review", name, database, prepare)
+    whole = _ask(settings, database, asked, starts, journal, processes, "drift")
+    _say_drift(figure_of(whole.tally, load_figures()))
+    _write(whole, report)
+
+
+def _say_drift(figure: Figure) -> None:
+    indices = Table(
+        "factor",
+        *(one for one in figure.periods if one != BASE),
+        title="population stability index against the base period",
+    )
+    for factor, by_period in figure.indices.items():
+        cells = []
+        for period in figure.periods:
+            if period == BASE:
+                continue
+            one = by_period.get(period)
+            few = one is None or one.value is None
+            cells.append("too few" if few else f"{one.value:.4f} {one.reading}")  # type: ignore[union-attr]
+        indices.add_row(factor, *cells)
+    _console.print(indices)
+    rates = Table("group", "", *figure.periods, title="approved of all decided (decisions)")
+    for (group, value), lines in figure.lines.items():
+        rates.add_row(group, value, *(_rate(lines.get(period)) for period in figure.periods))
+    _console.print(rates)
+
+
+def _rate(line: Line | None) -> str:
+    if line is None:
+        return ""
+    return (
+        f"too few ({line.decisions})"
+        if line.rate is None
+        else f"{line.rate:.1%} ({line.decisions:,})"
+    )
+
+
+@policy.command("shadow")
+def shadow(
+    version: Annotated[str, typer.Argument(help="a version that runs, or ran, without effect")],
+    folder: Folder = None,
+    name: Name = None,
+    database: Database = None,
+) -> None:
+    """What a version without effect would have decided of new cases, beside the one in force; each
+    application counts once, by its last examination."""
+    candidate = _version(_read(folder), version).policy
+
+    async def look(conn: Any, settings: Settings) -> Comparison:  # noqa: ARG001
+        return await compare_shadow(conn, candidate.digest)
+
+    compared = with_service("review", name, database, look)
+    if compared.agreement is None:
+        typer.echo(f"policy {version} has run beside the one in force on no case")
+        return
+    typer.echo(
+        f"{compared.compared:,} applications compared with {', '.join(sorted(compared.live))},"
+        f" {compared.otherwise:,} otherwise; agreement {compared.agreement:.2%}"
+        + (f"; {compared.uncompared:,} left out" if compared.uncompared else "")
+    )
+    _show_matrix("in force \\ beside it", lambda old, new: compared.matrix[old, new])
+    live, beside = compared.limits
+    typer.echo(f"limits of their approvals: {live / 100:,.2f} → {beside / 100:,.2f} yuan")
+    reasons = Table("reason", "beside it alone", "in force alone", title="reasons of one alone")
+    for code, (found, gone) in sorted(compared.reasons.items()):
+        reasons.add_row(code, f"{found:,}", f"{gone:,}")
+    _console.print(reasons)
+
+
+def _show_matrix(head: str, counts: Callable[[str, str], int]) -> None:
+    outcomes = ("approve", "refer", "decline")
+    matrix = Table(head, *outcomes, title="what the policy said")
+    for old in outcomes:
+        matrix.add_row(old, *(f"{counts(old, new):,}" for new in outcomes))
+    _console.print(matrix)
+
+
+def _say(whole: Report) -> None:
     tally = whole.tally
     typer.echo(
         f"{tally.decisions:,} decisions asked about, {tally.otherwise:,} would have been otherwise"
         + (f", {whole.closed:,} cannot be read any more" if whole.closed else "")
     )
-    outcomes = ("approve", "refer", "decline")
-    matrix = Table("was \\ would be", *outcomes, title="what the policy said")
-    for old in outcomes:
-        matrix.add_row(old, *(f"{tally.matrix[f'{old}>{new}']:,}" for new in outcomes))
-    _console.print(matrix)
+    _show_matrix("was \\ would be", lambda old, new: tally.matrix[f"{old}>{new}"])
     typer.echo(
         "limits of what the policy alone approved:"
         f" {tally.limits['old'] / 100:,.2f} → {tally.limits['new'] / 100:,.2f} yuan"
@@ -215,11 +342,16 @@ def _say(whole: Replay) -> None:
         values = sorted({
             key.split(":")[1] for key in tally.groups if key.startswith(f"{group}:")
         })  # fmt: skip
-        table = Table(group, "decisions", "approved then", "approved by it", title=f"by {group}")
+        table = Table(
+            group, "decisions", "approved then", "approved by it", "limits then, yuan", "by it",
+            title=f"by {group}",
+        )  # fmt: skip
         for value in values:
             counts = [
                 tally.groups[f"{group}:{value}:{what}"]
                 for what in ("all", "old:approve", "new:approve")
             ]
-            table.add_row(value, *(f"{count:,}" for count in counts))
+            limits = [tally.groups[f"{group}:{value}:limit:{which}"] for which in ("old", "new")]
+            cells = [f"{count:,}" for count in counts] + [f"{fen / 100:,.0f}" for fen in limits]
+            table.add_row(value, *cells)
         _console.print(table)

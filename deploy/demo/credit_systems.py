@@ -84,6 +84,7 @@ def bureau_answer(id_number: str) -> dict[str, Any]:
         "overdue_24m": 0,
         "max_overdue_days_24m": 0,
         "queries_3m": chance.between("queries", 0, 4),
+        "lenders_6m": chance.between("lenders", 0, 3),
         "open_cards": 0 if young else chance.between("cards", 0, 4),
         "other_bank_limits": 0 if young else chance.between("limits", 0, 3) * 2_000 * _YUAN,
         "monthly_debt": chance.between("debt", 0, 8) * 100 * _YUAN,
@@ -98,7 +99,10 @@ def bureau_answer(id_number: str) -> dict[str, Any]:
             "adverse": adverse,
         }
     elif scenario == "queries":
-        report["queries_3m"] = chance.between("queries", 11, 20)
+        report |= {
+            "queries_3m": chance.between("queries", 11, 20),
+            "lenders_6m": chance.between("lenders", 9, 14),
+        }
     elif scenario == "debts":
         report |= {
             "monthly_debt": chance.between("debt", 60, 90) * 1_000 * _YUAN,
@@ -111,6 +115,7 @@ def bureau_answer(id_number: str) -> dict[str, Any]:
         report |= {
             "score": None,
             "queries_3m": 0,
+            "lenders_6m": 0,
             "open_cards": 0,
             "other_bank_limits": 0,
             "monthly_debt": 0,

@@ -35,13 +35,15 @@ def router(service: Service, papers: Papers) -> APIRouter:
         document_id: str,
         viewer: Annotated[Viewer, _MAY_LOOK],
     ) -> Response:
-        """A paper, one page at a time."""
+        """A paper, one page at a time; for a place of another page without the frame around it."""
+        within = request.headers.get("hx-request") == "true"
         app, shown = await papers.find(viewer, application_id, document_id)
         branch = app.need_scope().branch
         most = shown.preview.pages if shown.preview is not None else 0
         return page(
             request,
-            "paper.html",
+            "paper_page.html" if within else "paper.html",
+            within=within,
             app=app,
             shown=shown,
             document=shown.document,

@@ -85,6 +85,12 @@ class HoldIn(_In):
     note: Note
 
 
+class NoteIn(_In):
+    """What colleagues should know of a case; it changes nothing."""
+
+    note: Note
+
+
 class SnoozeIn(_In):
     """Until when a case is laid aside, or until what has come (the due date ends it anyway), and
     why."""
@@ -421,6 +427,14 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
         """Lay one's own case aside; it comes back by itself, with its due date at the latest."""
         case = await desk.snooze(viewer, application_id, body.until, body.awaited, body.note)
         return case_out(case, viewer)
+
+    @routes.post(
+        "/cases/{application_id}/notes",
+        openapi_extra=about("not-found", "erased", "not-open", "no-opinion"),
+    )
+    async def api_note(viewer: MayClaim, application_id: str, body: NoteIn) -> CaseOut:
+        """Write a note for whoever works on the case; nothing else changes."""
+        return case_out(await desk.note(viewer, application_id, body.note), viewer)
 
     @routes.post(
         "/cases/{application_id}/wake",

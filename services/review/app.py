@@ -15,10 +15,13 @@ from services.review import (
     appeal_api,
     appeal_pages,
     audit,
+    drift_pages,
     handlers,
     officer_pages,
     pages,
     policy_pages,
+    portfolio_pages,
+    telephone_pages,
 )
 from services.review.api_problems import KINDS
 from services.review.appeals import APPEAL_DEADLINE, on_appeal_deadline
@@ -29,6 +32,7 @@ from services.review.desk import Desk
 from services.review.officer_desk import OfficerDesk
 from services.review.policy_desk import PolicyDesk
 from services.review.policy_store import PolicyShelf
+from services.review.portfolio_desk import PortfolioDesk, PortfolioLoop
 from services.review.screening import Screening
 from services.review.store import CaseRecords, CaseStore
 from services.review.workers import check_worker, policy_worker
@@ -36,7 +40,7 @@ from shared.clock import open_clock
 from shared.events.catalog import group
 from shared.messaging import Consumer, Deadlines, Service
 from shared.privacy.vault import Vault
-from shared.privacy.vault_database import open_vault
+from shared.privacy.vault_database import open_vault, read_bank_key
 from shared.settings import Settings
 from shared.web import Permission, audit_pages, kept_views, operations
 from shared.web.directory import directory_consumer
@@ -76,6 +80,7 @@ class ReviewService(Service):
     async def start(self) -> None:
         await super().start()
         self._spawn("review-screening", Screening(self, CaseStore()).run())
+        self._spawn("review-portfolio", PortfolioLoop(self, self.settings).run())
 
     async def notes(self) -> dict[str, str]:
         """Besides the kernel's, which systems do not answer."""
@@ -125,7 +130,7 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
         ],
         database=database,
     )
-    records = CaseRecords(lambda: service.pool, shelf)
+    records = CaseRecords(lambda: service.pool, shelf, read_bank_key(settings).blind)
     service.breakers = {name: Breaker(name, clock.now) for name in ASKED}
     service.workers = [
         *(
@@ -164,7 +169,14 @@ def build_app(service: ReviewService) -> FastAPI:
             officer_pages.router(service, desk, officers),
             appeal_api.router(service, desk),
             appeal_pages.router(service, desk),
+            telephone_pages.api(desk),
+            telephone_pages.pages(desk),
             pages.router(service, desk, service.vault, shelf),
+            # before the pages of a policy: `drift` is no digest
+            drift_pages.router(service, PortfolioDesk(service, shelf), shelf),
+            portfolio_pages.router(
+                service, PolicyDesk(service, shelf), PortfolioDesk(service, shelf)
+            ),
             policy_pages.router(service, PolicyDesk(service, shelf)),
             audit_pages.router(service, audit.LOG, audit.WORDS, desk.open_line),
             kept_views.router(service, {"queue": pages.QUEUE}, Permission.REVIEW_VIEW),

@@ -17,6 +17,7 @@ from services.review.checks import ASKED, CHECKS, CheckName
 from services.review.limits import LIMIT_ROUNDING, cash_limit
 from services.review.officers import Officer
 from services.review.reason_codes import REASONS
+from services.review.telephone import AWAITED, WITHOUT_ANSWER, Telephone, asked_for
 from shared.calendar import business_day
 from shared.events import lifecycle, review
 from shared.events.intake import HandedDocument, Meeting, WantedItem
@@ -45,6 +46,7 @@ BLOCKS_APPROVAL = frozenset(
         "ID_CANCELLED",
         "AGE_OUTSIDE",
         "OWN_CARDS_AT_CAP",
+        "TELEPHONE_CONTRADICTED",
         *(kind.absence for kind in CHECKS.values()),
     }
 )
@@ -56,6 +58,7 @@ TAKEN_UP_AGAIN = "TAKEN_UP_AGAIN"  # the reason by which a reconsideration goes 
 # why a check has no answer, where asking again brings none
 OTHER_DOCUMENT = "other-document"  # the registry does not hold such documents
 NOT_SEEN = "not-seen"  # nobody recorded to have seen customer, original and signing
+NO_FIELD = "no-field"  # the hand-over lacks what review would look at by itself
 
 
 class CaseError(Exception):
@@ -157,7 +160,13 @@ class Check:
     @property
     def may_be_asked_again(self) -> bool:
         """Whether nobody answered who might another time."""
-        return self.outcome == "unavailable" and self.why not in (OTHER_DOCUMENT, NOT_SEEN)
+        return self.outcome == "unavailable" and self.why not in (
+            OTHER_DOCUMENT,
+            NOT_SEEN,
+            NO_FIELD,
+            AWAITED,
+            *WITHOUT_ANSWER.values(),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +190,10 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class ShadowVerdict:
-    """What a version that runs beside the one in force would have said. Nothing rests on it."""
+    """What a version that runs beside the one in force would have said; `live`: what that one said
+    of the same inputs. Nothing rests on it."""
 
+    live: Recommendation
     digest: str
     scoring_round: int
     outcome: str
@@ -286,6 +297,7 @@ class Case:
     snooze: Snooze | None = None
     proposal: Proposal | None = None
     returned: str | None = None  # the second person's words when they sent the proposal back
+    telephone: Telephone | None = None
     looked_into: str | None = None  # request of the watchlist's answer that compliance has judged
     due: datetime | None = None
     queued_at: datetime | None = None
@@ -446,16 +458,17 @@ def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> It
     """
     if not case.open:
         return []
+    effects: list[Effect] = _ask_for_a_call(case, found, now)
     found = _with_own_findings(case, found)
     case.recommendation = found
     case.touched = True
     case.note(now, "review", "scored", findings=_shown(found.findings), outcome=found.outcome)
     suspicious = found.outcome == "hold" and not _judged(case)
     if case.state is State.MANUAL_REVIEW:
-        return _hold(case, now) if suspicious else []
+        return [*effects, *_hold(case, now)] if suspicious else effects
     if case.state is not State.CHECKING:
-        return []
-    effects: list[Effect] = [move(case, review.ChecksCompleted(**case.fields()))]
+        return effects
+    effects.append(move(case, review.ChecksCompleted(**case.fields())))
     if suspicious:
         return [*effects, *_hold(case, now)]
     if found.outcome in ("refer", "hold") or not _machine_may(case, found):
@@ -465,13 +478,69 @@ def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> It
     return effects
 
 
+def _ask_for_a_call(case: Case, found: Recommendation, now: datetime) -> list[Effect]:
+    """Some findings want the applicant called before a person decides; once, and of a held case as
+    of any other."""
+    reasons = asked_for(found.findings)
+    if case.telephone is not None or found.outcome not in ("refer", "hold") or not reasons:
+        return []
+    case.telephone = Telephone(now, "review", reasons)
+    case.note(now, "review", "telephone_ordered")
+    note_telephone(case, now)
+    return [Fact(review.TelephoneOrdered(**case.fields(), ordered_by="review"))]
+
+
+def note_telephone(case: Case, now: datetime) -> None:
+    """What came of the telephone verification so far, as a check beside the others."""
+    asked = case.telephone
+    assert asked is not None  # it was asked for
+    case.checks["telephone"] = Check(
+        "telephone",
+        f"{case.application_id}:telephone:{asked.ordered_at.isoformat()}",
+        case.round,
+        asked.ordered_at,
+        outcome="answered" if asked.why is None else "unavailable",
+        ended_at=now if asked.ended else None,
+        attempts=len(asked.calls),
+        why=asked.why,
+    )
+    case.touched = True
+    if case.recommendation is not None:
+        kept = tuple(one for one in case.recommendation.findings if one not in _OF_A_CALL)
+        case.recommendation = replace(
+            case.recommendation, findings=(*kept, *telephone_findings(case))
+        )
+
+
+_OF_A_CALL = frozenset({CHECKS["telephone"].absence, "TELEPHONE_CONTRADICTED"})
+
+
+def telephone_findings(case: Case) -> tuple[str, ...]:
+    """What the telephone verification adds to what was found: nothing where none was asked for, or
+    the applicant confirmed."""
+    asked = case.telephone
+    if asked is None:
+        return ()
+    if asked.why is not None:
+        return (CHECKS["telephone"].absence,)
+    heard = asked.last.heard if asked.last else None
+    return ("TELEPHONE_CONTRADICTED",) if heard == "contradicted" else ()
+
+
+def unproposed_of(case: Case, staff_id: str) -> None:
+    """Raises CaseError unless the case is this officer's and nothing is proposed."""
+    _own(case, staff_id)
+
+
 def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
     """The policy's word, and beside it what review looks at by itself: no policy approves over
     that."""
     own = tuple(
         CHECKS[check.name].absence
         for check in case.checks.values()
-        if check.outcome == "unavailable" and check.name not in ASKED
+        if check.outcome == "unavailable"
+        and check.name not in ASKED
+        and CHECKS[check.name].absence not in found.findings
     )
     if case.need_hand_over().reopens is not None:
         own = (*own, TAKEN_UP_AGAIN)
@@ -669,6 +738,16 @@ def decide_snooze(
     details: dict[str, Any] = {"until": case.snooze.until.isoformat(), "awaited": awaited}
     case.note(now, staff_id, "snoozed", note=words.strip(), **details)
     return [Deadline(SNOOZE_DEADLINE, case.snooze.until)]
+
+
+def decide_note(case: Case, staff_id: str, words: str, now: datetime) -> Iterable[Effect]:
+    """Say something about the case to whoever works on it after; nothing else changes."""
+    if not case.open:
+        raise CaseError("not-open", "The case is not with review")
+    if not words.strip():
+        raise CaseError("no-opinion", "Write the note")
+    case.note(now, staff_id, "noted", note=words.strip())
+    return []
 
 
 def decide_wake(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:

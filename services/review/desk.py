@@ -11,10 +11,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.review import appeals, examination, officer_store, reason_codes, store
+from services.review import (
+    appeals,
+    examination,
+    officer_store,
+    reason_codes,
+    store,
+    telephoning,
+)
 from services.review import case as cases
 from services.review.case import Awaited, Case, CaseError, Finding, Opinion
 from services.review.evidence import NOTE_FIELD, SHOWN_FIELDS, Opened, open_evidence
+from services.review.telephone import Heard
 from shared.events.intake import AppealWish, WantedItem
 from shared.events.lifecycle import State
 from shared.identifiers import new_id
@@ -40,6 +48,7 @@ _STATUS = {
     "no-limit": 422,
     "nothing-wanted": 422,
     "unknown-item": 422,
+    "unknown-outcome": 422,
     "unknown-officer": 422,
     "nothing-awaited": 422,
     "time-passed": 422,
@@ -231,6 +240,30 @@ class Desk:
             lambda case, now: cases.decide_snooze(
                 case, viewer.staff_id, until, awaited, sealed, now
             ),
+        )
+
+    async def note(self, viewer: Viewer, application_id: str, note: str) -> Case:
+        sealed = await self._seal(viewer, application_id, note)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_note(case, viewer.staff_id, sealed, now),
+        )
+
+    async def order_call(self, viewer: Viewer, application_id: str, note: str) -> Case:
+        sealed = await self._seal(viewer, application_id, note)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: telephoning.decide_order(case, viewer.staff_id, sealed, now),
+        )
+
+    async def called(self, viewer: Viewer, application_id: str, heard: Heard, note: str) -> Case:
+        sealed = await self._seal(viewer, application_id, note)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: telephoning.decide_called(case, viewer.staff_id, heard, sealed, now),
         )
 
     async def wake(self, viewer: Viewer, application_id: str) -> Case:

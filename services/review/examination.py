@@ -9,8 +9,15 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.review.case import NOT_SEEN, Case, CaseError, Check, HandOver
-from services.review.checks import ASKED, CHECKS, CheckName, meeting
+from services.review.case import (
+    NOT_SEEN,
+    Case,
+    CaseError,
+    Check,
+    HandOver,
+    telephone_findings,
+)
+from services.review.checks import ASKED, CHECKS, OWN, CheckName, meeting
 from shared.calendar import add_working_hours
 from shared.events.lifecycle import State
 from shared.events.review import CheckCompleted, CheckRequested
@@ -55,7 +62,7 @@ def start(case: Case, now: datetime) -> list[Effect]:
             case.note(now, "review", "check_reused", check=name)
             continue
         effects.extend(_request(case, hand_over, name, now))
-    return effects + _score_if_ended(case)
+    return effects + score_if_ended(case)
 
 
 def _see(case: Case, now: datetime) -> list[Effect]:
@@ -94,7 +101,7 @@ def screen_again(case: Case, now: datetime) -> list[Effect]:
     case.scoring_round += 1  # a verdict that is on its way rests on the old answer
     case.touched = True
     effects = list(_request(case, case.need_hand_over(), "watchlist", now))
-    return effects + _score_if_ended(case)
+    return effects + score_if_ended(case)
 
 
 def _of_this_list(check: Check) -> bool:
@@ -176,7 +183,7 @@ def end(
     effects = list(_close(case, check, outcome, now, why=why))
     if answer is not None and case.open and not _of_this_list(check):
         return effects + screen_again(case, now)  # the list changed while it was on its way
-    return effects + (_score_if_ended(case) if case.open else [])
+    return effects + (score_if_ended(case) if case.open else [])
 
 
 def wait(
@@ -222,10 +229,35 @@ def _close(
     yield Fact(CheckCompleted(**case.fields(), check=check.name, outcome=outcome))
 
 
-def _score_if_ended(case: Case) -> list[Effect]:
+def score_if_ended(case: Case) -> list[Effect]:
     if any(check.outcome == "pending" for check in case.checks.values()):
         return []
     return [scoring(case)]
+
+
+def noticed(case: Case) -> list[str]:
+    """Findings of review's own checks that are known before anything is opened."""
+    found = [
+        CHECKS[check.name].absence
+        for check in case.checks.values()
+        if check.outcome == "unavailable" and check.name not in ASKED and check.name not in OWN
+    ]
+    return list(dict.fromkeys([*found, *telephone_findings(case)]))
+
+
+def looked_at(
+    case: Case, found: Mapping[CheckName, Mapping[str, str | None]], now: datetime
+) -> list[Effect]:
+    """Review has looked by itself, with the evidence open: {check: its sealed answer, or why there
+    is none}. Nothing of it is used again: the next scoring looks anew."""
+    effects: list[Effect] = []
+    for name, said in found.items():
+        request_id = f"{case.application_id}:{name}:{case.scoring_round}"
+        check = Check(name, request_id, case.round, now, answer=said["answer"])
+        case.checks[name] = check
+        outcome = "answered" if check.answer is not None else "unavailable"
+        effects.extend(_close(case, check, outcome, now, why=said["why"]))
+    return effects
 
 
 def scoring(case: Case, not_before: datetime | None = None) -> Call:
@@ -234,7 +266,9 @@ def scoring(case: Case, not_before: datetime | None = None) -> Call:
     party = hand_over.examined
     case.scoring_round += 1
     case.touched = True
-    fields = {"id_number", "id_type", "birth_date", *INCOME_FIELDS} & party.fields.keys()
+    wanted = {"id_number", "id_type", "birth_date", *INCOME_FIELDS}
+    wanted |= {field for own in OWN.values() for field in (*own.needs, *own.also)}
+    fields = wanted & party.fields.keys()
     sealed: Mapping[str, str] = {name: str(party.fields[name]) for name in sorted(fields)}
     return Call(
         kind=SCORING,
@@ -247,7 +281,7 @@ def scoring(case: Case, not_before: datetime | None = None) -> Call:
             "answers": {
                 f"check.{check.name}": check.answer
                 for check in case.checks.values()
-                if check.answer is not None
+                if check.answer is not None and check.name in ASKED
             },
             "applicant_type": scope.applicant_type,
             "product": scope.product,
@@ -257,6 +291,11 @@ def scoring(case: Case, not_before: datetime | None = None) -> Call:
             if hand_over.requested_limit
             else None,
             "warnings": len(hand_over.warnings),
+            "region": scope.region,
+            "handed_at": hand_over.handed_at.isoformat(),
+            "pre_check": list(hand_over.warnings),
+            "papers": sorted({document.item for document in hand_over.documents}),
+            "noticed": noticed(case),
             "scoring_round": case.scoring_round,
         },
         not_before=not_before,

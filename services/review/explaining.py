@@ -13,7 +13,7 @@ from typing import Any
 
 from services.review.policy import LIMITS, Policy
 from services.review.policy_folder import tables_of
-from services.review.reason_codes import REASONS, Effect
+from services.review.reason_codes import REASONS, Effect, advice_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def explain(
     score = verdict.get("score")
     return Explanation(
         outcome=verdict["outcome"] if told else "refer",
-        advice=verdict["advice"],
+        advice=verdict["advice"] if told else advice_on(shown),
         findings=[(code, REASONS[code].words) for code in shown],
         points=score["points"] if score else None,
         factors=[_factor(policy, one, language) for one in (score["factors"] if score else ())],

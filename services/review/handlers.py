@@ -194,6 +194,7 @@ def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
         wait = examination.TRY_AGAIN * 2 ** (case.scoring_round - 1)
         return [examination.scoring(case, now + wait)]
     value = result.value
+    looked = examination.looked_at(case, value.get("own", {}), now)  # of before: none
     recommendation = Recommendation(
         outcome=value["outcome"],
         advice=value["advice"],
@@ -210,6 +211,7 @@ def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
     )
     case.shadows.extend(
         ShadowVerdict(
+            live=recommendation,
             digest=said["digest"],
             scoring_round=case.scoring_round,
             outcome=said["outcome"],
@@ -222,4 +224,4 @@ def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
         )
         for said in value.get("shadows", ())
     )
-    return cases.apply_recommendation(case, recommendation, now)
+    return [*looked, *cases.apply_recommendation(case, recommendation, now)]

@@ -22,6 +22,7 @@ from services.review.api import (
     wanted_of,
 )
 from services.review.case import Case, Entry, Recommendation
+from services.review.checks import ASKED
 from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned, public_findings, waits_for
 from services.review.evidence import Opened, in_order, open_evidence
 from services.review.explaining import words_of
@@ -29,6 +30,7 @@ from services.review.officer_desk import may_mark_away, may_see_others
 from services.review.officers import Load, Officer
 from services.review.policy_store import PolicyShelf
 from services.review.queue import QueueFilter, Section
+from services.review.telephone_section import section_of
 from services.review.viewing import (
     hides_proposal,
     shown_case,
@@ -86,6 +88,7 @@ REFUSALS: Mapping[str, str] = {
     "unknown-officer": mark("This colleague may not claim cases of this branch."),
     "proposed": mark("A decision is proposed already and waits for its second signature."),
     "not-in-queue": mark("The case no longer lies in the queue."),
+    "not-open": mark("The case is decided, or with the customer."),
     "not-yours": mark("Claim the case first."),
     "nothing-proposed": mark("Nothing waits for a signature."),
     "risk-officer-needed": mark("The second signature here is a risk officer's."),
@@ -103,6 +106,9 @@ REFUSALS: Mapping[str, str] = {
     "unknown-item": mark("Choose items of the checklist."),
     "unknown-reason": mark("Choose a reason from the list."),
     "nothing-to-repeat": mark("Every check was answered or is on its way."),
+    "call-awaited": mark("A call is asked for already."),
+    "no-call-awaited": mark("Nobody asked for a call, or it was made."),
+    "called-just-now": mark("Nobody was reached just now; call again later."),
     "erased": mark("The applicant's data was deleted or is restricted; nothing can be added."),
 }
 
@@ -281,6 +287,14 @@ def _add_case(
             decision = await store.decision_of(conn, application_id)
             earlier = await _taken_up(conn, case, viewer)
             deciders = earlier["decision"].decided_by if earlier and earlier["decision"] else ()
+            points = case.recommendation.points if case.recommendation else None
+            alike = (
+                await store.alike(
+                    conn, case, points, viewer.reach_of(Permission.REVIEW_VIEW).branch_list
+                )
+                if points is not None
+                else None
+            )
             people = await staff_names(conn, [*_people(case, history), *deciders])
             branches = await branch_names(conn)
             holder = await officer_store.officer(conn, case.claimed_by or "")
@@ -305,10 +319,15 @@ def _add_case(
                     words.CHECK_NAMES[check.name],
                     words.meeting_facts(case.need_hand_over().meeting)
                     if check.name == "meeting"
+                    else words.telephone_facts(case.telephone)
+                    if check.name == "telephone"
                     else words.facts_of(check, opened, confidential=confidential),
                 )
                 for check in in_order(case.checks)
             ],
+            asked=ASKED,
+            calling=section_of(case, viewer, findings),
+            heard=words.HEARD,
             why_unavailable=words.WHY_UNAVAILABLE,
             noticed=_noticed(case),
             findings=[reason_codes.REASONS[code] for code in findings],
@@ -321,6 +340,9 @@ def _add_case(
             obstacles=[cases.REASONS_AGAINST[code] for code in cases.approval_obstacles(case)],
             history=_timeline(history, people, opened),
             decision=decision and shown_decision(decision, viewer),
+            alike=alike,
+            like_it=store.LIKE_IT,
+            looked_through=store.LOOKED_THROUGH,
             reasons={code: one.words for code, one in reason_codes.REASONS.items()},
             decline_reasons=_reason_options(),
             categories={
@@ -423,13 +445,13 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
 
     @routes.post("/cases/{application_id}/claim")
     async def page_claim(request: Request, viewer: MayClaim, application_id: str) -> Response:
-        return await _act(
+        return await act(
             request, application_id, desk.claim(viewer, application_id), _("The case is yours.")
         )
 
     @routes.post("/cases/{application_id}/put-back")
     async def page_put_back(request: Request, viewer: MayClaim, application_id: str) -> Response:
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.put_back(viewer, application_id),
@@ -454,11 +476,21 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
             told = _("Give day and time, as 2026-12-01 08:00.")
             return redirect(request, here, flash=told, tone="danger")
         command = desk.snooze(viewer, application_id, at, awaited or None, note)
-        return await _act(request, application_id, command, _("The case is laid aside."))
+        return await act(request, application_id, command, _("The case is laid aside."))
+
+    @routes.post("/cases/{application_id}/notes")
+    async def page_note(
+        request: Request,
+        viewer: MayClaim,
+        application_id: str,
+        note: Annotated[str, Form(max_length=2000)] = "",
+    ) -> Response:
+        command = desk.note(viewer, application_id, note)
+        return await act(request, application_id, command, _("The note stands in the history."))
 
     @routes.post("/cases/{application_id}/wake")
     async def page_wake(request: Request, viewer: MayClaim, application_id: str) -> Response:
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.wake(viewer, application_id),
@@ -494,7 +526,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     ) -> Response:
         """`limit` in whole yuan."""
         proposal = desk.propose_approval(viewer, application_id, Money.of(limit), note)
-        return await _act(
+        return await act(
             request, application_id, proposal, _("Proposed. A second person signs now.")
         )
 
@@ -507,7 +539,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         note: Annotated[str, Form(max_length=2000)] = "",
     ) -> Response:
         proposal = desk.propose_decline(viewer, application_id, reason, note)
-        return await _act(
+        return await act(
             request, application_id, proposal, _("Proposed. A second person signs now.")
         )
 
@@ -521,7 +553,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         """`items`: `<item>:<return code>` for each line where something is chosen."""
         chosen = [item.partition(":") for item in items if item]
         wanted = [WantedItem(item=item, code=code) for item, _sep, code in chosen]
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.want_material(viewer, application_id, wanted),
@@ -530,7 +562,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
 
     @routes.post("/cases/{application_id}/checks")
     async def page_repeat(request: Request, viewer: MayDecide, application_id: str) -> Response:
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.repeat_checks(viewer, application_id),
@@ -544,7 +576,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         application_id: str,
         note: Annotated[str, Form(max_length=2000)] = "",
     ) -> Response:
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.hold(viewer, application_id, note),
@@ -555,7 +587,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
 def _add_signing(routes: APIRouter, desk: Desk) -> None:
     @routes.post("/cases/{application_id}/signature")
     async def page_sign(request: Request, viewer: MayDecide, application_id: str) -> Response:
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.sign(viewer, application_id),
@@ -574,7 +606,7 @@ def _add_signing(routes: APIRouter, desk: Desk) -> None:
     ) -> Response:
         """`limit` in whole yuan, to approve; `reason` to decline."""
         granted = Money.of(limit) if outcome == "approve" else None
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.give_opinion(viewer, application_id, granted, reason, note),
@@ -588,7 +620,7 @@ def _add_signing(routes: APIRouter, desk: Desk) -> None:
         application_id: str,
         note: Annotated[str, Form(max_length=2000)] = "",
     ) -> Response:
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.send_back(viewer, application_id, note),
@@ -603,7 +635,7 @@ def _add_signing(routes: APIRouter, desk: Desk) -> None:
         finding: Annotated[Literal["clear", "confirmed"], Form()],
         note: Annotated[str, Form(max_length=2000)] = "",
     ) -> Response:
-        return await _act(
+        return await act(
             request,
             application_id,
             desk.release(viewer, application_id, finding, note),
@@ -611,7 +643,8 @@ def _add_signing(routes: APIRouter, desk: Desk) -> None:
         )
 
 
-async def _act(request: Request, application_id: str, command: Any, done: str) -> Response:
+async def act(request: Request, application_id: str, command: Any, done: str) -> Response:
+    """Run a command about a case; back on its page the outcome is said in one line."""
     return await act_and_say(request, f"/review/cases/{application_id}", command, done, REFUSALS)
 
 
@@ -864,6 +897,8 @@ def _abilities(case: Case, viewer: Viewer, *, peer_may_sign: bool) -> dict[str, 
     )
     return {
         "next": viewer.may_somewhere(Permission.REVIEW_CLAIM),
+        "note": case.open and may(Permission.REVIEW_CLAIM),
+        "read": may(Permission.MATERIAL_VIEW),
         "claim": waiting
         and proposal is None
         and case.claimed_by is None

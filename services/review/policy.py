@@ -42,7 +42,9 @@ WatchlistAnswer = Literal["clear", "hit", "unavailable"]
 
 @dataclass(frozen=True, slots=True)
 class BureauRecord:
-    """What the credit bureau knows. Amounts in fen; `score` None: no credit record."""
+    """What the credit bureau knows. Amounts in fen; `score` None: no credit record; `lenders_6m`:
+    institutions that lend to the applicant, or did within six months (多头借贷), None: the bureau
+    does not say."""
 
     score: int | None
     overdue_24m: int
@@ -52,6 +54,7 @@ class BureauRecord:
     other_bank_limits: int
     monthly_debt: int
     adverse: bool
+    lenders_6m: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,8 @@ class PolicyInputs:
     """Everything that a verdict rests on. `bureau` None: not asked or no answer. Amounts in fen.
 
     `stated_limits`: other banks' limits as the form states them; the larger of form and bureau
-    counts. `own_cards`: of this bank, that the person has or is being made.
+    counts. `own_cards`: of this bank, that the person has or is being made. `noticed`: what
+    review's own checks found.
     """
 
     applicant_type: str
@@ -88,6 +92,7 @@ class PolicyInputs:
     bureau: BureauRecord | None
     terms: ProductTerms
     own_cards: int = 0
+    noticed: tuple[str, ...] = ()  # none were frozen before they were looked for
 
     def freeze(self) -> str:
         """Canonical JSON: equal inputs are equal bytes."""
@@ -101,8 +106,10 @@ class PolicyInputs:
         frozen: dict[str, Any] = json.loads(text)
         bureau, terms = frozen.pop("bureau"), frozen.pop("terms")
         limit = LimitTerms.from_json(terms.pop("limit"))
+        noticed = tuple(frozen.pop("noticed", ()))
         return cls(
             **frozen,
+            noticed=noticed,
             bureau=BureauRecord(**bureau) if bureau is not None else None,
             terms=ProductTerms(limit=limit, **terms),
         )
@@ -261,7 +268,7 @@ class Policy:
 def binding(inputs: PolicyInputs) -> tuple[str, ...]:
     """The findings that no policy may overlook, whatever its tables say: a bank sets thresholds,
     but nobody unidentified, of the wrong age or on a watchlist gets a card, a machine alone issues
-    none to a new customer, and what is not known never passes.
+    none to a new customer, what is not known never passes, and what review itself noticed counts.
 
     2011 rules, Art. 42, 43; 2022 joint notice; 2024 law 28, 29.
     """
@@ -280,7 +287,7 @@ def binding(inputs: PolicyInputs) -> tuple[str, ...]:
         "BUREAU_UNAVAILABLE": bureau is None,
         "WATCHLIST_UNAVAILABLE": inputs.watchlist == "unavailable",
     }
-    return tuple(code for code, holds in held.items() if holds)
+    return (*(code for code, holds in held.items() if holds), *inputs.noticed)
 
 
 def _weighed(advice: Advice, findings: tuple[str, ...]) -> tuple[Outcome, Advice]:
@@ -350,10 +357,15 @@ def _facts(inputs: PolicyInputs) -> dict[str, Any]:
         "watchlist": inputs.watchlist,
         "terms": {"youngest": inputs.terms.youngest, "oldest": inputs.terms.oldest},
         "bureau": {"known": False, "scored": False},
+        "lenders": {"known": False, "count": 0},
         "debt": {"known": False, "ratio_bp": 0, "income_stated": income is not None},
     }
     if bureau is not None:
-        facts["bureau"] = {"known": True, "scored": bureau.score is not None, **asdict(bureau)}
+        # flat: `asdict` would copy it in depth, which takes a tenth of a verdict
+        record = {name: getattr(bureau, name) for name in BureauRecord.__slots__}
+        facts["bureau"] = {"known": True, "scored": bureau.score is not None, **record}
+        if bureau.lenders_6m is not None:
+            facts["lenders"] = {"known": True, "count": bureau.lenders_6m}
         if income is not None:
             ratio = debt_ratio_bp(bureau.monthly_debt, income)
             facts["debt"] = {"known": True, "ratio_bp": ratio, "income_stated": True}

@@ -180,6 +180,16 @@ class PolicyDesk:
                     new={"version": policy.version, "digest": digest},
                 )  # fmt: skip
 
+    async def shadow_since(self, digest: str) -> datetime | None:
+        """Since when a version runs beside the one in force; None where it does not."""
+        async with self._service.pool.acquire() as conn:
+            return (await policy_store.shadowed(conn)).get(digest)
+
+    async def was_shadow(self, digest: str) -> bool:
+        """Whether a version runs beside the one in force, or has done so."""
+        async with self._service.pool.acquire() as conn:
+            return await policy_store.was_shadow(conn, digest)
+
     async def _held(self) -> tuple[Mapping[str, Held], str]:
         try:
             return await asyncio.to_thread(self._shelf.read), ""

@@ -103,6 +103,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: PolicyDesk) -> None:
             history=[one for one in reversed(shelf.releases) if one.digest == digest],
             people=await _people(service, shelf),
             places=words.POLICY_PLACES,
+            shadowed=await desk.was_shadow(digest),
             can=_abilities(standing, viewer),
         )
 

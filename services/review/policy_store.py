@@ -145,6 +145,14 @@ async def shadowed(conn: Any) -> dict[str, datetime]:
     return {row["digest"]: row["started_at"] for row in rows}
 
 
+async def was_shadow(conn: Any, digest: str) -> bool:
+    """Whether a version ran beside the one in force at any time."""
+    found: bool = await conn.fetchval(
+        "SELECT EXISTS (SELECT FROM policy_shadow WHERE digest = $1)", digest
+    )
+    return found
+
+
 async def start_shadow(conn: Connection, policy: Policy, staff_id: str, now: datetime) -> bool:
     """Let a version run beside the one in force; False where it does already."""
     await archive(conn, policy)

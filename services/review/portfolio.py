@@ -67,7 +67,8 @@ class Difference:
 @dataclass(slots=True)
 class Tally:
     """What many decisions came to. Keys are texts so that it can be written down: `matrix` has
-    `old>new`, `groups` `group:value:what`."""
+    `old>new`, `groups` `group:value:what` with what is `all`, `old:…` or `new:…` an outcome, and
+    `limit:old` or `limit:new` the limits that the policy alone approved, in fen."""
 
     decisions: int = 0
     otherwise: int = 0
@@ -80,7 +81,7 @@ class Tally:
     def add(self, past: Past, candidate: Policy) -> Difference | None:
         """Ask the candidate about one decision; the difference where there is one."""
         verdict = candidate.evaluate(past.inputs)
-        old, new = _told(past.verdict["outcome"]), _told(verdict.outcome)
+        old, new = as_told(past.verdict["outcome"]), as_told(verdict.outcome)
         old_limit, new_limit = _limit_of(past.verdict), verdict.limit.minor
         self.decisions += 1
         self.matrix[f"{old}>{new}"] += 1
@@ -91,6 +92,9 @@ class Tally:
             self.groups[f"{group}:{value}:all"] += 1
             self.groups[f"{group}:{value}:old:{old}"] += 1
             self.groups[f"{group}:{value}:new:{new}"] += 1
+            for which, outcome, limit in (("old", old, old_limit), ("new", new, new_limit)):
+                if outcome == "approve":
+                    self.groups[f"{group}:{value}:limit:{which}"] += limit
         for name, points in (
             ("old", (past.verdict.get("score") or {}).get("points")),
             ("new", verdict.score.points if verdict.score else None),
@@ -107,8 +111,8 @@ class Tally:
             new,
             old_limit,
             new_limit,
-            tuple(sorted(_shown(before - after))),
-            tuple(sorted(_shown(after - before))),
+            tuple(sorted(as_shown(before - after))),
+            tuple(sorted(as_shown(after - before))),
         )
 
     def take(self, other: Tally) -> None:
@@ -152,13 +156,55 @@ def stability_index(old: Mapping[str, int], new: Mapping[str, int]) -> float:
     return index
 
 
-def _told(outcome: str) -> str:
+def as_told(outcome: str) -> str:
     """Whoever compares policies is not told who was held: such a case went to a person."""
     return "refer" if outcome == "hold" else outcome
 
 
-def _shown(codes: Iterable[str]) -> Iterator[str]:
+def as_shown(codes: Iterable[str]) -> Iterator[str]:
     return (code for code in codes if REASONS[code].effect is not Effect.HOLD)
+
+
+@dataclass(slots=True)
+class Comparison:
+    """A version that runs without effect beside the one in force, each application once.
+
+    `matrix` has (live, shadow); `reasons` is {code: (the shadow alone finds it, the live one
+    alone)}; `limits`: what each alone approved, in fen. `uncompared`: applications of before the
+    live verdict was kept beside."""
+
+    compared: int = 0
+    otherwise: int = 0
+    uncompared: int = 0
+    matrix: Counter[tuple[str, str]] = field(default_factory=Counter)
+    reasons: dict[str, tuple[int, int]] = field(default_factory=dict)
+    limits: tuple[int, int] = (0, 0)
+    live: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def agreement(self) -> float | None:
+        """The share with the same outcome and the same limit; None where nothing is compared."""
+        return (self.compared - self.otherwise) / self.compared if self.compared else None
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Many applications of which both said the same; `applications` and `otherwise` are counts,
+        the limits sums in fen, `live_version` the one in force."""
+        number = row["applications"]
+        old, new = as_told(row["live_outcome"]), as_told(row["outcome"])
+        self.compared += number
+        self.otherwise += number if old != new else row["otherwise"]
+        self.matrix[old, new] += number
+        self.live[row["live_version"]] += number
+        live, shadow = self.limits
+        self.limits = (
+            live + (row["live_limits"] if old == "approve" else 0),
+            shadow + (row["limits"] if new == "approve" else 0),
+        )
+        before, after = set(row["live_findings"]), set(row["findings"])
+        for code in as_shown(before ^ after):
+            found, gone = self.reasons.get(code, (0, 0))
+            more = code in after
+            self.reasons[code] = (found + number * more, gone + number * (not more))
 
 
 def _limit_of(verdict: Mapping[str, Any]) -> int:
@@ -175,7 +221,7 @@ def _groups_of(past: Past, before: set[str], after: set[str]) -> Iterator[tuple[
     yield "product", past.product
     yield "applicant_type", past.applicant_type
     yield "month", past.month
-    for code in sorted(_shown(before | after)):
+    for code in sorted(as_shown(before | after)):
         yield "reason", code
 
 

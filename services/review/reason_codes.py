@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from shared.events.review import DeclineCategory
 from shared.web.i18n import mark
@@ -165,6 +166,14 @@ _CODES = (
         40,
     ),
     ReasonCode(
+        "LENDERS_EXCESSIVE",
+        _D,
+        mark("More than eight institutions lent to the applicant within six months"),
+        "TOO_MANY_QUERIES",
+        _C.TOO_MANY_QUERIES,
+        41,
+    ),
+    ReasonCode(
         "DEBT_RATIO_EXCESSIVE",
         _D,
         mark("Monthly debt takes more than 70 % of the income"),
@@ -220,6 +229,18 @@ _CODES = (
         "CLOSER_LOOK",
     ),
     ReasonCode(
+        "LENDERS_MANY",
+        _R,
+        mark("Five to eight institutions lent to the applicant within six months"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "LENDERS_UNKNOWN",
+        _R,
+        mark("The bureau does not say how many institutions lend; missing data never passes"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
         "DEBT_RATIO_HIGH",
         _R,
         mark("Monthly debt takes more than half of the income"),
@@ -247,6 +268,82 @@ _CODES = (
         "PRE_CHECK_WARNINGS",
         _R,
         mark("The pre-check left warnings that a person has to weigh"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "FRAUD_VELOCITY",
+        _R,
+        mark("The same person applied several times within a short time"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "FRAUD_MOBILE", _R, mark("Several persons applied with this mobile number"), "CLOSER_LOOK"
+    ),
+    ReasonCode("FRAUD_DEVICE", _R, mark("Several persons applied on one device"), "CLOSER_LOOK"),
+    ReasonCode(
+        "FRAUD_OFFICE_PHONE",
+        _R,
+        mark("Many persons applied with this office phone"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "FRAUD_WORK_ADDRESS",
+        _R,
+        mark("Many persons applied with this work address"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "FRAUD_CONTRADICTION",
+        _R,
+        mark("Form and papers contradict each other in several respects"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "FRAUD_UNAVAILABLE",
+        _R,
+        mark("The fraud rules had no mobile number to look at; missing data never passes"),
+        "CHECK_UNAVAILABLE",
+    ),
+    ReasonCode(
+        "INCOME_UNPROVEN",
+        _R,
+        mark("A high income is stated and no payroll, tax or social insurance paper shows it"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "INCOME_IMPLAUSIBLE",
+        _R,
+        mark("The stated income lies above what the occupation pays in the region"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "EMPLOYER_UNUSUAL",
+        _R,
+        mark("The employer's name is not like that of an organisation"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "EMPLOYER_LISTED",
+        _R,
+        mark("The employer is one that the bank wants to be looked at"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "PLAUSIBILITY_UNAVAILABLE",
+        _R,
+        mark("Salaried, and no employer is named; missing data never passes"),
+        "CHECK_UNAVAILABLE",
+    ),
+    ReasonCode(
+        "TELEPHONE_MISSING",
+        _R,
+        mark("A call is asked for and nobody has confirmed; missing data never passes"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "TELEPHONE_CONTRADICTED",
+        _R,
+        mark("What was said on the telephone contradicts the application"),
         "CLOSER_LOOK",
     ),
     ReasonCode(
@@ -286,6 +383,20 @@ DECLINE_REASONS: tuple[ReasonCode, ...] = tuple(
 WAIVES_COOL_DOWN = frozenset({"MATERIAL_MISSING"})
 """Reasons that alone let the customer apply again at once (domain: cool-down, waived where the only
 reason was missing material)."""
+
+
+def without_suspicion(codes: Iterable[str]) -> tuple[str, ...]:
+    """What of these findings whoever is not of compliance may know (反洗钱法 35)."""
+    return tuple(code for code in codes if REASONS[code].effect is not Effect.HOLD)
+
+
+def advice_on(codes: Iterable[str]) -> Literal["approve", "decline", "examine"]:
+    """What a policy advises that found no more than this: as it is said to whoever may not know
+    that there is something more."""
+    found = set(codes)
+    if any(REASONS[code].effect is Effect.DECLINE for code in found):
+        return "decline"
+    return "examine" if found - {"NEW_TO_BANK"} else "approve"
 
 
 def primary(codes: Iterable[str]) -> ReasonCode:

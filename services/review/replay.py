@@ -1,65 +1,31 @@
-"""A candidate policy run over all past decisions, by several processes, with progress and resume.
-
-What was done is written down batch by batch, so that a run that was stopped goes on where it was;
-two runs over the same decisions end in the same bytes.
-"""
+"""A candidate policy run over all past decisions, with the inputs that they rested on."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import json
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-import asyncpg
-
-from services.review.policy import Policy, PolicyInputs, canonical
+from services.review.policy import Policy, PolicyInputs
 from services.review.portfolio import Past, Tally
-from services.review.workers import INPUTS_FIELD, VERDICT_FIELD
+from services.review.portfolio_runs import Ask, count
 from shared.calendar import business_day
-from shared.postgres.pool import connect
-from shared.privacy.sealing import Sealed
-from shared.privacy.vault import Vault
-from shared.privacy.vault_database import open_vault
-from shared.settings import Settings
-
-BATCH = 1_000  # decisions that are asked about and written down at a time
-
-_COUNTED = """
-SELECT count(*) AS decisions, min(decided_at) AS first, max(decided_at) AS last
-FROM decision WHERE decided_at >= $1 AND decided_at < $2
-"""
-# where each batch begins
-_BATCHES = """
-SELECT decided_at, application_id FROM (
-    SELECT decided_at, application_id, row_number() OVER (ORDER BY decided_at, application_id) AS n
-    FROM decision WHERE decided_at >= $1 AND decided_at < $2
-) numbered WHERE n % $3 = 1 ORDER BY decided_at, application_id
-"""
-_DECISIONS = """
-SELECT d.application_id, d.decided_at, d.outcome, d.granted_limit, d.inputs, d.verdict,
-    c.region, c.product, c.applicant_type, c.state, f.body #>> '{hand_over,age_band}' AS age_band
-FROM decision d JOIN review_case c USING (application_id) JOIN case_file f USING (application_id)
-WHERE (d.decided_at, d.application_id) >= ($1, $2) AND d.decided_at < $3
-ORDER BY d.decided_at, d.application_id LIMIT $4
-"""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a replay is about; with the same answer to all of it two reports are the same bytes."""
+class Replay:
+    """What a replay is about. `source`: the candidate's whole text, which its digest stands for."""
+
+    opens: ClassVar[tuple[str, ...]] = ("inputs", "verdict")
 
     candidate_version: str
     candidate_digest: str
     since: datetime
     until: datetime
     decisions: int
+    source: str = field(repr=False)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -70,209 +36,41 @@ class Asked:
             "decisions": self.decisions,
         }
 
-
-@dataclass(slots=True)
-class Part:
-    """What one batch came to. `closed`: decisions of people whose data was erased or is
-    restricted: what they rested on cannot be read any more."""
-
-    number: int
-    tally: Tally
-    differences: list[dict[str, Any]]
-    closed: int = 0
-
-    def line(self) -> str:
-        told = {
-            "part": self.number,
-            "closed": self.closed,
-            "tally": self.tally.as_json(),
-            "differences": self.differences,
-        }
-        return json.dumps(told, ensure_ascii=False, sort_keys=True)
-
     @classmethod
-    def read(cls, line: str) -> Part:
-        told = json.loads(line)
+    def from_json(cls, told: Mapping[str, Any], source: str) -> Self:
         return cls(
-            told["part"], Tally.from_json(told["tally"]), told["differences"], told["closed"]
+            told["candidate_version"],
+            told["candidate_digest"],
+            datetime.fromisoformat(told["since"]),
+            datetime.fromisoformat(told["until"]),
+            told["decisions"],
+            source,
         )
 
+    def tally(self, told: Mapping[str, Any] | None = None) -> Tally:
+        return Tally() if told is None else Tally.from_json(told)
 
-@dataclass(slots=True)
-class Replay:
-    """The whole of it: what was asked, what it came to, and every application that would have been
-    decided otherwise, in the order in which they were decided."""
+    def asker(self) -> Ask:
+        candidate = Policy(self.source)
 
-    asked: Asked
-    tally: Tally = field(default_factory=Tally)
-    differences: list[dict[str, Any]] = field(default_factory=list)
-    closed: int = 0
+        def ask(tally: Tally, row: Any, opened: Mapping[str, str]) -> dict[str, Any] | None:
+            found = tally.add(_past(row, opened), candidate)
+            return found.as_json() if found is not None else None
 
-    def report(self) -> bytes:
-        """Canonical JSON with its own digest: {"asked", "closed", "tally", "differences",
-        "sha256"}."""
-        told: dict[str, Any] = {
-            "asked": self.asked.as_json(),
-            "closed": self.closed,
-            "tally": self.tally.as_json(),
-            "differences": self.differences,
-        }
-        told["sha256"] = hashlib.sha256(canonical(told).encode()).hexdigest()
-        return canonical(told).encode() + b"\n"
+        return ask
 
 
-async def ask(conn: Any, candidate: Policy, since: datetime, until: datetime) -> Asked:
+async def ask(conn: Any, candidate: Policy, since: datetime, until: datetime) -> Replay:
     """What a replay of this candidate would be about."""
-    row = await conn.fetchrow(_COUNTED, since, until)
-    return Asked(candidate.version, candidate.digest, since, until, row["decisions"])
+    decisions = await count(conn, since, until)
+    return Replay(candidate.version, candidate.digest, since, until, decisions, candidate.source)
 
 
-async def batches(conn: Any, asked: Asked, size: int = BATCH) -> list[tuple[datetime, str]]:
-    """Where each batch of `size` decisions begins."""
-    rows = await conn.fetch(_BATCHES, asked.since, asked.until, size)
-    return [(row["decided_at"], row["application_id"]) for row in rows]
-
-
-def run(
-    settings: Settings,
-    database: str | None,
-    candidate: Policy,
-    asked: Asked,
-    begins: list[tuple[datetime, str]],
-    journal: Path,
-    *,
-    processes: int,
-    told: Callable[[int], None],
-    size: int = BATCH,
-) -> Replay:
-    """Ask the candidate about every decision; `told` is called with how many a batch had.
-
-    `journal` has what was done; where it is of another question, it is begun anew.
-    """
-    done = dict(done_before(journal, asked))
-    for part in done.values():
-        told(part.tally.decisions + part.closed)
-    left = [(number, *begin) for number, begin in enumerate(begins) if number not in done]
-    if left:
-        spawning = multiprocessing.get_context("spawn")
-        with (
-            journal.open("a", encoding="utf-8") as file,
-            ProcessPoolExecutor(
-                min(processes, len(left)),
-                mp_context=spawning,
-                initializer=_Process.begin,
-                initargs=(settings, database, candidate.source, asked.until, size),
-            ) as pool,
-        ):
-            if not done:
-                file.write(json.dumps(asked.as_json(), sort_keys=True) + "\n")
-            waiting = [pool.submit(_Process.batch, *one) for one in left]
-            try:
-                for future in as_completed(waiting):
-                    part = future.result()
-                    done[part.number] = part
-                    file.write(part.line() + "\n")
-                    file.flush()
-                    told(part.tally.decisions + part.closed)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-    whole = Replay(asked)
-    for number in sorted(done):
-        whole.tally.take(done[number].tally)
-        whole.differences += done[number].differences
-        whole.closed += done[number].closed
-    return whole
-
-
-def until_of(journal: Path) -> datetime | None:
-    """The end of the time that a journal is about; None where it does not say."""
-    with journal.open(encoding="utf-8") as file:
-        try:
-            return datetime.fromisoformat(json.loads(file.readline())["until"])
-        except (ValueError, KeyError, TypeError):
-            return None
-
-
-def done_before(journal: Path, asked: Asked) -> Iterator[tuple[int, Part]]:
-    """The parts that an earlier run has written down; a last line that was cut is left out."""
-    if not journal.exists():
-        return
-    first, *lines = journal.read_text(encoding="utf-8").splitlines() or [""]
-    if first != json.dumps(asked.as_json(), sort_keys=True):
-        journal.unlink()
-        return
-    whole = []
-    for line in lines:
-        try:
-            whole.append(Part.read(line))
-        except (ValueError, KeyError, TypeError):
-            break
-    kept = [first, *(part.line() for part in whole)]
-    journal.write_text("\n".join(kept) + "\n", encoding="utf-8")
-    for part in whole:
-        yield part.number, part
-
-
-class _Process:
-    """What one process of a replay holds: a connection, the vault, the candidate."""
-
-    loop: ClassVar[asyncio.AbstractEventLoop]
-    conn: ClassVar[asyncpg.Connection[asyncpg.Record]]
-    vault: ClassVar[Vault]
-    candidate: ClassVar[Policy]
-    until: ClassVar[datetime]
-    size: ClassVar[int]
-
-    @classmethod
-    def begin(
-        cls, settings: Settings, database: str | None, source: str, until: datetime, size: int
-    ) -> None:
-        cls.loop = asyncio.new_event_loop()
-        cls.candidate, cls.until, cls.size = Policy(source), until, size
-
-        async def open_both() -> None:
-            cls.conn = await connect(settings, "review", database=database, patient=True)
-            cls.vault, _pool = await open_vault(settings, "review", max_size=1)
-
-        cls.loop.run_until_complete(open_both())
-
-    @classmethod
-    def batch(cls, number: int, at: datetime, application_id: str) -> Part:
-        """One batch from its first decision."""
-        return cls.loop.run_until_complete(cls._batch(number, at, application_id))
-
-    @classmethod
-    async def _batch(cls, number: int, at: datetime, application_id: str) -> Part:
-        rows = await cls.conn.fetch(_DECISIONS, at, application_id, cls.until, cls.size)
-        keys = await cls.vault.data_keys(
-            {Sealed(row["inputs"]).parts.data_key_id for row in rows}
-            | {Sealed(row["verdict"]).parts.data_key_id for row in rows},
-            leave_out_unavailable=True,
-        )
-        part = Part(number, Tally(), [])
-        for row in rows:
-            past = _past(row, keys)
-            if past is None:
-                part.closed += 1
-            elif (found := part.tally.add(past, cls.candidate)) is not None:
-                part.differences.append(found.as_json())
-        return part
-
-
-def _past(row: Any, keys: Mapping[str, Any]) -> Past | None:
-    """A decision with what it rested on; None where the keys are gone."""
-    opened = {}
-    for name, column in ((INPUTS_FIELD, "inputs"), (VERDICT_FIELD, "verdict")):
-        sealed = Sealed(row[column])
-        key = keys.get(sealed.parts.data_key_id)
-        if key is None:
-            return None
-        opened[column] = key.open(name, sealed)
+def _past(row: Any, opened: Mapping[str, str]) -> Past:
     return Past(
         application_id=row["application_id"],
         region=row["region"],
-        age_band=row["age_band"] or "unknown",
+        age_band=row["age_band"],
         product=row["product"],
         applicant_type=row["applicant_type"],
         month=f"{business_day(row['decided_at']):%Y-%m}",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from statistics import median_low
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from services.review import trace_store
 from services.review.appeal_store import appeals_of, save_appeals
 from services.review.case import (
     Case,
@@ -24,12 +26,15 @@ from services.review.case import (
     Snooze,
 )
 from services.review.checks import CheckName
+from services.review.checks.fraud import Trace
 from services.review.policy import Policy
 from services.review.policy_store import PolicyShelf
 from services.review.queue import Section, SortKey
+from services.review.telephone import Telephone
 from shared.events.lifecycle import OWNERS, State
 from shared.messaging import Connection
 from shared.money import Money
+from shared.parameters import load_checks
 from shared.web.lists import MOST_COUNTED, Page, Place, Total, page_from
 
 GRANTED_STATES = (
@@ -55,6 +60,7 @@ class _CaseFile:
     proposal: Proposal | None = None
     returned: str | None = None
     looked_into: str | None = None
+    telephone: Telephone | None = None
 
 
 _FILE: TypeAdapter[_CaseFile] = TypeAdapter(_CaseFile)
@@ -116,8 +122,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 
 _SAVE_SHADOW = """
 INSERT INTO shadow_verdict (application_id, digest, scoring_round, outcome, advice, findings,
-    recommended, points, pricing_class, at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    recommended, points, pricing_class, at, live_digest, live_outcome, live_findings,
+    live_recommended, live_points)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (application_id, digest, scoring_round) DO NOTHING
 """
 
@@ -233,6 +240,7 @@ def _file(case: Case) -> _CaseFile:
         proposal=case.proposal,
         returned=case.returned,
         looked_into=case.looked_into,
+        telephone=case.telephone,
     )
 
 
@@ -302,6 +310,11 @@ def _shadow_row(case: Case, said: ShadowVerdict) -> tuple[Any, ...]:
         said.points,
         said.pricing_class,
         said.at,
+        said.live.policy_digest,
+        said.live.outcome,
+        list(said.live.findings),
+        said.live.limit.minor,
+        said.live.points,
     )
 
 
@@ -333,6 +346,7 @@ def _case(row: Any, body: str | None) -> Case:
         proposal=file.proposal if open_case else None,
         returned=file.returned,
         looked_into=file.looked_into,
+        telephone=file.telephone,
         due=row["due"],
         queued_at=row["queued_at"],
         held_at=row["held_at"],
@@ -628,8 +642,10 @@ async def history_of(conn: Any, application_id: str, *, confidential: bool) -> l
 async def decision_of(conn: Any, application_id: str) -> Decision | None:
     """The decision of an application, if there is one."""
     row = await conn.fetchrow("SELECT * FROM decision WHERE application_id = $1", application_id)
-    if row is None:
-        return None
+    return None if row is None else _decision(row)
+
+
+def _decision(row: Any) -> Decision:
     return Decision(
         decision_id=row["decision_id"],
         outcome=row["outcome"],
@@ -646,6 +662,63 @@ async def decision_of(conn: Any, application_id: str) -> Decision | None:
         at=row["decided_at"],
         points=row["points"],
         pricing_class=row["pricing_class"],
+    )
+
+
+LIKE_IT = 20  # points of the score card within which a case is like another
+LOOKED_THROUGH = 500  # decided cases, the latest first
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """What was decided about cases like one: how many approved and declined, the middle one of the
+    limits that were granted, and the latest: [(number, decision, application id)]."""
+
+    approved: int
+    declined: int
+    middle: Money | None
+    latest: list[tuple[str, Decision, str]]
+
+
+_ALIKE = """
+SELECT d.*, c.application_number FROM (
+    SELECT application_id, application_number FROM review_case
+    WHERE product = $1 AND applicant_type = $2
+        AND (granted_limit IS NOT NULL OR category IS NOT NULL) AND application_id <> $3
+        AND ($4::text[] IS NULL OR branch = ANY ($4))
+    ORDER BY application_id DESC LIMIT $6
+) c JOIN decision d USING (application_id)
+WHERE d.points BETWEEN $5::int - $7 AND $5::int + $7
+ORDER BY d.decided_at DESC, d.application_id
+"""
+
+
+async def alike(
+    conn: Any, case: Case, points: int, branches: list[str] | None, latest: int = 5
+) -> Alike:
+    """Of the latest decided cases of the same product and kind of applicant, in these branches
+    (None: in all), those with nearly as many points. An application's id tells when it was
+    begun."""
+    scope = case.need_scope()
+    rows = await conn.fetch(
+        _ALIKE,
+        scope.product,
+        scope.applicant_type,
+        case.application_id,
+        branches,
+        points,
+        LOOKED_THROUGH,
+        LIKE_IT,
+    )
+    limits = sorted(row["granted_limit"] for row in rows if row["granted_limit"] is not None)
+    return Alike(
+        approved=len(limits),
+        declined=len(rows) - len(limits),
+        middle=Money(minor=median_low(limits)) if limits else None,
+        latest=[
+            (row["application_number"], _decision(row), row["application_id"])
+            for row in rows[:latest]
+        ],
     )
 
 
@@ -692,12 +765,33 @@ async def count_everything(conn: Any, branches: list[str] | None, *, knows_holds
 class CaseRecords:
     """What workers read of the cases and policies, outside any transaction of a case.
 
-    `shelf`: the versions that the installation came with, or that the bank put there.
+    `shelf`: the versions that the installation came with, or that the bank put there. `blind`:
+    (kind, text) -> its keyed digest.
     """
 
-    def __init__(self, pool: Callable[[], Any], shelf: PolicyShelf) -> None:
+    def __init__(
+        self, pool: Callable[[], Any], shelf: PolicyShelf, blind: Callable[[str, str], bytes]
+    ) -> None:
         self._pool = pool
         self._shelf = shelf
+        self._blind = blind
+
+    async def shared(
+        self,
+        application_id: str,
+        person: str,
+        handed_at: datetime,
+        traces: Mapping[Trace, str],
+        now: datetime,
+    ) -> dict[str, int]:
+        """How many there are with what this application has, within the fraud rules' terms; kept
+        first as keyed digests, so that of two at once the later sees both."""
+        rules = load_checks().fraud
+        digests = {kind: self._blind(f"fraud.{kind}", text) for kind, text in traces.items()}
+        async with self._pool().acquire() as conn:
+            await trace_store.leave(conn, application_id, person, handed_at, digests)
+            await trace_store.sweep(conn, now, rules)
+            return await trace_store.shared(conn, digests, now, rules)
 
     async def policies(self, at: datetime) -> tuple[Policy, list[Policy]]:
         """The policy that decides at that time, and those that run beside it without effect."""

@@ -11,10 +11,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from services.review.case import Case, Decision, Entry
+from services.review import reason_codes
+from services.review.case import Case, Decision, Entry, Recommendation
 from services.review.store import QueueRow
 from shared.events.lifecycle import State
-from shared.web import Viewer
+from shared.money import Money
+from shared.web import Permission, Viewer
 from shared.web import states as words
 
 _OF_A_HOLD = frozenset({"held", "suspected", "finding", "released"})
@@ -26,10 +28,13 @@ _AT_THE_DESK = frozenset(
         "reassigned",
         "snoozed",
         "woken",
+        "noted",
         "proposed",
         "opinion",
         "signed",
         "returned",
+        "telephone_ordered",
+        "telephone_called",
     }
 )
 
@@ -50,6 +55,10 @@ def shown_case(case: Case, viewer: Viewer) -> Case:
     if proposal is not None and hides_proposal(case, viewer):
         proposal = replace(proposal, limit=None, reasons=(), note="")
         case = replace(case, proposal=proposal)
+    if case.scope is not None:
+        confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, case.scope.branch)
+        found = shown_recommendation(case.recommendation, confidential=confidential)
+        case = replace(case, recommendation=found)
     if viewer.knows_holds or case.state is None:
         return case
     return replace(
@@ -60,13 +69,33 @@ def shown_case(case: Case, viewer: Viewer) -> Case:
     )
 
 
+def shown_recommendation(
+    found: Recommendation | None, *, confidential: bool
+) -> Recommendation | None:
+    """What the policy said; for whoever is not of compliance as if there were no suspicion, its
+    advice included: that it wants a case looked at without a word why would tell that there is
+    one."""
+    if found is None or confidential:
+        return found
+    told = reason_codes.without_suspicion(found.findings)
+    if told == found.findings:
+        return found
+    advice = reason_codes.advice_on(told)
+    limit = Money.zero() if advice == "decline" else found.limit
+    return replace(found, outcome="refer", advice=advice, findings=told, limit=limit)
+
+
 def shown_version(case: Case, viewer: Viewer) -> int | None:
     """The count of transitions; None for whoever could find a hold by it."""
     return case.state_version if viewer.knows_holds else None
 
 
 def shown_row(row: QueueRow, viewer: Viewer) -> QueueRow:
-    """A line of a list; of a proposal that waits for its signature only that it does."""
+    """A line of a list; of a proposal that waits for its signature only that it does, and of what
+    the policy said nothing by which a suspicion shows."""
+    told = reason_codes.without_suspicion(row.findings)
+    if told != row.findings and not viewer.may_in(Permission.REVIEW_COMPLIANCE, row.branch):
+        row = replace(row, findings=told, advice=reason_codes.advice_on(told))
     if viewer.knows_holds:
         return row
     return replace(

@@ -8,13 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from services.review import reason_codes
-from services.review.case import NOT_SEEN, OTHER_DOCUMENT, Awaited, Check
-from services.review.checks import CHECKS
+from services.review.case import NO_FIELD, NOT_SEEN, OTHER_DOCUMENT, Awaited, Check
+from services.review.checks import CHECKS, OWN
 from services.review.evidence import Opened
 from services.review.explaining import explain
 from services.review.policy import Policy, debt_ratio_bp
+from services.review.telephone import Heard, Telephone
 from shared.events.intake import Meeting
 from shared.parameters import load_checklist_items, load_products
+from shared.places import REGIONS
 from shared.web.i18n import (
     _,
     current_language,
@@ -34,6 +36,11 @@ WHY_UNAVAILABLE: Mapping[str, str] = {
         " whoever of the bank saw the customer with the original; without that, ask for it"
     ),
     NOT_SEEN: mark("The product demands it; a complete record of it is missing"),
+    NO_FIELD: mark("A field that it needs is missing in the hand-over"),
+    "call-awaited": mark("A call is awaited"),
+    "not-reached": mark("Nobody was reached after several calls"),
+    "refused-to-answer": mark("The applicant did not want to answer"),
+    "wrong-number": mark("The number is not the applicant's"),
     "no-key": mark("The applicant's data was deleted or is restricted"),
     "not-open": mark("The application was no longer open"),
     "away": mark("No answer until the longest wait was over"),
@@ -63,10 +70,13 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "reassigned": (mark("Given to a colleague"), "users", "info"),
     "snoozed": (mark("Laid aside"), "clock-pause", "neutral"),
     "woken": (mark("Taken up again"), "bell", "info"),
+    "noted": (mark("Note"), "message", "neutral"),
     "proposed": (mark("Decision proposed"), "pencil", "waiting"),
     "opinion": (mark("Second opinion given"), "pencil", "waiting"),
     "signed": (mark("Second signature given"), "circle-check", "good"),
     "returned": (mark("Proposal sent back"), "arrow-left", "bad"),
+    "telephone_ordered": (mark("Call asked for"), "phone", "waiting"),
+    "telephone_called": (mark("Called"), "phone", "progress"),
     "wanted_material": (mark("More material wanted"), "paperclip", "waiting"),
     "decided": (mark("Decided"), "circle-check", "good"),
     "appeal_opened": (mark("Appeal of the customer"), "message", "waiting"),
@@ -92,6 +102,8 @@ OFFICE_ACTIONS: Mapping[str, str] = {
     "policy-withdrawn": mark("Proposal of a credit policy taken back"),
     "policy-shadow-started": mark("Credit policy runs without effect"),
     "policy-shadow-ended": mark("Credit policy runs without effect no more"),
+    "portfolio-replay-asked": mark("Replay of a credit policy asked for"),
+    "portfolio-drift-asked": mark("Fairness and drift asked for"),
 }
 OFFICE_FIELDS: Mapping[str, str] = {
     "away_from": mark("Away from"),
@@ -100,6 +112,29 @@ OFFICE_FIELDS: Mapping[str, str] = {
     "version": mark("Version"),
     "digest": mark("Digest"),
     "effective_from": mark("Decides from"),
+    "since": mark("Since"),
+    "until": mark("Until"),
+    "decisions": mark("Decisions"),
+}
+GROUPS: Mapping[str, tuple[str, str]] = {
+    "all": (mark("Everybody"), mark("of all decided")),
+    "region": (mark("By region"), mark("province of the accepting branch")),
+    "age_band": (mark("By age band"), mark("at the hand-over")),
+    "product": (mark("By product"), ""),
+    "applicant_type": (mark("By kind of applicant"), ""),
+    "channel": (mark("By channel"), ""),
+    "new_to_bank": (mark("By acquaintance"), mark("whether the bank knew the customer")),
+    "month": (mark("By month"), mark("of the decision")),
+    "reason": (mark("By reason"), mark("every rule that fired, then or with the candidate")),
+}
+_ACQUAINTANCE: Mapping[str, str] = {
+    "new": mark("New to the bank"),
+    "known": mark("Known to the bank"),
+}
+SAID: Mapping[str, str] = {
+    "approve": mark("Approve"),
+    "refer": mark("To a person"),
+    "decline": mark("Decline"),
 }
 POLICY_PLACES: Mapping[str, tuple[str, str, str]] = {
     "decides": (mark("decides"), "good", "circle-check"),
@@ -142,6 +177,14 @@ CHANGES: Mapping[str, tuple[str, str]] = {
     "changed": (mark("changed"), "waiting"),
     "moved": (mark("another turn"), "progress"),
 }
+HEARD: Mapping[Heard, tuple[str, str]] = {
+    "confirmed": (mark("Confirmed"), mark("the applicant, and what the form says")),
+    "contradicted": (mark("Contradicted"), mark("something is otherwise than the form says")),
+    "not_reached": (mark("Not reached"), mark("to be called again at another time")),
+    "refused": (mark("Did not want to answer"), mark("the call counts as not made")),
+    "wrong_number": (mark("Wrong number"), mark("somebody else's, or none")),
+}
+"""What came of a call, and what that means."""
 UNTOLD = frozenset({"check_requested"})  # its end says the same
 SERVICES: Mapping[str, str] = {
     "intake": mark("Intake"),
@@ -219,6 +262,33 @@ def product_names() -> dict[str, str]:
     """{product code: its name in the reader's language}."""
     language = current_language()
     return {code: one.names.in_language(language) for code, one in load_products().items()}
+
+
+def region_name(code: str) -> str:
+    """The province of a branch."""
+    names = REGIONS.get(code)
+    return code if names is None else names[1 if current_language() == "en" else 0]
+
+
+def value_of(group: str, value: str) -> str:
+    """How a value of a group of figures is called."""
+    match group:
+        case "region":
+            return region_name(value)
+        case "product":
+            return product_names().get(value, value)
+        case "applicant_type":
+            return _(APPLICANT_TYPES.get(value, value))
+        case "channel":
+            return _(CHANNELS.get(value, value))
+        case "new_to_bank":
+            return _(_ACQUAINTANCE[value])
+        case "reason" if value in reason_codes.REASONS:
+            return _(reason_codes.REASONS[value].words)
+        case "age_band" if value == "unknown":
+            return _("unknown")
+        case _:
+            return value
 
 
 def item_names() -> dict[str, str]:
@@ -314,6 +384,15 @@ def own_matches(opened: Opened) -> list[tuple[str, str]]:
     ]
 
 
+def telephone_facts(asked: Telephone | None) -> list[Fact]:
+    """What came of the calls so far."""
+    if asked is None or asked.last is None:
+        return []
+    words, _means = HEARD[asked.last.heard]
+    tone = {"confirmed": "good", "contradicted": "bad"}.get(asked.last.heard, "waiting")
+    return [Fact(_("Last call"), _(words), tone)]
+
+
 def meeting_facts(meeting: Meeting | None) -> list[Fact]:
     """What of customer, original and signing somebody of the bank saw, and when."""
     if meeting is None:
@@ -338,6 +417,8 @@ def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:
     answer = opened.answers.get(check.name)
     if answer is None or check.name == "bureau":
         return []
+    if check.name in OWN:
+        return _own_facts(answer)
     if check.name == "identity":
         matches = answer["match"] and answer["status"] == "normal"
         return [
@@ -373,6 +454,20 @@ def facts_of(check: Check, opened: Opened, *, confidential: bool) -> list[Fact]:
     ]
 
 
+def _own_facts(answer: Mapping[str, Any]) -> list[Fact]:
+    """What review found by itself: each rule with its count, nobody else's name beside it."""
+    facts = [
+        Fact(
+            _(words),
+            _("worth a look") if hit["count"] is None else _("%(n)s in all") % {"n": hit["count"]},
+            "waiting",
+        )
+        for hit in answer["hits"]
+        for words in [reason_codes.REASONS[hit["code"]].words]
+    ]
+    return facts or [Fact(_("Rules that fired"), _("none"), "good")]
+
+
 def bureau_facts(opened: Opened) -> list[tuple[str, str]]:
     """What the credit bureau answered: [(what, in words)]."""
     answer, income = opened.answers["bureau"], opened.income
@@ -385,6 +480,10 @@ def bureau_facts(opened: Opened) -> list[tuple[str, str]]:
             % {"n": overdue, "days": answer["max_overdue_days_24m"]},
         ),
         (_("Queries in 3 months"), str(answer["queries_3m"])),
+        (
+            _("Lenders in 6 months"),
+            _("not known") if answer.get("lenders_6m") is None else str(answer["lenders_6m"]),
+        ),
         (_("Open cards"), str(answer["open_cards"])),
         (_("Limits at other banks"), show_money(answer["other_bank_limits"])),
         (_("Monthly debt"), show_money(answer["monthly_debt"])),
@@ -445,6 +544,9 @@ def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
     for key in ("outcome", "finding"):
         if (value := told.get(key)) and value not in ("refer", "hold"):
             parts.append(_(OUTCOMES.get(value, value)))
+    if heard := told.get("call"):
+        words, _means = HEARD[heard]
+        parts.append(_(words))
     if limit := told.get("limit"):
         parts.append(show_money(limit))
     parts.extend(_(reason_codes.REASONS[code].words) for code in told.get("reasons") or [])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, Protocol
 
@@ -17,14 +18,16 @@ import structlog
 from pydantic import ValidationError
 
 from services.review import examination, handlers
-from services.review.case import OTHER_DOCUMENT
-from services.review.checks import ASKED, CHECKS, CheckName, bureau, identity, watchlist
+from services.review.case import NO_FIELD, OTHER_DOCUMENT
+from services.review.checks import ASKED, CHECKS, OWN, CheckName, bureau, fraud, identity, watchlist
 from services.review.checks.breaker import Breaker
 from services.review.checks.credit_system import (
     CreditSystem,
     SystemRefusedError,
     SystemUnavailableError,
 )
+from services.review.checks.fraud import Trace
+from services.review.checks.kind import Evidence, OwnReport
 from services.review.limits import LimitTerms
 from services.review.policy import Policy, PolicyInputs, ProductTerms, Verdict
 from shared.calendar import business_day
@@ -52,6 +55,18 @@ class Records(Protocol):
 
     async def own_cards(self, person: str, application_id: str) -> int:
         """Cards of the bank that this person has or is being made, this application aside."""
+        ...
+
+    async def shared(
+        self,
+        application_id: str,
+        person: str,
+        handed_at: datetime,
+        traces: Mapping[Trace, str],
+        now: datetime,
+    ) -> dict[str, int]:
+        """Keep by what the application is found to share something with others, and say how many
+        there are: {trace: count}. `traces`: in clear; they are kept as keyed digests."""
         ...
 
     async def policies(self, at: datetime) -> tuple[Policy, list[Policy]]:
@@ -153,8 +168,17 @@ def policy_worker(
         own = await records.own_limits(payload["person"], payload["application_id"])
         cards = await records.own_cards(payload["person"], payload["application_id"])
         at = now()
+        shared = await records.shared(
+            payload["application_id"],
+            payload["person"],
+            datetime.fromisoformat(payload.get("handed_at") or at.isoformat()),
+            {"person": payload["person"], **fraud.left_by(clear)},
+            at,
+        )
+        looked = look(payload, clear, shared)
         policy, shadows = await records.policies(at)
         inputs = gather(payload, clear, own, cards, business_day(at))
+        inputs = replace(inputs, noticed=findings_of(payload, looked))
         verdict = policy.evaluate(inputs)
         return Succeeded(
             {
@@ -165,6 +189,17 @@ def policy_worker(
                 "policy_version": policy.version,
                 "policy_digest": policy.digest,
                 "shadows": [told for one in shadows if (told := _beside(one, inputs))],
+                "own": {
+                    name: {"answer": None, "why": NO_FIELD}
+                    if report is None
+                    else {
+                        "answer": str(
+                            keys.seal(FROZEN_CLASS, f"check.{name}", report.model_dump_json())
+                        ),
+                        "why": None,
+                    }
+                    for name, report in looked.items()
+                },
             }
         )
 
@@ -177,6 +212,32 @@ def policy_worker(
         attempts=SCORING_ATTEMPTS,
         backoff=backoff,
     )
+
+
+def look(
+    payload: Mapping[str, Any], clear: Mapping[str, str], shared: Mapping[str, int]
+) -> dict[CheckName, OwnReport | None]:
+    """What review finds by itself: {check: its report; None where a field that it needs is
+    missing}."""
+    evidence = Evidence(
+        person=clear,
+        applicant_type=payload["applicant_type"],
+        region=payload.get("region", ""),  # a call of before has none of these
+        warnings=payload.get("pre_check", ()),
+        papers=payload.get("papers", ()),
+        shared=shared,
+    )
+    return {name: own.report(evidence) for name, own in OWN.items()}
+
+
+def findings_of(
+    payload: Mapping[str, Any], looked: Mapping[CheckName, OwnReport | None]
+) -> tuple[str, ...]:
+    """The codes of everything that review's own checks found, or could not look at."""
+    found = list(payload.get("noticed", ()))
+    for name, report in looked.items():
+        found += [CHECKS[name].absence] if report is None else [hit.code for hit in report.hits]
+    return tuple(dict.fromkeys(found))
 
 
 def _told(policy: Policy, verdict: Verdict) -> dict[str, Any]:

@@ -182,6 +182,25 @@ class CheckCompleted(ReviewEvent):
     outcome: Literal["answered", "unavailable"]
 
 
+class TelephoneOrdered(ReviewEvent):
+    """The applicant is to be called (电核) before a person decides."""
+
+    type: ClassVar[str] = "banka.telephone.ordered.v1"
+
+    ordered_by: str = Field(description="`staff:<id>`, or `review` where its findings ask for it")
+
+
+class TelephoneCalled(ReviewEvent):
+    """Somebody of the bank called the applicant. What was said stays sealed in review's
+    database."""
+
+    type: ClassVar[str] = "banka.telephone.called.v1"
+
+    staff_id: str
+    heard: Literal["confirmed", "contradicted", "not_reached", "refused", "wrong_number"]
+    attempt: int = Field(ge=1)
+
+
 class ReviewClaimed(ReviewEvent):
     """A reviewer took the case from the queue, or was given it."""
 

@@ -45,7 +45,9 @@ FILES: Final[dict[str, type[BaseModel]]] = {
     "customer_page": models.CustomerPage,
     "sign_in": models.SignIn,
     "checks": models.Checks,
+    "telephone": models.Telephoning,
     "internal_list": models.InternalList,
+    "figures": models.Figures,
 }
 """The files of which there is one each: name without `.yaml` -> what it must fit."""
 

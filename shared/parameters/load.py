@@ -194,9 +194,19 @@ def load_sign_in() -> models.SignIn:
     return held().file("sign_in", models.SignIn)
 
 
+def load_telephone() -> models.Telephoning:
+    """When an applicant is called, how often, and what is asked."""
+    return held().file("telephone", models.Telephoning)
+
+
 def load_checks() -> models.Checks:
     """How the bank's systems are asked about an applicant, and what counts as a hit."""
     return held().file("checks", models.Checks)
+
+
+def load_figures() -> models.Figures:
+    """How figures about many decisions are grouped, and when they say nothing."""
+    return held().file("figures", models.Figures)
 
 
 def load_internal_list() -> models.InternalList:

@@ -694,12 +694,113 @@ class Screening(_Parameters):
     alternatives: Annotated[float, Field(gt=0, le=1)]  # what is kept for whoever judges a match
 
 
+class Shared(_Parameters):
+    """From how many on, within how many days, something that applications share is worth a look."""
+
+    count: Annotated[int, Field(ge=2, le=1_000)]
+    days: Annotated[int, Field(ge=1, le=1_100)]
+
+
+class FraudRules(_Parameters):
+    """What makes a person look at an application for fraud. contradicts: findings of the pre-check
+    by which form and papers contradict each other; `contradictions` of them are enough."""
+
+    same_person: Shared  # applications of one person
+    same_mobile: Shared  # persons; so are the following
+    same_office_phone: Shared
+    same_work_address: Shared
+    contradictions: Annotated[int, Field(ge=1, le=20)]
+    contradicts: list[ReasonCode]
+
+
+class IncomeBand(_Parameters):
+    """What an occupation, known by one of these words, pays at most: yuan a month."""
+
+    words: Annotated[list[Annotated[str, Field(min_length=1, max_length=40)]], Field(min_length=1)]
+    up_to: Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class Plausibility(_Parameters):
+    """From where on a stated income or an employer makes a person look; yuan a month.
+
+    proofs: papers of which one has to be there for `proof_of` from `proof_from` on. up_to: where no
+    band of `occupations` fits; times `regions` by the branch's province.
+    """
+
+    proof_of: list[str]
+    proof_from: Annotated[int, Field(ge=0, le=10_000_000)]
+    proofs: list[ItemCode]
+    up_to: Annotated[int, Field(ge=1, le=10_000_000)]
+    occupations: list[IncomeBand]
+    regions: dict[str, Annotated[Decimal, Field(gt=0, le=10)]]
+    employer_words: list[Annotated[str, Field(min_length=1, max_length=40)]]
+    doubtful_employers: list[Annotated[str, Field(min_length=2, max_length=120)]]
+
+
 class Checks(_File):
     """The checks of an application: how the bank's systems are asked, what counts as a hit."""
 
     systems: AskedSystems
     outage: Outage
+    fraud: FraudRules
+    plausibility: Plausibility
     screening: Screening
+
+
+class IndexBounds(_Parameters):
+    """What a population stability index says: below `little` hardly anything, from `much` on that
+    it is another population."""
+
+    little: Annotated[float, Field(gt=0, le=1)]
+    much: Annotated[float, Field(gt=0, le=10)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.little >= self.much:
+            raise _wrong("little is not below much", "exchange them", "little")
+        return self
+
+
+FigureGroup = Literal["age_band", "region", "channel", "new_to_bank", "product", "applicant_type"]
+
+
+class Figures(_File):
+    """Figures about many decisions: by which groups, and how few decisions say nothing."""
+
+    groups: Annotated[list[FigureGroup], Field(min_length=1)]
+    score_band: Annotated[int, Field(ge=1, le=500)]  # points
+    fewest_decisions: Annotated[int, Field(ge=1)]
+    fewest_for_index: Annotated[int, Field(ge=1)]
+    index: IndexBounds
+
+
+class Question(_Parameters):
+    """One question of a call; `products` and `findings`: only for these, none for everybody."""
+
+    code: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
+    products: list[str] = []
+    findings: list[ReasonCode] = []
+    words: Words
+
+
+class Telephoning(_File):
+    """Telephone verification (电核). asked_for: findings of review that ask for a call; tries: so
+    many that reach nobody, `again_hours` of the office between them."""
+
+    asked_for: list[ReasonCode]
+    tries: Annotated[int, Field(ge=1, le=20)]
+    again_hours: Annotated[int, Field(ge=1, le=100)]
+    opens: time
+    closes: time
+    opening: Words
+    questions: Annotated[list[Question], Field(min_length=1)]
+    closing: Words
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.opens >= self.closes:
+            raise _wrong("the office closes before it opens", "exchange them", "opens")
+        return self
 
 
 ListedKind = Literal["fraud", "default", "internal", "sanctions", "pep"]

@@ -1,10 +1,10 @@
-"""How fast a candidate policy is asked about a portfolio, and how fast a policy speaks at all.
+"""How fast a candidate policy is asked about a portfolio.
 
     python -m tests.bench.replay --decisions 100000
 
 Decisions of the past are put into review's tables on a database of its own, each with frozen inputs
-and verdict sealed under keys of its own person, as a decision leaves them. Printed are verdicts a
-second in one process, and decisions a minute with one process and with one per core.
+and verdict sealed under keys of its own person, as a decision leaves them. Printed are decisions a
+minute with one process and with one per core.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import asyncio
 import json
 import os
 import random
-import statistics
 import tempfile
 import time
 from dataclasses import replace
@@ -28,7 +27,7 @@ from rich.table import Table
 
 from deploy import local
 from deploy.provision import provision
-from services.review import replay
+from services.review import portfolio_runs, replay
 from services.review.policy import BureauRecord, Policy, PolicyInputs
 from services.review.policy_folder import newest
 from services.review.workers import FROZEN_CLASS, INPUTS_FIELD, VERDICT_FIELD
@@ -42,7 +41,6 @@ from tests.unit.review.builders import TERMS, inputs
 
 BEGAN = datetime(2026, 1, 5, 2, 0, tzinfo=UTC)
 LOT = 1_000
-VERDICTS = 5_000
 console = Console()
 
 
@@ -52,25 +50,12 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
     policy = newest().policy
-    speak(policy)
     with running("bench-replay", durable=False) as stack:
         asyncio.run(_measure(stack, policy, asked.decisions, asked.processes))
 
 
-def speak(policy: Policy) -> None:
-    """Verdicts a second of one process, the median of five rounds."""
-    chance = random.Random(7)
-    many = [_inputs(chance) for _ in range(VERDICTS)]
-    rates = []
-    for _ in range(5):
-        began = time.perf_counter()
-        for one in many:
-            policy.evaluate(one)
-        rates.append(len(many) / (time.perf_counter() - began))
-    console.print(f"verdicts in one process: {statistics.median(rates):,.0f} a second")
-
-
-def _inputs(chance: random.Random) -> PolicyInputs:
+def inputs_of_a_portfolio(chance: random.Random) -> PolicyInputs:
+    """Somebody as they come: good, middling and bad records."""
     record = BureauRecord(
         score=chance.choice([None, *range(480, 820)]),
         overdue_24m=chance.choice([0, 0, 0, 1, 2, 6]),
@@ -80,6 +65,7 @@ def _inputs(chance: random.Random) -> PolicyInputs:
         other_bank_limits=chance.randint(0, 60_000_00),
         monthly_debt=chance.randint(0, 6_000_00),
         adverse=chance.random() < 0.02,
+        lenders_6m=chance.randint(0, 9),
     )
     return replace(
         inputs(),
@@ -109,7 +95,7 @@ async def _measure(stack: local.Stack, policy: Policy, count: int, processes: in
     await conn.execute("ANALYZE")
     console.print(f"{count:,} decisions stored in {time.perf_counter() - began:.0f} s")
     asked = await replay.ask(conn, policy, BEGAN, BEGAN + timedelta(days=400))
-    begins = await replay.batches(conn, asked)
+    begins = await portfolio_runs.batches(conn, asked)
     await conn.close()
     table = Table("processes", "decisions a minute", "against one", title="replay")
     rates: dict[int, float] = {}
@@ -118,10 +104,9 @@ async def _measure(stack: local.Stack, policy: Policy, count: int, processes: in
         with tempfile.TemporaryDirectory() as folder:
             began = time.perf_counter()
             whole = await asyncio.to_thread(
-                replay.run,
+                portfolio_runs.run,
                 settings,
                 None,
-                policy,
                 asked,
                 begins,
                 Path(folder) / "journal",
@@ -130,7 +115,7 @@ async def _measure(stack: local.Stack, policy: Policy, count: int, processes: in
             )
             rates[number] = asked.decisions / (time.perf_counter() - began) * 60
         assert whole.tally.decisions == count
-        reports.add(whole.report())
+        reports.add(whole.text())
         table.add_row(str(number), f"{rates[number]:,.0f}", f"{rates[number] / rates[1]:.2f}")
     assert len(reports) == 1
     console.print(table)
@@ -151,7 +136,7 @@ async def _fill(conn: Any, settings: Settings, policy: Policy, count: int) -> No
         parties = await vault.new_parties([NewParty(one) for one in ids])
         cases, files, decisions = [], [], []
         for number, (application_id, keys) in enumerate(zip(ids, parties, strict=True), start):
-            frozen = _inputs(chance)
+            frozen = inputs_of_a_portfolio(chance)
             verdict = policy.evaluate(frozen)
             approved = verdict.advice == "approve"
             at = BEGAN + timedelta(seconds=number * 60)

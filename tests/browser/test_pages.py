@@ -29,6 +29,12 @@ PAGES = {
     "held": ("compliance", "/review/cases/{watched}"),
     "policies": ("risk", "/review/policies"),
     "policy": ("risk", f"/review/policies/{newest().policy.digest}"),
+    "replays": ("risk", f"/review/policies/{newest().policy.digest}/replays"),
+    "replay": ("risk", f"/review/policies/{newest().policy.digest}/replays/{{replay}}"),
+    "replay-cases": ("risk", f"/review/policies/{newest().policy.digest}/replays/{{replay}}/cases"),
+    "shadow": ("risk", f"/review/policies/{newest().policy.digest}/shadow"),
+    "drifts": ("risk", "/review/policies/drift"),
+    "drift": ("risk", "/review/policies/drift/{drift}"),
     "messages": ("manager", "/notify/messages"),
     "audit": ("compliance", "/intake/audit?since=2026-01-01"),
     "audit-review": ("compliance", "/review/audit?since=2026-01-01"),
@@ -52,7 +58,9 @@ LANGUAGES = ("zh-CN", "en")
 def address(town: Town, page: str) -> str:
     ids = {name: one.application_id for name, one in town.applicants.items()}
     parked = {name: town.parked_id(name) for name in town.stuck}
-    return PAGES[page][1].format(**ids, parked=parked, failed=town.failed_call)
+    return PAGES[page][1].format(
+        **ids, parked=parked, failed=town.failed_call, replay=town.replay, drift=town.drift
+    )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

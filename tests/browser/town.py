@@ -28,6 +28,7 @@ from deploy.local import Stack
 from deploy.provision import provision
 from deploy.runtime import CHECKOUT
 from services.intake.accounts import DEMO_PASSWORD
+from services.review.policy_folder import newest
 from shared.clock import step_clock
 from shared.events import intake
 from shared.events.catalog import SERVICES, source
@@ -36,6 +37,7 @@ from shared.events.lifecycle import advance
 from shared.events.payload import Payload
 from shared.identifiers import new_id
 from shared.privacy.vault_database import migrate_vault
+from shared.web.access import CSRF_HEADER
 from shared.web.session import COOKIE, Session, Signer
 from tests.eventually import eventually
 from tests.integration.review.bank import EMPLOYER, GOOD, NAME, Applicant, Bank, settings_of
@@ -84,6 +86,8 @@ class Town:
     stuck: dict[str, str] = field(default_factory=dict)  # {name: application that is parked}
     parked: dict[str, int] = field(default_factory=dict)  # {application: number in review}
     failed_call: int = 0
+    replay: str = field(default_factory=new_id)
+    drift: str = field(default_factory=new_id)
 
     @property
     def url(self) -> str:
@@ -271,7 +275,51 @@ class Town:
         )
         self.bank.step(TODAY)
         await self.settled()
+        await self.ask_about_the_past()
         await self.break_down()
+
+    async def ask_about_the_past(self) -> None:
+        """A replay of the version in force, which says the same; and a version that ran beside it
+        and did not."""
+        signer = Signer(self.bank.settings.secret("session-key").encode())
+        cookie = self.cookie("risk")
+        session = signer.open(cookie, time.time())
+        assert session is not None
+        digest = newest().policy.digest
+        async with httpx.AsyncClient(
+            base_url=self.url,
+            cookies={COOKIE: cookie},
+            headers={CSRF_HEADER: signer.form_token(session.nonce)},
+            trust_env=False,
+        ) as client:
+            asked = await client.post(
+                f"/review/policies/{digest}/replays",
+                data={"since": f"{FRIDAY:%Y-%m-%d}", "run_id": self.replay},
+            )
+            assert asked.status_code == 303, asked.text
+            day = f"{FRIDAY:%Y-%m-%d}"
+            asked = await client.post(
+                "/review/policies/drift",
+                data={"since": day, "base_until": day, "step": "week", "run_id": self.drift},
+            )
+            assert asked.status_code == 303, asked.text
+        conn = await asyncpg.connect(self.bank.superuser_url)
+        try:
+            await conn.execute(
+                "INSERT INTO shadow_verdict SELECT application_id, $1, 1, 'refer', 'examine',"
+                " '{CARDS_MANY}', 1000000, 61, 'standard', now(), $1, outcome, '{}',"
+                " coalesce(granted_limit, 0), points FROM decision",
+                digest,
+            )
+
+            async def ended() -> bool:
+                return bool(
+                    await conn.fetchval("SELECT bool_and(tally IS NOT NULL) FROM portfolio_run")
+                )
+
+            await eventually(ended, 60)
+        finally:
+            await conn.close()
 
     async def break_down(self) -> None:
         """What operators find in review: a body that is no event's, events behind it, a gap, an

@@ -2,11 +2,28 @@
 
 from collections.abc import Mapping
 
-from services.review.checks import bureau, identity, meeting, watchlist
-from services.review.checks.kind import AskedOf, CheckKind, CheckName
+from services.review.checks import (
+    bureau,
+    fraud,
+    identity,
+    meeting,
+    plausibility,
+    telephone,
+    watchlist,
+)
+from services.review.checks.kind import AskedOf, CheckKind, CheckName, LookedAt
 
 CHECKS: Mapping[CheckName, CheckKind] = {
-    kind.name: kind for kind in (identity.CHECK, meeting.CHECK, bureau.CHECK, watchlist.CHECK)
+    kind.name: kind
+    for kind in (
+        identity.CHECK,
+        meeting.CHECK,
+        bureau.CHECK,
+        watchlist.CHECK,
+        fraud.CHECK,
+        plausibility.CHECK,
+        telephone.CHECK,
+    )
 }
 """Every check by its name, in the order in which they are made and shown."""
 
@@ -15,4 +32,9 @@ ASKED: Mapping[CheckName, AskedOf] = {
 }
 """Those that ask a system."""
 
-__all__ = ["ASKED", "CHECKS", "AskedOf", "CheckKind", "CheckName"]
+OWN: Mapping[CheckName, LookedAt] = {
+    name: kind.own for name, kind in CHECKS.items() if kind.own is not None
+}
+"""Those that review makes by itself with the evidence open."""
+
+__all__ = ["ASKED", "CHECKS", "OWN", "AskedOf", "CheckKind", "CheckName", "LookedAt"]

@@ -1,8 +1,12 @@
-"""Credit bureau (征信): score, overdue months, queries, cards and debts of the applicant.
+"""Credit bureau (征信): score, overdue months, queries, cards and debts of the applicant, and how
+many lend to them (多头借贷).
 
 Ground: 征信业管理条例 18, 19, written consent with agreed purpose before any query; a query is
 recorded at the bureau and weighs on the customer, so it is never made twice within its validity.
-Absence: no limit can be worked out, so nobody is approved.
+Absence: no limit can be worked out, so nobody is approved. How many lend to the applicant comes
+with the same answer, under the same consent: a second source would be a second disclosure. From how
+many on a person looks, or nobody is approved, says the policy, and that an answer without it is
+never decided by the policy alone.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ class BureauReport(BaseModel):
     other_bank_limits: _Fen
     monthly_debt: _Fen
     adverse: bool
+    lenders_6m: _Count | None = None  # what a bureau does not tell is not known
 
     @property
     def as_record(self) -> BureauRecord:

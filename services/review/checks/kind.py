@@ -6,17 +6,19 @@ How long an answer may be used and how patiently a system is asked are the bank'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.parameters import AskedSystem, load_checks
 from shared.privacy.sealing import DataClass
 
-CheckName = Literal["identity", "meeting", "bureau", "watchlist"]
+CheckName = Literal[
+    "identity", "meeting", "bureau", "watchlist", "fraud", "plausibility", "telephone"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,66 @@ class AskedOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What lies open where review looks by itself.
+
+    person: opened fields of the applicant.
+    warnings: codes that the pre-check left; papers: items that were handed over.
+    shared: how many applications of this person, or persons with such a phone or address, there
+    are within the term, this one included: {trace: count}.
+    """
+
+    person: Mapping[str, str]
+    applicant_type: str
+    region: str
+    warnings: Sequence[str] = ()
+    papers: Collection[str] = ()
+    shared: Mapping[str, int] = field(default_factory=dict)
+
+
+class RuleHit(BaseModel):
+    """A rule that fired, by the code of its reason. `count`: of whatever it counts; None where it
+    counts nothing."""
+
+    model_config = ConfigDict(hide_input_in_errors=True, frozen=True)
+
+    code: str
+    count: Annotated[int, Field(ge=0)] | None = None
+
+
+class OwnReport(BaseModel):
+    """What review found by itself; `without`: fields that it would have looked at and that the
+    hand-over has not, so that their rules say nothing."""
+
+    model_config = ConfigDict(hide_input_in_errors=True, frozen=True)
+
+    hits: list[RuleHit]
+    without: list[str] = []
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """What review looks at by itself as soon as the evidence lies open, anew with every scoring.
+
+    needs: fields of the party without which there is no answer; needs_of: of which applicants, None
+    for all; also: others that are opened where the party has them.
+    look: pure; a hit makes a person look and declines nobody.
+    """
+
+    look: Callable[[Evidence], OwnReport]
+    needs: tuple[str, ...] = ()
+    needs_of: frozenset[str] | None = None
+    also: tuple[str, ...] = ()
+
+    def report(self, evidence: Evidence) -> OwnReport | None:
+        """What it finds; None where a field that it needs is missing."""
+        needed = self.needs_of is None or evidence.applicant_type in self.needs_of
+        if needed and not all(evidence.person.get(field) for field in self.needs):
+            return None
+        return self.look(evidence)
+
+
+@dataclass(frozen=True, slots=True)
 class CheckKind:
     """One check: what it asks, on which ground it is made, what its absence means.
 
@@ -53,6 +115,7 @@ class CheckKind:
     basis: legal ground, as the case's history keeps it.
     absence: the finding where there is no answer; it never lets an approval pass.
     system: whom it asks; None where review looks at the hand-over itself, each time anew.
+    own: what it looks at with the evidence open; None where no field has to be opened for it.
     """
 
     name: CheckName
@@ -60,6 +123,7 @@ class CheckKind:
     basis: str
     absence: str
     system: AskedOf | None = None
+    own: LookedAt | None = None
 
     @property
     def terms(self) -> AskedSystem:

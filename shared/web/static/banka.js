@@ -233,7 +233,7 @@
   // what went wrong is said on a page of its own, the same for whoever runs no script
   document.addEventListener("htmx:responseError", (event) => {
     const { target, pathInfo } = event.detail;
-    if (target?.matches(".reveal-place")) location.assign(pathInfo.requestPath);
+    if (target?.matches(".reveal-place, .paper-place")) location.assign(pathInfo.requestPath);
   });
 
   document.addEventListener("htmx:configRequest", (event) => {

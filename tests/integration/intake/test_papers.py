@@ -99,6 +99,12 @@ async def test_the_pages_are_prepared_after_the_upload_whatever_fails_meanwhile(
     shown = await client.get(path, params={"page": 2, "lang": "en"})
     assert "Page 2 of 2" in shown.text
     assert path + "/pages/2" in shown.text
+    within = await client.get(path, params={"page": 2}, headers={"HX-Request": "true"})
+    assert path + "/pages/2" in within.text
+    assert f'hx-get="{path}?page=1"' in within.text, "pages are turned where it stands"
+    assert "<html" not in within.text
+    assert "<html" in shown.text
+    assert "hx-get" not in shown.text
     rows = await office.fetch("SELECT pages, failure FROM paper_preview WHERE document_id = $1",
                               path.rsplit("/", 1)[-1])  # fmt: skip
     assert [tuple(row) for row in rows] == [(2, None)]

@@ -83,6 +83,7 @@ class Applicant:
     party: Party
     id_number: str
     new_to_bank: bool
+    mobile: str
     version: int = 0
     warnings: list[str] = field(default_factory=list)  # of the pre-check
     agreed_to: dict[str, str] | None = None  # the consent's words, on a page
@@ -159,24 +160,34 @@ class Bank:
         applicant_type: str = "existing_customer",
         income: int = 12_000_00,
         place: str | None = None,
+        mobile: str | None = None,
+        as_before: Applicant | None = None,
+        id_number: str | None = None,
+        **more: str,
     ) -> Applicant:
         """Somebody whom intake has handed to review; `sequence` chooses what the systems say.
-        `place`: the first six characters of a document that is no citizen's."""
+        `place`: the first six characters of a document that is no citizen's. `mobile`: a number of
+        their own unless it is given; `as_before`: the same person applies again; `more`: further
+        fields of the form."""
         application_id = new_id()
         self.born += timedelta(days=1)  # two people with one number would be one person
-        id_number = make_synthetic_resident_id("31", self.born, sequence)
+        id_number = id_number or make_synthetic_resident_id("31", self.born, sequence)
         if place is not None:
             body = place + id_number[6:17]
             id_number = body + resident_id_check_digit(body)
-        keys = await self.vault.new_party(application_id, id_number=id_number, mobile=MOBILE)
+        self.running += 1
+        mobile = mobile or f"139{self.running:08d}"
+        if as_before is not None:
+            id_number = as_before.id_number
+        keys = await self.vault.new_party(application_id, id_number=id_number, mobile=mobile)
         fields = {
             "name": NAME,
             "id_number": id_number,
-            "mobile": MOBILE,
+            "mobile": mobile,
             "employer": EMPLOYER,
             "monthly_income": str(income),
+            **more,
         }
-        self.running += 1
         about = {
             "application_id": application_id,
             "application_number": make_application_number(
@@ -195,7 +206,7 @@ class Bank:
             role=PartyRole.APPLICANT,
             fields=keys.seal_fields(fields, FIELD_CLASSES),
         )
-        return Applicant(application_id, about, party, id_number, new_to_bank)
+        return Applicant(application_id, about, party, id_number, new_to_bank, mobile)
 
     async def hand_over(self, applicant: Applicant) -> None:
         """The application's way through intake, up to the hand-over."""

@@ -38,7 +38,7 @@ async def test_what_is_masked_is_shown_one_at_a_time_for_a_reason_and_that_is_re
     clear = {
         "name": NAME,
         "id_number": applicant.id_number,
-        "mobile": MOBILE,
+        "mobile": applicant.mobile,
         "employer": EMPLOYER,
         "monthly_income": INCOME,
         "bureau": "Monthly debt",
@@ -80,7 +80,7 @@ async def test_what_is_masked_is_shown_one_at_a_time_for_a_reason_and_that_is_re
     lines = await log(auditor.client, number=applicant.about["application_number"])
     for words in ("One field in clear", "ID number", "Working of the limit", "To decide on the"):
         assert words in lines, words
-    for secret in (NAME, applicant.id_number, MOBILE, EMPLOYER, INCOME, WORDS):
+    for secret in (NAME, applicant.id_number, applicant.mobile, EMPLOYER, INCOME, WORDS):
         assert secret not in lines
     values = re.search(r'href="(/review/audit/view/\d+/values)"', lines)
     assert values is not None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from services.review.store import LIKE_IT
 from shared.calendar import BUSINESS_ZONE
 from shared.events import intake
 from shared.identifiers import new_id
@@ -589,3 +592,44 @@ async def test_another_reviewer_signs_up_to_the_products_limit_and_no_more(
     assert f"/review/cases/{small}/signature" in page
     told = await act(peer, small, "signature", confirm)
     assert told["state"] == "approved"
+
+
+async def test_a_note_is_read_by_whoever_works_on_the_case_and_is_kept_sealed(
+    bank: Bank, desks: Desks
+) -> None:
+    (case,) = await waiting(bank, 1)
+    said_so = "工资流水与单位证明一致"
+    answer = await desks.first.client.post(f"/review/cases/{case}/notes", data={"note": said_so})
+    assert answer.headers["location"] == f"/review/cases/{case}"
+    for colleague in (desks.first, desks.second, desks.compliance):
+        assert said_so in (await colleague.get(f"/review/cases/{case}")).text
+    manager = await bank.colleague(desks.transport, "manager")
+    page = (await manager.get(f"/review/cases/{case}")).text
+    assert said_so not in page
+    assert "/notes" not in page
+    rows = await bank.fetch("SELECT details::text FROM case_history WHERE action = 'noted'")
+    assert rows
+    assert not any(said_so in row["details"] for row in rows)
+    answer = await desks.first.post(f"{API}/cases/{case}/notes", {"note": " "})
+    assert (answer.status_code, answer.json()["code"]) == (422, "no-opinion")
+
+
+async def test_a_case_shows_what_was_decided_about_cases_like_it(bank: Bank, desks: Desks) -> None:
+    found = [await handed(bank, "application.approved") for _ in range(4)]
+    other = await handed(bank, "application.approved", applicant_type="salaried")
+    mine = found[-1].application_id
+    page = (await desks.first.get(f"/review/cases/{mine}", lang="en")).text
+    shown = page.partition("Cases like it")[2].partition("History")[0]
+    rows = await bank.fetch(
+        "SELECT application_id, points, outcome FROM decision JOIN review_case c"
+        " USING (application_id) WHERE applicant_type = 'existing_customer' AND points IS NOT NULL"
+    )
+    points = {row["application_id"]: row["points"] for row in rows}
+    like = {one for one in points if one != mine and abs(points[one] - points[mine]) <= LIKE_IT}
+    outcomes = Counter(row["outcome"] for row in rows if row["application_id"] in like)
+    told = f"{outcomes['approve']} approved, {outcomes['decline']} declined"
+    assert (told if like else "None was decided") in shown
+    linked = set(re.findall(r'href="/review/cases/([^"/]+)"', shown))
+    assert linked <= like
+    assert len(linked) == min(len(like), 5)
+    assert other.application_id not in linked

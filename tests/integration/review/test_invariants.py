@@ -212,7 +212,7 @@ async def test_the_cards_of_a_person_are_those_granted_that_have_not_ended(
     second = await handed(bank, "application.referred", new_to_bank=True)
     pool = await asyncpg.create_pool(bank.superuser_url, min_size=1, max_size=1)
     try:
-        records: Any = CaseRecords(lambda: pool, None)  # type: ignore[arg-type]
+        records: Any = CaseRecords(lambda: pool, None, None)  # type: ignore[arg-type]
         person = first.party.person
 
         async def cards(besides: str) -> int:

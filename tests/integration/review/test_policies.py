@@ -20,11 +20,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from services.review import replay
+from services.review import portfolio_runs, replay
 from services.review.app import build
 from services.review.policy_cases import inputs_of
 from services.review.policy_folder import SHIPPED, newest, read_policy
-from services.review.replay import Part
+from services.review.portfolio_runs import Part, Report
 from shared.calendar import BUSINESS_ZONE
 from shared.parameters.held import SHIPPED as PARAMETERS
 from tests.eventually import eventually
@@ -273,17 +273,17 @@ async def test_a_candidate_is_asked_about_all_past_decisions_and_goes_on_where_i
     conn = await asyncpg.connect(bank.superuser_url)
     try:
         asked = await replay.ask(conn, candidate, span["since"], bank.now + timedelta(days=1))
-        begins = await replay.batches(conn, asked, 2)
+        begins = await portfolio_runs.batches(conn, asked, 2)
     finally:
         await conn.close()
     assert len(begins) == math.ceil(asked.decisions / 2) > 2
     counted: list[int] = []
 
-    def run(journal: Path) -> replay.Replay:
+    def run(journal: Path) -> Report:
         counted.clear()
         told = counted.append
-        return replay.run(
-            bank.settings, None, candidate, asked, begins, journal, processes=1, told=told, size=2
+        return portfolio_runs.run(
+            bank.settings, None, asked, begins, journal, processes=1, told=told, size=2
         )
 
     whole = await asyncio.to_thread(run, tmp_path / "one.jsonl")
@@ -292,15 +292,15 @@ async def test_a_candidate_is_asked_about_all_past_decisions_and_goes_on_where_i
     assert sum(whole.tally.matrix.values()) == asked.decisions
     assert all(one["new_limit"] < one["old_limit"] for one in whole.differences)
     assert declined.application_id not in {one["application_id"] for one in whole.differences}
-    assert NAME not in whole.report().decode()
+    assert NAME not in whole.text().decode()
 
     # stopped in the middle of the second batch's line
     lines = (tmp_path / "one.jsonl").read_text(encoding="utf-8").splitlines()
     stopped = tmp_path / "two.jsonl"
     stopped.write_text("\n".join([*lines[:2], lines[2][:40]]), encoding="utf-8")
     again = await asyncio.to_thread(run, stopped)
-    assert again.report() == whole.report()
-    assert counted[0] == Part.read(lines[1]).tally.decisions
+    assert again.text() == whole.text()
+    assert counted[0] == Part.read(lines[1], asked).tally.decisions
     # of another question it begins anew
     other = replace(asked, candidate_digest="0" * 64)
-    assert list(replay.done_before(stopped, other)) == []
+    assert list(portfolio_runs.done_before(stopped, other)) == []

@@ -37,6 +37,7 @@ FIELDS = {
     "awaited": "material",
     "wish": "explanation",
     "answer": "explained",
+    "heard": "confirmed",
 }
 BODIES: dict[str, Any] = {
     "decision": APPROVE,
@@ -47,6 +48,9 @@ BODIES: dict[str, Any] = {
     "opinion": APPROVE,
     "appeal": {"wish": "explanation"},
     "answer": {"outcome": "explained", "note": "已说明"},
+    "notes": {"note": "已电话核实"},
+    "call-order": {"note": "请核实单位"},
+    "calls": {"heard": "confirmed", "note": "本人确认"},
     "snooze": {"awaited": "material", "note": "等材料"},
 }
 
@@ -73,6 +77,7 @@ async def ids(bank: Bank, desks: Desks) -> dict[str, str]:
     return {
         "application_id": case,
         "digest": policy["digest"],
+        "run_id": new_id(),  # of the whole bank, as the policy is
         "view_id": kept["view_id"],
         "field": "mobile",
         "source": "view",

@@ -14,7 +14,7 @@ import pytest_asyncio
 from shared.identifiers import new_id
 from shared.web.access import declared_access
 from shared.web.permissions import GRANTS, Permission, Role, Scope
-from tests.integration.review.bank import EMPLOYER, MOBILE, NAME, Applicant, Bank, Colleague
+from tests.integration.review.bank import EMPLOYER, NAME, Applicant, Bank, Colleague
 from tests.integration.review.conftest import Desks
 from tests.integration.review.test_service import CONFIRM, do, handed
 from tests.integration.seeing import Row, Sight, Table, agrees
@@ -185,7 +185,7 @@ def applicants_fields(applicant: Applicant) -> list[Field]:
         text("name, masked", "姓名（脱敏）", "端***"),
         text("name in clear", "姓名（明文）", NAME),
         text("ID number in clear", "证件号码（明文）", applicant.id_number),
-        text("mobile in clear", "手机号码（明文）", MOBILE),
+        text("mobile in clear", "手机号码（明文）", applicant.mobile),
         text("employer", "工作单位", EMPLOYER),
         text("monthly income", "月收入", "13,579.00"),
         text("the bureau's answer", "征信结果", "Monthly debt"),
@@ -267,7 +267,8 @@ async def test_the_documentation_says_who_may_use_which_route(desks: Desks, case
     """Tried on what does not exist, so that nothing is changed: who may is told that it is not
     there, or what is missing; who may not is refused."""
     rows = []
-    ids = dict.fromkeys(("application_id", "view_id", "digest", "field", "source"), new_id())
+    names = ("application_id", "view_id", "digest", "field", "source", "run_id")
+    ids = dict.fromkeys(names, new_id())
     for method, path in addresses(desks):
         seen: dict[Role, Sight] = {}
         for role, person in cases.people.items():

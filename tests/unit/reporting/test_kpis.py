@@ -104,6 +104,20 @@ def test_declines_are_counted_by_category_and_sum_up() -> None:
     assert report.figures["rate.approval"].value == pytest.approx(1 / 5)
 
 
+@given(st.lists(st.sampled_from([one.value for one in review.DeclineCategory]), max_size=12))
+def test_whatever_was_declined_for_the_primary_reasons_sum_to_the_declines(
+    categories: list[str],
+) -> None:
+    office = Office()
+    for number, category in enumerate(categories):
+        decided(office, f"a{number}", category=category)
+    report = report_of(office)
+    for place, whole in ((0, report.headline["declined"]), (1, report.declined_in_window)):
+        parts = {name: pair[place].value or 0 for name, pair in report.declines.items()}
+        assert sum(parts.values()) == whole.value == len(categories)
+        assert parts == {name: categories.count(name) for name in parts}
+
+
 def test_the_time_of_the_customer_is_no_time_of_the_bank() -> None:
     office = Office()
     at = MONDAY

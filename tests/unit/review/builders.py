@@ -37,6 +37,7 @@ RECORD = BureauRecord(
     other_bank_limits=600_000,
     monthly_debt=50_000,
     adverse=False,
+    lenders_6m=1,
 )
 
 

@@ -370,6 +370,23 @@ def test_whatever_else_happens_to_a_case_ends_its_snooze() -> None:
         assert waits(mine) is None
 
 
+@pytest.mark.parametrize("state", [State.CHECKING, State.MANUAL_REVIEW, State.ON_HOLD])
+def test_a_note_is_written_by_anybody_at_the_desk_and_changes_nothing(state: State) -> None:
+    mine = case(state, claimed_by=SECOND)
+    assert list(cases.decide_note(mine, FIRST, "sealed ", NOW)) == []
+    (line,) = mine.entries
+    assert (line.actor, line.action, line.details) == (FIRST, "noted", {"note": "sealed"})
+    assert (mine.claimed_by, mine.state_version, mine.touched) == (SECOND, 4, False)
+
+
+def test_a_note_says_something_and_of_a_case_that_lies_here() -> None:
+    with pytest.raises(CaseError, match="Write"):
+        list(cases.decide_note(case(State.MANUAL_REVIEW), FIRST, " \n", NOW))
+    for state in (State.APPROVED, State.AWAITING_MATERIAL):
+        with pytest.raises(CaseError, match="not with review"):
+            list(cases.decide_note(case(state), FIRST, "sealed", NOW))
+
+
 @pytest.mark.parametrize("state", [State.CHECKING, State.ON_HOLD, State.APPROVED, State.WITHDRAWN])
 def test_only_what_lies_in_the_queue_is_claimed(state: State) -> None:
     with pytest.raises(CaseError, match="queue"):

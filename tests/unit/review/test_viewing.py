@@ -10,8 +10,11 @@ from typing import Any, cast
 import pytest
 
 from services.review.case import Entry
-from services.review.viewing import shown_history
+from services.review.reason_codes import advice_on, without_suspicion
+from services.review.viewing import shown_history, shown_recommendation
+from shared.money import Money
 from shared.web import Viewer
+from tests.unit.review.builders import inputs, recommendation, shipped
 
 MANAGER = cast("Viewer", SimpleNamespace(knows_holds=False))
 AUDITOR = cast("Viewer", SimpleNamespace(knows_holds=True))
@@ -64,3 +67,45 @@ def test_who_decided_and_why_is_not_told() -> None:
     assert shown_history([decided], MANAGER) == [
         Entry(AT, "review", "decided", {"outcome": "decline"})
     ]
+
+
+@pytest.mark.parametrize(
+    ("findings", "told", "advice", "limit"),
+    [
+        (("WATCHLIST_HIT", "NEW_TO_BANK"), ("NEW_TO_BANK",), "approve", 20_000),
+        (("WATCHLIST_HIT", "CARDS_MANY"), ("CARDS_MANY",), "examine", 20_000),
+        (
+            ("WATCHLIST_HIT", "NEW_TO_BANK", "AGE_OUTSIDE"),
+            ("NEW_TO_BANK", "AGE_OUTSIDE"),
+            "decline",
+            0,
+        ),
+        (("WATCHLIST_HIT",), (), "approve", 20_000),
+    ],
+)
+def test_without_the_suspicion_the_policy_says_what_it_would_say_of_any_other(
+    findings: tuple[str, ...], told: tuple[str, ...], advice: str, limit: int
+) -> None:
+    found = recommendation(outcome="hold", advice="examine", findings=findings)
+    shown = shown_recommendation(found, confidential=False)
+    assert shown is not None
+    assert (shown.outcome, shown.advice, shown.findings) == ("refer", advice, told)
+    assert shown.limit == Money.of(limit)
+    assert shown_recommendation(found, confidential=True) is found
+
+
+def test_the_advice_without_a_suspicion_is_the_policys_own() -> None:
+    """Of every finding that there is, alone and with a new customer."""
+    policy = shipped().policy
+    for changes in (
+        {},
+        {"age": 80},
+        {"warnings": 1},
+        {"identity": "mismatch"},
+        {"bureau_score": 570},
+    ):
+        for new in (False, True):
+            plain = policy.evaluate(inputs(**changes, new_to_bank=new))
+            hit = policy.evaluate(inputs(**changes, new_to_bank=new, watchlist="hit"))
+            assert hit.outcome == "hold"
+            assert advice_on(without_suspicion(hit.findings)) == plain.advice

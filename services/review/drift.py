@@ -1,0 +1,208 @@
+"""Fairness and drift: who was approved, group by group over time, and how far the scores of today's
+applicants are from those of a base period. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, ClassVar, Final, Literal, Self
+
+from services.review.portfolio import stability_index
+from shared.calendar import business_day
+from shared.parameters import Figures
+
+BASE: Final = "base"
+SCORE: Final = "score"
+Step = Literal["month", "week"]
+Reading = Literal["little", "some", "much", "few"]
+
+
+@dataclass(slots=True)
+class Population:
+    """What many decisions came to. Keys of `counts` are texts, so that it can be written down:
+    `period|group|value|what`, what being `approve`, `decline`, `points` (their sum) or `scored`
+    (how many have points), and `period|band|factor|band`; the factor `score` is the whole score."""
+
+    decisions: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def take(self, other: Population) -> None:
+        """Add another one to this."""
+        self.decisions += other.decisions
+        self.counts.update(other.counts)
+
+    def as_json(self) -> dict[str, Any]:
+        """To be written down; equal populations are equal texts."""
+        return {"decisions": self.decisions, "counts": dict(sorted(self.counts.items()))}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Self:
+        return cls(told["decisions"], Counter(told["counts"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What is asked: the decisions from `since` to before `base_until` are the base, those from
+    there to before `until` are held against it, month by month or week by week."""
+
+    opens: ClassVar[tuple[str, ...]] = ("verdict",)
+
+    since: datetime
+    base_until: datetime
+    until: datetime
+    step: Step
+    groups: tuple[str, ...]
+    score_band: int
+    decisions: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "since": self.since.isoformat(),
+            "base_until": self.base_until.isoformat(),
+            "until": self.until.isoformat(),
+            "step": self.step,
+            "groups": list(self.groups),
+            "score_band": self.score_band,
+            "decisions": self.decisions,
+        }
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Self:
+        return cls(
+            since=datetime.fromisoformat(told["since"]),
+            base_until=datetime.fromisoformat(told["base_until"]),
+            until=datetime.fromisoformat(told["until"]),
+            step=told["step"],
+            groups=tuple(told["groups"]),
+            score_band=told["score_band"],
+            decisions=told["decisions"],
+        )
+
+    def tally(self, told: Mapping[str, Any] | None = None) -> Population:
+        return Population() if told is None else Population.from_json(told)
+
+    def asker(self) -> Callable[[Any, Any, Mapping[str, str]], None]:
+        def ask(population: Population, row: Any, opened: Mapping[str, str]) -> None:
+            self.add(population, row, json.loads(opened["verdict"]))
+
+        return ask
+
+    def add(self, population: Population, row: Any, verdict: Mapping[str, Any]) -> None:
+        """Count one decision. `row` has `decided_at`, the groups, and as `outcome` the bank's in
+        the end, by whomever; `verdict` is what the policy said then."""
+        population.decisions += 1
+        counts, period = population.counts, self.period_of(row["decided_at"])
+        score = verdict.get("score")
+        for group, value in (("all", "all"), *self._groups_of(row)):
+            counts[f"{period}|{group}|{value}|{row['outcome']}"] += 1
+            if score is not None:
+                counts[f"{period}|{group}|{value}|points"] += score["points"]
+                counts[f"{period}|{group}|{value}|scored"] += 1
+        band = "none" if score is None else f"{score['points'] // self.score_band:03d}"
+        counts[f"{period}|band|{SCORE}|{band}"] += 1
+        for factor in score["factors"] if score is not None else ():
+            counts[f"{period}|band|{factor['factor']}|{factor['band']}"] += 1
+
+    def period_of(self, at: datetime) -> str:
+        """`base`, a month (2026-11), or a week by its Monday (2026-11-09)."""
+        if at < self.base_until:
+            return BASE
+        day = business_day(at)
+        return f"{day:%Y-%m}" if self.step == "month" else f"{_monday(day)}"
+
+    def _groups_of(self, row: Any) -> Iterator[tuple[str, str]]:
+        for group in self.groups:
+            value = row[group]
+            if group == "new_to_bank":
+                value = "new" if value else "known"
+            yield group, value
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A group's value in one period. `rate`: approved of all decided; `points`: the mean score.
+    Both None where there are too few decisions."""
+
+    decisions: int
+    rate: float | None
+    points: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """How far a distribution is from the base period's; `value` None: too few decisions."""
+
+    value: float | None
+    reading: Reading
+    decisions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What a page and a command say of a population. `lines`: {(group, value): {period: Line}},
+    `("all", "all")` is everybody; `indices`: {factor: {period: Index}}, `score` first; `bands`:
+    {period: {band of the score: decisions}}."""
+
+    periods: Sequence[str]
+    lines: Mapping[tuple[str, str], Mapping[str, Line]]
+    indices: Mapping[str, Mapping[str, Index]]
+    bands: Mapping[str, Mapping[str, int]]
+
+
+def figure_of(population: Population, parameters: Figures) -> Figure:
+    """The figures, without those that rest on too few decisions."""
+    found: dict[tuple[str, str], dict[str, Counter[str]]] = {}
+    bands: dict[str, dict[str, Counter[str]]] = {}
+    for key, count in population.counts.items():
+        period, group, value, what = key.split("|")
+        place = (
+            bands.setdefault(value, {}) if group == "band" else found.setdefault((group, value), {})
+        )
+        place.setdefault(period, Counter())[what] += count
+    periods = sorted(
+        {period for one in found.values() for period in one}, key=lambda one: (one != BASE, one)
+    )
+    return Figure(
+        periods,
+        {
+            place: {period: _line(counts, parameters) for period, counts in by_period.items()}
+            for place, by_period in sorted(found.items())
+        },
+        {
+            factor: {
+                period: _index(by_period.get(BASE, Counter()), counts, parameters)
+                for period, counts in by_period.items()
+                if period != BASE
+            }
+            for factor, by_period in sorted(
+                bands.items(), key=lambda one: (one[0] != SCORE, one[0])
+            )
+        },
+        bands.get(SCORE, {}),
+    )
+
+
+def _line(counts: Counter[str], parameters: Figures) -> Line:
+    decided, scored = counts["approve"] + counts["decline"], counts["scored"]
+    return Line(
+        decided,
+        counts["approve"] / decided if decided >= parameters.fewest_decisions else None,
+        counts["points"] / scored if scored >= parameters.fewest_decisions else None,
+    )
+
+
+def _index(base: Counter[str], counts: Counter[str], parameters: Figures) -> Index:
+    fewest = parameters.fewest_for_index
+    if base.total() < fewest or counts.total() < fewest:
+        return Index(None, "few", counts.total())
+    value = stability_index(base, counts)
+    if value < parameters.index.little:
+        return Index(value, "little", counts.total())
+    return Index(value, "some" if value < parameters.index.much else "much", counts.total())
+
+
+def _monday(day: date) -> date:
+    return day - timedelta(days=day.weekday())

@@ -1,0 +1,64 @@
+"""What applications share, found by keyed digests: written before it is counted, so that of two at
+once the later one sees both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.review.checks.fraud import Trace, terms_of
+from shared.parameters.models import FraudRules
+
+_MOST_COUNTED = 1_000  # of one trace; more tell nothing more
+
+_LEAVE = """
+INSERT INTO fraud_trace (application_id, kind, digest, person, at)
+SELECT $1, kind, digest, $2, $3 FROM unnest($4::text[], $5::bytea[]) AS left_by (kind, digest)
+ON CONFLICT (application_id, kind)
+DO UPDATE SET digest = excluded.digest, person = excluded.person, at = excluded.at
+"""
+
+# what was corrected meanwhile is found no more
+_DROP = "DELETE FROM fraud_trace WHERE application_id = $1 AND kind <> ALL ($2::text[])"
+
+_SWEEP = "DELETE FROM fraud_trace WHERE at < $1"
+
+_COUNT = f"""
+SELECT kind, persons, applications
+FROM unnest($1::text[], $2::bytea[], $3::timestamptz[]) AS wanted (kind, digest, since),
+LATERAL (
+    SELECT count(DISTINCT person) AS persons, count(*) AS applications FROM (
+        SELECT person FROM fraud_trace t
+        WHERE t.kind = wanted.kind AND t.digest = wanted.digest AND t.at >= wanted.since
+        LIMIT {_MOST_COUNTED}
+    ) recent
+) counted
+"""  # noqa: S608 - a constant of ours
+
+
+async def leave(
+    conn: Any, application_id: str, person: str, at: datetime, digests: Mapping[Trace, bytes]
+) -> None:
+    """Keep what an application is found by, in place of what it was; `at`: of the hand-over."""
+    kinds = list(digests)
+    await conn.execute(_LEAVE, application_id, person, at, kinds, list(digests.values()))
+    await conn.execute(_DROP, application_id, kinds)
+
+
+async def shared(
+    conn: Any, digests: Mapping[Trace, bytes], now: datetime, rules: FraudRules
+) -> dict[str, int]:
+    """{trace: how many persons have it, or applications the person}, within the rule's term."""
+    kinds = list(digests)
+    since = [now - timedelta(days=terms_of(kind, rules).days) for kind in kinds]
+    rows = await conn.fetch(_COUNT, kinds, list(digests.values()), since)
+    return {
+        row["kind"]: row["applications" if row["kind"] == "person" else "persons"] for row in rows
+    }
+
+
+async def sweep(conn: Any, now: datetime, rules: FraudRules) -> None:
+    """Forget what is older than any rule counts."""
+    terms = (rules.same_person, rules.same_mobile, rules.same_office_phone, rules.same_work_address)
+    await conn.execute(_SWEEP, now - timedelta(days=max(one.days for one in terms)))
