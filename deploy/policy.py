@@ -26,7 +26,7 @@ from services.review.portfolio import GROUPS, Comparison, stability_index
 from services.review.portfolio_desk import compare_shadow, drift_between
 from services.review.portfolio_runs import Question, Report
 from shared.clock import open_clock
-from shared.parameters import ParametersError, load_figures
+from shared.parameters import EarlyArrears, ParametersError, load_figures
 from shared.parameters.load import default_folder
 from shared.settings import Settings
 
@@ -185,7 +185,7 @@ def replay_portfolio(
 
     settings, asked, starts, path = with_service("review", name, database, prepare)
     whole = _ask(settings, database, asked, starts, path, processes, f"policy {version}")
-    _say(whole)
+    _say(whole, asked.early_arrears)
     _write(whole, report)
 
 
@@ -331,7 +331,7 @@ def _show_matrix(head: str, counts: Callable[[str, str], int]) -> None:
     _console.print(matrix)
 
 
-def _say(whole: Report) -> None:
+def _say(whole: Report, terms: EarlyArrears) -> None:
     tally = whole.tally
     typer.echo(
         f"{tally.decisions:,} decisions asked about, {tally.otherwise:,} would have been otherwise"
@@ -343,7 +343,6 @@ def _say(whole: Report) -> None:
         f" {tally.limits['old'] / 100:,.2f} → {tally.limits['new'] / 100:,.2f} yuan"
     )
     _say_found("card activated", "of those otherwise", ("yes", "not yet"), tally.activated)
-    terms = whole.asked.early_arrears
     title = f"{terms.days_past_due} days past due within {terms.months} months"
     _say_found(title, "cards granted", ("yes", "no", "not yet", "unknown"), tally.arrears)
     scores = [

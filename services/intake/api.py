@@ -87,7 +87,7 @@ def _add_begin(routes: APIRouter, desk: Desk) -> None:
         status_code=201,
         response_model=BegunOut,
         openapi_extra=about(
-            *("unknown-branch", "unknown-application", "other-person", "other-channel"),
+            *("unknown-branch", "unknown-application", "too-late", "other-person", "other-channel"),
             *("not-acceptable", "erased", "key-reused", "calendar-ends"),
             example=APPLICATION,
             revised=True,
@@ -150,7 +150,7 @@ def _add_changes(routes: APIRouter, desk: Desk) -> None:
         response_model=BegunOut,
         openapi_extra=about(
             *(*_CHANGED, "no-draft", "others-draft", "differs-from-draft"),
-            *("unknown-application", "other-person"),
+            *("unknown-application", "too-late", "other-person"),
             *("not-acceptable", "if-match-needed"),
             example=DRAFT,
             revised=True,

@@ -32,6 +32,7 @@ KINDS: Mapping[str, Kind] = {
     "too-many-papers": Kind(
         409, "As many papers of this kind, or of the application, are there as the office takes"
     ),
+    "not-appealable": Kind(409, "Only a decline is appealed against, and once by each way"),
     "card-ordered": Kind(409, "The card is ordered already"),
     "not-open": Kind(409, "Neither a draft, nor is material awaited"),
     "no-draft": Kind(409, "Only a draft can be replaced as a whole"),
@@ -69,6 +70,11 @@ KINDS: Mapping[str, Kind] = {
         422,
         "Only an application that has ended can be taken up again",
         (FieldError("/reopens", "unknown-application"),),
+    ),
+    "too-late": Kind(
+        422,
+        "The time has passed in which a new application takes up this decline again",
+        (FieldError("/reopens", "too-late"),),
     ),
     "other-person": Kind(
         422,

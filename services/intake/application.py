@@ -23,7 +23,7 @@ from shared.calendar import (
     end_of_day,
 )
 from shared.events import intake, lifecycle
-from shared.events.intake import HandedDocument, Meeting, WantedItem
+from shared.events.intake import AppealWish, HandedDocument, Meeting, WantedItem
 from shared.events.lifecycle import OWNERS, TERMINAL, State
 from shared.events.payload import (
     FIELD_CLASSES,
@@ -117,6 +117,20 @@ class Withdrawal:
 
 
 @dataclass(slots=True)
+class Appeal:
+    """What a declined customer asked of review, and what became of it. `outcome`: explained, upheld
+    or changed; None while it waits. `working_days`: within which review answers; None before it has
+    a case of it."""
+
+    appeal_id: str
+    wish: AppealWish
+    at: datetime
+    working_days: int | None = None
+    outcome: str | None = None
+    answered_at: datetime | None = None
+
+
+@dataclass(slots=True)
 class Card:
     """The card that was ordered. `facts`: what its partners reported, by kind, and when it was."""
 
@@ -200,6 +214,7 @@ class Application:
     material_deadline: datetime | None = None
     round: int = 0
     withdrawal: Withdrawal | None = None
+    appeals: list[Appeal] = field(default_factory=list)  # of a decline, the oldest first
     limit: Money | None = None
     category: str | None = None
     reapply_from: date | None = None
@@ -780,6 +795,7 @@ def hand_over(app: Application, now: datetime, *, officer: str | None = None) ->
         submitted_at=app.submitted_at,
         passed_by=officer,
         meeting=app.meeting,
+        reopens=app.reopens,
     )
     return [
         ClearDeadline(MATERIAL_DEADLINE),

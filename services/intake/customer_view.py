@@ -13,6 +13,7 @@ from typing import Literal
 from services.intake.application import Application, outside_state
 from services.intake.checklist import Line
 from services.intake.items import ItemState, mending_fields
+from shared.events.intake import AppealWish
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, PartyRole
 from shared.parameters import load_checklist_items
@@ -102,6 +103,27 @@ SAYS: Mapping[State, tuple[str, str]] = {
         mark("A deadline has passed. You may apply again at any time."),
     ),
 }
+
+
+WISHES: Mapping[AppealWish, tuple[str, str]] = {
+    AppealWish.EXPLANATION: (
+        mark("An explanation"),
+        mark("We tell you who made the decision, and its main reason."),
+    ),
+    AppealWish.HUMAN_REVIEW: (
+        mark("A review by a person"),
+        mark("A person who took no part in the decision looks at it again."),
+    ),
+}
+"""What may be asked about a decline, and what comes of it."""
+
+ANSWERS: Mapping[str | None, str] = {
+    None: mark("We have it. The answer comes by message."),
+    "explained": mark("Answered: we wrote to you."),
+    "upheld": mark("Looked at again: the result stays. We wrote to you."),
+    "changed": mark("Looked at again: you may apply anew at once. We wrote to you."),
+}
+"""How it stands with what was asked, by its outcome."""
 
 
 @dataclass(frozen=True, slots=True)

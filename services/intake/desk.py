@@ -23,8 +23,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
+from services.intake import appeals, store, store_customer, store_lists
 from services.intake import application as applications
-from services.intake import store, store_customer, store_lists
 from services.intake.api_problems import KINDS
 from services.intake.application import (
     Application,
@@ -51,6 +51,7 @@ from services.intake.rules import (
 from services.intake.store import Answer, ApplicationStore, Standing
 from shared.calendar import CalendarEndsError, business_day
 from shared.documents import DocumentStore, StoredDocument
+from shared.events.intake import AppealWish
 from shared.events.lifecycle import State
 from shared.events.payload import FIELD_CLASSES, ApplicantType, Channel, Party, PartyRole
 from shared.formats import NUMBERED_BY, person_number
@@ -466,6 +467,22 @@ class Desk:
                 await self._keep(tx, remember, app)
         return app
 
+    async def appeal(
+        self,
+        viewer: Viewer,
+        application_id: str,
+        wish: AppealWish,
+        words: str = "",
+        *,
+        expect: Collection[int] | None = None,
+    ) -> None:
+        """The customer asks about a decline. Raises Problem 409 `not-appealable` or `erased`."""
+        app = await self.look(viewer, application_id)
+        async with self._plainly():
+            sealed = await self.seal_note(app, words)
+        async with self.changing(viewer, application_id, expect=expect) as step:
+            step.effects.extend(appeals.ask(step.app, wish, sealed, viewer.actor, step.now))
+
     async def look(self, viewer: Viewer, application_id: str) -> Application:
         """The application, if the viewer may see it."""
         async with self._service.pool.acquire() as conn:
@@ -838,7 +855,7 @@ class Desk:
         if not found:
             return refusals
         other_than = known.application_id if known else ""
-        standing = await store.standing_of(conn, found[0].person, other_than)
+        standing = await store.standing_of(conn, found[0].person, other_than, reopens=form.reopens)
         return (*refusals, *standing.refusals(product, today))
 
     async def examine(self, conn: Any, app: Application, now: datetime) -> Found:
@@ -1193,8 +1210,8 @@ class Desk:
         self, viewer: Viewer, form: ApplicationForm, *, before: str | None = None
     ) -> None:
         """Raises Problem 422 where the form takes up again what is no application that has ended,
-        or is somebody else's. Of whom it does not name yet `submit_in` asks. before: what the draft
-        takes up already."""
+        of a decline not any more (`too-late`), or is somebody else's. Of whom it does not name yet
+        `submit_in` asks. before: what the draft takes up already."""
         if form.reopens is None:
             return
         async with self._service.pool.acquire() as conn:
@@ -1205,6 +1222,13 @@ class Desk:
                 "unknown-application",
                 "Only an application that has ended can be taken up again",
                 errors=[FieldError("/reopens", "unknown-application")],
+            )
+        if form.reopens != before and not appeals.may_be_taken_up(old, self._service.clock.now()):
+            raise Problem(
+                422,
+                "too-late",
+                "The time has passed in which this decline is taken up again",
+                errors=[FieldError("/reopens", "too-late")],
             )
         number = None if form.lacks_holder else form.holder.number
         if number and old.holder.person not in (await self.persons([number])).values():

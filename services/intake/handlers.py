@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from services.intake import appeals, cards
 from services.intake import application as applications
-from services.intake import cards
 from services.intake.application import Application
 from shared.events import review
 from shared.events.lifecycle import BY_TYPE, publisher
@@ -92,6 +92,24 @@ def on_withdrawal_refused(
     return []
 
 
+def on_appeal_opened(
+    event: Received[review.AppealOpened], app: Application, now: datetime
+) -> Iterable[Effect]:
+    """Review has a case of what the customer asks about the decline."""
+    _follow(event, app)
+    appeals.on_opened(app, event.data, now)
+    return []
+
+
+def on_appeal_answered(
+    event: Received[review.AppealAnswered], app: Application, now: datetime
+) -> Iterable[Effect]:
+    """Review has answered the customer."""
+    _follow(event, app)
+    appeals.on_answered(app, event.data, now)
+    return []
+
+
 def _wants_out(app: Application) -> bool:
     return app.withdrawal is not None and app.withdrawal.outcome == "asked"
 
@@ -108,6 +126,8 @@ _SPECIAL: dict[type[Payload], Handler] = {
     review.MaterialWanted: on_material_wanted,
     review.WithdrawalGranted: on_withdrawal_granted,
     review.WithdrawalRefused: on_withdrawal_refused,
+    review.AppealOpened: on_appeal_opened,
+    review.AppealAnswered: on_appeal_answered,
 }
 
 HANDLERS: Mapping[type[Payload], Handler] = {

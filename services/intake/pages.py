@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from services.intake import application as applications
 from services.intake import pages_reading, store, store_customer, viewing, words
+from services.intake.appeals import may_be_taken_up
 from services.intake.application import Application, Entry, before_hand_over, held_product
 from services.intake.checklist import Line, refusals, tally
 from services.intake.counter import guess_item
@@ -151,6 +152,7 @@ def shower(service: Service, desk: Desk, papers: Papers) -> Show:
                 and applications.who_has_draft(past.history).actor == viewer.actor,
                 ruled=product is not None,
                 meeting_counts=meeting_counts,
+                take_up=app.state is State.DECLINED and may_be_taken_up(app, service.clock.now()),
             ),
             obstacles=obstacles_of(app, viewer, entered)
             if product and app.state is State.PRE_CHECK
@@ -568,9 +570,11 @@ def _steps_of(
     own_draft: bool,
     ruled: bool,
     meeting_counts: bool,
+    take_up: bool,
 ) -> dict[str, bool]:
     """What is offered on the page. own_draft: it is the viewer who has the draft; ruled: the rules
-    that the application began with are held."""
+    that the application began with are held; take_up: it is a decline that a new application may
+    take up again."""
     edit, decide = may(Permission.APPLICATION_EDIT), may(Permission.PRE_CHECK_DECIDE)
     reveal, receive = may(Permission.PERSONAL_REVEAL), may(Permission.MATERIAL_RECEIVE)
     draft, dues = app.state is State.DRAFT, applications.dues(app)
@@ -591,6 +595,7 @@ def _steps_of(
         "withdraw": app.state in _BEFORE_CARD
         and (app.withdrawal is None or app.withdrawal.outcome == "refused")
         and edit,
+        "take_up": take_up and may(Permission.APPLICATION_CREATE),
         "contact": "first_contact" in dues and decide,
         "reveal": reveal,
         "look": may(Permission.MATERIAL_VIEW),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from services.intake import application as applications
@@ -26,6 +26,7 @@ from shared.parameters import load_products
 from shared.web import Permission, Problem, Viewer, page, redirect, requires
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language
+from shared.web.limits import lenient
 from shared.web.reveal import missing_reason
 
 _MAY_CREATE = requires(Permission.APPLICATION_CREATE)
@@ -67,9 +68,15 @@ def _new(routes: APIRouter, counter: _Counter, desk: Desk) -> None:
     """A new application."""
 
     @routes.get("/applications/new")
-    async def page_new(request: Request, viewer: Annotated[Viewer, _MAY_CREATE]) -> Response:
-        """An empty form."""
+    async def page_new(
+        request: Request,
+        viewer: Annotated[Viewer, _MAY_CREATE],
+        reopens: Annotated[str, Query(max_length=40, pattern=r"^[0-9a-f-]*$"), lenient("")] = "",
+    ) -> Response:
+        """An empty form. reopens: the application that it takes up again."""
         chosen = {"branch": viewer.home_branch or "", **_FIRST}
+        if reopens:
+            chosen["reopens"] = reopens
         return await counter.show(request, viewer, await counter.look(chosen), quiet=True)
 
     @routes.post("/applications/check", dependencies=[_MAY_CREATE])
@@ -92,9 +99,13 @@ def _new(routes: APIRouter, counter: _Counter, desk: Desk) -> None:
         try:
             begun = await desk.create(viewer, typing.read.form, submit=sent.get("then") == "submit")
         except Problem as problem:
-            if problem.code != "unknown-branch":
+            if problem.code == "unknown-branch":
+                typing.read.faults["branch"] = problem.code
+            elif problem.code == "other-person":
+                holder = PREFIXES[typing.read.form.holder.role]
+                typing.read.faults[f"{holder}id_number"] = problem.code
+            else:
                 raise
-            typing.read.faults["branch"] = "unknown-branch"
             return await counter.show(request, viewer, typing, status_code=422)
         return after(request, begun)
 

@@ -18,12 +18,15 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from services.intake import words
+from services.intake.appeals import may_ask
 from services.intake.application import Application, product_for
 from services.intake.checklist import Line, for_customer, refusals, tally
 from services.intake.customer import COOKIE, HOME, NUMBER_END, OWN, Customers, Inside
 from services.intake.customer_pdf import Row, Sheet, drawn
 from services.intake.customer_view import (
+    ANSWERS,
     SAYS,
+    WISHES,
     Shown,
     may_withdraw,
     shown,
@@ -70,6 +73,7 @@ def router(service: Service, desk: Desk, customers: Customers, customer_url: str
     _own_form(routes, service, desk, customers)
     _own_consent(routes, service, desk, customers)
     _own_end(routes, desk, customers)
+    _own_appeal(routes, desk, customers)
     return routes
 
 
@@ -559,6 +563,37 @@ def _own_end(routes: APIRouter, desk: Desk, customers: Customers) -> None:
         )
 
 
+def _own_appeal(routes: APIRouter, desk: Desk, customers: Customers) -> None:
+    mine = own_page(customers.guest)
+
+    @routes.get(OWN + "/appeal")
+    async def page_appeal(request: Request, guest: Annotated[Inside, mine]) -> Response:
+        """What the customer can ask about a decline."""
+        app, _items = await _look(desk, guest)
+        return _appeal_page(request, app) if may_ask(app) else redirect(request, OWN)
+
+    @routes.post(OWN + "/appeal")
+    async def appeal(request: Request, guest: Annotated[Inside, mine]) -> Response:
+        """The customer asks why, or for a review by a person."""
+        app, _items = await _look(desk, guest)
+        sent = await sent_fields(request)
+        wish = next((one for one in may_ask(app) if one == sent.get("wish")), None)
+        if wish is None:
+            error = _("Choose what you want.")
+            return _appeal_page(request, app, error) if may_ask(app) else redirect(request, OWN)
+        try:
+            await desk.appeal(
+                guest.viewer,
+                guest.application_id,
+                wish,
+                sent.get("words", "")[:_LONGEST_REASON],
+                expect=_revision(sent),
+            )
+        except Problem as problem:
+            return _refused(request, problem)
+        return redirect(request, OWN, flash=_("We have your question and answer soon."))
+
+
 # -- what is shown ---------------------------------------------------------------------------------
 
 
@@ -594,6 +629,8 @@ async def _own_page(
         wanted=[words.field_name(name) for name in wanted_fields(items)],
         waiting=app.state in (State.DRAFT, State.AWAITING_MATERIAL),
         may_withdraw=may_withdraw(app),
+        may_appeal=bool(may_ask(app)),
+        appeals=[(_(WISHES[one.wish][0]), _(ANSWERS[one.outcome]), one) for one in app.appeals],
         words=words,
     )
 
@@ -695,6 +732,18 @@ def _withdraw_page(request: Request, app: Application, error: str = "") -> Respo
         "customer/withdraw.html",
         status_code=422 if error else 200,
         app=app,
+        longest=_LONGEST_REASON,
+        error=error,
+    )
+
+
+def _appeal_page(request: Request, app: Application, error: str = "") -> Response:
+    return page(
+        request,
+        "customer/appeal.html",
+        status_code=422 if error else 200,
+        app=app,
+        options=[(wish.value, _(WISHES[wish][0]), _(WISHES[wish][1])) for wish in may_ask(app)],
         longest=_LONGEST_REASON,
         error=error,
     )

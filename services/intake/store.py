@@ -14,6 +14,7 @@ from services.intake.account_facts import Stated
 from services.intake.application import (
     CARD_STATES,
     OWN_SOURCE,
+    Appeal,
     Application,
     Card,
     Document,
@@ -52,6 +53,7 @@ class _ApplicationFile:
     meeting: Meeting | None = None
     round: int = 0
     withdrawal: Withdrawal | None = None
+    appeals: list[Appeal] = field(default_factory=list)
     limit: Money | None = None
     category: str | None = None
     card: Card | None = None
@@ -392,6 +394,7 @@ def _file(app: Application) -> _ApplicationFile:
         meeting=app.meeting,
         round=app.round,
         withdrawal=app.withdrawal,
+        appeals=app.appeals,
         limit=app.limit,
         category=app.category,
         card=app.card,
@@ -507,6 +510,7 @@ def _application(
         material_deadline=row["material_deadline"],
         round=file.round,
         withdrawal=file.withdrawal,
+        appeals=file.appeals,
         limit=file.limit,
         category=file.category,
         reapply_from=row["reapply_from"],

@@ -132,7 +132,7 @@ def _content(sent: Mapping[str, str], now: datetime, kept: Kept | None) -> dict[
         "channel": kept.channel if kept else "counter",
         "parties": [_party(role, PREFIXES[role], sent) for role in _roles(sent)],
         "consent": consent,
-        "reopens": kept.reopens if kept else None,
+        "reopens": kept.reopens if kept else sent.get("reopens") or None,
     }
     if "requested_limit" in sent:
         limit = _fen(sent["requested_limit"])

@@ -35,6 +35,10 @@ class Template(StrEnum):
     ACTIVATED = "activated"
     FIRST_USE = "first_use"
     ACCESS_CODE = "access_code"
+    APPEAL_OPENED = "appeal_opened"
+    APPEAL_EXPLAINED = "appeal_explained"
+    APPEAL_UPHELD = "appeal_upheld"
+    APPEAL_CHANGED = "appeal_changed"
 
 
 class Channel(StrEnum):
@@ -54,7 +58,13 @@ class Wish:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-DECISIONS = frozenset({Template.APPROVED, Template.DECLINED})
+_ANSWERS: dict[str, Template] = {
+    "explained": Template.APPEAL_EXPLAINED,
+    "upheld": Template.APPEAL_UPHELD,
+    "changed": Template.APPEAL_CHANGED,
+}
+
+DECISIONS = frozenset({Template.APPROVED, Template.DECLINED, *_ANSWERS.values()})
 """Of these an e-mail copy is kept by the customer."""
 
 _NEVER_BY_EMAIL = frozenset({Template.ACCESS_CODE})
@@ -123,6 +133,13 @@ def wish_of(payload: Payload, time: datetime, *, moves: bool) -> Wish | None:
             return Wish(
                 Template.DECLINED, {**day, "category": category, "reapply_from": reapply_from}
             )
+        case review.AppealOpened():
+            return Wish(Template.APPEAL_OPENED, {"working_days": payload.working_days})
+        case review.AppealAnswered():
+            category = (payload.category or review.DeclineCategory.INTERNAL).value
+            decided_by = "policy" if payload.automatic else "people"
+            details = {**day, "category": category, "decided_by": decided_by}
+            return Wish(_ANSWERS[payload.outcome], details)
         case intake.AccessCodeIssued():
             details = {"deadline": payload.valid_until.isoformat(), "code": str(payload.code)}
             return Wish(Template.ACCESS_CODE, details)

@@ -137,6 +137,11 @@ def compose(
     if "category" in details:
         phrase = load_phrases().declines[details["category"]]
         values["category"] = phrase.customer.in_language(language)
+    if "decided_by" in details:
+        decided_by = getattr(load_phrases().decided_by, details["decided_by"])
+        values["decided_by"] = decided_by.in_language(language)
+    if "working_days" in details:
+        values["working_days"] = str(details["working_days"])
     shape = text.long if channel is Channel.EMAIL else text.short
     signature = f"【{signature_of(language)}】" if channel is Channel.SMS else ""
     longest = SMS_LONGEST if channel is Channel.SMS else LONGEST

@@ -47,6 +47,9 @@ EVENTS: Mapping[str, tuple[str, str, str]] = {
     "application.declined": (mark("Declined"), "circle-x", "bad"),
     "application.withdrawal-granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
     "application.withdrawal-refused": (mark("Withdrawal refused"), "ban", "neutral"),
+    "appeal.requested": (mark("The customer asks about the decline"), "message", "waiting"),
+    "appeal.opened": (mark("Appeal opened"), "gavel", "progress"),
+    "appeal.answered": (mark("Appeal answered"), "send", "good"),
     "card.ordered": (mark("Card ordered"), "credit-card", "good"),
     "card.produced": (mark("Card produced"), "package", "good"),
     "card.posted": (mark("Card posted"), "truck-delivery", "good"),
@@ -330,6 +333,7 @@ _FOR_CUSTOMER = frozenset(
         "application.corrected",
         "application.withdrawal-requested",
         "application.withdrawn",
+        "appeal.requested",
         "document.received",
     }
 )

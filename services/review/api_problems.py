@@ -45,5 +45,9 @@ KINDS: Mapping[str, Kind] = {
     "nothing-wanted": Kind(422, "Nothing is named that the customer shall bring"),
     "unknown-item": Kind(422, "There is no such item, or no such code"),
     "nothing-to-repeat": Kind(409, "Every check was answered, or is on its way"),
+    "not-declined": Kind(409, "Only a decline is appealed against"),
+    "appeal-open": Kind(409, "An appeal of this customer waits for its answer already"),
+    "nothing-appealed": Kind(409, "No appeal waits for its answer"),
+    "other-wish": Kind(422, "This is no answer to what the customer asked for"),
     "not-held": Kind(409, "The case is not held"),
 }

@@ -13,6 +13,8 @@ from fastapi import FastAPI
 from services.review import (
     accounts,
     api,
+    appeal_api,
+    appeal_pages,
     audit,
     drift_pages,
     handlers,
@@ -24,6 +26,7 @@ from services.review import (
 )
 from services.review.account_store import AccountStore
 from services.review.api_problems import KINDS
+from services.review.appeals import APPEAL_DEADLINE, on_appeal_deadline
 from services.review.case import SNOOZE_DEADLINE, on_snooze_deadline
 from services.review.checks import ASKED, CheckName
 from services.review.checks.breaker import Breaker
@@ -126,7 +129,15 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
             ),
             directory_consumer(NAME),
         ],
-        deadlines=[Deadlines(store=store, handlers={SNOOZE_DEADLINE: on_snooze_deadline})],
+        deadlines=[
+            Deadlines(
+                store=store,
+                handlers={
+                    SNOOZE_DEADLINE: on_snooze_deadline,
+                    APPEAL_DEADLINE: on_appeal_deadline,
+                },
+            )
+        ],
         database=database,
     )
     records = CaseRecords(lambda: service.pool, shelf, read_bank_key(settings).blind)
@@ -166,6 +177,8 @@ def build_app(service: ReviewService) -> FastAPI:
         routers=[
             api.router(service, desk, officers, service.vault, shelf),
             officer_pages.router(service, desk, officers),
+            appeal_api.router(service, desk),
+            appeal_pages.router(service, desk),
             telephone_pages.api(desk),
             telephone_pages.pages(desk),
             pages.router(service, desk, service.vault, shelf),

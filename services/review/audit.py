@@ -13,7 +13,10 @@ from shared.web import Permission, audit_pages
 from shared.web.audit import VIEWS, Line, Log, Source, Told
 from shared.web.i18n import _, mark
 
-_ACTOR = "CASE WHEN t.actor IN ('intake', 'review') THEN t.actor ELSE 'staff:' || t.actor END"
+_ACTOR = (
+    "CASE WHEN t.actor IN ('intake', 'review', 'customer') THEN t.actor"
+    " ELSE 'staff:' || t.actor END"
+)
 _HISTORY = Source(
     "change",
     "case_history",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from services.review import queue, reason_codes
 from services.review.accounts import OVER_BOUND, UNREPORTED
@@ -32,6 +32,9 @@ from shared.parameters import digest_held, product_of
 from shared.parameters.models import ReviewRules
 from shared.web.i18n import mark
 
+if TYPE_CHECKING:
+    from services.review.appeals import Appeal
+
 Finding = Literal["clear", "confirmed"]
 Awaited = Literal["material", "check"]  # what may bring a snoozed case back: a paper, an answer
 
@@ -50,6 +53,8 @@ BLOCKS_APPROVAL = frozenset(
 )
 
 SECOND_SOURCE = "second_repayment_guarantee"  # the item by which it is proved
+
+TAKEN_UP_AGAIN = "TAKEN_UP_AGAIN"  # the reason by which a reconsideration goes to a person
 
 # why a check has no answer, where asking again brings none
 OTHER_DOCUMENT = "other-document"  # the registry does not hold such documents
@@ -108,6 +113,7 @@ class HandOver:
     handed_at: datetime
     meeting: Meeting | None = None
     applicant_type: str = ApplicantType.SUPPLEMENTARY  # of what was handed over before it was kept
+    reopens: str | None = None  # the application that it takes up again
 
     @property
     def examined(self) -> Party:
@@ -304,6 +310,7 @@ class Case:
     entries: list[Entry] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     shadows: list[ShadowVerdict] = field(default_factory=list)
+    appeals: list[Appeal] = field(default_factory=list)  # of a decline, the oldest first
     touched: bool = False
     waits_changed: bool = False
     screened_changed: bool = False
@@ -530,7 +537,7 @@ def unproposed_of(case: Case, staff_id: str) -> None:
 def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
     """The policy's word, and beside it what review looks at by itself: no policy approves over
     that."""
-    missing = tuple(
+    own = tuple(
         CHECKS[check.name].absence
         for check in case.checks.values()
         if check.outcome == "unavailable"
@@ -538,20 +545,24 @@ def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
         and CHECKS[check.name].absence not in found.findings
     )
     if case.issuing_stop and found.outcome == "approve":
-        missing = (*missing, case.issuing_stop)
-    if not missing:
+        own = (*own, case.issuing_stop)
+    if case.need_hand_over().reopens is not None:
+        own = (*own, TAKEN_UP_AGAIN)
+    if not own:
         return found
     return replace(
         found,
         outcome="refer" if found.outcome == "approve" else found.outcome,
-        findings=(*found.findings, *missing),
+        findings=(*found.findings, *own),
     )
 
 
 def _machine_may(case: Case, found: Recommendation) -> bool:
     """Whether the policy may decide alone, whatever it says: never about a new customer (2011
-    rules, Art. 43), and no approval against which something stands (Art. 42)."""
-    if case.need_hand_over().new_to_bank:
+    rules, Art. 43) or what takes up an earlier application again, whose new material a person
+    looks at, and no approval against which something stands (Art. 42)."""
+    hand_over = case.need_hand_over()
+    if hand_over.new_to_bank or hand_over.reopens is not None:
         return False
     return found.outcome == "decline" or bool(found.limit and not approval_obstacles(case))
 

@@ -11,13 +11,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.review import (
+    appeals,
+    examination,
+    officer_store,
+    reason_codes,
+    store,
+    telephoning,
+)
 from services.review import case as cases
-from services.review import examination, officer_store, reason_codes, store, telephoning
 from services.review.case import Awaited, Case, CaseError, Finding, Opinion
 from services.review.evidence import NOTE_FIELD, SHOWN_FIELDS, Opened, open_evidence
 from services.review.telephone import Heard
-from shared.events.intake import WantedItem
+from shared.events.intake import AppealWish, WantedItem
 from shared.events.lifecycle import State
+from shared.identifiers import new_id
 from shared.messaging import Effect, Service, Store
 from shared.money import Money
 from shared.parameters import load_checklist_items, load_return_codes
@@ -44,6 +52,7 @@ _STATUS = {
     "unknown-officer": 422,
     "nothing-awaited": 422,
     "time-passed": 422,
+    "other-wish": 422,
 }  # any other refusal is a conflict with what the case has become
 
 Decide = Callable[[Case, datetime], Iterable[Effect]]
@@ -260,6 +269,45 @@ class Desk:
     async def wake(self, viewer: Viewer, application_id: str) -> Case:
         return await self._run(
             viewer, application_id, lambda case, now: cases.decide_wake(case, viewer.staff_id, now)
+        )
+
+    async def open_appeal(
+        self, viewer: Viewer, application_id: str, wish: AppealWish, words: str
+    ) -> Case:
+        """For the customer, who telephoned or came to the branch."""
+        sealed = await self._seal(viewer, application_id, words)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: appeals.decide_open(
+                case, new_id(), wish, sealed, viewer.staff_id, now
+            ),
+        )
+
+    async def claim_appeal(self, viewer: Viewer, application_id: str) -> Case:
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: appeals.decide_claim(case, viewer.staff_id, now),
+        )
+
+    async def put_back_appeal(self, viewer: Viewer, application_id: str) -> Case:
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: appeals.decide_put_back(
+                case, viewer.staff_id, now, may_sign=_risk_officer(viewer, case)
+            ),
+        )
+
+    async def answer_appeal(
+        self, viewer: Viewer, application_id: str, outcome: appeals.Answer, note: str
+    ) -> Case:
+        sealed = await self._seal(viewer, application_id, note)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: appeals.decide_answer(case, viewer.staff_id, outcome, sealed, now),
         )
 
     async def repeat_checks(self, viewer: Viewer, application_id: str) -> Case:

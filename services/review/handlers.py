@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from services.review import appeals, examination
 from services.review import case as cases
-from services.review import examination
 from services.review.case import (
     Case,
     HandOver,
@@ -58,6 +58,7 @@ def on_pre_check_passed(
         submitted_at=data.submitted_at,
         handed_at=event.time,
         meeting=data.meeting,
+        reopens=data.reopens,
         applicant_type=data.applicant_type,
     )
     cases.begin_review(case, hand_over)
@@ -118,11 +119,23 @@ def on_document_received(
     return cases.on_arrived(case, "material", now)
 
 
+def on_appeal_requested(
+    event: Received[intake.AppealRequested], case: Case, now: datetime
+) -> Iterable[Effect]:
+    """A declined customer asks why, or objects."""
+    _know(case, event)
+    data = event.data
+    return appeals.on_requested(
+        case, data.appeal_id, data.wish, str(data.words or ""), data.entered_by or "customer", now
+    )
+
+
 _SPECIAL: dict[type[Payload], Callable[[Any, Case, datetime], Iterable[Effect]]] = {
     intake.PreCheckPassed: on_pre_check_passed,
     intake.ApplicationImported: on_imported,
     intake.WithdrawalRequested: on_withdrawal_requested,
     intake.DocumentReceived: on_document_received,
+    intake.AppealRequested: on_appeal_requested,
 }
 # Facts that move nothing and that review has no use for.
 _IGNORED = frozenset(

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from services.review import (
     accounts,
+    appeals,
     case,
     desk,
     examination,
@@ -327,6 +328,32 @@ INVARIANTS: tuple[Invariant, ...] = (
         ),
         parameter="clocks: retention_years",
     ),
+    # after a decision
+    Invariant(
+        "TAKEN_UP_BY_PEOPLE",
+        Words(
+            zh="重新提交的申请由人工审查新材料",
+            en="A person looks at what takes up an earlier application again",
+        ),
+        _POLICY,
+        "u",
+        (case.apply_recommendation,),
+        ("TAKEN_UP_AGAIN",),
+        parameter="clocks: reconsideration_days",
+    ),
+    Invariant(
+        "APPEAL_BY_ANOTHER",
+        Words(
+            zh="对拒绝的复核由未参与原决定的人员作出",
+            en="Who made a decision does not answer the appeal against it",
+        ),
+        f"{_PERSONAL} Art. 24",
+        "A",
+        (appeals.decide_claim, appeals.decide_answer),
+        ("same-person",),
+        (Constraint("appeal", "CHECK (coalesce(answered_by <> ALL (deciders), true))"),),
+        "clocks: appeal_working_days",
+    ),
     # clocks
     Invariant(
         "REVIEW_IN_TIME",
@@ -408,20 +435,6 @@ GAPS: tuple[Gap, ...] = (
         f"{_BUREAU} Art. 25",
         "A",
         _AFTER,
-    ),
-    Gap(
-        "HUMAN_REVIEW",
-        Words(
-            zh="客户有权要求说明并拒绝仅由自动化作出的决定",
-            en="A customer may refuse a decision that a machine made alone",
-        ),
-        f"{_PERSONAL} Art. 24",
-        "A",
-        Words(
-            zh="决定可以说明（`banka decision explain`），人工复核的申请尚未立案处理",
-            en="a decision can be explained (`banka decision explain`); the request for a person is"
-            " no case of review yet",
-        ),
     ),
     Gap(
         "ACTIVATION_CHECKED",

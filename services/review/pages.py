@@ -11,8 +11,17 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
+from services.review import (
+    appeal_store,
+    appeals,
+    issuing,
+    officer_store,
+    queue,
+    reason_codes,
+    store,
+    words,
+)
 from services.review import case as cases
-from services.review import issuing, officer_store, queue, reason_codes, store, words
 from services.review.api import (
     MayClaim,
     MayDecide,
@@ -169,6 +178,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             waits = await store.waits_of(conn, [row.application_id for row in rows])
             views = await views_of(conn, viewer, "queue", QUEUE)
             given_to = await receivers(conn, viewer, now)
+            appealed = await appeal_store.waiting(conn, viewer.branch_list, now)
         today = business_day(now)
         return page(
             request,
@@ -194,6 +204,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             flags_of=queue.flags_of,
             systems_away=systems_away,
             outlook=outlook,
+            appealed=appealed,
             waits=waits,
             check_names=words.CHECK_NAMES,
             advice=words.ADVICE,
@@ -285,6 +296,8 @@ def _add_case(
             if hidden:
                 history = without_proposal(history)
             decision = await store.decision_of(conn, application_id)
+            earlier = await _taken_up(conn, case, viewer)
+            deciders = earlier["decision"].decided_by if earlier and earlier["decision"] else ()
             points = case.recommendation.points if case.recommendation else None
             alike = (
                 await store.alike(
@@ -293,7 +306,7 @@ def _add_case(
                 if points is not None
                 else None
             )
-            people = await staff_names(conn, _people(case, history))
+            people = await staff_names(conn, [*_people(case, history), *deciders])
             branches = await branch_names(conn)
             holder = await officer_store.officer(conn, case.claimed_by or "")
             given_to = await receivers(conn, viewer, now, case)
@@ -367,6 +380,8 @@ def _add_case(
             confidential=confidential,
             hidden=hidden,
             can=_abilities(case, viewer, peer_may_sign=cases.peer_may_sign(looked_at)),
+            **_appeals(case, opened, viewer, now),
+            earlier=earlier,
         )
 
 
@@ -721,6 +736,8 @@ def _people(case: Case, history: list[Entry]) -> list[str]:
         for key in ("holder", "receiver")
         if (one := entry.details.get(key))
     }
+    staff |= {one.claimed_by or "" for one in case.appeals}
+    staff |= {one.answered_by or "" for one in case.appeals}
     staff |= {case.claimed_by or "", case.proposal.staff_id if case.proposal else ""}
     return sorted(staff)
 
@@ -769,6 +786,54 @@ async def receivers(
             and one.can_take(case.need_scope().branch, case.need_scope().product, today)
         )
     ]
+
+
+async def _taken_up(conn: Any, case: Case, viewer: Viewer) -> dict[str, Any] | None:
+    """Of the application that this one takes up again: the case, its decision as the viewer may
+    know it, and by their digests the papers of this one that are new; None where there is none that
+    the viewer sees."""
+    hand_over = case.need_hand_over()
+    old = await store.find_case(conn, hand_over.reopens) if hand_over.reopens else None
+    if old is None or old.scope is None or not viewer.sees(old.scope.branch):
+        return None
+    decision = await store.decision_of(conn, old.application_id)
+    known = {one.sha256 for one in old.hand_over.documents} if old.hand_over else set()
+    return {
+        "case": shown_case(old, viewer),
+        "decision": decision and shown_decision(decision, viewer),
+        "appeals": old.appeals,
+        "new": {one.sha256 for one in hand_over.documents} - known,
+    }
+
+
+def _appeals(case: Case, opened: Opened, viewer: Viewer, now: datetime) -> dict[str, Any]:
+    """What the case's page shows of the customer's appeals, and what can be done about them."""
+    branch = case.need_scope().branch
+    waiting = appeals.open_appeal(case)
+    may_answer = viewer.may_in(Permission.REVIEW_DECIDE, branch)
+    mine = waiting is not None and waiting.claimed_by == viewer.staff_id
+    return {
+        "appeals": [
+            (one, queue.clock_of(one.due, now), opened.notes.get(one.words, ""))
+            for one in reversed(case.appeals)
+        ],
+        "wishes": words.WISHES,
+        "appeal_outcomes": words.OUTCOMES,
+        "can_appeal": {
+            "open": case.state is State.DECLINED
+            and waiting is None
+            and viewer.may_in(Permission.REVIEW_CLAIM, branch),
+            "claim": waiting is not None
+            and waiting.claimed_by is None
+            and may_answer
+            and viewer.staff_id not in waiting.deciders,
+            "put_back": waiting is not None
+            and waiting.claimed_by is not None
+            and may_answer
+            and (mine or viewer.may_in(Permission.REVIEW_SIGN, branch)),
+            "answer": mine and may_answer,
+        },
+    }
 
 
 def _may_await(case: Case) -> list[tuple[str, str]]:

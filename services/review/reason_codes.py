@@ -196,6 +196,12 @@ _CODES = (
         "NEW_TO_BANK",
     ),
     ReasonCode(
+        "TAKEN_UP_AGAIN",
+        _R,
+        mark("Takes up an earlier application again: a person looks at the new material"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
         "NO_CREDIT_RECORD",
         _R,
         mark("The bureau has no record of the applicant"),

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from services.review import account_store, trace_store
 from services.review.account_store import Own
 from services.review.accounts import stop_of
+from services.review.appeal_store import appeals_of, save_appeals
 from services.review.case import (
     Case,
     Check,
@@ -157,6 +158,11 @@ class CaseStore:
         stop = await issuing_stop(conn)
         for case in found.values():
             case.issuing_stop = stop
+        declined = [case for case in found.values() if case.state is State.DECLINED]
+        if declined:
+            appeals = await appeals_of(conn, [case.application_id for case in declined])
+            for case in declined:
+                case.appeals = appeals.get(case.application_id, [])
         return {subject: found.get(subject) or Case(subject) for subject in subjects}
 
     async def save(self, conn: Connection, states: Sequence[Case]) -> None:
@@ -198,6 +204,9 @@ class CaseStore:
                 [case.application_id for case in screened],
                 [case.checks["watchlist"].screened_with for case in screened],
             )
+        appeals = [(case, one) for case in known for one in case.appeals if one.changed]
+        if appeals:
+            await save_appeals(conn, appeals)
         shadows = [_shadow_row(case, said) for case in known for said in case.shadows]
         if shadows:
             await conn.executemany(_SAVE_SHADOW, shadows)
@@ -608,6 +617,7 @@ async def find_case(conn: Any, application_id: str) -> Case | None:
         return None
     case = _case(row, row["body"])
     case.issuing_stop = await issuing_stop(conn)
+    case.appeals = (await appeals_of(conn, [application_id])).get(application_id, [])
     return case
 
 

@@ -79,6 +79,12 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "telephone_called": (mark("Called"), "phone", "progress"),
     "wanted_material": (mark("More material wanted"), "paperclip", "waiting"),
     "decided": (mark("Decided"), "circle-check", "good"),
+    "appeal_opened": (mark("Appeal of the customer"), "message", "waiting"),
+    "appeal_asked_again": (mark("The customer asked again"), "message", "waiting"),
+    "appeal_claimed": (mark("Appeal claimed"), "user", "info"),
+    "appeal_put_back": (mark("Appeal put back"), "arrow-left", "neutral"),
+    "appeal_overdue": (mark("Appeal overdue"), "clock-exclamation", "bad"),
+    "appeal_answered": (mark("Appeal answered"), "send", "good"),
     "withdrawal_granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
     "withdrawal_refused": (mark("Withdrawal refused"), "x", "neutral"),
 }
@@ -180,13 +186,25 @@ HEARD: Mapping[Heard, tuple[str, str]] = {
 }
 """What came of a call, and what that means."""
 UNTOLD = frozenset({"check_requested"})  # its end says the same
-SERVICES: Mapping[str, str] = {"intake": mark("Intake"), "review": mark("Review, by itself")}
+SERVICES: Mapping[str, str] = {
+    "intake": mark("Intake"),
+    "review": mark("Review, by itself"),
+    "customer": mark("Customer"),
+}
+WISHES: Mapping[str, str] = {
+    "explanation": mark("wants an explanation"),
+    "human-review": mark("wants a review by a person"),
+}
+"""What a customer asks for who was declined."""
 ADVICE: Mapping[str, tuple[str, str]] = {
     "approve": (mark("Approve"), "good"),
     "decline": (mark("Decline"), "bad"),
     "examine": (mark("Look closer"), "waiting"),
 }
 OUTCOMES: Mapping[str, str] = {
+    "explained": mark("explained"),
+    "upheld": mark("the decline stays"),
+    "changed": mark("invited to apply again"),
     "approve": mark("Approve"),
     "decline": mark("Decline"),
     "answered": mark("answered"),
@@ -511,6 +529,10 @@ def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
     holders = [one for key in ("holder", "receiver") if (one := told.get(key))]
     if holders:
         parts.append(" → ".join(people.get(one, one) for one in holders))
+    if number := told.get("number"):
+        parts.append(number)
+    if wish := told.get("wish"):
+        parts.append(_(WISHES[wish]))
     if until := told.get("until"):
         parts.append(_("until %(time)s") % {"time": show_datetime(datetime.fromisoformat(until))})
     if awaited := told.get("awaited"):

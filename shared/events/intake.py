@@ -2,6 +2,7 @@
 its papers, the card's facts once they are checked, and the organisation."""
 
 from datetime import date
+from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -210,6 +211,9 @@ class PreCheckPassed(ApplicationEvent):
         default=None, description="`staff:<id>` who passed it; null where the rules did"
     )
     meeting: Meeting | None = None
+    reopens: str | None = Field(
+        default=None, description="application that this one takes up again, with new material"
+    )
 
 
 class ItemAskedAgain(ApplicationEvent):
@@ -266,6 +270,29 @@ class WithdrawalRequested(ApplicationEvent):
     topic: ClassVar[str] = "banka.applications"
 
     request_id: str
+    entered_by: EnteredBy = None
+
+
+class AppealWish(StrEnum):
+    """What a customer asks for who was declined (个人信息保护法 24): why it was decided so, or that
+    a person who took no part decides about it anew (人工复核)."""
+
+    EXPLANATION = "explanation"
+    HUMAN_REVIEW = "human-review"
+
+
+class AppealRequested(ApplicationEvent):
+    """The customer asks about a decline, or objects to it. The declined application stays as it is:
+    review opens a case of its own."""
+
+    type: ClassVar[str] = "banka.appeal.requested.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    appeal_id: str
+    wish: AppealWish
+    words: Sealed | None = Field(
+        default=None, description="what the customer says, sealed as a note under their keys"
+    )
     entered_by: EnteredBy = None
 
 

@@ -139,6 +139,9 @@ BESIDE_REVIEW: dict[Literal["first_contact", "interview"], Desk] = {
 }
 """What has a clock of its own while review has the case -> the desk that answers for it."""
 
+AFTER_DECISION: dict[Literal["appeal"], Desk] = {"appeal": "credit_review"}
+"""What has a clock of its own once an application has ended -> the desk that answers for it."""
+
 REMINDERS: dict[type[Payload], State] = {
     owner.reminder: owner.state
     for owner in OWNERS.values()
@@ -225,6 +228,10 @@ MILESTONES: dict[type[Payload], frozenset[State]] = {
     intake.CardFactRefused: _EVERYWHERE,
     intake.ItemAskedAgain: _EVERYWHERE,
     intake.AccessCodeIssued: _EVERYWHERE,
+    # A case of its own, which moves the declined application nowhere.
+    intake.AppealRequested: frozenset({_S.DECLINED}),
+    review.AppealOpened: frozenset({_S.DECLINED}),
+    review.AppealAnswered: frozenset({_S.DECLINED}),
     **{reminder: frozenset({state}) for reminder, state in REMINDERS.items()},
     intake.ApplicationCorrected: frozenset({_S.SUBMITTED, _S.PRE_CHECK, _S.AWAITING_MATERIAL}),
     # Review asked for more material; intake says which and by when.

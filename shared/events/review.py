@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from shared.events.intake import WantedItem
+from shared.events.intake import AppealWish, WantedItem
 from shared.events.payload import ApplicationEvent
 from shared.money import Money
 
@@ -122,6 +122,39 @@ class WithdrawalRefused(ApplicationEvent):
 
     request_id: str
     reason: Literal["already-decided", "already-ended", "with-intake"]
+
+
+class AppealOpened(ApplicationEvent):
+    """A customer's question about a decline, or their objection, is a case of its own from now on;
+    the declined application stays as it is. Opened anew for one that was asked for again."""
+
+    type: ClassVar[str] = "banka.appeal.opened.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    appeal_id: str
+    appeal_number: str = Field(description="the application's number and a running one: …-2")
+    wish: AppealWish
+    working_days: int = Field(ge=1, description="within which it is answered")
+
+
+class AppealAnswered(ApplicationEvent):
+    """A person who took no part in the decline has answered. `explained`: why it was decided so;
+    `upheld`: it stays; `changed`: the bank would decide otherwise by now, and invites a new
+    application. What the customer is told of the reason is its category alone."""
+
+    type: ClassVar[str] = "banka.appeal.answered.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    appeal_id: str
+    appeal_number: str
+    outcome: Literal["explained", "upheld", "changed"]
+    category: DeclineCategory | None = Field(description="of the decline; null for an imported one")
+    automatic: bool = Field(description="whether the policy alone had declined")
+    reapply_from: date | None = Field(
+        default=None,
+        description="with `changed`: the business day from which a new application is looked at",
+    )
+    answered_by: str = Field(description="staff id")
 
 
 class ReviewEvent(ApplicationEvent):

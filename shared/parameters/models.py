@@ -466,6 +466,8 @@ class Clocks(_File, Terms):
 
     review_working_days: WorkingDays
     existing_customer_working_days: WorkingDays  # review of a further card of a customer
+    appeal_working_days: WorkingDays  # an appeal of a customer whom the bank declined is answered
+    reconsideration_days: Days  # how long after a decline a new application may take it up again
     warning_days: Days  # before its deadline a step is shown as urgent
     escalation_working_days: WorkingDays  # after its deadline a step is the manager's
     late_facts_days: Days  # what happened within the term may be told so long after it
@@ -496,12 +498,20 @@ class DeclinePhrase(_Parameters):
     customer: Words  # the approved neutral words
 
 
+class DecidedBy(_Parameters):
+    """Who made a decision, as a customer who asks is told (个人信息保护法 24)."""
+
+    policy: Words
+    people: Words
+
+
 class Phrases(_File):
     """Words approved by compliance: the only ones that reach a customer about a decline."""
 
     signature: Words  # SMS signature, inside 【】
     marketing_opt_out: Words
     your_rights: Words  # after a decline: credit report, explanation, human review, complaint
+    decided_by: DecidedBy
     persons: dict[str, Words]  # by role: of whom something is wanted, where not of the applicant
     declines: dict[str, DeclinePhrase]
     forbidden: dict[str, list[str]]  # by language: words that no message may contain

@@ -103,6 +103,10 @@ MESSAGES: Mapping[str, str] = {
     "activated": mark("Card activated"),
     "first_use": mark("First use of the card"),
     "access_code": mark("Code for the customer's page"),
+    "appeal_opened": mark("Appeal received"),
+    "appeal_explained": mark("Explanation of a decline"),
+    "appeal_upheld": mark("Appeal: the decline stays"),
+    "appeal_changed": mark("Appeal: invited to apply again"),
 }
 """What a customer is told of, by the code of its texts."""
 

@@ -24,6 +24,8 @@ PAGES = {
     "archive": ("manager", "/reporting/reports"),
     "queue": ("reviewer", "/review/queue"),
     "workload": ("risk", "/review/workload"),
+    "appeals": ("reviewer", "/review/appeals"),
+    "appeal": ("reviewer", "/review/cases/{adverse}"),
     "case": ("reviewer", "/review/cases/{middling}"),
     "held": ("compliance", "/review/cases/{watched}"),
     "policies": ("risk", "/review/policies"),

@@ -247,6 +247,7 @@ class Town:
         await self.hand_over("adverse", ADVERSE, channel="mobile_app")
         await self.decided(("posted", "application.approved"))
         await self.order_card("posted", intake.CardProduced, intake.CardPosted)
+        await self.decided(("adverse", "application.declined"))
         self.bank.step(MONDAY)
         await self.hand_over("queries", QUERIES, branch="4401", product="gold")
         await self.hand_over("ordered", channel="mobile_app", branch="3102")
@@ -257,6 +258,15 @@ class Town:
         await self.hand_over("second", new_to_bank=True, branch="3102", product="gold")
         await self.hand_over("middling", MIDDLING)
         await self.hand_over("watched", WATCHLIST)
+        declined = (await self.bank.said(self.applicants["adverse"], "banka.applications"))[-1]
+        self.states["adverse"], self.applicants["adverse"].version = "declined", declined[1] or 0
+        await self.tell(
+            "adverse",
+            intake.AppealRequested,
+            appeal_id=new_id(),
+            wish=intake.AppealWish.HUMAN_REVIEW,
+            entered_by="customer",
+        )
         await self.apply("owing", applicant_type="self_employed")
         await self.tell(
             "owing",

@@ -369,7 +369,11 @@ class Office:
         ]
         version = row["state_version"]
         for kind in kinds:
-            milestone = kind is review.WithdrawalRefused
+            milestone = kind in (
+                review.WithdrawalRefused,
+                review.AppealOpened,
+                review.AppealAnswered,
+            )
             version += 0 if milestone else 1
             extra = more if kind is kinds[-1] else {}
             payload = kind.model_validate({**{name: row[name] for name in names}, **extra})

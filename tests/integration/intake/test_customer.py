@@ -39,6 +39,7 @@ from tests.integration.intake.office import (
     Customer,
     Office,
     audited,
+    decision,
 )
 from tests.papers import picture
 
@@ -665,6 +666,76 @@ async def test_a_customer_withdraws_once_they_are_sure(
     assert (await phone.get(f"{OWN}/withdraw")).headers["location"] == OWN
     shown = await clerk.get(f"/intake/applications/{customer.application_id}?lang=en")
     assert "Customer" in shown.text
+
+
+async def declined(office: Office) -> Customer:
+    customer = await office.handed_over()
+    await office.review_says(
+        customer,
+        review.ChecksCompleted,
+        review.ApplicationDeclined,
+        **decision(),
+        category="credit_history",
+        reapply_from="2027-06-01",
+    )
+    await office.until(customer, "declined")
+    return customer
+
+
+async def test_a_declined_customer_asks_why_and_then_for_a_review_by_a_person(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer = await declined(office)
+    phone = Phone.at(office)
+    await phone.enter(customer.number, await code_for(office, customer, clerk))
+    page = await phone.get(OWN, lang="en")
+    assert "You may apply again from" in page.text
+    assert "Ask about the decision" in page.text
+    await phone.get(f"{OWN}/appeal", lang="en")
+    assert (await phone.post(f"{OWN}/appeal", wish="the card")).status_code == 422
+    await phone.post(f"{OWN}/appeal", wish="explanation")
+    first = await office.last(customer, "appeal.requested")
+    assert (first["wish"], first["words"], first["entered_by"][:8]) == (
+        "explanation",
+        None,
+        "customer",
+    )
+    page = await phone.get(OWN, lang="en")
+    assert "We have it." in page.text
+    assert (await phone.get(f"{OWN}/appeal")).headers["location"] == OWN  # one at a time
+
+    about = {"appeal_id": first["appeal_id"], "appeal_number": f"{customer.number}-1"}
+    opened = {**about, "wish": "explanation", "working_days": 15}
+    await office.review_says(customer, review.AppealOpened, **opened)
+    answered = {**about, "category": "credit_history", "automatic": True, "answered_by": "r"}
+    await office.review_says(customer, review.AppealAnswered, **answered, outcome="explained")
+
+    async def says(words: str) -> bool:
+        return words in (await phone.get(OWN, lang="en")).text
+
+    await eventually(lambda: says("Answered: we wrote to you."))
+    page = await phone.get(f"{OWN}/appeal", lang="en")
+    assert 'value="human-review"' in page.text
+    assert 'value="explanation"' not in page.text
+    await phone.post(f"{OWN}/appeal", wish="human-review", words="收入证明的月份写错了")
+    second = await office.last(customer, "appeal.requested")
+    assert second["wish"] == "human-review"
+    assert "月份" not in str(second)
+    about = {"appeal_id": second["appeal_id"], "appeal_number": f"{customer.number}-2"}
+    opened = {**about, "wish": "human-review", "working_days": 15}
+    await office.review_says(customer, review.AppealOpened, **opened)
+    await eventually(lambda: says("You have it within 15 working days."))
+    answered |= about
+    today = office.now.date().isoformat()
+    await office.review_says(
+        customer, review.AppealAnswered, **answered, outcome="changed", reapply_from=today
+    )
+    await eventually(lambda: says("you may apply anew at once"))
+    assert await office.state(customer) == "declined"
+    rows = await office.fetch(
+        "SELECT reapply_from FROM application WHERE application_id = $1", customer.application_id
+    )
+    assert rows[0]["reapply_from"].isoformat() == today
 
 
 async def test_progress_tells_nothing_of_a_hold(office: Office, clerk: httpx.AsyncClient) -> None:

@@ -249,6 +249,22 @@ async def test_who_was_declined_waits(office: Office) -> None:
     assert [error["code"] for error in answer.json()["errors"]] == ["COOL_DOWN"]
     # to take the decline itself up again is no new application
     again = {**form, "reopens": customer.application_id}
+    about = customer.application_id
+    page = f"/intake/applications/{about}"
+    assistant = await office.colleague("assistant")
+    offered = f"/intake/applications/new?reopens={about}"
+    assert offered in (await assistant.get(page)).text
+    begun = (await assistant.get(offered)).text
+    assert f'name="reopens" value="{about}"' in begun
+
+    # but not for ever
+    late = load_clocks().reconsideration_days + 1
+    moved = "UPDATE application SET state_since = state_since - make_interval(days => $2)"
+    await office.service.pool.execute(f"{moved} WHERE application_id = $1", about, late)
+    assert offered not in (await assistant.get(page)).text
+    answer = await office.client().post(f"{API}/applications", json=again)
+    assert (answer.status_code, answer.json()["code"]) == (422, "too-late")
+    await office.service.pool.execute(f"{moved} WHERE application_id = $1", about, -1)
     answer = await office.client().post(f"{API}/applications", json=again)
     assert (answer.status_code, answer.json()["state"]) == (201, "awaiting_material")
 

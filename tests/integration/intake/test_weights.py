@@ -24,7 +24,7 @@ from tests.integration.intake.test_batches import load, row, sheet
 from tests.integration.intake.test_batches import number as table_of
 from tests.integration.intake.test_batches import until as until_table
 from tests.integration.intake.test_counter import begun
-from tests.integration.intake.test_customer import Phone, inside
+from tests.integration.intake.test_customer import Phone, code_for, declined, inside
 from tests.integration.intake.test_reading import Canned, lines, reader_of
 from tests.stack import running
 from tests.weighing import MOST_BYTES, common_pages, copy_row, pages_of, weight_of
@@ -78,6 +78,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "/progress/application/fields": ("customer", ""),
     "/progress/application/consent": ("customer", ""),
     "/progress/application/withdraw": ("customer", ""),
+    "/progress/application/appeal": ("declined", ""),
 }
 # How many lines of a table a full list has: its head, and a page of rows.
 FULL = {
@@ -229,6 +230,9 @@ async def filled(office: Office, conn: Any, holding: Any) -> Full:
     await until_table(office, table, "checked")
     customer, phone = await inside(office, clerk, party={"office_phone": "1"}, consent=None)
     who["customer"] = phone.client
+    refused = await declined(office)
+    who["declined"] = (turned_away := Phone.at(office)).client
+    await turned_away.enter(refused.number, await code_for(office, refused, clerk))
     card = await with_papers(office, conn, customer)
     shown = await clerk.post(
         f"/intake/applications/{customer.application_id}/persons/applicant/mobile",

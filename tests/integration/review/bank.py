@@ -223,6 +223,12 @@ class Bank:
         await self.pass_pre_check(applicant)
 
     async def pass_pre_check(self, applicant: Applicant, **more: Any) -> None:
+        front = {
+            "document_id": new_id(),
+            "item": "id_front",
+            "sha256": "a" * 64,
+            "media_type": "image/png",
+        }
         await self.tell(
             applicant,
             intake.PreCheckPassed,
@@ -236,21 +242,17 @@ class Bank:
             age_band="26-35",
             income_band="10000-19999",
             warnings=applicant.warnings,
-            documents=[
-                {
-                    "document_id": new_id(),
-                    "item": "id_front",
-                    "sha256": "a" * 64,
-                    "media_type": "image/png",
-                }
-            ],
             submitted_at=self.now,
-            **more,
+            **{"documents": [front], **more},
         )
 
     async def tell(self, applicant: Applicant, kind: type[Any], **more: Any) -> None:
         """An event of intake about the application, counted as a transition unless it is none."""
-        milestone = kind in (intake.WithdrawalRequested, intake.MaterialRequested)
+        milestone = kind in (
+            intake.WithdrawalRequested,
+            intake.MaterialRequested,
+            intake.AppealRequested,
+        )
         applicant.version += 0 if milestone else 1
         payload = kind.model_validate({**applicant.about, **more})
         await self.publish(applicant.application_id, payload, applicant.version)

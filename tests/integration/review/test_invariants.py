@@ -45,7 +45,24 @@ _LOOKED = """
 INSERT INTO personal_view (application_id, at, staff_id, what) VALUES ($1, now(), 's', 'case')
 """
 
+_ANSWERED = """
+INSERT INTO appeal (appeal_id, application_id, number, wish, asked_by, asked_at, words, due,
+    deciders, automatic, outcome, answered_by, answered_at)
+VALUES ('x', $1, 'x', 'human-review', 'customer', now(), '', now(), '{}', {}, 'upheld', 'a', now())
+"""
+
+
+def _answered(deciders: str) -> str:
+    """By `a`, an appeal against a decision of these."""
+    return _ANSWERED.format(f"{{{deciders}}}", str(not deciders).lower())
+
+
 TESTS: Mapping[tuple[str, str], Three] = {
+    ("APPEAL_BY_ANOTHER", "CHECK (coalesce(answered_by <> ALL (deciders), true))"): Three(
+        (_answered("a,b"), CHECK),
+        _answered("b,c"),
+        (_answered(""), _answered("a"), CHECK),
+    ),
     (
         "NEW_TO_BANK_BY_PEOPLE",
         "CHECK (cardinality(decided_by) = CASE WHEN automatic THEN 0 ELSE 2 END)",

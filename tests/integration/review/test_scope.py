@@ -35,6 +35,8 @@ FIELDS = {
     "outcome": "approve",
     "until": "",
     "awaited": "material",
+    "wish": "explanation",
+    "answer": "explained",
     "heard": "confirmed",
 }
 BODIES: dict[str, Any] = {
@@ -44,6 +46,8 @@ BODIES: dict[str, Any] = {
     "hold": {"note": "请核实"},
     "release": {"finding": "clear", "note": "已核实"},
     "opinion": APPROVE,
+    "appeal": {"wish": "explanation"},
+    "answer": {"outcome": "explained", "note": "已说明"},
     "notes": {"note": "已电话核实"},
     "call-order": {"note": "请核实单位"},
     "calls": {"heard": "confirmed", "note": "本人确认"},

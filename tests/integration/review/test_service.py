@@ -721,6 +721,7 @@ async def test_every_page_is_light_with_as_many_rows_as_it_may_have(
             "/review/queue": 26,  # the head, and a page of rows
             "/review/cases/{application_id}": 0,
             "/review/workload": 2,
+            "/review/appeals": 0,  # none waits
             "/review/policies": 2,
             "/review/policies/{digest}": 60,  # every row of its tables
         }

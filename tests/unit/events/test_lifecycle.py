@@ -123,6 +123,7 @@ FACTS_IN = {
     "in_use": {
         "card.produced", "card.posted", "card.delivered", "card.activated", "card.first-used",
     },
+    "declined": {"appeal.requested", "appeal.opened", "appeal.answered"},
 }  # fmt: skip
 
 

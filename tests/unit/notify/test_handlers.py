@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -77,6 +77,28 @@ def material(code: str = "DOC_MISSING") -> intake.MaterialRequested:
         items=[intake.WantedItem(item="work_proof", code=code)],
         deadline=NOW + timedelta(days=14),
         round=1,
+    )
+
+
+def opened_appeal() -> review.AppealOpened:
+    return review.AppealOpened(
+        **ABOUT,
+        appeal_id="q",
+        appeal_number="1-1",
+        wish=intake.AppealWish.EXPLANATION,
+        working_days=15,
+    )
+
+
+def answered_appeal(outcome: Literal["explained", "upheld", "changed"]) -> review.AppealAnswered:
+    return review.AppealAnswered(
+        **ABOUT,
+        appeal_id="q",
+        appeal_number="1-1",
+        outcome=outcome,
+        category=None,
+        automatic=False,
+        answered_by="r",
     )
 
 
@@ -264,6 +286,10 @@ def test_an_event_that_cannot_happen_is_parked() -> None:
         ("activated", intake.CardFirstUsed(**ABOUT, card_id="c"), "first_use"),
         ("checking", code(), "access_code"),
         ("declined", code(), "access_code"),
+        ("declined", opened_appeal(), "appeal_opened"),
+        ("declined", answered_appeal("explained"), "appeal_explained"),
+        ("declined", answered_appeal("upheld"), "appeal_upheld"),
+        ("declined", answered_appeal("changed"), "appeal_changed"),
         # news that comes late is no news, and what goes on inside the bank is none either
         ("delivered", intake.CardPosted(**ABOUT, card_id="c"), None),
         ("in_use", intake.CardActivated(**ABOUT, card_id="c"), None),

@@ -35,6 +35,8 @@ DETAILS = {
     "deadline": "2026-11-16T15:59:59+00:00",
     "reapply_from": "2027-02-01",
     "category": "credit_history",
+    "decided_by": "policy",
+    "working_days": 15,
     "items": [
         {"item": "work_proof", "code": "NO_STAMP"},
         {"item": "income_proof", "code": "DOC_MISSING"},
@@ -234,6 +236,22 @@ SAYS: dict[Template, dict[str, tuple[str, ...]]] = {
     Template.ACCESS_CODE: {
         "zh-CN": ("查询码为{access_code}，", "只能使用一次，2026年11月16日前有效"),
         "en": ("is {access_code}.", "used once, until 16 November 2026"),
+    },
+    Template.APPEAL_OPENED: {
+        "zh-CN": ("未参与原决定", "15个工作日内"),
+        "en": ("took no part", "within 15 working days"),
+    },
+    Template.APPEAL_EXPLAINED: {
+        "zh-CN": ("由系统根据", "主要原因：您的信用记录", "人工复核"),
+        "en": ("made automatically", "Its main reason: your credit record", "decides anew"),
+    },
+    Template.APPEAL_UPHELD: {
+        "zh-CN": ("2026年11月3日复核", "原审批结果不变", "主要原因：您的信用记录"),
+        "en": ("on 3 November 2026", "stays as it was", "your credit record"),
+    },
+    Template.APPEAL_CHANGED: {
+        "zh-CN": ("2026年11月3日复核", "重新提交申请", "无需等待"),
+        "en": ("on 3 November 2026", "apply again", "need not wait"),
     },
     Template.FIRST_USE: {
         "zh-CN": ("2026年11月3日首次使用",),

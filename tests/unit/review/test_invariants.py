@@ -27,8 +27,8 @@ from pydantic import BaseModel
 
 from deploy.secret_files import make_secrets
 from services import review
+from services.review import appeals, desk, examination, handlers, limits, queue, viewing, workers
 from services.review import case as cases
-from services.review import desk, examination, handlers, limits, queue, viewing, workers
 from services.review.accounts import DormancyFigure, stop_of
 from services.review.app import build_app, build_service
 from services.review.case import Case, CaseError, Check, Decision, Entry, Scope
@@ -38,7 +38,7 @@ from services.review.invariants import GAPS, INVARIANTS, Invariant, kind_of, pla
 from services.review.policy import TABLES, Policy
 from services.review.reason_codes import public_codes
 from services.review.store import _REVIEW_STATES
-from shared.events.intake import Meeting
+from shared.events.intake import AppealWish, Meeting
 from shared.events.lifecycle import State
 from shared.events.payload import CreditConsent
 from shared.messaging import Call, ClaimedCall, Exhausted, Refused, Succeeded
@@ -88,6 +88,25 @@ def refused(decide: Callable[[], Iterable[Any]]) -> Found:
     return set()
 
 
+def appealed(by: str, *, deciders: tuple[str, ...] = (FIRST, SECOND), claimed: bool = False) -> Try:
+    """Somebody takes an appeal against a decision of these, or has it, and answers."""
+
+    def tried() -> Found:
+        subject = case(State.DECLINED)
+        list(appeals.decide_open(subject, "a", AppealWish.HUMAN_REVIEW, "", "staff-9", NOW))
+        (appeal,) = subject.appeals
+        appeal.deciders = deciders
+        if claimed:
+            appeal.claimed_by = by
+        else:
+            wrong = refused(lambda: appeals.decide_claim(subject, by, NOW))
+            if wrong:
+                return wrong
+        return refused(lambda: appeals.decide_answer(subject, by, "upheld", "sealed", NOW))
+
+    return tried
+
+
 def approving(subject: Case) -> Found:
     """What two people learn who try to approve the case with as much as may be granted."""
     found = set(cases.approval_obstacles(subject))
@@ -132,6 +151,18 @@ def found_by(policy: Policy, subject: Case | None = None, **facts: Any) -> Found
     assert subject.recommendation is not None
     found = set(subject.recommendation.findings)
     return found | (approving(subject) if subject.state is State.MANUAL_REVIEW else set())
+
+
+def taken_up(policy: Policy, reopens: str | None = "earlier", **facts: Any) -> Try:
+    """A case of somebody whom the bank knows, who applies anew after an earlier application."""
+
+    def tried() -> Found:
+        subject = weighed(policy, handed(reopens=reopens), **facts)
+        if subject.state is not State.MANUAL_REVIEW or subject.recommendation is None:
+            return set()
+        return set(subject.recommendation.findings)
+
+    return tried
 
 
 def heeded(**facts: Any) -> Try:
@@ -508,6 +539,19 @@ TESTS: Mapping[str, Three] = {
     ),
     "TWO_PEOPLE_SIGN": Three(
         signed_by(SECOND), signed_by("staff-3"), (signed_by(FIRST), signed_by(SECOND))
+    ),
+    "TAKEN_UP_BY_PEOPLE": Three(
+        each(
+            taken_up(shipped().policy),
+            taken_up(shipped().policy, bureau_adverse=True),  # the machine declined it before
+        ),
+        lambda: found_by(heedless()),
+        (taken_up(heedless(), None), taken_up(heedless())),
+    ),
+    "APPEAL_BY_ANOTHER": Three(
+        each(appealed(FIRST), appealed(FIRST, claimed=True)),
+        appealed("staff-3"),
+        (appealed(FIRST, deciders=()), appealed(SECOND)),
     ),
     "EVIDENCE_FROZEN": Three(
         each(unscored(), unscored(decline=True)),

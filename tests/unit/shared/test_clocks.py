@@ -10,13 +10,14 @@ import pytest
 
 from services.intake import application as applications
 from services.intake import cards, desk, inbound, tables
+from services.intake.appeals import may_be_taken_up
 from services.intake.application import Application, Scope, dues
 from services.notify import app as notify
-from services.review import queue
+from services.review import appeals, queue
 from shared.calendar import escalated_before, urgency_of
 from shared.events import lifecycle
 from shared.events.intake import WantedItem
-from shared.events.lifecycle import BESIDE_REVIEW, OWNERS, State
+from shared.events.lifecycle import AFTER_DECISION, BESIDE_REVIEW, OWNERS, State
 from shared.events.payload import Party, PartyRole
 from shared.messaging import Call, Deadline
 from shared.parameters import load, load_clocks, product_of
@@ -72,6 +73,11 @@ READ: dict[str, Callable[[], object]] = {
     "activation_remind_days_before": lambda: term("activation-reminder"),
     "review_working_days": lambda: queue.due_at(NOW, "salaried"),
     "existing_customer_working_days": lambda: queue.due_at(NOW, "existing_customer"),
+    "reconsideration_days": lambda: [
+        may_be_taken_up(application(State.DECLINED, state_since=NOW), NOW + timedelta(days=n))
+        for n in range(100)
+    ],
+    "appeal_working_days": lambda: appeals.due_at(NOW),
     "warning_days": lambda: urgency_of(NOW + timedelta(days=2), NOW),
     "escalation_working_days": lambda: escalated_before(NOW.date()),
     "late_facts_days": lambda: term("activation"),
@@ -149,6 +155,7 @@ NOBODY_IS_LATE = {
     "reminder_time": "the office's own machine sends it",
     "send_window.opens": "the office's own machine sends it",
     "send_window.closes": "the office's own machine sends it",
+    "reconsideration_days": "the customer's own time: an application anew comes after it",
     "warning_days": "says when a deadline shows as near",
     "escalation_working_days": "says when an overdue case is the manager's",
     "late_facts_days": "patience after a term that has its owner",
@@ -169,8 +176,10 @@ def desks_of(name: str) -> set[str]:
     first, _dot, state = name.partition(".")
     if first == "longest_silence":
         return {OWNERS[State(state)].desk}
-    if name.removesuffix("_working_days").removesuffix("_days") in BESIDE_REVIEW:
-        return {desk for task, desk in BESIDE_REVIEW.items() if name.startswith(task)}
+    beside = [*BESIDE_REVIEW.items(), *AFTER_DECISION.items()]
+    task = name.removesuffix("_working_days").removesuffix("_days")
+    if task in [one for one, _desk in beside]:
+        return {desk for one, desk in beside if one == task}
     return {owner.desk for owner in OWNERS.values() if owner.clock == CLOCK_OF.get(name, name)}
 
 

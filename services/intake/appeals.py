@@ -1,0 +1,85 @@
+"""What a declined customer asks of review: an explanation, or a review by a person (个人信息保护法
+24), and until when a decline is taken up again. Review answers; here stands what was asked and what
+became of it. The declined application moves nowhere. Pure, as `application`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.intake import application as applications
+from services.intake.application import Appeal, Application, ApplicationError
+from shared.calendar import business_day
+from shared.events import intake
+from shared.events.intake import AppealWish
+from shared.events.lifecycle import State
+from shared.identifiers import new_id
+from shared.messaging import Effect
+from shared.parameters import load_clocks
+from shared.privacy.sealing import Sealed
+
+
+def may_ask(app: Application) -> list[AppealWish]:
+    """What the customer can ask for now: each once, one at a time."""
+    if app.state is not State.DECLINED or any(one.outcome is None for one in app.appeals):
+        return []
+    asked = {one.wish for one in app.appeals}
+    return [wish for wish in AppealWish if wish not in asked]
+
+
+def ask(app: Application, wish: AppealWish, words: str, actor: str, now: datetime) -> list[Effect]:
+    """The customer asks. words: sealed; empty: none. Raises ApplicationError `not-appealable`."""
+    if wish not in may_ask(app):
+        raise ApplicationError(
+            "not-appealable", "Only a decline is appealed against, and once by each way"
+        )
+    appeal = Appeal(new_id(), wish, now)
+    app.appeals.append(appeal)
+    app.note(now, actor, "appeal_asked", wish=wish)
+    request = intake.AppealRequested(
+        **app.fields(),
+        appeal_id=appeal.appeal_id,
+        wish=wish,
+        words=Sealed(words) if words else None,
+        entered_by=actor,
+    )
+    return [applications.publish(app, request, now)]
+
+
+def on_opened(app: Application, opened: Any, now: datetime) -> None:
+    """Review has a case of it. One that an officer opened for the customer counts as theirs; what
+    was asked meanwhile is answered with it."""
+    app.appeals = [
+        one for one in app.appeals if one.outcome is not None or one.appeal_id == opened.appeal_id
+    ]
+    appeal = next((one for one in app.appeals if one.appeal_id == opened.appeal_id), None)
+    if appeal is None:
+        appeal = Appeal(opened.appeal_id, opened.wish, now)
+        app.appeals.append(appeal)
+    appeal.wish, appeal.working_days = opened.wish, opened.working_days
+    app.note(now, "review", "appeal_opened", wish=opened.wish)
+
+
+def on_answered(app: Application, answer: Any, now: datetime) -> None:
+    """Review has answered. Where it would decide otherwise by now, the customer need not wait to
+    apply again; the decline itself stays what it is."""
+    for one in app.appeals:
+        if one.appeal_id == answer.appeal_id:
+            one.outcome, one.answered_at = answer.outcome, now
+    if answer.reapply_from is not None:
+        app.reapply_from = answer.reapply_from
+    app.note(now, "review", "appeal_answered", outcome=answer.outcome)
+
+
+def may_be_taken_up(app: Application, now: datetime) -> bool:
+    """Whether a new application may take this one up again: of a decline so many days long, from
+    the decision on or from an answer that changed it; of anything else that has ended at any
+    time."""
+    if app.open:
+        return False
+    if app.state is not State.DECLINED or app.state_since is None:
+        return True
+    changed = [one.answered_at for one in app.appeals if one.outcome == "changed"]
+    since = max([app.state_since, *(at for at in changed if at is not None)])
+    days = load_clocks().reconsideration_days
+    return business_day(now) <= business_day(since) + timedelta(days=days)

@@ -1,0 +1,161 @@
+"""The table of appeals: with the case that they are about, and as the list of those that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from services.review.appeals import Appeal
+from services.review.case import Case
+from shared.events.intake import AppealWish
+from shared.web.lists import MOST_COUNTED, Page, Place, Total, page_from
+
+_SAVE = """
+INSERT INTO appeal (appeal_id, application_id, number, wish, asked_by, asked_at, words, due,
+    deciders, automatic, claimed_by, outcome, answered_by, answered_at)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8,
+    coalesce((SELECT decided_by FROM decision WHERE application_id = $2), '{}'),
+    coalesce((SELECT automatic FROM decision WHERE application_id = $2), false),
+    $9, $10, $11, $12
+ON CONFLICT (appeal_id) DO UPDATE SET
+    wish = excluded.wish, claimed_by = excluded.claimed_by, outcome = excluded.outcome,
+    answered_by = excluded.answered_by, answered_at = excluded.answered_at
+"""
+
+
+async def save_appeals(conn: Any, appeals: Iterable[tuple[Case, Appeal]]) -> None:
+    """Write new ones, and of the others what may change; who decided is read from the decision."""
+    await conn.executemany(
+        _SAVE,
+        [
+            (
+                one.appeal_id,
+                case.application_id,
+                one.number,
+                one.wish,
+                one.asked_by,
+                one.asked_at,
+                one.words,
+                one.due,
+                one.claimed_by,
+                one.outcome,
+                one.answered_by,
+                one.answered_at,
+            )
+            for case, one in appeals
+        ],
+    )
+
+
+async def appeals_of(conn: Any, cases: Sequence[str]) -> dict[str, list[Appeal]]:
+    """{application id: its appeals, the oldest first}; of those that have any."""
+    rows = await conn.fetch(
+        "SELECT * FROM appeal WHERE application_id = ANY ($1) ORDER BY asked_at, appeal_id",
+        list(cases),
+    )
+    found: dict[str, list[Appeal]] = {}
+    for row in rows:
+        found.setdefault(row["application_id"], []).append(_appeal(row))
+    return found
+
+
+def _appeal(row: Any) -> Appeal:
+    return Appeal(
+        appeal_id=row["appeal_id"],
+        number=row["number"],
+        wish=AppealWish(row["wish"]),
+        asked_by=row["asked_by"],
+        asked_at=row["asked_at"],
+        words=row["words"],
+        due=row["due"],
+        deciders=tuple(row["deciders"]),
+        automatic=row["automatic"],
+        claimed_by=row["claimed_by"],
+        outcome=row["outcome"],
+        answered_by=row["answered_by"],
+        answered_at=row["answered_at"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AppealRow:
+    """One appeal in the list."""
+
+    appeal: Appeal
+    application_id: str
+    branch: str
+    product: str
+    category: str | None
+
+
+_OF = "FROM appeal a JOIN review_case c USING (application_id)"
+
+
+def _fitting(*, answered: bool) -> str:
+    state = "NOT NULL" if answered else "NULL"
+    return f"a.outcome IS {state} AND ($1::text[] IS NULL OR c.branch = ANY ($1))"
+
+
+async def page_of(
+    conn: Any,
+    branches: list[str] | None,
+    size: int,
+    *,
+    answered: bool,
+    after: Place | None = None,
+    before: Place | None = None,
+) -> Page[AppealRow]:
+    """Those that wait, by what is due first; or those that were answered, the newest first."""
+    key = "answered_at" if answered else "due"
+    way = "DESC" if answered != (before is not None) else "ASC"
+    place, condition = before or after, _fitting(answered=answered)
+    arguments: list[Any] = [branches]
+    if place is not None:
+        than = "<" if way == "DESC" else ">"
+        condition += f" AND (a.{key}, appeal_id) {than} ($2::timestamptz, $3)"
+        arguments += [place.key, place.id]
+    rows = await conn.fetch(
+        f"SELECT a.*, c.branch, c.product, c.category {_OF} WHERE {condition}"
+        f" ORDER BY a.{key} {way}, appeal_id {way} LIMIT {size + 1}",
+        *arguments,
+    )
+    found = [
+        AppealRow(
+            _appeal(row), row["application_id"], row["branch"], row["product"], row["category"]
+        )
+        for row in rows
+    ]
+    places = [Place(row[key], row["appeal_id"]) for row in rows]
+    return page_from(found, places, size, after=after, before=before)
+
+
+async def answered(conn: Any, branches: list[str] | None) -> Total:
+    """How many were answered of these branches (None: of all), as far as is counted."""
+    return Total.of(
+        await conn.fetchval(
+            f"SELECT count(*) FROM (SELECT {_OF} WHERE {_fitting(answered=True)}"  # noqa: S608 - our own text
+            f" LIMIT {MOST_COUNTED + 1}) one",
+            branches,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many appeals wait, and how many of them are overdue."""
+
+    open: Total
+    overdue: int
+
+
+async def waiting(conn: Any, branches: list[str] | None, now: datetime) -> Waiting:
+    """What waits of these branches (None: of all), as far as is counted."""
+    row = await conn.fetchrow(
+        "SELECT count(*) AS open, count(*) FILTER (WHERE due < $2) AS overdue FROM"  # noqa: S608 - our own text
+        f" (SELECT a.due {_OF} WHERE {_fitting(answered=False)} LIMIT {MOST_COUNTED + 1}) one",
+        branches,
+        now,
+    )
+    return Waiting(Total.of(row["open"]), row["overdue"])

@@ -1,0 +1,229 @@
+"""Appeals: what a declined customer asks for is a case of its own; the decision stays as it was."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from shared.calendar import business_day
+from shared.events import intake
+from shared.events.intake import AppealWish
+from shared.identifiers import new_id
+from tests.eventually import eventually
+from tests.integration.review.bank import Applicant, Bank, Colleague
+from tests.integration.review.conftest import Desks
+from tests.integration.review.test_service import do, handed, said
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+
+DECLINE = {"outcome": "decline", "reason": "MATERIAL_UNSOUND", "note": "不一致"}
+SUBMITTED = {"new_to_bank": False, "age_band": "26-35", "income_band": "10000-19999"}
+WORDS = "我的收入证明写错了月份"
+POLICY_DECLINES = 911  # an applicant with an adverse record
+
+
+async def asks(
+    bank: Bank, applicant: Applicant, wish: AppealWish, words: str = "", by: str = "customer"
+) -> str:
+    """The customer asks through intake; the appeal's id, once review has opened it."""
+    appeal_id = new_id()
+    keys = await bank.vault.party_keys(applicant.party.party_id, applicant.application_id)
+    sealed = str(keys.seal("financial", "note", words)) if words else None
+    await bank.tell(
+        applicant,
+        intake.AppealRequested,
+        appeal_id=appeal_id,
+        wish=wish,
+        words=sealed,
+        entered_by=by,
+    )
+    await said(bank, applicant, "appeal.opened")
+    return appeal_id
+
+
+async def act(colleague: Colleague, applicant: Applicant, what: str = "", **form: str) -> str:
+    """What the page says after a command on the case's appeal."""
+    here = f"/review/cases/{applicant.application_id}"
+    await colleague.get(here, lang="en")  # and stays in English
+    posted = await colleague.client.post(f"{here}/appeal{what}", data=form)
+    assert posted.status_code == 303, posted.text
+    return (await colleague.get(here, lang="en")).text
+
+
+async def last(bank: Bank, applicant: Applicant) -> tuple[str, int | None, Any]:
+    return (await bank.said(applicant, "banka.applications"))[-1]
+
+
+async def declined_by_people(bank: Bank, desks: Desks) -> Applicant:
+    applicant = await handed(bank, "application.referred", new_to_bank=True)
+    assert await do(desks.first, applicant, "claim") == 200
+    assert await do(desks.first, applicant, "decision", DECLINE) == 200
+    assert await do(desks.second, applicant, "signature", {"outcome": "confirmed"}) == 200
+    return applicant
+
+
+async def test_a_person_reviews_what_the_policy_declined_and_nothing_of_it_changes(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await handed(bank, "application.declined", POLICY_DECLINES)
+    about = ("SELECT * FROM decision WHERE application_id = $1", applicant.application_id)
+    before = await bank.fetch(*about)
+    _, version, _ = await last(bank, applicant)
+    appeal_id = await asks(bank, applicant, AppealWish.HUMAN_REVIEW, WORDS)
+    kind, stays, opened = await last(bank, applicant)
+    assert (kind, stays, opened["appeal_id"]) == ("appeal.opened", version, appeal_id)
+    assert opened["appeal_number"] == applicant.about["application_number"] + "-1"
+    listed = (await desks.first.get("/review/appeals", lang="en")).text
+    assert opened["appeal_number"] in listed
+    assert "Claim the appeal first." in await act(
+        desks.first, applicant, "/answer", answer="upheld", note="复核无误"
+    )
+    page = await act(desks.first, applicant, "/claim")
+    assert WORDS in page
+    page = await act(desks.first, applicant, "/answer", answer="explained", note="复核无误")
+    assert "This is no answer to what the customer asked for." in page
+    page = await act(desks.first, applicant, "/answer", answer="upheld")
+    assert "Please say in words what you found." in page
+    page = await act(desks.first, applicant, "/answer", answer="upheld", note="复核无误")
+    assert "The appeal is answered" in page
+    kind, stays, answered = await last(bank, applicant)
+    assert (kind, stays) == ("appeal.answered", version)
+    assert (answered["outcome"], answered["automatic"]) == ("upheld", True)
+    assert (answered["category"], answered["reapply_from"]) == ("credit_history", None)
+    assert answered["answered_by"] == desks.first.staff_id
+    assert await bank.fetch(*about) == before
+    (case,) = await bank.fetch(
+        "SELECT state, state_version, due, category FROM review_case WHERE application_id = $1",
+        applicant.application_id,
+    )
+    assert (case["state"], case["state_version"]) == ("declined", version)
+    done = (await desks.first.get("/review/appeals", section="answered", lang="en")).text
+    assert opened["appeal_number"] in done
+    assert WORDS not in done
+
+
+async def test_whoever_made_the_decision_does_not_answer_and_another_may_change_it(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await declined_by_people(bank, desks)
+    await asks(bank, applicant, AppealWish.HUMAN_REVIEW)
+    for decider in (desks.first, desks.second):
+        page = await act(decider, applicant, "/claim")
+        assert "Whoever made the decision does not answer the appeal." in page
+    conn = await asyncpg.connect(bank.superuser_url)
+    try:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await conn.execute(
+                "UPDATE appeal SET claimed_by = $2 WHERE application_id = $1",
+                applicant.application_id,
+                desks.second.staff_id,
+            )
+    finally:
+        await conn.close()
+    other = await bank.colleague(desks.transport, "reviewer")
+    await act(other, applicant, "/claim")
+    assert "Another officer has this appeal." in await act(
+        await bank.colleague(desks.transport, "reviewer"), applicant, "/claim"
+    )
+    await act(other, applicant, "/answer", answer="changed", note="材料属实")
+    kind, _, answered = await last(bank, applicant)
+    assert (kind, answered["outcome"], answered["automatic"]) == (
+        "appeal.answered",
+        "changed",
+        False,
+    )
+    assert answered["reapply_from"] == business_day(bank.now).isoformat()
+
+
+async def test_an_officer_opens_one_for_the_customer_and_two_at_once_are_one(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await handed(bank, "application.declined", POLICY_DECLINES)
+    page = await act(desks.first, applicant, wish="explanation", note="客户来电")
+    assert "The appeal is opened" in page
+    page = await act(desks.second, applicant, wish="explanation")
+    assert "An appeal of this customer waits for its answer already." in page
+    opened = (await last(bank, applicant))[2]
+
+    # the customer asked for more in the same moment
+    await bank.tell(
+        applicant,
+        intake.AppealRequested,
+        appeal_id=new_id(),
+        wish=AppealWish.HUMAN_REVIEW,
+        entered_by="customer",
+    )
+
+    async def joined() -> bool:
+        return (await bank.types(applicant)).count("appeal.opened") == 2
+
+    await eventually(joined)
+    again = (await last(bank, applicant))[2]
+    assert again["appeal_id"] == opened["appeal_id"]
+    assert (opened["wish"], again["wish"]) == ("explanation", "human-review")
+    await act(desks.first, applicant, "/claim")
+    page = await act(desks.second, applicant, "/put-back")  # may sign: for a colleague
+    assert "The appeal waits for somebody else." in page
+    await act(desks.first, applicant, "/claim")
+    await act(desks.first, applicant, "/answer", answer="upheld", note="复核无误")
+    # and once it is answered, the next one is the second
+    page = await act(desks.second, applicant, wish="explanation")
+    assert applicant.about["application_number"] + "-2" in page
+
+
+async def test_only_a_decline_is_appealed_against(bank: Bank, desks: Desks) -> None:
+    applicant = await handed(bank, "application.approved")
+    page = await act(desks.first, applicant, wish="explanation")
+    assert "Only a decline is appealed against." in page
+    assert "appeal.opened" not in await bank.types(applicant)
+
+
+async def test_what_takes_a_decline_up_again_goes_to_a_person_who_sees_the_earlier_decision(
+    bank: Bank, desks: Desks
+) -> None:
+    earlier = await declined_by_people(bank, desks)
+    anew = await bank.applicant()  # the policy would approve it
+    paper = {"item": "income_proof", "sha256": "b" * 64, "media_type": "image/png"}
+    again = await bank.applicant()
+    for one, more in (
+        (anew, {}),
+        (again, {"documents": [{**paper, "document_id": new_id()}]}),
+    ):
+        await bank.tell(one, intake.ApplicationDrafted)
+        await bank.tell(one, intake.ApplicationSubmitted, **SUBMITTED, parties=[one.party])
+        await bank.tell(one, intake.PreCheckStarted)
+        await bank.pass_pre_check(one, reopens=earlier.application_id, **more)
+        await said(bank, one, "application.referred")
+        assert "application.approved" not in await bank.types(one)
+    here = f"/review/cases/{anew.application_id}"
+    page = (await desks.first.get(here, lang="en")).text
+    assert "Takes up an earlier application again: a person looks at the new material" in page
+    assert earlier.about["application_number"] in page
+    assert "No paper of this application is new." in page
+    page = (await desks.first.get(f"/review/cases/{again.application_id}", lang="en")).text
+    assert "No paper of this application is new." not in page
+    (case,) = await bank.fetch(
+        "SELECT state FROM review_case WHERE application_id = $1", earlier.application_id
+    )
+    assert case["state"] == "declined"
+
+
+async def test_an_appeal_that_is_late_says_so(bank: Bank, desks: Desks) -> None:
+    applicant = await handed(bank, "application.declined", POLICY_DECLINES)
+    await asks(bank, applicant, AppealWish.EXPLANATION)
+    (row,) = await bank.fetch(
+        "SELECT due FROM appeal WHERE application_id = $1", applicant.application_id
+    )
+    listed = (await desks.first.get("/review/appeals", lang="en")).text
+    assert "overdue" not in listed
+    bank.step(row["due"] + timedelta(minutes=1))
+    here = f"/review/cases/{applicant.application_id}"
+
+    async def noted() -> bool:
+        return "Appeal overdue" in (await desks.first.get(here, lang="en")).text
+
+    await eventually(noted)
+    assert "overdue" in (await desks.first.get("/review/appeals", lang="en")).text
