@@ -32,11 +32,12 @@ _ALLOWED: Final = """
 event level timestamp logger service trace_id correlation_id causation_id actor event_id type
 event_type source subject sequence state state_version version origin topic partition offset
 consumer group position key partner shard shards held lag cursor application_id application_number
-party_id document_id batch_id card_id case_id message_id campaign_id data_key_id product branch
-region channel template language desk role kind attempt attempts count rows size seconds delay
-until at due deadline next_due reason code codes error problem detail status status_code method
-path route host port database schema scope file migration name_of_file setting url_host suppressed
-infrastructure reader expected found started stopped remaining policy_version exception dropped
+party_id document_id batch_id card_id case_id message_id campaign_id data_key_id run_id product
+branch region channel template language desk role kind attempt attempts count rows size seconds
+delay until at due deadline next_due reason code codes error problem detail status status_code
+method path route host port database schema scope file migration name_of_file setting url_host
+suppressed infrastructure reader expected found started stopped remaining policy_version exception
+dropped
 """
 ALLOWED_FIELDS: Final = frozenset(_ALLOWED.split())
 

@@ -218,7 +218,7 @@ def _approval_chart(figure: Figure) -> dict[str, Any]:
         "series": [
             {
                 "type": "line",
-                "name": _("Approved"),
+                "name": _("Approval rate"),
                 "data": [
                     everybody[one].rate if one in everybody else None for one in figure.periods
                 ],

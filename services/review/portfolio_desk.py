@@ -196,7 +196,7 @@ class PortfolioLoop:
                     raise
                 # what the policy says about a table is about the policy; all else may have a value
                 fault = str(error) if isinstance(error, ValueError) else type(error).__name__
-                log.warning("portfolio run ended with a fault", run=run.run_id, error=fault)
+                log.warning("portfolio run ended with a fault", run_id=run.run_id, error=fault)
                 now = self._service.clock.now()
                 await portfolio_store.end_run(conn, run.run_id, now, fault=fault)
                 return True

@@ -10,7 +10,7 @@ import pytest
 from jinja2 import TemplateSyntaxError
 
 from shared.events.catalog import SERVICES
-from shared.web import i18n
+from shared.web import i18n, states
 from shared.web.i18n import in_language
 from shared.web.pages import LOCALE
 
@@ -115,6 +115,15 @@ def test_a_language_holds_for_its_block_only() -> None:
             assert i18n.gettext("Sign in") == "登录"
         assert i18n.current_language() == "en"
     assert i18n.current_language() == "zh-CN"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_state_is_called_the_same_on_the_pages_of_every_service(service: str) -> None:
+    labels = [one.label for one in (*states.STATES.values(), *states.ITEMS.values())]
+    with in_language("zh-CN"):
+        everywhere = [i18n.gettext(label) for label in labels]
+        i18n.load([LOCALE, ROOT / "services" / service / "locale"])
+        assert [i18n.gettext(label) for label in labels] == everywhere
 
 
 def test_an_unknown_text_stays_itself() -> None:
