@@ -12,7 +12,7 @@ from shared.web import Permission, Viewer, page, redirect, requires
 from shared.web.directory import staff_names
 from shared.web.i18n import _
 from shared.web.limits import RowNumber
-from shared.web.pages import last_page, page_number
+from shared.web.pages import asks_within, last_page, page_number
 
 REGISTER_SIZE = 50  # lines of a page
 
@@ -36,7 +36,7 @@ def router(service: Service, papers: Papers) -> APIRouter:
         viewer: Annotated[Viewer, _MAY_LOOK],
     ) -> Response:
         """A paper, one page at a time; for a place of another page without the frame around it."""
-        within = request.headers.get("hx-request") == "true"
+        within = asks_within(request)
         app, shown = await papers.find(viewer, application_id, document_id)
         branch = app.need_scope().branch
         most = shown.preview.pages if shown.preview is not None else 0

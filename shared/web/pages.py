@@ -111,6 +111,11 @@ def with_query(request: Request, **changes: Any) -> str:
     return request.url.path + ("?" + urlencode(kept) if kept else "")
 
 
+def asks_within(request: Request) -> bool:
+    """Whether a script asks, for a place of the page that it stands on."""
+    return request.headers.get("hx-request") == "true"
+
+
 def page_number(request: Request) -> int:
     """The page of a list that an address asks for, from 1; what is no number asks for the first."""
     text = request.query_params.get("page", "")
@@ -158,7 +163,7 @@ def redirect(
     The line is put in a cookie: write no personal data into it. htmx requests are told to go there.
     """
     response: Response
-    if request.headers.get("hx-request") == "true":
+    if asks_within(request):
         response = Response(status_code=204, headers={"HX-Redirect": location})
     else:
         response = RedirectResponse(location, status_code=303)

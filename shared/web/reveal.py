@@ -10,7 +10,7 @@ from fastapi import Form, Request
 from fastapi.responses import Response
 
 from shared.web.i18n import _, mark
-from shared.web.pages import page
+from shared.web.pages import asks_within, page
 
 SHOWN_SECONDS = 60
 SHORTEST_REASON = 4  # characters
@@ -54,7 +54,7 @@ def revealing(
     """Asks for a reason, or shows what was asked for: `clear`, or rows of what, old and new. name:
     of the field on its page; shown: action (where the reason is posted), back_label, heading and
     label."""
-    within = request.headers.get("hx-request") == "true"
+    within = asks_within(request)
     opened = clear is not None or rows is not None
     response = page(
         request,

@@ -46,7 +46,7 @@ from shared.web.gateway_pages import RETRY_AFTER
 from shared.web.i18n import _, mark
 from shared.web.middleware import RequestFrame, is_away
 from shared.web.openapi import Kind, complete
-from shared.web.pages import LOCALE, make_environment, page
+from shared.web.pages import LOCALE, asks_within, make_environment, page
 from shared.web.problems import (
     FieldError,
     Problem,
@@ -229,7 +229,7 @@ def _add_error_handlers(app: FastAPI) -> None:
                     headers={"WWW-Authenticate": 'Bearer realm="banka"'},
                 ),
             )
-        if request.headers.get("hx-request") == "true":
+        if asks_within(request):
             return Response(status_code=204, headers={"HX-Redirect": error.location})
         return RedirectResponse(error.location, status_code=303)
 

@@ -68,6 +68,29 @@ async def candidate(bank: Bank, desks: Desks, folder: Path, version: str) -> Pol
     return read_policy(folder / "policies" / version).policy
 
 
+async def by_command_line(
+    bank: Bank, question: portfolio_runs.Question, journal: Path
+) -> portfolio_runs.Report:
+    """What the command line makes of a question, two decisions at a time."""
+    conn = await asyncpg.connect(bank.superuser_url)
+    try:
+        begins = await portfolio_runs.batches(conn, question, 2)
+    finally:
+        await conn.close()
+    return await asyncio.to_thread(
+        lambda: portfolio_runs.run(
+            bank.settings,
+            None,
+            question,
+            begins,
+            journal,
+            processes=1,
+            told=lambda _count: None,
+            size=2,
+        )
+    )
+
+
 async def test_a_replay_by_page_has_the_bytes_of_the_command_line_and_leads_to_its_cases(
     bank: Bank, desks: Desks, folder: Path, tmp_path: Path
 ) -> None:
@@ -80,23 +103,7 @@ async def test_a_replay_by_page_has_the_bytes_of_the_command_line_and_leads_to_i
     told = (await desks.first.get(f"{here}/report")).content
 
     question = replay.Replay.from_json(json.loads(run["asked"]), policy.source)
-    conn = await asyncpg.connect(bank.superuser_url)
-    try:
-        begins = await portfolio_runs.batches(conn, question, 2)
-    finally:
-        await conn.close()
-    whole = await asyncio.to_thread(
-        lambda: portfolio_runs.run(
-            bank.settings,
-            None,
-            question,
-            begins,
-            tmp_path / "journal",
-            processes=1,
-            told=lambda _count: None,
-            size=2,
-        )
-    )
+    whole = await by_command_line(bank, question, tmp_path / "journal")
     assert told == whole.text()
     assert (json.loads(told)["sha256"], NAME in told.decode()) == (run["sha256"], False)
     assert whole.tally.otherwise > 0
@@ -296,23 +303,7 @@ async def test_fairness_and_drift_by_page_have_the_bytes_of_the_command_line(
     run = await ended(bank, run_id)
     told = (await desks.first.get(f"{here}/{run_id}/report")).content
     question = Drift.from_json(json.loads(run["asked"]))
-    conn = await asyncpg.connect(bank.superuser_url)
-    try:
-        begins = await portfolio_runs.batches(conn, question, 2)
-    finally:
-        await conn.close()
-    whole = await asyncio.to_thread(
-        lambda: portfolio_runs.run(
-            bank.settings,
-            None,
-            question,
-            begins,
-            tmp_path / "drift",
-            processes=1,
-            told=lambda _count: None,
-            size=2,
-        )
-    )
+    whole = await by_command_line(bank, question, tmp_path / "drift")
     assert told == whole.text()
     assert NAME not in told.decode()
     assert later[0].application_id not in told.decode(), "counts alone, nobody's case"
