@@ -30,7 +30,7 @@ KINDS: Mapping[str, Kind] = {
     "unknown-outcome": Kind(422, "There is no such outcome of a call"),
     "proposed": Kind(409, "A decision is proposed and waits for the second signature"),
     "nothing-proposed": Kind(409, "Nothing waits for a signature"),
-    "same-person": Kind(403, "The second signature is another person's"),
+    "same-person": Kind(403, "This is for another person than whoever did the first part"),
     "risk-officer-needed": Kind(403, "The second signature is a risk officer's"),
     "opinion-first": Kind(409, "Whoever calls gives their own opinion before they see the first"),
     "not-blind": Kind(409, "The first opinion is seen: it is signed or sent back"),

@@ -27,10 +27,11 @@ from services.review import (
 from services.review.account_store import AccountStore
 from services.review.api_problems import KINDS
 from services.review.appeals import APPEAL_DEADLINE, on_appeal_deadline
-from services.review.case import SNOOZE_DEADLINE, on_snooze_deadline
+from services.review.case import SNOOZE_DEADLINE, on_hold_deadline, on_snooze_deadline
 from services.review.checks import ASKED, CheckName
 from services.review.checks.breaker import Breaker
 from services.review.desk import Desk
+from services.review.holds import HOLD_DEADLINE
 from services.review.issuing import Issuing
 from services.review.officer_desk import OfficerDesk
 from services.review.policy_desk import PolicyDesk
@@ -133,6 +134,7 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
             Deadlines(
                 store=store,
                 handlers={
+                    HOLD_DEADLINE: on_hold_deadline,
                     SNOOZE_DEADLINE: on_snooze_deadline,
                     APPEAL_DEADLINE: on_appeal_deadline,
                 },

@@ -14,6 +14,7 @@ from datetime import datetime
 from services.review import (
     appeals,
     examination,
+    holds,
     officer_store,
     reason_codes,
     store,
@@ -207,12 +208,14 @@ class Desk:
             lambda case, now: cases.decide_want_material(case, viewer.staff_id, items, now),
         )
 
-    async def hold(self, viewer: Viewer, application_id: str, note: str) -> Case:
+    async def hold(self, viewer: Viewer, application_id: str, reason: str, note: str) -> Case:
+        """reason: a code of the catalogue of holds."""
+        known = next((one for one in holds.BY_OFFICERS if one == reason), None)
         sealed = await self._seal(viewer, application_id, note)
         return await self._run(
             viewer,
             application_id,
-            lambda case, now: cases.decide_hold(case, viewer.staff_id, sealed, now),
+            lambda case, now: cases.decide_hold(case, viewer.staff_id, known, sealed, now),
         )
 
     async def release(

@@ -194,6 +194,34 @@ INVARIANTS: tuple[Invariant, ...] = (
         (policy.binding, case.approval_obstacles),
         ("STUDENT_SECOND_SOURCE", "NO_SECOND_SOURCE"),
     ),
+    Invariant(
+        "FRAUD_SEEN_BY_PEOPLE",
+        Words(
+            zh="命中反欺诈规则的须由人工核实",
+            en="What the fraud rules notice is looked at by a person",
+        ),
+        f"{_CARD_RULES} Art. 42, 43",
+        "C",
+        (policy.binding, case.apply_recommendation),
+        (
+            *("FRAUD_VELOCITY", "FRAUD_MOBILE", "FRAUD_DEVICE", "FRAUD_OFFICE_PHONE"),
+            *("FRAUD_WORK_ADDRESS", "FRAUD_CONTRADICTION"),
+        ),
+        parameter="checks: fraud",
+    ),
+    Invariant(
+        "HELD_UNTIL_LOOKED_INTO",
+        Words(
+            zh="挂起期间不作决定，由提交挂起以外的人员解除或拒绝",
+            en="Nothing is decided about a held case, and another person ends the hold",
+        ),
+        f"{_CARD_RULES} Art. 42; {_POLICY}",
+        "C",
+        (case.decide_claim, case.decide_release, case.decide_sign),
+        ("not-in-queue", "same-person"),
+        (Constraint("review_case", "state = 'on_hold' OR (hold_reason IS NULL"),),
+        "clocks: hold_working_days",
+    ),
     # who may have a card
     Invariant(
         "IDENTITY_CONFIRMED",

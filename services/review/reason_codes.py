@@ -54,6 +54,14 @@ _CODES = (
         1,
     ),
     ReasonCode(
+        "FRAUD_SUSPECTED",
+        _H,
+        mark("What the fraud rules noticed together is looked into by compliance"),
+        None,
+        _C.INTERNAL,
+        3,
+    ),
+    ReasonCode(
         "INTERNAL_RISK",
         _D,
         mark("The bank's own risk knowledge speaks against the application"),

@@ -29,6 +29,7 @@ from services.review.case import (
 )
 from services.review.checks import CheckName
 from services.review.checks.fraud import Trace
+from services.review.holds import Hold
 from services.review.policy import Policy
 from services.review.policy_store import PolicyShelf
 from services.review.queue import Section, SortKey
@@ -54,6 +55,8 @@ class _CaseFile:
     proposal: Proposal | None = None
     returned: str | None = None
     looked_into: str | None = None
+    cleared: tuple[str, ...] = ()
+    hold: Hold | None = None
     telephone: Telephone | None = None
 
 
@@ -69,20 +72,20 @@ _SAVE_CASES = """
 INSERT INTO review_case (application_id, state, state_version, application_number, branch, region,
     channel, product, product_version, applicant_type, person, claimed_by, claimed_at, proposed_by,
     queued_at, held_at, due, findings, advice, granted_limit, category, imported, snoozed_until,
-    snoozed_for, amount, language)
+    snoozed_for, amount, language, hold_reason, hold_due)
 SELECT application_id, state, state_version, application_number, branch, region, channel, product,
     product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
     held_at, due, ARRAY(SELECT jsonb_array_elements_text(findings)), advice, granted_limit,
-    category, imported, snoozed_until, snoozed_for, amount, language
+    category, imported, snoozed_until, snoozed_for, amount, language, hold_reason, hold_due
 FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[],
     $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::jsonb[], $19::text[],
     $20::bigint[], $21::text[], $22::boolean[], $23::timestamptz[], $24::text[],
-    $25::bigint[], $26::text[])
+    $25::bigint[], $26::text[], $27::text[], $28::timestamptz[])
 AS row (application_id, state, state_version, application_number, branch, region, channel, product,
     product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
     held_at, due, findings, advice, granted_limit, category, imported, snoozed_until, snoozed_for,
-    amount, language)
+    amount, language, hold_reason, hold_due)
 ON CONFLICT (application_id) DO UPDATE SET
     state = excluded.state, state_version = excluded.state_version, person = excluded.person,
     claimed_by = excluded.claimed_by, claimed_at = excluded.claimed_at,
@@ -91,7 +94,8 @@ ON CONFLICT (application_id) DO UPDATE SET
     advice = excluded.advice, granted_limit = excluded.granted_limit,
     category = excluded.category, imported = excluded.imported,
     snoozed_until = excluded.snoozed_until, snoozed_for = excluded.snoozed_for,
-    amount = excluded.amount, language = excluded.language
+    amount = excluded.amount, language = excluded.language,
+    hold_reason = excluded.hold_reason, hold_due = excluded.hold_due
 """
 
 _SAVE_FILES = """
@@ -237,12 +241,15 @@ def _file(case: Case) -> _CaseFile:
         proposal=case.proposal,
         returned=case.returned,
         looked_into=case.looked_into,
+        cleared=case.cleared,
+        hold=case.hold,
         telephone=case.telephone,
     )
 
 
 def _row(case: Case) -> tuple[Any, ...]:
     scope = case.need_scope()
+    hold = case.hold if case.state is State.ON_HOLD else None
     found = case.recommendation
     return (
         case.application_id,
@@ -271,6 +278,8 @@ def _row(case: Case) -> tuple[Any, ...]:
         case.snooze.awaited if case.snooze else None,
         case.amount.minor if case.amount else None,
         case.language,
+        hold.reason.value if hold else None,
+        hold.due if hold else None,
     )
 
 
@@ -343,6 +352,8 @@ def _case(row: Any, body: str | None) -> Case:
         proposal=file.proposal if open_case else None,
         returned=file.returned,
         looked_into=file.looked_into,
+        cleared=file.cleared,
+        hold=file.hold,
         telephone=file.telephone,
         due=row["due"],
         queued_at=row["queued_at"],
@@ -380,6 +391,8 @@ class QueueRow:
     snoozed_for: str | None
     amount: int | None  # fen
     language: str | None
+    hold_reason: str | None = None  # these two are compliance's
+    hold_due: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,7 +437,7 @@ _NO_HOLDS: dict[Section, str] = {
 _ROW = (
     "application_id, application_number, branch, product, applicant_type, channel, state,"
     " coalesce(queued_at, held_at) AS queued_at, held_at, due, findings, advice, claimed_by,"
-    " proposed_by, snoozed_until, snoozed_for, amount, language"
+    " proposed_by, snoozed_until, snoozed_for, amount, language, hold_reason, hold_due"
 )
 _COLUMNS: dict[SortKey, str] = {
     "due": "due",

@@ -12,6 +12,7 @@ from services.review.case import NO_FIELD, NOT_SEEN, OTHER_DOCUMENT, Awaited, Ch
 from services.review.checks import CHECKS, OWN
 from services.review.evidence import Opened
 from services.review.explaining import explain
+from services.review.holds import HoldReason
 from services.review.policy import Policy, debt_ratio_bp
 from services.review.telephone import Heard, Telephone
 from shared.events.intake import Meeting
@@ -62,6 +63,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "referred": (mark("Referred to a person"), "gavel", "waiting"),
     "held": (mark("Held"), "clock-pause", "hold"),
     "suspected": (mark("Handed to compliance"), "clock-pause", "hold"),
+    "hold_overdue": (mark("The hold is overdue"), "clock-exclamation", "bad"),
     "finding": (mark("Compliance's finding"), "shield", "hold"),
     "released": (mark("Released from hold"), "lock-open", "good"),
     "claimed": (mark("Claimed"), "user", "info"),
@@ -191,6 +193,16 @@ SERVICES: Mapping[str, str] = {
     "review": mark("Review, by itself"),
     "customer": mark("Customer"),
 }
+HOLD_REASONS: Mapping[str, str] = {
+    HoldReason.WATCHLIST: mark("Resembles an entry of a watchlist"),
+    HoldReason.FRAUD_RULE: mark("A fraud rule of the policy"),
+    HoldReason.IDENTITY_MISUSED: mark("Somebody else's identity is used"),
+    HoldReason.PAPERS_FORGED: mark("Forged papers"),
+    HoldReason.ORGANISED_FRAUD: mark("Organised by an intermediary"),
+    HoldReason.MULE_ACCOUNT: mark("The card may be meant for somebody else"),
+    HoldReason.OTHER: mark("Another suspicion"),
+}
+"""Why a case is held; for compliance, and for whoever chooses one."""
 WISHES: Mapping[str, str] = {
     "explanation": mark("wants an explanation"),
     "human-review": mark("wants a review by a person"),
@@ -531,6 +543,8 @@ def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
         parts.append(" → ".join(people.get(one, one) for one in holders))
     if number := told.get("number"):
         parts.append(number)
+    if hold_reason := told.get("hold_reason"):
+        parts.append(_(HOLD_REASONS[hold_reason]))
     if wish := told.get("wish"):
         parts.append(_(WISHES[wish]))
     if until := told.get("until"):

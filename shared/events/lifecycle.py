@@ -133,9 +133,10 @@ OWNERS: dict[State, Owner] = {
     )
 }
 
-BESIDE_REVIEW: dict[Literal["first_contact", "interview"], Desk] = {
+BESIDE_REVIEW: dict[Literal["first_contact", "interview", "hold"], Desk] = {
     "first_contact": "assistant",
     "interview": "assistant",
+    "hold": "compliance",
 }
 """What has a clock of its own while review has the case -> the desk that answers for it."""
 

@@ -100,6 +100,15 @@ TESTS: Mapping[tuple[str, str], Three] = {
         {},
         ({}, {"reapply_from": None}, CHECK),
     ),
+    ("HELD_UNTIL_LOOKED_INTO", "state = 'on_hold' OR (hold_reason IS NULL"): Three(
+        ("UPDATE review_case SET hold_reason = 'other' WHERE application_id = $1", CHECK),
+        "UPDATE review_case SET hold_reason = NULL, hold_due = NULL WHERE application_id = $1",
+        (
+            "UPDATE review_case SET state = 'on_hold', hold_due = now() WHERE application_id = $1",
+            "UPDATE review_case SET hold_due = now() WHERE application_id = $1",
+            CHECK,
+        ),
+    ),
     ("REVIEW_IN_TIME", "ADD CONSTRAINT review_case_timed CHECK"): Three(
         ("UPDATE review_case SET due = NULL WHERE application_id = $1", CHECK),
         "UPDATE review_case SET due = now() WHERE application_id = $1",

@@ -43,7 +43,7 @@ BODIES: dict[str, Any] = {
     "decision": APPROVE,
     "signature": {"outcome": "confirmed"},
     "material": {"items": [{"item": "work_proof", "code": "NO_STAMP"}]},
-    "hold": {"note": "请核实"},
+    "hold": {"reason": "other", "note": "请核实"},
     "release": {"finding": "clear", "note": "已核实"},
     "opinion": APPROVE,
     "appeal": {"wish": "explanation"},

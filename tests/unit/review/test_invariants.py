@@ -32,8 +32,10 @@ from services.review import case as cases
 from services.review.accounts import DormancyFigure, stop_of
 from services.review.app import build_app, build_service
 from services.review.case import Case, CaseError, Check, Decision, Entry, Scope
-from services.review.checks import CHECKS
+from services.review.checks import CHECKS, fraud
 from services.review.checks.breaker import Breaker
+from services.review.checks.kind import Evidence
+from services.review.holds import HoldReason
 from services.review.invariants import GAPS, INVARIANTS, Invariant, kind_of, place_of
 from services.review.policy import TABLES, Policy
 from services.review.reason_codes import public_codes
@@ -43,7 +45,7 @@ from shared.events.lifecycle import State
 from shared.events.payload import CreditConsent
 from shared.messaging import Call, ClaimedCall, Exhausted, Refused, Succeeded
 from shared.money import Money
-from shared.parameters import Accounts, Product, load_accounts, product_of
+from shared.parameters import Accounts, Product, load_accounts, load_checks, product_of
 from shared.parameters.models import Checks, Clocks
 from shared.privacy.vault import KeyUnavailableError
 from shared.settings import Environment, Settings
@@ -271,6 +273,38 @@ def unscored(decline: bool = False) -> Try:
         return refused(
             lambda: cases.decide_propose_decline(subject, FIRST, "ID_MISMATCH", "sealed", NOW)
         )
+
+    return attempt
+
+
+# -- fraud, and what is held for it ---------------------------------------------------------------
+
+
+def noticing(warnings: tuple[str, ...] = (), **shared: int) -> Try:
+    """The fraud rules look at what an application shares with others, and the policy whose tables
+    know nothing of it weighs what they find."""
+
+    def attempt() -> Found:
+        seen = Evidence({}, "salaried", "11", warnings, shared=shared)
+        noticed = tuple(hit.code for hit in fraud.look(seen).hits)
+        return found_by(heedless(), noticed=noticed)
+
+    return attempt
+
+
+def held_by(staff_id: str, *, ended_by: str, signed_by: str = SECOND) -> Try:
+    """Somebody tries to decide about a held case; then it is released with the proposal to decline,
+    which is signed."""
+
+    def attempt() -> Found:
+        subject = claimed(staff_id)
+        list(cases.decide_hold(subject, staff_id, HoldReason.OTHER, "sealed", NOW))
+        found = refused(lambda: cases.decide_claim(subject, staff_id, NOW))
+        assert found == {"not-in-queue"}
+        ends = lambda: cases.decide_release(subject, ended_by, "confirmed", "sealed", NOW)  # noqa: E731
+        if wrong := refused(ends):
+            return found | wrong
+        return refused(lambda: cases.decide_sign(subject, signed_by, NOW))
 
     return attempt
 
@@ -512,6 +546,7 @@ def reapplying(*reasons: str, days: int = 0) -> Try:
 _CAPPED = replace(TERMS, cards_per_customer=5)
 _COOL_DOWN = product_of("standard", "2026.2").cool_down.days
 _VALID = CHECKS["bureau"].valid
+_FRAUD = load_checks().fraud
 _SEEN = {"saw_person": True, "saw_original": True, "saw_signing": True}
 
 TESTS: Mapping[str, Three] = {
@@ -583,6 +618,28 @@ TESTS: Mapping[str, Three] = {
         each(heeded(applicant_type="student"), student()),
         heeded(),
         (student(cases.SECOND_SOURCE), student("enrolment_proof")),
+    ),
+    "FRAUD_SEEN_BY_PEOPLE": Three(
+        noticing(
+            ("DEVICE_SHARED", *_FRAUD.contradicts[: _FRAUD.contradictions]),
+            person=_FRAUD.same_person.count,
+            mobile=_FRAUD.same_mobile.count,
+            office_phone=_FRAUD.same_office_phone.count,
+            work_address=_FRAUD.same_work_address.count,
+        ),
+        noticing(),
+        (
+            noticing(mobile=_FRAUD.same_mobile.count - 1),
+            noticing(mobile=_FRAUD.same_mobile.count),
+        ),
+    ),
+    "HELD_UNTIL_LOOKED_INTO": Three(
+        each(
+            held_by(FIRST, ended_by=FIRST),
+            held_by(FIRST, ended_by="officer", signed_by=FIRST),
+        ),
+        lambda: refused(lambda: cases.decide_claim(referred(), FIRST, NOW)),
+        (held_by(FIRST, ended_by="officer"), held_by("officer", ended_by="officer")),
     ),
     "IDENTITY_CONFIRMED": Three(
         each(

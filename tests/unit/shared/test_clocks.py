@@ -13,7 +13,7 @@ from services.intake import cards, desk, inbound, tables
 from services.intake.appeals import may_be_taken_up
 from services.intake.application import Application, Scope, dues
 from services.notify import app as notify
-from services.review import appeals, queue
+from services.review import appeals, holds, queue
 from shared.calendar import escalated_before, urgency_of
 from shared.events import lifecycle
 from shared.events.intake import WantedItem
@@ -78,6 +78,7 @@ READ: dict[str, Callable[[], object]] = {
         for n in range(100)
     ],
     "appeal_working_days": lambda: appeals.due_at(NOW),
+    "hold_working_days": lambda: holds.begin(holds.HoldReason.OTHER, "staff", NOW),
     "warning_days": lambda: urgency_of(NOW + timedelta(days=2), NOW),
     "escalation_working_days": lambda: escalated_before(NOW.date()),
     "late_facts_days": lambda: term("activation"),
