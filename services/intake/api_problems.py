@@ -32,6 +32,7 @@ KINDS: Mapping[str, Kind] = {
     "too-many-papers": Kind(
         409, "As many papers of this kind, or of the application, are there as the office takes"
     ),
+    "not-disputable": Kind(409, "Only a report that was asked for is disputed, and once at a time"),
     "not-appealable": Kind(409, "Only a decline is appealed against, and once by each way"),
     "card-ordered": Kind(409, "The card is ordered already"),
     "not-open": Kind(409, "Neither a draft, nor is material awaited"),

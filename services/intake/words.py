@@ -323,6 +323,11 @@ _HISTORY: Mapping[str, _Happening] = {
     "appeal_asked": _Happening(mark("The customer asks about the decline"), "message", "waiting"),
     "appeal_opened": _Happening(mark("Review has the customer's appeal"), "gavel", "progress"),
     "appeal_answered": _Happening(mark("Review has answered the appeal"), "send", "good"),
+    "dispute_asked": _Happening(
+        mark("The customer disputes the credit report"), "message", "waiting"
+    ),
+    "dispute_opened": _Happening(mark("Review has the dispute"), "gavel", "progress"),
+    "dispute_answered": _Happening(mark("Review has answered the dispute"), "send", "good"),
     "withdrawal_asked": _Happening(mark("Withdrawal asked of review"), "arrow-left"),
     "withdrawal_refused": _Happening(mark("Withdrawal refused"), "x", "bad"),
     "withdrawal_reason": _Happening(mark("Reason of the withdrawal saved"), "note"),

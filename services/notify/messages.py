@@ -39,6 +39,10 @@ class Template(StrEnum):
     APPEAL_EXPLAINED = "appeal_explained"
     APPEAL_UPHELD = "appeal_upheld"
     APPEAL_CHANGED = "appeal_changed"
+    DISPUTE_OPENED = "dispute_opened"
+    DISPUTE_CORRECTED = "dispute_corrected"
+    DISPUTE_UPHELD = "dispute_upheld"
+    DISPUTE_ANNOTATED = "dispute_annotated"
 
 
 class Channel(StrEnum):
@@ -64,7 +68,15 @@ _ANSWERS: dict[str, Template] = {
     "changed": Template.APPEAL_CHANGED,
 }
 
-DECISIONS = frozenset({Template.APPROVED, Template.DECLINED, *_ANSWERS.values()})
+_OF_DISPUTES: dict[str, Template] = {
+    "corrected": Template.DISPUTE_CORRECTED,
+    "upheld": Template.DISPUTE_UPHELD,
+    "annotated": Template.DISPUTE_ANNOTATED,
+}
+
+DECISIONS = frozenset(
+    {Template.APPROVED, Template.DECLINED, *_ANSWERS.values(), *_OF_DISPUTES.values()}
+)
 """Of these an e-mail copy is kept by the customer."""
 
 _NEVER_BY_EMAIL = frozenset({Template.ACCESS_CODE})
@@ -140,6 +152,10 @@ def wish_of(payload: Payload, time: datetime, *, moves: bool) -> Wish | None:
             decided_by = "policy" if payload.automatic else "people"
             details = {**day, "category": category, "decided_by": decided_by}
             return Wish(_ANSWERS[payload.outcome], details)
+        case review.DisputeOpened():
+            return Wish(Template.DISPUTE_OPENED, {"days": payload.days})
+        case review.DisputeAnswered():
+            return Wish(_OF_DISPUTES[payload.outcome], day)
         case intake.AccessCodeIssued():
             details = {"deadline": payload.valid_until.isoformat(), "code": str(payload.code)}
             return Wish(Template.ACCESS_CODE, details)

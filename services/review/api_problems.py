@@ -48,6 +48,9 @@ KINDS: Mapping[str, Kind] = {
     "not-declined": Kind(409, "Only a decline is appealed against"),
     "appeal-open": Kind(409, "An appeal of this customer waits for its answer already"),
     "nothing-appealed": Kind(409, "No appeal waits for its answer"),
+    "no-report": Kind(409, "The bank holds no credit report of this customer"),
+    "dispute-open": Kind(409, "A dispute of this customer waits for its answer already"),
+    "nothing-disputed": Kind(409, "No dispute waits for its answer"),
     "other-wish": Kind(422, "This is no answer to what the customer asked for"),
     "not-held": Kind(409, "The case is not held"),
 }

@@ -16,6 +16,9 @@ from services.review import (
     appeal_api,
     appeal_pages,
     audit,
+    dispute_api,
+    dispute_pages,
+    disputes,
     drift_pages,
     handlers,
     officer_pages,
@@ -31,6 +34,7 @@ from services.review.case import SNOOZE_DEADLINE, on_hold_deadline, on_snooze_de
 from services.review.checks import ASKED, CheckName
 from services.review.checks.breaker import Breaker
 from services.review.desk import Desk
+from services.review.disputes import DISPUTE_DEADLINE, DISPUTE_WARNING
 from services.review.holds import HOLD_DEADLINE
 from services.review.issuing import Issuing
 from services.review.officer_desk import OfficerDesk
@@ -137,6 +141,8 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
                     HOLD_DEADLINE: on_hold_deadline,
                     SNOOZE_DEADLINE: on_snooze_deadline,
                     APPEAL_DEADLINE: on_appeal_deadline,
+                    DISPUTE_WARNING: disputes.on_warning,
+                    DISPUTE_DEADLINE: disputes.on_deadline,
                 },
             )
         ],
@@ -181,6 +187,8 @@ def build_app(service: ReviewService) -> FastAPI:
             officer_pages.router(service, desk, officers),
             appeal_api.router(service, desk),
             appeal_pages.router(service, desk),
+            dispute_api.router(service, desk),
+            dispute_pages.router(desk),
             telephone_pages.api(desk),
             telephone_pages.pages(desk),
             pages.router(service, desk, service.vault, shelf),

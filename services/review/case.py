@@ -56,6 +56,7 @@ BLOCKS_APPROVAL = frozenset(
 SECOND_SOURCE = "second_repayment_guarantee"  # the item by which it is proved
 
 TAKEN_UP_AGAIN = "TAKEN_UP_AGAIN"  # the reason by which a reconsideration goes to a person
+REPORT_DISPUTED = "REPORT_DISPUTED"  # and that by which somebody goes who disputes the report
 
 # why a check has no answer, where asking again brings none
 OTHER_DOCUMENT = "other-document"  # the registry does not hold such documents
@@ -313,7 +314,10 @@ class Case:
     entries: list[Entry] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     shadows: list[ShadowVerdict] = field(default_factory=list)
-    appeals: list[Appeal] = field(default_factory=list)  # of a decline, the oldest first
+    appeals: list[Appeal] = field(default_factory=list)  # and disputes, the oldest first
+    person_disputes: bool = (
+        False  # the credit report, beside another application; not the case's own
+    )
     touched: bool = False
     waits_changed: bool = False
     screened_changed: bool = False
@@ -399,6 +403,18 @@ class Case:
             State.PRE_CHECK,
             State.AWAITING_MATERIAL,
         )
+
+    @property
+    def disputed(self) -> bool:
+        """Whether the person disputes their credit report and has no answer yet."""
+        return self.person_disputes or any(
+            one.open and one.kind == "dispute" for one in self.appeals
+        )
+
+    @property
+    def decided_for_good(self) -> bool:
+        """Whether neither review nor intake still works towards a decision."""
+        return not self.open and self.decided
 
     def note(
         self, at: datetime, actor: str, action: str, *, confidential: bool = False, **details: Any
@@ -551,6 +567,8 @@ def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
         own = (*own, case.issuing_stop)
     if case.need_hand_over().reopens is not None:
         own = (*own, TAKEN_UP_AGAIN)
+    if case.disputed:
+        own = (*own, REPORT_DISPUTED)
     if not own:
         return found
     return replace(
@@ -562,10 +580,11 @@ def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
 
 def _machine_may(case: Case, found: Recommendation) -> bool:
     """Whether the policy may decide alone, whatever it says: never about a new customer (2011
-    rules, Art. 43) or what takes up an earlier application again, whose new material a person
-    looks at, and no approval against which something stands (Art. 42)."""
+    rules, Art. 43), what takes up an earlier application again, whose new material a person
+    looks at, or by a report that the person disputes, and no approval against which something
+    stands (Art. 42)."""
     hand_over = case.need_hand_over()
-    if hand_over.new_to_bank or hand_over.reopens is not None:
+    if hand_over.new_to_bank or hand_over.reopens is not None or case.disputed:
         return False
     return found.outcome == "decline" or bool(found.limit and not approval_obstacles(case))
 
@@ -938,6 +957,16 @@ def decide_opinion(
         case, proposal.outcome, limit, proposal.reasons, (proposal.staff_id, staff_id), now
     )
     return [Fact(signed), decided]
+
+
+def give_back(case: Case, staff_id: str, now: datetime) -> list[Effect]:
+    """What is proposed rests on evidence that counts no more: the case is the first person's again.
+    What compliance proposes after a hold rests on something else."""
+    proposal = case.proposal
+    if proposal is None or proposal.of_a_hold:
+        return []
+    case.note(now, staff_id, "returned")
+    return [_give_back(case, proposal, staff_id, "", now)]
 
 
 def _give_back(case: Case, proposal: Proposal, staff_id: str, words: str, now: datetime) -> Effect:

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from services.review import (
     appeals,
+    disputes,
     examination,
     holds,
     officer_store,
@@ -311,6 +312,41 @@ class Desk:
             viewer,
             application_id,
             lambda case, now: appeals.decide_answer(case, viewer.staff_id, outcome, sealed, now),
+        )
+
+    async def open_dispute(self, viewer: Viewer, application_id: str, words: str) -> Case:
+        """For the customer, who telephoned or came to the branch."""
+        sealed = await self._seal(viewer, application_id, words)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: disputes.decide_open(case, new_id(), sealed, viewer.staff_id, now),
+        )
+
+    async def claim_dispute(self, viewer: Viewer, application_id: str) -> Case:
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: disputes.decide_claim(case, viewer.staff_id, now),
+        )
+
+    async def put_back_dispute(self, viewer: Viewer, application_id: str) -> Case:
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: disputes.decide_put_back(
+                case, viewer.staff_id, now, may_sign=_risk_officer(viewer, case)
+            ),
+        )
+
+    async def answer_dispute(
+        self, viewer: Viewer, application_id: str, outcome: disputes.Outcome, note: str
+    ) -> Case:
+        sealed = await self._seal(viewer, application_id, note)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: disputes.decide_answer(case, viewer.staff_id, outcome, sealed, now),
         )
 
     async def repeat_checks(self, viewer: Viewer, application_id: str) -> Case:

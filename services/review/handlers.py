@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from services.review import appeals, examination, holds
+from services.review import appeals, disputes, examination, holds
 from services.review import case as cases
 from services.review.case import (
     Case,
@@ -134,12 +134,25 @@ def on_appeal_requested(
     )
 
 
+def on_dispute_requested(
+    event: Received[intake.DisputeRequested], case: Case, now: datetime
+) -> Iterable[Effect]:
+    """A customer says that the credit report is wrong."""
+    _know(case, event)
+    case.need_hand_over()  # without one there is no report
+    data = event.data
+    return disputes.on_requested(
+        case, data.dispute_id, str(data.words or ""), data.entered_by or "customer", now
+    )
+
+
 _SPECIAL: dict[type[Payload], Callable[[Any, Case, datetime], Iterable[Effect]]] = {
     intake.PreCheckPassed: on_pre_check_passed,
     intake.ApplicationImported: on_imported,
     intake.WithdrawalRequested: on_withdrawal_requested,
     intake.DocumentReceived: on_document_received,
     intake.AppealRequested: on_appeal_requested,
+    intake.DisputeRequested: on_dispute_requested,
 }
 # Facts that move nothing and that review has no use for.
 _IGNORED = frozenset(

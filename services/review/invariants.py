@@ -16,6 +16,7 @@ from services.review import (
     appeals,
     case,
     desk,
+    disputes,
     examination,
     handlers,
     limits,
@@ -382,6 +383,40 @@ INVARIANTS: tuple[Invariant, ...] = (
         (Constraint("appeal", "CHECK (coalesce(answered_by <> ALL (deciders), true))"),),
         "clocks: appeal_working_days",
     ),
+    Invariant(
+        "DISPUTE_ANSWERED",
+        Words(
+            zh="征信异议二十日内书面答复",
+            en="A dispute about a credit report is answered in writing within 20 days",
+        ),
+        f"{_BUREAU} Art. 25",
+        "A",
+        (disputes.due_at, disputes.decide_open),
+        parameter="clocks: dispute_days",
+    ),
+    Invariant(
+        "DISPUTED_REPORT_BY_PEOPLE",
+        Words(
+            zh="征信报告有异议的，答复前须由人工审批",
+            en="No machine decides by a credit report while its person disputes it",
+        ),
+        f"{_BUREAU} Art. 25; {_PERSONAL} Art. 24",
+        "d",
+        (case.apply_recommendation,),
+        ("REPORT_DISPUTED",),
+        (Constraint("appeal", "CHECK (wish <> 'report-dispute' OR person IS NOT NULL)"),),
+    ),
+    Invariant(
+        "CORRECTED_REPORT_ASKED_ANEW",
+        Words(
+            zh="更正后重新查询征信，原报告不再使用",
+            en="A report that was put right is asked for anew, and the old one used no more",
+        ),
+        f"{_BUREAU} Art. 25; {_POLICY}",
+        "u",
+        (disputes.decide_answer, examination.ask_anew),
+        ("CHECK_PENDING",),
+    ),
     # clocks
     Invariant(
         "REVIEW_IN_TIME",
@@ -453,16 +488,6 @@ GAPS: tuple[Gap, ...] = (
             zh="征信报告未列明学生卡的发卡行",
             en="the bureau's report does not name the issuers of student cards",
         ),
-    ),
-    Gap(
-        "DISPUTE_ANSWERED",
-        Words(
-            zh="征信异议二十日内书面答复",
-            en="A dispute about a credit report is answered in writing within 20 days",
-        ),
-        f"{_BUREAU} Art. 25",
-        "A",
-        _AFTER,
     ),
     Gap(
         "ACTIVATION_CHECKED",

@@ -14,6 +14,7 @@ from fastapi.responses import RedirectResponse, Response
 from services.review import (
     appeal_store,
     appeals,
+    disputes,
     issuing,
     officer_store,
     queue,
@@ -180,6 +181,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             views = await views_of(conn, viewer, "queue", QUEUE)
             given_to = await receivers(conn, viewer, now)
             appealed = await appeal_store.waiting(conn, viewer.branch_list, now)
+            disputed = await appeal_store.waiting(conn, viewer.branch_list, now, disputes=True)
         today = business_day(now)
         return page(
             request,
@@ -207,6 +209,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             systems_away=systems_away,
             outlook=outlook,
             appealed=appealed,
+            disputed=disputed,
             waits=waits,
             check_names=words.CHECK_NAMES,
             advice=words.ADVICE,
@@ -844,6 +847,8 @@ def _appeals(case: Case, opened: Opened, viewer: Viewer, now: datetime) -> dict[
         ],
         "wishes": words.WISHES,
         "appeal_outcomes": words.OUTCOMES,
+        "dispute_outcomes": words.DISPUTE_OUTCOMES,
+        "can_dispute": _may_dispute(case, viewer),
         "can_appeal": {
             "open": case.state is State.DECLINED
             and waiting is None
@@ -858,6 +863,22 @@ def _appeals(case: Case, opened: Opened, viewer: Viewer, now: datetime) -> dict[
             and (mine or viewer.may_in(Permission.REVIEW_SIGN, branch)),
             "answer": mine and may_answer,
         },
+    }
+
+
+def _may_dispute(case: Case, viewer: Viewer) -> dict[str, bool]:
+    """What this viewer can do about a dispute of the credit report."""
+    branch, waiting = case.need_scope().branch, disputes.open_dispute(case)
+    may_answer = viewer.may_in(Permission.REVIEW_DECIDE, branch)
+    mine = waiting is not None and waiting.claimed_by == viewer.staff_id
+    taken = waiting is not None and waiting.claimed_by is not None
+    return {
+        "open": disputes.may_open(case) and viewer.may_in(Permission.REVIEW_CLAIM, branch),
+        "claim": waiting is not None and not taken and may_answer,
+        "put_back": taken
+        and may_answer
+        and (mine or viewer.may_in(Permission.REVIEW_SIGN, branch)),
+        "answer": mine and may_answer,
     }
 
 

@@ -19,6 +19,7 @@ _SECTIONS: Final[Sequence[Section]] = get_args(Section)
 FLAGS: dict[str, str] = {
     "NEW_TO_BANK": mark("New to bank"),
     "TAKEN_UP_AGAIN": mark("Taken up again"),
+    "REPORT_DISPUTED": mark("Disputes the report"),
     "NO_CREDIT_RECORD": mark("No credit record"),
     "SCORE_MIDDLING": mark("Middling score"),
     "OVERDUE_MINOR": mark("Overdue"),

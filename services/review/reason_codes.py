@@ -210,6 +210,12 @@ _CODES = (
         "CLOSER_LOOK",
     ),
     ReasonCode(
+        "REPORT_DISPUTED",
+        _R,
+        mark("Disputes the credit report: until there is an answer a person decides"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
         "NO_CREDIT_RECORD",
         _R,
         mark("The bureau has no record of the applicant"),

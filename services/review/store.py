@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from services.review import account_store, trace_store
 from services.review.account_store import Own
 from services.review.accounts import stop_of
-from services.review.appeal_store import appeals_of, save_appeals
+from services.review.appeal_store import appeals_of, beside, save_appeals
 from services.review.case import (
     Case,
     Check,
@@ -162,11 +162,16 @@ class CaseStore:
         stop = await issuing_stop(conn)
         for case in found.values():
             case.issuing_stop = stop
-        declined = [case for case in found.values() if case.state is State.DECLINED]
-        if declined:
-            appeals = await appeals_of(conn, [case.application_id for case in declined])
-            for case in declined:
-                case.appeals = appeals.get(case.application_id, [])
+        persons = {
+            case.application_id: case.hand_over.examined.person
+            for case in found.values()
+            if case.open and case.hand_over is not None
+        }
+        appeals, disputing = await beside(conn, list(found), list(persons.values()))
+        for case in found.values():
+            case.appeals = appeals.get(case.application_id, [])
+            elsewhere = disputing.get(persons.get(case.application_id, ""), set())
+            case.person_disputes = bool(elsewhere - {case.application_id})
         return {subject: found.get(subject) or Case(subject) for subject in subjects}
 
     async def save(self, conn: Connection, states: Sequence[Case]) -> None:

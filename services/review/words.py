@@ -87,6 +87,14 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "appeal_put_back": (mark("Appeal put back"), "arrow-left", "neutral"),
     "appeal_overdue": (mark("Appeal overdue"), "clock-exclamation", "bad"),
     "appeal_answered": (mark("Appeal answered"), "send", "good"),
+    "dispute_opened": (mark("The customer disputes the credit report"), "message", "waiting"),
+    "dispute_asked_again": (mark("The customer asked again"), "message", "waiting"),
+    "dispute_claimed": (mark("Dispute claimed"), "user", "info"),
+    "dispute_put_back": (mark("Dispute put back"), "arrow-left", "neutral"),
+    "dispute_near": (mark("The answer to the dispute is due soon"), "hourglass", "waiting"),
+    "dispute_overdue": (mark("Dispute overdue"), "clock-exclamation", "bad"),
+    "dispute_answered": (mark("Dispute answered"), "send", "good"),
+    "check_repeated": (mark("Asked anew: the earlier answer was wrong"), "refresh", "progress"),
     "withdrawal_granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
     "withdrawal_refused": (mark("Withdrawal refused"), "x", "neutral"),
 }
@@ -206,8 +214,15 @@ HOLD_REASONS: Mapping[str, str] = {
 WISHES: Mapping[str, str] = {
     "explanation": mark("wants an explanation"),
     "human-review": mark("wants a review by a person"),
+    "report-dispute": mark("says that the credit report is wrong"),
 }
-"""What a customer asks for who was declined."""
+"""What a customer asks for."""
+DISPUTE_OUTCOMES: Mapping[str, str] = {
+    "corrected": mark("the report is put right"),
+    "upheld": mark("the report stays"),
+    "annotated": mark("annotated"),
+}
+"""What became of a dispute about the credit report."""
 ADVICE: Mapping[str, tuple[str, str]] = {
     "approve": (mark("Approve"), "good"),
     "decline": (mark("Decline"), "bad"),
@@ -555,9 +570,10 @@ def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
         parts.append(_(state_badge(state).label))
     if check := told.get("check"):
         parts.append(_(CHECK_NAMES.get(check, check)))
+    outcomes = DISPUTE_OUTCOMES if "-D" in (told.get("number") or "") else OUTCOMES
     for key in ("outcome", "finding"):
         if (value := told.get(key)) and value not in ("refer", "hold"):
-            parts.append(_(OUTCOMES.get(value, value)))
+            parts.append(_(outcomes.get(value, value)))
     if heard := told.get("call"):
         words, _means = HEARD[heard]
         parts.append(_(words))

@@ -107,6 +107,10 @@ MESSAGES: Mapping[str, str] = {
     "appeal_explained": mark("Explanation of a decline"),
     "appeal_upheld": mark("Appeal: the decline stays"),
     "appeal_changed": mark("Appeal: invited to apply again"),
+    "dispute_opened": mark("Dispute received"),
+    "dispute_corrected": mark("Dispute: the report is put right"),
+    "dispute_upheld": mark("Dispute: the report stays"),
+    "dispute_annotated": mark("Dispute: annotated"),
 }
 """What a customer is told of, by the code of its texts."""
 

@@ -26,6 +26,8 @@ PAGES = {
     "workload": ("risk", "/review/workload"),
     "appeals": ("reviewer", "/review/appeals"),
     "appeal": ("reviewer", "/review/cases/{adverse}"),
+    "disputes": ("reviewer", "/review/appeals?section=disputes"),
+    "dispute": ("reviewer", "/review/cases/{second}"),
     "case": ("reviewer", "/review/cases/{middling}"),
     "held": ("compliance", "/review/cases/{watched}"),
     "policies": ("risk", "/review/policies"),

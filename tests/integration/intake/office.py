@@ -373,6 +373,8 @@ class Office:
                 review.WithdrawalRefused,
                 review.AppealOpened,
                 review.AppealAnswered,
+                review.DisputeOpened,
+                review.DisputeAnswered,
             )
             version += 0 if milestone else 1
             extra = more if kind is kinds[-1] else {}

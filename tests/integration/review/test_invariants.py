@@ -52,6 +52,13 @@ VALUES ('x', $1, 'x', 'human-review', 'customer', now(), '', now(), '{}', {}, 'u
 """
 
 
+_DISPUTED = """
+INSERT INTO appeal (appeal_id, application_id, number, wish, asked_by, asked_at, words, due,
+    deciders, automatic, person)
+VALUES ('x', $1, 'x', '{}', 'customer', now(), '', now(), '{{}}', false, {})
+"""
+
+
 def _answered(deciders: str) -> str:
     """By `a`, an appeal against a decision of these."""
     return _ANSWERED.format(f"{{{deciders}}}", str(not deciders).lower())
@@ -62,6 +69,18 @@ TESTS: Mapping[tuple[str, str], Three] = {
         (_answered("a,b"), CHECK),
         _answered("b,c"),
         (_answered(""), _answered("a"), CHECK),
+    ),
+    (
+        "DISPUTED_REPORT_BY_PEOPLE",
+        "CHECK (wish <> 'report-dispute' OR person IS NOT NULL)",
+    ): Three(
+        (_DISPUTED.format("report-dispute", "NULL"), CHECK),
+        _DISPUTED.format("report-dispute", "'p'"),
+        (
+            _DISPUTED.format("explanation", "NULL"),
+            _DISPUTED.format("report-dispute", "NULL"),
+            CHECK,
+        ),
     ),
     (
         "NEW_TO_BANK_BY_PEOPLE",

@@ -36,7 +36,7 @@ FIELDS = {
     "until": "",
     "awaited": "material",
     "wish": "explanation",
-    "answer": "explained",
+    "answer": "upheld",
     "heard": "confirmed",
 }
 BODIES: dict[str, Any] = {
@@ -47,7 +47,8 @@ BODIES: dict[str, Any] = {
     "release": {"finding": "clear", "note": "已核实"},
     "opinion": APPROVE,
     "appeal": {"wish": "explanation"},
-    "answer": {"outcome": "explained", "note": "已说明"},
+    "answer": {"outcome": "upheld", "note": "已复核"},
+    "dispute": {"note": "客户称逾期记录有误"},
     "notes": {"note": "已电话核实"},
     "call-order": {"note": "请核实单位"},
     "calls": {"heard": "confirmed", "note": "本人确认"},

@@ -27,7 +27,17 @@ from pydantic import BaseModel
 
 from deploy.secret_files import make_secrets
 from services import review
-from services.review import appeals, desk, examination, handlers, limits, queue, viewing, workers
+from services.review import (
+    appeals,
+    desk,
+    disputes,
+    examination,
+    handlers,
+    limits,
+    queue,
+    viewing,
+    workers,
+)
 from services.review import case as cases
 from services.review.accounts import DormancyFigure, stop_of
 from services.review.app import build_app, build_service
@@ -273,6 +283,67 @@ def unscored(decline: bool = False) -> Try:
         return refused(
             lambda: cases.decide_propose_decline(subject, FIRST, "ID_MISMATCH", "sealed", NOW)
         )
+
+    return attempt
+
+
+# -- disputes about the credit report -------------------------------------------------------------
+
+
+def reported(subject: Case) -> Case:
+    """The bureau has answered."""
+    subject.checks["bureau"] = Check(
+        "bureau", "r1", 1, NOW, "answered", "sealed", NOW, NOW + timedelta(days=30)
+    )
+    return subject
+
+
+def disputing(outcome: disputes.Outcome | None = None, *, of_another: bool = False) -> Try:
+    """By the policy that ships, which would decline alone, while the person disputes the report;
+    or after the answer."""
+
+    def attempt() -> Found:
+        subject = reported(handed())
+        if of_another:
+            subject.person_disputes = outcome is None
+        else:
+            list(disputes.decide_open(subject, "d", "sealed", FIRST, NOW))
+            if outcome is not None:
+                list(disputes.decide_claim(subject, SECOND, NOW))
+                list(disputes.decide_answer(subject, SECOND, outcome, "sealed", NOW))
+                subject.scoring_round = 0
+        weighed(shipped().policy, subject, bureau_adverse=True)
+        if subject.state is State.DECLINED:
+            return set()
+        assert subject.recommendation is not None
+        return set(subject.recommendation.findings) & {"REPORT_DISPUTED"}
+
+    return attempt
+
+
+def answered_as(outcome: disputes.Outcome) -> Try:
+    """People try to approve by the report that somebody disputed, after the answer."""
+
+    def attempt() -> Found:
+        subject = reported(referred())
+        list(disputes.decide_open(subject, "d", "sealed", FIRST, NOW))
+        list(disputes.decide_claim(subject, SECOND, NOW))
+        list(disputes.decide_answer(subject, SECOND, outcome, "sealed", NOW))
+        return set(cases.approval_obstacles(subject)) & {"CHECK_PENDING"}
+
+    return attempt
+
+
+def still_unanswered(on_day: int, *, after: timedelta = timedelta(0)) -> Try:
+    """At the end of a day of November, of a dispute of the 3rd."""
+
+    def attempt() -> Found:
+        subject = reported(referred())
+        list(disputes.decide_open(subject, "d", "sealed", FIRST, NOW))
+        (one,) = subject.appeals
+        now = datetime(2026, 11, on_day, 15, 59, 59, tzinfo=UTC) + after  # midnight in Shanghai
+        late = queue.clock_of(one.due, now).urgency == "late"
+        return {"DISPUTE_ANSWERED"} if late else set()
 
     return attempt
 
@@ -587,6 +658,21 @@ TESTS: Mapping[str, Three] = {
         each(appealed(FIRST), appealed(FIRST, claimed=True)),
         appealed("staff-3"),
         (appealed(FIRST, deciders=()), appealed(SECOND)),
+    ),
+    "DISPUTE_ANSWERED": Three(
+        still_unanswered(24),
+        still_unanswered(4),
+        (still_unanswered(23), still_unanswered(23, after=MICROSECOND)),
+    ),
+    "DISPUTED_REPORT_BY_PEOPLE": Three(
+        each(disputing(), disputing(of_another=True)),
+        by_shipped(),
+        (disputing("upheld"), disputing()),
+    ),
+    "CORRECTED_REPORT_ASKED_ANEW": Three(
+        answered_as("corrected"),
+        people(),
+        (answered_as("annotated"), answered_as("corrected")),
     ),
     "EVIDENCE_FROZEN": Three(
         each(unscored(), unscored(decline=True)),
