@@ -361,6 +361,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
         branch: str | None = None,
         flag: str | None = None,
         language: str | None = None,
+        new_to_bank: bool | None = None,
         amount_from: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None,
         amount_to: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None,
         page: Annotated[int, Query(ge=1, le=100_000)] = 1,
@@ -372,6 +373,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
         wanted = replace(
             wanted_of(viewer, section, number, product, branch, flag),
             language=language,
+            new_to_bank=new_to_bank,
             amount_from=amount_from,
             amount_to=amount_to,
         )

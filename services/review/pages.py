@@ -151,6 +151,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             wanted_of(viewer, section, None, chosen.product, chosen.branch, chosen.flag),
             holder=chosen.holder or None,
             language=chosen.language or None,
+            new_to_bank=chosen.new_to_bank,
             amount_from=chosen.amounts[0],
             amount_to=chosen.amounts[1],
         )
@@ -270,6 +271,13 @@ def _filters(
             "more": True,
         },
     ]
+    acquaintance = [
+        (queue.NEW, _("New to the bank")),
+        (queue.KNOWN, _("Known to the bank")),
+    ]
+    found.append(
+        {"name": "acquaintance", "label": _("Acquaintance"), "options": acquaintance, "more": True}
+    )
     if _own(viewer, officers) is not None:
         own = (queue.OWN_SKILL, _("those that I take"))
         found.append(

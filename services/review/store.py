@@ -415,6 +415,7 @@ class Wanted:
     flag: str | None = None
     holder: str | None = None
     language: str | None = None
+    new_to_bank: bool | None = None
     products: list[str] | None = None  # any of these
     amount_from: int | None = None  # fen; both included
     amount_to: int | None = None
@@ -465,6 +466,8 @@ def _fitting(wanted: Wanted) -> tuple[str, list[Any]]:
         ("{}::text = ANY (findings)", wanted.flag),
         ("claimed_by = {}::text", wanted.holder),
         ("language = {}::text", wanted.language),
+        # the policy finds it of every new customer
+        ("('NEW_TO_BANK' = ANY (findings)) = {}::boolean", wanted.new_to_bank),
         ("product = ANY ({}::text[])", wanted.products),
         ("amount >= {}::bigint", wanted.amount_from),
         ("amount <= {}::bigint", wanted.amount_to),
