@@ -26,6 +26,7 @@ OPERATIONS = "ops"
 INTAKE = "/intake/api/v1"
 REVIEW = "/review/api/v1"
 AT_ONCE = 6
+_NOT_YET_DECIDED = ("not-found", "not-declined")  # review has no case of it before it is checked
 _WORKBOOK = b"PK"  # how an .xlsx begins
 _CSRF = re.compile(r'name="csrf-token" content="([^"]+)"')
 _FORM_TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
@@ -342,10 +343,8 @@ class Staff:
                 answer = await first.post(path, {"wish": wish, "note": "客户来电，对结果有疑问。"})
                 if answer.is_success:
                     self._appealed.add(key)
-                elif answer.status_code == httpx.codes.CONFLICT and self._is(
-                    answer, "not-declined"
-                ):
-                    continue  # the decision is still to come
+                elif self._is(answer, *_NOT_YET_DECIDED):
+                    continue
                 else:
                     self._surprise(key, "appeal", answer)
                     self._answered.add(key)
@@ -363,8 +362,8 @@ class Staff:
             self._answered.add(key)
 
     @staticmethod
-    def _is(answer: httpx.Response, code: str) -> bool:
-        return not answer.is_success and answer.json().get("code") == code
+    def _is(answer: httpx.Response, *codes: str) -> bool:
+        return not answer.is_success and answer.json().get("code") in codes
 
     # the second signature
 
