@@ -33,7 +33,7 @@ _ANSWER = 30.0  # seconds
 @contextmanager
 def running(name: str, *, partitions: int = 6, durable: bool = True) -> Iterator[local.Stack]:
     """A stack with fresh state while the block runs. `durable`: see `local.up`; what measures, and
-    what kills, waits for the disk as a deployment does.
+    what kills a server, waits for the disk as a deployment does.
 
     `BANKA_STACK` names one that is up already, such as a developer's, and is then left as it is.
     """
