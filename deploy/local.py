@@ -247,16 +247,19 @@ def down(name: str | None = None) -> list[str]:
 
     Returns the names of what was running.
     """
-    name = stack_name(name)
+    return _down(stack_name(name), _ASK)
+
+
+def _down(name: str, ask: Mapping[str, signal.Signals]) -> list[str]:
     folder = folder_of(name)
     with exclusive(folder.parent / f"{name}.busy"):
-        stopped = _stop_all(folder)
+        stopped = _stop_all(folder, ask)
     return stopped + _stop_training()
 
 
 def purge(name: str) -> None:
     """Stop a stack and remove its state: data, secrets and logs."""
-    down(name)
+    _down(stack_name(name), _ASK_AT_ONCE)
     shutil.rmtree(folder_of(name), ignore_errors=True)
     shutil.rmtree(_postgres_folder(name), ignore_errors=True)
     folder_of(name).with_name(f"{name}.busy").unlink(missing_ok=True)
@@ -475,15 +478,17 @@ def stop(folder: Path, name: str, *, ask: signal.Signals, seconds: float = STOP_
 
 # INT is PostgreSQL's fast stop: it does not wait for clients
 _ASK = {"kafka": signal.SIGTERM, "postgres": signal.SIGINT}
+# Where their data go, too, nothing has to be in order; PostgreSQL alone gives back shared memory.
+_ASK_AT_ONCE = {"kafka": signal.SIGKILL, "postgres": signal.SIGQUIT}
 
 
-def _stop_all(folder: Path) -> list[str]:
+def _stop_all(folder: Path, ask: Mapping[str, signal.Signals]) -> list[str]:
     # programs that other parts of banka started on this stack go first, the database last
-    recorded = {path.stem for path in folder.glob("*.pid")} - _ASK.keys()
+    recorded = {path.stem for path in folder.glob("*.pid")} - ask.keys()
     return [
         server
-        for server in (*sorted(recorded), *_ASK)
-        if stop(folder, server, ask=_ASK.get(server, signal.SIGTERM))
+        for server in (*sorted(recorded), *ask)
+        if stop(folder, server, ask=ask.get(server, signal.SIGTERM))
     ]
 
 
