@@ -155,10 +155,10 @@ def up(
     Where it fails, nothing runs that did not run before.
 
     `partitions` (else `BANKA_PARTITIONS`, else the catalogue's 24) is kept for the topics that
-    provisioning makes. `durable`: False starts a database that does not wait for its disk, for a
-    stack that is thrown away; a killed process costs it nothing, a machine that fails costs it
-    everything. `told` is set, from a signal's handler or another thread, to give up: then
-    ToldToStop is raised.
+    provisioning makes. `durable`: False is for a stack that is thrown away soon: its database does
+    not wait for the disk, so that a killed process costs it nothing and a machine that fails
+    everything, and its broker is compiled in haste. `told` is set, from a signal's handler or
+    another thread, to give up: then ToldToStop is raised.
     """
 
     def check() -> None:
@@ -191,7 +191,7 @@ def up(
             if "postgres" not in given:
                 database = _start_postgres(stack, runtime, ports, durable=durable)
             if "kafka" not in given:
-                broker = _start_kafka(stack, runtime, ports, check)
+                broker = _start_kafka(stack, runtime, ports, check, durable=durable)
         _await_postgres(stack, database, check)
         _await_kafka(stack, broker, check)
         _write_environment(stack)
@@ -667,6 +667,9 @@ _JVM = (
     "-XX:+ExitOnOutOfMemoryError",
     "-Djava.awt.headless=true",
 )
+# A broker that lives for minutes never earns back what the thorough compiler takes of the machine:
+# it starts with two thirds of the work.
+_QUICK_COMPILER = ("-XX:TieredStopAtLevel=1",)
 
 
 def _kafka_properties(data: Path, password: str, ports: Mapping[str, int]) -> str:
@@ -745,6 +748,7 @@ class _Broker:
     folder: Path
     log: Path
     runtime: Runtime
+    compiler: tuple[str, ...] = ()  # flags of the virtual machine
 
     @property
     def data(self) -> Path:
@@ -801,6 +805,7 @@ class _Broker:
         path.touch(mode=0o600)
         words = [
             *_JVM,
+            *self.compiler,
             *flags,
             f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
             "-cp",
@@ -827,13 +832,23 @@ def _escaped(word: str) -> str:
 
 
 def _start_kafka(
-    stack: Stack, runtime: Runtime, ports: Mapping[str, int], check: Callable[[], None]
+    stack: Stack,
+    runtime: Runtime,
+    ports: Mapping[str, int],
+    check: Callable[[], None],
+    *,
+    durable: bool,
 ) -> subprocess.Popen[bytes] | None:
     if _alive(_record(stack.folder, "kafka")):
         return None
     _train(runtime, check)
     check()
-    broker = _Broker(stack.folder / "kafka", stack.logs / "kafka.log", runtime)
+    broker = _Broker(
+        stack.folder / "kafka",
+        stack.logs / "kafka.log",
+        runtime,
+        compiler=() if durable else _QUICK_COMPILER,
+    )
     password = stack.secret(f"kafka-{ADMIN}")
     broker.write(password, ports)
     broker.format(password, cluster_id())
