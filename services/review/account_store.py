@@ -119,6 +119,11 @@ SELECT coalesce(sum("limit"), 0)::bigint AS limits, count(*) AS cards FROM own
 """  # noqa: S608 - our own text
 
 
+LAST_FIGURE: Final = (
+    "SELECT day, at, issued, dormant, newest FROM dormancy_figure ORDER BY day DESC LIMIT 1"
+)
+
+
 class AccountStore:
     """Statements for the kernel. Each is added as it comes, and the latest counts in whatever order
     they do: nothing is loaded. Never commits."""
@@ -224,7 +229,10 @@ async def keep_figure(conn: Any, figure: DormancyFigure) -> None:
 
 async def last_figure(conn: Any) -> DormancyFigure | None:
     """The newest figure; None where none was worked out yet."""
-    row = await conn.fetchrow(
-        "SELECT day, at, issued, dormant, newest FROM dormancy_figure ORDER BY day DESC LIMIT 1"
-    )
-    return DormancyFigure(*row) if row is not None else None
+    row = await conn.fetchrow(LAST_FIGURE)
+    return figure_of(row) if row is not None else None
+
+
+def figure_of(row: Sequence[Any]) -> DormancyFigure | None:
+    """The figure in the columns of `LAST_FIGURE`; None where these are empty."""
+    return None if row[0] is None else DormancyFigure(*row)

@@ -63,9 +63,16 @@ _LOCK = """
 SELECT * FROM review_case WHERE application_id = ANY ($1) ORDER BY application_id FOR UPDATE
 """
 
-_FILES = "SELECT application_id, body FROM case_file WHERE application_id = ANY ($1)"
+_FILES = f"""
+SELECT one.application_id, body, figure.*
+FROM unnest($1::text[]) AS one (application_id) LEFT JOIN case_file USING (application_id)
+LEFT JOIN ({account_store.LAST_FIGURE}) AS figure ON true
+"""  # noqa: S608 - a constant of ours
 
-_SAVE_CASES = """
+# Everything that a move usually writes, in one round trip: the case, its file, its history and its
+# decision. Empty arrays where there is nothing.
+_SAVE = """
+WITH cases AS (
 INSERT INTO review_case (application_id, state, state_version, application_number, branch, region,
     channel, product, product_version, applicant_type, person, claimed_by, claimed_at, proposed_by,
     queued_at, held_at, due, findings, advice, granted_limit, category, imported, snoozed_until,
@@ -92,27 +99,32 @@ ON CONFLICT (application_id) DO UPDATE SET
     category = excluded.category, imported = excluded.imported,
     snoozed_until = excluded.snoozed_until, snoozed_for = excluded.snoozed_for,
     amount = excluded.amount, language = excluded.language
-"""
-
-_SAVE_FILES = """
-INSERT INTO case_file (application_id, body) SELECT * FROM unnest($1::text[], $2::jsonb[])
+), files AS (
+INSERT INTO case_file (application_id, body) SELECT * FROM unnest($27::text[], $28::jsonb[])
 ON CONFLICT (application_id) DO UPDATE SET body = excluded.body
-"""
-
-_SAVE_HISTORY = """
-INSERT INTO case_history (application_id, at, actor, action, details, confidential)
-SELECT application_id, at, actor, action, details, confidential
-FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::jsonb[], $6::boolean[])
-    WITH ORDINALITY AS row (application_id, at, actor, action, details, confidential, place)
-ORDER BY place
-"""
-
-_SAVE_DECISION = """
+), decisions AS (
 INSERT INTO decision (decision_id, application_id, outcome, automatic, decided_by, reasons,
     granted_limit, category, reapply_from, inputs, verdict, policy_version, policy_digest,
     decided_at, points, pricing_class)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+SELECT decision_id, application_id, outcome, automatic,
+    ARRAY(SELECT jsonb_array_elements_text(decided_by)),
+    ARRAY(SELECT jsonb_array_elements_text(reasons)),
+    granted_limit, category, reapply_from, inputs, verdict, policy_version, policy_digest,
+    decided_at, points, pricing_class
+FROM unnest($29::text[], $30::text[], $31::text[], $32::boolean[], $33::jsonb[], $34::jsonb[],
+    $35::bigint[], $36::text[], $37::date[], $38::text[], $39::text[], $40::text[], $41::text[],
+    $42::timestamptz[], $43::int[], $44::text[])
+AS row (decision_id, application_id, outcome, automatic, decided_by, reasons, granted_limit,
+    category, reapply_from, inputs, verdict, policy_version, policy_digest, decided_at, points,
+    pricing_class)
+)
+INSERT INTO case_history (application_id, at, actor, action, details, confidential)
+SELECT application_id, at, actor, action, details, confidential
+FROM unnest($45::text[], $46::timestamptz[], $47::text[], $48::text[], $49::jsonb[], $50::boolean[])
+    WITH ORDINALITY AS row (application_id, at, actor, action, details, confidential, place)
+ORDER BY place
 """
+_CASE_COLUMNS, _FILE_COLUMNS, _DECISION_COLUMNS, _ENTRY_COLUMNS = 26, 2, 16, 6
 
 _SAVE_SHADOW = """
 INSERT INTO shadow_verdict (application_id, digest, scoring_round, outcome, advice, findings,
@@ -148,14 +160,15 @@ class CaseStore:
     async def load(self, conn: Connection, subjects: Sequence[str]) -> dict[str, Case]:
         """{application id: case}; rows locked in order of their ids."""
         rows = await conn.fetch(_LOCK, list(subjects))
+        if not rows:
+            return {subject: Case(subject) for subject in subjects}
         # In a statement of its own, after the lock: a join would read the file as it was before
         # whoever held the lock wrote it.
         files = await conn.fetch(_FILES, [row["application_id"] for row in rows])
+        _, _, *figure = files[0]
+        stop = stop_of(account_store.figure_of(figure), load_accounts().dormancy)
         bodies = {file["application_id"]: file["body"] for file in files}
-        found = {
-            row["application_id"]: _case(row, bodies.get(row["application_id"])) for row in rows
-        }
-        stop = await issuing_stop(conn)
+        found = {row["application_id"]: _case(row, bodies[row["application_id"]]) for row in rows}
         for case in found.values():
             case.issuing_stop = stop
         declined = [case for case in found.values() if case.state is State.DECLINED]
@@ -171,21 +184,21 @@ class CaseStore:
         if not known:
             return
         rows = [row for case in known if (row := _row(case)) != case.stored]
-        if rows:
-            await conn.execute(_SAVE_CASES, *(list(column) for column in zip(*rows, strict=True)))
-        touched = [case for case in known if case.touched]
-        if touched:
+        files = [
+            (case.application_id, _FILE.dump_json(_file(case)).decode())
+            for case in known
+            if case.touched
+        ]
+        decisions = [_decision_row(case, one) for case in known for one in case.decisions]
+        entries = [_entry_row(case, entry) for case in known for entry in case.entries]
+        if rows or files or decisions or entries:
             await conn.execute(
-                _SAVE_FILES,
-                [case.application_id for case in touched],
-                [_FILE.dump_json(_file(case)).decode() for case in touched],
+                _SAVE,
+                *_columns(rows, _CASE_COLUMNS),
+                *_columns(files, _FILE_COLUMNS),
+                *_columns(decisions, _DECISION_COLUMNS),
+                *_columns(entries, _ENTRY_COLUMNS),
             )
-        entries = [(case.application_id, entry) for case in known for entry in case.entries]
-        if entries:
-            await conn.execute(_SAVE_HISTORY, *_entry_columns(entries))
-        for case in known:
-            for decision in case.decisions:
-                await conn.execute(_SAVE_DECISION, *_decision_row(case, decision))
         waiting = [case for case in known if case.waits_changed]
         if waiting:
             await conn.execute(_FORGET_WAITING, [case.application_id for case in waiting])
@@ -212,19 +225,20 @@ class CaseStore:
             await conn.executemany(_SAVE_SHADOW, shadows)
 
 
-def _entry_columns(entries: Iterable[tuple[str, Entry]]) -> list[list[Any]]:
-    rows = [
-        (
-            subject,
-            entry.at,
-            entry.actor,
-            entry.action,
-            json.dumps(dict(entry.details), ensure_ascii=False),
-            entry.confidential,
-        )
-        for subject, entry in entries
-    ]
-    return [list(column) for column in zip(*rows, strict=True)]
+def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Any]]:
+    """So many columns, each empty where there are no rows."""
+    return [[row[nth] for row in rows] for nth in range(count)]
+
+
+def _entry_row(case: Case, entry: Entry) -> tuple[Any, ...]:
+    return (
+        case.application_id,
+        entry.at,
+        entry.actor,
+        entry.action,
+        json.dumps(dict(entry.details), ensure_ascii=False),
+        entry.confidential,
+    )
 
 
 def _file(case: Case) -> _CaseFile:
@@ -280,8 +294,8 @@ def _decision_row(case: Case, decision: Decision) -> tuple[Any, ...]:
         case.application_id,
         decision.outcome,
         decision.automatic,
-        list(decision.decided_by),
-        list(decision.reasons),
+        json.dumps(list(decision.decided_by)),
+        json.dumps(list(decision.reasons)),
         decision.limit.minor if decision.limit else None,
         decision.category,
         decision.reapply_from,
@@ -792,8 +806,7 @@ class CaseRecords:
         rules = load_checks().fraud
         digests = {kind: self._blind(f"fraud.{kind}", text) for kind, text in traces.items()}
         async with self._pool().acquire() as conn:
-            await trace_store.leave(conn, application_id, person, handed_at, digests)
-            await trace_store.sweep(conn, now, rules)
+            await trace_store.leave(conn, application_id, person, handed_at, digests, now, rules)
             return await trace_store.shared(conn, digests, now, rules)
 
     async def policies(self, at: datetime) -> tuple[Policy, list[Policy]]:

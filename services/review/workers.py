@@ -98,8 +98,9 @@ def check_worker(
             return Refused("not-open")
         vault = await open_vault()
         try:
-            person = await vault.open(payload["party_id"], payload["fields"])
+            # the keys first: opening finds them then without asking once more
             keys = await vault.party_keys(payload["party_id"], payload["application_id"])
+            person = await vault.open(payload["party_id"], payload["fields"])
         except (KeyUnavailableError, SealBrokenError):
             return Refused("no-key")
         if not asked.knows(person):
@@ -155,15 +156,19 @@ def policy_worker(
     async def call(claimed: ClaimedCall) -> Result:
         payload = claimed.payload
         vault = await open_vault()
+        at = now()
         try:
+            # three questions that do not wait for one another
+            keys, own, (policy, shadows) = await asyncio.gather(
+                vault.party_keys(payload["party_id"], payload["application_id"]),
+                records.own_cards(payload["person"], payload["application_id"]),
+                records.policies(at),
+            )
             clear = await vault.open(
                 payload["party_id"], {**payload["fields"], **payload["answers"]}
             )
-            keys = await vault.party_keys(payload["party_id"], payload["application_id"])
         except (KeyUnavailableError, SealBrokenError):
             return Refused("no-key")
-        own = await records.own_cards(payload["person"], payload["application_id"])
-        at = now()
         shared = await records.shared(
             payload["application_id"],
             payload["person"],
@@ -172,7 +177,6 @@ def policy_worker(
             at,
         )
         looked = look(payload, clear, shared)
-        policy, shadows = await records.policies(at)
         inputs = gather(payload, clear, own, business_day(at))
         inputs = replace(inputs, noticed=findings_of(payload, looked))
         verdict = policy.evaluate(inputs)
