@@ -303,6 +303,7 @@ def _shown_tally(tally: Tally) -> dict[str, Any]:
             (key, tally.activated[f"{key}:yes"], tally.activated[f"{key}:not yet"])
             for key in sorted({one.rpartition(":")[0] for one in tally.activated})
         ],
+        "arrears": sorted(_arrears(tally).items()),
         "stability": stability_index(old, new),
         "bands": [(_band(one), old[one], new[one]) for one in bands],
         "scores": {
@@ -315,6 +316,15 @@ def _shown_tally(tally: Tally) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _arrears(tally: Tally) -> dict[str, Counter[str]]:
+    """{way in which decisions would be otherwise, or `same`: {what became of cards: how many}}."""
+    ways: dict[str, Counter[str]] = {}
+    for key, count in tally.arrears.items():
+        way, _sep, found = key.partition(":")
+        ways.setdefault(way, Counter())[found] += count
+    return ways
 
 
 def _scores(tally: Tally, which: str) -> Counter[str]:
