@@ -39,6 +39,14 @@ class Template(StrEnum):
     APPEAL_EXPLAINED = "appeal_explained"
     APPEAL_UPHELD = "appeal_upheld"
     APPEAL_CHANGED = "appeal_changed"
+    LIMIT_ASKED = "limit_asked"
+    LIMIT_RAISED = "limit_raised"
+    LIMIT_RAISED_UNTIL = "limit_raised_until"
+    LIMIT_LOWERED = "limit_lowered"
+    LIMIT_LOWERED_BY_BANK = "limit_lowered_by_bank"
+    LIMIT_REFUSED = "limit_refused"
+    LIMIT_EXPIRING = "limit_expiring"
+    LIMIT_EXPIRED = "limit_expired"
 
 
 class Channel(StrEnum):
@@ -64,7 +72,18 @@ _ANSWERS: dict[str, Template] = {
     "changed": Template.APPEAL_CHANGED,
 }
 
-DECISIONS = frozenset({Template.APPROVED, Template.DECLINED, *_ANSWERS.values()})
+_RAISED: dict[intake.LimitChangeKind, Template] = {
+    intake.LimitChangeKind.INCREASE: Template.LIMIT_RAISED,
+    intake.LimitChangeKind.TEMPORARY: Template.LIMIT_RAISED_UNTIL,
+    intake.LimitChangeKind.DECREASE: Template.LIMIT_LOWERED,
+}
+
+DECISIONS = frozenset(
+    {
+        *(Template.APPROVED, Template.DECLINED, *_ANSWERS.values()),
+        *(*_RAISED.values(), Template.LIMIT_LOWERED_BY_BANK, Template.LIMIT_REFUSED),
+    }
+)
 """Of these an e-mail copy is kept by the customer."""
 
 _NEVER_BY_EMAIL = frozenset({Template.ACCESS_CODE})
@@ -140,11 +159,35 @@ def wish_of(payload: Payload, time: datetime, *, moves: bool) -> Wish | None:
             decided_by = "policy" if payload.automatic else "people"
             details = {**day, "category": category, "decided_by": decided_by}
             return Wish(_ANSWERS[payload.outcome], details)
+        case review.LimitChangeOpened():
+            days = {"working_days": payload.working_days}
+            return None if payload.by_bank else Wish(Template.LIMIT_ASKED, days)
+        case review.LimitChangeDecided():
+            return _limit_decided(payload, day)
+        case review.LimitExpiring():
+            return Wish(Template.LIMIT_EXPIRING, {"deadline": payload.until.isoformat()})
+        case review.LimitExpired():
+            return Wish(Template.LIMIT_EXPIRED, day) if payload.why == "term" else None
         case intake.AccessCodeIssued():
             details = {"deadline": payload.valid_until.isoformat(), "code": str(payload.code)}
             return Wish(Template.ACCESS_CODE, details)
     news = _ON_A_DAY.get(type(payload))
     return Wish(news, day) if news is not None else None
+
+
+def _limit_decided(payload: review.LimitChangeDecided, day: dict[str, Any]) -> Wish | None:
+    """What a customer hears of a changed limit, never an amount: how high a limit is and was is not
+    said in a message. What the bank wanted by itself and gave up is no news."""
+    if payload.outcome == "refused":
+        return None if payload.by_bank else Wish(Template.LIMIT_REFUSED, day)
+    details = dict(day)
+    if payload.until is not None:
+        details["deadline"] = payload.until.isoformat()
+    if not payload.by_bank:
+        return Wish(_RAISED[payload.kind], details)
+    assert payload.effective_on is not None  # of what is granted
+    details["effective_on"] = payload.effective_on.isoformat()
+    return Wish(Template.LIMIT_LOWERED_BY_BANK, details)
 
 
 def _material(items: Sequence[intake.WantedItem], deadline: datetime) -> dict[str, Any]:

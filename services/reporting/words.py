@@ -50,6 +50,11 @@ EVENTS: Mapping[str, tuple[str, str, str]] = {
     "appeal.requested": (mark("The customer asks about the decline"), "message", "waiting"),
     "appeal.opened": (mark("Appeal opened"), "gavel", "progress"),
     "appeal.answered": (mark("Appeal answered"), "send", "good"),
+    "limit-change.requested": (mark("The customer wants another limit"), "credit-card", "waiting"),
+    "limit-change.opened": (mark("Change of the limit opened"), "gavel", "progress"),
+    "limit-change.decided": (mark("Change of the limit decided"), "circle-check", "good"),
+    "limit.expiring": (mark("Temporary limit ends soon"), "bell", "waiting"),
+    "limit.expired": (mark("Temporary limit ended"), "hourglass", "neutral"),
     "card.ordered": (mark("Card ordered"), "credit-card", "good"),
     "card.produced": (mark("Card produced"), "package", "good"),
     "card.posted": (mark("Card posted"), "truck-delivery", "good"),
@@ -334,6 +339,7 @@ _FOR_CUSTOMER = frozenset(
         "application.withdrawal-requested",
         "application.withdrawn",
         "appeal.requested",
+        "limit-change.requested",
         "document.received",
     }
 )

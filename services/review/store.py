@@ -29,6 +29,7 @@ from services.review.case import (
 )
 from services.review.checks import CheckName
 from services.review.checks.fraud import Trace
+from services.review.limit_store import know_cards, save_changes
 from services.review.policy import Policy
 from services.review.policy_store import PolicyShelf
 from services.review.queue import Section, SortKey
@@ -176,6 +177,7 @@ class CaseStore:
             appeals = await appeals_of(conn, [case.application_id for case in declined])
             for case in declined:
                 case.appeals = appeals.get(case.application_id, [])
+        await know_cards(conn, list(found.values()), locked=True)
         return {subject: found.get(subject) or Case(subject) for subject in subjects}
 
     async def save(self, conn: Connection, states: Sequence[Case]) -> None:
@@ -220,6 +222,9 @@ class CaseStore:
         appeals = [(case, one) for case in known for one in case.appeals if one.changed]
         if appeals:
             await save_appeals(conn, appeals)
+        changes = [(case, one) for case in known for one in case.limit_changes if one.changed]
+        if changes:
+            await save_changes(conn, changes)
         shadows = [_shadow_row(case, said) for case in known for said in case.shadows]
         if shadows:
             await conn.executemany(_SAVE_SHADOW, shadows)
@@ -632,6 +637,7 @@ async def find_case(conn: Any, application_id: str) -> Case | None:
     case = _case(row, row["body"])
     case.issuing_stop = await issuing_stop(conn)
     case.appeals = (await appeals_of(conn, [application_id])).get(application_id, [])
+    await know_cards(conn, [case], locked=False)
     return case
 
 
@@ -818,7 +824,8 @@ class CaseRecords:
         return bool(
             await self._pool().fetchval(
                 "SELECT EXISTS (SELECT FROM review_case"
-                " WHERE application_id = $1 AND state = ANY ($2))",
+                " WHERE application_id = $1 AND state = ANY ($2)) OR EXISTS (SELECT"
+                " FROM limit_change WHERE application_id = $1 AND state = 'checking')",
                 application_id,
                 _REVIEW_STATES,
             )

@@ -26,6 +26,8 @@ PAGES = {
     "workload": ("risk", "/review/workload"),
     "appeals": ("reviewer", "/review/appeals"),
     "appeal": ("reviewer", "/review/cases/{adverse}"),
+    "limit-changes": ("reviewer", "/review/limit-changes"),
+    "limit": ("reviewer", "/review/cases/{posted}/limit-change"),
     "case": ("reviewer", "/review/cases/{middling}"),
     "held": ("compliance", "/review/cases/{watched}"),
     "policies": ("risk", "/review/policies"),

@@ -373,6 +373,9 @@ class Office:
                 review.WithdrawalRefused,
                 review.AppealOpened,
                 review.AppealAnswered,
+                review.LimitChangeOpened,
+                review.LimitChangeDecided,
+                review.LimitExpired,
             )
             version += 0 if milestone else 1
             extra = more if kind is kinds[-1] else {}

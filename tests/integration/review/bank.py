@@ -252,6 +252,7 @@ class Bank:
             intake.WithdrawalRequested,
             intake.MaterialRequested,
             intake.AppealRequested,
+            intake.LimitChangeRequested,
         )
         applicant.version += 0 if milestone else 1
         payload = kind.model_validate({**applicant.about, **more})

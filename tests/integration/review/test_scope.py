@@ -48,6 +48,8 @@ BODIES: dict[str, Any] = {
     "opinion": APPROVE,
     "appeal": {"wish": "explanation"},
     "answer": {"outcome": "explained", "note": "已说明"},
+    "lower": {"limit": {"minor": 100_000}, "note": "他行逾期"},
+    "proposal": {"outcome": "grant", "limit": {"minor": 2_000_000}, "note": "收入稳定"},
     "notes": {"note": "已电话核实"},
     "call-order": {"note": "请核实单位"},
     "calls": {"heard": "confirmed", "note": "本人确认"},

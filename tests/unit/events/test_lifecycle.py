@@ -107,6 +107,10 @@ ANYWHERE = {
     "document.received", "application.withdrawal-requested", "application.withdrawal-refused",
     "card.fact-refused", "item.asked-again", "access-code.issued",
 }  # fmt: skip
+OF_A_LIMIT = {
+    "limit-change.requested", "limit-change.opened", "limit-change.decided", "limit.expiring",
+    "limit.expired",
+}  # fmt: skip
 FACTS_IN = {
     "submitted": {"application.corrected"},
     "pre_check": {"application.corrected"},
@@ -119,9 +123,10 @@ FACTS_IN = {
     "delivered": {
         "application.activation-reminded", "card.produced", "card.posted", "card.delivered",
     },
-    "activated": {"card.produced", "card.posted", "card.delivered", "card.activated"},
+    "activated": {"card.produced", "card.posted", "card.delivered", "card.activated", *OF_A_LIMIT},
     "in_use": {
         "card.produced", "card.posted", "card.delivered", "card.activated", "card.first-used",
+        *OF_A_LIMIT,
     },
     "declined": {"appeal.requested", "appeal.opened", "appeal.answered"},
 }  # fmt: skip
