@@ -47,6 +47,7 @@ KINDS: Mapping[str, Kind] = {
         422, "A student's second source of repayment agrees in writing before any increase"
     ),
     "income-not-proved": Kind(422, "An income stated anew needs the day of its proof"),
+    "not-disputable": Kind(409, "Only a report that was asked for is disputed, and once at a time"),
     "not-appealable": Kind(409, "Only a decline is appealed against, and once by each way"),
     "card-ordered": Kind(409, "The card is ordered already"),
     "not-open": Kind(409, "Neither a draft, nor is material awaited"),

@@ -124,16 +124,18 @@ class Withdrawal:
 
 @dataclass(slots=True)
 class Appeal:
-    """What a declined customer asked of review, and what became of it. `outcome`: explained, upheld
-    or changed; None while it waits. `working_days`: within which review answers; None before it has
-    a case of it."""
+    """What a declined customer asked of review, or a dispute about the credit report, and what
+    became of it. `outcome`: explained, upheld or changed, of a dispute corrected, upheld or
+    annotated; None while it waits. `working_days`: within which review answers, of a dispute
+    `days`; None before it has a case of it."""
 
     appeal_id: str
-    wish: AppealWish
+    wish: AppealWish | Literal["report-dispute"]
     at: datetime
     working_days: int | None = None
     outcome: str | None = None
     answered_at: datetime | None = None
+    days: int | None = None
 
 
 @dataclass(slots=True)

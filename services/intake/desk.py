@@ -515,6 +515,22 @@ class Desk:
                 await self._keep(tx, remember, app)
         return app
 
+    async def dispute(
+        self,
+        viewer: Viewer,
+        application_id: str,
+        words: str = "",
+        *,
+        expect: Collection[int] | None = None,
+    ) -> None:
+        """The customer says that the credit report is wrong. Raises Problem 409 `not-disputable` or
+        `erased`."""
+        app = await self.look(viewer, application_id)
+        async with self._plainly():
+            sealed = await self.seal_note(app, words)
+        async with self.changing(viewer, application_id, expect=expect) as step:
+            step.effects.extend(appeals.dispute(step.app, sealed, viewer.actor, step.now))
+
     async def look(self, viewer: Viewer, application_id: str) -> Application:
         """The application, if the viewer may see it."""
         async with self._service.pool.acquire() as conn:

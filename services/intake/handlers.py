@@ -137,6 +137,24 @@ def on_limit_expired(
     return []
 
 
+def on_dispute_opened(
+    event: Received[review.DisputeOpened], app: Application, now: datetime
+) -> Iterable[Effect]:
+    """Review has a case of what the customer says of the credit report."""
+    _follow(event, app)
+    appeals.on_dispute_opened(app, event.data, now)
+    return []
+
+
+def on_dispute_answered(
+    event: Received[review.DisputeAnswered], app: Application, now: datetime
+) -> Iterable[Effect]:
+    """The dispute has its answer."""
+    _follow(event, app)
+    appeals.on_dispute_answered(app, event.data, now)
+    return []
+
+
 def _wants_out(app: Application) -> bool:
     return app.withdrawal is not None and app.withdrawal.outcome == "asked"
 
@@ -158,6 +176,8 @@ _SPECIAL: dict[type[Payload], Handler] = {
     review.LimitChangeOpened: on_limit_change_opened,
     review.LimitChangeDecided: on_limit_change_decided,
     review.LimitExpired: on_limit_expired,
+    review.DisputeOpened: on_dispute_opened,
+    review.DisputeAnswered: on_dispute_answered,
 }
 
 HANDLERS: Mapping[type[Payload], Handler] = {

@@ -330,6 +330,11 @@ _HISTORY: Mapping[str, _Happening] = {
     "limit_change_granted": _Happening(mark("New limit granted"), "circle-check", "good"),
     "limit_change_refused": _Happening(mark("Change of the limit refused"), "circle-x"),
     "limit_expired": _Happening(mark("Temporary limit ended"), "hourglass"),
+    "dispute_asked": _Happening(
+        mark("The customer disputes the credit report"), "message", "waiting"
+    ),
+    "dispute_opened": _Happening(mark("Review has the dispute"), "gavel", "progress"),
+    "dispute_answered": _Happening(mark("Review has answered the dispute"), "send", "good"),
     "withdrawal_asked": _Happening(mark("Withdrawal asked of review"), "arrow-left"),
     "withdrawal_refused": _Happening(mark("Withdrawal refused"), "x", "bad"),
     "withdrawal_reason": _Happening(mark("Reason of the withdrawal saved"), "note"),

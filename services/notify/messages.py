@@ -47,6 +47,10 @@ class Template(StrEnum):
     LIMIT_REFUSED = "limit_refused"
     LIMIT_EXPIRING = "limit_expiring"
     LIMIT_EXPIRED = "limit_expired"
+    DISPUTE_OPENED = "dispute_opened"
+    DISPUTE_CORRECTED = "dispute_corrected"
+    DISPUTE_UPHELD = "dispute_upheld"
+    DISPUTE_ANNOTATED = "dispute_annotated"
 
 
 class Channel(StrEnum):
@@ -78,9 +82,15 @@ _RAISED: dict[intake.LimitChangeKind, Template] = {
     intake.LimitChangeKind.DECREASE: Template.LIMIT_LOWERED,
 }
 
+_OF_DISPUTES: dict[str, Template] = {
+    "corrected": Template.DISPUTE_CORRECTED,
+    "upheld": Template.DISPUTE_UPHELD,
+    "annotated": Template.DISPUTE_ANNOTATED,
+}
+
 DECISIONS = frozenset(
     {
-        *(Template.APPROVED, Template.DECLINED, *_ANSWERS.values()),
+        *(Template.APPROVED, Template.DECLINED, *_ANSWERS.values(), *_OF_DISPUTES.values()),
         *(*_RAISED.values(), Template.LIMIT_LOWERED_BY_BANK, Template.LIMIT_REFUSED),
     }
 )
@@ -152,6 +162,16 @@ def wish_of(payload: Payload, time: datetime, *, moves: bool) -> Wish | None:
             return Wish(
                 Template.DECLINED, {**day, "category": category, "reapply_from": reapply_from}
             )
+        case intake.AccessCodeIssued():
+            details = {"deadline": payload.valid_until.isoformat(), "code": str(payload.code)}
+            return Wish(Template.ACCESS_CODE, details)
+    news = _ON_A_DAY.get(type(payload))
+    return Wish(news, day) if news is not None else _wish_afterwards(payload, day)
+
+
+def _wish_afterwards(payload: Payload, day: dict[str, Any]) -> Wish | None:
+    """Of appeals, disputes and changed limits: cases of their own beside the application."""
+    match payload:
         case review.AppealOpened():
             return Wish(Template.APPEAL_OPENED, {"working_days": payload.working_days})
         case review.AppealAnswered():
@@ -168,11 +188,11 @@ def wish_of(payload: Payload, time: datetime, *, moves: bool) -> Wish | None:
             return Wish(Template.LIMIT_EXPIRING, {"deadline": payload.until.isoformat()})
         case review.LimitExpired():
             return Wish(Template.LIMIT_EXPIRED, day) if payload.why == "term" else None
-        case intake.AccessCodeIssued():
-            details = {"deadline": payload.valid_until.isoformat(), "code": str(payload.code)}
-            return Wish(Template.ACCESS_CODE, details)
-    news = _ON_A_DAY.get(type(payload))
-    return Wish(news, day) if news is not None else None
+        case review.DisputeOpened():
+            return Wish(Template.DISPUTE_OPENED, {"days": payload.days})
+        case review.DisputeAnswered():
+            return Wish(_OF_DISPUTES[payload.outcome], day)
+    return None
 
 
 def _limit_decided(payload: review.LimitChangeDecided, day: dict[str, Any]) -> Wish | None:

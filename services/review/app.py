@@ -16,6 +16,9 @@ from services.review import (
     appeal_api,
     appeal_pages,
     audit,
+    dispute_api,
+    dispute_pages,
+    disputes,
     drift_pages,
     handlers,
     limit_api,
@@ -29,10 +32,12 @@ from services.review import (
 from services.review.account_store import AccountStore
 from services.review.api_problems import KINDS
 from services.review.appeals import APPEAL_DEADLINE, on_appeal_deadline
-from services.review.case import SNOOZE_DEADLINE, on_snooze_deadline
+from services.review.case import SNOOZE_DEADLINE, on_hold_deadline, on_snooze_deadline
 from services.review.checks import ASKED, CheckName
 from services.review.checks.breaker import Breaker
 from services.review.desk import Desk
+from services.review.disputes import DISPUTE_DEADLINE, DISPUTE_WARNING
+from services.review.holds import HOLD_DEADLINE
 from services.review.issuing import Issuing
 from services.review.limit_changes import (
     DUE_DEADLINE,
@@ -144,11 +149,14 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
             Deadlines(
                 store=store,
                 handlers={
+                    HOLD_DEADLINE: on_hold_deadline,
                     SNOOZE_DEADLINE: on_snooze_deadline,
                     APPEAL_DEADLINE: on_appeal_deadline,
                     DUE_DEADLINE: on_due_deadline,
                     REMINDER_DEADLINE: on_reminder_deadline,
                     EXPIRY_DEADLINE: on_expiry_deadline,
+                    DISPUTE_WARNING: disputes.on_warning,
+                    DISPUTE_DEADLINE: disputes.on_deadline,
                 },
             )
         ],
@@ -199,6 +207,8 @@ def build_app(service: ReviewService) -> FastAPI:
             appeal_pages.router(service, desk),
             limit_api.router(service, limits),
             limit_pages.router(service, limits),
+            dispute_api.router(service, desk),
+            dispute_pages.router(desk),
             telephone_pages.api(desk),
             telephone_pages.pages(desk),
             pages.router(service, desk, service.vault, shelf),

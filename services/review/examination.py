@@ -109,6 +109,22 @@ def screen_again(case: Case, now: datetime) -> list[Effect]:
     return effects + score_if_ended(case)
 
 
+def ask_anew(case: Case, name: CheckName, now: datetime) -> list[Effect]:
+    """An answer is known to be wrong: it is used no more, and asked for again at once where review
+    has the case, else with the next hand-over. One that is on its way is the newer one already."""
+    check = case.checks.get(name)
+    if check is None or check.outcome == "pending":
+        return []
+    check.valid_until, case.touched = now, True
+    if not case.open:
+        return []
+    case.note(now, "review", "check_repeated", check=name)
+    case.round += 1
+    case.scoring_round += 1  # a verdict that is on its way rests on the old answer
+    effects = list(_request(case, case.need_hand_over(), name, now))
+    return effects + score_if_ended(case)
+
+
 def _of_this_list(check: Check) -> bool:
     """Whether the bank's own list is the one that the answer rests on."""
     return check.name != "watchlist" or check.screened_with == load_internal_list().mark

@@ -16,6 +16,7 @@ from services.review import (
     appeals,
     case,
     desk,
+    disputes,
     examination,
     handlers,
     limit_changes,
@@ -194,6 +195,34 @@ INVARIANTS: tuple[Invariant, ...] = (
         "C",
         (policy.binding, case.approval_obstacles),
         ("STUDENT_SECOND_SOURCE", "NO_SECOND_SOURCE"),
+    ),
+    Invariant(
+        "FRAUD_SEEN_BY_PEOPLE",
+        Words(
+            zh="命中反欺诈规则的须由人工核实",
+            en="What the fraud rules notice is looked at by a person",
+        ),
+        f"{_CARD_RULES} Art. 42, 43",
+        "C",
+        (policy.binding, case.apply_recommendation),
+        (
+            *("FRAUD_VELOCITY", "FRAUD_MOBILE", "FRAUD_DEVICE", "FRAUD_OFFICE_PHONE"),
+            *("FRAUD_WORK_ADDRESS", "FRAUD_CONTRADICTION"),
+        ),
+        parameter="checks: fraud",
+    ),
+    Invariant(
+        "HELD_UNTIL_LOOKED_INTO",
+        Words(
+            zh="挂起期间不作决定，由提交挂起以外的人员解除或拒绝",
+            en="Nothing is decided about a held case, and another person ends the hold",
+        ),
+        f"{_CARD_RULES} Art. 42; {_POLICY}",
+        "C",
+        (case.decide_claim, case.decide_release, case.decide_sign),
+        ("not-in-queue", "same-person"),
+        (Constraint("review_case", "state = 'on_hold' OR (hold_reason IS NULL"),),
+        "clocks: hold_working_days",
     ),
     # who may have a card
     Invariant(
@@ -453,6 +482,40 @@ INVARIANTS: tuple[Invariant, ...] = (
         (Constraint("limit_change", "CHECK ((kind = 'temporary') = (until IS NOT NULL))"),),
         "limit_changes: temporary.longest_days",
     ),
+    Invariant(
+        "DISPUTE_ANSWERED",
+        Words(
+            zh="征信异议二十日内书面答复",
+            en="A dispute about a credit report is answered in writing within 20 days",
+        ),
+        f"{_BUREAU} Art. 25",
+        "A",
+        (disputes.due_at, disputes.decide_open),
+        parameter="clocks: dispute_days",
+    ),
+    Invariant(
+        "DISPUTED_REPORT_BY_PEOPLE",
+        Words(
+            zh="征信报告有异议的，答复前须由人工审批",
+            en="No machine decides by a credit report while its person disputes it",
+        ),
+        f"{_BUREAU} Art. 25; {_PERSONAL} Art. 24",
+        "d",
+        (case.apply_recommendation,),
+        ("REPORT_DISPUTED",),
+        (Constraint("appeal", "CHECK (wish <> 'report-dispute' OR person IS NOT NULL)"),),
+    ),
+    Invariant(
+        "CORRECTED_REPORT_ASKED_ANEW",
+        Words(
+            zh="更正后重新查询征信，原报告不再使用",
+            en="A report that was put right is asked for anew, and the old one used no more",
+        ),
+        f"{_BUREAU} Art. 25; {_POLICY}",
+        "u",
+        (disputes.decide_answer, examination.ask_anew),
+        ("CHECK_PENDING",),
+    ),
     # clocks
     Invariant(
         "REVIEW_IN_TIME",
@@ -514,16 +577,6 @@ GAPS: tuple[Gap, ...] = (
             zh="征信报告未列明学生卡的发卡行",
             en="the bureau's report does not name the issuers of student cards",
         ),
-    ),
-    Gap(
-        "DISPUTE_ANSWERED",
-        Words(
-            zh="征信异议二十日内书面答复",
-            en="A dispute about a credit report is answered in writing within 20 days",
-        ),
-        f"{_BUREAU} Art. 25",
-        "A",
-        _AFTER,
     ),
     Gap(
         "ACTIVATION_CHECKED",

@@ -334,6 +334,20 @@ class LimitChangeRequested(ApplicationEvent):
     entered_by: EnteredBy = None
 
 
+class DisputeRequested(ApplicationEvent):
+    """The customer says that the credit report of which the bank was told is wrong (征信异议). The
+    application stays as it is: review opens a case of its own."""
+
+    type: ClassVar[str] = "banka.dispute.requested.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    dispute_id: str
+    words: Sealed | None = Field(
+        default=None, description="what the customer says, sealed as a note under their keys"
+    )
+    entered_by: EnteredBy = None
+
+
 class ApplicationWithdrawn(ApplicationEvent):
     """The customer took the application back while it lay with intake."""
 

@@ -133,14 +133,18 @@ OWNERS: dict[State, Owner] = {
     )
 }
 
-BESIDE_REVIEW: dict[Literal["first_contact", "interview"], Desk] = {
+BESIDE_REVIEW: dict[Literal["first_contact", "interview", "hold"], Desk] = {
     "first_contact": "assistant",
     "interview": "assistant",
+    "hold": "compliance",
 }
 """What has a clock of its own while review has the case -> the desk that answers for it."""
 
-AFTER_DECISION: dict[Literal["appeal"], Desk] = {"appeal": "credit_review"}
-"""What has a clock of its own once an application has ended -> the desk that answers for it."""
+BESIDE_DECISION: dict[Literal["appeal", "dispute"], Desk] = {
+    "appeal": "credit_review",
+    "dispute": "credit_review",
+}
+"""What is a case of its own with a clock of its own -> the desk that answers for it."""
 
 REMINDERS: dict[type[Payload], State] = {
     owner.reminder: owner.state
@@ -231,6 +235,10 @@ MILESTONES: dict[type[Payload], frozenset[State]] = {
     intake.CardFactRefused: _EVERYWHERE,
     intake.ItemAskedAgain: _EVERYWHERE,
     intake.AccessCodeIssued: _EVERYWHERE,
+    # A case of its own, which moves the application nowhere and outlives it.
+    intake.DisputeRequested: _EVERYWHERE,
+    review.DisputeOpened: _EVERYWHERE,
+    review.DisputeAnswered: _EVERYWHERE,
     # A case of its own, which moves the declined application nowhere.
     intake.AppealRequested: frozenset({_S.DECLINED}),
     review.AppealOpened: frozenset({_S.DECLINED}),

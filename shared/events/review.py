@@ -213,6 +213,38 @@ class LimitExpired(LimitChange):
     why: Literal["term", "lowered"]
 
 
+class DisputeOpened(ApplicationEvent):
+    """A customer's dispute about the credit report (征信异议) is a case of its own from now on.
+    While it waits no machine decides about the person. Opened anew for one that was asked for
+    again."""
+
+    type: ClassVar[str] = "banka.dispute.opened.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    dispute_id: str
+    dispute_number: str = Field(description="the application's number and a running one: …-D1")
+    days: int = Field(ge=1, description="of the calendar, within which it is answered")
+
+
+class DisputeAnswered(ApplicationEvent):
+    """The dispute has its answer. `corrected`: the report was wrong and is put right, and is asked
+    for anew; `upheld`: it was right; `annotated`: that the customer disputes it stands beside the
+    record."""
+
+    type: ClassVar[str] = "banka.dispute.answered.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    dispute_id: str
+    dispute_number: str
+    outcome: Literal["corrected", "upheld", "annotated"]
+    reapply_from: date | None = Field(
+        default=None,
+        description="with `corrected`, of a declined application: the business day from which a new"
+        " one is looked at",
+    )
+    answered_by: str = Field(description="staff id")
+
+
 class ReviewEvent(ApplicationEvent):
     """What every event on review's own topic carries."""
 

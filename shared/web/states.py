@@ -115,6 +115,10 @@ MESSAGES: Mapping[str, str] = {
     "limit_refused": mark("Limit not changed"),
     "limit_expiring": mark("Temporary limit ends soon"),
     "limit_expired": mark("Temporary limit ended"),
+    "dispute_opened": mark("Dispute received"),
+    "dispute_corrected": mark("Dispute: the report is put right"),
+    "dispute_upheld": mark("Dispute: the report stays"),
+    "dispute_annotated": mark("Dispute: annotated"),
 }
 """What a customer is told of, by the code of its texts."""
 

@@ -28,6 +28,8 @@ PAGES = {
     "appeal": ("reviewer", "/review/cases/{adverse}"),
     "limit-changes": ("reviewer", "/review/limit-changes"),
     "limit": ("reviewer", "/review/cases/{posted}/limit-change"),
+    "disputes": ("reviewer", "/review/appeals?section=disputes"),
+    "dispute": ("reviewer", "/review/cases/{second}"),
     "case": ("reviewer", "/review/cases/{middling}"),
     "held": ("compliance", "/review/cases/{watched}"),
     "policies": ("risk", "/review/policies"),

@@ -376,6 +376,8 @@ class Office:
                 review.LimitChangeOpened,
                 review.LimitChangeDecided,
                 review.LimitExpired,
+                review.DisputeOpened,
+                review.DisputeAnswered,
             )
             version += 0 if milestone else 1
             extra = more if kind is kinds[-1] else {}

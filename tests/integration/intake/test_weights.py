@@ -80,6 +80,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "/progress/application/consent": ("customer", ""),
     "/progress/application/withdraw": ("customer", ""),
     "/progress/application/appeal": ("declined", ""),
+    "/progress/application/dispute": ("declined", ""),
 }
 # How many lines of a table a full list has: its head, and a page of rows.
 FULL = {

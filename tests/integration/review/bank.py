@@ -253,6 +253,7 @@ class Bank:
             intake.MaterialRequested,
             intake.AppealRequested,
             intake.LimitChangeRequested,
+            intake.DisputeRequested,
         )
         applicant.version += 0 if milestone else 1
         payload = kind.model_validate({**applicant.about, **more})

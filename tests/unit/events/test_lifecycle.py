@@ -106,6 +106,7 @@ WAYS = {
 ANYWHERE = {
     "document.received", "application.withdrawal-requested", "application.withdrawal-refused",
     "card.fact-refused", "item.asked-again", "access-code.issued",
+    "dispute.requested", "dispute.opened", "dispute.answered",
 }  # fmt: skip
 OF_A_LIMIT = {
     "limit-change.requested", "limit-change.opened", "limit-change.decided", "limit.expiring",

@@ -133,6 +133,14 @@ def expired_limit(why: str) -> Any:
     return of_a_limit(review.LimitExpired, "temporary", limit=Money.of(10_000), why=why)
 
 
+def answered_dispute(
+    outcome: Literal["corrected", "upheld", "annotated"],
+) -> review.DisputeAnswered:
+    return review.DisputeAnswered(
+        **ABOUT, dispute_id="q", dispute_number="1-D1", outcome=outcome, answered_by="r"
+    )
+
+
 def code(text: str = "A") -> intake.AccessCodeIssued:
     """A code for the customer's own page, sealed; another text, another code."""
     sealed = Sealed("bk1.01890000-0000-7000-8000-000000000000." + text * 40)
@@ -336,6 +344,14 @@ def test_an_event_that_cannot_happen_is_parked() -> None:
         ),
         ("in_use", expired_limit("term"), "limit_expired"),
         ("in_use", expired_limit("lowered"), None),
+        (
+            "checking",
+            review.DisputeOpened(**ABOUT, dispute_id="q", dispute_number="1-D1", days=20),
+            "dispute_opened",
+        ),
+        ("checking", answered_dispute("corrected"), "dispute_corrected"),
+        ("declined", answered_dispute("upheld"), "dispute_upheld"),
+        ("in_use", answered_dispute("annotated"), "dispute_annotated"),
         # news that comes late is no news, and what goes on inside the bank is none either
         ("delivered", intake.CardPosted(**ABOUT, card_id="c"), None),
         ("in_use", intake.CardActivated(**ABOUT, card_id="c"), None),

@@ -38,6 +38,7 @@ DETAILS = {
     "category": "credit_history",
     "decided_by": "policy",
     "working_days": 15,
+    "days": 20,
     "items": [
         {"item": "work_proof", "code": "NO_STAMP"},
         {"item": "income_proof", "code": "DOC_MISSING"},
@@ -285,6 +286,22 @@ SAYS: dict[Template, dict[str, tuple[str, ...]]] = {
     Template.LIMIT_EXPIRED: {
         "zh-CN": ("已于2026年11月3日到期", "恢复为原额度"),
         "en": ("ended on 3 November 2026", "limit from before"),
+    },
+    Template.DISPUTE_OPENED: {
+        "zh-CN": ("异议已收到", "20日内核查", "书面答复"),
+        "en": ("answer in writing within 20 days", "no decision is made automatically"),
+    },
+    Template.DISPUTE_CORRECTED: {
+        "zh-CN": ("2026年11月3日处理完毕", "已更正", "原报告不再使用", "重新查询", "无需等待"),
+        "en": ("on 3 November 2026", "put right", "used no more", "checked anew", "apply again"),
+    },
+    Template.DISPUTE_UPHELD: {
+        "zh-CN": ("2026年11月3日处理完毕", "相关信息无误", "征信中心"),
+        "en": ("on 3 November 2026", "no error was found", "Credit Reference Center"),
+    },
+    Template.DISPUTE_ANNOTATED: {
+        "zh-CN": ("2026年11月3日处理完毕", "标注"),
+        "en": ("on 3 November 2026", "noted in the credit report"),
     },
     Template.FIRST_USE: {
         "zh-CN": ("2026年11月3日首次使用",),

@@ -12,6 +12,7 @@ from services.review import (
     appeals,
     case,
     desk,
+    disputes,
     examination,
     limit_changes,
     officer_desk,
@@ -28,7 +29,7 @@ def raised() -> set[str]:
     """Codes as they stand in the sources."""
     sources = "".join(
         inspect.getsource(one)
-        for one in (appeals, case, desk, examination, limit_changes, telephoning)
+        for one in (appeals, case, desk, disputes, examination, limit_changes, telephoning)
     )
     return set(_RAISED.findall(sources))
 

@@ -30,6 +30,7 @@ from services import review
 from services.review import (
     appeals,
     desk,
+    disputes,
     examination,
     handlers,
     limit_changes,
@@ -42,8 +43,10 @@ from services.review import case as cases
 from services.review.accounts import AccountFacts, DormancyFigure, stop_of
 from services.review.app import build_app, build_service
 from services.review.case import Case, CaseError, Check, Decision, Entry, Scope
-from services.review.checks import CHECKS
+from services.review.checks import CHECKS, fraud
 from services.review.checks.breaker import Breaker
+from services.review.checks.kind import Evidence
+from services.review.holds import HoldReason
 from services.review.invariants import GAPS, INVARIANTS, Invariant, kind_of, place_of
 from services.review.policy import TABLES, Policy
 from services.review.reason_codes import public_codes
@@ -59,6 +62,7 @@ from shared.parameters import (
     LimitChanges,
     Product,
     load_accounts,
+    load_checks,
     load_limit_changes,
     product_of,
 )
@@ -384,6 +388,99 @@ def unscored(decline: bool = False) -> Try:
     return attempt
 
 
+# -- disputes about the credit report -------------------------------------------------------------
+
+
+def reported(subject: Case) -> Case:
+    """The bureau has answered."""
+    subject.checks["bureau"] = Check(
+        "bureau", "r1", 1, NOW, "answered", "sealed", NOW, NOW + timedelta(days=30)
+    )
+    return subject
+
+
+def disputing(outcome: disputes.Outcome | None = None, *, of_another: bool = False) -> Try:
+    """By the policy that ships, which would decline alone, while the person disputes the report;
+    or after the answer."""
+
+    def attempt() -> Found:
+        subject = reported(handed())
+        if of_another:
+            subject.person_disputes = outcome is None
+        else:
+            list(disputes.decide_open(subject, "d", "sealed", FIRST, NOW))
+            if outcome is not None:
+                list(disputes.decide_claim(subject, SECOND, NOW))
+                list(disputes.decide_answer(subject, SECOND, outcome, "sealed", NOW))
+                subject.scoring_round = 0
+        weighed(shipped().policy, subject, bureau_adverse=True)
+        if subject.state is State.DECLINED:
+            return set()
+        assert subject.recommendation is not None
+        return set(subject.recommendation.findings) & {"REPORT_DISPUTED"}
+
+    return attempt
+
+
+def answered_as(outcome: disputes.Outcome) -> Try:
+    """People try to approve by the report that somebody disputed, after the answer."""
+
+    def attempt() -> Found:
+        subject = reported(referred())
+        list(disputes.decide_open(subject, "d", "sealed", FIRST, NOW))
+        list(disputes.decide_claim(subject, SECOND, NOW))
+        list(disputes.decide_answer(subject, SECOND, outcome, "sealed", NOW))
+        return set(cases.approval_obstacles(subject)) & {"CHECK_PENDING"}
+
+    return attempt
+
+
+def still_unanswered(on_day: int, *, after: timedelta = timedelta(0)) -> Try:
+    """At the end of a day of November, of a dispute of the 3rd."""
+
+    def attempt() -> Found:
+        subject = reported(referred())
+        list(disputes.decide_open(subject, "d", "sealed", FIRST, NOW))
+        (one,) = subject.appeals
+        now = datetime(2026, 11, on_day, 15, 59, 59, tzinfo=UTC) + after  # midnight in Shanghai
+        late = queue.clock_of(one.due, now).urgency == "late"
+        return {"DISPUTE_ANSWERED"} if late else set()
+
+    return attempt
+
+
+# -- fraud, and what is held for it ---------------------------------------------------------------
+
+
+def noticing(warnings: tuple[str, ...] = (), **shared: int) -> Try:
+    """The fraud rules look at what an application shares with others, and the policy whose tables
+    know nothing of it weighs what they find."""
+
+    def attempt() -> Found:
+        seen = Evidence({}, "salaried", "11", warnings, shared=shared)
+        noticed = tuple(hit.code for hit in fraud.look(seen).hits)
+        return found_by(heedless(), noticed=noticed)
+
+    return attempt
+
+
+def held_by(staff_id: str, *, ended_by: str, signed_by: str = SECOND) -> Try:
+    """Somebody tries to decide about a held case; then it is released with the proposal to decline,
+    which is signed."""
+
+    def attempt() -> Found:
+        subject = claimed(staff_id)
+        list(cases.decide_hold(subject, staff_id, HoldReason.OTHER, "sealed", NOW))
+        found = refused(lambda: cases.decide_claim(subject, staff_id, NOW))
+        assert found == {"not-in-queue"}
+        ends = lambda: cases.decide_release(subject, ended_by, "confirmed", "sealed", NOW)  # noqa: E731
+        if wrong := refused(ends):
+            return found | wrong
+        return refused(lambda: cases.decide_sign(subject, signed_by, NOW))
+
+    return attempt
+
+
 # -- identity, limits, the bureau -----------------------------------------------------------------
 
 
@@ -621,6 +718,7 @@ def reapplying(*reasons: str, days: int = 0) -> Try:
 _CAPPED = replace(TERMS, cards_per_customer=5)
 _COOL_DOWN = product_of("standard", "2026.2").cool_down.days
 _VALID = CHECKS["bureau"].valid
+_FRAUD = load_checks().fraud
 _SEEN = {"saw_person": True, "saw_original": True, "saw_signing": True}
 
 TESTS: Mapping[str, Three] = {
@@ -662,6 +760,21 @@ TESTS: Mapping[str, Three] = {
         appealed("staff-3"),
         (appealed(FIRST, deciders=()), appealed(SECOND)),
     ),
+    "DISPUTE_ANSWERED": Three(
+        still_unanswered(24),
+        still_unanswered(4),
+        (still_unanswered(23), still_unanswered(23, after=MICROSECOND)),
+    ),
+    "DISPUTED_REPORT_BY_PEOPLE": Three(
+        each(disputing(), disputing(of_another=True)),
+        by_shipped(),
+        (disputing("upheld"), disputing()),
+    ),
+    "CORRECTED_REPORT_ASKED_ANEW": Three(
+        answered_as("corrected"),
+        people(),
+        (answered_as("annotated"), answered_as("corrected")),
+    ),
     "EVIDENCE_FROZEN": Three(
         each(unscored(), unscored(decline=True)),
         people(),
@@ -692,6 +805,28 @@ TESTS: Mapping[str, Three] = {
         each(heeded(applicant_type="student"), student()),
         heeded(),
         (student(cases.SECOND_SOURCE), student("enrolment_proof")),
+    ),
+    "FRAUD_SEEN_BY_PEOPLE": Three(
+        noticing(
+            ("DEVICE_SHARED", *_FRAUD.contradicts[: _FRAUD.contradictions]),
+            person=_FRAUD.same_person.count,
+            mobile=_FRAUD.same_mobile.count,
+            office_phone=_FRAUD.same_office_phone.count,
+            work_address=_FRAUD.same_work_address.count,
+        ),
+        noticing(),
+        (
+            noticing(mobile=_FRAUD.same_mobile.count - 1),
+            noticing(mobile=_FRAUD.same_mobile.count),
+        ),
+    ),
+    "HELD_UNTIL_LOOKED_INTO": Three(
+        each(
+            held_by(FIRST, ended_by=FIRST),
+            held_by(FIRST, ended_by="officer", signed_by=FIRST),
+        ),
+        lambda: refused(lambda: cases.decide_claim(referred(), FIRST, NOW)),
+        (held_by(FIRST, ended_by="officer"), held_by("officer", ended_by="officer")),
     ),
     "IDENTITY_CONFIRMED": Three(
         each(
