@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from services.review import account_store, trace_store
 from services.review.account_store import Own
 from services.review.accounts import stop_of
-from services.review.appeal_store import appeals_of, save_appeals
+from services.review.appeal_store import appeals_of, beside, save_appeals
 from services.review.case import (
     Case,
     Check,
@@ -29,6 +29,8 @@ from services.review.case import (
 )
 from services.review.checks import CheckName
 from services.review.checks.fraud import Trace
+from services.review.holds import Hold
+from services.review.limit_store import know_cards, save_changes
 from services.review.policy import Policy
 from services.review.policy_store import PolicyShelf
 from services.review.queue import Section, SortKey
@@ -54,6 +56,8 @@ class _CaseFile:
     proposal: Proposal | None = None
     returned: str | None = None
     looked_into: str | None = None
+    cleared: tuple[str, ...] = ()
+    hold: Hold | None = None
     telephone: Telephone | None = None
 
 
@@ -63,26 +67,33 @@ _LOCK = """
 SELECT * FROM review_case WHERE application_id = ANY ($1) ORDER BY application_id FOR UPDATE
 """
 
-_FILES = "SELECT application_id, body FROM case_file WHERE application_id = ANY ($1)"
+_FILES = f"""
+SELECT one.application_id, body, figure.*
+FROM unnest($1::text[]) AS one (application_id) LEFT JOIN case_file USING (application_id)
+LEFT JOIN ({account_store.LAST_FIGURE}) AS figure ON true
+"""  # noqa: S608 - a constant of ours
 
-_SAVE_CASES = """
+# Everything that a move usually writes, in one round trip: the case, its file, its history and its
+# decision. Empty arrays where there is nothing.
+_SAVE = """
+WITH cases AS (
 INSERT INTO review_case (application_id, state, state_version, application_number, branch, region,
     channel, product, product_version, applicant_type, person, claimed_by, claimed_at, proposed_by,
     queued_at, held_at, due, findings, advice, granted_limit, category, imported, snoozed_until,
-    snoozed_for, amount, language)
+    snoozed_for, amount, language, hold_reason, hold_due)
 SELECT application_id, state, state_version, application_number, branch, region, channel, product,
     product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
     held_at, due, ARRAY(SELECT jsonb_array_elements_text(findings)), advice, granted_limit,
-    category, imported, snoozed_until, snoozed_for, amount, language
+    category, imported, snoozed_until, snoozed_for, amount, language, hold_reason, hold_due
 FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[],
     $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::jsonb[], $19::text[],
     $20::bigint[], $21::text[], $22::boolean[], $23::timestamptz[], $24::text[],
-    $25::bigint[], $26::text[])
+    $25::bigint[], $26::text[], $27::text[], $28::timestamptz[])
 AS row (application_id, state, state_version, application_number, branch, region, channel, product,
     product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
     held_at, due, findings, advice, granted_limit, category, imported, snoozed_until, snoozed_for,
-    amount, language)
+    amount, language, hold_reason, hold_due)
 ON CONFLICT (application_id) DO UPDATE SET
     state = excluded.state, state_version = excluded.state_version, person = excluded.person,
     claimed_by = excluded.claimed_by, claimed_at = excluded.claimed_at,
@@ -91,28 +102,34 @@ ON CONFLICT (application_id) DO UPDATE SET
     advice = excluded.advice, granted_limit = excluded.granted_limit,
     category = excluded.category, imported = excluded.imported,
     snoozed_until = excluded.snoozed_until, snoozed_for = excluded.snoozed_for,
-    amount = excluded.amount, language = excluded.language
-"""
-
-_SAVE_FILES = """
-INSERT INTO case_file (application_id, body) SELECT * FROM unnest($1::text[], $2::jsonb[])
+    amount = excluded.amount, language = excluded.language,
+    hold_reason = excluded.hold_reason, hold_due = excluded.hold_due
+), files AS (
+INSERT INTO case_file (application_id, body) SELECT * FROM unnest($29::text[], $30::jsonb[])
 ON CONFLICT (application_id) DO UPDATE SET body = excluded.body
-"""
-
-_SAVE_HISTORY = """
-INSERT INTO case_history (application_id, at, actor, action, details, confidential)
-SELECT application_id, at, actor, action, details, confidential
-FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::jsonb[], $6::boolean[])
-    WITH ORDINALITY AS row (application_id, at, actor, action, details, confidential, place)
-ORDER BY place
-"""
-
-_SAVE_DECISION = """
+), decisions AS (
 INSERT INTO decision (decision_id, application_id, outcome, automatic, decided_by, reasons,
     granted_limit, category, reapply_from, inputs, verdict, policy_version, policy_digest,
     decided_at, points, pricing_class)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+SELECT decision_id, application_id, outcome, automatic,
+    ARRAY(SELECT jsonb_array_elements_text(decided_by)),
+    ARRAY(SELECT jsonb_array_elements_text(reasons)),
+    granted_limit, category, reapply_from, inputs, verdict, policy_version, policy_digest,
+    decided_at, points, pricing_class
+FROM unnest($31::text[], $32::text[], $33::text[], $34::boolean[], $35::jsonb[], $36::jsonb[],
+    $37::bigint[], $38::text[], $39::date[], $40::text[], $41::text[], $42::text[], $43::text[],
+    $44::timestamptz[], $45::int[], $46::text[])
+AS row (decision_id, application_id, outcome, automatic, decided_by, reasons, granted_limit,
+    category, reapply_from, inputs, verdict, policy_version, policy_digest, decided_at, points,
+    pricing_class)
+)
+INSERT INTO case_history (application_id, at, actor, action, details, confidential)
+SELECT application_id, at, actor, action, details, confidential
+FROM unnest($47::text[], $48::timestamptz[], $49::text[], $50::text[], $51::jsonb[], $52::boolean[])
+    WITH ORDINALITY AS row (application_id, at, actor, action, details, confidential, place)
+ORDER BY place
 """
+_CASE_COLUMNS, _FILE_COLUMNS, _DECISION_COLUMNS, _ENTRY_COLUMNS = 28, 2, 16, 6
 
 _SAVE_SHADOW = """
 INSERT INTO shadow_verdict (application_id, digest, scoring_round, outcome, advice, findings,
@@ -148,21 +165,28 @@ class CaseStore:
     async def load(self, conn: Connection, subjects: Sequence[str]) -> dict[str, Case]:
         """{application id: case}; rows locked in order of their ids."""
         rows = await conn.fetch(_LOCK, list(subjects))
+        if not rows:
+            return {subject: Case(subject) for subject in subjects}
         # In a statement of its own, after the lock: a join would read the file as it was before
         # whoever held the lock wrote it.
         files = await conn.fetch(_FILES, [row["application_id"] for row in rows])
+        _, _, *figure = files[0]
+        stop = stop_of(account_store.figure_of(figure), load_accounts().dormancy)
         bodies = {file["application_id"]: file["body"] for file in files}
-        found = {
-            row["application_id"]: _case(row, bodies.get(row["application_id"])) for row in rows
-        }
-        stop = await issuing_stop(conn)
+        found = {row["application_id"]: _case(row, bodies[row["application_id"]]) for row in rows}
         for case in found.values():
             case.issuing_stop = stop
-        declined = [case for case in found.values() if case.state is State.DECLINED]
-        if declined:
-            appeals = await appeals_of(conn, [case.application_id for case in declined])
-            for case in declined:
-                case.appeals = appeals.get(case.application_id, [])
+        persons = {
+            case.application_id: case.hand_over.examined.person
+            for case in found.values()
+            if case.open and case.hand_over is not None
+        }
+        appeals, disputing = await beside(conn, list(found), list(persons.values()))
+        for case in found.values():
+            case.appeals = appeals.get(case.application_id, [])
+            elsewhere = disputing.get(persons.get(case.application_id, ""), set())
+            case.person_disputes = bool(elsewhere - {case.application_id})
+        await know_cards(conn, list(found.values()), locked=True)
         return {subject: found.get(subject) or Case(subject) for subject in subjects}
 
     async def save(self, conn: Connection, states: Sequence[Case]) -> None:
@@ -171,21 +195,21 @@ class CaseStore:
         if not known:
             return
         rows = [row for case in known if (row := _row(case)) != case.stored]
-        if rows:
-            await conn.execute(_SAVE_CASES, *(list(column) for column in zip(*rows, strict=True)))
-        touched = [case for case in known if case.touched]
-        if touched:
+        files = [
+            (case.application_id, _FILE.dump_json(_file(case)).decode())
+            for case in known
+            if case.touched
+        ]
+        decisions = [_decision_row(case, one) for case in known for one in case.decisions]
+        entries = [_entry_row(case, entry) for case in known for entry in case.entries]
+        if rows or files or decisions or entries:
             await conn.execute(
-                _SAVE_FILES,
-                [case.application_id for case in touched],
-                [_FILE.dump_json(_file(case)).decode() for case in touched],
+                _SAVE,
+                *_columns(rows, _CASE_COLUMNS),
+                *_columns(files, _FILE_COLUMNS),
+                *_columns(decisions, _DECISION_COLUMNS),
+                *_columns(entries, _ENTRY_COLUMNS),
             )
-        entries = [(case.application_id, entry) for case in known for entry in case.entries]
-        if entries:
-            await conn.execute(_SAVE_HISTORY, *_entry_columns(entries))
-        for case in known:
-            for decision in case.decisions:
-                await conn.execute(_SAVE_DECISION, *_decision_row(case, decision))
         waiting = [case for case in known if case.waits_changed]
         if waiting:
             await conn.execute(_FORGET_WAITING, [case.application_id for case in waiting])
@@ -207,24 +231,28 @@ class CaseStore:
         appeals = [(case, one) for case in known for one in case.appeals if one.changed]
         if appeals:
             await save_appeals(conn, appeals)
+        changes = [(case, one) for case in known for one in case.limit_changes if one.changed]
+        if changes:
+            await save_changes(conn, changes)
         shadows = [_shadow_row(case, said) for case in known for said in case.shadows]
         if shadows:
             await conn.executemany(_SAVE_SHADOW, shadows)
 
 
-def _entry_columns(entries: Iterable[tuple[str, Entry]]) -> list[list[Any]]:
-    rows = [
-        (
-            subject,
-            entry.at,
-            entry.actor,
-            entry.action,
-            json.dumps(dict(entry.details), ensure_ascii=False),
-            entry.confidential,
-        )
-        for subject, entry in entries
-    ]
-    return [list(column) for column in zip(*rows, strict=True)]
+def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Any]]:
+    """So many columns, each empty where there are no rows."""
+    return [[row[nth] for row in rows] for nth in range(count)]
+
+
+def _entry_row(case: Case, entry: Entry) -> tuple[Any, ...]:
+    return (
+        case.application_id,
+        entry.at,
+        entry.actor,
+        entry.action,
+        json.dumps(dict(entry.details), ensure_ascii=False),
+        entry.confidential,
+    )
 
 
 def _file(case: Case) -> _CaseFile:
@@ -237,12 +265,15 @@ def _file(case: Case) -> _CaseFile:
         proposal=case.proposal,
         returned=case.returned,
         looked_into=case.looked_into,
+        cleared=case.cleared,
+        hold=case.hold,
         telephone=case.telephone,
     )
 
 
 def _row(case: Case) -> tuple[Any, ...]:
     scope = case.need_scope()
+    hold = case.hold if case.state is State.ON_HOLD else None
     found = case.recommendation
     return (
         case.application_id,
@@ -271,6 +302,8 @@ def _row(case: Case) -> tuple[Any, ...]:
         case.snooze.awaited if case.snooze else None,
         case.amount.minor if case.amount else None,
         case.language,
+        hold.reason.value if hold else None,
+        hold.due if hold else None,
     )
 
 
@@ -280,8 +313,8 @@ def _decision_row(case: Case, decision: Decision) -> tuple[Any, ...]:
         case.application_id,
         decision.outcome,
         decision.automatic,
-        list(decision.decided_by),
-        list(decision.reasons),
+        json.dumps(list(decision.decided_by)),
+        json.dumps(list(decision.reasons)),
         decision.limit.minor if decision.limit else None,
         decision.category,
         decision.reapply_from,
@@ -343,6 +376,8 @@ def _case(row: Any, body: str | None) -> Case:
         proposal=file.proposal if open_case else None,
         returned=file.returned,
         looked_into=file.looked_into,
+        cleared=file.cleared,
+        hold=file.hold,
         telephone=file.telephone,
         due=row["due"],
         queued_at=row["queued_at"],
@@ -380,6 +415,8 @@ class QueueRow:
     snoozed_for: str | None
     amount: int | None  # fen
     language: str | None
+    hold_reason: str | None = None  # these two are compliance's
+    hold_due: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,6 +434,7 @@ class Wanted:
     flag: str | None = None
     holder: str | None = None
     language: str | None = None
+    new_to_bank: bool | None = None
     products: list[str] | None = None  # any of these
     amount_from: int | None = None  # fen; both included
     amount_to: int | None = None
@@ -424,7 +462,7 @@ _NO_HOLDS: dict[Section, str] = {
 _ROW = (
     "application_id, application_number, branch, product, applicant_type, channel, state,"
     " coalesce(queued_at, held_at) AS queued_at, held_at, due, findings, advice, claimed_by,"
-    " proposed_by, snoozed_until, snoozed_for, amount, language"
+    " proposed_by, snoozed_until, snoozed_for, amount, language, hold_reason, hold_due"
 )
 _COLUMNS: dict[SortKey, str] = {
     "due": "due",
@@ -447,6 +485,8 @@ def _fitting(wanted: Wanted) -> tuple[str, list[Any]]:
         ("{}::text = ANY (findings)", wanted.flag),
         ("claimed_by = {}::text", wanted.holder),
         ("language = {}::text", wanted.language),
+        # the policy finds it of every new customer
+        ("('NEW_TO_BANK' = ANY (findings)) = {}::boolean", wanted.new_to_bank),
         ("product = ANY ({}::text[])", wanted.products),
         ("amount >= {}::bigint", wanted.amount_from),
         ("amount <= {}::bigint", wanted.amount_to),
@@ -618,6 +658,7 @@ async def find_case(conn: Any, application_id: str) -> Case | None:
     case = _case(row, row["body"])
     case.issuing_stop = await issuing_stop(conn)
     case.appeals = (await appeals_of(conn, [application_id])).get(application_id, [])
+    await know_cards(conn, [case], locked=False)
     return case
 
 
@@ -792,8 +833,7 @@ class CaseRecords:
         rules = load_checks().fraud
         digests = {kind: self._blind(f"fraud.{kind}", text) for kind, text in traces.items()}
         async with self._pool().acquire() as conn:
-            await trace_store.leave(conn, application_id, person, handed_at, digests)
-            await trace_store.sweep(conn, now, rules)
+            await trace_store.leave(conn, application_id, person, handed_at, digests, now, rules)
             return await trace_store.shared(conn, digests, now, rules)
 
     async def policies(self, at: datetime) -> tuple[Policy, list[Policy]]:
@@ -805,7 +845,8 @@ class CaseRecords:
         return bool(
             await self._pool().fetchval(
                 "SELECT EXISTS (SELECT FROM review_case"
-                " WHERE application_id = $1 AND state = ANY ($2))",
+                " WHERE application_id = $1 AND state = ANY ($2)) OR EXISTS (SELECT"
+                " FROM limit_change WHERE application_id = $1 AND state = 'checking')",
                 application_id,
                 _REVIEW_STATES,
             )

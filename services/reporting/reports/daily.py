@@ -45,6 +45,7 @@ class DailyReport:
     tat_window: TurnAround
     trend: Sequence[tuple[date, Mapping[str, Figure]]]
     messages: Mapping[tuple[str, str], Figure]
+    after: Mapping[tuple[kpis.Asked, kpis.Became], Figure]  # of the window, overdue at the cut-off
     stock: Mapping[State, Figure]
     stalled_open: Figure
     figures: Mapping[str, Figure]
@@ -88,6 +89,7 @@ def make_daily_report(
     rates = kpis.rates(cohort)
     messages = kpis.messages(known, window)
     stalled_open = kpis.open_stalls(known, travelled)
+    after = kpis.after_decisions(known, window, as_of)
     found = [
         *headline.values(),
         *regions_day.values(),
@@ -103,6 +105,7 @@ def make_daily_report(
         *_parts(tat_window),
         *(figure for _, figures in trend for figure in figures.values()),
         *messages.values(),
+        *after.values(),
         *stock.values(),
         stalled_open,
     ]
@@ -131,6 +134,7 @@ def make_daily_report(
         tat_window=tat_window,
         trend=trend,
         messages=messages,
+        after=after,
         stock=stock,
         stalled_open=stalled_open,
         figures={figure.key: figure for figure in found},

@@ -375,6 +375,11 @@ class Office:
                 review.WithdrawalRefused,
                 review.AppealOpened,
                 review.AppealAnswered,
+                review.LimitChangeOpened,
+                review.LimitChangeDecided,
+                review.LimitExpired,
+                review.DisputeOpened,
+                review.DisputeAnswered,
             )
             version += 0 if milestone else 1
             extra = more if kind is kinds[-1] else {}

@@ -256,6 +256,8 @@ class Bank:
             intake.WithdrawalRequested,
             intake.MaterialRequested,
             intake.AppealRequested,
+            intake.LimitChangeRequested,
+            intake.DisputeRequested,
         )
         applicant.version += 0 if milestone else 1
         payload = kind.model_validate({**applicant.about, **more})
