@@ -3,7 +3,7 @@ verdicts a second a policy gives in one process.
 
     python -m tests.bench.decision --applications 200
 
-Review as it is deployed, on uvloop, a real broker, database and vault; a known customer's
+Review on the loop that it is deployed with, a real broker, database and vault; a known customer's
 application is handed over by intake's events, and the bank's systems answer over HTTP. Measured is
 from the moment at which the last of their answers is there until the transaction with the decision
 is committed: two transactions, the vault, the policy, and the ways between them. Beside it, in the
