@@ -123,7 +123,7 @@ def router(service: Service, desk: LimitDesk) -> APIRouter:
         openapi_extra=about(
             *("not-found", "erased", "no-card", "no-own-limit", "limit-change-open"),
             *("not-approvable", "limit-too-high", "limit-not-fitting", "no-opinion"),
-            example={"limit": {"minor": 1_000_000}, "note": "近三个月他行逾期"},
+            example={"limit": {"minor": 1_000_000}, "note": "近三个月他行有逾期"},
         ),
     )
     async def api_lower_limit(

@@ -50,7 +50,7 @@ BODIES: dict[str, Any] = {
     "lower": {"limit": {"minor": 100_000}, "note": "他行逾期"},
     "proposal": {"outcome": "grant", "limit": {"minor": 2_000_000}, "note": "收入稳定"},
     "answer": {"outcome": "upheld", "note": "已复核"},
-    "dispute": {"note": "客户称逾期记录有误"},
+    "dispute": {"note": "客户称征信逾期记录有误"},
     "notes": {"note": "已电话核实"},
     "call-order": {"note": "请核实单位"},
     "calls": {"heard": "confirmed", "note": "本人确认"},
