@@ -480,7 +480,7 @@ _FOR_THE_CUSTOMER = frozenset({"changed", "corrected"})  # who was right; an exp
 
 
 def after_decisions(
-    events: Iterable[AppliedEvent], period: Period, as_of: datetime
+    events: Iterable[AppliedEvent], period: Period, as_of: datetime, key: str = "after"
 ) -> dict[tuple[Asked, Became], Figure]:
     """What customers asked of decisions and credit reports: opened in the period; answered in it,
     in time or late by their own clock, and for whom; and overdue at the cut-off. A reconsideration
@@ -489,7 +489,7 @@ def after_decisions(
     hits = [*_requests(known, period, as_of), *_taken_up_again(known, period)]
     return {
         (kind, became): count(
-            f"after.{kind}.{became}",
+            f"{key}.{kind}.{became}",
             [event for asked, was, event in hits if (asked, was) == (kind, became)],
             "stock" if became == "overdue" else "flow",
         )

@@ -281,7 +281,7 @@ def figure_name(key: str) -> str:
         return state_name(rest)
     if head == "waiting":
         return _waiting(rest)
-    if head == "after":
+    if head in {"after", "after30"}:
         asked, _sep, became = rest.partition(".")
         return f"{name(ASKED, asked)} · {name(BECAME, became)}"
     if head == "message":

@@ -314,7 +314,7 @@ class _Workbook:
         rows = [
             (
                 words.name(words.ASKED, asked),
-                *(self.report.after[asked, became] for became in get_args(Became)),
+                *(self.report.after_window[asked, became] for became in get_args(Became)),
             )
             for asked in get_args(Asked)
         ]

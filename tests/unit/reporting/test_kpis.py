@@ -421,6 +421,23 @@ def test_a_manifest_of_other_code_is_known_as_such() -> None:
     assert other.id != manifest.id
 
 
+def test_day_and_workbook_say_what_was_asked_after_decisions() -> None:
+    office = busy_office()
+    office.happen("b", review.DisputeOpened, MONDAY - timedelta(days=9), **DISPUTE, days=20)
+    office.happen("b", review.AppealOpened, MONDAY, **APPEAL, wish="explanation", working_days=15)
+    report = report_of(office)
+    named = {key: one.value for key, one in report.figures.items() if key.startswith("after")}
+    assert len(named) == 36  # three kinds, what became of each, of a day and of thirty
+    assert (named["after.dispute.opened"], named["after30.dispute.opened"]) == (0, 1)
+    assert (named["after.appeal.opened"], named["after30.appeal.opened"]) == (1, 1)
+    assert named["after.dispute.overdue"] == 1  # at the cut-off, sixty days later
+    book = openpyxl.load_workbook(BytesIO(write_workbook(report, manifest_of(report, "en"))))
+    heads, *rows = book["After the decision"].iter_rows(min_row=4, values_only=True)
+    told = {row[0]: dict(zip(heads[1:], row[1:], strict=True)) for row in rows if row[0]}
+    assert told["Disputes about the credit report"]["Opened"] == 1
+    assert told["Appeals"]["Answered late"] == 0
+
+
 def test_the_workbook_shows_the_figures_with_charts_and_the_manifest() -> None:
     report = report_of(busy_office())
     manifest = manifest_of(report, "en")
