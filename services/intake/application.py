@@ -23,7 +23,13 @@ from shared.calendar import (
     end_of_day,
 )
 from shared.events import intake, lifecycle
-from shared.events.intake import AppealWish, HandedDocument, Meeting, WantedItem
+from shared.events.intake import (
+    AppealWish,
+    HandedDocument,
+    LimitChangeKind,
+    Meeting,
+    WantedItem,
+)
 from shared.events.lifecycle import OWNERS, TERMINAL, State
 from shared.events.payload import (
     FIELD_CLASSES,
@@ -133,6 +139,24 @@ class Appeal:
 
 
 @dataclass(slots=True)
+class LimitChange:
+    """A change of the card's limit that the customer asked for, or the bank wants, and what became
+    of it. `wanted` None: the bank's own. `limit`: granted."""
+
+    change_id: str
+    kind: LimitChangeKind
+    at: datetime
+    wanted: Money | None
+    until: date | None
+    by_bank: bool = False
+    state: Literal["waits", "granted", "refused", "ended"] = "waits"
+    number: str | None = None
+    limit: Money | None = None
+    effective_on: date | None = None
+    decided_at: datetime | None = None
+
+
+@dataclass(slots=True)
 class Card:
     """The card that was ordered. `facts`: what its partners reported, by kind, and when it was."""
 
@@ -217,6 +241,7 @@ class Application:
     round: int = 0
     withdrawal: Withdrawal | None = None
     appeals: list[Appeal] = field(default_factory=list)  # of a decline, the oldest first
+    limit_changes: list[LimitChange] = field(default_factory=list)  # of a card, decided ones first
     limit: Money | None = None
     category: str | None = None
     reapply_from: date | None = None

@@ -130,7 +130,7 @@ def compose(
         "rights": load_phrases().your_rights.in_language(language),
         **{
             name: say_date(details[name], language, zone)
-            for name in ("date", "deadline", "reapply_from")
+            for name in ("date", "deadline", "reapply_from", "effective_on")
             if name in details
         },
     }

@@ -540,6 +540,16 @@ _FACTS: dict[type[Payload], Callable[[Any], dict[str, Any]]] = {
     },
     review.WithdrawalRefused: lambda d: {"reason": d.reason},
     intake.AppealRequested: lambda d: {"wish": d.wish.value},
+    intake.LimitChangeRequested: lambda d: {"change": d.kind.value},
+    review.LimitChangeOpened: lambda d: {"change": d.kind.value},
+    review.LimitChangeDecided: lambda d: {
+        "change": d.kind.value,
+        "outcome": d.outcome,
+        "limit_band": limit_band(d.limit) if d.limit is not None else None,
+        "automatic": d.automatic,
+        "decided_by": list(d.decided_by),
+    },
+    review.LimitExpired: lambda d: {"change": d.kind.value},
     review.AppealOpened: lambda d: {
         "wish": d.wish.value,
         "appeal_id": d.appeal_id,

@@ -52,5 +52,10 @@ KINDS: Mapping[str, Kind] = {
     "dispute-open": Kind(409, "A dispute of this customer waits for its answer already"),
     "nothing-disputed": Kind(409, "No dispute waits for its answer"),
     "other-wish": Kind(422, "This is no answer to what the customer asked for"),
+    "no-card": Kind(409, "Only the limit of an activated card is changed"),
+    "no-own-limit": Kind(409, "The card has no limit of its own that is known here"),
+    "limit-change-open": Kind(409, "A change of this limit waits for its decision"),
+    "temporary-in-force": Kind(409, "A temporary limit is in force until its last day"),
+    "nothing-to-decide": Kind(409, "No change of the limit waits for a decision"),
     "not-held": Kind(409, "The case is not held"),
 }

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from services.review import holds, queue, reason_codes
-from services.review.accounts import OVER_BOUND, UNREPORTED
+from services.review.accounts import OVER_BOUND, UNREPORTED, AccountFacts
 from services.review.checks import ASKED, CHECKS, CheckName
 from services.review.holds import HOLD_DEADLINE, Hold, HoldReason
 from services.review.limits import LIMIT_ROUNDING, cash_limit
@@ -35,6 +35,7 @@ from shared.web.i18n import mark
 
 if TYPE_CHECKING:
     from services.review.appeals import Appeal
+    from services.review.limit_changes import LimitChange
 
 Finding = Literal["clear", "confirmed"]
 Awaited = Literal["material", "check"]  # what may bring a snoozed case back: a paper, an answer
@@ -318,6 +319,9 @@ class Case:
     person_disputes: bool = (
         False  # the credit report, beside another application; not the case's own
     )
+    limit_changes: list[LimitChange] = field(default_factory=list)  # of a card, the oldest first
+    account_facts: AccountFacts | None = None  # not the case's own; of a card that is active
+    own_limits: int = 0  # fen of the person's other cards; not the case's own, while a change waits
     touched: bool = False
     waits_changed: bool = False
     screened_changed: bool = False
@@ -1085,17 +1089,17 @@ def approval_obstacles(case: Case) -> list[str]:
         obstacles.append("CHECK_PENDING")
     if case.issuing_stop:
         obstacles.append(case.issuing_stop)
-    seen = {"IDENTITY_UNAVAILABLE"} if _seen_instead(case) else set()
+    seen = {"IDENTITY_UNAVAILABLE"} if seen_instead(case, case.checks) else set()
     obstacles.extend(code for code in found.findings if code in BLOCKS_APPROVAL - seen)
     if not found.ceiling and "BUREAU_UNAVAILABLE" not in found.findings:
         obstacles.append("NO_LIMIT_LEFT")
     return obstacles
 
 
-def _seen_instead(case: Case) -> bool:
-    """Whether the registry does not hold documents such as the customer's, and somebody of the bank
-    saw the customer with the original (三亲见)."""
-    check = case.checks.get("identity")
+def seen_instead(case: Case, checks: Mapping[str, Check]) -> bool:
+    """Whether, by these checks, the registry does not hold documents such as the customer's, and
+    somebody of the bank saw the customer with the original (三亲见)."""
+    check = checks.get("identity")
     meeting = case.hand_over.meeting if case.hand_over else None
     return (
         check is not None

@@ -84,7 +84,7 @@ def router(service: Service, desk: Desk) -> APIRouter:
         here,
         openapi_extra=about(
             *("not-found", "erased", "no-report", "dispute-open"),
-            example={"note": "客户称逾期记录有误"},
+            example={"note": "客户称征信逾期记录有误"},
         ),
     )
     async def api_open_dispute(

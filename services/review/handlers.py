@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from services.review import appeals, disputes, examination, holds
+from services.review import appeals, disputes, examination, holds, limit_changes
 from services.review import case as cases
 from services.review.case import (
     Case,
@@ -134,6 +134,28 @@ def on_appeal_requested(
     )
 
 
+def on_limit_change_requested(
+    event: Received[intake.LimitChangeRequested], case: Case, now: datetime
+) -> Iterable[Effect]:
+    """The customer wants another limit for the card."""
+    _know(case, event)
+    data = event.data
+    asked = limit_changes.Asked(
+        kind=data.kind,
+        wanted=data.wanted,
+        until=data.until,
+        agreed_at=data.agreed_at,
+        consent=data.consent,
+        guarantee_on=data.guarantee_on,
+        income=str(data.monthly_income) if data.monthly_income is not None else None,
+        income_on=data.income_on,
+        words=str(data.words or ""),
+    )
+    return limit_changes.on_requested(
+        case, data.change_id, asked, data.entered_by or "customer", now
+    )
+
+
 def on_dispute_requested(
     event: Received[intake.DisputeRequested], case: Case, now: datetime
 ) -> Iterable[Effect]:
@@ -152,6 +174,7 @@ _SPECIAL: dict[type[Payload], Callable[[Any, Case, datetime], Iterable[Effect]]]
     intake.WithdrawalRequested: on_withdrawal_requested,
     intake.DocumentReceived: on_document_received,
     intake.AppealRequested: on_appeal_requested,
+    intake.LimitChangeRequested: on_limit_change_requested,
     intake.DisputeRequested: on_dispute_requested,
 }
 # Facts that move nothing and that review has no use for.
@@ -182,6 +205,9 @@ def on_check_result(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
     call = result.call
     name: CheckName = call.kind.removeprefix("check.")
     asked, attempts = call.payload["request_id"], call.attempt
+    change = limit_changes.awaits(case, asked)
+    if change is not None:
+        return limit_changes.on_checked(case, change, name, result, now)
     if isinstance(result, Succeeded):
         effects = examination.end(
             case,

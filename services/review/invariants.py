@@ -19,6 +19,7 @@ from services.review import (
     disputes,
     examination,
     handlers,
+    limit_changes,
     limits,
     policy,
     queue,
@@ -80,7 +81,7 @@ def kind_of(code: str) -> Kind:
         return "problem"
     if code in reason_codes.REASONS:
         return "finding"
-    if code in case.REASONS_AGAINST:
+    if code in case.REASONS_AGAINST or code in limit_changes.REASONS_AGAINST:
         return "obstacle"
     if code in WHY_UNAVAILABLE:
         return "check"
@@ -383,6 +384,104 @@ INVARIANTS: tuple[Invariant, ...] = (
         (Constraint("appeal", "CHECK (coalesce(answered_by <> ALL (deciders), true))"),),
         "clocks: appeal_working_days",
     ),
+    # another limit for a card
+    Invariant(
+        "INCREASE_DEDUCTED",
+        Words(
+            zh="调升额度（含临时额度）同样扣减他行及本行已有额度，且不超过客户申请",
+            en="An increase, a temporary one too, is deducted like a first limit, and is never more"
+            " than was asked for",
+        ),
+        _JOINT,
+        "d",
+        (limit_changes.most, limit_changes.decide_grant, limit_changes.decide_sign),
+        ("limit-too-high", "NO_ROOM", "OWN_LIMITS_CHANGED"),
+        (
+            Constraint(
+                "limit_change",
+                "CHECK (kind = 'decrease' OR granted IS NULL OR"
+                " coalesce(granted <= least(ceiling, wanted), false))",
+            ),
+        ),
+        "product: limit.total_cap",
+    ),
+    Invariant(
+        "INCREASE_AGREED",
+        Words(
+            zh="未经客户本人同意不得调升额度", en="No increase without the customer's own agreement"
+        ),
+        f"民法典 Art. 543; {_CARD_RULES}",
+        "C",
+        (limit_changes.grant_obstacles,),
+        ("NOT_AGREED",),
+        (Constraint("limit_change", "CHECK (kind = 'decrease' OR agreed_at IS NOT NULL)"),),
+    ),
+    Invariant(
+        "STUDENT_INCREASE_GUARANTEED",
+        Words(
+            zh="学生调升额度前须有第二还款来源方的书面同意",
+            en="A student's second source of repayment agrees in writing before any increase",
+        ),
+        f"{_CARD_RULES} Art. 45; {_JOINT}",
+        "C",
+        (limit_changes.grant_obstacles,),
+        ("NO_GUARANTEE", "NO_SECOND_SOURCE"),
+        parameter="limit_changes: guarantee_days",
+    ),
+    Invariant(
+        "INCREASE_IN_GOOD_STANDING",
+        Words(
+            zh="账户有逾期、已销户或未报送的，不得调升额度",
+            en="No increase for an account that is past due, closed or not reported",
+        ),
+        _POLICY,
+        "u",
+        (limit_changes.grant_obstacles,),
+        ("ACCOUNT_PAST_DUE", "ACCOUNT_CLOSED", "ACCOUNT_UNREPORTED"),
+        parameter="limit_changes: account.most_days_past_due",
+    ),
+    Invariant(
+        "INCREASE_BY_PEOPLE_FOR_NEW",
+        Words(
+            zh="原为新客户的，调升额度不得仅由系统批准",
+            en="No increase by the policy alone for somebody who was new to the bank",
+        ),
+        f"{_CARD_RULES} Art. 43",
+        "C",
+        (limit_changes.on_worked_out,),
+        parameter="limit_changes: automatic_up_to",
+    ),
+    Invariant(
+        "DECREASE_ABOVE_DEBT",
+        Words(
+            zh="调降后的额度不低于客户可能的欠款",
+            en="A limit is never lowered below what may be owed",
+        ),
+        _POLICY,
+        "u",
+        (limit_changes.not_below, limit_changes.grant_obstacles),
+        ("limit-not-fitting", "OWED_UNKNOWN"),
+        (
+            Constraint(
+                "limit_change",
+                "CHECK (kind <> 'decrease' OR granted IS NULL OR granted BETWEEN 0 AND before - 1)",
+            ),
+        ),
+        "limit_changes: account.stale_days",
+    ),
+    Invariant(
+        "TEMPORARY_ENDS",
+        Words(
+            zh="临时额度到期自动恢复，不转为永久额度",
+            en="A temporary limit ends on its day and never turns permanent",
+        ),
+        "common practice of the large issuers",
+        "C",
+        (limit_changes.until_fits, limit_changes.on_expiry_deadline),
+        ("UNTIL_PASSED",),
+        (Constraint("limit_change", "CHECK ((kind = 'temporary') = (until IS NOT NULL))"),),
+        "limit_changes: temporary.longest_days",
+    ),
     Invariant(
         "DISPUTE_ANSWERED",
         Words(
@@ -462,16 +561,6 @@ GAPS: tuple[Gap, ...] = (
     Gap(
         "LIMIT_REVIEWED_YEARLY",
         Words(zh="授信额度至少每年复核一次", en="A limit is looked at again every year"),
-        _JOINT,
-        "C",
-        _AFTER,
-    ),
-    Gap(
-        "INCREASE_DEDUCTED",
-        Words(
-            zh="调升额度（含临时额度）同样扣减他行额度",
-            en="An increase, a temporary one too, is deducted like a first limit",
-        ),
         _JOINT,
         "C",
         _AFTER,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from shared.money import Money, Rounding
@@ -41,10 +42,15 @@ class LimitTerms:
 
     @classmethod
     def from_json(cls, frozen: Mapping[str, int]) -> LimitTerms:
-        return cls(**{name: Money(minor=frozen[name]) for name in _TERM_NAMES})
+        return _terms(*(frozen[name] for name in _TERM_NAMES))
 
 
 _TERM_NAMES = ("smallest", "largest", "step", "customer_cap")
+
+
+@lru_cache(maxsize=256)  # a bank has few products, and a replay thaws a million inputs
+def _terms(smallest: int, largest: int, step: int, customer_cap: int) -> LimitTerms:
+    return LimitTerms(*(Money(minor=one) for one in (smallest, largest, step, customer_cap)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Query, Request
@@ -120,6 +121,7 @@ def _add_replays(routes: APIRouter, service: Service, desk: PortfolioDesk) -> No
             here=f"/review/policies/{digest}/replays/{run_id}",
             may_take=viewer.may_somewhere(Permission.POLICY_PROPOSE),
             tally=tally,
+            facts_until=datetime.fromisoformat(run.asked["facts_until"]),
             outcomes=OUTCOMES,
             said=words.SAID,
             **(_shown_tally(tally) if tally is not None else {}),

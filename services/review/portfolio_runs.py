@@ -37,14 +37,19 @@ SELECT decided_at, application_id FROM (
     FROM decision WHERE decided_at >= $1 AND decided_at < $2
 ) numbered WHERE n % $3 = 1 OR $3 = 1 ORDER BY decided_at, application_id
 """
+# A file is some thousand bytes, kept packed: it is unpacked once for all that is read of it.
 _DECISIONS = """
 SELECT d.application_id, d.decided_at, d.outcome, d.granted_limit, d.inputs, d.verdict,
     c.region, c.product, c.applicant_type, c.channel, c.state,
-    coalesce(f.body #>> '{hand_over,age_band}', 'unknown') AS age_band,
-    coalesce((f.body #>> '{hand_over,new_to_bank}')::boolean, false) AS new_to_bank,
-    (SELECT jsonb_agg(to_jsonb(m) ORDER BY m.month, m.revision) FROM account_month m
+    coalesce(h.age_band, 'unknown') AS age_band, coalesce(h.new_to_bank, false) AS new_to_bank,
+    (SELECT jsonb_agg(jsonb_build_object('month', month, 'known_at', known_at,
+            'days_past_due', days_past_due, 'opened_on', opened_on,
+            'last_transaction', last_transaction) ORDER BY month, revision)
+        FROM account_month m
         WHERE m.application_id = d.application_id AND d.outcome = 'approve') AS months
 FROM decision d JOIN review_case c USING (application_id) JOIN case_file f USING (application_id)
+LEFT JOIN LATERAL jsonb_to_record(nullif(f.body -> 'hand_over', 'null'))
+    AS h (age_band text, new_to_bank boolean) ON true
 WHERE (d.decided_at, d.application_id) >= ($1, $2) AND d.decided_at < $3
 ORDER BY d.decided_at, d.application_id LIMIT $4
 """
@@ -295,13 +300,14 @@ class _Process:
     async def batch(cls, number: int, at: datetime, application_id: str) -> Part:
         question, (ask,) = cls.question, cls.ask
         rows = await cls.conn.fetch(_DECISIONS, at, application_id, question.until, cls.size)
+        sealed = [{name: Sealed(row[name]) for name in question.opens} for row in rows]
         keys = await cls.vault.data_keys(
-            {Sealed(row[name]).parts.data_key_id for row in rows for name in question.opens},
+            {one.parts.data_key_id for columns in sealed for one in columns.values()},
             leave_out_unavailable=True,
         )
         part = Part(number, question.tally(), [])
-        for row in rows:
-            opened = _open(row, question.opens, keys)
+        for row, columns in zip(rows, sealed, strict=True):
+            opened = _open(columns, keys)
             if opened is None:
                 part.closed += 1
             elif (said := ask(part.tally, row, opened)) is not None:
@@ -309,11 +315,10 @@ class _Process:
         return part
 
 
-def _open(row: Any, columns: tuple[str, ...], keys: Mapping[str, Any]) -> dict[str, str] | None:
+def _open(columns: Mapping[str, Sealed], keys: Mapping[str, Any]) -> dict[str, str] | None:
     """{column: its text}; None where a key is gone."""
     opened = {}
-    for column in columns:
-        sealed = Sealed(row[column])
+    for column, sealed in columns.items():
         key = keys.get(sealed.parts.data_key_id)
         if key is None:
             return None

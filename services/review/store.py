@@ -30,6 +30,7 @@ from services.review.case import (
 from services.review.checks import CheckName
 from services.review.checks.fraud import Trace
 from services.review.holds import Hold
+from services.review.limit_store import know_cards, save_changes
 from services.review.policy import Policy
 from services.review.policy_store import PolicyShelf
 from services.review.queue import Section, SortKey
@@ -66,9 +67,16 @@ _LOCK = """
 SELECT * FROM review_case WHERE application_id = ANY ($1) ORDER BY application_id FOR UPDATE
 """
 
-_FILES = "SELECT application_id, body FROM case_file WHERE application_id = ANY ($1)"
+_FILES = f"""
+SELECT one.application_id, body, figure.*
+FROM unnest($1::text[]) AS one (application_id) LEFT JOIN case_file USING (application_id)
+LEFT JOIN ({account_store.LAST_FIGURE}) AS figure ON true
+"""  # noqa: S608 - a constant of ours
 
-_SAVE_CASES = """
+# Everything that a move usually writes, in one round trip: the case, its file, its history and its
+# decision. Empty arrays where there is nothing.
+_SAVE = """
+WITH cases AS (
 INSERT INTO review_case (application_id, state, state_version, application_number, branch, region,
     channel, product, product_version, applicant_type, person, claimed_by, claimed_at, proposed_by,
     queued_at, held_at, due, findings, advice, granted_limit, category, imported, snoozed_until,
@@ -96,27 +104,32 @@ ON CONFLICT (application_id) DO UPDATE SET
     snoozed_until = excluded.snoozed_until, snoozed_for = excluded.snoozed_for,
     amount = excluded.amount, language = excluded.language,
     hold_reason = excluded.hold_reason, hold_due = excluded.hold_due
-"""
-
-_SAVE_FILES = """
-INSERT INTO case_file (application_id, body) SELECT * FROM unnest($1::text[], $2::jsonb[])
+), files AS (
+INSERT INTO case_file (application_id, body) SELECT * FROM unnest($29::text[], $30::jsonb[])
 ON CONFLICT (application_id) DO UPDATE SET body = excluded.body
-"""
-
-_SAVE_HISTORY = """
-INSERT INTO case_history (application_id, at, actor, action, details, confidential)
-SELECT application_id, at, actor, action, details, confidential
-FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::jsonb[], $6::boolean[])
-    WITH ORDINALITY AS row (application_id, at, actor, action, details, confidential, place)
-ORDER BY place
-"""
-
-_SAVE_DECISION = """
+), decisions AS (
 INSERT INTO decision (decision_id, application_id, outcome, automatic, decided_by, reasons,
     granted_limit, category, reapply_from, inputs, verdict, policy_version, policy_digest,
     decided_at, points, pricing_class)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+SELECT decision_id, application_id, outcome, automatic,
+    ARRAY(SELECT jsonb_array_elements_text(decided_by)),
+    ARRAY(SELECT jsonb_array_elements_text(reasons)),
+    granted_limit, category, reapply_from, inputs, verdict, policy_version, policy_digest,
+    decided_at, points, pricing_class
+FROM unnest($31::text[], $32::text[], $33::text[], $34::boolean[], $35::jsonb[], $36::jsonb[],
+    $37::bigint[], $38::text[], $39::date[], $40::text[], $41::text[], $42::text[], $43::text[],
+    $44::timestamptz[], $45::int[], $46::text[])
+AS row (decision_id, application_id, outcome, automatic, decided_by, reasons, granted_limit,
+    category, reapply_from, inputs, verdict, policy_version, policy_digest, decided_at, points,
+    pricing_class)
+)
+INSERT INTO case_history (application_id, at, actor, action, details, confidential)
+SELECT application_id, at, actor, action, details, confidential
+FROM unnest($47::text[], $48::timestamptz[], $49::text[], $50::text[], $51::jsonb[], $52::boolean[])
+    WITH ORDINALITY AS row (application_id, at, actor, action, details, confidential, place)
+ORDER BY place
 """
+_CASE_COLUMNS, _FILE_COLUMNS, _DECISION_COLUMNS, _ENTRY_COLUMNS = 28, 2, 16, 6
 
 _SAVE_SHADOW = """
 INSERT INTO shadow_verdict (application_id, digest, scoring_round, outcome, advice, findings,
@@ -152,14 +165,15 @@ class CaseStore:
     async def load(self, conn: Connection, subjects: Sequence[str]) -> dict[str, Case]:
         """{application id: case}; rows locked in order of their ids."""
         rows = await conn.fetch(_LOCK, list(subjects))
+        if not rows:
+            return {subject: Case(subject) for subject in subjects}
         # In a statement of its own, after the lock: a join would read the file as it was before
         # whoever held the lock wrote it.
         files = await conn.fetch(_FILES, [row["application_id"] for row in rows])
+        _, _, *figure = files[0]
+        stop = stop_of(account_store.figure_of(figure), load_accounts().dormancy)
         bodies = {file["application_id"]: file["body"] for file in files}
-        found = {
-            row["application_id"]: _case(row, bodies.get(row["application_id"])) for row in rows
-        }
-        stop = await issuing_stop(conn)
+        found = {row["application_id"]: _case(row, bodies[row["application_id"]]) for row in rows}
         for case in found.values():
             case.issuing_stop = stop
         persons = {
@@ -172,6 +186,7 @@ class CaseStore:
             case.appeals = appeals.get(case.application_id, [])
             elsewhere = disputing.get(persons.get(case.application_id, ""), set())
             case.person_disputes = bool(elsewhere - {case.application_id})
+        await know_cards(conn, list(found.values()), locked=True)
         return {subject: found.get(subject) or Case(subject) for subject in subjects}
 
     async def save(self, conn: Connection, states: Sequence[Case]) -> None:
@@ -180,21 +195,21 @@ class CaseStore:
         if not known:
             return
         rows = [row for case in known if (row := _row(case)) != case.stored]
-        if rows:
-            await conn.execute(_SAVE_CASES, *(list(column) for column in zip(*rows, strict=True)))
-        touched = [case for case in known if case.touched]
-        if touched:
+        files = [
+            (case.application_id, _FILE.dump_json(_file(case)).decode())
+            for case in known
+            if case.touched
+        ]
+        decisions = [_decision_row(case, one) for case in known for one in case.decisions]
+        entries = [_entry_row(case, entry) for case in known for entry in case.entries]
+        if rows or files or decisions or entries:
             await conn.execute(
-                _SAVE_FILES,
-                [case.application_id for case in touched],
-                [_FILE.dump_json(_file(case)).decode() for case in touched],
+                _SAVE,
+                *_columns(rows, _CASE_COLUMNS),
+                *_columns(files, _FILE_COLUMNS),
+                *_columns(decisions, _DECISION_COLUMNS),
+                *_columns(entries, _ENTRY_COLUMNS),
             )
-        entries = [(case.application_id, entry) for case in known for entry in case.entries]
-        if entries:
-            await conn.execute(_SAVE_HISTORY, *_entry_columns(entries))
-        for case in known:
-            for decision in case.decisions:
-                await conn.execute(_SAVE_DECISION, *_decision_row(case, decision))
         waiting = [case for case in known if case.waits_changed]
         if waiting:
             await conn.execute(_FORGET_WAITING, [case.application_id for case in waiting])
@@ -216,24 +231,28 @@ class CaseStore:
         appeals = [(case, one) for case in known for one in case.appeals if one.changed]
         if appeals:
             await save_appeals(conn, appeals)
+        changes = [(case, one) for case in known for one in case.limit_changes if one.changed]
+        if changes:
+            await save_changes(conn, changes)
         shadows = [_shadow_row(case, said) for case in known for said in case.shadows]
         if shadows:
             await conn.executemany(_SAVE_SHADOW, shadows)
 
 
-def _entry_columns(entries: Iterable[tuple[str, Entry]]) -> list[list[Any]]:
-    rows = [
-        (
-            subject,
-            entry.at,
-            entry.actor,
-            entry.action,
-            json.dumps(dict(entry.details), ensure_ascii=False),
-            entry.confidential,
-        )
-        for subject, entry in entries
-    ]
-    return [list(column) for column in zip(*rows, strict=True)]
+def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Any]]:
+    """So many columns, each empty where there are no rows."""
+    return [[row[nth] for row in rows] for nth in range(count)]
+
+
+def _entry_row(case: Case, entry: Entry) -> tuple[Any, ...]:
+    return (
+        case.application_id,
+        entry.at,
+        entry.actor,
+        entry.action,
+        json.dumps(dict(entry.details), ensure_ascii=False),
+        entry.confidential,
+    )
 
 
 def _file(case: Case) -> _CaseFile:
@@ -294,8 +313,8 @@ def _decision_row(case: Case, decision: Decision) -> tuple[Any, ...]:
         case.application_id,
         decision.outcome,
         decision.automatic,
-        list(decision.decided_by),
-        list(decision.reasons),
+        json.dumps(list(decision.decided_by)),
+        json.dumps(list(decision.reasons)),
         decision.limit.minor if decision.limit else None,
         decision.category,
         decision.reapply_from,
@@ -639,6 +658,7 @@ async def find_case(conn: Any, application_id: str) -> Case | None:
     case = _case(row, row["body"])
     case.issuing_stop = await issuing_stop(conn)
     case.appeals = (await appeals_of(conn, [application_id])).get(application_id, [])
+    await know_cards(conn, [case], locked=False)
     return case
 
 
@@ -813,8 +833,7 @@ class CaseRecords:
         rules = load_checks().fraud
         digests = {kind: self._blind(f"fraud.{kind}", text) for kind, text in traces.items()}
         async with self._pool().acquire() as conn:
-            await trace_store.leave(conn, application_id, person, handed_at, digests)
-            await trace_store.sweep(conn, now, rules)
+            await trace_store.leave(conn, application_id, person, handed_at, digests, now, rules)
             return await trace_store.shared(conn, digests, now, rules)
 
     async def policies(self, at: datetime) -> tuple[Policy, list[Policy]]:
@@ -826,7 +845,8 @@ class CaseRecords:
         return bool(
             await self._pool().fetchval(
                 "SELECT EXISTS (SELECT FROM review_case"
-                " WHERE application_id = $1 AND state = ANY ($2))",
+                " WHERE application_id = $1 AND state = ANY ($2)) OR EXISTS (SELECT"
+                " FROM limit_change WHERE application_id = $1 AND state = 'checking')",
                 application_id,
                 _REVIEW_STATES,
             )

@@ -12,17 +12,19 @@ from shared.parameters.models import FraudRules
 
 _MOST_COUNTED = 1_000  # of one trace; more tell nothing more
 
+# What was corrected meanwhile is found no more, and what is older than any rule counts is
+# forgotten; of this application's own by the next one.
 _LEAVE = """
+WITH swept AS (
+    DELETE FROM fraud_trace WHERE at < $6 AND application_id <> $1
+), dropped AS (
+    DELETE FROM fraud_trace WHERE application_id = $1 AND kind <> ALL ($4::text[])
+)
 INSERT INTO fraud_trace (application_id, kind, digest, person, at)
 SELECT $1, kind, digest, $2, $3 FROM unnest($4::text[], $5::bytea[]) AS left_by (kind, digest)
 ON CONFLICT (application_id, kind)
 DO UPDATE SET digest = excluded.digest, person = excluded.person, at = excluded.at
 """
-
-# what was corrected meanwhile is found no more
-_DROP = "DELETE FROM fraud_trace WHERE application_id = $1 AND kind <> ALL ($2::text[])"
-
-_SWEEP = "DELETE FROM fraud_trace WHERE at < $1"
 
 _COUNT = f"""
 SELECT kind, persons, applications
@@ -38,12 +40,21 @@ LATERAL (
 
 
 async def leave(
-    conn: Any, application_id: str, person: str, at: datetime, digests: Mapping[Trace, bytes]
+    conn: Any,
+    application_id: str,
+    person: str,
+    at: datetime,
+    digests: Mapping[Trace, bytes],
+    now: datetime,
+    rules: FraudRules,
 ) -> None:
-    """Keep what an application is found by, in place of what it was; `at`: of the hand-over."""
-    kinds = list(digests)
-    await conn.execute(_LEAVE, application_id, person, at, kinds, list(digests.values()))
-    await conn.execute(_DROP, application_id, kinds)
+    """Keep what an application is found by, in place of what it was, and forget what is older than
+    any rule counts; `at`: of the hand-over."""
+    terms = (rules.same_person, rules.same_mobile, rules.same_office_phone, rules.same_work_address)
+    oldest = now - timedelta(days=max(one.days for one in terms))
+    await conn.execute(
+        _LEAVE, application_id, person, at, list(digests), list(digests.values()), oldest
+    )
 
 
 async def shared(
@@ -56,9 +67,3 @@ async def shared(
     return {
         row["kind"]: row["applications" if row["kind"] == "person" else "persons"] for row in rows
     }
-
-
-async def sweep(conn: Any, now: datetime, rules: FraudRules) -> None:
-    """Forget what is older than any rule counts."""
-    terms = (rules.same_person, rules.same_mobile, rules.same_office_phone, rules.same_work_address)
-    await conn.execute(_SWEEP, now - timedelta(days=max(one.days for one in terms)))

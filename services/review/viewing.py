@@ -13,6 +13,7 @@ from typing import Any
 
 from services.review import reason_codes
 from services.review.case import Case, Decision, Entry, Recommendation
+from services.review.limit_changes import ChangeState, LimitChange
 from services.review.store import QueueRow
 from shared.events.lifecycle import State
 from shared.money import Money
@@ -83,6 +84,16 @@ def shown_recommendation(
     advice = reason_codes.advice_on(told)
     limit = Money.zero() if advice == "decline" else found.limit
     return replace(found, outcome="refer", advice=advice, findings=told, limit=limit)
+
+
+def shown_change_state(change: LimitChange, branch: str, viewer: Viewer) -> ChangeState:
+    """Where a change of a limit stands; one that compliance looks into waits for a decision like
+    any other, for whoever is not of compliance there."""
+    assert change.state is not None  # it was begun
+    hidden = change.state is ChangeState.HELD and not viewer.may_in(
+        Permission.REVIEW_COMPLIANCE, branch
+    )
+    return ChangeState.DECIDING if hidden else change.state
 
 
 def shown_version(case: Case, viewer: Viewer) -> int | None:

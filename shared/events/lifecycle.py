@@ -224,6 +224,9 @@ MOVES: dict[type[Payload], dict[State | None, State]] = {
 _EVERYWHERE = frozenset(State)
 _CARD_IS_MADE = frozenset({*_BEFORE_USE, _S.IN_USE})
 
+HAS_CARD: frozenset[State] = frozenset({_S.ACTIVATED, _S.IN_USE})
+"""States in which the customer has a card that works: its limit may be changed."""
+
 MILESTONES: dict[type[Payload], frozenset[State]] = {
     # Asked for by one service while another decides, so they may come to lie behind any decision.
     intake.DocumentReceived: _EVERYWHERE,
@@ -240,6 +243,12 @@ MILESTONES: dict[type[Payload], frozenset[State]] = {
     intake.AppealRequested: frozenset({_S.DECLINED}),
     review.AppealOpened: frozenset({_S.DECLINED}),
     review.AppealAnswered: frozenset({_S.DECLINED}),
+    # So is a change of the limit, of a card that its holder has activated.
+    intake.LimitChangeRequested: HAS_CARD,
+    review.LimitChangeOpened: HAS_CARD,
+    review.LimitChangeDecided: HAS_CARD,
+    review.LimitExpiring: HAS_CARD,
+    review.LimitExpired: HAS_CARD,
     **{reminder: frozenset({state}) for reminder, state in REMINDERS.items()},
     intake.ApplicationCorrected: frozenset({_S.SUBMITTED, _S.PRE_CHECK, _S.AWAITING_MATERIAL}),
     # Review asked for more material; intake says which and by when.

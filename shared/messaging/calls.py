@@ -4,6 +4,9 @@ A call is a row of work, written with the state that wants it. A worker claims i
 lease, calls outside any transaction, and writes the result and its effects in one transaction,
 only if its lease is still the valid one. What came back is written again and again while the
 database is away: a result that is lost is a call made twice, or a mail of which nobody knows.
+
+Results that come while others are being written go together in the next transaction, of whatever
+kind the calls are: three answers about one subject would wait for its row one after the other.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import structlog
 from asyncpg import Record
 
 from shared.messaging import metrics
-from shared.messaging.effects import Effect, Store
+from shared.messaging.effects import Call, Effect, Store
 from shared.messaging.errors import is_infrastructure, one_line
 from shared.messaging.outbox import Cause, Outbox, Wanted
 from shared.messaging.parking import backoff, come
@@ -30,7 +33,7 @@ from shared.messaging.waking import woken
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.5  # for work that another process wrote, or that became due
-GATHER_SECONDS = 0.01
+GATHER_SECONDS = 0.01  # between two claims, at least: the first call goes at once, a flood in lots
 LEASE_GRACE = 10.0  # seconds beyond the time-out before another worker may take the call
 WRITE_SECONDS = 3.0  # for results and their effects; after that the results alone are kept
 KEPT_SECONDS = 1.0  # before a result that was kept for the machinery's sake is applied again
@@ -161,16 +164,17 @@ _RESULTS = {kind.__name__: kind for kind in (Succeeded, Refused, Unknown, Exhaus
 class WorkerLoop:
     """Runs one worker in one process, with up to `concurrency` calls open."""
 
-    def __init__(self, worker: Worker, pool: Any, outbox: Outbox, clock: Any) -> None:
+    def __init__(
+        self, worker: Worker, pool: Any, outbox: Outbox, clock: Any, results: Results
+    ) -> None:
         self.worker = worker
         self._pool = pool
         self._outbox = outbox
         self._clock = clock
-        self._owner = uuid.uuid4()
+        self._results = results
         self._open: dict[asyncio.Task[None], int] = {}  # with the call's id
         self._wake = asyncio.Event()
-        self._back: list[tuple[Record, Result]] = []  # results that are not written yet
-        self._applying = asyncio.Lock()
+        self._full = False  # the last claim took as many as it could: there may be more
         self._failures = 0
         self._closed_until = 0.0
         self.state = ""
@@ -185,6 +189,7 @@ class WorkerLoop:
         try:
             while True:
                 self._wake.clear()
+                begun = time.monotonic()
                 try:
                     claimed = await self._claim()
                     delay = POLL_SECONDS
@@ -196,10 +201,8 @@ class WorkerLoop:
                     task = asyncio.create_task(self._work(row))
                     self._open[task] = row["id"]
                     task.add_done_callback(self._done)
-                if not claimed:
-                    await woken(self._wake, delay)
-                # every commit and every finished call wakes us: take up together what they left
-                await asyncio.sleep(GATHER_SECONDS)
+                await woken(self._wake, delay)
+                await asyncio.sleep(max(0.0, begun + GATHER_SECONDS - time.monotonic()))
         finally:
             if self._open:
                 await asyncio.wait(list(self._open), timeout=self.worker.timeout + 2)
@@ -208,7 +211,8 @@ class WorkerLoop:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._open.pop(task, None)
-        self._wake.set()
+        if self._full:
+            self._wake.set()
         error = None if task.cancelled() else task.exception()
         if error is not None:
             # the lease runs out and somebody tries again
@@ -216,6 +220,7 @@ class WorkerLoop:
 
     async def _claim(self) -> list[Record]:
         self._outbox.check()
+        self._full = True  # whoever ends from now on leaves room that this claim does not count
         free = self.worker.concurrency - len(self._open)
         if self._failures >= self.worker.break_after:
             if time.monotonic() < self._closed_until:
@@ -227,11 +232,12 @@ class WorkerLoop:
             _CLAIM,
             self.worker.kind,
             self._clock.now(),
-            self._owner,
+            self._results.owner,
             self.worker.timeout + LEASE_GRACE,
             free,
             list(self._open.values()),  # a lease may end while we cannot write what came back
         )
+        self._full = len(rows) == free
         return rows
 
     async def _work(self, row: Record) -> None:
@@ -241,8 +247,8 @@ class WorkerLoop:
         if row["result"] is not None:
             name, values = json.loads(row["result"])
             # by itself: whatever kept it from being written may not keep others
-            await self._write([(row, replace(_RESULTS[name](**values), call=call))])
-            self._outbox.wake()
+            kept = replace(_RESULTS[name](**values), call=call)
+            await self._results.write([_Back(self.worker, row, kept)])
             return
         if row["interrupted"] and not self.worker.repeatable:
             await self._apply(row, Unknown("the worker stopped in mid-call", call=call))
@@ -257,7 +263,9 @@ class WorkerLoop:
         if result is None:
             wait = backoff(call.attempt, first=self.worker.backoff)
             metrics.CALLS.labels(call.kind, "retried").inc()
-            await self._surely(_RETRY, [(row["id"], self._owner, call.attempt, error, wait)])
+            await self._results.surely(
+                _RETRY, [(row["id"], self._results.owner, call.attempt, error, wait)]
+            )
             return
         metrics.CALLS.labels(call.kind, type(result).__name__.lower()).inc()
         await self._apply(row, replace(result, call=call))
@@ -287,16 +295,42 @@ class WorkerLoop:
             self._closed_until = time.monotonic() + self.worker.break_seconds
 
     async def _apply(self, row: Record, result: Result) -> None:
-        """Write the result and its effects, together with those that came back meanwhile."""
-        self._back.append((row, result))
-        async with self._applying:
-            together, self._back = self._back, []
-            if not together:
-                return  # whoever was here before took ours along
-            await self._write(together)
-        self._outbox.wake()
+        await self._results.apply(_Back(self.worker, row, result))
 
-    async def _write(self, together: Sequence[tuple[Record, Result]]) -> None:
+
+@dataclass(frozen=True, slots=True)
+class _Back:
+    """What came back of a call that was claimed."""
+
+    worker: Worker
+    row: Record
+    result: Result
+
+
+class Results:
+    """Writes what came back of the calls about one store's subjects, whatever their kind.
+
+    owner: under which this process leases these calls.
+    """
+
+    def __init__(self, store: Store[Any], pool: Any, outbox: Outbox, clock: Any) -> None:
+        self._store = store
+        self._pool = pool
+        self._outbox = outbox
+        self._clock = clock
+        self.owner = uuid.uuid4()
+        self._waiting: list[_Back] = []  # not written yet
+        self._applying = asyncio.Lock()
+
+    async def apply(self, back: _Back) -> None:
+        """Write the result and its effects, together with those that came back meanwhile."""
+        self._waiting.append(back)
+        async with self._applying:
+            together, self._waiting = self._waiting, []
+            if together:  # else whoever was here before took ours along
+                await self.write(together)
+
+    async def write(self, together: Sequence[_Back]) -> None:
         """Write results and effects; what cannot be written now is kept with its call, for later.
 
         A broken session or a deadlock is tried again at once. A row that somebody holds must not
@@ -323,27 +357,29 @@ class WorkerLoop:
             failure = error
         if is_infrastructure(failure):
             metrics.BACKOFF.labels("calls").inc()
-            log.warning("results kept for later", kind=self.worker.kind, count=len(together),
+            kinds = sorted({back.row["kind"] for back in together})
+            log.warning("results kept for later", kind=kinds, count=len(together),
                         error=one_line(failure))  # fmt: skip
             await self._keep(together, failure)
         elif len(together) == 1:
-            row, _ = together[0]
+            row = together[0].row
             log.error("result not applied", kind=row["kind"], key=row["key"],
                       error=one_line(failure))  # fmt: skip
             await self._keep(together, failure)
         else:
             for one in together:
-                await self._write([one])
+                await self.write([one])
 
-    async def _keep(self, together: Sequence[tuple[Record, Result]], error: Exception) -> None:
+    async def _keep(self, together: Sequence[_Back], error: Exception) -> None:
         """Keep results with their calls: they are applied later, the calls not made again."""
         counted = 0 if is_infrastructure(error) else 1
         values = []
-        for row, result in together:
+        for back in together:
+            row, result = back.row, back.result
             parts = {f: getattr(result, f) for f in result.__dataclass_fields__ if f != "call"}
             values.append((
                 row["id"],
-                self._owner,
+                self.owner,
                 row["attempt"],
                 json.dumps([type(result).__name__, parts], default=str),
                 one_line(error),
@@ -351,9 +387,9 @@ class WorkerLoop:
                 APPLY_ATTEMPTS,
                 backoff(row["applying"] + 1) if counted else KEPT_SECONDS,
             ))  # fmt: skip
-        await self._surely(_KEEP_RESULT, values)
+        await self.surely(_KEEP_RESULT, values)
 
-    async def _surely(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    async def surely(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Note what became of calls, however long the database is away.
 
         Twice is once: the statement does nothing where the lease is not ours any more.
@@ -367,22 +403,24 @@ class WorkerLoop:
             except Exception as error:
                 if not is_infrastructure(error):
                     raise
-                self.state = one_line(error)
             tries += 1
             await asyncio.sleep(backoff(tries, first=GATHER_SECONDS, most=1.0))
 
-    async def _apply_all(self, together: Sequence[tuple[Record, Result]]) -> None:
+    async def _apply_all(self, together: Sequence[_Back]) -> None:
         """Results and effects in one transaction, only where the lease is still ours."""
+        wanted: list[Wanted] = []
         async with self._pool.acquire() as conn, conn.transaction():
             # the subjects first: the order in which everybody locks
-            subjects = sorted({row["subject"] for row, _ in together})
-            states = await self.worker.store.load(conn, subjects)
-            ids, attempts = zip(*((row["id"], row["attempt"]) for row, _ in together), strict=True)
-            ours = {row["id"] for row in await conn.fetch(_FINISH, self._owner, ids, attempts)}
+            subjects = sorted({back.row["subject"] for back in together})
+            states = await self._store.load(conn, subjects)
+            ids, attempts = zip(
+                *((back.row["id"], back.row["attempt"]) for back in together), strict=True
+            )
+            ours = {row["id"] for row in await conn.fetch(_FINISH, self.owner, ids, attempts)}
             now = self._clock.now()
-            wanted: list[Wanted] = []
             changed: dict[str, Any] = {}
-            for row, result in together:
+            for back in together:
+                row = back.row
                 if row["id"] not in ours:
                     # another has it, or it was written and the answer to our COMMIT was lost
                     log.warning("call not ours any more", kind=row["kind"], key=row["key"])
@@ -391,8 +429,11 @@ class WorkerLoop:
                 cause = Cause.from_json(row["cause"])
                 wanted += [
                     Wanted(effect, row["subject"], cause)
-                    for effect in self.worker.on_result(result, state, now)
+                    for effect in back.worker.on_result(back.result, state, now)
                 ]
             if changed:
-                await self.worker.store.save(conn, list(changed.values()))
+                await self._store.save(conn, list(changed.values()))
                 await self._outbox.write(conn, wanted, now)
+        # of a transaction whose COMMIT was not answered it is not known any more what it wrote
+        kinds = {one.effect.kind for one in wanted if isinstance(one.effect, Call)}
+        self._outbox.wake(kinds if len(ours) == len(together) else None)

@@ -107,7 +107,7 @@ class DeadlineLoop:
                     raise
                 for subject in subjects:
                     await self._handle_one(name, subject, now)
-            self._outbox.wake()
+            self._outbox.wake(None)
         return bool(due)
 
     async def _handle_one(self, name: str, subject: str, now: datetime) -> None:

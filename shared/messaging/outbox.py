@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -124,13 +124,14 @@ class Outbox:
     """Writes effects for one service.
 
     source: `/banka/<service>`. topics: what the broker has, filled in when it was asked.
-    wake: tells the relay of this process that there may be work. refused: why the relay does not
+    wake: tells relay and workers of this process that there may be work; which kinds of calls were
+    written, where that is known. refused: why the relay does not
     run, for the database is not the broker's, or ""; then nothing may be begun either.
     """
 
     source: str
     topics: Mapping[str, TopicIdentity] = field(default_factory=dict)
-    wake: Callable[[], None] = lambda: None
+    wake: Callable[[Collection[str] | None], None] = lambda _kinds: None
     refused: Callable[[], str] = lambda: ""
 
     def check(self) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,7 +30,7 @@ from shared.clock import ClockUnreadableError, SteppedClock
 from shared.events.catalog import MAX_MESSAGE_BYTES, deployed_topics
 from shared.messaging import metrics
 from shared.messaging.broker import Observer, TopicIdentity, connection, fetch_cluster
-from shared.messaging.calls import Worker, WorkerLoop
+from shared.messaging.calls import Results, Worker, WorkerLoop
 from shared.messaging.deadlines import ATTEMPTS, DeadlineLoop, Deadlines
 from shared.messaging.effects import Connection, Effect, Received, Store
 from shared.messaging.errors import NotReady, OlderDatabase, is_infrastructure, one_line
@@ -220,8 +228,13 @@ class Service:
             )
             for reader in self._readers
         ]
+        results = {
+            id(worker.store): Results(worker.store, self.pool, self._outbox, self.clock)
+            for worker in self.workers
+        }
         self._loops = [
-            WorkerLoop(worker, self.pool, self._outbox, self.clock) for worker in self.workers
+            WorkerLoop(worker, self.pool, self._outbox, self.clock, results[id(worker.store)])
+            for worker in self.workers
         ]
         self._other = {
             "parking": ParkingLot(
@@ -324,10 +337,12 @@ class Service:
         own = (s.refused for s in self._subscriptions if s.reader.name == consumer)
         return self._outbox.refused() or next(own, "")
 
-    def _wake(self) -> None:
+    def _wake(self, kinds: Collection[str] | None = None) -> None:
+        """There may be work: facts to publish, calls of these kinds (None: of any) to make."""
         self._relay.wake()
         for loop in self._loops:
-            loop.wake()
+            if kinds is None or loop.worker.kind in kinds:
+                loop.wake()
 
     async def _send_copy(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Any

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from babel import Locale
 from babel.dates import format_date, format_datetime, format_time
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
@@ -24,7 +25,8 @@ from babel.numbers import format_decimal, format_percent
 
 DEFAULT_LANGUAGE = "zh-CN"
 LANGUAGES: dict[str, str] = {"zh-CN": "中文", "en": "English"}  # each in its own words
-_LOCALES = {"zh-CN": "zh_CN", "en": "en"}
+# not their names: to read one takes longer than the rest of showing a date
+_LOCALES = {"zh-CN": Locale.parse("zh_CN"), "en": Locale.parse("en")}
 _NOTHING = "—"  # shown where there is no value
 
 _language: ContextVar[str] = ContextVar("banka_language", default=DEFAULT_LANGUAGE)
@@ -131,7 +133,7 @@ _ = gettext
 TEMPLATE_EXTENSIONS = ("jinja2.ext.i18n", "jinja2.ext.do")
 
 
-def _locale() -> str:
+def _locale() -> Locale:
     return _LOCALES[_language.get()]
 
 

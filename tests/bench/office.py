@@ -60,11 +60,12 @@ class Person:
 
 @dataclass
 class Line:
-    """What was asked, by whom, and how long each answer took."""
+    """What was asked, by whom, how long each answer took, and of the processor in this process."""
 
     what: str
     who: str
     seconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     rows: int = 0
 
     def at(self, share: float) -> float:
@@ -100,7 +101,7 @@ def tell(how_far: str) -> None:
         sys.stderr.write(f"\r{how_far}   ")
 
 
-def _always(value: str) -> Callable[[int], str]:
+def always(value: str) -> Callable[[int], str]:
     return lambda _n: value
 
 
@@ -118,23 +119,27 @@ class Stopwatch:
         await self._measure(who, what, lambda n: client.get(address(n)))
 
     async def search(
-        self, who: str, client: httpx.AsyncClient, what: str, value: Callable[[int], str]
+        self,
+        who: str,
+        client: httpx.AsyncClient,
+        what: str,
+        value: Callable[[int], str],
+        address: str = f"{LIST}/search",
     ) -> None:
         """Searches for the n-th of so many values."""
-        await self._measure(
-            who, what, lambda n: client.post(f"{LIST}/search", data={"value": value(n)})
-        )
+        await self._measure(who, what, lambda n: client.post(address, data={"value": value(n)}))
 
     async def _measure(self, who: str, what: str, ask: Callable[[int], Any]) -> None:
         line = Line(what, who)
         self.lines.append(line)
         for n in range(-2, self._times):
-            begun = time.perf_counter()
+            begun, worked = time.perf_counter(), time.process_time()
             answer = await ask(n % self._times)
-            taken = time.perf_counter() - begun
+            taken, cpu = time.perf_counter() - begun, time.process_time() - worked
             assert answer.status_code in (200, 303), (what, answer.status_code, answer.text)
             if n >= 0:  # the first ones prepare their statements
                 line.seconds.append(taken)
+                line.cpu.append(cpu)
             line.rows = answer.text.count("<tr>") - 1 if "<tr>" in answer.text else 0
         tell(f"{len(self.lines)} measured")
 
@@ -198,7 +203,7 @@ async def measure(
                 who, client, "a case", lambda n: f"{LIST}/{found[n * 7 % len(found)][0]}"
             )
         program = office.client()
-        await watch.page("program", program, "API: list", _always(f"{API}/applications"))
+        await watch.page("program", program, "API: list", always(f"{API}/applications"))
         await watch.page(
             "program",
             program,
@@ -209,11 +214,11 @@ async def measure(
 
 
 async def _lists(watch: Stopwatch, who: str, client: httpx.AsyncClient) -> None:
-    await watch.page(who, client, "list", _always(LIST))
+    await watch.page(who, client, "list", always(LIST))
     for sort in ("number", "-number", "begun", "since", "-since", "due", "-due"):
-        await watch.page(who, client, f"sorted by {sort}", _always(f"{LIST}?sort={sort}"))
-    deep = await _deep(client, f"{LIST}?sort=-begun", 20)
-    await watch.page(who, client, "twenty-first page", _always(deep))
+        await watch.page(who, client, f"sorted by {sort}", always(f"{LIST}?sort={sort}"))
+    later = await deep(client, f"{LIST}?sort=-begun", 20)
+    await watch.page(who, client, "twenty-first page", always(later))
     filters = [
         *(f"state={one}" for one in ("open", "in_use", "pre_check", "awaiting_material")),
         *("product=business", "channel=partner", "desk=operations", "waiting=customer"),
@@ -224,18 +229,18 @@ async def _lists(watch: Stopwatch, who: str, client: httpx.AsyncClient) -> None:
         "product=business&channel=partner&state=approved",
     ]
     for one in filters:
-        await watch.page(who, client, one, _always(f"{LIST}?{one}"))
+        await watch.page(who, client, one, always(f"{LIST}?{one}"))
     if who == "bank":
         await watch.page(
             who, client, "branch=…", lambda n: f"{LIST}?branch={BRANCHES[n % len(BRANCHES)]}"
         )
 
 
-async def _deep(client: httpx.AsyncClient, address: str, pages: int) -> str:
+async def deep(client: httpx.AsyncClient, address: str, pages: int) -> str:
     """The address of a page so far on."""
     for _ in range(pages):
         answer = await client.get(address)
-        links = [part for part in answer.text.split('href="')[1:] if part.startswith("/intake")]
+        links = [part for part in answer.text.split('href="')[1:] if part.startswith("/")]
         following = [part.split('"')[0] for part in links if "after=" in part.split('"')[0]]
         address = following[0].replace("&amp;", "&") if following else address
     return address
@@ -243,7 +248,7 @@ async def _deep(client: httpx.AsyncClient, address: str, pages: int) -> str:
 
 async def _work(watch: Stopwatch, who: str, client: httpx.AsyncClient) -> None:
     for section in SECTIONS:
-        await watch.page(who, client, f"work: {section}", _always(f"{WORK}?section={section}"))
+        await watch.page(who, client, f"work: {section}", always(f"{WORK}?section={section}"))
 
 
 async def _searches(
@@ -261,7 +266,7 @@ async def _searches(
     await watch.search(who, client, "search: mobile", nth([one.mobile for one in persons]))
     await watch.search(who, client, "search: ID number", nth([one.id_number for one in persons]))
     await watch.search(who, client, "search: name", nth([one.name for one in persons]))
-    await watch.search(who, client, "search: the commonest name", _always(NAMES[0]))
+    await watch.search(who, client, "search: the commonest name", always(NAMES[0]))
     await watch.search(who, client, "search: nobody's mobile", lambda n: f"188{n:08d}")
 
 

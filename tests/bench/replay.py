@@ -3,8 +3,9 @@
     python -m tests.bench.replay --decisions 100000
 
 Decisions of the past are put into review's tables on a database of its own, each with frozen inputs
-and verdict sealed under keys of its own person, as a decision leaves them, and six months of each
-account. Printed are decisions a minute with one process and with one per core.
+and verdict sealed under keys of its own person, as a decision leaves them, a file of the usual
+length, and six months of the account of who was approved. Printed are decisions a minute with one
+process and with one per core.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from tests.unit.review.builders import TERMS, inputs
 
 BEGAN = datetime(2026, 1, 5, 2, 0, tzinfo=UTC)
 LOT = 1_000
+FILE_BYTES = 6_000  # of a case's file: fields, answers and verdict, sealed
 console = Console()
 
 
@@ -139,11 +141,14 @@ async def _fill(conn: Any, settings: Settings, policy: Policy, count: int) -> No
         for number, (application_id, keys) in enumerate(zip(ids, parties, strict=True), start):
             frozen = inputs_of_a_portfolio(chance)
             verdict = policy.evaluate(frozen)
-            approved = verdict.advice == "approve"
+            approved = verdict.advice != "decline"  # what is to be examined people approve
             at = BEGAN + timedelta(seconds=number * 60)
             region = chance.choice(["11", "31", "44", "51"])
             cases.append(_case(application_id, number, region, approved=approved, keys=keys))
-            file = {"hand_over": {"age_band": f"{frozen.age // 10 * 10}s"}}
+            file = {
+                "hand_over": {"age_band": f"{frozen.age // 10 * 10}s", "new_to_bank": False},
+                "sealed": chance.randbytes(FILE_BYTES // 2).hex(),
+            }
             files.append((application_id, json.dumps(file)))
             decisions.append((
                 new_id(), application_id, "approve" if approved else "decline", False, ["a", "b"],

@@ -26,6 +26,8 @@ PAGES = {
     "workload": ("risk", "/review/workload"),
     "appeals": ("reviewer", "/review/appeals"),
     "appeal": ("reviewer", "/review/cases/{adverse}"),
+    "limit-changes": ("reviewer", "/review/limit-changes"),
+    "limit": ("reviewer", "/review/cases/{posted}/limit-change"),
     "disputes": ("reviewer", "/review/appeals?section=disputes"),
     "dispute": ("reviewer", "/review/cases/{second}"),
     "case": ("reviewer", "/review/cases/{middling}"),

@@ -55,6 +55,7 @@ PAGES: dict[str, tuple[str, str]] = {
     _ONE: ("assistant", ""),
     _ONE + "/form": ("assistant", ""),
     _ONE + "/corrections": ("assistant", ""),
+    _ONE + "/limit-change": ("assistant", ""),
     _ONE + "/readings": ("assistant", ""),
     _ONE + "/history": ("assistant", ""),
     _ONE + "/checklist": ("assistant", "reader=office"),

@@ -292,6 +292,81 @@ async def test_results_that_come_back_together_are_written_together(world: World
     assert row["n"] == 2, "transactions: the first, and all that came back while it was written"
 
 
+async def test_results_of_several_kinds_about_one_subject_are_written_together(
+    world: World,
+) -> None:
+    """Three systems answer about one application at about the same moment: its row is locked for
+    the first answer, and once more for the others."""
+    asked, come_back = 0, asyncio.Event()
+
+    async def answer(call: ClaimedCall) -> Result:
+        nonlocal asked
+        asked += 1
+        await come_back.wait()
+        return Succeeded({})
+
+    kinds, store = ("bureau", "identity", "watchlist"), LedgerStore()
+    workers = [
+        Worker(kind=kind, store=store, call=answer, on_result=on_result, timeout=60)
+        for kind in kinds
+    ]
+    service = await _run(world, *workers)
+    await service.execute(store, "A", lambda s, n: [Call(kind, "k") for kind in kinds])
+
+    async def all_asked() -> bool:
+        return asked == len(kinds)
+
+    await until(all_asked)
+    come_back.set()
+    await _wait_all_done(world)
+    assert await _answers(world, "A") == ["Succeeded:{}"] * 3
+    (row,) = await world.rows(
+        world.databases[0], "SELECT count(DISTINCT done_at) AS n FROM messaging.call"
+    )
+    assert row["n"] == 2
+
+
+async def test_a_call_that_a_result_asks_for_is_made_without_looking_round_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks for work only once an hour hears of what this process wrote."""
+    store = LedgerStore()
+
+    async def answer(call: ClaimedCall) -> Result:
+        return Succeeded({"kind": call.kind})
+
+    def then_the_policy(result: Any, state: Ledger, now: datetime) -> Iterable[Effect]:
+        return [*on_result(result, state, now), Call("policy", "k")]
+
+    service = await _run(
+        world,
+        Worker(kind="bureau", store=store, call=answer, on_result=then_the_policy),
+        Worker(kind="policy", store=store, call=answer, on_result=on_result),
+    )
+    monkeypatch.setattr(kernel, "POLL_SECONDS", 3600.0)
+    for loop in service._loops:
+        loop.wake()  # from here on each waits until it is woken
+    await _ask(service, "A", "k")
+    expected = [f'Succeeded:{{"kind": "{kind}"}}' for kind in ("bureau", "policy")]
+    await _wait_answers(world, "A", expected)
+
+
+async def test_whoever_waits_for_room_is_called_as_soon_as_there_is_some(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def bureau(call: ClaimedCall) -> Result:
+        return Succeeded({})
+
+    service = await _run(world, _worker(bureau, concurrency=2))
+    monkeypatch.setattr(kernel, "POLL_SECONDS", 3600.0)
+    for loop in service._loops:
+        loop.wake()
+    await service.execute(
+        LedgerStore(), "A", lambda s, n: [Call("bureau", f"k{number}") for number in range(9)]
+    )
+    await _wait_answers(world, "A", ["Succeeded:{}"] * 9)
+
+
 @dataclass
 class _Outside:
     """Another side that answers when it is let; counts what it was asked."""

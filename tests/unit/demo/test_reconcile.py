@@ -33,7 +33,7 @@ DECLINED = (
     "appeal.opened",
     "appeal.answered",
 )
-BESIDES = {
+BESIDES: dict[str, dict[str, Any]] = {
     "application.declined": {"category": "credit_history", "decided_by": ["S1", "S2"]},
     "appeal.answered": {"answered_by": "S3"},
 }

@@ -108,6 +108,10 @@ ANYWHERE = {
     "card.fact-refused", "item.asked-again", "access-code.issued",
     "dispute.requested", "dispute.opened", "dispute.answered",
 }  # fmt: skip
+OF_A_LIMIT = {
+    "limit-change.requested", "limit-change.opened", "limit-change.decided", "limit.expiring",
+    "limit.expired",
+}  # fmt: skip
 FACTS_IN = {
     "submitted": {"application.corrected"},
     "pre_check": {"application.corrected"},
@@ -120,9 +124,10 @@ FACTS_IN = {
     "delivered": {
         "application.activation-reminded", "card.produced", "card.posted", "card.delivered",
     },
-    "activated": {"card.produced", "card.posted", "card.delivered", "card.activated"},
+    "activated": {"card.produced", "card.posted", "card.delivered", "card.activated", *OF_A_LIMIT},
     "in_use": {
         "card.produced", "card.posted", "card.delivered", "card.activated", "card.first-used",
+        *OF_A_LIMIT,
     },
     "declined": {"appeal.requested", "appeal.opened", "appeal.answered"},
 }  # fmt: skip

@@ -14,6 +14,7 @@ from services.review import (
     desk,
     disputes,
     examination,
+    limit_changes,
     officer_desk,
     telephoning,
 )
@@ -27,7 +28,8 @@ _RAISED = re.compile(r'CaseError\(\s*"([a-z-]+)"')
 def raised() -> set[str]:
     """Codes as they stand in the sources."""
     sources = "".join(
-        inspect.getsource(one) for one in (appeals, case, desk, disputes, examination, telephoning)
+        inspect.getsource(one)
+        for one in (appeals, case, desk, disputes, examination, limit_changes, telephoning)
     )
     return set(_RAISED.findall(sources))
 

@@ -33,13 +33,14 @@ from services.review import (
     disputes,
     examination,
     handlers,
+    limit_changes,
     limits,
     queue,
     viewing,
     workers,
 )
 from services.review import case as cases
-from services.review.accounts import DormancyFigure, stop_of
+from services.review.accounts import AccountFacts, DormancyFigure, stop_of
 from services.review.app import build_app, build_service
 from services.review.case import Case, CaseError, Check, Decision, Entry, Scope
 from services.review.checks import CHECKS, fraud
@@ -50,12 +51,21 @@ from services.review.invariants import GAPS, INVARIANTS, Invariant, kind_of, pla
 from services.review.policy import TABLES, Policy
 from services.review.reason_codes import public_codes
 from services.review.store import _REVIEW_STATES
-from shared.events.intake import AppealWish, Meeting
+from shared.calendar import business_day, end_of_day
+from shared.events.intake import AppealWish, LimitChangeKind, Meeting
 from shared.events.lifecycle import State
-from shared.events.payload import CreditConsent
+from shared.events.payload import BalanceBand, CreditConsent
 from shared.messaging import Call, ClaimedCall, Exhausted, Refused, Succeeded
 from shared.money import Money
-from shared.parameters import Accounts, Product, load_accounts, load_checks, product_of
+from shared.parameters import (
+    Accounts,
+    LimitChanges,
+    Product,
+    load_accounts,
+    load_checks,
+    load_limit_changes,
+    product_of,
+)
 from shared.parameters.models import Checks, Clocks
 from shared.privacy.vault import KeyUnavailableError
 from shared.settings import Environment, Settings
@@ -73,11 +83,14 @@ from tests.unit.review.builders import (
     referred,
     shipped,
 )
+from tests.unit.review.test_limit_changes import asked, card, facts, waiting
 
 Found = set[str]
 Try = Callable[[], Found]
 FIRST, SECOND = "staff-1", "staff-2"
 MICROSECOND = timedelta(microseconds=1)
+_REPORTED = facts()
+_GUARANTEE = load_limit_changes().guarantee_days
 
 
 class Three(NamedTuple):
@@ -117,6 +130,94 @@ def appealed(by: str, *, deciders: tuple[str, ...] = (FIRST, SECOND), claimed: b
         return refused(lambda: appeals.decide_answer(subject, by, "upheld", "sealed", NOW))
 
     return tried
+
+
+def raising(
+    yuan: int,
+    wish: limit_changes.Asked | None = None,
+    *,
+    facts: AccountFacts | None = _REPORTED,
+    since: int = 0,
+    **said: Any,
+) -> Try:
+    """What two people learn who try to grant an increase to so much, `since` fen of which the
+    person got elsewhere meanwhile."""
+
+    def tried() -> Found:
+        subject = waiting(wish, card(account_facts=facts), **said)
+        found = set(limit_changes.grant_obstacles(subject, subject.limit_changes[0], NOW))
+        grant = Money.of(yuan)
+        wrong = refused(lambda: limit_changes.decide_grant(subject, FIRST, grant, "sealed", NOW))
+        subject.own_limits = since
+        found |= set(limit_changes.grant_obstacles(subject, subject.limit_changes[0], NOW))
+        return found | wrong | refused(lambda: limit_changes.decide_sign(subject, SECOND, NOW))
+
+    return tried
+
+
+def guaranteed(days: int | None, *, paper: bool = True) -> Try:
+    """A student's increase, to which the guarantor agreed so many days ago."""
+
+    def tried() -> Found:
+        on = None if days is None else business_day(NOW) - timedelta(days=days)
+        subject = card(applicant_type="student")
+        if not paper:
+            subject.need_hand_over().documents.clear()
+        waiting(asked(yuan=3_000, guarantee_on=on), subject, ceiling=3_000_00)
+        return set(limit_changes.grant_obstacles(subject, subject.limit_changes[0], NOW))
+
+    return tried
+
+
+def alone(yuan: int, *, new: bool) -> Try:
+    """The rule, where the policy that would grant the increase may not do so alone."""
+
+    def tried() -> Found:
+        subject = card()
+        subject.limit = Money.of(5_000)
+        subject.hand_over = hand_over(new_to_bank=new)
+        waiting(asked(yuan=yuan), subject, outcome="approve")
+        by_policy = subject.limit_changes[0].state is limit_changes.ChangeState.GRANTED
+        return set() if by_policy else {"INCREASE_BY_PEOPLE_FOR_NEW"}
+
+    return tried
+
+
+def lowering(yuan: int, band: BalanceBand = BalanceBand.UNDER_1K) -> Try:
+    """What an officer learns who wants to lower a limit to so much."""
+
+    def tried() -> Found:
+        subject = card(account_facts=facts(balance=band))
+        limit = Money.of(yuan)
+        wrong = refused(
+            lambda: limit_changes.decide_lower(subject, "c", limit, "sealed", FIRST, NOW)
+        )
+        return wrong | set(limit_changes.grant_obstacles(subject, subject.limit_changes[0], NOW))
+
+    return tried
+
+
+def lasting(days: int) -> Try:
+    """A temporary limit for so many days."""
+
+    def tried() -> Found:
+        until = business_day(NOW) + timedelta(days=days)
+        subject = waiting(asked(LimitChangeKind.TEMPORARY, until=until))
+        return set(limit_changes.grant_obstacles(subject, subject.limit_changes[0], NOW))
+
+    return tried
+
+
+def ending() -> Found:
+    """The rule, once a temporary limit has gone back on its day."""
+    subject = waiting(asked(LimitChangeKind.TEMPORARY))
+    list(limit_changes.decide_grant(subject, FIRST, Money.of(30_000), "sealed", NOW))
+    list(limit_changes.decide_sign(subject, SECOND, NOW))
+    until = subject.limit_changes[0].asked.until
+    assert until is not None
+    list(limit_changes.on_expiry_deadline(subject, end_of_day(until)))
+    back = limit_changes.limit_now(subject) == Money.of(20_000)
+    return {"UNTIL_PASSED"} if back else set()
 
 
 def approving(subject: Case) -> Found:
@@ -449,6 +550,12 @@ class Records:
     async def is_open(self, application_id: str) -> bool:
         return self.state in _REVIEW_STATES
 
+    async def own_cards(self, person: str, application_id: str) -> Any:
+        return None
+
+    async def policies(self, at: datetime) -> Any:
+        return None, []
+
 
 async def _locked() -> Any:
     """A vault that has the person's keys no more."""
@@ -559,11 +666,11 @@ def erased() -> Found:
     worker = workers.policy_worker(
         store=cast("Any", None),
         open_vault=_locked,
-        records=cast("Any", None),
+        records=cast("Any", Records(State.SCORING)),
         now=lambda: NOW,
         backoff=0,
     )
-    call = ClaimedCall("policy", "k", "a", dict(_CALL), 1)
+    call = ClaimedCall("policy", "k", "a", {**_CALL, "application_id": "a", "person": "p"}, 1)
     result: Any = asyncio.run(cast("Any", worker.call(call)))
     return unscorable(type(result)(result.reason, call=call))()
 
@@ -794,6 +901,51 @@ TESTS: Mapping[str, Three] = {
             unscorable(Refused("no-key", call=_SCORING)),
         ),
     ),
+    "INCREASE_DEDUCTED": Three(
+        each(raising(40_000), raising(30_000, ceiling=20_000_00), raising(30_000, since=1)),
+        raising(30_000),
+        (raising(25_000, ceiling=25_000_00), raising(25_100, ceiling=25_000_00)),
+    ),
+    "INCREASE_AGREED": Three(
+        raising(30_000, asked(agreed_at=None)),
+        raising(30_000),
+        (
+            raising(30_000, asked(agreed_at=NOW)),
+            raising(30_000, asked(agreed_at=NOW + MICROSECOND)),
+        ),
+    ),
+    "STUDENT_INCREASE_GUARANTEED": Three(
+        each(guaranteed(None), guaranteed(0, paper=False)),
+        guaranteed(0),
+        (guaranteed(_GUARANTEE), guaranteed(_GUARANTEE + 1)),
+    ),
+    "INCREASE_IN_GOOD_STANDING": Three(
+        each(
+            raising(30_000, facts=facts(days_past_due=1)),
+            raising(30_000, facts=facts(closed_on=date(2026, 10, 1))),
+            raising(30_000, facts=None),
+        ),
+        raising(30_000),
+        (
+            raising(30_000, facts=facts(days_past_due=0)),
+            raising(30_000, facts=facts(days_past_due=1)),
+        ),
+    ),
+    "INCREASE_BY_PEOPLE_FOR_NEW": Three(
+        alone(10_000, new=True),
+        alone(20_000, new=False),
+        (alone(20_000, new=False), alone(20_000, new=True)),
+    ),
+    "DECREASE_ABOVE_DEBT": Three(
+        each(lowering(900), lowering(900, BalanceBand.FROM_50K)),
+        lowering(5_000),
+        (lowering(1_000), lowering(900)),
+    ),
+    "TEMPORARY_ENDS": Three(
+        each(lasting(31), ending),
+        lasting(20),
+        (lasting(30), lasting(31)),
+    ),
     "REVIEW_IN_TIME": Three(
         each(on(18), on(11, applicant_type="existing_customer")),
         on(11),
@@ -962,9 +1114,13 @@ def test_a_rule_says_why_what_refuses_and_what_may_be_set(invariant: Invariant) 
     if file == "policies":
         assert path in TABLES
         return
-    model: Any = {"product": Product, "clocks": Clocks, "checks": Checks, "accounts": Accounts}[
-        file
-    ]
+    model: Any = {
+        "product": Product,
+        "clocks": Clocks,
+        "checks": Checks,
+        "accounts": Accounts,
+        "limit_changes": LimitChanges,
+    }[file]
     for name in path.split("."):
         assert issubclass(model, BaseModel)
         model = model.model_fields[name].annotation
