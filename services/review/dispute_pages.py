@@ -4,13 +4,14 @@ that of the appeals (`appeal_pages`)."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from services.review.api import MayClaim, MayDecide
 from services.review.desk import Desk
+from services.review.disputes import Outcome
 from services.review.pages import act_and_say
 from shared.web.i18n import _, mark
 
@@ -67,13 +68,13 @@ def router(desk: Desk) -> APIRouter:
         request: Request,
         viewer: MayDecide,
         application_id: str,
-        answer: Annotated[Literal["corrected", "upheld", "annotated"], Form()],
+        became: Annotated[Outcome, Form()],
         note: Words = "",
     ) -> Response:
         return await _act(
             request,
             application_id,
-            desk.answer_dispute(viewer, application_id, answer, note),
+            desk.answer_dispute(viewer, application_id, became, note),
             _("The dispute is answered, and the customer is told."),
         )
 

@@ -74,9 +74,9 @@ async def test_a_correction_of_an_open_case_has_the_bureau_asked_anew(
     assert WORDS in page
     assert "Until there is an answer no machine decides by it" in page
     assert "Another officer has this dispute." in await act(desks.second, applicant, "/claim")
-    page = await act(desks.first, applicant, "/answer", answer="corrected")
+    page = await act(desks.first, applicant, "/answer", became="corrected")
     assert "Please say in words what you found." in page
-    page = await act(desks.first, applicant, "/answer", answer="corrected", note="征信中心已更正")
+    page = await act(desks.first, applicant, "/answer", became="corrected", note="征信中心已更正")
     assert "The dispute is answered" in page
     assert "Asked anew: the earlier answer was wrong" in page
     answered = await last(bank, applicant, "dispute.answered")
@@ -105,7 +105,7 @@ async def test_no_machine_declines_somebody_by_a_report_that_they_dispute_elsewh
     assert "Disputes the credit report: until there is an answer a person decides" in page
     # once it is answered, the next application is the policy's again
     await act(desks.first, first, "/claim")
-    await act(desks.first, first, "/answer", answer="upheld", note="记录属实")
+    await act(desks.first, first, "/answer", became="upheld", note="记录属实")
     third = await bank.applicant(as_before=first, mobile="13912340001")
     await bank.hand_over(third)
     await said(bank, third, "application.declined")

@@ -37,6 +37,7 @@ FIELDS = {
     "awaited": "material",
     "wish": "explanation",
     "answer": "upheld",
+    "became": "upheld",
     "heard": "confirmed",
 }
 BODIES: dict[str, Any] = {
