@@ -155,10 +155,10 @@ def up(
     Where it fails, nothing runs that did not run before.
 
     `partitions` (else `BANKA_PARTITIONS`, else the catalogue's 24) is kept for the topics that
-    provisioning makes. `durable`: False starts a database that does not wait for its disk, for a
-    stack that is thrown away; a killed process costs it nothing, a machine that fails costs it
-    everything. `told` is set, from a signal's handler or another thread, to give up: then
-    ToldToStop is raised.
+    provisioning makes. `durable`: False is for a stack that is thrown away soon: its database does
+    not wait for the disk, so that a killed process costs it nothing and a machine that fails
+    everything, and its broker is compiled in haste. `told` is set, from a signal's handler or
+    another thread, to give up: then ToldToStop is raised.
     """
 
     def check() -> None:
@@ -191,7 +191,7 @@ def up(
             if "postgres" not in given:
                 database = _start_postgres(stack, runtime, ports, durable=durable)
             if "kafka" not in given:
-                broker = _start_kafka(stack, runtime, ports, check)
+                broker = _start_kafka(stack, runtime, ports, check, durable=durable)
         _await_postgres(stack, database, check)
         _await_kafka(stack, broker, check)
         _write_environment(stack)
@@ -247,16 +247,19 @@ def down(name: str | None = None) -> list[str]:
 
     Returns the names of what was running.
     """
-    name = stack_name(name)
+    return _down(stack_name(name), _ASK)
+
+
+def _down(name: str, ask: Mapping[str, signal.Signals]) -> list[str]:
     folder = folder_of(name)
     with exclusive(folder.parent / f"{name}.busy"):
-        stopped = _stop_all(folder)
+        stopped = _stop_all(folder, ask)
     return stopped + _stop_training()
 
 
 def purge(name: str) -> None:
     """Stop a stack and remove its state: data, secrets and logs."""
-    down(name)
+    _down(stack_name(name), _ASK_AT_ONCE)
     shutil.rmtree(folder_of(name), ignore_errors=True)
     shutil.rmtree(_postgres_folder(name), ignore_errors=True)
     folder_of(name).with_name(f"{name}.busy").unlink(missing_ok=True)
@@ -475,15 +478,17 @@ def stop(folder: Path, name: str, *, ask: signal.Signals, seconds: float = STOP_
 
 # INT is PostgreSQL's fast stop: it does not wait for clients
 _ASK = {"kafka": signal.SIGTERM, "postgres": signal.SIGINT}
+# Where their data go, too, nothing has to be in order; PostgreSQL alone gives back shared memory.
+_ASK_AT_ONCE = {"kafka": signal.SIGKILL, "postgres": signal.SIGQUIT}
 
 
-def _stop_all(folder: Path) -> list[str]:
+def _stop_all(folder: Path, ask: Mapping[str, signal.Signals]) -> list[str]:
     # programs that other parts of banka started on this stack go first, the database last
-    recorded = {path.stem for path in folder.glob("*.pid")} - _ASK.keys()
+    recorded = {path.stem for path in folder.glob("*.pid")} - ask.keys()
     return [
         server
-        for server in (*sorted(recorded), *_ASK)
-        if stop(folder, server, ask=_ASK.get(server, signal.SIGTERM))
+        for server in (*sorted(recorded), *ask)
+        if stop(folder, server, ask=ask.get(server, signal.SIGTERM))
     ]
 
 
@@ -667,6 +672,9 @@ _JVM = (
     "-XX:+ExitOnOutOfMemoryError",
     "-Djava.awt.headless=true",
 )
+# A broker that lives for minutes never earns back what the thorough compiler takes of the machine:
+# it starts with two thirds of the work.
+_QUICK_COMPILER = ("-XX:TieredStopAtLevel=1",)
 
 
 def _kafka_properties(data: Path, password: str, ports: Mapping[str, int]) -> str:
@@ -745,6 +753,7 @@ class _Broker:
     folder: Path
     log: Path
     runtime: Runtime
+    compiler: tuple[str, ...] = ()  # flags of the virtual machine
 
     @property
     def data(self) -> Path:
@@ -801,6 +810,7 @@ class _Broker:
         path.touch(mode=0o600)
         words = [
             *_JVM,
+            *self.compiler,
             *flags,
             f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
             "-cp",
@@ -827,13 +837,23 @@ def _escaped(word: str) -> str:
 
 
 def _start_kafka(
-    stack: Stack, runtime: Runtime, ports: Mapping[str, int], check: Callable[[], None]
+    stack: Stack,
+    runtime: Runtime,
+    ports: Mapping[str, int],
+    check: Callable[[], None],
+    *,
+    durable: bool,
 ) -> subprocess.Popen[bytes] | None:
     if _alive(_record(stack.folder, "kafka")):
         return None
     _train(runtime, check)
     check()
-    broker = _Broker(stack.folder / "kafka", stack.logs / "kafka.log", runtime)
+    broker = _Broker(
+        stack.folder / "kafka",
+        stack.logs / "kafka.log",
+        runtime,
+        compiler=() if durable else _QUICK_COMPILER,
+    )
     password = stack.secret(f"kafka-{ADMIN}")
     broker.write(password, ports)
     broker.format(password, cluster_id())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,13 @@ class _ByWhatIsShared(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         folder = Path(file).parent
-        shares = folder.parts != (HERE.name,) and (HERE.parent / folder / "conftest.py").exists()
-        return str(folder) if shares else file
+        return str(folder) if _starts_something(HERE.parent / folder / "conftest.py") else file
+
+
+@cache
+def _starts_something(conftest: Path) -> bool:
+    """Whether all tests of a folder have one of what is expensive to start."""
+    return conftest.exists() and 'scope="package"' in conftest.read_text(encoding="utf-8")
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByWhatIsShared:

@@ -28,11 +28,23 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+def packed_zeros(count: int) -> bytes:
+    """What zlib makes of so many zeros; only the first of many like pieces is packed, for a bomb is
+    made of a gigabyte of them."""
+    size = 1 << 20
+    packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    piece = packer.compress(bytes(size)) + packer.flush(zlib.Z_FULL_FLUSH)
+    packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    end = packer.compress(bytes(count % size)) + packer.flush()
+    adler = (count % 65521) << 16 | 1
+    return b"\x78\xda" + piece * (count // size) + end + struct.pack(">I", adler)
+
+
 def png_of(width: int, height: int, data: bytes | None = None) -> bytes:
     """A grey PNG of any size: a bomb, where nothing but its header and packed zeros are there."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     if data is None:
-        data = zlib.compress(bytes((width + 1) * height), 9)
+        data = packed_zeros((width + 1) * height)
     return PNG_BEGINS + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 

@@ -15,21 +15,25 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from deploy import local
 from deploy.rollout import admit_administrator, broker_files
 from deploy.secret_files import ADMIN, SUPERUSER, make_secrets, read_secret
+from tests.eventually import eventually
 
 KAFKA_IMAGE, POSTGRES_IMAGE = "apache/kafka:4.3.1", "postgres:18"
 WAYS = ("docker", "local")
 _START_SECONDS = 90.0
+_ANSWER = 30.0  # seconds
 
 
 @contextmanager
 def running(name: str, *, partitions: int = 6, durable: bool = True) -> Iterator[local.Stack]:
     """A stack with fresh state while the block runs. `durable`: see `local.up`; what measures, and
-    what kills, waits for the disk as a deployment does.
+    what kills a server, waits for the disk as a deployment does.
 
     `BANKA_STACK` names one that is up already, such as a developer's, and is then left as it is.
     """
@@ -53,6 +57,37 @@ def running_here(name: str, *, partitions: int = 6, durable: bool = True) -> Ite
         yield local.up(name, partitions=partitions, durable=durable)
     finally:
         local.purge(name)
+
+
+async def empty(stack: local.Stack) -> None:
+    """Takes topics, groups and databases away, so that what follows begins as on a fresh stack,
+    which would take longer to start. Nobody may be at work on them; users and roles stay."""
+    admin = AdminClient({**stack.kafka_admin()})
+
+    def topics() -> list[str]:
+        known = admin.list_topics(timeout=_ANSWER).topics
+        return [name for name in known if name.startswith("banka.")]
+
+    groups = [one.group_id for one in admin.list_consumer_groups().result(_ANSWER).valid]
+    if groups:
+        for gone in admin.delete_consumer_groups(groups).values():
+            gone.result(_ANSWER)
+    if left := topics():
+        for gone in admin.delete_topics(left, operation_timeout=_ANSWER).values():
+            gone.result(_ANSWER)
+
+    async def gone_everywhere() -> bool:
+        return not topics()
+
+    await eventually(gone_everywhere)
+    server = await asyncpg.connect(stack.superuser_url())
+    try:
+        for row in await server.fetch(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, 'banka_')"
+        ):
+            await server.execute(f'DROP DATABASE "{row["datname"]}" WITH (FORCE)')
+    finally:
+        await server.close()
 
 
 @cache

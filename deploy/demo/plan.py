@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from deploy.demo.people import Crowd, Person, renewed, with_passport
 from shared.calendar import BUSINESS_ZONE, add_working_days, is_working_day
+from shared.events.intake import AppealWish
 from shared.parameters import Condition, product_of
 
 OPENING = date(2026, 10, 12)
@@ -89,7 +90,8 @@ class Handling:
 
     `decline_for`: reason of the first reviewer, where the policy advises nothing else.
     `not_before`: nobody takes the case sooner. `released_at`, `finding`: compliance. `met`: an
-    officer sees the person with the original while papers are awaited.
+    officer sees the person with the original while papers are awaited. `appeal`: what the declined
+    customer then asks for.
     """
 
     decline_for: str = ""
@@ -98,6 +100,7 @@ class Handling:
     wanted: str = ""
     met: bool = False
     finding: Literal["clear", "confirmed"] = "clear"
+    appeal: AppealWish | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -568,7 +571,11 @@ class _Writer:
         self._declined("too many queries", route, day, range(920, 930), "too_many_queries")
 
     def debts(self, route: Route, day: date) -> None:
-        self._declined("debts too high", route, day, range(930, 940), "income_debt_mismatch")
+        """The customer asks why."""
+        written = self._declined(
+            "debts too high", route, day, range(930, 940), "income_debt_mismatch"
+        )
+        self.change(written, handling=Handling(appeal=AppealWish.EXPLANATION))
 
     def unsound(self, route: Route, day: date) -> None:
         written = self._declined("papers unsound", route, day, range(100, 900), "material_unsound")
@@ -578,7 +585,7 @@ class _Writer:
         self._declined("too many cards", route, day, range(980, 990), "eligibility")
 
     def known_adverse(self, route: Route, day: date) -> None:
-        """A customer of long standing, declined by the policy alone."""
+        """A customer of long standing, declined by the policy alone, who wants a person to look."""
         written = self.application(
             "declined by the policy",
             route,
@@ -586,7 +593,12 @@ class _Writer:
             shape=("gold", "existing_customer"),
             scenario=range(910, 920),
         )
-        self.change(written, final=Final.DECLINED, category="credit_history")
+        self.change(
+            written,
+            final=Final.DECLINED,
+            category="credit_history",
+            handling=Handling(appeal=AppealWish.HUMAN_REVIEW),
+        )
 
     def cleared(self, route: Route, day: date) -> None:
         self.application(

@@ -19,6 +19,7 @@ from deploy.demo.records import Records
 from shared.events import catalog, lifecycle
 from shared.events.intake import CardOrdered, InboundAccepted, InboundRejected
 from shared.events.lifecycle import TERMINAL, State
+from shared.events.review import AppealAnswered, ApplicationDeclined
 
 APPLICATIONS = "banka.applications"
 _APP_TOPIC = f"banka.inbound.{PARTNER}"
@@ -126,6 +127,7 @@ def reconcile(
         _none_waits(records),
         _partners_answered(plan, records, receipts.partners),
         _stalled(plan, ledger, records),
+        _appeals(plan, ledger, records),
         _outages(plan, records, receipts.credit_systems),
         _memory(receipts.memory),
     ]
@@ -400,6 +402,31 @@ def _stalled(plan: Plan, ledger: Ledger, records: Records) -> Line:
     against = [f"{key} raised an alarm" for key in alarms - planned]
     against += [f"{key} raised no alarm" for key in planned - alarms]
     return _line("exactly the stuck cases raised an alarm", f"{len(alarms)} alarms", against)
+
+
+def _appeals(plan: Plan, ledger: Ledger, records: Records) -> Line:
+    keys = ledger.keys()
+    deciders: dict[str, list[str]] = {}
+    answered: Counter[str] = Counter()
+    against = []
+    for record in records.of(APPLICATIONS):
+        subject = record.envelope.subject
+        if record.envelope.type == ApplicationDeclined.type:
+            deciders[subject] = list(record.data["decided_by"])
+        elif record.envelope.type == AppealAnswered.type:
+            answered[subject] += 1
+            if record.data["answered_by"] in deciders.get(subject, ()):
+                against.append(f"{keys.get(subject, subject)} was answered by who had decided")
+    appealed = {one.key for one in plan.applications if one.handling.appeal} & set(ledger.taken)
+    found = {keys.get(subject, subject): count for subject, count in answered.items()}
+    against += [f"{key} appealed and has no answer" for key in appealed - set(found)]
+    against += [f"{key} has an answer to nothing" for key in set(found) - appealed]
+    against += [f"{key} has {count} answers" for key, count in found.items() if count > 1]
+    return _line(
+        "whoever appealed was answered once, by somebody who had not decided",
+        f"{len(appealed)} appeals",
+        against,
+    )
 
 
 def _outages(plan: Plan, records: Records, bureau: Mapping[str, Any]) -> Line:

@@ -14,6 +14,7 @@ from deploy.demo.customers import KEEP_ALIVE, Ledger, side_by_side
 from deploy.demo.handed_in import PURPOSE, party_form
 from deploy.demo.plan import Application, Earlier, Handling
 from shared.clock import format_instant
+from shared.events.intake import AppealWish
 from shared.identifiers import new_id
 
 PASSWORD = "banka-demo"  # noqa: S105 - of the made-up staff; it opens nothing outside the demo
@@ -25,6 +26,7 @@ OPERATIONS = "ops"
 INTAKE = "/intake/api/v1"
 REVIEW = "/review/api/v1"
 AT_ONCE = 6
+_NOT_YET_DECIDED = ("not-found", "not-declined")  # review has no case of it before it is checked
 _WORKBOOK = b"PK"  # how an .xlsx begins
 _CSRF = re.compile(r'name="csrf-token" content="([^"]+)"')
 _FORM_TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
@@ -141,6 +143,8 @@ class Staff:
         self._wanted: set[str] = set()  # already asked for more papers
         self._sent_back: set[str] = set()
         self._met: set[str] = set()
+        self._appealed: set[str] = set()  # of the plan's appeals, those that were opened
+        self._answered: set[str] = set()
         self._ranks: list[str] = []
 
     @classmethod
@@ -182,11 +186,12 @@ class Staff:
         return dict(found["states"])
 
     async def open_cases(self) -> int:
-        """How many applications lie with an officer or with review."""
+        """How many applications lie with an officer or with review, or will be appealed about."""
         states = (await self._desks[SIGNER].get(f"{REVIEW}/reconciliation"))["states"]
         with_review = ("checking", "scoring", "manual_review", "on_hold")
         unchecked = [len(await self._desks[name].in_pre_check()) for name in OFFICERS]
-        return sum(int(states.get(state, 0)) for state in with_review) + sum(unchecked)
+        cases = sum(int(states.get(state, 0)) for state in with_review) + sum(unchecked)
+        return cases + len(self._to_appeal(self._ledger.keys()))
 
     async def take_report(self, day: date) -> None:
         """The day's report as a workbook, which reporting keeps when it is handed out."""
@@ -202,6 +207,7 @@ class Staff:
             await self._meet(keys, now)
         elif what == "propose":
             await self._propose(keys, now)
+            await self._appeals(keys)
         elif what == "sign":
             await self._sign(keys)
         else:
@@ -317,6 +323,47 @@ class Staff:
             note = "依据材料与征信情况，建议不予核发。"
             return {"outcome": "decline", "reason": reason or "MATERIAL_UNSOUND", "note": note}
         return {"outcome": "approve", "limit": limit, "note": "材料齐全，同意核发。"}
+
+    # the appeals: who asked is answered in the next round, by somebody who did not decide
+
+    def _to_appeal(self, keys: Mapping[str, str]) -> dict[str, str]:
+        """{application id: key} of whom the plan lets appeal and who has no answer yet."""
+        return {
+            application_id: key
+            for application_id, key in keys.items()
+            if self._planned[key].handling.appeal and key not in self._answered
+        }
+
+    async def _appeals(self, keys: Mapping[str, str]) -> None:
+        first, second = (self._desks[name] for name in REVIEWERS)
+        for application_id, key in self._to_appeal(keys).items():
+            path = f"{REVIEW}/cases/{application_id}/appeal"
+            wish = self._planned[key].handling.appeal
+            if key not in self._appealed:
+                answer = await first.post(path, {"wish": wish, "note": "客户来电，对结果有疑问。"})
+                if answer.is_success:
+                    self._appealed.add(key)
+                elif self._is(answer, *_NOT_YET_DECIDED):
+                    continue
+                else:
+                    self._surprise(key, "appeal", answer)
+                    self._answered.add(key)
+                continue
+            desk = first
+            claimed = await desk.post(f"{path}/claim")
+            if self._is(claimed, "same-person"):
+                desk = second
+                claimed = await desk.post(f"{path}/claim")
+            outcome = "explained" if wish is AppealWish.EXPLANATION else "upheld"
+            body = {"outcome": outcome, "note": "已重新核对材料与征信记录。"}
+            answer = await desk.post(f"{path}/answer", body) if claimed.is_success else claimed
+            if not answer.is_success:
+                self._surprise(key, "answer to the appeal", answer)
+            self._answered.add(key)
+
+    @staticmethod
+    def _is(answer: httpx.Response, *codes: str) -> bool:
+        return not answer.is_success and answer.json().get("code") in codes
 
     # the second signature
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
-from services.intake import api_many, api_tables, api_token, store_lists
+from services.intake import api_limits, api_many, api_tables, api_token, store_lists
 from services.intake.api_examples import (
     APPLICATION,
     CORRECTION,
@@ -69,6 +69,7 @@ def router(
     _add_begin(routes, desk)
     _add_changes(routes, desk)
     _add_reading(routes, service, desk)
+    api_limits.add(routes, desk)
     api_many.add(routes, service, desk)
     api_tables.add(routes, tables)
     api_token.add(routes)

@@ -32,6 +32,22 @@ KINDS: Mapping[str, Kind] = {
     "too-many-papers": Kind(
         409, "As many papers of this kind, or of the application, are there as the office takes"
     ),
+    "limit-not-changeable": Kind(
+        409, "Only the limit of an activated card is changed, one change at a time"
+    ),
+    "not-agreed": Kind(
+        422,
+        "No limit is changed, and no bureau asked, without the customer's own agreement",
+    ),
+    "limit-not-fitting": Kind(422, "An increase is above the present limit, a decrease below it"),
+    "until-not-fitting": Kind(
+        422, "A temporary limit, and no other, has a last day within the longest term"
+    ),
+    "no-guarantee": Kind(
+        422, "A student's second source of repayment agrees in writing before any increase"
+    ),
+    "income-not-proved": Kind(422, "An income stated anew needs the day of its proof"),
+    "not-disputable": Kind(409, "Only a report that was asked for is disputed, and once at a time"),
     "not-appealable": Kind(409, "Only a decline is appealed against, and once by each way"),
     "card-ordered": Kind(409, "The card is ordered already"),
     "not-open": Kind(409, "Neither a draft, nor is material awaited"),

@@ -24,6 +24,7 @@ from services.intake import (
     pages_batches,
     pages_counter,
     pages_customer,
+    pages_limits,
     pages_lists,
     pages_precheck,
     pages_reading,
@@ -228,6 +229,7 @@ def build_app(service: Intake, desk: Desk, keys: OfficeKeys) -> FastAPI:
             # the form's address is not an application's: it comes first
             pages_counter.router(service, desk),
             pages_lists.router(service, desk),
+            pages_limits.router(service, desk),
             pages.router(service, desk, show),
             page_papers.router(service, service.papers),
             readings.pages(desk),

@@ -23,7 +23,13 @@ from shared.calendar import (
     end_of_day,
 )
 from shared.events import intake, lifecycle
-from shared.events.intake import AppealWish, HandedDocument, Meeting, WantedItem
+from shared.events.intake import (
+    AppealWish,
+    HandedDocument,
+    LimitChangeKind,
+    Meeting,
+    WantedItem,
+)
 from shared.events.lifecycle import OWNERS, TERMINAL, State
 from shared.events.payload import (
     FIELD_CLASSES,
@@ -118,16 +124,36 @@ class Withdrawal:
 
 @dataclass(slots=True)
 class Appeal:
-    """What a declined customer asked of review, and what became of it. `outcome`: explained, upheld
-    or changed; None while it waits. `working_days`: within which review answers; None before it has
-    a case of it."""
+    """What a declined customer asked of review, or a dispute about the credit report, and what
+    became of it. `outcome`: explained, upheld or changed, of a dispute corrected, upheld or
+    annotated; None while it waits. `working_days`: within which review answers, of a dispute
+    `days`; None before it has a case of it."""
 
     appeal_id: str
-    wish: AppealWish
+    wish: AppealWish | Literal["report-dispute"]
     at: datetime
     working_days: int | None = None
     outcome: str | None = None
     answered_at: datetime | None = None
+    days: int | None = None
+
+
+@dataclass(slots=True)
+class LimitChange:
+    """A change of the card's limit that the customer asked for, or the bank wants, and what became
+    of it. `wanted` None: the bank's own. `limit`: granted."""
+
+    change_id: str
+    kind: LimitChangeKind
+    at: datetime
+    wanted: Money | None
+    until: date | None
+    by_bank: bool = False
+    state: Literal["waits", "granted", "refused", "ended"] = "waits"
+    number: str | None = None
+    limit: Money | None = None
+    effective_on: date | None = None
+    decided_at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -215,6 +241,7 @@ class Application:
     round: int = 0
     withdrawal: Withdrawal | None = None
     appeals: list[Appeal] = field(default_factory=list)  # of a decline, the oldest first
+    limit_changes: list[LimitChange] = field(default_factory=list)  # of a card, decided ones first
     limit: Money | None = None
     category: str | None = None
     reapply_from: date | None = None

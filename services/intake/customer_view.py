@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from services.intake.application import Application, outside_state
+from services.intake.appeals import DISPUTE
+from services.intake.application import Appeal, Application, outside_state
 from services.intake.checklist import Line
 from services.intake.items import ItemState, mending_fields
 from shared.events.intake import AppealWish
@@ -105,7 +106,7 @@ SAYS: Mapping[State, tuple[str, str]] = {
 }
 
 
-WISHES: Mapping[AppealWish, tuple[str, str]] = {
+WISHES: Mapping[AppealWish | Literal["report-dispute"], tuple[str, str]] = {
     AppealWish.EXPLANATION: (
         mark("An explanation"),
         mark("We tell you who made the decision, and its main reason."),
@@ -114,15 +115,33 @@ WISHES: Mapping[AppealWish, tuple[str, str]] = {
         mark("A review by a person"),
         mark("A person who took no part in the decision looks at it again."),
     ),
+    DISPUTE: (
+        mark("The credit report"),
+        mark("We have what you say about it looked into, and tell you what came of it."),
+    ),
 }
-"""What may be asked about a decline, and what comes of it."""
+"""What may be asked about a decline or a credit report, and what comes of it."""
 
-ANSWERS: Mapping[str | None, str] = {
+_ANSWERS: Mapping[str | None, str] = {
     None: mark("We have it. The answer comes by message."),
     "explained": mark("Answered: we wrote to you."),
     "upheld": mark("Looked at again: the result stays. We wrote to you."),
     "changed": mark("Looked at again: you may apply anew at once. We wrote to you."),
 }
+
+_ANSWERS_TO_DISPUTES: Mapping[str | None, str] = {
+    None: _ANSWERS[None],
+    "corrected": mark("The credit report is put right. We wrote to you."),
+    "upheld": mark("No error was found in the credit report. We wrote to you."),
+    "annotated": mark("Your objection stands beside the record now. We wrote to you."),
+}
+
+
+def answer_to(one: Appeal) -> str:
+    """What became of what the customer asked, as a message id."""
+    return (_ANSWERS_TO_DISPUTES if one.wish == DISPUTE else _ANSWERS)[one.outcome]
+
+
 """How it stands with what was asked, by its outcome."""
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
-from services.intake import appeals, store, store_customer, store_lists
+from services.intake import appeals, limit_changes, store, store_customer, store_lists
 from services.intake import application as applications
 from services.intake.api_problems import KINDS
 from services.intake.application import (
@@ -39,6 +39,7 @@ from services.intake.audit_words import opened_values
 from services.intake.checklist import Line, checklist
 from services.intake.form import ApplicationForm, FormCorrection, PartyForm
 from services.intake.items import ItemError
+from services.intake.limit_changes import LimitWish
 from services.intake.rules import (
     EarlierPaper,
     Examination,
@@ -57,6 +58,7 @@ from shared.events.payload import FIELD_CLASSES, ApplicantType, Channel, Party, 
 from shared.formats import NUMBERED_BY, person_number
 from shared.identifiers import new_id
 from shared.messaging import Effect, Service, Transaction
+from shared.money import Money
 from shared.paper_images import CheckedPaper, DocumentRefusedError, PaperReader
 from shared.parameters import (
     Product,
@@ -482,6 +484,52 @@ class Desk:
             sealed = await self.seal_note(app, words)
         async with self.changing(viewer, application_id, expect=expect) as step:
             step.effects.extend(appeals.ask(step.app, wish, sealed, viewer.actor, step.now))
+
+    async def change_limit(
+        self,
+        viewer: Viewer,
+        application_id: str,
+        wish: LimitWish,
+        *,
+        income: Money | None = None,
+        words: str = "",
+        expect: Collection[int] | None = None,
+        remember: Remember | None = None,
+    ) -> Application:
+        """The customer wants another limit. income: a month, stated anew. Raises Problem 409
+        `limit-not-changeable` or `erased`, 422 where the wish cannot be worked on."""
+        await self._not_before(remember)
+        app = await self.look(viewer, application_id)
+        async with self._plainly():
+            sealed = await self.seal_note(app, words)
+            stated = None
+            if income is not None:
+                keys = await self.keys_of(app)
+                stated = str(keys.seal(NOTE_CLASS, "monthly_income", str(income.minor)))
+            async with self._transaction(viewer.actor, remember) as tx:
+                app = await self._load(tx, viewer, application_id, expect)
+                effects = limit_changes.ask(
+                    app, wish, viewer.actor, tx.now, income=stated, words=sealed
+                )
+                await self._write(tx, app, effects)
+                await self._keep(tx, remember, app)
+        return app
+
+    async def dispute(
+        self,
+        viewer: Viewer,
+        application_id: str,
+        words: str = "",
+        *,
+        expect: Collection[int] | None = None,
+    ) -> None:
+        """The customer says that the credit report is wrong. Raises Problem 409 `not-disputable` or
+        `erased`."""
+        app = await self.look(viewer, application_id)
+        async with self._plainly():
+            sealed = await self.seal_note(app, words)
+        async with self.changing(viewer, application_id, expect=expect) as step:
+            step.effects.extend(appeals.dispute(step.app, sealed, viewer.actor, step.now))
 
     async def look(self, viewer: Viewer, application_id: str) -> Application:
         """The application, if the viewer may see it."""
@@ -1485,10 +1533,18 @@ def _require_same(app: Application, form: ApplicationForm) -> None:
         )
 
 
+_UNFIT = frozenset(
+    {
+        *("not-acceptable", "not-agreed", "limit-not-fitting", "until-not-fitting"),
+        *("no-guarantee", "income-not-proved"),
+    }
+)  # what is wrong with what was sent; any other refusal is a conflict with what stands here
+
+
 def problem_of(error: ApplicationError) -> Problem:
     """A refusal of the rules as a problem, with how each return code is mended."""
     codes = load_return_codes().codes
-    status = 422 if error.code == "not-acceptable" else 409
+    status = 422 if error.code in _UNFIT else 409
     return Problem(
         status,
         error.code,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from services.intake import appeals, cards
+from services.intake import appeals, cards, limit_changes
 from services.intake import application as applications
 from services.intake.application import Application
 from shared.events import review
@@ -110,6 +110,51 @@ def on_appeal_answered(
     return []
 
 
+def on_limit_change_opened(
+    event: Received[review.LimitChangeOpened], app: Application, now: datetime
+) -> Iterable[Effect]:
+    """Review has a case of another limit for the card."""
+    _follow(event, app)
+    limit_changes.on_opened(app, event.data, now)
+    return []
+
+
+def on_limit_change_decided(
+    event: Received[review.LimitChangeDecided], app: Application, now: datetime
+) -> Iterable[Effect]:
+    """Review has granted another limit, or refused it."""
+    _follow(event, app)
+    limit_changes.on_decided(app, event.data, now)
+    return []
+
+
+def on_limit_expired(
+    event: Received[review.LimitExpired], app: Application, now: datetime
+) -> Iterable[Effect]:
+    """A temporary limit has ended."""
+    _follow(event, app)
+    limit_changes.on_expired(app, event.data, now)
+    return []
+
+
+def on_dispute_opened(
+    event: Received[review.DisputeOpened], app: Application, now: datetime
+) -> Iterable[Effect]:
+    """Review has a case of what the customer says of the credit report."""
+    _follow(event, app)
+    appeals.on_dispute_opened(app, event.data, now)
+    return []
+
+
+def on_dispute_answered(
+    event: Received[review.DisputeAnswered], app: Application, now: datetime
+) -> Iterable[Effect]:
+    """The dispute has its answer."""
+    _follow(event, app)
+    appeals.on_dispute_answered(app, event.data, now)
+    return []
+
+
 def _wants_out(app: Application) -> bool:
     return app.withdrawal is not None and app.withdrawal.outcome == "asked"
 
@@ -128,6 +173,11 @@ _SPECIAL: dict[type[Payload], Handler] = {
     review.WithdrawalRefused: on_withdrawal_refused,
     review.AppealOpened: on_appeal_opened,
     review.AppealAnswered: on_appeal_answered,
+    review.LimitChangeOpened: on_limit_change_opened,
+    review.LimitChangeDecided: on_limit_change_decided,
+    review.LimitExpired: on_limit_expired,
+    review.DisputeOpened: on_dispute_opened,
+    review.DisputeAnswered: on_dispute_answered,
 }
 
 HANDLERS: Mapping[type[Payload], Handler] = {

@@ -17,6 +17,7 @@ from services.intake.checklist import Line, refusals, tally
 from services.intake.counter import guess_item
 from services.intake.desk import Begun, Desk, is_masked
 from services.intake.items import Change
+from services.intake.limit_changes import may_ask as may_ask_limit
 from services.intake.pages_precheck import (
     Revision,
     Show,
@@ -595,6 +596,7 @@ def _steps_of(
         "withdraw": app.state in _BEFORE_CARD
         and (app.withdrawal is None or app.withdrawal.outcome == "refused")
         and edit,
+        "change_limit": may_ask_limit(app) and edit,
         "take_up": take_up and may(Permission.APPLICATION_CREATE),
         "contact": "first_contact" in dues and decide,
         "reveal": reveal,

@@ -18,16 +18,16 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from services.intake import words
-from services.intake.appeals import may_ask
+from services.intake.appeals import may_ask, may_dispute
 from services.intake.application import Application, product_for
 from services.intake.checklist import Line, for_customer, refusals, tally
 from services.intake.customer import COOKIE, HOME, NUMBER_END, OWN, Customers, Inside
 from services.intake.customer_pdf import Row, Sheet, drawn
 from services.intake.customer_view import (
-    ANSWERS,
     SAYS,
     WISHES,
     Shown,
+    answer_to,
     may_withdraw,
     shown,
     state_outside,
@@ -74,6 +74,7 @@ def router(service: Service, desk: Desk, customers: Customers, customer_url: str
     _own_consent(routes, service, desk, customers)
     _own_end(routes, desk, customers)
     _own_appeal(routes, desk, customers)
+    _own_dispute(routes, desk, customers)
     return routes
 
 
@@ -594,6 +595,32 @@ def _own_appeal(routes: APIRouter, desk: Desk, customers: Customers) -> None:
         return redirect(request, OWN, flash=_("We have your question and answer soon."))
 
 
+def _own_dispute(routes: APIRouter, desk: Desk, customers: Customers) -> None:
+    mine = own_page(customers.guest)
+
+    @routes.get(OWN + "/dispute")
+    async def page_dispute(request: Request, guest: Annotated[Inside, mine]) -> Response:
+        """What the customer says is wrong in the credit report."""
+        app, _items = await _look(desk, guest)
+        return _dispute_page(request, app) if may_dispute(app) else redirect(request, OWN)
+
+    @routes.post(OWN + "/dispute")
+    async def dispute(request: Request, guest: Annotated[Inside, mine]) -> Response:
+        """The customer disputes it."""
+        app, _items = await _look(desk, guest)
+        sent = await sent_fields(request)
+        said = sent.get("words", "").strip()[:_LONGEST_REASON]
+        if not may_dispute(app):
+            return redirect(request, OWN)
+        if not said:
+            return _dispute_page(request, app, _("Say what is wrong in it."))
+        try:
+            await desk.dispute(guest.viewer, guest.application_id, said, expect=_revision(sent))
+        except Problem as problem:
+            return _refused(request, problem)
+        return redirect(request, OWN, flash=_("We have it looked into and answer in writing."))
+
+
 # -- what is shown ---------------------------------------------------------------------------------
 
 
@@ -630,7 +657,8 @@ async def _own_page(
         waiting=app.state in (State.DRAFT, State.AWAITING_MATERIAL),
         may_withdraw=may_withdraw(app),
         may_appeal=bool(may_ask(app)),
-        appeals=[(_(WISHES[one.wish][0]), _(ANSWERS[one.outcome]), one) for one in app.appeals],
+        may_dispute=may_dispute(app),
+        appeals=[(_(WISHES[one.wish][0]), _(answer_to(one)), one) for one in app.appeals],
         words=words,
     )
 
@@ -744,6 +772,17 @@ def _appeal_page(request: Request, app: Application, error: str = "") -> Respons
         status_code=422 if error else 200,
         app=app,
         options=[(wish.value, _(WISHES[wish][0]), _(WISHES[wish][1])) for wish in may_ask(app)],
+        longest=_LONGEST_REASON,
+        error=error,
+    )
+
+
+def _dispute_page(request: Request, app: Application, error: str = "") -> Response:
+    return page(
+        request,
+        "customer/dispute.html",
+        status_code=422 if error else 200,
+        app=app,
         longest=_LONGEST_REASON,
         error=error,
     )

@@ -19,6 +19,7 @@ from services.intake.application import (
     Card,
     Document,
     Entry,
+    LimitChange,
     Scope,
     Withdrawal,
     dues,
@@ -54,6 +55,7 @@ class _ApplicationFile:
     round: int = 0
     withdrawal: Withdrawal | None = None
     appeals: list[Appeal] = field(default_factory=list)
+    limit_changes: list[LimitChange] = field(default_factory=list)
     limit: Money | None = None
     category: str | None = None
     card: Card | None = None
@@ -395,6 +397,7 @@ def _file(app: Application) -> _ApplicationFile:
         round=app.round,
         withdrawal=app.withdrawal,
         appeals=app.appeals,
+        limit_changes=app.limit_changes,
         limit=app.limit,
         category=app.category,
         card=app.card,
@@ -511,6 +514,7 @@ def _application(
         round=file.round,
         withdrawal=file.withdrawal,
         appeals=file.appeals,
+        limit_changes=file.limit_changes,
         limit=file.limit,
         category=file.category,
         reapply_from=row["reapply_from"],

@@ -16,7 +16,7 @@ from services.intake.precheck import Obstacle
 from services.intake.spreadsheet import BatchRefused
 from services.intake.typed import MONEY_FIELDS
 from shared.countries import country_name
-from shared.events.intake import Meeting
+from shared.events.intake import LimitChangeKind, Meeting
 from shared.events.payload import CreditConsent
 from shared.parameters import (
     load_checklist_items,
@@ -323,6 +323,18 @@ _HISTORY: Mapping[str, _Happening] = {
     "appeal_asked": _Happening(mark("The customer asks about the decline"), "message", "waiting"),
     "appeal_opened": _Happening(mark("Review has the customer's appeal"), "gavel", "progress"),
     "appeal_answered": _Happening(mark("Review has answered the appeal"), "send", "good"),
+    "limit_change_asked": _Happening(
+        mark("The customer wants another limit"), "credit-card", "waiting"
+    ),
+    "limit_change_opened": _Happening(mark("Review looks at the limit"), "gavel", "progress"),
+    "limit_change_granted": _Happening(mark("New limit granted"), "circle-check", "good"),
+    "limit_change_refused": _Happening(mark("Change of the limit refused"), "circle-x"),
+    "limit_expired": _Happening(mark("Temporary limit ended"), "hourglass"),
+    "dispute_asked": _Happening(
+        mark("The customer disputes the credit report"), "message", "waiting"
+    ),
+    "dispute_opened": _Happening(mark("Review has the dispute"), "gavel", "progress"),
+    "dispute_answered": _Happening(mark("Review has answered the dispute"), "send", "good"),
     "withdrawal_asked": _Happening(mark("Withdrawal asked of review"), "arrow-left"),
     "withdrawal_refused": _Happening(mark("Withdrawal refused"), "x", "bad"),
     "withdrawal_reason": _Happening(mark("Reason of the withdrawal saved"), "note"),
@@ -900,3 +912,16 @@ def actor(name_of: str, staff: Mapping[str, str]) -> str:
 def access_words(what: str) -> str:
     """What was done with the codes of a customer's own page."""
     return _(_ACCESSES[what].words)
+
+
+LIMIT_CHANGES: Mapping[LimitChangeKind, str] = {
+    LimitChangeKind.INCREASE: mark("Increase"),
+    LimitChangeKind.TEMPORARY: mark("Increase for a time"),
+    LimitChangeKind.DECREASE: mark("Decrease"),
+}
+LIMIT_CHANGE_STATES: Mapping[str, tuple[str, str]] = {
+    "waits": (mark("with review"), "waiting"),
+    "granted": (mark("granted"), "good"),
+    "refused": (mark("refused"), "neutral"),
+    "ended": (mark("ended"), "neutral"),
+}

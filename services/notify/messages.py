@@ -39,6 +39,18 @@ class Template(StrEnum):
     APPEAL_EXPLAINED = "appeal_explained"
     APPEAL_UPHELD = "appeal_upheld"
     APPEAL_CHANGED = "appeal_changed"
+    LIMIT_ASKED = "limit_asked"
+    LIMIT_RAISED = "limit_raised"
+    LIMIT_RAISED_UNTIL = "limit_raised_until"
+    LIMIT_LOWERED = "limit_lowered"
+    LIMIT_LOWERED_BY_BANK = "limit_lowered_by_bank"
+    LIMIT_REFUSED = "limit_refused"
+    LIMIT_EXPIRING = "limit_expiring"
+    LIMIT_EXPIRED = "limit_expired"
+    DISPUTE_OPENED = "dispute_opened"
+    DISPUTE_CORRECTED = "dispute_corrected"
+    DISPUTE_UPHELD = "dispute_upheld"
+    DISPUTE_ANNOTATED = "dispute_annotated"
 
 
 class Channel(StrEnum):
@@ -64,7 +76,24 @@ _ANSWERS: dict[str, Template] = {
     "changed": Template.APPEAL_CHANGED,
 }
 
-DECISIONS = frozenset({Template.APPROVED, Template.DECLINED, *_ANSWERS.values()})
+_RAISED: dict[intake.LimitChangeKind, Template] = {
+    intake.LimitChangeKind.INCREASE: Template.LIMIT_RAISED,
+    intake.LimitChangeKind.TEMPORARY: Template.LIMIT_RAISED_UNTIL,
+    intake.LimitChangeKind.DECREASE: Template.LIMIT_LOWERED,
+}
+
+_OF_DISPUTES: dict[str, Template] = {
+    "corrected": Template.DISPUTE_CORRECTED,
+    "upheld": Template.DISPUTE_UPHELD,
+    "annotated": Template.DISPUTE_ANNOTATED,
+}
+
+DECISIONS = frozenset(
+    {
+        *(Template.APPROVED, Template.DECLINED, *_ANSWERS.values(), *_OF_DISPUTES.values()),
+        *(*_RAISED.values(), Template.LIMIT_LOWERED_BY_BANK, Template.LIMIT_REFUSED),
+    }
+)
 """Of these an e-mail copy is kept by the customer."""
 
 _NEVER_BY_EMAIL = frozenset({Template.ACCESS_CODE})
@@ -133,6 +162,16 @@ def wish_of(payload: Payload, time: datetime, *, moves: bool) -> Wish | None:
             return Wish(
                 Template.DECLINED, {**day, "category": category, "reapply_from": reapply_from}
             )
+        case intake.AccessCodeIssued():
+            details = {"deadline": payload.valid_until.isoformat(), "code": str(payload.code)}
+            return Wish(Template.ACCESS_CODE, details)
+    news = _ON_A_DAY.get(type(payload))
+    return Wish(news, day) if news is not None else _wish_afterwards(payload, day)
+
+
+def _wish_afterwards(payload: Payload, day: dict[str, Any]) -> Wish | None:
+    """Of appeals, disputes and changed limits: cases of their own beside the application."""
+    match payload:
         case review.AppealOpened():
             return Wish(Template.APPEAL_OPENED, {"working_days": payload.working_days})
         case review.AppealAnswered():
@@ -140,11 +179,35 @@ def wish_of(payload: Payload, time: datetime, *, moves: bool) -> Wish | None:
             decided_by = "policy" if payload.automatic else "people"
             details = {**day, "category": category, "decided_by": decided_by}
             return Wish(_ANSWERS[payload.outcome], details)
-        case intake.AccessCodeIssued():
-            details = {"deadline": payload.valid_until.isoformat(), "code": str(payload.code)}
-            return Wish(Template.ACCESS_CODE, details)
-    news = _ON_A_DAY.get(type(payload))
-    return Wish(news, day) if news is not None else None
+        case review.LimitChangeOpened():
+            days = {"working_days": payload.working_days}
+            return None if payload.by_bank else Wish(Template.LIMIT_ASKED, days)
+        case review.LimitChangeDecided():
+            return _limit_decided(payload, day)
+        case review.LimitExpiring():
+            return Wish(Template.LIMIT_EXPIRING, {"deadline": payload.until.isoformat()})
+        case review.LimitExpired():
+            return Wish(Template.LIMIT_EXPIRED, day) if payload.why == "term" else None
+        case review.DisputeOpened():
+            return Wish(Template.DISPUTE_OPENED, {"days": payload.days})
+        case review.DisputeAnswered():
+            return Wish(_OF_DISPUTES[payload.outcome], day)
+    return None
+
+
+def _limit_decided(payload: review.LimitChangeDecided, day: dict[str, Any]) -> Wish | None:
+    """What a customer hears of a changed limit, never an amount: how high a limit is and was is not
+    said in a message. What the bank wanted by itself and gave up is no news."""
+    if payload.outcome == "refused":
+        return None if payload.by_bank else Wish(Template.LIMIT_REFUSED, day)
+    details = dict(day)
+    if payload.until is not None:
+        details["deadline"] = payload.until.isoformat()
+    if not payload.by_bank:
+        return Wish(_RAISED[payload.kind], details)
+    assert payload.effective_on is not None  # of what is granted
+    details["effective_on"] = payload.effective_on.isoformat()
+    return Wish(Template.LIMIT_LOWERED_BY_BANK, details)
 
 
 def _material(items: Sequence[intake.WantedItem], deadline: datetime) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def compose(
         "rights": load_phrases().your_rights.in_language(language),
         **{
             name: say_date(details[name], language, zone)
-            for name in ("date", "deadline", "reapply_from")
+            for name in ("date", "deadline", "reapply_from", "effective_on")
             if name in details
         },
     }
@@ -140,8 +140,7 @@ def compose(
     if "decided_by" in details:
         decided_by = getattr(load_phrases().decided_by, details["decided_by"])
         values["decided_by"] = decided_by.in_language(language)
-    if "working_days" in details:
-        values["working_days"] = str(details["working_days"])
+    values |= {term: str(details[term]) for term in ("working_days", "days") if term in details}
     shape = text.long if channel is Channel.EMAIL else text.short
     signature = f"【{signature_of(language)}】" if channel is Channel.SMS else ""
     longest = SMS_LONGEST if channel is Channel.SMS else LONGEST

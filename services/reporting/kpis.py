@@ -9,14 +9,14 @@ period, 进件日), or `stock` (what lies there at the cut-off). Time is busines
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Literal
+from datetime import date, datetime, timedelta
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from services.reporting.projections import AppliedEvent
-from shared.calendar import BUSINESS_ZONE, business_day
+from shared.calendar import BUSINESS_ZONE, business_day, due_about, end_of_day
 from shared.events import intake, reporting, review
 from shared.events.lifecycle import OWNERS, State
 
@@ -464,6 +464,88 @@ def messages(events: Iterable[AppliedEvent], period: Period) -> dict[tuple[str, 
         (channel, state): count(f"message.{channel}.{state}", found[channel, state], "flow")
         for channel, state in sorted(found)
     }
+
+
+Asked = Literal["appeal", "reconsideration", "dispute"]
+Became = Literal["opened", "in_time", "late", "overdue", "changed", "upheld"]
+
+_OPENED = frozenset({review.AppealOpened.type, review.DisputeOpened.type})
+_OF_A_REQUEST: dict[str, tuple[Asked, str]] = {
+    review.AppealOpened.type: ("appeal", "appeal_id"),
+    review.AppealAnswered.type: ("appeal", "appeal_id"),
+    review.DisputeOpened.type: ("dispute", "dispute_id"),
+    review.DisputeAnswered.type: ("dispute", "dispute_id"),
+}
+_FOR_THE_CUSTOMER = frozenset({"changed", "corrected"})  # who was right; an explanation is neither
+
+
+def after_decisions(
+    events: Iterable[AppliedEvent], period: Period, as_of: datetime, key: str = "after"
+) -> dict[tuple[Asked, Became], Figure]:
+    """What customers asked of decisions and credit reports: opened in the period; answered in it,
+    in time or late by their own clock, and for whom; and overdue at the cut-off. A reconsideration
+    is a new application that takes up an earlier one; it has the clock of any other."""
+    known = sorted((e for e in events if e.seen.origin == "live"), key=_order)
+    hits = [*_requests(known, period, as_of), *_taken_up_again(known, period)]
+    return {
+        (kind, became): count(
+            f"{key}.{kind}.{became}",
+            [event for asked, was, event in hits if (asked, was) == (kind, became)],
+            "stock" if became == "overdue" else "flow",
+        )
+        for kind in get_args(Asked)
+        for became in get_args(Became)
+    }
+
+
+def _requests(
+    known: Iterable[AppliedEvent], period: Period, as_of: datetime
+) -> Iterator[tuple[Asked, Became, AppliedEvent]]:
+    """Appeals and disputes, by their own ids; an event of before they were kept has none."""
+    opened: dict[str, tuple[Asked, AppliedEvent]] = {}
+    answered: set[str] = set()
+    for event in known:
+        kind, name = _OF_A_REQUEST.get(event.type, (None, ""))
+        one = event.facts.get(name)
+        if kind is None or one is None:
+            continue
+        if event.type in _OPENED:
+            if one not in opened:  # opened anew where it was asked for again
+                opened[one] = kind, event
+                if period.covers(event.time):
+                    yield kind, "opened", event
+        elif one in opened:
+            answered.add(one)
+            if period.covers(event.time):
+                yield kind, "late" if event.time > _due(opened[one][1]) else "in_time", event
+                outcome = event.facts["outcome"]
+                if outcome != "explained":
+                    yield kind, "changed" if outcome in _FOR_THE_CUSTOMER else "upheld", event
+    for one, (kind, event) in opened.items():
+        if one not in answered and as_of > _due(event):
+            yield kind, "overdue", event
+
+
+def _taken_up_again(
+    known: Iterable[AppliedEvent], period: Period
+) -> Iterator[tuple[Asked, Became, AppliedEvent]]:
+    """Applications that take up an earlier one, and what was decided about them."""
+    became: dict[str, Became] = {_APPROVED: "changed", _DECLINED: "upheld"}
+    again: set[str] = set()
+    for event in known:
+        if event.type == _SUBMITTED and event.facts.get("reopens"):
+            again.add(event.application_id)
+            if period.covers(event.time):
+                yield "reconsideration", "opened", event
+        elif event.application_id in again and event.type in became and period.covers(event.time):
+            yield "reconsideration", became[event.type], event
+
+
+def _due(opened: AppliedEvent) -> datetime:
+    """When it has to be answered: by what its event says of its term."""
+    if "days" in opened.facts:
+        return end_of_day(business_day(opened.time) + timedelta(days=opened.facts["days"]))
+    return due_about(opened.time, opened.facts["working_days"])
 
 
 def median(values: Sequence[int]) -> int:

@@ -34,6 +34,10 @@ _NO_SIGN_OF_LIFE: frozenset[str] = frozenset(
         *(reminder.type for reminder in REMINDERS),
         intake.CardFactRefused.type,
         review.WithdrawalRefused.type,
+        # a case of its own beside the application
+        intake.DisputeRequested.type,
+        review.DisputeOpened.type,
+        review.DisputeAnswered.type,
     }
 )
 
@@ -536,8 +540,32 @@ _FACTS: dict[type[Payload], Callable[[Any], dict[str, Any]]] = {
     },
     review.WithdrawalRefused: lambda d: {"reason": d.reason},
     intake.AppealRequested: lambda d: {"wish": d.wish.value},
-    review.AppealOpened: lambda d: {"wish": d.wish.value},
-    review.AppealAnswered: lambda d: {"outcome": d.outcome, "staff_id": d.answered_by},
+    intake.LimitChangeRequested: lambda d: {"change": d.kind.value},
+    review.LimitChangeOpened: lambda d: {"change": d.kind.value},
+    review.LimitChangeDecided: lambda d: {
+        "change": d.kind.value,
+        "outcome": d.outcome,
+        "limit_band": limit_band(d.limit) if d.limit is not None else None,
+        "automatic": d.automatic,
+        "decided_by": list(d.decided_by),
+    },
+    review.LimitExpired: lambda d: {"change": d.kind.value},
+    review.AppealOpened: lambda d: {
+        "wish": d.wish.value,
+        "appeal_id": d.appeal_id,
+        "working_days": d.working_days,
+    },
+    review.AppealAnswered: lambda d: {
+        "outcome": d.outcome,
+        "appeal_id": d.appeal_id,
+        "staff_id": d.answered_by,
+    },
+    review.DisputeOpened: lambda d: {"dispute_id": d.dispute_id, "days": d.days},
+    review.DisputeAnswered: lambda d: {
+        "outcome": d.outcome,
+        "dispute_id": d.dispute_id,
+        "staff_id": d.answered_by,
+    },
     notify.MessageRequested: _message,
     notify.MessageSent: _message,
     notify.MessageDelivered: _message,

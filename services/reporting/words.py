@@ -50,6 +50,14 @@ EVENTS: Mapping[str, tuple[str, str, str]] = {
     "appeal.requested": (mark("The customer asks about the decline"), "message", "waiting"),
     "appeal.opened": (mark("Appeal opened"), "gavel", "progress"),
     "appeal.answered": (mark("Appeal answered"), "send", "good"),
+    "limit-change.requested": (mark("The customer wants another limit"), "credit-card", "waiting"),
+    "limit-change.opened": (mark("Change of the limit opened"), "gavel", "progress"),
+    "limit-change.decided": (mark("Change of the limit decided"), "circle-check", "good"),
+    "limit.expiring": (mark("Temporary limit ends soon"), "bell", "waiting"),
+    "limit.expired": (mark("Temporary limit ended"), "hourglass", "neutral"),
+    "dispute.requested": (mark("The customer disputes the credit report"), "message", "waiting"),
+    "dispute.opened": (mark("Dispute opened"), "gavel", "progress"),
+    "dispute.answered": (mark("Dispute answered"), "send", "good"),
     "card.ordered": (mark("Card ordered"), "credit-card", "good"),
     "card.produced": (mark("Card produced"), "package", "good"),
     "card.posted": (mark("Card posted"), "truck-delivery", "good"),
@@ -158,6 +166,22 @@ FIGURES: Mapping[str, str] = {
     "p90": mark("P90"),
 }
 
+ASKED: Mapping[str, str] = {
+    "appeal": mark("Appeals"),
+    "reconsideration": mark("Reconsiderations"),
+    "dispute": mark("Disputes about the credit report"),
+}
+"""What customers ask of a decision or of the credit report."""
+BECAME: Mapping[str, str] = {
+    "opened": mark("Opened"),
+    "in_time": mark("Answered in time"),
+    "late": mark("Answered late"),
+    "overdue": mark("Overdue at the cut-off"),
+    "changed": mark("For the customer"),
+    "upheld": mark("Upheld"),
+}
+"""What became of it."""
+
 BASES: Mapping[str, str] = {
     "flow": mark("flow, by day of the event"),
     "cohort": mark("cohort, by day of submission"),
@@ -257,6 +281,9 @@ def figure_name(key: str) -> str:
         return state_name(rest)
     if head == "waiting":
         return _waiting(rest)
+    if head in {"after", "after30"}:
+        asked, _sep, became = rest.partition(".")
+        return f"{name(ASKED, asked)} · {name(BECAME, became)}"
     if head == "message":
         channel, _sep, state = rest.partition(".")
         return f"{channel_name(channel)} · {message_state(state)}"
@@ -334,6 +361,8 @@ _FOR_CUSTOMER = frozenset(
         "application.withdrawal-requested",
         "application.withdrawn",
         "appeal.requested",
+        "limit-change.requested",
+        "dispute.requested",
         "document.received",
     }
 )

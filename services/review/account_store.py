@@ -96,20 +96,31 @@ SELECT max(person) FROM (
 """
 _AT_ONCE = 20_000  # persons whose cards are counted by one statement: a fraction of a second
 
-# What core banking lists counts as listed. An approval that it does not list counts as granted,
-# unless its account was known by then and is gone, or was closed since.
+# What core banking lists counts as listed, or as it was raised since. An approval that it does not
+# list counts as granted, or as it was changed since, unless its account was known by then and is
+# gone, or was closed since.
+_CHANGED = """
+LEFT JOIN LATERAL (
+    SELECT granted, (decided_at AT TIME ZONE 'Asia/Shanghai')::date AS since FROM limit_change
+    WHERE application_id = {of}.application_id AND state IN ('in_force', 'granted')
+    ORDER BY (state = 'in_force') DESC, decided_at DESC LIMIT 1
+) changed ON true
+"""
 _OWN = f"""
 WITH held AS (
     SELECT c.card, c.application_id, c."limit", h.as_of
     FROM account_holding h CROSS JOIN {_HELD} WHERE h.person = $1
 ), own AS (
-    SELECT held."limit" FROM held LEFT JOIN account_standing s USING (card)
+    SELECT CASE WHEN changed.since >= held.as_of THEN greatest(held."limit", changed.granted)
+        ELSE held."limit" END AS "limit"
+    FROM held LEFT JOIN account_standing s USING (card) {_CHANGED.format(of="held")}
     WHERE held.application_id IS DISTINCT FROM $2
         AND NOT coalesce(s.closed_on IS NOT NULL AND s.as_of >= held.as_of, false)
     UNION ALL
-    SELECT CASE WHEN r.applicant_type = 'supplementary' THEN NULL ELSE r.granted_limit END
+    SELECT CASE WHEN r.applicant_type = 'supplementary' THEN NULL
+        ELSE coalesce(changed.granted, r.granted_limit) END
     FROM review_case r LEFT JOIN account_standing s USING (application_id)
-    LEFT JOIN account_holding h ON h.person = r.person
+    LEFT JOIN account_holding h ON h.person = r.person {_CHANGED.format(of="r")}
     WHERE r.person = $1 AND r.application_id <> $2 AND r.granted_limit IS NOT NULL
         AND r.state = ANY ($3)
         AND NOT EXISTS (SELECT FROM held WHERE held.application_id = r.application_id)

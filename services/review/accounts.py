@@ -18,6 +18,7 @@ from shared.calendar import last_day_of
 from shared.events import intake
 from shared.events.payload import BalanceBand, Payload
 from shared.messaging import Effect, Received
+from shared.money import Money
 from shared.parameters import Dormancy, EarlyArrears
 
 OVER_BOUND: Final = "DORMANCY_OVER_BOUND"
@@ -55,6 +56,32 @@ class AccountMonth:
         if self.balance is not BalanceBand.ZERO:
             return None
         return self.last_transaction or self.opened_on
+
+
+_MOST_OWED: Mapping[BalanceBand, Money | None] = {
+    BalanceBand.OVERPAID: Money.zero(),
+    BalanceBand.ZERO: Money.zero(),
+    BalanceBand.UNDER_1K: Money.of(1_000),
+    BalanceBand.FROM_1K: Money.of(10_000),
+    BalanceBand.FROM_10K: Money.of(50_000),
+    BalanceBand.FROM_50K: None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """The latest that core banking stated about the account of one application's card."""
+
+    as_of: date
+    opened_on: date
+    closed_on: date | None
+    days_past_due: int
+    balance: BalanceBand
+
+    @property
+    def most_owed(self) -> Money | None:
+        """The upper end of the balance's band; None for the highest, which has none."""
+        return _MOST_OWED[self.balance]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from services.review import queue, reason_codes, store
 from services.review.case import Awaited, Case
 from services.review.desk import REASSIGNED_AT_ONCE, Desk, public_findings, waits_for
 from services.review.evidence import in_order, verify
+from services.review.holds import HoldReason
 from services.review.officer_desk import Line, OfficerDesk
 from services.review.officers import Away, Load
 from services.review.policy_store import PolicyShelf
@@ -24,6 +25,7 @@ from services.review.viewing import (
 )
 from services.review.workers import OpenVault
 from shared.events.intake import WantedItem
+from shared.events.lifecycle import State
 from shared.messaging import Service
 from shared.money import Money
 from shared.privacy.vault import KeyUnavailableError
@@ -80,9 +82,21 @@ class MaterialIn(_In):
 
 
 class HoldIn(_In):
-    """What compliance shall look into."""
+    """What compliance shall look into, by a reason of the catalogue and in words; neither is shown
+    to anybody else."""
 
+    reason: HoldReason
     note: Note
+
+
+class HoldOut(BaseModel):
+    """Why a case is held, by whom (`review`: by itself), and when compliance is to have said what
+    it found."""
+
+    reason: HoldReason
+    by: str
+    at: datetime
+    due: datetime
 
 
 class NoteIn(_In):
@@ -237,6 +251,9 @@ class CaseOut(BaseModel):
     due: datetime | None
     claimed_by: str | None
     snooze: SnoozeOut | None
+    hold: HoldOut | None = Field(
+        description="of a held case; null for whoever is not of compliance"
+    )
     proposal: ProposalOut | None
     checks: list[CheckOut]
     findings: list[str]
@@ -268,6 +285,8 @@ class QueueItemOut(BaseModel):
     snoozed_until: datetime | None
     amount: Money | None
     language: str | None
+    hold_reason: str | None = Field(description="of a held case, as compliance sees it")
+    hold_due: datetime | None
     proposed_by: str | None
     to_sign: bool
 
@@ -342,6 +361,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
         branch: str | None = None,
         flag: str | None = None,
         language: str | None = None,
+        new_to_bank: bool | None = None,
         amount_from: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None,
         amount_to: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None,
         page: Annotated[int, Query(ge=1, le=100_000)] = 1,
@@ -353,6 +373,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
         wanted = replace(
             wanted_of(viewer, section, number, product, branch, flag),
             language=language,
+            new_to_bank=new_to_bank,
             amount_from=amount_from,
             amount_to=amount_to,
         )
@@ -615,19 +636,22 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     @routes.post(
         "/cases/{application_id}/hold",
         openapi_extra=about(
-            "not-found", "erased", "not-in-queue", "not-yours", "proposed", "no-opinion"
+            *("not-found", "erased", "not-in-queue", "not-yours", "proposed"),
+            *("no-opinion", "unknown-reason"),
+            example={"reason": "papers-forged", "note": "收入证明疑似伪造"},
         ),
     )
     async def api_hold(viewer: MayDecide, application_id: str, body: HoldIn) -> CaseOut:
-        """Hand the case to compliance."""
-        return case_out(await desk.hold(viewer, application_id, body.note), viewer)
+        """Hand the case to compliance; nothing is decided while it is held."""
+        case = await desk.hold(viewer, application_id, body.reason, body.note)
+        return case_out(case, viewer)
 
     @routes.post(
         "/cases/{application_id}/release",
-        openapi_extra=about("not-found", "erased", "not-held", "no-opinion"),
+        openapi_extra=about("not-found", "erased", "not-held", "same-person", "no-opinion"),
     )
     async def api_release(viewer: MayRelease, application_id: str, body: ReleaseIn) -> CaseOut:
-        """Compliance ends the hold."""
+        """Compliance ends the hold; never whoever began it."""
         return case_out(await desk.release(viewer, application_id, body.finding, body.note), viewer)
 
 
@@ -732,6 +756,8 @@ def queue_item(row: store.QueueRow, now: datetime, viewer: Viewer) -> QueueItemO
         snoozed_until=row.snoozed_until,
         amount=Money(minor=row.amount) if row.amount is not None else None,
         language=row.language,
+        hold_reason=row.hold_reason,
+        hold_due=row.hold_due,
         proposed_by=row.proposed_by or None,
         to_sign=row.proposed_by is not None,
     )
@@ -743,6 +769,7 @@ def case_out(case: Case, viewer: Viewer) -> CaseOut:
     case = shown_case(case, viewer)
     scope, found, proposal = case.need_scope(), case.recommendation, case.proposal
     confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, scope.branch)
+    hold = case.hold if case.state is State.ON_HOLD else None  # compliance's, or it is None
     return CaseOut(
         application_id=case.application_id,
         application_number=scope.application_number,
@@ -757,6 +784,7 @@ def case_out(case: Case, viewer: Viewer) -> CaseOut:
         snooze=SnoozeOut(until=case.snooze.until, awaited=case.snooze.awaited)
         if case.snooze
         else None,
+        hold=HoldOut(reason=hold.reason, by=hold.by, at=hold.at, due=hold.due) if hold else None,
         proposal=ProposalOut(
             outcome=None if hidden else proposal.outcome,
             staff_id=proposal.staff_id or None,

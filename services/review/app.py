@@ -16,8 +16,13 @@ from services.review import (
     appeal_api,
     appeal_pages,
     audit,
+    dispute_api,
+    dispute_pages,
+    disputes,
     drift_pages,
     handlers,
+    limit_api,
+    limit_pages,
     officer_pages,
     pages,
     policy_pages,
@@ -27,18 +32,29 @@ from services.review import (
 from services.review.account_store import AccountStore
 from services.review.api_problems import KINDS
 from services.review.appeals import APPEAL_DEADLINE, on_appeal_deadline
-from services.review.case import SNOOZE_DEADLINE, on_snooze_deadline
+from services.review.case import SNOOZE_DEADLINE, on_hold_deadline, on_snooze_deadline
 from services.review.checks import ASKED, CheckName
 from services.review.checks.breaker import Breaker
 from services.review.desk import Desk
+from services.review.disputes import DISPUTE_DEADLINE, DISPUTE_WARNING
+from services.review.holds import HOLD_DEADLINE
 from services.review.issuing import Issuing
+from services.review.limit_changes import (
+    DUE_DEADLINE,
+    EXPIRY_DEADLINE,
+    REMINDER_DEADLINE,
+    on_due_deadline,
+    on_expiry_deadline,
+    on_reminder_deadline,
+)
+from services.review.limit_desk import LimitDesk
 from services.review.officer_desk import OfficerDesk
 from services.review.policy_desk import PolicyDesk
 from services.review.policy_store import PolicyShelf
 from services.review.portfolio_desk import PortfolioDesk, PortfolioLoop
 from services.review.screening import Screening
 from services.review.store import CaseRecords, CaseStore
-from services.review.workers import check_worker, policy_worker
+from services.review.workers import check_worker, limit_worker, policy_worker
 from shared.clock import open_clock
 from shared.events.catalog import group
 from shared.messaging import Consumer, Deadlines, Service
@@ -133,8 +149,14 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
             Deadlines(
                 store=store,
                 handlers={
+                    HOLD_DEADLINE: on_hold_deadline,
                     SNOOZE_DEADLINE: on_snooze_deadline,
                     APPEAL_DEADLINE: on_appeal_deadline,
+                    DUE_DEADLINE: on_due_deadline,
+                    REMINDER_DEADLINE: on_reminder_deadline,
+                    EXPIRY_DEADLINE: on_expiry_deadline,
+                    DISPUTE_WARNING: disputes.on_warning,
+                    DISPUTE_DEADLINE: disputes.on_deadline,
                 },
             )
         ],
@@ -156,12 +178,15 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
             )
             for name in ASKED
         ),
-        policy_worker(
-            store=store,
-            open_vault=service.vault,
-            records=records,
-            now=clock.now,
-            backoff=settings.call_backoff,
+        *(
+            worker(
+                store=store,
+                open_vault=service.vault,
+                records=records,
+                now=clock.now,
+                backoff=settings.call_backoff,
+            )
+            for worker in (policy_worker, limit_worker)
         ),
     ]
     return service
@@ -172,6 +197,7 @@ def build_app(service: ReviewService) -> FastAPI:
     desk = Desk(service, CaseStore(), service.vault)
     shelf = PolicyShelf.beside(service.settings.parameters)
     officers = OfficerDesk(service)
+    limits = LimitDesk(service, CaseStore(), service.vault)
     return create_app(
         service,
         routers=[
@@ -179,6 +205,10 @@ def build_app(service: ReviewService) -> FastAPI:
             officer_pages.router(service, desk, officers),
             appeal_api.router(service, desk),
             appeal_pages.router(service, desk),
+            limit_api.router(service, limits),
+            limit_pages.router(service, limits),
+            dispute_api.router(service, desk),
+            dispute_pages.router(desk),
             telephone_pages.api(desk),
             telephone_pages.pages(desk),
             pages.router(service, desk, service.vault, shelf),

@@ -129,7 +129,8 @@ def router(service: Service, desk: Desk) -> APIRouter:
 
 
 def _last(case: Case, now: datetime) -> AppealOut:
-    return _out(case.application_id, case.appeals[-1], now)
+    last = next(one for one in reversed(case.appeals) if one.kind == "appeal")
+    return _out(case.application_id, last, now)
 
 
 def _out(application_id: str, one: Appeal, now: datetime) -> AppealOut:
@@ -137,7 +138,7 @@ def _out(application_id: str, one: Appeal, now: datetime) -> AppealOut:
         appeal_id=one.appeal_id,
         number=one.number,
         application_id=application_id,
-        wish=one.wish,
+        wish=AppealWish(one.wish),
         asked_at=one.asked_at,
         due=one.due,
         urgency=urgency_of(one.due, now).value if one.open else None,

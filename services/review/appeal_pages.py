@@ -20,7 +20,7 @@ from shared.web import page
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _, current_language, mark
 from shared.web.limits import lenient
-from shared.web.lists import Place
+from shared.web.lists import Place, Total
 
 HERE = "/review/appeals"
 
@@ -35,6 +35,8 @@ REFUSALS: Mapping[str, str] = {
     "no-opinion": mark("Please say in words what you found."),
     "erased": mark("The applicant's data was deleted or is restricted; nothing can be added."),
 }
+
+_SECTIONS = ("answered", "disputes", "disputes-answered")
 
 Words = Annotated[str, Form(max_length=2000)]
 
@@ -54,8 +56,10 @@ def _add_list(routes: APIRouter, service: Service) -> None:
         viewer: MayView,
         section: Annotated[str, Query(max_length=20), lenient("")] = "",
     ) -> Response:
-        """What waits for its answer, due first; or what was answered, the newest first."""
-        answered = section == "answered"
+        """What waits for its answer, due first; or what was answered, the newest first; of appeals
+        or of disputes about the credit report."""
+        chosen = section if section in _SECTIONS else ""
+        answered, disputes = chosen.endswith("answered"), chosen.startswith("disputes")
         after = Place.read(request.query_params.get("after", ""), datetime)
         before = None if after else Place.read(request.query_params.get("before", ""), datetime)
         now = service.clock.now()
@@ -65,11 +69,18 @@ def _add_list(routes: APIRouter, service: Service) -> None:
                 viewer.branch_list,
                 PAGE_SIZE,
                 answered=answered,
+                disputes=disputes,
                 after=after,
                 before=before,
             )
-            waiting = await appeal_store.waiting(conn, viewer.branch_list, now)
-            total = await appeal_store.answered(conn, viewer.branch_list) if answered else None
+            appealed = await appeal_store.waiting(conn, viewer.branch_list, now)
+            disputed = await appeal_store.waiting(conn, viewer.branch_list, now, disputes=True)
+            waiting = disputed if disputes else appealed
+            total = (
+                await appeal_store.answered(conn, viewer.branch_list, disputes=disputes)
+                if answered
+                else None
+            )
             rows = [row.appeal for row in found.rows]
             people = await staff_names(
                 conn, [one for row in rows for one in (row.claimed_by, row.answered_by) if one]
@@ -81,18 +92,31 @@ def _add_list(routes: APIRouter, service: Service) -> None:
             answered=answered,
             found=found,
             rows=[(row, queue.clock_of(row.appeal.due, now)) for row in found.rows],
-            waiting=waiting,
+            disputes=disputes,
+            appealed=appealed,
+            disputed=disputed,
+            tabs=_tabs(appealed.open, disputed.open),
+            current=HERE + (f"?section={chosen}" if chosen else ""),
             total=total or waiting.open,
             people=people,
             branches=branches,
             products=words.product_names(),
             wishes=words.WISHES,
-            outcomes=words.OUTCOMES,
+            outcomes=words.DISPUTE_OUTCOMES if disputes else words.OUTCOMES,
             categories={
                 code: phrase.desk.in_language(current_language())
                 for code, phrase in load_phrases().declines.items()
             },
         )
+
+
+def _tabs(appealed: Total, disputed: Total) -> list[tuple[str, str, str | None]]:
+    return [
+        (HERE, _("Appeals"), str(appealed.shown)),
+        (f"{HERE}?section=disputes", _("Disputes"), str(disputed.shown)),
+        (f"{HERE}?section=answered", _("Appeals answered"), None),
+        (f"{HERE}?section=disputes-answered", _("Disputes answered"), None),
+    ]
 
 
 def _add_commands(routes: APIRouter, desk: Desk) -> None:

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.review.appeals import Appeal
+from services.review.appeals import DISPUTE, Appeal
 from services.review.case import Case
 from shared.events.intake import AppealWish
 from shared.web.lists import MOST_COUNTED, Page, Place, Total, page_from
 
 _SAVE = """
 INSERT INTO appeal (appeal_id, application_id, number, wish, asked_by, asked_at, words, due,
-    deciders, automatic, claimed_by, outcome, answered_by, answered_at)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8,
-    coalesce((SELECT decided_by FROM decision WHERE application_id = $2), '{}'),
-    coalesce((SELECT automatic FROM decision WHERE application_id = $2), false),
-    $9, $10, $11, $12
+    deciders, automatic, claimed_by, outcome, answered_by, answered_at, person)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, coalesce(decided_by, '{}'), coalesce(automatic, false),
+    $9, $10, $11, $12, $13
+FROM (VALUES (0)) one LEFT JOIN decision ON application_id = $2 AND $4 <> 'report-dispute'
 ON CONFLICT (appeal_id) DO UPDATE SET
     wish = excluded.wish, claimed_by = excluded.claimed_by, outcome = excluded.outcome,
     answered_by = excluded.answered_by, answered_at = excluded.answered_at
@@ -43,6 +42,7 @@ async def save_appeals(conn: Any, appeals: Iterable[tuple[Case, Appeal]]) -> Non
                 one.outcome,
                 one.answered_by,
                 one.answered_at,
+                case.hand_over.examined.person if case.hand_over else None,
             )
             for case, one in appeals
         ],
@@ -61,11 +61,35 @@ async def appeals_of(conn: Any, cases: Sequence[str]) -> dict[str, list[Appeal]]
     return found
 
 
+async def beside(
+    conn: Any, cases: Sequence[str], persons: Sequence[str]
+) -> tuple[dict[str, list[Appeal]], dict[str, set[str]]]:
+    """What cases that are worked on need of it, in one turn: {application id: its appeals, the
+    oldest first}, and {person: the applications beside which they dispute their credit report} of
+    these persons."""
+    rows = await conn.fetch(_BESIDE, list(cases), list(persons))
+    asked, found = set(cases), dict[str, list[Appeal]]()
+    disputing: dict[str, set[str]] = {}
+    for row in rows:
+        if row["application_id"] in asked:
+            found.setdefault(row["application_id"], []).append(_appeal(row))
+        if row["wish"] == DISPUTE and row["outcome"] is None:
+            disputing.setdefault(row["person"], set()).add(row["application_id"])
+    return found, disputing
+
+
+_BESIDE = """
+SELECT * FROM appeal WHERE application_id = ANY ($1)
+    OR (wish = 'report-dispute' AND outcome IS NULL AND person = ANY ($2))
+ORDER BY asked_at, appeal_id
+"""
+
+
 def _appeal(row: Any) -> Appeal:
     return Appeal(
         appeal_id=row["appeal_id"],
         number=row["number"],
-        wish=AppealWish(row["wish"]),
+        wish=row["wish"] if row["wish"] == DISPUTE else AppealWish(row["wish"]),
         asked_by=row["asked_by"],
         asked_at=row["asked_at"],
         words=row["words"],
@@ -93,9 +117,12 @@ class AppealRow:
 _OF = "FROM appeal a JOIN review_case c USING (application_id)"
 
 
-def _fitting(*, answered: bool) -> str:
-    state = "NOT NULL" if answered else "NULL"
-    return f"a.outcome IS {state} AND ($1::text[] IS NULL OR c.branch = ANY ($1))"
+def _fitting(*, answered: bool, disputes: bool) -> str:
+    state, kind = "NOT NULL" if answered else "NULL", "=" if disputes else "<>"
+    return (
+        f"a.outcome IS {state} AND a.wish {kind} 'report-dispute'"
+        " AND ($1::text[] IS NULL OR c.branch = ANY ($1))"
+    )
 
 
 async def page_of(
@@ -104,13 +131,14 @@ async def page_of(
     size: int,
     *,
     answered: bool,
+    disputes: bool = False,
     after: Place | None = None,
     before: Place | None = None,
 ) -> Page[AppealRow]:
     """Those that wait, by what is due first; or those that were answered, the newest first."""
     key = "answered_at" if answered else "due"
     way = "DESC" if answered != (before is not None) else "ASC"
-    place, condition = before or after, _fitting(answered=answered)
+    place, condition = before or after, _fitting(answered=answered, disputes=disputes)
     arguments: list[Any] = [branches]
     if place is not None:
         than = "<" if way == "DESC" else ">"
@@ -131,11 +159,11 @@ async def page_of(
     return page_from(found, places, size, after=after, before=before)
 
 
-async def answered(conn: Any, branches: list[str] | None) -> Total:
+async def answered(conn: Any, branches: list[str] | None, *, disputes: bool = False) -> Total:
     """How many were answered of these branches (None: of all), as far as is counted."""
     return Total.of(
         await conn.fetchval(
-            f"SELECT count(*) FROM (SELECT {_OF} WHERE {_fitting(answered=True)}"  # noqa: S608 - our own text
+            f"SELECT count(*) FROM (SELECT {_OF} WHERE {_fitting(answered=True, disputes=disputes)}"  # noqa: S608 - our own text
             f" LIMIT {MOST_COUNTED + 1}) one",
             branches,
         )
@@ -150,11 +178,14 @@ class Waiting:
     overdue: int
 
 
-async def waiting(conn: Any, branches: list[str] | None, now: datetime) -> Waiting:
+async def waiting(
+    conn: Any, branches: list[str] | None, now: datetime, *, disputes: bool = False
+) -> Waiting:
     """What waits of these branches (None: of all), as far as is counted."""
+    fitting = _fitting(answered=False, disputes=disputes)
     row = await conn.fetchrow(
         "SELECT count(*) AS open, count(*) FILTER (WHERE due < $2) AS overdue FROM"  # noqa: S608 - our own text
-        f" (SELECT a.due {_OF} WHERE {_fitting(answered=False)} LIMIT {MOST_COUNTED + 1}) one",
+        f" (SELECT a.due {_OF} WHERE {fitting} LIMIT {MOST_COUNTED + 1}) one",
         branches,
         now,
     )

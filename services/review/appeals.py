@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from services.review.case import Case, CaseError
 from shared.calendar import business_day, due_about
@@ -24,17 +24,19 @@ from shared.parameters import load_clocks
 Answer = Literal["explained", "upheld", "changed"]
 
 APPEAL_DEADLINE = "appeal"
+DISPUTE: Final = "report-dispute"  # of the credit report: see `disputes`
 
 
 @dataclass(slots=True)
 class Appeal:
-    """One appeal. `asked_by`: as events have it; `words`: the customer's, sealed. `deciders`: staff
-    ids of those who made the decision, none where the policy alone did (`automatic`); known once it
-    is written. `changed`: to be written."""
+    """One appeal, or a dispute about the credit report. `asked_by`: as events have it; `words`: the
+    customer's, sealed. `deciders`: staff ids of those who made the decision, none where the policy
+    alone did (`automatic`), and of a dispute; known once it is written. `changed`: to be
+    written."""
 
     appeal_id: str
     number: str
-    wish: AppealWish
+    wish: AppealWish | Literal["report-dispute"]
     asked_by: str
     asked_at: datetime
     words: str
@@ -42,7 +44,7 @@ class Appeal:
     deciders: tuple[str, ...] = ()
     automatic: bool = False
     claimed_by: str | None = None
-    outcome: Answer | None = None
+    outcome: Answer | Literal["corrected", "annotated"] | None = None
     answered_by: str | None = None
     answered_at: datetime | None = None
     changed: bool = False
@@ -52,9 +54,16 @@ class Appeal:
         """Whether it waits for its answer."""
         return self.outcome is None
 
-    def answers(self) -> tuple[Answer, ...]:
+    def answers(self) -> tuple[str, ...]:
         """What it may be answered."""
+        if self.wish == DISPUTE:
+            return ("corrected", "upheld", "annotated")
         return ("explained",) if self.wish is AppealWish.EXPLANATION else ("upheld", "changed")
+
+    @property
+    def kind(self) -> Literal["appeal", "dispute"]:
+        """As the history calls it."""
+        return "dispute" if self.wish == DISPUTE else "appeal"
 
 
 def due_at(asked_at: datetime) -> datetime:
@@ -63,8 +72,8 @@ def due_at(asked_at: datetime) -> datetime:
 
 
 def open_appeal(case: Case) -> Appeal | None:
-    """The one of the application that waits for its answer."""
-    return next((one for one in case.appeals if one.open), None)
+    """The one against the decision that waits for its answer."""
+    return next((one for one in case.appeals if one.open and one.wish != DISPUTE), None)
 
 
 def on_requested(
@@ -81,7 +90,7 @@ def on_requested(
         there.wish = wish
     there.changed = True
     case.note(
-        now, _actor(asked_by), "appeal_asked_again", number=there.number, wish=wish, note=words
+        now, actor(asked_by), "appeal_asked_again", number=there.number, wish=wish, note=words
     )
     return [_opened(case, there)]
 
@@ -100,10 +109,11 @@ def decide_open(
 def _open(
     case: Case, appeal_id: str, wish: AppealWish, words: str, asked_by: str, now: datetime
 ) -> Iterable[Effect]:
-    number = f"{case.need_scope().application_number}-{len(case.appeals) + 1}"
+    count = sum(one.wish != DISPUTE for one in case.appeals)
+    number = f"{case.need_scope().application_number}-{count + 1}"
     appeal = Appeal(appeal_id, number, wish, asked_by, now, words, due_at(now), changed=True)
     case.appeals.append(appeal)
-    case.note(now, _actor(asked_by), "appeal_opened", number=number, wish=wish, note=words)
+    case.note(now, actor(asked_by), "appeal_opened", number=number, wish=wish, note=words)
     return [_opened(case, appeal), Deadline(APPEAL_DEADLINE, appeal.due)]
 
 
@@ -112,7 +122,7 @@ def _opened(case: Case, appeal: Appeal) -> Fact:
         **case.fields(),
         appeal_id=appeal.appeal_id,
         appeal_number=appeal.number,
-        wish=appeal.wish,
+        wish=AppealWish(appeal.wish),
         working_days=load_clocks().appeal_working_days,
     )
     return Fact(event, state_version=case.state_version)
@@ -120,15 +130,19 @@ def _opened(case: Case, appeal: Appeal) -> Fact:
 
 def decide_claim(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
     """Take the appeal; never whoever made the decision that it is about."""
-    appeal = _waiting(case)
-    if staff_id in appeal.deciders:
+    return claim(case, _waiting(case), staff_id, now)
+
+
+def claim(case: Case, one: Appeal, staff_id: str, now: datetime) -> list[Effect]:
+    """Take what waits for its answer; never whoever made the decision that it is about."""
+    if staff_id in one.deciders:
         raise CaseError("same-person", "Whoever made the decision does not answer the appeal")
-    if appeal.claimed_by == staff_id:
+    if one.claimed_by == staff_id:
         return []
-    if appeal.claimed_by is not None:
-        raise CaseError("claimed", "Another officer has this appeal")
-    appeal.claimed_by, appeal.changed = staff_id, True
-    case.note(now, staff_id, "appeal_claimed", number=appeal.number)
+    if one.claimed_by is not None:
+        raise CaseError("claimed", f"Another officer has this {one.kind}")
+    one.claimed_by, one.changed = staff_id, True
+    case.note(now, staff_id, f"{one.kind}_claimed", number=one.number)
     return []
 
 
@@ -136,12 +150,46 @@ def decide_put_back(
     case: Case, staff_id: str, now: datetime, *, may_sign: bool = False
 ) -> Iterable[Effect]:
     """Give the appeal back. Whoever may sign may do it for a colleague who is away."""
-    appeal = _waiting(case)
-    if appeal.claimed_by is None or (appeal.claimed_by != staff_id and not may_sign):
-        raise CaseError("not-yours", "Claim the appeal first")
-    appeal.claimed_by, appeal.changed = None, True
-    case.note(now, staff_id, "appeal_put_back", number=appeal.number)
+    return put_back(case, _waiting(case), staff_id, now, may_sign=may_sign)
+
+
+def put_back(
+    case: Case, one: Appeal, staff_id: str, now: datetime, *, may_sign: bool
+) -> list[Effect]:
+    """Give back what waits for its answer."""
+    if one.claimed_by is None or (one.claimed_by != staff_id and not may_sign):
+        raise CaseError("not-yours", f"Claim the {one.kind} first")
+    one.claimed_by, one.changed = None, True
+    case.note(now, staff_id, f"{one.kind}_put_back", number=one.number)
     return []
+
+
+def check_answer(one: Appeal, staff_id: str, outcome: str, note: str) -> None:
+    """Refuse an answer by somebody who may not give it, one to another question, or one without
+    words."""
+    if staff_id in one.deciders:
+        raise CaseError("same-person", "Whoever made the decision does not answer the appeal")
+    if one.claimed_by != staff_id:
+        raise CaseError("not-yours", f"Claim the {one.kind} first")
+    if outcome not in one.answers():
+        raise CaseError("other-wish", "This is no answer to what the customer asked for")
+    if not note.strip():
+        raise CaseError("no-opinion", "Say in words what you found")
+
+
+def close(
+    case: Case,
+    one: Appeal,
+    staff_id: str,
+    outcome: Answer | Literal["corrected", "annotated"],
+    note: str,
+    now: datetime,
+) -> None:
+    """Keep the answer; nothing else of the case changes."""
+    one.outcome, one.answered_by, one.answered_at = outcome, staff_id, now
+    one.changed = True
+    said = note.strip()
+    case.note(now, staff_id, f"{one.kind}_answered", number=one.number, outcome=outcome, note=said)
 
 
 def decide_answer(
@@ -150,19 +198,8 @@ def decide_answer(
     """Answer it: an explanation is given, or a person who took no part decides anew. `changed`
     alters nothing of the decision: the customer is invited to apply again, and need not wait."""
     appeal = _waiting(case)
-    if staff_id in appeal.deciders:
-        raise CaseError("same-person", "Whoever made the decision does not answer the appeal")
-    if appeal.claimed_by != staff_id:
-        raise CaseError("not-yours", "Claim the appeal first")
-    if outcome not in appeal.answers():
-        raise CaseError("other-wish", "This is no answer to what the customer asked for")
-    if not note.strip():
-        raise CaseError("no-opinion", "Say in words what you found")
-    appeal.outcome, appeal.answered_by, appeal.answered_at = outcome, staff_id, now
-    appeal.changed = True
-    case.note(
-        now, staff_id, "appeal_answered", number=appeal.number, outcome=outcome, note=note.strip()
-    )
+    check_answer(appeal, staff_id, outcome, note)
+    close(case, appeal, staff_id, outcome, note, now)
     event = review.AppealAnswered(
         **case.fields(),
         appeal_id=appeal.appeal_id,
@@ -184,7 +221,7 @@ def on_appeal_deadline(case: Case, now: datetime) -> Iterable[Effect]:
     return []
 
 
-def _actor(asked_by: str) -> str:
+def actor(asked_by: str) -> str:
     """As the history names who asked: the officer who wrote it down, or the customer."""
     kind, _sep, staff_id = asked_by.partition(":")
     return staff_id if kind == "staff" else "customer"

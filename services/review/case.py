@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from services.review import queue, reason_codes
-from services.review.accounts import OVER_BOUND, UNREPORTED
+from services.review import holds, queue, reason_codes
+from services.review.accounts import OVER_BOUND, UNREPORTED, AccountFacts
 from services.review.checks import ASKED, CHECKS, CheckName
+from services.review.holds import HOLD_DEADLINE, Hold, HoldReason
 from services.review.limits import LIMIT_ROUNDING, cash_limit
 from services.review.officers import Officer
 from services.review.reason_codes import REASONS
@@ -34,6 +35,7 @@ from shared.web.i18n import mark
 
 if TYPE_CHECKING:
     from services.review.appeals import Appeal
+    from services.review.limit_changes import LimitChange
 
 Finding = Literal["clear", "confirmed"]
 Awaited = Literal["material", "check"]  # what may bring a snoozed case back: a paper, an answer
@@ -55,6 +57,7 @@ BLOCKS_APPROVAL = frozenset(
 SECOND_SOURCE = "second_repayment_guarantee"  # the item by which it is proved
 
 TAKEN_UP_AGAIN = "TAKEN_UP_AGAIN"  # the reason by which a reconsideration goes to a person
+REPORT_DISPUTED = "REPORT_DISPUTED"  # and that by which somebody goes who disputes the report
 
 # why a check has no answer, where asking again brings none
 OTHER_DOCUMENT = "other-document"  # the registry does not hold such documents
@@ -300,6 +303,8 @@ class Case:
     returned: str | None = None  # the second person's words when they sent the proposal back
     telephone: Telephone | None = None
     looked_into: str | None = None  # request of the watchlist's answer that compliance has judged
+    cleared: tuple[str, ...] = ()  # what else of the policy's holds compliance has judged
+    hold: Hold | None = None  # the last one; while the case is held, the one it rests on
     due: datetime | None = None
     queued_at: datetime | None = None
     held_at: datetime | None = None
@@ -310,7 +315,13 @@ class Case:
     entries: list[Entry] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     shadows: list[ShadowVerdict] = field(default_factory=list)
-    appeals: list[Appeal] = field(default_factory=list)  # of a decline, the oldest first
+    appeals: list[Appeal] = field(default_factory=list)  # and disputes, the oldest first
+    person_disputes: bool = (
+        False  # the credit report, beside another application; not the case's own
+    )
+    limit_changes: list[LimitChange] = field(default_factory=list)  # of a card, the oldest first
+    account_facts: AccountFacts | None = None  # not the case's own; of a card that is active
+    own_limits: int = 0  # fen of the person's other cards; not the case's own, while a change waits
     touched: bool = False
     waits_changed: bool = False
     screened_changed: bool = False
@@ -397,6 +408,18 @@ class Case:
             State.AWAITING_MATERIAL,
         )
 
+    @property
+    def disputed(self) -> bool:
+        """Whether the person disputes their credit report and has no answer yet."""
+        return self.person_disputes or any(
+            one.open and one.kind == "dispute" for one in self.appeals
+        )
+
+    @property
+    def decided_for_good(self) -> bool:
+        """Whether neither review nor intake still works towards a decision."""
+        return not self.open and self.decided
+
     def note(
         self, at: datetime, actor: str, action: str, *, confidential: bool = False, **details: Any
     ) -> None:
@@ -465,14 +488,14 @@ def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> It
     case.recommendation = found
     case.touched = True
     case.note(now, "review", "scored", findings=_shown(found.findings), outcome=found.outcome)
-    suspicious = found.outcome == "hold" and not _judged(case)
+    suspicious = _unjudged(case, found)
     if case.state is State.MANUAL_REVIEW:
-        return [*effects, *_hold(case, now)] if suspicious else effects
+        return [*effects, *_hold_by_itself(case, suspicious, now)] if suspicious else effects
     if case.state is not State.CHECKING:
         return effects
     effects.append(move(case, review.ChecksCompleted(**case.fields())))
     if suspicious:
-        return [*effects, *_hold(case, now)]
+        return [*effects, *_hold_by_itself(case, suspicious, now)]
     if found.outcome in ("refer", "hold") or not _machine_may(case, found):
         return [*effects, *_refer(case, found, now)]
     outcome: Literal["approve", "decline"] = "approve" if found.outcome == "approve" else "decline"
@@ -548,6 +571,8 @@ def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
         own = (*own, case.issuing_stop)
     if case.need_hand_over().reopens is not None:
         own = (*own, TAKEN_UP_AGAIN)
+    if case.disputed:
+        own = (*own, REPORT_DISPUTED)
     if not own:
         return found
     return replace(
@@ -559,18 +584,27 @@ def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
 
 def _machine_may(case: Case, found: Recommendation) -> bool:
     """Whether the policy may decide alone, whatever it says: never about a new customer (2011
-    rules, Art. 43) or what takes up an earlier application again, whose new material a person
-    looks at, and no approval against which something stands (Art. 42)."""
+    rules, Art. 43), what takes up an earlier application again, whose new material a person
+    looks at, or by a report that the person disputes, and no approval against which something
+    stands (Art. 42)."""
     hand_over = case.need_hand_over()
-    if hand_over.new_to_bank or hand_over.reopens is not None:
+    if hand_over.new_to_bank or hand_over.reopens is not None or case.disputed:
         return False
     return found.outcome == "decline" or bool(found.limit and not approval_obstacles(case))
 
 
-def _judged(case: Case) -> bool:
-    """Whether compliance has looked into the very answer that the suspicion rests on."""
+def _unjudged(case: Case, found: Recommendation) -> list[str]:
+    """Of the findings that hold a case those that compliance has not looked into; of the watchlists
+    that is the very answer that they rest on."""
     screened = case.checks.get("watchlist")
-    return screened is not None and screened.request_id == case.looked_into
+    cleared = set(case.cleared)
+    if screened is not None and screened.request_id == case.looked_into:
+        cleared.add("WATCHLIST_HIT")
+    return [code for code in _holding(found) if code not in cleared]
+
+
+def _holding(found: Recommendation) -> list[str]:
+    return [code for code in found.findings if REASONS[code].effect is reason_codes.Effect.HOLD]
 
 
 def _shown(findings: Sequence[str]) -> list[str]:
@@ -578,12 +612,17 @@ def _shown(findings: Sequence[str]) -> list[str]:
     return [code for code in findings if REASONS[code].effect is not reason_codes.Effect.HOLD]
 
 
-def _hold(case: Case, now: datetime) -> list[Effect]:
+def _hold_by_itself(case: Case, suspicious: Sequence[str], now: datetime) -> list[Effect]:
+    reason = HoldReason.WATCHLIST if "WATCHLIST_HIT" in suspicious else HoldReason.FRAUD_RULE
+    return _hold(case, holds.begin(reason, holds.BY_ITSELF, now))
+
+
+def _hold(case: Case, hold: Hold) -> list[Effect]:
     _leave_the_desk(case)
     held = move(case, review.ApplicationHeld(**case.fields()))
-    case.held_at = now
-    case.note(now, "review", "held")
-    return [held]
+    case.hold, case.held_at, case.touched = hold, hold.at, True
+    case.note(hold.at, "review", "held")
+    return [held, Deadline(HOLD_DEADLINE, hold.due)]
 
 
 def _refer(case: Case, found: Recommendation, now: datetime) -> list[Effect]:
@@ -924,6 +963,16 @@ def decide_opinion(
     return [Fact(signed), decided]
 
 
+def give_back(case: Case, staff_id: str, now: datetime) -> list[Effect]:
+    """What is proposed rests on evidence that counts no more: the case is the first person's again.
+    What compliance proposes after a hold rests on something else."""
+    proposal = case.proposal
+    if proposal is None or proposal.of_a_hold:
+        return []
+    case.note(now, staff_id, "returned")
+    return [_give_back(case, proposal, staff_id, "", now)]
+
+
 def _give_back(case: Case, proposal: Proposal, staff_id: str, words: str, now: datetime) -> Effect:
     case.proposal, case.returned, case.touched = None, words.strip(), True
     case.claimed_by, case.claimed_at = proposal.staff_id, now
@@ -942,7 +991,10 @@ def decide_return(
         raise CaseError("no-opinion", "Say why the proposal goes back")
     returned = _give_back(case, proposal, staff_id, words, now)
     case.note(now, staff_id, "returned", note=words.strip())
-    return [returned, *_hold(case, now)] if proposal.of_a_hold else [returned]
+    if not proposal.of_a_hold:
+        return [returned]
+    held = case.hold or holds.begin(HoldReason.OTHER, holds.BY_ITSELF, now)  # of before: unknown
+    return [returned, *_hold(case, holds.begin(held.reason, held.by, now))]
 
 
 def decide_want_material(
@@ -958,26 +1010,41 @@ def decide_want_material(
     return [move(case, event)]
 
 
-def decide_hold(case: Case, staff_id: str, words: str, now: datetime) -> Iterable[Effect]:
-    """A reviewer suspects something and hands the case to compliance, with the reason in words that
-    only compliance reads."""
+def decide_hold(
+    case: Case, staff_id: str, reason: HoldReason | None, words: str, now: datetime
+) -> Iterable[Effect]:
+    """A reviewer suspects something and hands the case to compliance, with a reason of the
+    catalogue and words that only compliance reads. Nothing is decided until compliance has said
+    what it found."""
     _own(case, staff_id)
+    if reason is None or reason not in holds.BY_OFFICERS:
+        raise CaseError("unknown-reason", "Choose a reason of the catalogue")
     if not words.strip():
         raise CaseError("no-opinion", "Say what compliance shall look into")
-    case.note(now, staff_id, "suspected", confidential=True, note=words.strip())
-    return _hold(case, now)
+    case.note(now, staff_id, "suspected", confidential=True, hold_reason=reason, note=words.strip())
+    return _hold(case, holds.begin(reason, staff_id, now))
+
+
+def on_hold_deadline(case: Case, now: datetime) -> Iterable[Effect]:
+    """Compliance should have said by now what it found: it stands in the history."""
+    held = case.hold
+    if case.state is State.ON_HOLD and held is not None and held.due <= now:
+        case.note(now, "review", "hold_overdue", confidential=True)
+    return []
 
 
 def decide_release(
     case: Case, staff_id: str, finding: Finding, words: str, now: datetime
 ) -> Iterable[Effect]:
-    """Compliance has looked into a held case.
+    """Compliance has looked into a held case; never whoever held it.
 
     `clear`: it goes to the reviewers' queue. `confirmed`: it goes there with compliance's own
     proposal to decline for internal reasons, which a second person has to sign.
     """
     if case.state is not State.ON_HOLD:
         raise CaseError("not-held", "The case is not held")
+    if case.hold is not None and case.hold.by == staff_id:
+        raise CaseError("same-person", "Whoever held the case does not end the hold")
     if not words.strip():
         raise CaseError("no-opinion", "Say what was found")
     released = move(case, review.ApplicationReleased(**case.fields()))
@@ -985,14 +1052,18 @@ def decide_release(
     screened = case.checks.get("watchlist")
     if screened is not None and screened.outcome == "answered":
         case.looked_into = screened.request_id
+    if case.recommendation is not None:
+        found = {*case.cleared, *_holding(case.recommendation)} - {"WATCHLIST_HIT"}
+        case.cleared = tuple(sorted(found))
     case.returned, case.touched = None, True
     case.note(now, staff_id, "finding", confidential=True, finding=finding, note=words.strip())
     case.note(now, staff_id, "released")
+    ended = ClearDeadline(HOLD_DEADLINE)
     if finding == "clear":
-        return [released]
+        return [released, ended]
     proposal = Proposal("decline", staff_id, now, None, ("INTERNAL_RISK",), "", of_a_hold=True)
     case.claimed_by, case.claimed_at = staff_id, now
-    return [released, *_propose(case, proposal, now)]
+    return [released, ended, *_propose(case, proposal, now)]
 
 
 def approval_obstacles(case: Case) -> list[str]:
@@ -1018,17 +1089,17 @@ def approval_obstacles(case: Case) -> list[str]:
         obstacles.append("CHECK_PENDING")
     if case.issuing_stop:
         obstacles.append(case.issuing_stop)
-    seen = {"IDENTITY_UNAVAILABLE"} if _seen_instead(case) else set()
+    seen = {"IDENTITY_UNAVAILABLE"} if seen_instead(case, case.checks) else set()
     obstacles.extend(code for code in found.findings if code in BLOCKS_APPROVAL - seen)
     if not found.ceiling and "BUREAU_UNAVAILABLE" not in found.findings:
         obstacles.append("NO_LIMIT_LEFT")
     return obstacles
 
 
-def _seen_instead(case: Case) -> bool:
-    """Whether the registry does not hold documents such as the customer's, and somebody of the bank
-    saw the customer with the original (三亲见)."""
-    check = case.checks.get("identity")
+def seen_instead(case: Case, checks: Mapping[str, Check]) -> bool:
+    """Whether, by these checks, the registry does not hold documents such as the customer's, and
+    somebody of the bank saw the customer with the original (三亲见)."""
+    check = checks.get("identity")
     meeting = case.hand_over.meeting if case.hand_over else None
     return (
         check is not None
@@ -1089,7 +1160,8 @@ def _to_sign(case: Case, staff_id: str, *, risk_officer: bool) -> Proposal:
     _in_queue(case)
     if case.proposal is None:
         raise CaseError("nothing-proposed", "Nothing waits for a signature")
-    if case.proposal.staff_id == staff_id:
+    began = case.hold.by if case.proposal.of_a_hold and case.hold else None
+    if staff_id in (case.proposal.staff_id, began):
         raise CaseError("same-person", "The second signature is another person's")
     if not risk_officer and not peer_may_sign(case):
         raise CaseError("risk-officer-needed", "The second signature is a risk officer's")

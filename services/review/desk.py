@@ -13,7 +13,9 @@ from datetime import datetime
 
 from services.review import (
     appeals,
+    disputes,
     examination,
+    holds,
     officer_store,
     reason_codes,
     store,
@@ -207,12 +209,14 @@ class Desk:
             lambda case, now: cases.decide_want_material(case, viewer.staff_id, items, now),
         )
 
-    async def hold(self, viewer: Viewer, application_id: str, note: str) -> Case:
+    async def hold(self, viewer: Viewer, application_id: str, reason: str, note: str) -> Case:
+        """reason: a code of the catalogue of holds."""
+        known = next((one for one in holds.BY_OFFICERS if one == reason), None)
         sealed = await self._seal(viewer, application_id, note)
         return await self._run(
             viewer,
             application_id,
-            lambda case, now: cases.decide_hold(case, viewer.staff_id, sealed, now),
+            lambda case, now: cases.decide_hold(case, viewer.staff_id, known, sealed, now),
         )
 
     async def release(
@@ -308,6 +312,41 @@ class Desk:
             viewer,
             application_id,
             lambda case, now: appeals.decide_answer(case, viewer.staff_id, outcome, sealed, now),
+        )
+
+    async def open_dispute(self, viewer: Viewer, application_id: str, words: str) -> Case:
+        """For the customer, who telephoned or came to the branch."""
+        sealed = await self._seal(viewer, application_id, words)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: disputes.decide_open(case, new_id(), sealed, viewer.staff_id, now),
+        )
+
+    async def claim_dispute(self, viewer: Viewer, application_id: str) -> Case:
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: disputes.decide_claim(case, viewer.staff_id, now),
+        )
+
+    async def put_back_dispute(self, viewer: Viewer, application_id: str) -> Case:
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: disputes.decide_put_back(
+                case, viewer.staff_id, now, may_sign=_risk_officer(viewer, case)
+            ),
+        )
+
+    async def answer_dispute(
+        self, viewer: Viewer, application_id: str, outcome: disputes.Outcome, note: str
+    ) -> Case:
+        sealed = await self._seal(viewer, application_id, note)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: disputes.decide_answer(case, viewer.staff_id, outcome, sealed, now),
         )
 
     async def repeat_checks(self, viewer: Viewer, application_id: str) -> Case:

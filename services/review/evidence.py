@@ -87,6 +87,20 @@ async def open_evidence(vault: Vault, case: Case, entries: Iterable[Entry]) -> O
     )
 
 
+async def open_words(vault: Vault, sealed: Iterable[str]) -> dict[str, str]:
+    """{sealed: what somebody wrote}, with one question to the vault; what could not be opened is
+    missing: its key is gone."""
+    notes = set(sealed)
+    keys = await vault.data_keys(
+        {Sealed(one).parts.data_key_id for one in notes}, leave_out_unavailable=True
+    )
+    return {
+        one: key.open(NOTE_FIELD, Sealed(one))
+        for one in notes
+        if (key := keys.get(Sealed(one).parts.data_key_id)) is not None
+    }
+
+
 def _json(opened: Mapping[str, str], name: str) -> dict[str, Any] | None:
     if name not in opened:
         return None

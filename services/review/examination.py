@@ -20,6 +20,7 @@ from services.review.case import (
 from services.review.checks import ASKED, CHECKS, OWN, CheckName, meeting
 from shared.calendar import add_working_hours
 from shared.events.lifecycle import State
+from shared.events.payload import CreditConsent
 from shared.events.review import CheckCompleted, CheckRequested
 from shared.messaging import Call, Effect, Fact
 from shared.parameters import load_checks, load_internal_list, product_of
@@ -44,8 +45,12 @@ def kind_of(check: CheckName) -> str:
 def consent_holds(hand_over: HandOver, now: datetime) -> bool:
     """Whether the bureau may be asked: consent signed before the query, for this purpose
     (征信业管理条例 18, 19). That the application is still open is seen just before it is asked."""
-    consent = hand_over.consent
-    # the query itself is made after `now`, so a consent signed at this very instant precedes it
+    return consent_covers(hand_over.consent, now)
+
+
+def consent_covers(consent: CreditConsent | None, now: datetime) -> bool:
+    """Whether this consent allows a query made after `now`: one signed at this very instant
+    precedes it."""
     return consent is not None and consent.signed_at <= now and consent.purpose == CREDIT_PURPOSE
 
 
@@ -104,14 +109,35 @@ def screen_again(case: Case, now: datetime) -> list[Effect]:
     return effects + score_if_ended(case)
 
 
+def ask_anew(case: Case, name: CheckName, now: datetime) -> list[Effect]:
+    """An answer is known to be wrong: it is used no more, and asked for again at once where review
+    has the case, else with the next hand-over. One that is on its way is the newer one already."""
+    check = case.checks.get(name)
+    if check is None or check.outcome == "pending":
+        return []
+    check.valid_until, case.touched = now, True
+    if not case.open:
+        return []
+    case.note(now, "review", "check_repeated", check=name)
+    case.round += 1
+    case.scoring_round += 1  # a verdict that is on its way rests on the old answer
+    effects = list(_request(case, case.need_hand_over(), name, now))
+    return effects + score_if_ended(case)
+
+
 def _of_this_list(check: Check) -> bool:
     """Whether the bank's own list is the one that the answer rests on."""
     return check.name != "watchlist" or check.screened_with == load_internal_list().mark
 
 
 def _usable(check: Check, now: datetime) -> bool:
-    if check.outcome == "pending":
-        return True  # still on its way: a second query would be one too many
+    # still on its way: a second query would be one too many
+    return check.outcome == "pending" or still_holds(check, now)
+
+
+def still_holds(check: Check, now: datetime) -> bool:
+    """Whether a decision may still rest on this answer: within its validity, and screened with the
+    bank's list as it is."""
     if not _of_this_list(check):
         return False
     return check.outcome == "answered" and check.valid_until is not None and now < check.valid_until
@@ -132,14 +158,13 @@ def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) ->
         return
     case.note(now, "review", "check_requested", check=name, basis=CHECKS[name].basis)
     yield Fact(CheckRequested(**case.fields(), check=name, attempt=case.round))
-    yield _call(case, check)
+    yield call_for(case, check, hand_over.consent)
 
 
-def _call(case: Case, check: Check) -> Call:
+def call_for(case: Case, check: Check, consent: CreditConsent | None) -> Call:
     """Send a worker with the question. It goes out under one key however often that is done: who
     asks twice has one answer, and at the bureau one query."""
-    asked, hand_over = ASKED[check.name], case.need_hand_over()
-    party = hand_over.examined
+    asked, party = ASKED[check.name], case.need_hand_over().examined
     also = (*DOCUMENT_FIELDS, *asked.also)
     fields = (*asked.needs, *(one for one in also if one in party.fields))
     payload: dict[str, Any] = {
@@ -148,9 +173,9 @@ def _call(case: Case, check: Check) -> Call:
         "fields": {field: str(party.fields[field]) for field in fields},
         "request_id": check.request_id,
     }
-    if asked.with_consent and hand_over.consent is not None:
-        payload["consent_signed_at"] = hand_over.consent.signed_at.isoformat()
-        payload["purpose"] = hand_over.consent.purpose
+    if asked.with_consent and consent is not None:
+        payload["consent_signed_at"] = consent.signed_at.isoformat()
+        payload["purpose"] = consent.purpose
     return Call(
         kind=kind_of(check.name),
         key=check.request_id if check.calls == 1 else f"{check.request_id}~{check.calls}",
@@ -191,22 +216,32 @@ def wait(
 ) -> list[Effect]:
     """The system is away. The check waits and is asked again by itself; after the longest wait
     (`checks.yaml`, in working hours) a person goes on without its answer."""
-    check, terms = _pending(case, name, request_id), load_checks().outage
+    check = _pending(case, name, request_id)
     if check is None:
         return []
+    if check.waits_since is None:
+        case.note(now, "review", "check_waits", check=name)
+    if not keeps_waiting(check, now) or not case.open:
+        return end(case, name, request_id, now, why="away", attempts=attempts)
+    check.attempts += attempts
+    case.touched = case.waits_changed = True
+    return [call_for(case, check, case.need_hand_over().consent)]
+
+
+def keeps_waiting(check: Check, now: datetime) -> bool:
+    """Have a check wait for a system that is away, and be asked again; False once it has waited as
+    long as may be."""
+    terms = load_checks().outage
     if check.waits_until is None:
         check.waits_since, check.waits_until = (
             now,
             add_working_hours(now, terms.longest_wait_hours, terms.opens, terms.closes),
         )
-        case.note(now, "review", "check_waits", check=name)
-    if now >= check.waits_until or not case.open:
-        return end(case, name, request_id, now, why="away", attempts=attempts)
-    check.attempts += attempts
+    if now >= check.waits_until:
+        return False
     check.calls += 1
     check.asked_again = min(now + timedelta(minutes=terms.ask_again_minutes), check.waits_until)
-    case.touched = case.waits_changed = True
-    return [_call(case, check)]
+    return True
 
 
 def _pending(case: Case, name: CheckName, request_id: str) -> Check | None:
@@ -262,41 +297,42 @@ def looked_at(
 
 def scoring(case: Case, not_before: datetime | None = None) -> Call:
     """Have the evidence opened and the policy applied: personal data is opened by workers only."""
-    hand_over, scope = case.need_hand_over(), case.need_scope()
-    party = hand_over.examined
     case.scoring_round += 1
     case.touched = True
-    wanted = {"id_number", "id_type", "birth_date", *INCOME_FIELDS}
-    wanted |= {field for own in OWN.values() for field in (*own.needs, *own.also)}
-    fields = wanted & party.fields.keys()
-    sealed: Mapping[str, str] = {name: str(party.fields[name]) for name in sorted(fields)}
     return Call(
         kind=SCORING,
         key=f"{case.application_id}:{SCORING}:{case.scoring_round}",
-        payload={
-            "application_id": case.application_id,
-            "person": party.person,
-            "party_id": party.party_id,
-            "fields": dict(sealed),
-            "answers": {
-                f"check.{check.name}": check.answer
-                for check in case.checks.values()
-                if check.answer is not None and check.name in ASKED
-            },
-            "applicant_type": scope.applicant_type,
-            "product": scope.product,
-            "product_version": scope.product_version,
-            "new_to_bank": hand_over.new_to_bank,
-            "requested_limit": hand_over.requested_limit.minor
-            if hand_over.requested_limit
-            else None,
-            "warnings": len(hand_over.warnings),
-            "region": scope.region,
-            "handed_at": hand_over.handed_at.isoformat(),
-            "pre_check": list(hand_over.warnings),
-            "papers": sorted({document.item for document in hand_over.documents}),
-            "noticed": noticed(case),
-            "scoring_round": case.scoring_round,
-        },
+        payload={**evidence_of(case, case.checks), "scoring_round": case.scoring_round},
         not_before=not_before,
     )
+
+
+def evidence_of(case: Case, checks: Mapping[str, Check]) -> dict[str, Any]:
+    """What a worker needs to apply the policy to these answers, everything personal sealed."""
+    hand_over, scope = case.need_hand_over(), case.need_scope()
+    party = hand_over.examined
+    wanted = {"id_number", "id_type", "birth_date", *INCOME_FIELDS}
+    wanted |= {field for own in OWN.values() for field in (*own.needs, *own.also)}
+    fields = wanted & party.fields.keys()
+    return {
+        "application_id": case.application_id,
+        "person": party.person,
+        "party_id": party.party_id,
+        "fields": {name: str(party.fields[name]) for name in sorted(fields)},
+        "answers": {
+            f"check.{check.name}": check.answer
+            for check in checks.values()
+            if check.answer is not None and check.name in ASKED
+        },
+        "applicant_type": scope.applicant_type,
+        "product": scope.product,
+        "product_version": scope.product_version,
+        "new_to_bank": hand_over.new_to_bank,
+        "requested_limit": hand_over.requested_limit.minor if hand_over.requested_limit else None,
+        "warnings": len(hand_over.warnings),
+        "region": scope.region,
+        "handed_at": hand_over.handed_at.isoformat(),
+        "pre_check": list(hand_over.warnings),
+        "papers": sorted({document.item for document in hand_over.documents}),
+        "noticed": noticed(case),
+    }

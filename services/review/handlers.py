@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from services.review import appeals, examination
+from services.review import appeals, disputes, examination, holds, limit_changes
 from services.review import case as cases
 from services.review.case import (
     Case,
@@ -16,10 +16,11 @@ from services.review.case import (
     ShadowVerdict,
 )
 from services.review.checks import CheckName
+from services.review.holds import HOLD_DEADLINE, HoldReason
 from shared.events import intake
 from shared.events.lifecycle import BY_TYPE, REMINDERS, State, publisher
 from shared.events.payload import Payload
-from shared.messaging import Effect, Exhausted, Received, Refused, Succeeded
+from shared.messaging import Deadline, Effect, Exhausted, Received, Refused, Succeeded
 from shared.messaging.errors import Permanent
 from shared.money import Money
 from shared.parameters import product_of
@@ -94,11 +95,14 @@ def on_imported(
     case.note(now, "intake", "imported", state=data.state)
     if case.state is State.MANUAL_REVIEW:
         case.queued_at = event.time
+    effects: list[Effect] = []
     if case.state is State.ON_HOLD:
         case.held_at = event.time
+        case.hold = holds.begin(HoldReason.OTHER, holds.BY_ITSELF, now)  # why stayed behind
+        effects.append(Deadline(HOLD_DEADLINE, case.hold.due))
     if case.state in (State.CHECKING, State.MANUAL_REVIEW, State.ON_HOLD):
         # a held case is examined too: without evidence nobody could decide it after its release
-        return examination.start(case, now)
+        return [*effects, *examination.start(case, now)]
     if case.state is State.SCORING:
         raise Permanent("import an application that is being scored as checking")
     return ()
@@ -130,12 +134,48 @@ def on_appeal_requested(
     )
 
 
+def on_limit_change_requested(
+    event: Received[intake.LimitChangeRequested], case: Case, now: datetime
+) -> Iterable[Effect]:
+    """The customer wants another limit for the card."""
+    _know(case, event)
+    data = event.data
+    asked = limit_changes.Asked(
+        kind=data.kind,
+        wanted=data.wanted,
+        until=data.until,
+        agreed_at=data.agreed_at,
+        consent=data.consent,
+        guarantee_on=data.guarantee_on,
+        income=str(data.monthly_income) if data.monthly_income is not None else None,
+        income_on=data.income_on,
+        words=str(data.words or ""),
+    )
+    return limit_changes.on_requested(
+        case, data.change_id, asked, data.entered_by or "customer", now
+    )
+
+
+def on_dispute_requested(
+    event: Received[intake.DisputeRequested], case: Case, now: datetime
+) -> Iterable[Effect]:
+    """A customer says that the credit report is wrong."""
+    _know(case, event)
+    case.need_hand_over()  # without one there is no report
+    data = event.data
+    return disputes.on_requested(
+        case, data.dispute_id, str(data.words or ""), data.entered_by or "customer", now
+    )
+
+
 _SPECIAL: dict[type[Payload], Callable[[Any, Case, datetime], Iterable[Effect]]] = {
     intake.PreCheckPassed: on_pre_check_passed,
     intake.ApplicationImported: on_imported,
     intake.WithdrawalRequested: on_withdrawal_requested,
     intake.DocumentReceived: on_document_received,
     intake.AppealRequested: on_appeal_requested,
+    intake.LimitChangeRequested: on_limit_change_requested,
+    intake.DisputeRequested: on_dispute_requested,
 }
 # Facts that move nothing and that review has no use for.
 _IGNORED = frozenset(
@@ -165,6 +205,9 @@ def on_check_result(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
     call = result.call
     name: CheckName = call.kind.removeprefix("check.")
     asked, attempts = call.payload["request_id"], call.attempt
+    change = limit_changes.awaits(case, asked)
+    if change is not None:
+        return limit_changes.on_checked(case, change, name, result, now)
     if isinstance(result, Succeeded):
         effects = examination.end(
             case,

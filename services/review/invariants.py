@@ -16,8 +16,10 @@ from services.review import (
     appeals,
     case,
     desk,
+    disputes,
     examination,
     handlers,
+    limit_changes,
     limits,
     policy,
     queue,
@@ -79,7 +81,7 @@ def kind_of(code: str) -> Kind:
         return "problem"
     if code in reason_codes.REASONS:
         return "finding"
-    if code in case.REASONS_AGAINST:
+    if code in case.REASONS_AGAINST or code in limit_changes.REASONS_AGAINST:
         return "obstacle"
     if code in WHY_UNAVAILABLE:
         return "check"
@@ -193,6 +195,34 @@ INVARIANTS: tuple[Invariant, ...] = (
         "C",
         (policy.binding, case.approval_obstacles),
         ("STUDENT_SECOND_SOURCE", "NO_SECOND_SOURCE"),
+    ),
+    Invariant(
+        "FRAUD_SEEN_BY_PEOPLE",
+        Words(
+            zh="命中反欺诈规则的须由人工核实",
+            en="What the fraud rules notice is looked at by a person",
+        ),
+        f"{_CARD_RULES} Art. 42, 43",
+        "C",
+        (policy.binding, case.apply_recommendation),
+        (
+            *("FRAUD_VELOCITY", "FRAUD_MOBILE", "FRAUD_DEVICE", "FRAUD_OFFICE_PHONE"),
+            *("FRAUD_WORK_ADDRESS", "FRAUD_CONTRADICTION"),
+        ),
+        parameter="checks: fraud",
+    ),
+    Invariant(
+        "HELD_UNTIL_LOOKED_INTO",
+        Words(
+            zh="挂起期间不作决定，由提交挂起以外的人员解除或拒绝",
+            en="Nothing is decided about a held case, and another person ends the hold",
+        ),
+        f"{_CARD_RULES} Art. 42; {_POLICY}",
+        "C",
+        (case.decide_claim, case.decide_release, case.decide_sign),
+        ("not-in-queue", "same-person"),
+        (Constraint("review_case", "state = 'on_hold' OR (hold_reason IS NULL"),),
+        "clocks: hold_working_days",
     ),
     # who may have a card
     Invariant(
@@ -354,6 +384,138 @@ INVARIANTS: tuple[Invariant, ...] = (
         (Constraint("appeal", "CHECK (coalesce(answered_by <> ALL (deciders), true))"),),
         "clocks: appeal_working_days",
     ),
+    # another limit for a card
+    Invariant(
+        "INCREASE_DEDUCTED",
+        Words(
+            zh="调升额度（含临时额度）同样扣减他行及本行已有额度，且不超过客户申请",
+            en="An increase, a temporary one too, is deducted like a first limit, and is never more"
+            " than was asked for",
+        ),
+        _JOINT,
+        "d",
+        (limit_changes.most, limit_changes.decide_grant, limit_changes.decide_sign),
+        ("limit-too-high", "NO_ROOM", "OWN_LIMITS_CHANGED"),
+        (
+            Constraint(
+                "limit_change",
+                "CHECK (kind = 'decrease' OR granted IS NULL OR"
+                " coalesce(granted <= least(ceiling, wanted), false))",
+            ),
+        ),
+        "product: limit.total_cap",
+    ),
+    Invariant(
+        "INCREASE_AGREED",
+        Words(
+            zh="未经客户本人同意不得调升额度", en="No increase without the customer's own agreement"
+        ),
+        f"民法典 Art. 543; {_CARD_RULES}",
+        "C",
+        (limit_changes.grant_obstacles,),
+        ("NOT_AGREED",),
+        (Constraint("limit_change", "CHECK (kind = 'decrease' OR agreed_at IS NOT NULL)"),),
+    ),
+    Invariant(
+        "STUDENT_INCREASE_GUARANTEED",
+        Words(
+            zh="学生调升额度前须有第二还款来源方的书面同意",
+            en="A student's second source of repayment agrees in writing before any increase",
+        ),
+        f"{_CARD_RULES} Art. 45; {_JOINT}",
+        "C",
+        (limit_changes.grant_obstacles,),
+        ("NO_GUARANTEE", "NO_SECOND_SOURCE"),
+        parameter="limit_changes: guarantee_days",
+    ),
+    Invariant(
+        "INCREASE_IN_GOOD_STANDING",
+        Words(
+            zh="账户有逾期、已销户或未报送的，不得调升额度",
+            en="No increase for an account that is past due, closed or not reported",
+        ),
+        _POLICY,
+        "u",
+        (limit_changes.grant_obstacles,),
+        ("ACCOUNT_PAST_DUE", "ACCOUNT_CLOSED", "ACCOUNT_UNREPORTED"),
+        parameter="limit_changes: account.most_days_past_due",
+    ),
+    Invariant(
+        "INCREASE_BY_PEOPLE_FOR_NEW",
+        Words(
+            zh="原为新客户的，调升额度不得仅由系统批准",
+            en="No increase by the policy alone for somebody who was new to the bank",
+        ),
+        f"{_CARD_RULES} Art. 43",
+        "C",
+        (limit_changes.on_worked_out,),
+        parameter="limit_changes: automatic_up_to",
+    ),
+    Invariant(
+        "DECREASE_ABOVE_DEBT",
+        Words(
+            zh="调降后的额度不低于客户可能的欠款",
+            en="A limit is never lowered below what may be owed",
+        ),
+        _POLICY,
+        "u",
+        (limit_changes.not_below, limit_changes.grant_obstacles),
+        ("limit-not-fitting", "OWED_UNKNOWN"),
+        (
+            Constraint(
+                "limit_change",
+                "CHECK (kind <> 'decrease' OR granted IS NULL OR granted BETWEEN 0 AND before - 1)",
+            ),
+        ),
+        "limit_changes: account.stale_days",
+    ),
+    Invariant(
+        "TEMPORARY_ENDS",
+        Words(
+            zh="临时额度到期自动恢复，不转为永久额度",
+            en="A temporary limit ends on its day and never turns permanent",
+        ),
+        "common practice of the large issuers",
+        "C",
+        (limit_changes.until_fits, limit_changes.on_expiry_deadline),
+        ("UNTIL_PASSED",),
+        (Constraint("limit_change", "CHECK ((kind = 'temporary') = (until IS NOT NULL))"),),
+        "limit_changes: temporary.longest_days",
+    ),
+    Invariant(
+        "DISPUTE_ANSWERED",
+        Words(
+            zh="征信异议二十日内书面答复",
+            en="A dispute about a credit report is answered in writing within 20 days",
+        ),
+        f"{_BUREAU} Art. 25",
+        "A",
+        (disputes.due_at, disputes.decide_open),
+        parameter="clocks: dispute_days",
+    ),
+    Invariant(
+        "DISPUTED_REPORT_BY_PEOPLE",
+        Words(
+            zh="征信报告有异议的，答复前须由人工审批",
+            en="No machine decides by a credit report while its person disputes it",
+        ),
+        f"{_BUREAU} Art. 25; {_PERSONAL} Art. 24",
+        "d",
+        (case.apply_recommendation,),
+        ("REPORT_DISPUTED",),
+        (Constraint("appeal", "CHECK (wish <> 'report-dispute' OR person IS NOT NULL)"),),
+    ),
+    Invariant(
+        "CORRECTED_REPORT_ASKED_ANEW",
+        Words(
+            zh="更正后重新查询征信，原报告不再使用",
+            en="A report that was put right is asked for anew, and the old one used no more",
+        ),
+        f"{_BUREAU} Art. 25; {_POLICY}",
+        "u",
+        (disputes.decide_answer, examination.ask_anew),
+        ("CHECK_PENDING",),
+    ),
     # clocks
     Invariant(
         "REVIEW_IN_TIME",
@@ -404,16 +566,6 @@ GAPS: tuple[Gap, ...] = (
         _AFTER,
     ),
     Gap(
-        "INCREASE_DEDUCTED",
-        Words(
-            zh="调升额度（含临时额度）同样扣减他行额度",
-            en="An increase, a temporary one too, is deducted like a first limit",
-        ),
-        _JOINT,
-        "C",
-        _AFTER,
-    ),
-    Gap(
         "STUDENT_ISSUERS",
         Words(
             zh="同一学生持有学生卡的发卡行不超过两家",
@@ -425,16 +577,6 @@ GAPS: tuple[Gap, ...] = (
             zh="征信报告未列明学生卡的发卡行",
             en="the bureau's report does not name the issuers of student cards",
         ),
-    ),
-    Gap(
-        "DISPUTE_ANSWERED",
-        Words(
-            zh="征信异议二十日内书面答复",
-            en="A dispute about a credit report is answered in writing within 20 days",
-        ),
-        f"{_BUREAU} Art. 25",
-        "A",
-        _AFTER,
     ),
     Gap(
         "ACTIVATION_CHECKED",

@@ -14,6 +14,7 @@ from fastapi.responses import RedirectResponse, Response
 from services.review import (
     appeal_store,
     appeals,
+    disputes,
     issuing,
     officer_store,
     queue,
@@ -35,6 +36,7 @@ from services.review.checks import ASKED
 from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned, public_findings, waits_for
 from services.review.evidence import Opened, in_order, open_evidence
 from services.review.explaining import words_of
+from services.review.holds import BY_OFFICERS
 from services.review.officer_desk import may_mark_away, may_see_others
 from services.review.officers import Load, Officer
 from services.review.policy_store import PolicyShelf
@@ -149,6 +151,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             wanted_of(viewer, section, None, chosen.product, chosen.branch, chosen.flag),
             holder=chosen.holder or None,
             language=chosen.language or None,
+            new_to_bank=chosen.new_to_bank,
             amount_from=chosen.amounts[0],
             amount_to=chosen.amounts[1],
         )
@@ -179,6 +182,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             views = await views_of(conn, viewer, "queue", QUEUE)
             given_to = await receivers(conn, viewer, now)
             appealed = await appeal_store.waiting(conn, viewer.branch_list, now)
+            disputed = await appeal_store.waiting(conn, viewer.branch_list, now, disputes=True)
         today = business_day(now)
         return page(
             request,
@@ -187,7 +191,8 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             section=section,
             sort=chosen.sort or "due",
             found=found,
-            rows=[(row, _clock(row.due, now)) for row in rows],
+            rows=[(row, _clock(row.hold_due or row.due, now)) for row in rows],
+            hold_reasons=words.HOLD_REASONS,
             total=total,
             tabs=_tabs(chosen, counts),
             current=QUEUE.at(chosen.query()),
@@ -205,6 +210,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             systems_away=systems_away,
             outlook=outlook,
             appealed=appealed,
+            disputed=disputed,
             waits=waits,
             check_names=words.CHECK_NAMES,
             advice=words.ADVICE,
@@ -265,6 +271,13 @@ def _filters(
             "more": True,
         },
     ]
+    acquaintance = [
+        (queue.NEW, _("New to the bank")),
+        (queue.KNOWN, _("Known to the bank")),
+    ]
+    found.append(
+        {"name": "acquaintance", "label": _("Acquaintance"), "options": acquaintance, "more": True}
+    )
     if _own(viewer, officers) is not None:
         own = (queue.OWN_SKILL, _("those that I take"))
         found.append(
@@ -366,6 +379,9 @@ def _add_case(
                 for item, _name in items
             },
             item_names=words.item_names(),
+            hold_clock=_hold_clock(case, now),
+            hold_reasons=words.HOLD_REASONS,
+            hold_options=[(one.value, _(words.HOLD_REASONS[one])) for one in BY_OFFICERS],
             limit_rules=product_of(scope.product, scope.product_version).limit,
             people=people,
             receivers=given_to,
@@ -585,12 +601,13 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         request: Request,
         viewer: MayDecide,
         application_id: str,
+        reason: Annotated[str, Form(max_length=60)] = "",
         note: Annotated[str, Form(max_length=2000)] = "",
     ) -> Response:
         return await act(
             request,
             application_id,
-            desk.hold(viewer, application_id, note),
+            desk.hold(viewer, application_id, reason, note),
             _("The case lies with compliance."),
         )
 
@@ -651,12 +668,21 @@ def _add_signing(routes: APIRouter, desk: Desk) -> None:
             application_id,
             desk.release(viewer, application_id, finding, note),
             _("The hold has ended."),
+            {"same-person": mark("Whoever held the case does not end the hold.")},
         )
 
 
-async def act(request: Request, application_id: str, command: Any, done: str) -> Response:
-    """Run a command about a case; back on its page the outcome is said in one line."""
-    return await act_and_say(request, f"/review/cases/{application_id}", command, done, REFUSALS)
+async def act(
+    request: Request,
+    application_id: str,
+    command: Any,
+    done: str,
+    refusals: Mapping[str, str] = {},
+) -> Response:
+    """Run a command about a case; back on its page the outcome is said in one line. refusals: words
+    of its own for some codes."""
+    here, said = f"/review/cases/{application_id}", {**REFUSALS, **refusals}
+    return await act_and_say(request, here, command, done, said)
 
 
 async def act_and_say(
@@ -707,6 +733,12 @@ def _clock(due: datetime | None, now: datetime) -> queue.Clock | None:
     return queue.clock_of(due, now) if due is not None else None
 
 
+def _hold_clock(case: Case, now: datetime) -> queue.Clock | None:
+    """The clock of the hold that the case rests on, for who may know its reason."""
+    held = case.hold if case.state is State.ON_HOLD else None
+    return _clock(held.due, now) if held else None
+
+
 def _sections(viewer: Viewer) -> list[Section]:
     """The sections of the queue that this viewer has."""
     may_see_held = viewer.may_somewhere(Permission.REVIEW_COMPLIANCE)
@@ -738,7 +770,11 @@ def _people(case: Case, history: list[Entry]) -> list[str]:
     }
     staff |= {one.claimed_by or "" for one in case.appeals}
     staff |= {one.answered_by or "" for one in case.appeals}
-    staff |= {case.claimed_by or "", case.proposal.staff_id if case.proposal else ""}
+    staff |= {
+        case.hold.by if case.hold else "",
+        case.claimed_by or "",
+        case.proposal.staff_id if case.proposal else "",
+    }
     return sorted(staff)
 
 
@@ -819,6 +855,8 @@ def _appeals(case: Case, opened: Opened, viewer: Viewer, now: datetime) -> dict[
         ],
         "wishes": words.WISHES,
         "appeal_outcomes": words.OUTCOMES,
+        "dispute_outcomes": words.DISPUTE_OUTCOMES,
+        "can_dispute": _may_dispute(case, viewer),
         "can_appeal": {
             "open": case.state is State.DECLINED
             and waiting is None
@@ -833,6 +871,22 @@ def _appeals(case: Case, opened: Opened, viewer: Viewer, now: datetime) -> dict[
             and (mine or viewer.may_in(Permission.REVIEW_SIGN, branch)),
             "answer": mine and may_answer,
         },
+    }
+
+
+def _may_dispute(case: Case, viewer: Viewer) -> dict[str, bool]:
+    """What this viewer can do about a dispute of the credit report."""
+    branch, waiting = case.need_scope().branch, disputes.open_dispute(case)
+    may_answer = viewer.may_in(Permission.REVIEW_DECIDE, branch)
+    mine = waiting is not None and waiting.claimed_by == viewer.staff_id
+    taken = waiting is not None and waiting.claimed_by is not None
+    return {
+        "open": disputes.may_open(case) and viewer.may_in(Permission.REVIEW_CLAIM, branch),
+        "claim": waiting is not None and not taken and may_answer,
+        "put_back": taken
+        and may_answer
+        and (mine or viewer.may_in(Permission.REVIEW_SIGN, branch)),
+        "answer": mine and may_answer,
     }
 
 
@@ -893,6 +947,8 @@ def _abilities(case: Case, viewer: Viewer, *, peer_may_sign: bool) -> dict[str, 
     """Which buttons are shown; the desk decides again when one is pressed."""
     waiting = case.state is State.MANUAL_REVIEW
     proposal = case.proposal
+    began = case.hold.by if proposal and proposal.of_a_hold and case.hold else None
+    signed = (proposal.staff_id if proposal else None, began)
     mine = waiting and proposal is None and case.claimed_by == viewer.staff_id
 
     def may(permission: Permission) -> bool:
@@ -902,7 +958,7 @@ def _abilities(case: Case, viewer: Viewer, *, peer_may_sign: bool) -> dict[str, 
     second = (
         waiting
         and proposal is not None
-        and proposal.staff_id != viewer.staff_id
+        and viewer.staff_id not in signed
         and may_decide
         and (may(Permission.REVIEW_SIGN) or peer_may_sign)
     )
@@ -929,4 +985,5 @@ def _abilities(case: Case, viewer: Viewer, *, peer_may_sign: bool) -> dict[str, 
         "opinion": second and case.blind,
         "reassign": waiting and proposal is None and may(Permission.REVIEW_SIGN),
         "release": case.state is State.ON_HOLD and may(Permission.REVIEW_COMPLIANCE),
+        "end_hold": case.hold is None or case.hold.by != viewer.staff_id,
     }

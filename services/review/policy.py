@@ -353,6 +353,7 @@ def _facts(inputs: PolicyInputs) -> dict[str, Any]:
         "age": inputs.age,
         "income": income or 0,
         "warnings": inputs.warnings,
+        "noticed": list(inputs.noticed),
         "identity": inputs.identity,
         "watchlist": inputs.watchlist,
         "terms": {"youngest": inputs.terms.youngest, "oldest": inputs.terms.oldest},

@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Query, Request
@@ -120,6 +121,7 @@ def _add_replays(routes: APIRouter, service: Service, desk: PortfolioDesk) -> No
             here=f"/review/policies/{digest}/replays/{run_id}",
             may_take=viewer.may_somewhere(Permission.POLICY_PROPOSE),
             tally=tally,
+            facts_until=datetime.fromisoformat(run.asked["facts_until"]),
             outcomes=OUTCOMES,
             said=words.SAID,
             **(_shown_tally(tally) if tally is not None else {}),
@@ -303,6 +305,7 @@ def _shown_tally(tally: Tally) -> dict[str, Any]:
             (key, tally.activated[f"{key}:yes"], tally.activated[f"{key}:not yet"])
             for key in sorted({one.rpartition(":")[0] for one in tally.activated})
         ],
+        "arrears": sorted(_arrears(tally).items()),
         "stability": stability_index(old, new),
         "bands": [(_band(one), old[one], new[one]) for one in bands],
         "scores": {
@@ -315,6 +318,15 @@ def _shown_tally(tally: Tally) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _arrears(tally: Tally) -> dict[str, Counter[str]]:
+    """{way in which decisions would be otherwise, or `same`: {what became of cards: how many}}."""
+    ways: dict[str, Counter[str]] = {}
+    for key, count in tally.arrears.items():
+        way, _sep, found = key.partition(":")
+        ways.setdefault(way, Counter())[found] += count
+    return ways
 
 
 def _scores(tally: Tally, which: str) -> Counter[str]:

@@ -19,6 +19,7 @@ _SECTIONS: Final[Sequence[Section]] = get_args(Section)
 FLAGS: dict[str, str] = {
     "NEW_TO_BANK": mark("New to bank"),
     "TAKEN_UP_AGAIN": mark("Taken up again"),
+    "REPORT_DISPUTED": mark("Disputes the report"),
     "NO_CREDIT_RECORD": mark("No credit record"),
     "SCORE_MIDDLING": mark("Middling score"),
     "OVERDUE_MINOR": mark("Overdue"),
@@ -53,6 +54,7 @@ FLAGS: dict[str, str] = {
 
 
 OWN_SKILL: Final = "own"
+NEW, KNOWN = "new", "known"
 
 SortKey = Literal["due", "since", "number"]
 _KEYS: Final[Sequence[SortKey]] = get_args(SortKey)
@@ -70,6 +72,7 @@ class QueueFilter(Chosen):
     holder: str = ""  # staff id of who has the case
     skill: str = ""  # OWN_SKILL: the products that the viewer takes
     language: str = ""
+    acquaintance: str = ""  # NEW or KNOWN to the bank
     amount_from: str = ""  # whole yuan
     amount_to: str = ""
 
@@ -83,6 +86,11 @@ class QueueFilter(Chosen):
         )
         holder = self.holder if viewer.knows_holds else ""
         return replace(self, section=section, sort="" if since else self.sort, holder=holder)
+
+    @property
+    def new_to_bank(self) -> bool | None:
+        """Whether the customer shall be new to the bank; None for either."""
+        return {NEW: True, KNOWN: False}.get(self.acquaintance)
 
     @property
     def amounts(self) -> tuple[int | None, int | None]:

@@ -54,6 +54,14 @@ _CODES = (
         1,
     ),
     ReasonCode(
+        "FRAUD_SUSPECTED",
+        _H,
+        mark("What the fraud rules noticed together is looked into by compliance"),
+        None,
+        _C.INTERNAL,
+        3,
+    ),
+    ReasonCode(
         "INTERNAL_RISK",
         _D,
         mark("The bank's own risk knowledge speaks against the application"),
@@ -199,6 +207,12 @@ _CODES = (
         "TAKEN_UP_AGAIN",
         _R,
         mark("Takes up an earlier application again: a person looks at the new material"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "REPORT_DISPUTED",
+        _R,
+        mark("Disputes the credit report: until there is an answer a person decides"),
         "CLOSER_LOOK",
     ),
     ReasonCode(

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from services.review import account_store, trace_store
 from services.review.account_store import Own
 from services.review.accounts import stop_of
-from services.review.appeal_store import appeals_of, save_appeals
+from services.review.appeal_store import appeals_of, beside, save_appeals
 from services.review.case import (
     Case,
     Check,
@@ -29,6 +29,8 @@ from services.review.case import (
 )
 from services.review.checks import CheckName
 from services.review.checks.fraud import Trace
+from services.review.holds import Hold
+from services.review.limit_store import know_cards, save_changes
 from services.review.policy import Policy
 from services.review.policy_store import PolicyShelf
 from services.review.queue import Section, SortKey
@@ -54,6 +56,8 @@ class _CaseFile:
     proposal: Proposal | None = None
     returned: str | None = None
     looked_into: str | None = None
+    cleared: tuple[str, ...] = ()
+    hold: Hold | None = None
     telephone: Telephone | None = None
 
 
@@ -76,20 +80,20 @@ WITH cases AS (
 INSERT INTO review_case (application_id, state, state_version, application_number, branch, region,
     channel, product, product_version, applicant_type, person, claimed_by, claimed_at, proposed_by,
     queued_at, held_at, due, findings, advice, granted_limit, category, imported, snoozed_until,
-    snoozed_for, amount, language)
+    snoozed_for, amount, language, hold_reason, hold_due)
 SELECT application_id, state, state_version, application_number, branch, region, channel, product,
     product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
     held_at, due, ARRAY(SELECT jsonb_array_elements_text(findings)), advice, granted_limit,
-    category, imported, snoozed_until, snoozed_for, amount, language
+    category, imported, snoozed_until, snoozed_for, amount, language, hold_reason, hold_due
 FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[],
     $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::jsonb[], $19::text[],
     $20::bigint[], $21::text[], $22::boolean[], $23::timestamptz[], $24::text[],
-    $25::bigint[], $26::text[])
+    $25::bigint[], $26::text[], $27::text[], $28::timestamptz[])
 AS row (application_id, state, state_version, application_number, branch, region, channel, product,
     product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
     held_at, due, findings, advice, granted_limit, category, imported, snoozed_until, snoozed_for,
-    amount, language)
+    amount, language, hold_reason, hold_due)
 ON CONFLICT (application_id) DO UPDATE SET
     state = excluded.state, state_version = excluded.state_version, person = excluded.person,
     claimed_by = excluded.claimed_by, claimed_at = excluded.claimed_at,
@@ -98,9 +102,10 @@ ON CONFLICT (application_id) DO UPDATE SET
     advice = excluded.advice, granted_limit = excluded.granted_limit,
     category = excluded.category, imported = excluded.imported,
     snoozed_until = excluded.snoozed_until, snoozed_for = excluded.snoozed_for,
-    amount = excluded.amount, language = excluded.language
+    amount = excluded.amount, language = excluded.language,
+    hold_reason = excluded.hold_reason, hold_due = excluded.hold_due
 ), files AS (
-INSERT INTO case_file (application_id, body) SELECT * FROM unnest($27::text[], $28::jsonb[])
+INSERT INTO case_file (application_id, body) SELECT * FROM unnest($29::text[], $30::jsonb[])
 ON CONFLICT (application_id) DO UPDATE SET body = excluded.body
 ), decisions AS (
 INSERT INTO decision (decision_id, application_id, outcome, automatic, decided_by, reasons,
@@ -111,20 +116,20 @@ SELECT decision_id, application_id, outcome, automatic,
     ARRAY(SELECT jsonb_array_elements_text(reasons)),
     granted_limit, category, reapply_from, inputs, verdict, policy_version, policy_digest,
     decided_at, points, pricing_class
-FROM unnest($29::text[], $30::text[], $31::text[], $32::boolean[], $33::jsonb[], $34::jsonb[],
-    $35::bigint[], $36::text[], $37::date[], $38::text[], $39::text[], $40::text[], $41::text[],
-    $42::timestamptz[], $43::int[], $44::text[])
+FROM unnest($31::text[], $32::text[], $33::text[], $34::boolean[], $35::jsonb[], $36::jsonb[],
+    $37::bigint[], $38::text[], $39::date[], $40::text[], $41::text[], $42::text[], $43::text[],
+    $44::timestamptz[], $45::int[], $46::text[])
 AS row (decision_id, application_id, outcome, automatic, decided_by, reasons, granted_limit,
     category, reapply_from, inputs, verdict, policy_version, policy_digest, decided_at, points,
     pricing_class)
 )
 INSERT INTO case_history (application_id, at, actor, action, details, confidential)
 SELECT application_id, at, actor, action, details, confidential
-FROM unnest($45::text[], $46::timestamptz[], $47::text[], $48::text[], $49::jsonb[], $50::boolean[])
+FROM unnest($47::text[], $48::timestamptz[], $49::text[], $50::text[], $51::jsonb[], $52::boolean[])
     WITH ORDINALITY AS row (application_id, at, actor, action, details, confidential, place)
 ORDER BY place
 """
-_CASE_COLUMNS, _FILE_COLUMNS, _DECISION_COLUMNS, _ENTRY_COLUMNS = 26, 2, 16, 6
+_CASE_COLUMNS, _FILE_COLUMNS, _DECISION_COLUMNS, _ENTRY_COLUMNS = 28, 2, 16, 6
 
 _SAVE_SHADOW = """
 INSERT INTO shadow_verdict (application_id, digest, scoring_round, outcome, advice, findings,
@@ -171,11 +176,17 @@ class CaseStore:
         found = {row["application_id"]: _case(row, bodies[row["application_id"]]) for row in rows}
         for case in found.values():
             case.issuing_stop = stop
-        declined = [case for case in found.values() if case.state is State.DECLINED]
-        if declined:
-            appeals = await appeals_of(conn, [case.application_id for case in declined])
-            for case in declined:
-                case.appeals = appeals.get(case.application_id, [])
+        persons = {
+            case.application_id: case.hand_over.examined.person
+            for case in found.values()
+            if case.open and case.hand_over is not None
+        }
+        appeals, disputing = await beside(conn, list(found), list(persons.values()))
+        for case in found.values():
+            case.appeals = appeals.get(case.application_id, [])
+            elsewhere = disputing.get(persons.get(case.application_id, ""), set())
+            case.person_disputes = bool(elsewhere - {case.application_id})
+        await know_cards(conn, list(found.values()), locked=True)
         return {subject: found.get(subject) or Case(subject) for subject in subjects}
 
     async def save(self, conn: Connection, states: Sequence[Case]) -> None:
@@ -220,6 +231,9 @@ class CaseStore:
         appeals = [(case, one) for case in known for one in case.appeals if one.changed]
         if appeals:
             await save_appeals(conn, appeals)
+        changes = [(case, one) for case in known for one in case.limit_changes if one.changed]
+        if changes:
+            await save_changes(conn, changes)
         shadows = [_shadow_row(case, said) for case in known for said in case.shadows]
         if shadows:
             await conn.executemany(_SAVE_SHADOW, shadows)
@@ -251,12 +265,15 @@ def _file(case: Case) -> _CaseFile:
         proposal=case.proposal,
         returned=case.returned,
         looked_into=case.looked_into,
+        cleared=case.cleared,
+        hold=case.hold,
         telephone=case.telephone,
     )
 
 
 def _row(case: Case) -> tuple[Any, ...]:
     scope = case.need_scope()
+    hold = case.hold if case.state is State.ON_HOLD else None
     found = case.recommendation
     return (
         case.application_id,
@@ -285,6 +302,8 @@ def _row(case: Case) -> tuple[Any, ...]:
         case.snooze.awaited if case.snooze else None,
         case.amount.minor if case.amount else None,
         case.language,
+        hold.reason.value if hold else None,
+        hold.due if hold else None,
     )
 
 
@@ -357,6 +376,8 @@ def _case(row: Any, body: str | None) -> Case:
         proposal=file.proposal if open_case else None,
         returned=file.returned,
         looked_into=file.looked_into,
+        cleared=file.cleared,
+        hold=file.hold,
         telephone=file.telephone,
         due=row["due"],
         queued_at=row["queued_at"],
@@ -394,6 +415,8 @@ class QueueRow:
     snoozed_for: str | None
     amount: int | None  # fen
     language: str | None
+    hold_reason: str | None = None  # these two are compliance's
+    hold_due: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,6 +434,7 @@ class Wanted:
     flag: str | None = None
     holder: str | None = None
     language: str | None = None
+    new_to_bank: bool | None = None
     products: list[str] | None = None  # any of these
     amount_from: int | None = None  # fen; both included
     amount_to: int | None = None
@@ -438,7 +462,7 @@ _NO_HOLDS: dict[Section, str] = {
 _ROW = (
     "application_id, application_number, branch, product, applicant_type, channel, state,"
     " coalesce(queued_at, held_at) AS queued_at, held_at, due, findings, advice, claimed_by,"
-    " proposed_by, snoozed_until, snoozed_for, amount, language"
+    " proposed_by, snoozed_until, snoozed_for, amount, language, hold_reason, hold_due"
 )
 _COLUMNS: dict[SortKey, str] = {
     "due": "due",
@@ -461,6 +485,8 @@ def _fitting(wanted: Wanted) -> tuple[str, list[Any]]:
         ("{}::text = ANY (findings)", wanted.flag),
         ("claimed_by = {}::text", wanted.holder),
         ("language = {}::text", wanted.language),
+        # the policy finds it of every new customer
+        ("('NEW_TO_BANK' = ANY (findings)) = {}::boolean", wanted.new_to_bank),
         ("product = ANY ({}::text[])", wanted.products),
         ("amount >= {}::bigint", wanted.amount_from),
         ("amount <= {}::bigint", wanted.amount_to),
@@ -632,6 +658,7 @@ async def find_case(conn: Any, application_id: str) -> Case | None:
     case = _case(row, row["body"])
     case.issuing_stop = await issuing_stop(conn)
     case.appeals = (await appeals_of(conn, [application_id])).get(application_id, [])
+    await know_cards(conn, [case], locked=False)
     return case
 
 
@@ -818,7 +845,8 @@ class CaseRecords:
         return bool(
             await self._pool().fetchval(
                 "SELECT EXISTS (SELECT FROM review_case"
-                " WHERE application_id = $1 AND state = ANY ($2))",
+                " WHERE application_id = $1 AND state = ANY ($2)) OR EXISTS (SELECT"
+                " FROM limit_change WHERE application_id = $1 AND state = 'checking')",
                 application_id,
                 _REVIEW_STATES,
             )

@@ -13,13 +13,14 @@ from typing import Any
 
 from services.review import reason_codes
 from services.review.case import Case, Decision, Entry, Recommendation
+from services.review.limit_changes import ChangeState, LimitChange
 from services.review.store import QueueRow
 from shared.events.lifecycle import State
 from shared.money import Money
 from shared.web import Permission, Viewer
 from shared.web import states as words
 
-_OF_A_HOLD = frozenset({"held", "suspected", "finding", "released"})
+_OF_A_HOLD = frozenset({"held", "suspected", "hold_overdue", "finding", "released"})
 _AT_THE_DESK = frozenset(
     {
         "claimed",
@@ -58,7 +59,7 @@ def shown_case(case: Case, viewer: Viewer) -> Case:
     if case.scope is not None:
         confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, case.scope.branch)
         found = shown_recommendation(case.recommendation, confidential=confidential)
-        case = replace(case, recommendation=found)
+        case = replace(case, recommendation=found, hold=case.hold if confidential else None)
     if viewer.knows_holds or case.state is None:
         return case
     return replace(
@@ -85,6 +86,16 @@ def shown_recommendation(
     return replace(found, outcome="refer", advice=advice, findings=told, limit=limit)
 
 
+def shown_change_state(change: LimitChange, branch: str, viewer: Viewer) -> ChangeState:
+    """Where a change of a limit stands; one that compliance looks into waits for a decision like
+    any other, for whoever is not of compliance there."""
+    assert change.state is not None  # it was begun
+    hidden = change.state is ChangeState.HELD and not viewer.may_in(
+        Permission.REVIEW_COMPLIANCE, branch
+    )
+    return ChangeState.DECIDING if hidden else change.state
+
+
 def shown_version(case: Case, viewer: Viewer) -> int | None:
     """The count of transitions; None for whoever could find a hold by it."""
     return case.state_version if viewer.knows_holds else None
@@ -94,8 +105,9 @@ def shown_row(row: QueueRow, viewer: Viewer) -> QueueRow:
     """A line of a list; of a proposal that waits for its signature only that it does, and of what
     the policy said nothing by which a suspicion shows."""
     told = reason_codes.without_suspicion(row.findings)
-    if told != row.findings and not viewer.may_in(Permission.REVIEW_COMPLIANCE, row.branch):
-        row = replace(row, findings=told, advice=reason_codes.advice_on(told))
+    if not viewer.may_in(Permission.REVIEW_COMPLIANCE, row.branch):
+        advice = row.advice if told == row.findings else reason_codes.advice_on(told)
+        row = replace(row, findings=told, advice=advice, hold_reason=None, hold_due=None)
     if viewer.knows_holds:
         return row
     return replace(

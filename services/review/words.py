@@ -12,6 +12,7 @@ from services.review.case import NO_FIELD, NOT_SEEN, OTHER_DOCUMENT, Awaited, Ch
 from services.review.checks import CHECKS, OWN
 from services.review.evidence import Opened
 from services.review.explaining import explain
+from services.review.holds import HoldReason
 from services.review.policy import Policy, debt_ratio_bp
 from services.review.telephone import Heard, Telephone
 from shared.events.intake import Meeting
@@ -62,6 +63,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "referred": (mark("Referred to a person"), "gavel", "waiting"),
     "held": (mark("Held"), "clock-pause", "hold"),
     "suspected": (mark("Handed to compliance"), "clock-pause", "hold"),
+    "hold_overdue": (mark("The hold is overdue"), "clock-exclamation", "bad"),
     "finding": (mark("Compliance's finding"), "shield", "hold"),
     "released": (mark("Released from hold"), "lock-open", "good"),
     "claimed": (mark("Claimed"), "user", "info"),
@@ -85,6 +87,24 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "appeal_put_back": (mark("Appeal put back"), "arrow-left", "neutral"),
     "appeal_overdue": (mark("Appeal overdue"), "clock-exclamation", "bad"),
     "appeal_answered": (mark("Appeal answered"), "send", "good"),
+    "limit_change_opened": (mark("Change of the limit asked for"), "credit-card", "waiting"),
+    "limit_change_examined_again": (mark("Evidence asked anew"), "refresh", "progress"),
+    "limit_change_worked_out": (mark("Limit worked out"), "scale", "progress"),
+    "limit_change_held": (mark("Change of the limit held"), "clock-pause", "hold"),
+    "limit_change_proposed": (mark("New limit proposed"), "pencil", "waiting"),
+    "limit_change_returned": (mark("Proposal of a limit sent back"), "arrow-left", "bad"),
+    "limit_change_granted": (mark("New limit granted"), "circle-check", "good"),
+    "limit_change_refused": (mark("Change of the limit refused"), "circle-x", "neutral"),
+    "limit_change_overdue": (mark("Change of the limit overdue"), "clock-exclamation", "bad"),
+    "limit_expired": (mark("Temporary limit ended"), "hourglass", "neutral"),
+    "dispute_opened": (mark("The customer disputes the credit report"), "message", "waiting"),
+    "dispute_asked_again": (mark("The customer asked again"), "message", "waiting"),
+    "dispute_claimed": (mark("Dispute claimed"), "user", "info"),
+    "dispute_put_back": (mark("Dispute put back"), "arrow-left", "neutral"),
+    "dispute_near": (mark("The answer to the dispute is due soon"), "hourglass", "waiting"),
+    "dispute_overdue": (mark("Dispute overdue"), "clock-exclamation", "bad"),
+    "dispute_answered": (mark("Dispute answered"), "send", "good"),
+    "check_repeated": (mark("Asked anew: the earlier answer was wrong"), "refresh", "progress"),
     "withdrawal_granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
     "withdrawal_refused": (mark("Withdrawal refused"), "x", "neutral"),
 }
@@ -191,11 +211,28 @@ SERVICES: Mapping[str, str] = {
     "review": mark("Review, by itself"),
     "customer": mark("Customer"),
 }
+HOLD_REASONS: Mapping[str, str] = {
+    HoldReason.WATCHLIST: mark("Resembles an entry of a watchlist"),
+    HoldReason.FRAUD_RULE: mark("A fraud rule of the policy"),
+    HoldReason.IDENTITY_MISUSED: mark("Somebody else's identity is used"),
+    HoldReason.PAPERS_FORGED: mark("Forged papers"),
+    HoldReason.ORGANISED_FRAUD: mark("Organised by an intermediary"),
+    HoldReason.MULE_ACCOUNT: mark("The card may be meant for somebody else"),
+    HoldReason.OTHER: mark("Another suspicion"),
+}
+"""Why a case is held; for compliance, and for whoever chooses one."""
 WISHES: Mapping[str, str] = {
     "explanation": mark("wants an explanation"),
     "human-review": mark("wants a review by a person"),
+    "report-dispute": mark("says that the credit report is wrong"),
 }
-"""What a customer asks for who was declined."""
+"""What a customer asks for."""
+DISPUTE_OUTCOMES: Mapping[str, str] = {
+    "corrected": mark("the report is put right"),
+    "upheld": mark("the report stays"),
+    "annotated": mark("annotated"),
+}
+"""What became of a dispute about the credit report."""
 ADVICE: Mapping[str, tuple[str, str]] = {
     "approve": (mark("Approve"), "good"),
     "decline": (mark("Decline"), "bad"),
@@ -531,6 +568,8 @@ def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
         parts.append(" → ".join(people.get(one, one) for one in holders))
     if number := told.get("number"):
         parts.append(number)
+    if hold_reason := told.get("hold_reason"):
+        parts.append(_(HOLD_REASONS[hold_reason]))
     if wish := told.get("wish"):
         parts.append(_(WISHES[wish]))
     if until := told.get("until"):
@@ -541,9 +580,10 @@ def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
         parts.append(_(state_badge(state).label))
     if check := told.get("check"):
         parts.append(_(CHECK_NAMES.get(check, check)))
+    outcomes = DISPUTE_OUTCOMES if "-D" in (told.get("number") or "") else OUTCOMES
     for key in ("outcome", "finding"):
         if (value := told.get(key)) and value not in ("refer", "hold"):
-            parts.append(_(OUTCOMES.get(value, value)))
+            parts.append(_(outcomes.get(value, value)))
     if heard := told.get("call"):
         words, _means = HEARD[heard]
         parts.append(_(words))

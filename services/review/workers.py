@@ -17,7 +17,7 @@ import httpx
 import structlog
 from pydantic import ValidationError
 
-from services.review import examination, handlers
+from services.review import examination, handlers, limit_changes
 from services.review.account_store import Own
 from services.review.case import NO_FIELD, OTHER_DOCUMENT
 from services.review.checks import ASKED, CHECKS, OWN, CheckName, bureau, fraud, identity, watchlist
@@ -35,7 +35,7 @@ from shared.calendar import business_day
 from shared.formats import age_on, read_resident_id
 from shared.messaging import ClaimedCall, Exhausted, Refused, Result, Store, Succeeded, Worker
 from shared.parameters import load_internal_list, product_of
-from shared.privacy.vault import KeyUnavailableError, SealBrokenError, Vault
+from shared.privacy.vault import KeyUnavailableError, PartyKeys, SealBrokenError, Vault
 
 SCORING_ATTEMPTS = 6
 INPUTS_FIELD = "policy_inputs"  # name under which frozen inputs are sealed
@@ -183,11 +183,7 @@ def policy_worker(
         return Succeeded(
             {
                 **_told(policy, verdict),
-                "ceiling": verdict.ceiling.minor,
-                "inputs": str(keys.seal(FROZEN_CLASS, INPUTS_FIELD, inputs.freeze())),
-                "verdict": str(keys.seal(FROZEN_CLASS, VERDICT_FIELD, verdict.freeze())),
-                "policy_version": policy.version,
-                "policy_digest": policy.digest,
+                **_frozen(policy, inputs, verdict, keys),
                 "shadows": [told for one in shadows if (told := _beside(one, inputs))],
                 "own": {
                     name: {"answer": None, "why": NO_FIELD}
@@ -208,6 +204,50 @@ def policy_worker(
         store=store,
         call=call,
         on_result=handlers.on_scored,
+        timeout=5.0,
+        attempts=SCORING_ATTEMPTS,
+        backoff=backoff,
+    )
+
+
+def limit_worker(
+    *,
+    store: Store[Any],
+    open_vault: OpenVault,
+    records: Records,
+    now: Callable[[], datetime],
+    backoff: float,
+) -> Worker:
+    """Opens the evidence of a change of a limit, applies the policy that decides then with all of
+    its deduction, and seals what it rested on."""
+
+    async def call(claimed: ClaimedCall) -> Result:
+        payload = claimed.payload
+        vault = await open_vault()
+        try:
+            clear = await vault.open(
+                payload["party_id"], {**payload["fields"], **payload["answers"]}
+            )
+            keys = await vault.party_keys(payload["party_id"], payload["application_id"])
+        except (KeyUnavailableError, SealBrokenError):
+            return Refused("no-key")
+        # the card whose limit changes is set aside: what is worked out is its whole new limit
+        own = await records.own_cards(payload["person"], payload["application_id"])
+        at = now()
+        policy, _shadows = await records.policies(at)
+        inputs = gather(payload, clear, own, business_day(at))
+        inputs = replace(inputs, noticed=tuple(payload["noticed"]))
+        verdict = policy.evaluate(inputs)
+        return Succeeded(
+            {**_told(policy, verdict), **_frozen(policy, inputs, verdict, keys),
+             "own_existing": own.limits}
+        )  # fmt: skip
+
+    return Worker(
+        kind=limit_changes.WORKING_OUT,
+        store=store,
+        call=call,
+        on_result=limit_changes.on_worked_out,
         timeout=5.0,
         attempts=SCORING_ATTEMPTS,
         backoff=backoff,
@@ -249,6 +289,19 @@ def _told(policy: Policy, verdict: Verdict) -> dict[str, Any]:
         "limit": verdict.limit.minor,
         "points": verdict.score.points if verdict.score else None,
         "pricing_class": verdict.pricing_class,
+    }
+
+
+def _frozen(
+    policy: Policy, inputs: PolicyInputs, verdict: Verdict, keys: PartyKeys
+) -> dict[str, Any]:
+    """What a decision rests on, sealed."""
+    return {
+        "ceiling": verdict.ceiling.minor,
+        "inputs": str(keys.seal(FROZEN_CLASS, INPUTS_FIELD, inputs.freeze())),
+        "verdict": str(keys.seal(FROZEN_CLASS, VERDICT_FIELD, verdict.freeze())),
+        "policy_version": policy.version,
+        "policy_digest": policy.digest,
     }
 
 

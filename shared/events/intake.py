@@ -296,6 +296,58 @@ class AppealRequested(ApplicationEvent):
     entered_by: EnteredBy = None
 
 
+class LimitChangeKind(StrEnum):
+    """How the limit of a card is to change: for good, or up to a day."""
+
+    INCREASE = "increase"
+    TEMPORARY = "temporary"
+    DECREASE = "decrease"
+
+
+class LimitChangeRequested(ApplicationEvent):
+    """The customer wants another limit for the card of this application. The decided application
+    stays as it is: review opens a case of its own. A higher limit bears the customer's own
+    agreement, a student's the guarantor's as well."""
+
+    type: ClassVar[str] = "banka.limit-change.requested.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    change_id: str
+    kind: LimitChangeKind
+    wanted: Money = Field(description="the whole limit that the card shall have")
+    until: date | None = Field(default=None, description="last day of a temporary one")
+    agreed_at: Instant = Field(description="when the customer asked for it, or agreed to it")
+    consent: CreditConsent | None = Field(
+        default=None, description="to a new query of the credit bureau; null: none is made"
+    )
+    guarantee_on: date | None = Field(
+        default=None,
+        description="of a student: day on which the second source of repayment agreed in writing",
+    )
+    monthly_income: Sealed | None = Field(
+        default=None, description="stated anew, sealed as that field of the applicant"
+    )
+    income_on: date | None = Field(default=None, description="day of the proof of that income")
+    words: Sealed | None = Field(
+        default=None, description="what the customer says, sealed as a note under their keys"
+    )
+    entered_by: EnteredBy = None
+
+
+class DisputeRequested(ApplicationEvent):
+    """The customer says that the credit report of which the bank was told is wrong (征信异议). The
+    application stays as it is: review opens a case of its own."""
+
+    type: ClassVar[str] = "banka.dispute.requested.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    dispute_id: str
+    words: Sealed | None = Field(
+        default=None, description="what the customer says, sealed as a note under their keys"
+    )
+    entered_by: EnteredBy = None
+
+
 class ApplicationWithdrawn(ApplicationEvent):
     """The customer took the application back while it lay with intake."""
 

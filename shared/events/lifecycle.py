@@ -133,14 +133,18 @@ OWNERS: dict[State, Owner] = {
     )
 }
 
-BESIDE_REVIEW: dict[Literal["first_contact", "interview"], Desk] = {
+BESIDE_REVIEW: dict[Literal["first_contact", "interview", "hold"], Desk] = {
     "first_contact": "assistant",
     "interview": "assistant",
+    "hold": "compliance",
 }
 """What has a clock of its own while review has the case -> the desk that answers for it."""
 
-AFTER_DECISION: dict[Literal["appeal"], Desk] = {"appeal": "credit_review"}
-"""What has a clock of its own once an application has ended -> the desk that answers for it."""
+BESIDE_DECISION: dict[Literal["appeal", "dispute"], Desk] = {
+    "appeal": "credit_review",
+    "dispute": "credit_review",
+}
+"""What is a case of its own with a clock of its own -> the desk that answers for it."""
 
 REMINDERS: dict[type[Payload], State] = {
     owner.reminder: owner.state
@@ -220,6 +224,9 @@ MOVES: dict[type[Payload], dict[State | None, State]] = {
 _EVERYWHERE = frozenset(State)
 _CARD_IS_MADE = frozenset({*_BEFORE_USE, _S.IN_USE})
 
+HAS_CARD: frozenset[State] = frozenset({_S.ACTIVATED, _S.IN_USE})
+"""States in which the customer has a card that works: its limit may be changed."""
+
 MILESTONES: dict[type[Payload], frozenset[State]] = {
     # Asked for by one service while another decides, so they may come to lie behind any decision.
     intake.DocumentReceived: _EVERYWHERE,
@@ -228,10 +235,20 @@ MILESTONES: dict[type[Payload], frozenset[State]] = {
     intake.CardFactRefused: _EVERYWHERE,
     intake.ItemAskedAgain: _EVERYWHERE,
     intake.AccessCodeIssued: _EVERYWHERE,
+    # A case of its own, which moves the application nowhere and outlives it.
+    intake.DisputeRequested: _EVERYWHERE,
+    review.DisputeOpened: _EVERYWHERE,
+    review.DisputeAnswered: _EVERYWHERE,
     # A case of its own, which moves the declined application nowhere.
     intake.AppealRequested: frozenset({_S.DECLINED}),
     review.AppealOpened: frozenset({_S.DECLINED}),
     review.AppealAnswered: frozenset({_S.DECLINED}),
+    # So is a change of the limit, of a card that its holder has activated.
+    intake.LimitChangeRequested: HAS_CARD,
+    review.LimitChangeOpened: HAS_CARD,
+    review.LimitChangeDecided: HAS_CARD,
+    review.LimitExpiring: HAS_CARD,
+    review.LimitExpired: HAS_CARD,
     **{reminder: frozenset({state}) for reminder, state in REMINDERS.items()},
     intake.ApplicationCorrected: frozenset({_S.SUBMITTED, _S.PRE_CHECK, _S.AWAITING_MATERIAL}),
     # Review asked for more material; intake says which and by when.

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from shared.events.intake import AppealWish, WantedItem
+from shared.events.intake import AppealWish, LimitChangeKind, WantedItem
 from shared.events.payload import ApplicationEvent
 from shared.money import Money
 
@@ -153,6 +153,94 @@ class AppealAnswered(ApplicationEvent):
     reapply_from: date | None = Field(
         default=None,
         description="with `changed`: the business day from which a new application is looked at",
+    )
+    answered_by: str = Field(description="staff id")
+
+
+class LimitChange(ApplicationEvent):
+    """What every event about a change of a card's limit carries; the application stays as it is."""
+
+    change_id: str
+    change_number: str = Field(description="the application's number and a running one: …-L2")
+    kind: LimitChangeKind
+
+
+class LimitChangeOpened(LimitChange):
+    """A change of a card's limit is a case of its own from now on: the customer asked for it, or
+    the bank wants to lower it."""
+
+    type: ClassVar[str] = "banka.limit-change.opened.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    by_bank: bool
+    working_days: int = Field(ge=1, description="within which it is decided")
+
+
+class LimitChangeDecided(LimitChange):
+    """Review granted a change of the limit, or refused it."""
+
+    type: ClassVar[str] = "banka.limit-change.decided.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    by_bank: bool
+    outcome: Literal["granted", "refused"]
+    limit: Money | None = Field(default=None, description="with `granted`: what the card has then")
+    effective_on: date | None = Field(default=None, description="with `granted`: its first day")
+    until: date | None = Field(default=None, description="last day of a temporary limit")
+    automatic: bool = Field(description="whether the policy alone decided")
+    decided_by: list[str] = Field(
+        description="staff ids, first decider then second signature; one of a refusal"
+    )
+
+
+class LimitExpiring(LimitChange):
+    """A temporary limit ends soon; the customer is told before."""
+
+    type: ClassVar[str] = "banka.limit.expiring.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    until: date
+
+
+class LimitExpired(LimitChange):
+    """A temporary limit has ended and the card has its lasting one again: its term was over
+    (`term`), or a lower limit took its place (`lowered`)."""
+
+    type: ClassVar[str] = "banka.limit.expired.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    limit: Money = Field(description="what the card has from now on")
+    why: Literal["term", "lowered"]
+
+
+class DisputeOpened(ApplicationEvent):
+    """A customer's dispute about the credit report (征信异议) is a case of its own from now on.
+    While it waits no machine decides about the person. Opened anew for one that was asked for
+    again."""
+
+    type: ClassVar[str] = "banka.dispute.opened.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    dispute_id: str
+    dispute_number: str = Field(description="the application's number and a running one: …-D1")
+    days: int = Field(ge=1, description="of the calendar, within which it is answered")
+
+
+class DisputeAnswered(ApplicationEvent):
+    """The dispute has its answer. `corrected`: the report was wrong and is put right, and is asked
+    for anew; `upheld`: it was right; `annotated`: that the customer disputes it stands beside the
+    record."""
+
+    type: ClassVar[str] = "banka.dispute.answered.v1"
+    topic: ClassVar[str] = "banka.applications"
+
+    dispute_id: str
+    dispute_number: str
+    outcome: Literal["corrected", "upheld", "annotated"]
+    reapply_from: date | None = Field(
+        default=None,
+        description="with `corrected`, of a declined application: the business day from which a new"
+        " one is looked at",
     )
     answered_by: str = Field(description="staff id")
 

@@ -48,6 +48,7 @@ FILES: Final[dict[str, type[BaseModel]]] = {
     "telephone": models.Telephoning,
     "internal_list": models.InternalList,
     "accounts": models.Accounts,
+    "limit_changes": models.LimitChanges,
     "figures": models.Figures,
 }
 """The files of which there is one each: name without `.yaml` -> what it must fit."""

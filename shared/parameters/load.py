@@ -219,6 +219,11 @@ def load_accounts() -> models.Accounts:
     return held().file("accounts", models.Accounts)
 
 
+def load_limit_changes() -> models.LimitChanges:
+    """How limits are changed after the decision."""
+    return held().file("limit_changes", models.LimitChanges)
+
+
 def schemas() -> dict[str, str]:
     """`{name: JSON Schema text}` as they stand in `schemas/<name>.json`."""
     written = {}

@@ -467,6 +467,8 @@ class Clocks(_File, Terms):
     review_working_days: WorkingDays
     existing_customer_working_days: WorkingDays  # review of a further card of a customer
     appeal_working_days: WorkingDays  # an appeal of a customer whom the bank declined is answered
+    dispute_days: Days  # of the calendar: a dispute about the credit report is answered
+    hold_working_days: WorkingDays  # compliance has looked into a held case
     reconsideration_days: Days  # how long after a decline a new application may take it up again
     warning_days: Days  # before its deadline a step is shown as urgent
     escalation_working_days: WorkingDays  # after its deadline a step is the manager's
@@ -779,6 +781,41 @@ class Accounts(_File):
 
     dormancy: Dormancy
     early_arrears: EarlyArrears
+
+
+class AccountTerms(_Parameters):
+    """Which account is in good standing, as far as core banking reported it."""
+
+    stale_days: Annotated[int, Field(ge=31, le=400)]  # facts older than so count as not reported
+    most_days_past_due: Annotated[int, Field(ge=0, le=90)]
+
+
+class TemporaryLimit(_Parameters):
+    """How long a limit may be raised for a time, and from when on."""
+
+    longest_days: Days
+    held_days: Annotated[int, Field(ge=0, le=720)]  # so long an account has to be open
+    remind_days_before: Days
+
+    @model_validator(mode="after")
+    def _reminded(self) -> Self:
+        if self.remind_days_before >= self.longest_days:
+            raise _wrong(
+                "the reminder is not within the term", "make it shorter", "remind_days_before"
+            )
+        return self
+
+
+class LimitChanges(_File):
+    """How the limit of a card is changed after the decision."""
+
+    working_days: WorkingDays  # from the request to the decision
+    automatic_up_to: Money  # new limit that the policy may grant alone; 0: none
+    account: AccountTerms
+    income_days: Days  # a statement of income counts for so long
+    guarantee_days: Days  # the guarantor's agreement to a student's increase is no older
+    decrease_notice_working_days: WorkingDays  # before a decrease by the bank takes effect
+    temporary: TemporaryLimit
 
 
 class IndexBounds(_Parameters):

@@ -107,6 +107,18 @@ MESSAGES: Mapping[str, str] = {
     "appeal_explained": mark("Explanation of a decline"),
     "appeal_upheld": mark("Appeal: the decline stays"),
     "appeal_changed": mark("Appeal: invited to apply again"),
+    "limit_asked": mark("Wish for another limit received"),
+    "limit_raised": mark("Limit raised"),
+    "limit_raised_until": mark("Limit raised for a time"),
+    "limit_lowered": mark("Limit lowered"),
+    "limit_lowered_by_bank": mark("Limit lowered by the bank"),
+    "limit_refused": mark("Limit not changed"),
+    "limit_expiring": mark("Temporary limit ends soon"),
+    "limit_expired": mark("Temporary limit ended"),
+    "dispute_opened": mark("Dispute received"),
+    "dispute_corrected": mark("Dispute: the report is put right"),
+    "dispute_upheld": mark("Dispute: the report stays"),
+    "dispute_annotated": mark("Dispute: annotated"),
 }
 """What a customer is told of, by the code of its texts."""
 

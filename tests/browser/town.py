@@ -283,6 +283,9 @@ class Town:
             ("middling", "application.referred"),
             ("watched", "application.held"),
         )
+        await self.tell(
+            "second", intake.DisputeRequested, dispute_id=new_id(), entered_by="customer"
+        )
         self.bank.step(TODAY)
         await self.settled()
         await self.ask_about_the_past()

@@ -21,7 +21,7 @@ CUSTOMERS = int(os.environ.get("BANKA_CUSTOMERS", "250"))
 
 
 async def test_services_are_killed_and_a_topic_comes_twice() -> None:
-    with running("faults") as stack:
+    with running("faults", durable=False) as stack:
         async with open_town(stack) as town:
             await _kill_each_service_in_the_middle(town)
             await town.settle()

@@ -41,7 +41,7 @@ REFUSED = "banka.application.withdrawal-refused.v1"
 
 
 async def test_withdrawing_and_deciding_at_once_end_in_one_state_everywhere() -> None:
-    with running("race") as stack:
+    with running("race", durable=False) as stack:
         async with open_town(stack) as town:
             desk = await Desk.sign_in(town.gateway, OPERATIONS)
             answers: dict[str, Answer] = {}

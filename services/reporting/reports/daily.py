@@ -45,6 +45,8 @@ class DailyReport:
     tat_window: TurnAround
     trend: Sequence[tuple[date, Mapping[str, Figure]]]
     messages: Mapping[tuple[str, str], Figure]
+    after_day: Mapping[tuple[kpis.Asked, kpis.Became], Figure]  # what is overdue is at the cut-off
+    after_window: Mapping[tuple[kpis.Asked, kpis.Became], Figure]
     stock: Mapping[State, Figure]
     stalled_open: Figure
     figures: Mapping[str, Figure]
@@ -88,6 +90,8 @@ def make_daily_report(
     rates = kpis.rates(cohort)
     messages = kpis.messages(known, window)
     stalled_open = kpis.open_stalls(known, travelled)
+    after_day = kpis.after_decisions(known, today, as_of)
+    after_window = kpis.after_decisions(known, window, as_of, "after30")
     found = [
         *headline.values(),
         *regions_day.values(),
@@ -103,6 +107,8 @@ def make_daily_report(
         *_parts(tat_window),
         *(figure for _, figures in trend for figure in figures.values()),
         *messages.values(),
+        *after_day.values(),
+        *after_window.values(),
         *stock.values(),
         stalled_open,
     ]
@@ -131,6 +137,8 @@ def make_daily_report(
         tat_window=tat_window,
         trend=trend,
         messages=messages,
+        after_day=after_day,
+        after_window=after_window,
         stock=stock,
         stalled_open=stalled_open,
         figures={figure.key: figure for figure in found},

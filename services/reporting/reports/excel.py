@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC
 from io import BytesIO
-from typing import Any
+from typing import Any, get_args
 
 import xlsxwriter
 
 from services.reporting import words
-from services.reporting.kpis import Figure
+from services.reporting.kpis import Asked, Became, Figure
 from services.reporting.reports.daily import WINDOW_DAYS, DailyReport
 from services.reporting.reports.manifest import Manifest
 from shared.web.i18n import _, in_language, show_date, show_datetime
@@ -65,6 +65,7 @@ class _Workbook:
         self._stages()
         self._trend()
         self._messages()
+        self._after()
         self._evidence()
         self._recipe()
         self.book.close()
@@ -303,6 +304,22 @@ class _Workbook:
             for (channel, state), figure in self.report.messages.items()
         ]
         self._table(sheet, 3, (_("Channel"), _("State"), _("Messages")), rows)
+
+    def _after(self) -> None:
+        sheet = self._sheet(
+            _("After the decision"),
+            self._window_note(_("Appeals, reconsiderations and disputes; overdue at the cut-off")),
+            (34, *(18 for _became in words.BECAME)),
+        )
+        rows = [
+            (
+                words.name(words.ASKED, asked),
+                *(self.report.after_window[asked, became] for became in get_args(Became)),
+            )
+            for asked in get_args(Asked)
+        ]
+        heads = [words.name(words.BECAME, became) for became in get_args(Became)]
+        self._table(sheet, 3, (_("Asked"), *heads), rows)
 
     def _evidence(self) -> None:
         """The day's events behind the headline: each number can be counted again here."""

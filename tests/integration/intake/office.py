@@ -15,7 +15,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 from aiokafka import AIOKafkaProducer
 from fastapi import FastAPI
@@ -40,6 +39,7 @@ from shared.web.access import CSRF_HEADER
 from shared.web.session import COOKIE, Session, Signer
 from tests.eventually import eventually
 from tests.integration.intake.described import as_described
+from tests.kept import Kept
 from tests.papers import picture
 
 API = "/intake/api/v1"
@@ -133,6 +133,7 @@ class Office:
     producers: dict[str, AIOKafkaProducer]
     jwks: dict[str, Any]
     sequences: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    kept: Kept = field(default_factory=Kept)
     _clients: dict[str, httpx.AsyncClient] = field(default_factory=dict)
 
     @classmethod
@@ -171,6 +172,7 @@ class Office:
                 producers,
                 keys.public_jwks(),
             )
+            closing.push_async_callback(office.kept.close)
             await office.open_branches()
             yield office
 
@@ -373,6 +375,11 @@ class Office:
                 review.WithdrawalRefused,
                 review.AppealOpened,
                 review.AppealAnswered,
+                review.LimitChangeOpened,
+                review.LimitChangeDecided,
+                review.LimitExpired,
+                review.DisputeOpened,
+                review.DisputeAnswered,
             )
             version += 0 if milestone else 1
             extra = more if kind is kinds[-1] else {}
@@ -495,11 +502,8 @@ class Office:
     # -- what was written -------------------------------------------------------------------------
 
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
-        conn = await asyncpg.connect(self.superuser_url)
-        try:
+        async with self.kept.to(self.superuser_url) as conn:
             return list(await conn.fetch(sql, *arguments))
-        finally:
-            await conn.close()
 
     async def said(self, subject: str, topic: str = "banka.applications") -> list[Any]:
         """What intake published about a subject: [(type, state version, data)], in order."""

@@ -738,6 +738,47 @@ async def test_a_declined_customer_asks_why_and_then_for_a_review_by_a_person(
     assert rows[0]["reapply_from"].isoformat() == today
 
 
+async def test_a_customer_disputes_the_credit_report_and_may_apply_anew_once_it_is_put_right(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer = await declined(office)
+    phone = Phone.at(office)
+    await phone.enter(customer.number, await code_for(office, customer, clerk))
+    assert "The credit report is wrong" in (await phone.get(OWN, lang="en")).text
+    await phone.get(f"{OWN}/dispute", lang="en")
+    empty = await phone.post(f"{OWN}/dispute", words=" ")
+    assert (empty.status_code, "Say what is wrong in it." in empty.text) == (422, True)
+    await phone.post(f"{OWN}/dispute", words="逾期记录不是我的")
+    asked = await office.last(customer, "dispute.requested")
+    assert "逾期" not in str(asked)
+    assert asked["entered_by"].startswith("customer")
+    assert (await phone.get(f"{OWN}/dispute")).headers["location"] == OWN  # one at a time
+    # an appeal against the decision is something else
+    assert 'value="human-review"' in (await phone.get(f"{OWN}/appeal", lang="en")).text
+
+    async def says(words: str) -> bool:
+        return words in (await phone.get(OWN, lang="en")).text
+
+    about = {"dispute_id": asked["dispute_id"], "dispute_number": f"{customer.number}-D1"}
+    await office.review_says(customer, review.DisputeOpened, **about, days=20)
+    await eventually(lambda: says("You have it within 20 days."))
+    today = office.now.date().isoformat()
+    await office.review_says(
+        customer,
+        review.DisputeAnswered,
+        **about,
+        outcome="corrected",
+        reapply_from=today,
+        answered_by="r",
+    )
+    await eventually(lambda: says("The credit report is put right."))
+    rows = await office.fetch(
+        "SELECT state, reapply_from FROM application WHERE application_id = $1",
+        customer.application_id,
+    )
+    assert (rows[0]["state"], rows[0]["reapply_from"].isoformat()) == ("declined", today)
+
+
 async def test_progress_tells_nothing_of_a_hold(office: Office, clerk: httpx.AsyncClient) -> None:
     customer = await office.handed_over()
     code = await code_for(office, customer, clerk)

@@ -55,6 +55,7 @@ PAGES: dict[str, tuple[str, str]] = {
     _ONE: ("assistant", ""),
     _ONE + "/form": ("assistant", ""),
     _ONE + "/corrections": ("assistant", ""),
+    _ONE + "/limit-change": ("assistant", ""),
     _ONE + "/readings": ("assistant", ""),
     _ONE + "/history": ("assistant", ""),
     _ONE + "/checklist": ("assistant", "reader=office"),
@@ -79,6 +80,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "/progress/application/consent": ("customer", ""),
     "/progress/application/withdraw": ("customer", ""),
     "/progress/application/appeal": ("declined", ""),
+    "/progress/application/dispute": ("declined", ""),
 }
 # How many lines of a table a full list has: its head, and a page of rows.
 FULL = {

@@ -31,12 +31,13 @@ from shared.events.catalog import MAX_MESSAGE_BYTES
 from shared.events.envelope import Envelope, encode
 from shared.identifiers import new_id
 from shared.messaging import Consumer, Effect, Fact, Received, Service
-from shared.messaging.broker import connection, fetch_cluster
+from shared.messaging.broker import connection
 from shared.messaging.effects import Connection
 from shared.messaging.errors import Permanent, Transient
 from shared.messaging.outbox import partition_of
 from shared.postgres.migrate import migrate
 from shared.settings import Environment, Settings
+from tests.kept import Kept
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 PARTITIONS = 4
@@ -141,7 +142,9 @@ class World:
     databases: list[str] = field(default_factory=list)
     made: dict[str, int] = field(default_factory=dict)
     instance: str = ""
+    kept: Kept = field(default_factory=Kept)
     _producer: AIOKafkaProducer | None = None
+    _readers: list[AIOKafkaConsumer] = field(default_factory=list)
 
     @property
     def settings(self) -> Settings:
@@ -273,14 +276,9 @@ class World:
         )
 
     async def read(self, topic: str) -> list[Any]:
-        """Every record of a topic, by partition and offset."""
-        consumer = AIOKafkaConsumer(
-            **connection(self.settings), auto_offset_reset="earliest", enable_auto_commit=False
-        )
-        await consumer.start()
-        try:
-            count = (await fetch_cluster(self.settings)).topics[topic].partitions
-            partitions = [TopicPartition(topic, part) for part in range(count)]
+        """Every record of a topic of this world, by partition and offset."""
+        partitions = [TopicPartition(topic, part) for part in range(self.made[topic])]
+        async with self._reader() as consumer:
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
             for partition in partitions:
@@ -290,31 +288,38 @@ class World:
                 for found in (await consumer.getmany(timeout_ms=200)).values():
                     records += found
             return sorted(records, key=lambda r: (r.partition, r.offset))
-        finally:
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[AIOKafkaConsumer]:
+        """One that nobody reads with for so long. It is kept: who waits for a record reads thirty
+        times a second, and to log in costs more than to read."""
+        if self._readers:
+            consumer = self._readers.pop()
+        else:
+            consumer = AIOKafkaConsumer(
+                **connection(self.settings), auto_offset_reset="earliest", enable_auto_commit=False
+            )
+            await consumer.start()
+        try:
+            yield consumer
+        except BaseException:
             await consumer.stop()
+            raise
+        consumer.unsubscribe()
+        self._readers.append(consumer)
 
     async def entries(self, database: str) -> dict[str, list[int]]:
         """{subject: what it noted, in order}"""
-        conn = await self.connect(database)
-        try:
-            rows = await conn.fetch("SELECT subject, entries FROM ledger")
-            return {row["subject"]: list(row["entries"]) for row in rows}
-        finally:
-            await conn.close()
+        rows = await self.rows(database, "SELECT subject, entries FROM ledger")
+        return {row["subject"]: list(row["entries"]) for row in rows}
 
     async def rows(self, database: str, query: str, *values: Any) -> list[Any]:
-        conn = await self.connect(database)
-        try:
+        async with self.kept.to(self.stack.superuser_url(database)) as conn:
             return list(await conn.fetch(query, *values))
-        finally:
-            await conn.close()
 
     async def do(self, database: str, query: str, *values: Any) -> None:
-        conn = await self.connect(database)
-        try:
+        async with self.kept.to(self.stack.superuser_url(database)) as conn:
             await conn.execute(query, *values)
-        finally:
-            await conn.close()
 
     @asynccontextmanager
     async def held(self, database: str, table: str) -> AsyncIterator[asyncpg.Connection[Any]]:
@@ -357,6 +362,9 @@ class World:
         await asyncio.gather(*(s.stop() for s in self.services), return_exceptions=True)
         if self._producer is not None:
             await self._producer.stop()
+        for reader in self._readers:
+            await reader.stop()
+        await self.kept.close()
         admin = await asyncpg.connect(self.stack.superuser_url())
         for name in self.databases:
             await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

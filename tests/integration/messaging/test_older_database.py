@@ -250,6 +250,7 @@ async def test_nothing_is_applied_while_the_relay_refuses(world: World) -> None:
     await _note(world, topic, "A", 1)
     await _until_entries(world, database, A=[1])
     await first.stop()
+    await world.kept.close()  # a database is copied that nobody looks into
     admin = await asyncpg.connect(world.stack.superuser_url())
     await admin.execute(f'CREATE DATABASE "{database}_backup" TEMPLATE "{database}"')
     await admin.close()

@@ -14,7 +14,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 import uvicorn
 from aiokafka import AIOKafkaProducer
@@ -35,6 +34,7 @@ from shared.settings import Environment, Settings
 from shared.web.access import CSRF_HEADER
 from shared.web.session import COOKIE, Session, Signer
 from tests.eventually import eventually
+from tests.kept import Kept
 
 NAME, EMPLOYER, MOBILE = "端木清扬", "星河灯塔科技有限公司", "13900005678"
 GOOD = 101  # sequence digits of an applicant about whom all is well
@@ -119,6 +119,7 @@ class Bank:
     running: int = field(default_factory=lambda: random.randint(1, 80_000))
     born: date = date(1988, 1, 1)
     published: list[dict[str, Any]] = field(default_factory=list)
+    kept: Kept = field(default_factory=Kept)
 
     @classmethod
     @asynccontextmanager
@@ -142,7 +143,10 @@ class Bank:
                     now,
                 )
                 bank.step(now)
-                yield bank
+                try:
+                    yield bank
+                finally:
+                    await bank.kept.close()
         finally:
             await producer.stop()
             await pool.close()
@@ -252,6 +256,8 @@ class Bank:
             intake.WithdrawalRequested,
             intake.MaterialRequested,
             intake.AppealRequested,
+            intake.LimitChangeRequested,
+            intake.DisputeRequested,
         )
         applicant.version += 0 if milestone else 1
         payload = kind.model_validate({**applicant.about, **more})
@@ -286,16 +292,12 @@ class Bank:
 
     async def said(self, applicant: Applicant, topic: str) -> list[tuple[str, int | None, Any]]:
         """What review published about an application: [(type, state version, data)], in order."""
-        conn = await asyncpg.connect(self.superuser_url)
-        try:
-            rows = await conn.fetch(
-                "SELECT type, attributes, body FROM messaging.event_log"
-                " WHERE topic = $1 AND subject = $2 ORDER BY sequence",
-                topic,
-                applicant.application_id,
-            )
-        finally:
-            await conn.close()
+        rows = await self.fetch(
+            "SELECT type, attributes, body FROM messaging.event_log"
+            " WHERE topic = $1 AND subject = $2 ORDER BY sequence",
+            topic,
+            applicant.application_id,
+        )
         found = []
         for row in rows:
             version = dict(json.loads(row["attributes"])).get("stateversion")
@@ -320,11 +322,8 @@ class Bank:
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
         """Rows of review's tables."""
-        conn = await asyncpg.connect(self.superuser_url)
-        try:
+        async with self.kept.to(self.superuser_url) as conn:
             return list(await conn.fetch(statement, *arguments))
-        finally:
-            await conn.close()
 
     async def open_branch(self, branch: str, region: str) -> None:
         """A branch, told of on banka.reference."""

@@ -16,12 +16,12 @@ from deploy.provision import provision
 from services.review.app import build
 from shared.postgres.migrate import migrate
 from tests.integration.review.bank import Bank, Colleague, listening, settings_of
-from tests.stack import running
+from tests.stack import empty, running
 
 MORNING = datetime(2026, 11, 9, 2, 0, tzinfo=UTC)  # a Monday, 10:00 in Shanghai
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def review_stack() -> Iterator[local.Stack]:
     # a stack of its own: another suite's databases would not know what this one publishes
     with running("review-test", durable=False) as stack:
@@ -29,11 +29,12 @@ def review_stack() -> Iterator[local.Stack]:
 
 
 # One service for all tests of a module: each has applications of its own, and to join the broker's
-# groups takes seconds.
+# groups takes seconds. No module sees what another left: a policy that it released would decide.
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bank(
     review_stack: local.Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Bank]:
+    await empty(review_stack)
     await provision(review_stack)
     clock_file = tmp_path_factory.mktemp("review") / "clock"
     async with listening() as systems:

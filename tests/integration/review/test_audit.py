@@ -107,7 +107,7 @@ async def test_the_log_tells_what_was_done_with_a_case_and_confidences_to_compli
     applicant = await handed(bank, "application.referred", new_to_bank=True)
     number = applicant.about["application_number"]
     assert await do(desks.first, applicant, "claim") == 200
-    assert await do(desks.first, applicant, "hold", {"note": "疑似代办"}) == 200
+    assert await do(desks.first, applicant, "hold", {"reason": "other", "note": "疑似代办"}) == 200
     auditor = (await bank.colleague(desks.transport, "auditor")).client
     lines = await log(auditor, number=number)
     assert "Claimed" in lines

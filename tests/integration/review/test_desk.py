@@ -27,6 +27,8 @@ from tests.integration.scope import everything_in_a_branch
 
 __all__ = ["everything_in_a_branch"]  # a fixture
 
+NO_RECORD = 951  # somebody of whom the bureau has no record
+
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
 
@@ -469,6 +471,27 @@ async def test_the_queue_is_narrowed_by_amount_language_officer_and_skill(
     assert case not in (await officer.get("/review/queue", sort="-due", skill="own")).text
     # whose a case is might be compliance's: managers cannot ask for it
     assert case in (await manager.get("/review/queue", sort="-due", holder=new_id())).text
+
+
+async def test_the_queue_is_narrowed_to_customers_new_to_the_bank_beside_any_flag(
+    bank: Bank, desks: Desks
+) -> None:
+    new = await handed(bank, "application.referred", NO_RECORD, new_to_bank=True)
+    known = await handed(bank, "application.referred", NO_RECORD)
+    ids = {new.application_id: "new", known.application_id: "known"}
+
+    async def found(path: str, **asked: Any) -> set[str]:
+        text = (await desks.second.get(path, page_size=200, **asked)).text
+        return {name for one, name in ids.items() if one in text}
+
+    for asked, expected in (("true", {"new"}), ("false", {"known"})):
+        flagged = {"new_to_bank": asked, "flag": "NO_CREDIT_RECORD"}
+        assert await found(f"{API}/queue", **flagged) == expected
+        assert await found(f"{API}/queue", new_to_bank=asked, flag="QUERIES_MANY") == set()
+    for asked, expected in (("new", {"new"}), ("known", {"known"}), ("?", {"new", "known"})):
+        assert await found("/review/queue", sort="-due", acquaintance=asked) == expected
+    page = (await desks.second.get("/review/queue", acquaintance="new", lang="en")).text
+    assert re.search(r'<option value="new"[^>]*selected', page)
 
 
 @pytest.fixture

@@ -52,6 +52,13 @@ VALUES ('x', $1, 'x', 'human-review', 'customer', now(), '', now(), '{}', {}, 'u
 """
 
 
+_DISPUTED = """
+INSERT INTO appeal (appeal_id, application_id, number, wish, asked_by, asked_at, words, due,
+    deciders, automatic, person)
+VALUES ('x', $1, 'x', '{}', 'customer', now(), '', now(), '{{}}', false, {})
+"""
+
+
 def _answered(deciders: str) -> str:
     """By `a`, an appeal against a decision of these."""
     return _ANSWERED.format(f"{{{deciders}}}", str(not deciders).lower())
@@ -62,6 +69,18 @@ TESTS: Mapping[tuple[str, str], Three] = {
         (_answered("a,b"), CHECK),
         _answered("b,c"),
         (_answered(""), _answered("a"), CHECK),
+    ),
+    (
+        "DISPUTED_REPORT_BY_PEOPLE",
+        "CHECK (wish <> 'report-dispute' OR person IS NOT NULL)",
+    ): Three(
+        (_DISPUTED.format("report-dispute", "NULL"), CHECK),
+        _DISPUTED.format("report-dispute", "'p'"),
+        (
+            _DISPUTED.format("explanation", "NULL"),
+            _DISPUTED.format("report-dispute", "NULL"),
+            CHECK,
+        ),
     ),
     (
         "NEW_TO_BANK_BY_PEOPLE",
@@ -99,6 +118,15 @@ TESTS: Mapping[tuple[str, str], Three] = {
         ({"category": None, "reapply_from": None}, CHECK),
         {},
         ({}, {"reapply_from": None}, CHECK),
+    ),
+    ("HELD_UNTIL_LOOKED_INTO", "state = 'on_hold' OR (hold_reason IS NULL"): Three(
+        ("UPDATE review_case SET hold_reason = 'other' WHERE application_id = $1", CHECK),
+        "UPDATE review_case SET hold_reason = NULL, hold_due = NULL WHERE application_id = $1",
+        (
+            "UPDATE review_case SET state = 'on_hold', hold_due = now() WHERE application_id = $1",
+            "UPDATE review_case SET hold_due = now() WHERE application_id = $1",
+            CHECK,
+        ),
     ),
     ("REVIEW_IN_TIME", "ADD CONSTRAINT review_case_timed CHECK"): Three(
         ("UPDATE review_case SET due = NULL WHERE application_id = $1", CHECK),

@@ -144,6 +144,7 @@ async def test_a_filter_looks_at_cases_of_the_queue_alone(stocked: Bank, name: s
             {"branch": BRANCHES[3]},
             {"holder": REVIEWERS[3]},
             {"language": "en"},
+            {"new_to_bank": False},
             {"products": ["gold"]},
             {"amount_from": 1_000_000, "amount_to": 2_000_000},
         ]

@@ -25,7 +25,14 @@ from tests.eventually import eventually
 from tests.integration.review.bank import NAME, Bank, Colleague
 from tests.integration.review.conftest import Desks
 from tests.integration.review.figures import DRIFT_PAGES, PAGES
-from tests.integration.review.test_policies import act, desks, folder, limit_of, new_version
+from tests.integration.review.test_policies import (
+    act,
+    desks,
+    folder,
+    late_payer,
+    limit_of,
+    new_version,
+)
 from tests.integration.review.test_service import handed
 from tests.weighing import MOST_BYTES, copy_row, weight_of
 
@@ -94,6 +101,7 @@ async def by_command_line(
 async def test_a_replay_by_page_has_the_bytes_of_the_command_line_and_leads_to_its_cases(
     bank: Bank, desks: Desks, folder: Path, tmp_path: Path
 ) -> None:
+    await late_payer(bank, await handed(bank, "application.approved"))
     policy = await candidate(bank, desks, folder, "2026.21")
     today, run_id = f"{bank.now.astimezone(BUSINESS_ZONE):%Y-%m-%d}", new_id()
     assert (await ask(desks.first, policy.digest, today, run_id)).status_code == 303
@@ -111,6 +119,9 @@ async def test_a_replay_by_page_has_the_bytes_of_the_command_line_and_leads_to_i
     page = seen((await desks.first.get(here, lang="en")).text)
     assert f"Would have been otherwise {whole.tally.otherwise}" in page
     assert "Shanghai" in page
+    ways = {way: whole.tally.arrears[f"approve>approve:{way}"] for way in ("yes", "unknown")}
+    assert ways["yes"] == 1
+    assert f"approve → approve 1 0 0 {ways['unknown']} " in page.casefold()
     cases = (await desks.first.get(f"{here}/cases", lang="en")).text
     for one in whole.differences[:25]:
         assert f"/review/cases/{one['application_id']}" in cases

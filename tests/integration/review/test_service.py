@@ -722,11 +722,17 @@ async def test_every_page_is_light_with_as_many_rows_as_it_may_have(
             "/review/cases/{application_id}": 0,
             "/review/workload": 2,
             "/review/appeals": 0,  # none waits
+            "/review/limit-changes": 0,
+            "/review/cases/{application_id}/limit-change": 0,
             "/review/policies": 2,
             "/review/policies/{digest}": 60,  # every row of its tables
         }
         # a way on, and a question of three lines
-        small = {"/review", "/review/cases/{application_id}/fields/{field}"}
+        small = {
+            "/review",
+            "/review/cases/{application_id}/fields/{field}",
+            "/review/cases/{application_id}/limit-change/working",
+        }
         elsewhere = figures.PAGES.keys() | figures.DRIFT_PAGES.keys() | figures.NO_PAGES
         assert pages.keys() | small | elsewhere == pages_of(desks.app) - common_pages("review")
         for page, rows in pages.items():

@@ -18,13 +18,16 @@ import pytest
 import pytest_asyncio
 
 from deploy.demo.credit_systems import bureau_answer, identity_answer, watchlist_answer
+from shared.calendar import due_about
 from shared.formats import make_synthetic_resident_id
+from shared.parameters import load_clocks
 from shared.privacy.masking import mask_id_number
 from shared.web.access import declared_access
 from shared.web.permissions import GRANTS, Permission, Role
+from tests.eventually import eventually
 from tests.integration.review.bank import Applicant, Bank, Colleague
 from tests.integration.review.conftest import Desks
-from tests.integration.review.test_service import API, do, said
+from tests.integration.review.test_service import API, do, handed, said
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
@@ -61,9 +64,24 @@ def numbers_of_twins() -> tuple[str, str]:
     raise AssertionError("no two people are alike: look among more")
 
 
+def numbers_of_two_alike() -> tuple[str, str]:
+    """ID numbers of two people about whom every system says the same, the watchlists too."""
+    seen: dict[str, str] = {}
+    for day in (date(2001, 6, 1) + timedelta(days=n) for n in range(300)):
+        for sequence in range(100, 200):
+            number = make_synthetic_resident_id("31", day, sequence)
+            told = json.dumps([identity_answer(number), bureau_answer(number)])
+            if watchlist_answer(number)["hits"]:
+                continue
+            if told in seen:
+                return seen[told], number
+            seen[told] = number
+    raise AssertionError("no two people are alike: look among more")
+
+
 @dataclass(frozen=True)
 class Twins:
-    """One of whom a watchlist has somebody like, and one like them of whom none has."""
+    """One who is suspected, and one like them who is not."""
 
     suspected: Applicant
     plain: Applicant
@@ -94,6 +112,36 @@ async def released(held: Twins) -> Twins:
     done = {"finding": "clear", "note": FINDING}
     assert await do(held.people[Role.COMPLIANCE], held.suspected, "release", done) == 200
     return held
+
+
+SUSPICION, SUSPECTED_OF = "疑似中介包装", "organised-fraud"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def held_by_an_officer(bank: Bank, desks: Desks) -> Twins:
+    """Twins whom an officer had and has no more: one is held for fraud, one was put back."""
+    made = []
+    for number, mobile in zip(numbers_of_two_alike(), ("13733330001", "13744440001"), strict=True):
+        one = await bank.applicant(id_number=number, mobile=mobile, new_to_bank=True)
+        await bank.hand_over(one)
+        await said(bank, one, "application.referred")
+        made.append(one)
+    suspected, free = made
+    officer = await bank.colleague(desks.transport, "reviewer")
+    for one in made:
+        assert await do(officer, one, "claim") == 200
+    assert await do(officer, suspected, "hold", {"reason": SUSPECTED_OF, "note": SUSPICION}) == 200
+    assert await do(officer, free, "put-back") == 200
+    people = {role: await bank.colleague(desks.transport, role) for role in Role}
+    return Twins(suspected, free, people)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def released_by_compliance(held_by_an_officer: Twins) -> Twins:
+    """The same after compliance has found nothing. Asked for last."""
+    people, done = held_by_an_officer.people, {"finding": "clear", "note": FINDING}
+    assert await do(people[Role.COMPLIANCE], held_by_an_officer.suspected, "release", done) == 200
+    return held_by_an_officer
 
 
 def plain(text: str, applicant: Applicant) -> str:
@@ -255,3 +303,119 @@ async def test_no_metric_names_a_case_or_what_was_found_of_it(
         "suspicion",
     ):
         assert trace not in answer.text
+
+
+@pytest.mark.parametrize("role", UNKNOWING)
+async def test_a_hold_for_fraud_is_not_known_to_who_may_not_know_of_holds(
+    desks: Desks, held_by_an_officer: Twins, role: Role
+) -> None:
+    people = held_by_an_officer.people
+    suspected, free = [await seen(desks, people[role], one) for one in held_by_an_officer.both()]
+    assert differences(suspected, free) == {}
+
+
+@pytest.mark.parametrize("role", KNOWING)
+async def test_who_knows_of_holds_does_not_learn_that_one_is_for_fraud(
+    desks: Desks, held_by_an_officer: Twins, role: Role
+) -> None:
+    got = await seen(desks, held_by_an_officer.people[role], held_by_an_officer.suspected)
+    everything = "\n".join(got.values())
+    for trace in (SUSPICION, SUSPECTED_OF, "中介包装或团伙申请"):
+        assert trace not in everything, trace
+    body = json.loads(got[f"{API}/cases/{{application_id}} zh-CN"].removeprefix("200 "))
+    assert (body["state"], body["hold"]) == ("on_hold", None)
+
+
+async def test_compliance_sees_why_by_whom_and_until_when_a_case_is_held(
+    bank: Bank, held_by_an_officer: Twins
+) -> None:
+    compliance, suspected = held_by_an_officer.people[Role.COMPLIANCE], held_by_an_officer.suspected
+    here = f"cases/{suspected.application_id}"
+    hold = (await compliance.get(f"{API}/{here}")).json()["hold"]
+    assert hold["reason"] == SUSPECTED_OF
+    (row,) = await bank.fetch(
+        "SELECT held_at, hold_due FROM review_case WHERE application_id = $1",
+        suspected.application_id,
+    )
+    assert row["hold_due"] == due_about(row["held_at"], load_clocks().hold_working_days)
+    page = (await compliance.get(f"/review/{here}", lang="en")).text
+    queue = (await compliance.get("/review/queue", section="held", lang="en")).text
+    for text in (page, queue):
+        assert "Organised by an intermediary" in text
+    assert SUSPICION in page
+    number = suspected.about["application_number"]
+    listed = (await compliance.get(f"{API}/queue", section="held", number=number)).json()
+    assert [case["hold_reason"] for case in listed["cases"]] == [SUSPECTED_OF]
+
+
+@pytest.mark.parametrize("role", UNKNOWING)
+async def test_a_hold_for_fraud_leaves_nothing_behind_for_who_may_not_know_of_holds(
+    desks: Desks, released_by_compliance: Twins, role: Role
+) -> None:
+    people, twins = released_by_compliance.people, released_by_compliance.both()
+    suspected, free = [await seen(desks, people[role], one) for one in twins]
+    assert differences(suspected, free) == {}
+
+
+async def test_an_event_of_a_hold_for_fraud_says_no_more_than_that_it_is_internal(
+    bank: Bank, released_by_compliance: Twins
+) -> None:
+    moves = await bank.said(released_by_compliance.suspected, "banka.applications")
+    (held,) = (body for kind, _version, body in moves if kind == "application.held")
+    assert held["reason"] == "internal"
+    record = await bank.said(released_by_compliance.suspected, "banka.review")
+    told = json.dumps([moves, record], ensure_ascii=False)
+    for trace in (SUSPECTED_OF, SUSPICION, FINDING):
+        assert trace not in told
+
+
+async def test_whoever_held_a_case_does_not_end_the_hold(bank: Bank, desks: Desks) -> None:
+    both = await bank.colleague(desks.transport, "reviewer", "compliance")
+    applicant = await handed(bank, "application.referred", new_to_bank=True)
+    assert await do(both, applicant, "claim") == 200
+    # an officer does not say what only review can find
+    for reason, answer in (("watchlist", 422), ("papers-forged", 200)):
+        body = {"reason": reason, "note": SUSPICION}
+        assert await do(both, applicant, "hold", body) == answer
+    for finding in ("clear", "confirmed"):
+        done = {"finding": finding, "note": FINDING}
+        assert await do(both, applicant, "release", done) == 403
+    here = f"/review/cases/{applicant.application_id}"
+    assert (
+        "You held this case; another person ends the hold."
+        in (await both.get(here, lang="en")).text
+    )
+    decline = {"outcome": "decline", "reason": "INTERNAL_RISK", "note": FINDING}
+    assert await do(both, applicant, "decision", decline) == 409
+    other = await bank.colleague(desks.transport, "compliance")
+    assert await do(other, applicant, "release", {"finding": "confirmed", "note": FINDING}) == 200
+    assert await do(desks.second, applicant, "signature", {"outcome": "confirmed"}) == 200
+    await said(bank, applicant, "application.declined")
+
+
+async def test_a_hold_that_compliance_leaves_lying_is_late_in_its_list(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await handed(bank, "application.referred", new_to_bank=True)
+    assert await do(desks.first, applicant, "claim") == 200
+    body = {"reason": "identity-misused", "note": SUSPICION}
+    assert await do(desks.first, applicant, "hold", body) == 200
+    compliance = await bank.colleague(desks.transport, "compliance")
+    (row,) = await bank.fetch(
+        "SELECT hold_due FROM review_case WHERE application_id = $1", applicant.application_id
+    )
+    bank.step(row["hold_due"] + timedelta(minutes=1))
+    here = f"/review/cases/{applicant.application_id}"
+
+    async def noted() -> bool:
+        return "The hold is overdue" in (await compliance.get(here, lang="en")).text
+
+    await eventually(noted)
+    assert "The hold is overdue" not in (await desks.first.get(here, lang="en")).text
+    queue = (await compliance.get("/review/queue", section="held", lang="en")).text
+    (line,) = (
+        one
+        for one in re.findall(r"<tr.*?</tr>", queue, re.DOTALL)
+        if applicant.about["application_number"] in one
+    )
+    assert "late by" in line

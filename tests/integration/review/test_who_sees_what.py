@@ -77,7 +77,7 @@ async def cases(bank: Bank, desks: Desks) -> Cases:
     held = await handed(bank, "application.held", 941, new_to_bank=True, income=INCOME)
     assert await do(compliance, held, "release", {"finding": "clear", "note": FINDING}) == 200
     assert await do(reviewer, held, "claim") == 200
-    assert await do(reviewer, held, "hold", {"note": SUSPICION}) == 200
+    assert await do(reviewer, held, "hold", {"reason": "mule-account", "note": SUSPICION}) == 200
     decided = await handed(bank, "application.held", 941, new_to_bank=True, income=INCOME)
     done = {"finding": "confirmed", "note": FINDING}
     assert await do(compliance, decided, "release", done) == 200

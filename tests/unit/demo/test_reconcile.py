@@ -14,12 +14,13 @@ from rich.console import Console
 
 from deploy.demo.customers import Ledger, Taken
 from deploy.demo.memory import peaks
-from deploy.demo.plan import Branch, Final, Malformed, Plan, make_plan
+from deploy.demo.plan import Branch, Final, Handling, Malformed, Plan, make_plan
 from deploy.demo.reconcile import Line, Receipts, reconcile, replay
 from deploy.demo.records import Record, Records
 from deploy.demo.results import reconciliation, results
 from shared.events import catalog
 from shared.events.envelope import Envelope
+from shared.events.intake import AppealWish
 
 START = datetime(2026, 10, 12, 1, tzinfo=UTC)
 DECLINED = (
@@ -29,12 +30,18 @@ DECLINED = (
     "application.pre-check-passed",
     "application.checks-completed",
     "application.declined",
+    "appeal.opened",
+    "appeal.answered",
 )
+BESIDES: dict[str, dict[str, Any]] = {
+    "application.declined": {"category": "credit_history", "decided_by": ["S1", "S2"]},
+    "appeal.answered": {"answered_by": "S3"},
+}
 
 
 @dataclass
 class Run:
-    """A run of one declined application in which everything agrees."""
+    """A run of one declined application, appealed against, in which everything agrees."""
 
     plan: Plan
     ledger: Ledger
@@ -71,13 +78,16 @@ def _record(kind: str, number: int, topic: str = "banka.applications", **data: A
 def run() -> Run:
     whole = make_plan(1, [Branch("1101", "11")], days=1, per_day=3)
     planned = replace(
-        whole.applications[0], final=Final.DECLINED, category="credit_history", stalls=False
+        whole.applications[0],
+        final=Final.DECLINED,
+        category="credit_history",
+        stalls=False,
+        handling=Handling(appeal=AppealWish.HUMAN_REVIEW),
     )
     plan = replace(whole, applications=(planned,), outages=(), malformed=(), earlier=())
     records = Records()
     for number, kind in enumerate(DECLINED, 1):
-        more = {"category": "credit_history"} if kind.endswith("declined") else {}
-        records.events.append(_record(kind, number, **more))
+        records.events.append(_record(kind, number, **BESIDES.get(kind, {})))
     records.events.append(_record("message.requested", 1, "banka.contacts", message_id="M"))
     records.logs = Counter((one.topic, one.envelope.type) for one in records.events)
     records.states = {service: {"A": "declined"} for service in catalog.SERVICES}
@@ -243,6 +253,32 @@ def _alarm(run: Run) -> None:
     run.records.logs[("banka.cases", alarm.envelope.type)] += 1
 
 
+def _answer(run: Run) -> Record:
+    return next(one for one in run.records.events if "appeal.answered" in one.envelope.type)
+
+
+def _answered_by_who_decided(run: Run) -> None:
+    _answer(run).data["answered_by"] = "S2"
+
+
+def _appealed_without_answer(run: Run) -> None:
+    event = _answer(run)
+    run.records.events.remove(event)
+    run.records.logs[(event.topic, event.envelope.type)] -= 1
+
+
+def _answered_again(run: Run) -> None:
+    event = _record("appeal.answered", len(DECLINED) + 1, answered_by="S3")
+    run.records.events.append(event)
+    run.records.logs[(event.topic, event.envelope.type)] += 1
+
+
+def _answered_unasked(run: Run) -> None:
+    run.plan = replace(
+        run.plan, applications=(replace(run.plan.applications[0], handling=Handling()),)
+    )
+
+
 def _unanswered(run: Run) -> None:
     run.records.events.append(
         _record("partner-card.posted", 1, "banka.inbound.card-factory", reference="x")
@@ -292,6 +328,10 @@ def _stranger(run: Run) -> None:
         (_dead_letter, "nothing is parked"),
         (_alarm, "exactly the stuck cases"),
         (_unanswered, "every event of a partner was answered"),
+        (_answered_by_who_decided, "whoever appealed was answered once"),
+        (_appealed_without_answer, "whoever appealed was answered once"),
+        (_answered_again, "whoever appealed was answered once"),
+        (_answered_unasked, "whoever appealed was answered once"),
         (_decided_without_the_bureau, "who met an outage"),
         (_surprise, "every answer was the one"),
     ],

@@ -106,6 +106,11 @@ WAYS = {
 ANYWHERE = {
     "document.received", "application.withdrawal-requested", "application.withdrawal-refused",
     "card.fact-refused", "item.asked-again", "access-code.issued",
+    "dispute.requested", "dispute.opened", "dispute.answered",
+}  # fmt: skip
+OF_A_LIMIT = {
+    "limit-change.requested", "limit-change.opened", "limit-change.decided", "limit.expiring",
+    "limit.expired",
 }  # fmt: skip
 FACTS_IN = {
     "submitted": {"application.corrected"},
@@ -119,9 +124,10 @@ FACTS_IN = {
     "delivered": {
         "application.activation-reminded", "card.produced", "card.posted", "card.delivered",
     },
-    "activated": {"card.produced", "card.posted", "card.delivered", "card.activated"},
+    "activated": {"card.produced", "card.posted", "card.delivered", "card.activated", *OF_A_LIMIT},
     "in_use": {
         "card.produced", "card.posted", "card.delivered", "card.activated", "card.first-used",
+        *OF_A_LIMIT,
     },
     "declined": {"appeal.requested", "appeal.opened", "appeal.answered"},
 }  # fmt: skip

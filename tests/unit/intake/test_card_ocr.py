@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,21 +121,24 @@ def crowded() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "limits"),
+    ("make", "limits"),
     [
-        (b"no picture at all", {}),
-        (png_of(30_000, 30_000), {"memory_bytes": 300_000_000}),
-        (crowded(), {"cpu_seconds": 1}),
+        (lambda: b"no picture at all", {}),
+        (lambda: png_of(30_000, 30_000), {"memory_bytes": 300_000_000}),
+        (crowded, {"cpu_seconds": 1}),
     ],
     ids=["no picture", "a bomb", "endless"],
 )
 async def test_a_hostile_picture_ends_its_own_reading_alone(
-    reader: CardReader, monkeypatch: pytest.MonkeyPatch, content: bytes, limits: dict[str, int]
+    reader: CardReader,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[], bytes],
+    limits: dict[str, int],
 ) -> None:
     with monkeypatch.context() as within:
         limit(within, **limits)
         with pytest.raises(DocumentRefusedError) as refused:
-            await reader.lines(content)
+            await reader.lines(make())
         assert refused.value.code == "too_complex"
     blank = io.BytesIO()
     Image.new("RGB", (400, 300), "white").save(blank, "PNG")

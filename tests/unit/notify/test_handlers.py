@@ -35,6 +35,7 @@ from shared.messaging import (
     Unknown,
 )
 from shared.messaging.errors import Permanent
+from shared.money import Money
 from shared.parameters.models import SendWindow
 from shared.privacy.sealing import Sealed
 
@@ -99,6 +100,44 @@ def answered_appeal(outcome: Literal["explained", "upheld", "changed"]) -> revie
         category=None,
         automatic=False,
         answered_by="r",
+    )
+
+
+OF_A_LIMIT = {"change_id": "c", "change_number": "1-L1"}
+
+
+def of_a_limit(kind: type[Any], change: str, **more: Any) -> Any:
+    return kind.model_validate({**ABOUT, **OF_A_LIMIT, "kind": change, **more})
+
+
+def opened_limit(*, by_bank: bool = False) -> Any:
+    return of_a_limit(review.LimitChangeOpened, "increase", by_bank=by_bank, working_days=10)
+
+
+def decided_limit(change: str, outcome: str = "granted", *, by_bank: bool = False) -> Any:
+    granted = outcome == "granted"
+    return of_a_limit(
+        review.LimitChangeDecided,
+        change,
+        by_bank=by_bank,
+        outcome=outcome,
+        limit=Money.of(20_000) if granted else None,
+        effective_on=date(2026, 11, 6) if granted else None,
+        until=date(2026, 11, 20) if change == "temporary" else None,
+        automatic=False,
+        decided_by=["a", "b"],
+    )
+
+
+def expired_limit(why: str) -> Any:
+    return of_a_limit(review.LimitExpired, "temporary", limit=Money.of(10_000), why=why)
+
+
+def answered_dispute(
+    outcome: Literal["corrected", "upheld", "annotated"],
+) -> review.DisputeAnswered:
+    return review.DisputeAnswered(
+        **ABOUT, dispute_id="q", dispute_number="1-D1", outcome=outcome, answered_by="r"
     )
 
 
@@ -290,6 +329,29 @@ def test_an_event_that_cannot_happen_is_parked() -> None:
         ("declined", answered_appeal("explained"), "appeal_explained"),
         ("declined", answered_appeal("upheld"), "appeal_upheld"),
         ("declined", answered_appeal("changed"), "appeal_changed"),
+        ("in_use", opened_limit(), "limit_asked"),
+        ("in_use", opened_limit(by_bank=True), None),
+        ("in_use", decided_limit("increase"), "limit_raised"),
+        ("in_use", decided_limit("temporary"), "limit_raised_until"),
+        ("in_use", decided_limit("decrease"), "limit_lowered"),
+        ("in_use", decided_limit("decrease", by_bank=True), "limit_lowered_by_bank"),
+        ("in_use", decided_limit("increase", "refused"), "limit_refused"),
+        ("in_use", decided_limit("decrease", "refused", by_bank=True), None),
+        (
+            "in_use",
+            of_a_limit(review.LimitExpiring, "temporary", until=date(2026, 11, 20)),
+            "limit_expiring",
+        ),
+        ("in_use", expired_limit("term"), "limit_expired"),
+        ("in_use", expired_limit("lowered"), None),
+        (
+            "checking",
+            review.DisputeOpened(**ABOUT, dispute_id="q", dispute_number="1-D1", days=20),
+            "dispute_opened",
+        ),
+        ("checking", answered_dispute("corrected"), "dispute_corrected"),
+        ("declined", answered_dispute("upheld"), "dispute_upheld"),
+        ("in_use", answered_dispute("annotated"), "dispute_annotated"),
         # news that comes late is no news, and what goes on inside the bank is none either
         ("delivered", intake.CardPosted(**ABOUT, card_id="c"), None),
         ("in_use", intake.CardActivated(**ABOUT, card_id="c"), None),

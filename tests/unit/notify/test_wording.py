@@ -34,9 +34,11 @@ DETAILS = {
     "date": "2026-11-02T16:30:00+00:00",  # already the 3rd in the office
     "deadline": "2026-11-16T15:59:59+00:00",
     "reapply_from": "2027-02-01",
+    "effective_on": "2026-11-06",
     "category": "credit_history",
     "decided_by": "policy",
     "working_days": 15,
+    "days": 20,
     "items": [
         {"item": "work_proof", "code": "NO_STAMP"},
         {"item": "income_proof", "code": "DOC_MISSING"},
@@ -252,6 +254,54 @@ SAYS: dict[Template, dict[str, tuple[str, ...]]] = {
     Template.APPEAL_CHANGED: {
         "zh-CN": ("2026年11月3日复核", "重新提交申请", "无需等待"),
         "en": ("on 3 November 2026", "apply again", "need not wait"),
+    },
+    Template.LIMIT_ASKED: {
+        "zh-CN": ("额度调整申请已收到", "15个工作日内"),
+        "en": ("wish for another limit", "within 15 working days"),
+    },
+    Template.LIMIT_RAISED: {
+        "zh-CN": ("按您的申请", "2026年11月3日调高"),
+        "en": ("as you asked", "was raised on 3 November 2026"),
+    },
+    Template.LIMIT_RAISED_UNTIL: {
+        "zh-CN": ("临时额度", "2026年11月16日后自动恢复", "最低还款额"),
+        "en": ("until 16 November 2026", "goes back by itself", "minimum payment"),
+    },
+    Template.LIMIT_LOWERED: {
+        "zh-CN": ("按您的申请", "2026年11月3日调低"),
+        "en": ("as you asked", "was lowered on 3 November 2026"),
+    },
+    Template.LIMIT_LOWERED_BY_BANK: {
+        "zh-CN": ("风险评估", "将于2026年11月6日调低"),
+        "en": ("review of risk", "will be lowered on 6 November 2026"),
+    },
+    Template.LIMIT_REFUSED: {
+        "zh-CN": ("暂未通过", "现有额度不变"),
+        "en": ("could not grant", "stays as it is"),
+    },
+    Template.LIMIT_EXPIRING: {
+        "zh-CN": ("将于2026年11月16日到期", "自动恢复"),
+        "en": ("ends on 16 November 2026", "goes back by itself"),
+    },
+    Template.LIMIT_EXPIRED: {
+        "zh-CN": ("已于2026年11月3日到期", "恢复为原额度"),
+        "en": ("ended on 3 November 2026", "limit from before"),
+    },
+    Template.DISPUTE_OPENED: {
+        "zh-CN": ("异议已收到", "20日内核查", "书面答复"),
+        "en": ("answer in writing within 20 days", "no decision is made automatically"),
+    },
+    Template.DISPUTE_CORRECTED: {
+        "zh-CN": ("2026年11月3日处理完毕", "已更正", "原报告不再使用", "重新查询", "无需等待"),
+        "en": ("on 3 November 2026", "put right", "used no more", "checked anew", "apply again"),
+    },
+    Template.DISPUTE_UPHELD: {
+        "zh-CN": ("2026年11月3日处理完毕", "相关信息无误", "征信中心"),
+        "en": ("on 3 November 2026", "no error was found", "Credit Reference Center"),
+    },
+    Template.DISPUTE_ANNOTATED: {
+        "zh-CN": ("2026年11月3日处理完毕", "标注"),
+        "en": ("on 3 November 2026", "noted in the credit report"),
     },
     Template.FIRST_USE: {
         "zh-CN": ("2026年11月3日首次使用",),

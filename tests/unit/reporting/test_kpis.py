@@ -20,6 +20,7 @@ from services.reporting.reports.manifest import (
     changed_since,
     make_manifest,
 )
+from shared.calendar import end_of_day
 from shared.events import intake, notify, reporting, review
 from shared.events.lifecycle import OWNERS
 from shared.events.payload import Payload
@@ -288,6 +289,86 @@ def test_each_time_that_a_customer_is_asked_again_counts() -> None:
     assert kpis.flow("asked_again", office.events, monday).value == 3
 
 
+APPEAL = {"appeal_id": "q", "appeal_number": "1-1"}
+DISPUTE = {"dispute_id": "d", "dispute_number": "1-D1"}
+
+
+def asked_after(office: Office, last: date = date(2026, 11, 30)) -> dict[str, float | None]:
+    """{kind and what became of it: how often}, of what there is any of, up to that day."""
+    period = kpis.Period(date(2026, 10, 12), last)
+    as_of = end_of_day(last)
+    known = [event for event in office.events if event.time <= as_of]
+    found = kpis.after_decisions(known, period, as_of)
+    assert all(figure.value == len(figure.events) for figure in found.values())
+    return {f"{kind} {became}": one.value for (kind, became), one in found.items() if one.value}
+
+
+@pytest.mark.parametrize(
+    ("days", "answer", "counted"),
+    [
+        (10, "corrected", {"dispute in_time": 1, "dispute changed": 1}),
+        (20, "annotated", {"dispute in_time": 1, "dispute upheld": 1}),
+        (21, "upheld", {"dispute late": 1, "dispute upheld": 1}),
+        (None, "", {"dispute overdue": 1}),
+    ],
+)
+def test_a_dispute_is_answered_in_time_late_or_overdue_by_days_of_the_calendar(
+    days: int | None, answer: str, counted: dict[str, int]
+) -> None:
+    office = Office()
+    decided(office, "a", category="credit_history")
+    for hours in (6, 7):  # asked for again: opened once
+        at = MONDAY + timedelta(hours=hours)
+        office.happen("a", review.DisputeOpened, at, **DISPUTE, days=20)
+    if days is not None:
+        at = MONDAY + timedelta(days=days)
+        office.happen("a", review.DisputeAnswered, at, **DISPUTE, outcome=answer)
+    assert asked_after(office) == {"dispute opened": 1, **counted}
+    # on the last day nothing is overdue yet
+    assert "dispute overdue" not in asked_after(office, date(2026, 11, 1))
+
+
+@pytest.mark.parametrize(
+    ("days", "answer", "counted"),
+    [
+        (1, "explained", {"appeal in_time": 1}),
+        (21, "upheld", {"appeal in_time": 1, "appeal upheld": 1}),
+        (22, "changed", {"appeal late": 1, "appeal changed": 1}),
+        (None, "", {"appeal overdue": 1}),
+    ],
+)
+def test_an_appeal_has_the_working_days_that_its_event_names(
+    days: int | None, answer: str, counted: dict[str, int]
+) -> None:
+    office = Office()
+    decided(office, "a", category="credit_history")
+    office.happen("a", review.AppealOpened, MONDAY, **APPEAL, wish="human-review", working_days=15)
+    if days is not None:
+        at = MONDAY + timedelta(days=days)
+        office.happen("a", review.AppealAnswered, at, **APPEAL, outcome=answer, automatic=True)
+    assert asked_after(office) == {"appeal opened": 1, **counted}
+
+
+def test_a_reconsideration_is_upheld_or_changed_by_the_new_decision() -> None:
+    office = Office()
+    for name, category in (("a", None), ("b", "internal"), ("c", None)):
+        again = {} if name == "c" else {"reopens": "earlier"}
+        office.happen(name, intake.ApplicationDrafted, MONDAY)
+        office.happen(name, intake.ApplicationSubmitted, MONDAY, **again)
+        office.happen(name, intake.PreCheckStarted, MONDAY)
+        office.happen(name, intake.PreCheckPassed, MONDAY)
+        office.happen(name, review.ChecksCompleted, MONDAY)
+        if category is None:
+            office.happen(name, review.ApplicationApproved, MONDAY)
+        else:
+            office.happen(name, review.ApplicationDeclined, MONDAY, category=category)
+    assert asked_after(office) == {
+        "reconsideration opened": 2,
+        "reconsideration changed": 1,
+        "reconsideration upheld": 1,
+    }
+
+
 @pytest.mark.parametrize("how", [intake.ApplicationWithdrawn, review.WithdrawalGranted])
 def test_a_withdrawal_is_counted_whoever_let_the_application_go(how: type[Payload]) -> None:
     office = Office()
@@ -338,6 +419,23 @@ def test_a_manifest_of_other_code_is_known_as_such() -> None:
     other = Manifest.from_json(text.replace(manifest.code, "0" * 16))
     assert changed_since(other) == ["code"]
     assert other.id != manifest.id
+
+
+def test_day_and_workbook_say_what_was_asked_after_decisions() -> None:
+    office = busy_office()
+    office.happen("b", review.DisputeOpened, MONDAY - timedelta(days=9), **DISPUTE, days=20)
+    office.happen("b", review.AppealOpened, MONDAY, **APPEAL, wish="explanation", working_days=15)
+    report = report_of(office)
+    named = {key: one.value for key, one in report.figures.items() if key.startswith("after")}
+    assert len(named) == 36  # three kinds, what became of each, of a day and of thirty
+    assert (named["after.dispute.opened"], named["after30.dispute.opened"]) == (0, 1)
+    assert (named["after.appeal.opened"], named["after30.appeal.opened"]) == (1, 1)
+    assert named["after.dispute.overdue"] == 1  # at the cut-off, sixty days later
+    book = openpyxl.load_workbook(BytesIO(write_workbook(report, manifest_of(report, "en"))))
+    heads, *rows = book["After the decision"].iter_rows(min_row=4, values_only=True)
+    told = {row[0]: dict(zip(heads[1:], row[1:], strict=True)) for row in rows if row[0]}
+    assert told["Disputes about the credit report"]["Opened"] == 1
+    assert told["Appeals"]["Answered late"] == 0
 
 
 def test_the_workbook_shows_the_figures_with_charts_and_the_manifest() -> None:

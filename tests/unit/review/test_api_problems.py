@@ -7,7 +7,17 @@ import re
 
 import pytest
 
-from services.review import api, appeals, case, desk, examination, officer_desk, telephoning
+from services.review import (
+    api,
+    appeals,
+    case,
+    desk,
+    disputes,
+    examination,
+    limit_changes,
+    officer_desk,
+    telephoning,
+)
 from services.review.api_problems import KINDS
 from services.review.case import CaseError
 from services.review.desk import _problem
@@ -18,7 +28,8 @@ _RAISED = re.compile(r'CaseError\(\s*"([a-z-]+)"')
 def raised() -> set[str]:
     """Codes as they stand in the sources."""
     sources = "".join(
-        inspect.getsource(one) for one in (appeals, case, desk, examination, telephoning)
+        inspect.getsource(one)
+        for one in (appeals, case, desk, disputes, examination, limit_changes, telephoning)
     )
     return set(_RAISED.findall(sources))
 

@@ -12,15 +12,18 @@ import pytest
 
 from services.review import case as cases
 from services.review.case import Awaited, Case, CaseError, Check, Opinion, Recommendation, Snooze
+from services.review.holds import Hold, HoldReason
 from services.review.officers import Away, Officer
 from services.review.reason_codes import REASONS
+from shared.calendar import due_about
 from shared.events import intake, review
 from shared.events.intake import Meeting, WantedItem
 from shared.events.lifecycle import MOVES, State
 from shared.events.review import DeclineCategory
-from shared.messaging import ClearDeadline, Effect, Fact
+from shared.messaging import ClearDeadline, Deadline, Effect, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
+from shared.parameters import load_clocks
 from shared.parameters.models import ReviewRules
 from shared.web.permissions import Role
 from tests.unit.review.builders import NOW, case, hand_over, officer, recommendation, referred
@@ -361,7 +364,7 @@ def test_whatever_else_happens_to_a_case_ends_its_snooze() -> None:
         lambda mine: cases.decide_reassign(mine, "signer", officer(SECOND), NOW),
         lambda mine: cases.decide_propose_approval(mine, FIRST, Money.of(20_000), "", NOW),
         lambda mine: cases.decide_want_material(mine, FIRST, items, NOW),
-        lambda mine: cases.decide_hold(mine, FIRST, "sealed", NOW),
+        lambda mine: cases.decide_hold(mine, FIRST, HoldReason.PAPERS_FORGED, "sealed", NOW),
         lambda mine: cases.answer_withdrawal(mine, "request", NOW),
     ]
     for act in acts:
@@ -688,10 +691,103 @@ def test_evidence_about_a_held_case_is_kept_for_whoever_decides_it_in_the_end() 
 
 def test_a_reviewers_suspicion_is_confidential() -> None:
     mine = claimed()
-    assert names(cases.decide_hold(mine, FIRST, "sealed", NOW)) == ["ApplicationHeld"]
+    assert names(cases.decide_hold(mine, FIRST, HoldReason.PAPERS_FORGED, "sealed", NOW)) == [
+        "ApplicationHeld"
+    ]
     (suspicion,) = (entry for entry in mine.entries if entry.action == "suspected")
     assert suspicion.confidential
     assert mine.claimed_by is None
+
+
+# --- holds -------------------------------------------------------------------------------------
+
+HELD_FOR = HoldReason.IDENTITY_MISUSED
+
+
+def on_hold_by(staff_id: str) -> Case:
+    mine = case(State.MANUAL_REVIEW, claimed_by=staff_id, recommendation=recommendation())
+    list(cases.decide_hold(mine, staff_id, HELD_FOR, "sealed", NOW))
+    return mine
+
+
+def test_a_hold_has_a_reason_of_the_catalogue_and_a_clock_of_its_own() -> None:
+    mine = claimed()
+    effects = list(cases.decide_hold(mine, FIRST, HELD_FOR, "sealed", NOW))
+    due = due_about(NOW, load_clocks().hold_working_days)
+    assert mine.hold == Hold(HELD_FOR, FIRST, NOW, due)
+    assert [one for one in effects if isinstance(one, Deadline)] == [Deadline("hold", due)]
+
+
+@pytest.mark.parametrize("reason", [HoldReason.WATCHLIST, HoldReason.FRAUD_RULE])
+def test_what_review_finds_by_itself_is_no_reason_of_an_officers(reason: HoldReason) -> None:
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_hold(claimed(), FIRST, reason, "sealed", NOW))
+    assert refused.value.code == "unknown-reason"
+
+
+def test_nothing_is_decided_about_a_held_case() -> None:
+    held = on_hold_by(FIRST)
+    acts: list[Callable[[], Iterable[Effect]]] = [
+        lambda: cases.decide_claim(held, SECOND, NOW),
+        lambda: cases.decide_propose_approval(held, FIRST, Money.of(20_000), "", NOW),
+        lambda: cases.decide_propose_decline(held, FIRST, "INTERNAL_RISK", "words", NOW),
+        lambda: cases.decide_sign(held, SECOND, NOW),
+        lambda: cases.decide_want_material(
+            held, FIRST, [WantedItem(item="income_proof", code="DOC_MISSING")], NOW
+        ),
+    ]
+    for act in acts:
+        with pytest.raises(CaseError) as refused:
+            list(act())
+        assert refused.value.code == "not-in-queue"
+    assert list(cases.apply_recommendation(held, recommendation(), NOW)) == []
+    assert (held.state, held.decisions) == (State.ON_HOLD, [])
+
+
+@pytest.mark.parametrize("finding", ["clear", "confirmed"])
+def test_whoever_held_a_case_neither_releases_nor_declines_it(finding: Any) -> None:
+    held = on_hold_by(FIRST)
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_release(held, FIRST, finding, "sealed", NOW))
+    assert refused.value.code == "same-person"
+    effects = list(cases.decide_release(held, "officer", finding, "sealed", NOW))
+    assert ClearDeadline("hold") in effects
+    if finding == "confirmed":
+        with pytest.raises(CaseError) as refused:
+            list(cases.decide_sign(held, FIRST, NOW))
+        assert refused.value.code == "same-person"
+        assert payloads(cases.decide_sign(held, SECOND, NOW))[-1].reason_codes == ["INTERNAL"]
+
+
+def test_a_hold_that_lasts_too_long_stands_in_the_history_for_compliance() -> None:
+    held = on_hold_by(FIRST)
+    assert held.hold is not None
+    list(cases.on_hold_deadline(held, held.hold.due - timedelta(seconds=1)))
+    assert "hold_overdue" not in [entry.action for entry in held.entries]
+    list(cases.on_hold_deadline(held, held.hold.due))
+    assert (held.entries[-1].action, held.entries[-1].confidential) == ("hold_overdue", True)
+    list(cases.decide_release(held, "officer", "clear", "sealed", NOW))
+    list(cases.on_hold_deadline(held, held.hold.due))
+    assert [entry.action for entry in held.entries].count("hold_overdue") == 1
+
+
+FRAUD = {"outcome": "hold", "findings": ("FRAUD_SUSPECTED", "FRAUD_MOBILE")}
+
+
+def test_a_fraud_rule_of_the_policy_holds_a_case_once() -> None:
+    mine = case()
+    assert names(cases.apply_recommendation(mine, recommendation(**FRAUD), NOW)) == [
+        "ChecksCompleted",
+        "ApplicationHeld",
+    ]
+    assert mine.hold is not None
+    assert (mine.hold.reason, mine.hold.by) == (HoldReason.FRAUD_RULE, "review")
+    list(cases.decide_release(mine, "officer", "clear", "sealed", NOW))
+    assert names(cases.apply_recommendation(mine, recommendation(**FRAUD), NOW)) == []
+    # a watchlist's hit is something else
+    both = recommendation(outcome="hold", findings=("WATCHLIST_HIT", "FRAUD_SUSPECTED"))
+    assert names(cases.apply_recommendation(mine, both, NOW)) == ["ApplicationHeld"]
+    assert mine.hold.reason is HoldReason.WATCHLIST
 
 
 # --- withdrawal --------------------------------------------------------------------------------

@@ -27,23 +27,45 @@ from pydantic import BaseModel
 
 from deploy.secret_files import make_secrets
 from services import review
-from services.review import appeals, desk, examination, handlers, limits, queue, viewing, workers
+from services.review import (
+    appeals,
+    desk,
+    disputes,
+    examination,
+    handlers,
+    limit_changes,
+    limits,
+    queue,
+    viewing,
+    workers,
+)
 from services.review import case as cases
-from services.review.accounts import DormancyFigure, stop_of
+from services.review.accounts import AccountFacts, DormancyFigure, stop_of
 from services.review.app import build_app, build_service
 from services.review.case import Case, CaseError, Check, Decision, Entry, Scope
-from services.review.checks import CHECKS
+from services.review.checks import CHECKS, fraud
 from services.review.checks.breaker import Breaker
+from services.review.checks.kind import Evidence
+from services.review.holds import HoldReason
 from services.review.invariants import GAPS, INVARIANTS, Invariant, kind_of, place_of
 from services.review.policy import TABLES, Policy
 from services.review.reason_codes import public_codes
 from services.review.store import _REVIEW_STATES
-from shared.events.intake import AppealWish, Meeting
+from shared.calendar import business_day, end_of_day
+from shared.events.intake import AppealWish, LimitChangeKind, Meeting
 from shared.events.lifecycle import State
-from shared.events.payload import CreditConsent
+from shared.events.payload import BalanceBand, CreditConsent
 from shared.messaging import Call, ClaimedCall, Exhausted, Refused, Succeeded
 from shared.money import Money
-from shared.parameters import Accounts, Product, load_accounts, product_of
+from shared.parameters import (
+    Accounts,
+    LimitChanges,
+    Product,
+    load_accounts,
+    load_checks,
+    load_limit_changes,
+    product_of,
+)
 from shared.parameters.models import Checks, Clocks
 from shared.privacy.vault import KeyUnavailableError
 from shared.settings import Environment, Settings
@@ -61,11 +83,14 @@ from tests.unit.review.builders import (
     referred,
     shipped,
 )
+from tests.unit.review.test_limit_changes import asked, card, facts, waiting
 
 Found = set[str]
 Try = Callable[[], Found]
 FIRST, SECOND = "staff-1", "staff-2"
 MICROSECOND = timedelta(microseconds=1)
+_REPORTED = facts()
+_GUARANTEE = load_limit_changes().guarantee_days
 
 
 class Three(NamedTuple):
@@ -105,6 +130,94 @@ def appealed(by: str, *, deciders: tuple[str, ...] = (FIRST, SECOND), claimed: b
         return refused(lambda: appeals.decide_answer(subject, by, "upheld", "sealed", NOW))
 
     return tried
+
+
+def raising(
+    yuan: int,
+    wish: limit_changes.Asked | None = None,
+    *,
+    facts: AccountFacts | None = _REPORTED,
+    since: int = 0,
+    **said: Any,
+) -> Try:
+    """What two people learn who try to grant an increase to so much, `since` fen of which the
+    person got elsewhere meanwhile."""
+
+    def tried() -> Found:
+        subject = waiting(wish, card(account_facts=facts), **said)
+        found = set(limit_changes.grant_obstacles(subject, subject.limit_changes[0], NOW))
+        grant = Money.of(yuan)
+        wrong = refused(lambda: limit_changes.decide_grant(subject, FIRST, grant, "sealed", NOW))
+        subject.own_limits = since
+        found |= set(limit_changes.grant_obstacles(subject, subject.limit_changes[0], NOW))
+        return found | wrong | refused(lambda: limit_changes.decide_sign(subject, SECOND, NOW))
+
+    return tried
+
+
+def guaranteed(days: int | None, *, paper: bool = True) -> Try:
+    """A student's increase, to which the guarantor agreed so many days ago."""
+
+    def tried() -> Found:
+        on = None if days is None else business_day(NOW) - timedelta(days=days)
+        subject = card(applicant_type="student")
+        if not paper:
+            subject.need_hand_over().documents.clear()
+        waiting(asked(yuan=3_000, guarantee_on=on), subject, ceiling=3_000_00)
+        return set(limit_changes.grant_obstacles(subject, subject.limit_changes[0], NOW))
+
+    return tried
+
+
+def alone(yuan: int, *, new: bool) -> Try:
+    """The rule, where the policy that would grant the increase may not do so alone."""
+
+    def tried() -> Found:
+        subject = card()
+        subject.limit = Money.of(5_000)
+        subject.hand_over = hand_over(new_to_bank=new)
+        waiting(asked(yuan=yuan), subject, outcome="approve")
+        by_policy = subject.limit_changes[0].state is limit_changes.ChangeState.GRANTED
+        return set() if by_policy else {"INCREASE_BY_PEOPLE_FOR_NEW"}
+
+    return tried
+
+
+def lowering(yuan: int, band: BalanceBand = BalanceBand.UNDER_1K) -> Try:
+    """What an officer learns who wants to lower a limit to so much."""
+
+    def tried() -> Found:
+        subject = card(account_facts=facts(balance=band))
+        limit = Money.of(yuan)
+        wrong = refused(
+            lambda: limit_changes.decide_lower(subject, "c", limit, "sealed", FIRST, NOW)
+        )
+        return wrong | set(limit_changes.grant_obstacles(subject, subject.limit_changes[0], NOW))
+
+    return tried
+
+
+def lasting(days: int) -> Try:
+    """A temporary limit for so many days."""
+
+    def tried() -> Found:
+        until = business_day(NOW) + timedelta(days=days)
+        subject = waiting(asked(LimitChangeKind.TEMPORARY, until=until))
+        return set(limit_changes.grant_obstacles(subject, subject.limit_changes[0], NOW))
+
+    return tried
+
+
+def ending() -> Found:
+    """The rule, once a temporary limit has gone back on its day."""
+    subject = waiting(asked(LimitChangeKind.TEMPORARY))
+    list(limit_changes.decide_grant(subject, FIRST, Money.of(30_000), "sealed", NOW))
+    list(limit_changes.decide_sign(subject, SECOND, NOW))
+    until = subject.limit_changes[0].asked.until
+    assert until is not None
+    list(limit_changes.on_expiry_deadline(subject, end_of_day(until)))
+    back = limit_changes.limit_now(subject) == Money.of(20_000)
+    return {"UNTIL_PASSED"} if back else set()
 
 
 def approving(subject: Case) -> Found:
@@ -271,6 +384,99 @@ def unscored(decline: bool = False) -> Try:
         return refused(
             lambda: cases.decide_propose_decline(subject, FIRST, "ID_MISMATCH", "sealed", NOW)
         )
+
+    return attempt
+
+
+# -- disputes about the credit report -------------------------------------------------------------
+
+
+def reported(subject: Case) -> Case:
+    """The bureau has answered."""
+    subject.checks["bureau"] = Check(
+        "bureau", "r1", 1, NOW, "answered", "sealed", NOW, NOW + timedelta(days=30)
+    )
+    return subject
+
+
+def disputing(outcome: disputes.Outcome | None = None, *, of_another: bool = False) -> Try:
+    """By the policy that ships, which would decline alone, while the person disputes the report;
+    or after the answer."""
+
+    def attempt() -> Found:
+        subject = reported(handed())
+        if of_another:
+            subject.person_disputes = outcome is None
+        else:
+            list(disputes.decide_open(subject, "d", "sealed", FIRST, NOW))
+            if outcome is not None:
+                list(disputes.decide_claim(subject, SECOND, NOW))
+                list(disputes.decide_answer(subject, SECOND, outcome, "sealed", NOW))
+                subject.scoring_round = 0
+        weighed(shipped().policy, subject, bureau_adverse=True)
+        if subject.state is State.DECLINED:
+            return set()
+        assert subject.recommendation is not None
+        return set(subject.recommendation.findings) & {"REPORT_DISPUTED"}
+
+    return attempt
+
+
+def answered_as(outcome: disputes.Outcome) -> Try:
+    """People try to approve by the report that somebody disputed, after the answer."""
+
+    def attempt() -> Found:
+        subject = reported(referred())
+        list(disputes.decide_open(subject, "d", "sealed", FIRST, NOW))
+        list(disputes.decide_claim(subject, SECOND, NOW))
+        list(disputes.decide_answer(subject, SECOND, outcome, "sealed", NOW))
+        return set(cases.approval_obstacles(subject)) & {"CHECK_PENDING"}
+
+    return attempt
+
+
+def still_unanswered(on_day: int, *, after: timedelta = timedelta(0)) -> Try:
+    """At the end of a day of November, of a dispute of the 3rd."""
+
+    def attempt() -> Found:
+        subject = reported(referred())
+        list(disputes.decide_open(subject, "d", "sealed", FIRST, NOW))
+        (one,) = subject.appeals
+        now = datetime(2026, 11, on_day, 15, 59, 59, tzinfo=UTC) + after  # midnight in Shanghai
+        late = queue.clock_of(one.due, now).urgency == "late"
+        return {"DISPUTE_ANSWERED"} if late else set()
+
+    return attempt
+
+
+# -- fraud, and what is held for it ---------------------------------------------------------------
+
+
+def noticing(warnings: tuple[str, ...] = (), **shared: int) -> Try:
+    """The fraud rules look at what an application shares with others, and the policy whose tables
+    know nothing of it weighs what they find."""
+
+    def attempt() -> Found:
+        seen = Evidence({}, "salaried", "11", warnings, shared=shared)
+        noticed = tuple(hit.code for hit in fraud.look(seen).hits)
+        return found_by(heedless(), noticed=noticed)
+
+    return attempt
+
+
+def held_by(staff_id: str, *, ended_by: str, signed_by: str = SECOND) -> Try:
+    """Somebody tries to decide about a held case; then it is released with the proposal to decline,
+    which is signed."""
+
+    def attempt() -> Found:
+        subject = claimed(staff_id)
+        list(cases.decide_hold(subject, staff_id, HoldReason.OTHER, "sealed", NOW))
+        found = refused(lambda: cases.decide_claim(subject, staff_id, NOW))
+        assert found == {"not-in-queue"}
+        ends = lambda: cases.decide_release(subject, ended_by, "confirmed", "sealed", NOW)  # noqa: E731
+        if wrong := refused(ends):
+            return found | wrong
+        return refused(lambda: cases.decide_sign(subject, signed_by, NOW))
 
     return attempt
 
@@ -512,6 +718,7 @@ def reapplying(*reasons: str, days: int = 0) -> Try:
 _CAPPED = replace(TERMS, cards_per_customer=5)
 _COOL_DOWN = product_of("standard", "2026.2").cool_down.days
 _VALID = CHECKS["bureau"].valid
+_FRAUD = load_checks().fraud
 _SEEN = {"saw_person": True, "saw_original": True, "saw_signing": True}
 
 TESTS: Mapping[str, Three] = {
@@ -553,6 +760,21 @@ TESTS: Mapping[str, Three] = {
         appealed("staff-3"),
         (appealed(FIRST, deciders=()), appealed(SECOND)),
     ),
+    "DISPUTE_ANSWERED": Three(
+        still_unanswered(24),
+        still_unanswered(4),
+        (still_unanswered(23), still_unanswered(23, after=MICROSECOND)),
+    ),
+    "DISPUTED_REPORT_BY_PEOPLE": Three(
+        each(disputing(), disputing(of_another=True)),
+        by_shipped(),
+        (disputing("upheld"), disputing()),
+    ),
+    "CORRECTED_REPORT_ASKED_ANEW": Three(
+        answered_as("corrected"),
+        people(),
+        (answered_as("annotated"), answered_as("corrected")),
+    ),
     "EVIDENCE_FROZEN": Three(
         each(unscored(), unscored(decline=True)),
         people(),
@@ -583,6 +805,28 @@ TESTS: Mapping[str, Three] = {
         each(heeded(applicant_type="student"), student()),
         heeded(),
         (student(cases.SECOND_SOURCE), student("enrolment_proof")),
+    ),
+    "FRAUD_SEEN_BY_PEOPLE": Three(
+        noticing(
+            ("DEVICE_SHARED", *_FRAUD.contradicts[: _FRAUD.contradictions]),
+            person=_FRAUD.same_person.count,
+            mobile=_FRAUD.same_mobile.count,
+            office_phone=_FRAUD.same_office_phone.count,
+            work_address=_FRAUD.same_work_address.count,
+        ),
+        noticing(),
+        (
+            noticing(mobile=_FRAUD.same_mobile.count - 1),
+            noticing(mobile=_FRAUD.same_mobile.count),
+        ),
+    ),
+    "HELD_UNTIL_LOOKED_INTO": Three(
+        each(
+            held_by(FIRST, ended_by=FIRST),
+            held_by(FIRST, ended_by="officer", signed_by=FIRST),
+        ),
+        lambda: refused(lambda: cases.decide_claim(referred(), FIRST, NOW)),
+        (held_by(FIRST, ended_by="officer"), held_by("officer", ended_by="officer")),
     ),
     "IDENTITY_CONFIRMED": Three(
         each(
@@ -650,6 +894,51 @@ TESTS: Mapping[str, Three] = {
             unscorable(Exhausted("late", call=_SCORING)),
             unscorable(Refused("no-key", call=_SCORING)),
         ),
+    ),
+    "INCREASE_DEDUCTED": Three(
+        each(raising(40_000), raising(30_000, ceiling=20_000_00), raising(30_000, since=1)),
+        raising(30_000),
+        (raising(25_000, ceiling=25_000_00), raising(25_100, ceiling=25_000_00)),
+    ),
+    "INCREASE_AGREED": Three(
+        raising(30_000, asked(agreed_at=None)),
+        raising(30_000),
+        (
+            raising(30_000, asked(agreed_at=NOW)),
+            raising(30_000, asked(agreed_at=NOW + MICROSECOND)),
+        ),
+    ),
+    "STUDENT_INCREASE_GUARANTEED": Three(
+        each(guaranteed(None), guaranteed(0, paper=False)),
+        guaranteed(0),
+        (guaranteed(_GUARANTEE), guaranteed(_GUARANTEE + 1)),
+    ),
+    "INCREASE_IN_GOOD_STANDING": Three(
+        each(
+            raising(30_000, facts=facts(days_past_due=1)),
+            raising(30_000, facts=facts(closed_on=date(2026, 10, 1))),
+            raising(30_000, facts=None),
+        ),
+        raising(30_000),
+        (
+            raising(30_000, facts=facts(days_past_due=0)),
+            raising(30_000, facts=facts(days_past_due=1)),
+        ),
+    ),
+    "INCREASE_BY_PEOPLE_FOR_NEW": Three(
+        alone(10_000, new=True),
+        alone(20_000, new=False),
+        (alone(20_000, new=False), alone(20_000, new=True)),
+    ),
+    "DECREASE_ABOVE_DEBT": Three(
+        each(lowering(900), lowering(900, BalanceBand.FROM_50K)),
+        lowering(5_000),
+        (lowering(1_000), lowering(900)),
+    ),
+    "TEMPORARY_ENDS": Three(
+        each(lasting(31), ending),
+        lasting(20),
+        (lasting(30), lasting(31)),
     ),
     "REVIEW_IN_TIME": Three(
         each(on(18), on(11, applicant_type="existing_customer")),
@@ -819,9 +1108,13 @@ def test_a_rule_says_why_what_refuses_and_what_may_be_set(invariant: Invariant) 
     if file == "policies":
         assert path in TABLES
         return
-    model: Any = {"product": Product, "clocks": Clocks, "checks": Checks, "accounts": Accounts}[
-        file
-    ]
+    model: Any = {
+        "product": Product,
+        "clocks": Clocks,
+        "checks": Checks,
+        "accounts": Accounts,
+        "limit_changes": LimitChanges,
+    }[file]
     for name in path.split("."):
         assert issubclass(model, BaseModel)
         model = model.model_fields[name].annotation

@@ -213,6 +213,33 @@ def test_suspicion_comes_before_everything_else(policy: Policy) -> None:
     assert verdict.outcome == "hold"
 
 
+def holding_on(when: str) -> Policy:
+    """The policy as it ships, and a row that holds a case."""
+    texts = json.loads(shipped().policy.source)
+    (table,) = (one for one in texts["rules.json"]["nodes"] if one["id"] == "findings")
+    row = {"_id": "fraud", "when": when, "code": "'FRAUD_SUSPECTED'", "effect": "'hold'"}
+    table["content"]["rules"].append(row)
+    return Policy(json.dumps(texts))
+
+
+@pytest.mark.parametrize(
+    ("noticed", "outcome"),
+    [
+        ((), "approve"),
+        (("FRAUD_MOBILE",), "refer"),
+        (("FRAUD_MOBILE", "FRAUD_CONTRADICTION"), "hold"),
+    ],
+)
+def test_a_policy_may_hold_a_case_for_what_the_fraud_rules_noticed(
+    noticed: tuple[str, ...], outcome: str
+) -> None:
+    both = "'FRAUD_MOBILE' in noticed and 'FRAUD_CONTRADICTION' in noticed"
+    verdict = holding_on(both).evaluate(inputs(noticed=noticed))
+    assert verdict.outcome == outcome
+    assert ("FRAUD_SUSPECTED" in verdict.findings) == (outcome == "hold")
+    assert set(noticed) <= set(verdict.findings)
+
+
 def test_without_the_bureau_there_is_no_limit_and_no_approval(policy: Policy) -> None:
     verdict = policy.evaluate(inputs(bureau=None))
     assert verdict.outcome == "refer"

@@ -13,11 +13,11 @@ from services.intake import cards, desk, inbound, tables
 from services.intake.appeals import may_be_taken_up
 from services.intake.application import Application, Scope, dues
 from services.notify import app as notify
-from services.review import appeals, queue
+from services.review import appeals, disputes, holds, queue
 from shared.calendar import escalated_before, urgency_of
 from shared.events import lifecycle
 from shared.events.intake import WantedItem
-from shared.events.lifecycle import AFTER_DECISION, BESIDE_REVIEW, OWNERS, State
+from shared.events.lifecycle import BESIDE_DECISION, BESIDE_REVIEW, OWNERS, State
 from shared.events.payload import Party, PartyRole
 from shared.messaging import Call, Deadline
 from shared.parameters import load, load_clocks, product_of
@@ -78,6 +78,8 @@ READ: dict[str, Callable[[], object]] = {
         for n in range(100)
     ],
     "appeal_working_days": lambda: appeals.due_at(NOW),
+    "dispute_days": lambda: disputes.due_at(NOW),
+    "hold_working_days": lambda: holds.begin(holds.HoldReason.OTHER, "staff", NOW),
     "warning_days": lambda: urgency_of(NOW + timedelta(days=2), NOW),
     "escalation_working_days": lambda: escalated_before(NOW.date()),
     "late_facts_days": lambda: term("activation"),
@@ -176,7 +178,7 @@ def desks_of(name: str) -> set[str]:
     first, _dot, state = name.partition(".")
     if first == "longest_silence":
         return {OWNERS[State(state)].desk}
-    beside = [*BESIDE_REVIEW.items(), *AFTER_DECISION.items()]
+    beside = [*BESIDE_REVIEW.items(), *BESIDE_DECISION.items()]
     task = name.removesuffix("_working_days").removesuffix("_days")
     if task in [one for one, _desk in beside]:
         return {desk for one, desk in beside if one == task}

@@ -1,0 +1,241 @@
+"""The JSON API of limits' changes: what waits, and what is done about the one of a card."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
+
+from services.review import limit_changes, limit_store
+from services.review.api import PAGE_SIZE_MAX, MayDecide, MayRelease, MayView, Note
+from services.review.case import Case
+from services.review.limit_changes import ChangeState, LimitChange
+from services.review.limit_desk import LimitDesk
+from services.review.viewing import shown_change_state
+from shared.calendar import urgency_of
+from shared.events.intake import LimitChangeKind
+from shared.messaging import Service
+from shared.money import Money
+from shared.web import Problem, Viewer
+from shared.web.openapi import about
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class LowerIn(_In):
+    """The bank lowers a limit by itself; `note`: why, kept sealed."""
+
+    limit: Money
+    note: Note
+
+
+class LimitDecisionIn(_In):
+    """`grant` with the whole limit that the card shall have, or `refuse`; `note`: what was found,
+    kept sealed."""
+
+    outcome: Literal["grant", "refuse"]
+    limit: Money | None = None
+    note: Note
+
+
+class LimitSignatureIn(_In):
+    """`confirmed`, or `returned` with a word why."""
+
+    outcome: Literal["confirmed", "returned"]
+    note: Note = ""
+
+
+class LimitReleaseIn(_In):
+    """What compliance found; `note` is for compliance alone."""
+
+    finding: Literal["clear", "confirmed"]
+    note: Note
+
+
+class LimitChangeOut(BaseModel):
+    """One change of a limit. `before`: what the card had for good when it was asked for;
+    `obstacles`: what stands against granting it, of one that waits for a decision."""
+
+    change_id: str
+    number: str
+    application_id: str
+    kind: LimitChangeKind
+    by_bank: bool
+    state: str
+    before: Money
+    wanted: Money
+    until: date | None
+    asked_at: datetime
+    due: datetime
+    urgency: str | None
+    ceiling: Money | None
+    obstacles: list[str]
+    granted: Money | None
+    effective_on: date | None
+    decided_at: datetime | None
+    ended_at: datetime | None
+
+
+class LimitChangesOut(BaseModel):
+    """What waits for its decision, due first; or what was decided, the newest first."""
+
+    limit_changes: list[LimitChangeOut]
+
+
+def router(service: Service, desk: LimitDesk) -> APIRouter:
+    """The API of one service instance; every answer is narrowed to the caller's branches."""
+    routes = APIRouter(prefix="/review/api/v1", tags=["review"])
+    here = "/cases/{application_id}/limit-change"
+
+    @routes.get("/limit-changes")
+    async def api_limit_changes(
+        viewer: MayView,
+        *,
+        decided: bool = False,
+        size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = 50,
+    ) -> LimitChangesOut:
+        """The first so many changes that wait, or with `decided` those that were decided. What
+        stands against one is told of each card alone."""
+        async with service.pool.acquire() as conn:
+            found = await limit_store.page_of(conn, viewer.branch_list, size, decided=decided)
+        now = service.clock.now()
+        return LimitChangesOut(
+            limit_changes=[
+                _out(row.application_id, row.branch, row.change, viewer, now, [])
+                for row in found.rows
+            ]
+        )
+
+    @routes.get("/cases/{application_id}/limit-changes", openapi_extra=about("not-found"))
+    async def api_limit_changes_of(viewer: MayView, application_id: str) -> LimitChangesOut:
+        """All changes of one card's limit, the newest first."""
+        case, now = await desk.look(viewer, application_id), service.clock.now()
+        return LimitChangesOut(
+            limit_changes=[_told(case, one, viewer, now) for one in reversed(case.limit_changes)]
+        )
+
+    @routes.post(
+        here + "/lower",
+        openapi_extra=about(
+            *("not-found", "erased", "no-card", "no-own-limit", "limit-change-open"),
+            *("not-approvable", "limit-too-high", "limit-not-fitting", "no-opinion"),
+            example={"limit": {"minor": 1_000_000}, "note": "近三个月他行有逾期"},
+        ),
+    )
+    async def api_lower_limit(
+        viewer: MayDecide, application_id: str, body: LowerIn
+    ) -> LimitChangeOut:
+        """Propose to lower a limit, as a measure of risk; a risk officer signs."""
+        case = await desk.lower(viewer, application_id, body.limit, body.note)
+        return _last(case, viewer, service.clock.now())
+
+    @routes.post(
+        here + "/proposal",
+        openapi_extra=about(
+            *("not-found", "erased", "nothing-to-decide", "proposed", "not-approvable"),
+            *("limit-too-high", "limit-not-fitting", "no-limit", "no-opinion"),
+            example={"outcome": "grant", "limit": {"minor": 3_000_000}, "note": "收入稳定"},
+        ),
+    )
+    async def api_decide_limit(
+        viewer: MayDecide, application_id: str, body: LimitDecisionIn
+    ) -> LimitChangeOut:
+        """Propose a limit, which a second person signs; or refuse the change, which counts at
+        once."""
+        if body.outcome == "refuse":
+            case = await desk.refuse(viewer, application_id, body.note)
+        elif body.limit is None:
+            raise Problem(422, "no-limit", "Say which limit the card shall have")
+        else:
+            case = await desk.grant(viewer, application_id, body.limit, body.note)
+        return _last(case, viewer, service.clock.now())
+
+    @routes.post(
+        here + "/signature",
+        openapi_extra=about(
+            *("not-found", "erased", "nothing-proposed", "same-person", "risk-officer-needed"),
+            *("not-approvable", "limit-too-high", "limit-not-fitting", "no-opinion"),
+            example={"outcome": "confirmed"},
+        ),
+    )
+    async def api_sign_limit(
+        viewer: MayDecide, application_id: str, body: LimitSignatureIn
+    ) -> LimitChangeOut:
+        """Sign what another person proposed, or send it back."""
+        if body.outcome == "confirmed":
+            case = await desk.sign_change(viewer, application_id)
+        else:
+            case = await desk.return_change(viewer, application_id, body.note)
+        return _last(case, viewer, service.clock.now())
+
+    @routes.post(
+        here + "/examination",
+        openapi_extra=about("not-found", "nothing-to-decide", "proposed", "nothing-to-repeat"),
+    )
+    async def api_examine_limit(viewer: MayDecide, application_id: str) -> LimitChangeOut:
+        """Ask anew what is too old or was not answered, and work the limit out again."""
+        case = await desk.examine_again(viewer, application_id)
+        return _last(case, viewer, service.clock.now())
+
+    @routes.post(
+        here + "/release",
+        openapi_extra=about(
+            *("not-found", "erased", "not-held", "no-opinion"),
+            example={"finding": "clear", "note": "同名不同人"},
+        ),
+    )
+    async def api_release_limit(
+        viewer: MayRelease, application_id: str, body: LimitReleaseIn
+    ) -> LimitChangeOut:
+        """Compliance has looked into it: a person goes on, or it is refused."""
+        case = await desk.release_change(viewer, application_id, body.finding, body.note)
+        return _last(case, viewer, service.clock.now())
+
+    return routes
+
+
+def _last(case: Case, viewer: Viewer, now: datetime) -> LimitChangeOut:
+    return _told(case, case.limit_changes[-1], viewer, now)
+
+
+def _told(case: Case, one: LimitChange, viewer: Viewer, now: datetime) -> LimitChangeOut:
+    shown = shown_change_state(one, case.need_scope().branch, viewer)
+    waits = shown in (ChangeState.DECIDING, ChangeState.PROPOSED)
+    obstacles = limit_changes.grant_obstacles(case, one, now) if waits else []
+    branch = case.need_scope().branch
+    return _out(case.application_id, branch, one, viewer, now, obstacles)
+
+
+def _out(
+    application_id: str,
+    branch: str,
+    one: LimitChange,
+    viewer: Viewer,
+    now: datetime,
+    obstacles: list[str],
+) -> LimitChangeOut:
+    found = one.recommendation
+    return LimitChangeOut(
+        change_id=one.change_id,
+        number=one.number,
+        application_id=application_id,
+        kind=one.kind,
+        by_bank=one.by_bank,
+        state=shown_change_state(one, branch, viewer).value,
+        before=one.before,
+        wanted=one.asked.wanted,
+        until=one.asked.until,
+        asked_at=one.asked_at,
+        due=one.due,
+        urgency=urgency_of(one.due, now).value if one.undecided else None,
+        ceiling=found.ceiling if found else None,
+        obstacles=[code for code in obstacles if code != limit_changes.SUSPICION],
+        granted=one.granted,
+        effective_on=one.effective_on,
+        decided_at=one.decided_at,
+        ended_at=one.ended_at,
+    )

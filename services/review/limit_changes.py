@@ -1,0 +1,874 @@
+"""Changes of a card's limit after the decision: an increase, one for a time, a decrease. Each is a
+case of its own with its own clock and its own evidence; the decided application stays as it was.
+
+Pure, like `case`: the case of the application is the lock, and carries its changes. What the
+customer may have is worked out by the same policy and the same deduction as the first limit (2022
+joint notice: increases, temporary ones too).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+from services.review import case as cases
+from services.review import examination
+from services.review.case import BLOCKS_APPROVAL, Case, CaseError, Check, Recommendation
+from services.review.checks import ASKED, CHECKS, CheckName
+from services.review.limits import LIMIT_ROUNDING
+from services.review.reason_codes import REASONS, without_suspicion
+from shared.calendar import (
+    BUSINESS_ZONE,
+    add_working_days,
+    business_day,
+    due_about,
+    end_of_day,
+)
+from shared.events import review
+from shared.events.intake import LimitChangeKind
+from shared.events.lifecycle import HAS_CARD, Desk
+from shared.events.payload import ApplicantType, CreditConsent
+from shared.messaging import Call, ClearDeadline, Deadline, Effect, Exhausted, Fact, Succeeded
+from shared.messaging.errors import Permanent
+from shared.money import Money
+from shared.parameters import load_clocks, load_limit_changes, product_of
+from shared.parameters.models import LimitRules
+from shared.web.i18n import mark
+
+WORKING_OUT: Final = "limit"  # kind of the call that opens the evidence and applies the policy
+DUE_DEADLINE: Final = "limit_change"
+REMINDER_DEADLINE: Final = "limit_reminder"
+EXPIRY_DEADLINE: Final = "limit_expiry"
+
+RAISES: Final = frozenset({LimitChangeKind.INCREASE, LimitChangeKind.TEMPORARY})
+
+
+class ChangeState(StrEnum):
+    """Where a change stands."""
+
+    CHECKING = "checking"
+    HELD = "held"
+    DECIDING = "deciding"
+    PROPOSED = "proposed"
+    IN_FORCE = "in_force"
+    GRANTED = "granted"
+    REFUSED = "refused"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who answers for a state, and by which clock: the change's due time, or its last day."""
+
+    desk: Desk
+    waiting_on: Literal["bank", "partner", "customer"]
+    clock: Literal["due", "until"]
+
+
+OWNERS: Final[Mapping[ChangeState, Owner]] = {
+    ChangeState.CHECKING: Owner("risk", "partner", "due"),
+    ChangeState.HELD: Owner("compliance", "bank", "due"),
+    ChangeState.DECIDING: Owner("credit_review", "bank", "due"),
+    ChangeState.PROPOSED: Owner("risk", "bank", "due"),
+    ChangeState.IN_FORCE: Owner("credit_review", "customer", "until"),
+}
+"""Every state that something leaves; the others are final."""
+
+UNDECIDED: Final = frozenset(
+    {ChangeState.CHECKING, ChangeState.HELD, ChangeState.DECIDING, ChangeState.PROPOSED}
+)
+
+MOVES: Final[Mapping[ChangeState | None, frozenset[ChangeState]]] = {
+    None: frozenset(
+        {ChangeState.CHECKING, ChangeState.DECIDING, ChangeState.GRANTED, ChangeState.REFUSED}
+    ),
+    ChangeState.CHECKING: frozenset(
+        {ChangeState.HELD, ChangeState.DECIDING, ChangeState.GRANTED, ChangeState.IN_FORCE}
+    ),
+    ChangeState.HELD: frozenset({ChangeState.DECIDING, ChangeState.REFUSED}),
+    ChangeState.DECIDING: frozenset(
+        {ChangeState.CHECKING, ChangeState.PROPOSED, ChangeState.REFUSED}
+    ),
+    ChangeState.PROPOSED: frozenset(
+        {ChangeState.DECIDING, ChangeState.GRANTED, ChangeState.IN_FORCE, ChangeState.REFUSED}
+    ),
+    ChangeState.IN_FORCE: frozenset({ChangeState.ENDED}),
+}
+"""State before -> states that may follow; None: not begun."""
+
+FINAL: Final = frozenset(ChangeState) - OWNERS.keys()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for. `wanted`: the whole limit that the card shall have; `until`: last day of a
+    temporary one. `agreed_at`: when the customer asked or agreed, None where the bank lowers by
+    itself. `consent`: to a new query of the bureau. `guarantee_on`: a student's second source of
+    repayment agreed in writing. `income`, `words`: sealed."""
+
+    kind: LimitChangeKind
+    wanted: Money
+    until: date | None = None
+    agreed_at: datetime | None = None
+    consent: CreditConsent | None = None
+    guarantee_on: date | None = None
+    income: str | None = None
+    income_on: date | None = None
+    words: str = ""
+
+
+@dataclass(slots=True)
+class LimitChange:
+    """One change. `before`: the lasting limit when it was opened. `own_existing`: fen of the
+    person's other cards as the recommendation deducted them. `looked_into`: request of the
+    watchlists' answer that compliance has judged. `changed`: to be written."""
+
+    change_id: str
+    number: str
+    asked: Asked
+    asked_by: str
+    asked_at: datetime
+    due: datetime
+    before: Money
+    state: ChangeState | None = None
+    checks: dict[str, Check] = field(default_factory=dict)
+    round: int = 0
+    recommendation: Recommendation | None = None
+    own_existing: int | None = None
+    looked_into: str | None = None
+    proposed_by: str | None = None
+    proposed_at: datetime | None = None
+    proposed_limit: Money | None = None
+    note: str = ""
+    returned: str = ""
+    decided_by: tuple[str, ...] = ()
+    decided_at: datetime | None = None
+    granted: Money | None = None
+    effective_on: date | None = None
+    ended_at: datetime | None = None
+    changed: bool = False
+
+    @property
+    def kind(self) -> LimitChangeKind:
+        return self.asked.kind
+
+    @property
+    def by_bank(self) -> bool:
+        """Whether the bank wants it, without the customer."""
+        return self.asked.agreed_at is None
+
+    @property
+    def undecided(self) -> bool:
+        return self.state in UNDECIDED
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether the watchlists' answer is one that compliance has to look into."""
+        screened = self.checks.get("watchlist")
+        judged = screened is not None and screened.request_id == self.looked_into
+        found = self.recommendation
+        return (
+            found is not None and not judged and without_suspicion(found.findings) != found.findings
+        )
+
+    def to(self, state: ChangeState) -> None:
+        """Raises CaseError where it cannot follow: that is a fault of ours."""
+        if state not in MOVES.get(self.state, frozenset()):
+            raise CaseError(
+                "nothing-to-decide", f"A change that is {self.state} becomes no {state}"
+            )
+        self.state, self.changed = state, True
+
+
+# --- limits ------------------------------------------------------------------------------------
+
+
+def rules_of(case: Case) -> LimitRules:
+    """The product's bounds for one card."""
+    scope = case.need_scope()
+    return product_of(scope.product, scope.product_version).limit
+
+
+def lasting_limit(case: Case) -> Money | None:
+    """What the card has for good: as it was decided, or as it was changed since; None where no
+    limit is known."""
+    for one in reversed(case.limit_changes):
+        if one.state is ChangeState.GRANTED:
+            return one.granted
+    return case.limit
+
+
+def temporary_one(case: Case) -> LimitChange | None:
+    """The temporary limit that the card has now."""
+    return next((one for one in case.limit_changes if one.state is ChangeState.IN_FORCE), None)
+
+
+def limit_now(case: Case) -> Money | None:
+    """What the card has now, a temporary limit included."""
+    raised = temporary_one(case)
+    return raised.granted if raised is not None else lasting_limit(case)
+
+
+def open_change(case: Case) -> LimitChange | None:
+    """The one that waits for its decision."""
+    return next((one for one in case.limit_changes if one.undecided), None)
+
+
+def most(case: Case, change: LimitChange) -> Money | None:
+    """The highest limit that may be granted: never more than the customer asked for, than the
+    policy's deduction leaves, or, lowering, than below what the card has. None: not worked out."""
+    rules = rules_of(case)
+    if change.kind not in RAISES:
+        return (lasting_limit(case) or Money.zero()) - rules.step
+    if change.recommendation is None:
+        return None
+    return min(change.recommendation.ceiling, change.asked.wanted)
+
+
+def least(case: Case, change: LimitChange, now: datetime) -> Money | None:
+    """The lowest limit that may be granted: above the present one, or, lowering, what `not_below`
+    says. None: nobody can tell."""
+    rules = rules_of(case)
+    if change.kind in RAISES:
+        return max((lasting_limit(case) or Money.zero()) + rules.step, rules.smallest)
+    return not_below(case, now)
+
+
+def not_below(case: Case, now: datetime) -> Money | None:
+    """How far the limit may be lowered: not below what is owed, as far as the balance band of core
+    banking's last report tells. None: nobody can tell."""
+    facts = case.account_facts
+    return facts.most_owed if facts is not None and not _account_obstacles(case, now) else None
+
+
+# --- asking ------------------------------------------------------------------------------------
+
+
+def on_requested(
+    case: Case, change_id: str, asked: Asked, asked_by: str, now: datetime
+) -> Iterable[Effect]:
+    """The customer asks through intake. What came twice has one effect; where another change waits
+    for its decision it is refused, because the two would be worked out beside each other."""
+    if any(one.change_id == change_id for one in case.limit_changes):
+        return []
+    refused = _not_changeable(case, asked)
+    if refused is not None:
+        if case.state not in HAS_CARD or lasting_limit(case) is None:
+            raise Permanent(f"a change of a limit: {refused.words}")
+        change = _new(case, change_id, asked, asked_by, now)
+        change.to(ChangeState.REFUSED)
+        change.decided_at = now
+        case.note(now, "review", "limit_change_refused", number=change.number, code=refused.code)
+        return [_decided(case, change)]
+    return _open(case, change_id, asked, asked_by, now)
+
+
+def decide_lower(
+    case: Case, change_id: str, limit: Money, note: str, staff_id: str, now: datetime
+) -> Iterable[Effect]:
+    """An officer proposes to lower a limit, a risk measure of the bank's own: a risk officer
+    signs, and the customer is told before it takes effect."""
+    if not note.strip():
+        raise CaseError("no-opinion", "Say in words why the limit shall be lower")
+    asked = Asked(LimitChangeKind.DECREASE, limit)
+    refused = _not_changeable(case, asked)
+    if refused is not None:
+        raise refused
+    effects = list(_open(case, change_id, asked, f"staff:{staff_id}", now))
+    return [*effects, *decide_grant(case, staff_id, limit, note, now)]
+
+
+def may_be_lowered(case: Case) -> bool:
+    """Whether the bank may propose a lower limit now."""
+    return _not_changeable(case, Asked(LimitChangeKind.DECREASE, Money.zero())) is None
+
+
+def _not_changeable(case: Case, asked: Asked) -> CaseError | None:
+    """Why the limit of this card is not changed now; None: it may be."""
+    if case.state not in HAS_CARD:
+        return CaseError("no-card", "Only the limit of an activated card is changed")
+    if (
+        lasting_limit(case) is None
+        or case.need_scope().applicant_type == ApplicantType.SUPPLEMENTARY
+    ):
+        return CaseError("no-own-limit", "The card has no limit of its own that is known here")
+    if open_change(case) is not None:
+        return CaseError("limit-change-open", "A change of this limit waits for its decision")
+    if asked.kind in RAISES and temporary_one(case) is not None:
+        return CaseError("temporary-in-force", "A temporary limit is in force until its last day")
+    return None
+
+
+def _new(case: Case, change_id: str, asked: Asked, asked_by: str, now: datetime) -> LimitChange:
+    number = f"{case.need_scope().application_number}-L{len(case.limit_changes) + 1}"
+    before = lasting_limit(case) or Money.zero()
+    due = due_about(now, load_limit_changes().working_days)
+    change = LimitChange(change_id, number, asked, asked_by, now, due, before, changed=True)
+    case.limit_changes.append(change)
+    return change
+
+
+def _open(
+    case: Case, change_id: str, asked: Asked, asked_by: str, now: datetime
+) -> Iterable[Effect]:
+    change = _new(case, change_id, asked, asked_by, now)
+    kind, _sep, staff_id = asked_by.partition(":")
+    actor = staff_id if kind == "staff" else "customer"
+    case.note(
+        now, actor, "limit_change_opened", number=change.number, change=change.kind,
+        limit=asked.wanted.minor, note=asked.words,
+    )  # fmt: skip
+    event = review.LimitChangeOpened(
+        **_about(case, change),
+        by_bank=change.by_bank,
+        working_days=load_limit_changes().working_days,
+    )
+    opened: list[Effect] = [
+        Fact(event, state_version=case.state_version),
+        Deadline(DUE_DEADLINE, change.due),
+    ]
+    if change.kind in RAISES:
+        change.to(ChangeState.CHECKING)
+        return [*opened, *_examine(case, change, now)]
+    if not change.by_bank and _may_be(case, change, asked.wanted, now) is None:
+        return [*opened, *_grant(case, change, asked.wanted, (), now)]
+    change.to(ChangeState.DECIDING)
+    return opened
+
+
+# --- evidence ----------------------------------------------------------------------------------
+
+
+def decide_again(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
+    """Ask anew what is too old or could not be answered, and work the limit out again."""
+    change = _deciding(case)
+    if change.kind not in RAISES or not mends(case, change, now):
+        raise CaseError("nothing-to-repeat", "Every check was answered, or is on its way")
+    change.to(ChangeState.CHECKING)
+    case.note(now, staff_id, "limit_change_examined_again", number=change.number)
+    return _examine(case, change, now)
+
+
+def mends(case: Case, change: LimitChange, now: datetime) -> bool:
+    """Whether asking again may take an obstacle away."""
+    found = set(grant_obstacles(case, change, now))
+    return bool(found & _MENDED_BY_ASKING) or any(
+        check.may_be_asked_again for check in change.checks.values()
+    )
+
+
+def _examine(case: Case, change: LimitChange, now: datetime) -> list[Effect]:
+    """Use again what is still valid of the application's answers and of this change's; ask the
+    rest, the bureau only with a consent that the customer signed for it."""
+    change.round += 1
+    change.changed = True
+    effects: list[Effect] = []
+    for name in ASKED:
+        held = [change.checks.get(name), case.checks.get(name)]
+        usable = [one for one in held if one is not None and examination.still_holds(one, now)]
+        if usable:
+            change.checks[name] = replace(max(usable, key=lambda one: one.ended_at or now))
+            case.note(now, "review", "check_reused", check=name, number=change.number)
+        else:
+            effects += _ask(case, change, name, now)
+    return effects + _work_out_if_ended(case, change)
+
+
+def _ask(case: Case, change: LimitChange, name: CheckName, now: datetime) -> list[Effect]:
+    request_id = f"{case.application_id}:{name}:{change.change_id}:{change.round}"
+    check, asked = Check(name, request_id, change.round, now), ASKED[name]
+    change.checks[name] = check
+    consent = change.asked.consent
+    if asked.with_consent and not examination.consent_covers(consent, now):
+        return _close(case, change, check, "unavailable", now, why="no-consent")
+    fields = case.need_hand_over().examined.fields
+    if any(one not in fields for one in asked.needs):
+        return _close(case, change, check, "unavailable", now, why="no-data")
+    case.note(
+        now, "review", "check_requested", check=name, basis=CHECKS[name].basis,
+        number=change.number,
+    )  # fmt: skip
+    event = review.CheckRequested(**case.fields(), check=name, attempt=change.round)
+    return [Fact(event), examination.call_for(case, check, consent)]
+
+
+def awaits(case: Case, request_id: str) -> LimitChange | None:
+    """The change that waits for the answer to this very question."""
+    for change in case.limit_changes:
+        for check in change.checks.values():
+            if check.request_id == request_id and check.outcome == "pending":
+                return change
+    return None
+
+
+def on_checked(
+    case: Case, change: LimitChange, name: CheckName, result: Any, now: datetime
+) -> list[Effect]:
+    """One of the bank's systems answered, is known not to, or is away: then it is asked again by
+    itself, as for an application."""
+    check = change.checks[name]
+    check.attempts += result.call.attempt
+    change.changed = True
+    if isinstance(result, Succeeded):
+        check.answer = result.value["answer"]
+        check.screened_with = result.value.get("screened_with", "")
+        effects = _close(case, change, check, "answered", now)
+    elif isinstance(result, Exhausted) and examination.keeps_waiting(check, now):
+        if check.calls == 2:
+            case.note(now, "review", "check_waits", check=name, number=change.number)
+        return [examination.call_for(case, check, change.asked.consent)]
+    else:
+        why = "away" if isinstance(result, Exhausted) else result.reason
+        effects = _close(case, change, check, "unavailable", now, why=why)
+    return effects + _work_out_if_ended(case, change)
+
+
+def _close(
+    case: Case,
+    change: LimitChange,
+    check: Check,
+    outcome: Literal["answered", "unavailable"],
+    now: datetime,
+    why: str | None = None,
+) -> list[Effect]:
+    check.outcome, check.ended_at, check.why, check.asked_again = outcome, now, why, None
+    check.valid_until = now + CHECKS[check.name].valid if outcome == "answered" else None
+    case.note(
+        now, "review", "check_ended", check=check.name, outcome=outcome, why=why,
+        number=change.number,
+    )  # fmt: skip
+    return [Fact(review.CheckCompleted(**case.fields(), check=check.name, outcome=outcome))]
+
+
+def _work_out_if_ended(case: Case, change: LimitChange) -> list[Effect]:
+    if any(one.outcome == "pending" for one in change.checks.values()):
+        return []
+    payload = examination.evidence_of(case, change.checks)
+    if change.asked.income is not None:
+        payload["fields"] = {**payload["fields"], "monthly_income": change.asked.income}
+    return [
+        Call(
+            kind=WORKING_OUT,
+            key=f"{change.change_id}:{WORKING_OUT}:{change.round}",
+            payload={
+                **payload,
+                "requested_limit": change.asked.wanted.minor,
+                "change_id": change.change_id,
+                "round": change.round,
+            },
+        )
+    ]
+
+
+def on_worked_out(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
+    """The policy was applied to the evidence of the change. An outdated result changes nothing; one
+    that could not be had goes to a person, who grants nothing on a guess."""
+    payload = result.call.payload
+    change = next(
+        (one for one in case.limit_changes if one.change_id == payload["change_id"]), None
+    )
+    if (
+        change is None
+        or change.state is not ChangeState.CHECKING
+        or change.round != payload["round"]
+    ):
+        return []
+    if not isinstance(result, Succeeded):
+        change.recommendation, change.own_existing = None, None
+        case.note(now, "review", "scoring_failed", why=result.reason, number=change.number)
+        change.to(ChangeState.DECIDING)
+        return []
+    value = result.value
+    change.own_existing = value["own_existing"]
+    change.recommendation = found = Recommendation(
+        outcome=value["outcome"],
+        advice=value["advice"],
+        findings=tuple(value["findings"]),
+        limit=Money(minor=value["limit"]),
+        ceiling=Money(minor=value["ceiling"]),
+        inputs=value["inputs"],
+        verdict=value["verdict"],
+        policy_version=value["policy_version"],
+        policy_digest=value["policy_digest"],
+        at=now,
+        points=value["points"],
+        pricing_class=value["pricing_class"],
+    )
+    case.note(
+        now, "review", "limit_change_worked_out", number=change.number,
+        findings=list(without_suspicion(found.findings)),
+    )  # fmt: skip
+    if change.suspicious:
+        change.to(ChangeState.HELD)
+        case.note(now, "review", "limit_change_held", confidential=True, number=change.number)
+        return []
+    if _machine_may(case, change, found, now):
+        return _grant(case, change, change.asked.wanted, (), now)
+    change.to(ChangeState.DECIDING)
+    return []
+
+
+def _machine_may(case: Case, change: LimitChange, found: Recommendation, now: datetime) -> bool:
+    """Whether the policy may grant it alone: what was asked for and nothing less, up to the bank's
+    amount, and never to somebody who was new to the bank (2011 rules, Art. 43)."""
+    wanted = change.asked.wanted
+    return (
+        found.outcome == "approve"
+        and not case.need_hand_over().new_to_bank
+        and wanted <= load_limit_changes().automatic_up_to
+        and _may_be(case, change, wanted, now) is None
+    )
+
+
+# --- what stands against it --------------------------------------------------------------------
+
+SUSPICION: Final = "SUSPICION"  # told to nobody but compliance
+
+REASONS_AGAINST: Final[Mapping[str, str]] = {
+    "NOT_AGREED": mark("The customer's own agreement is missing"),
+    "ACCOUNT_UNREPORTED": mark(
+        "Core banking has not reported the account, or not lately: what is not known never passes"
+    ),
+    "ACCOUNT_CLOSED": mark("The account is closed"),
+    "ACCOUNT_PAST_DUE": mark("The account is past due"),
+    "OWED_UNKNOWN": mark(
+        "The highest balance band has no upper end: how much is owed cannot be told"
+    ),
+    "NO_GUARANTEE": mark(
+        "The second source of repayment has not agreed to the new limit in writing, or too long ago"
+    ),
+    "NO_SECOND_SOURCE": mark("The guarantee of the second source of repayment is missing"),
+    "HELD_TOO_SHORT": mark("The account has not been open long enough for a temporary limit"),
+    "UNTIL_PASSED": mark("The last day of the temporary limit has passed or is too far away"),
+    "INCOME_STALE": mark("The income was stated too long ago: it has to be proved anew"),
+    "NOT_WORKED_OUT": mark("The policy has not spoken on this change yet"),
+    "CHECK_PENDING": mark("A check is on its way"),
+    "EVIDENCE_STALE": mark("An answer is older than its validity: ask again"),
+    "OWN_LIMITS_CHANGED": mark(
+        "Another limit of the customer has changed since: work it out again"
+    ),
+    SUSPICION: mark("Compliance has to look into it first"),
+    "NO_ROOM": mark("After deduction no higher limit is left"),
+    **{code: REASONS[code].words for code in sorted(BLOCKS_APPROVAL)},
+}
+"""Obstacle -> words (message ids)."""
+
+_MENDED_BY_ASKING: Final = frozenset({"EVIDENCE_STALE", "OWN_LIMITS_CHANGED", "NOT_WORKED_OUT"})
+
+
+def grant_obstacles(case: Case, change: LimitChange, now: datetime) -> list[str]:
+    """What stands in the way of granting it, whoever wants to, as codes of REASONS_AGAINST; empty:
+    nothing.
+
+    2022 joint notice: every increase is deducted, and needs a student's second source of repayment;
+    2011 rules, Art. 45: its guarantee in writing, before the increase. What is missing or too old
+    never passes.
+    """
+    found = _account_obstacles(case, now)
+    if change.kind not in RAISES:
+        facts = case.account_facts
+        if not found and facts is not None and facts.most_owed is None:
+            found.append("OWED_UNKNOWN")
+        return found
+    terms, today = load_limit_changes(), business_day(now)
+    if change.asked.agreed_at is None or change.asked.agreed_at > now:
+        found.append("NOT_AGREED")
+    facts = case.account_facts
+    if "ACCOUNT_UNREPORTED" not in found and facts is not None:
+        if facts.days_past_due > terms.account.most_days_past_due:
+            found.append("ACCOUNT_PAST_DUE")
+        open_days = (today - facts.opened_on).days
+        if change.kind is LimitChangeKind.TEMPORARY and open_days < terms.temporary.held_days:
+            found.append("HELD_TOO_SHORT")
+    if change.kind is LimitChangeKind.TEMPORARY and not until_fits(change.asked.until, today):
+        found.append("UNTIL_PASSED")
+    found += _guarantee_obstacles(case, change, today)
+    stated = change.asked.income_on or business_day(case.need_hand_over().submitted_at)
+    if (today - stated).days > terms.income_days:
+        found.append("INCOME_STALE")
+    return [*found, *_evidence_obstacles(case, change, now)]
+
+
+def until_fits(until: date | None, today: date) -> bool:
+    """Whether a temporary limit may last until that day."""
+    longest = load_limit_changes().temporary.longest_days
+    return until is not None and today < until <= today + timedelta(days=longest)
+
+
+def _account_obstacles(case: Case, now: datetime) -> list[str]:
+    facts = case.account_facts
+    if facts is None:
+        return ["ACCOUNT_UNREPORTED"]
+    if facts.closed_on is not None:
+        return ["ACCOUNT_CLOSED"]
+    age = (business_day(now) - facts.as_of).days
+    return ["ACCOUNT_UNREPORTED"] if age > load_limit_changes().account.stale_days else []
+
+
+def _guarantee_obstacles(case: Case, change: LimitChange, today: date) -> list[str]:
+    """Of a student: the second source of repayment that lies with the application, and its
+    agreement in writing to this increase."""
+    if case.need_scope().applicant_type != ApplicantType.STUDENT:
+        return []
+    items = {document.item for document in case.need_hand_over().documents}
+    found = [] if cases.SECOND_SOURCE in items else ["NO_SECOND_SOURCE"]
+    given = change.asked.guarantee_on
+    oldest = today - timedelta(days=load_limit_changes().guarantee_days)
+    if given is None or not oldest <= given <= today:
+        found.append("NO_GUARANTEE")
+    return found
+
+
+def _evidence_obstacles(case: Case, change: LimitChange, now: datetime) -> list[str]:
+    recommendation = change.recommendation
+    if any(one.outcome == "pending" for one in change.checks.values()):
+        return ["CHECK_PENDING"]
+    if recommendation is None:
+        return ["NOT_WORKED_OUT"]
+    found = []
+    answered = [one for one in change.checks.values() if one.outcome == "answered"]
+    if not all(examination.still_holds(one, now) for one in answered):
+        found.append("EVIDENCE_STALE")
+    if change.own_existing is None or case.own_limits > change.own_existing:
+        found.append("OWN_LIMITS_CHANGED")
+    if change.suspicious:
+        found.append(SUSPICION)
+    seen = {"IDENTITY_UNAVAILABLE"} if cases.seen_instead(case, change.checks) else set()
+    found += [code for code in recommendation.findings if code in BLOCKS_APPROVAL - seen]
+    lowest = max(
+        (lasting_limit(case) or Money.zero()) + rules_of(case).step, rules_of(case).smallest
+    )
+    if recommendation.ceiling < lowest and "BUREAU_UNAVAILABLE" not in found:
+        found.append("NO_ROOM")
+    return found
+
+
+def _may_be(case: Case, change: LimitChange, limit: Money, now: datetime) -> CaseError | None:
+    """Why this limit may not be granted; None: it may be."""
+    obstacles = grant_obstacles(case, change, now)
+    if obstacles:
+        return CaseError("not-approvable", "; ".join(REASONS_AGAINST[code] for code in obstacles))
+    rules, highest, lowest = rules_of(case), most(case, change), least(case, change, now)
+    if highest is None or lowest is None or limit > highest:
+        return CaseError("limit-too-high", f"At most {highest} may be granted")
+    if limit < lowest or limit != limit.to_step(rules.step, LIMIT_ROUNDING):
+        return CaseError(
+            "limit-not-fitting", f"The limit is at least {lowest}, in steps of {rules.step}"
+        )
+    return None
+
+
+# --- deciding ----------------------------------------------------------------------------------
+
+
+def decide_grant(
+    case: Case, staff_id: str, limit: Money, note: str, now: datetime
+) -> Iterable[Effect]:
+    """The first person wants to grant this limit; a second one signs."""
+    change = _deciding(case)
+    if not note.strip():
+        raise CaseError("no-opinion", "Say in words what you found")
+    refused = _may_be(case, change, limit, now)
+    if refused is not None:
+        raise refused
+    change.to(ChangeState.PROPOSED)
+    change.proposed_by, change.proposed_at, change.proposed_limit = staff_id, now, limit
+    change.note, change.returned = note.strip(), ""
+    case.note(
+        now, staff_id, "limit_change_proposed", number=change.number, limit=limit.minor,
+        note=change.note,
+    )  # fmt: skip
+    return []
+
+
+def decide_refuse(case: Case, staff_id: str, note: str, now: datetime) -> Iterable[Effect]:
+    """One person refuses it, with words for the file: the card keeps what it has."""
+    change = _deciding(case)
+    if not note.strip():
+        raise CaseError("no-opinion", "Say in words what you found")
+    return _refuse(case, change, staff_id, note, now)
+
+
+def _refuse(
+    case: Case, change: LimitChange, staff_id: str, note: str, now: datetime
+) -> list[Effect]:
+    change.to(ChangeState.REFUSED)
+    change.decided_by, change.decided_at = (staff_id,), now
+    case.note(now, staff_id, "limit_change_refused", number=change.number, note=note.strip())
+    return [_decided(case, change), ClearDeadline(DUE_DEADLINE)]
+
+
+def peer_may_sign(case: Case, change: LimitChange) -> bool:
+    """Whether any other reviewer may be the second person: of what the customer asked for, up to
+    the product's limit. What the bank lowers by itself a risk officer signs."""
+    bound = case.review_rules.risk_officer_above
+    limit = change.proposed_limit
+    return not change.by_bank and bound is not None and limit is not None and limit <= bound
+
+
+def decide_sign(
+    case: Case, staff_id: str, now: datetime, *, risk_officer: bool = True
+) -> Iterable[Effect]:
+    """The second person confirms; only now is it granted. Looked at once more: evidence gets old,
+    and another limit of the same customer may have been raised meanwhile."""
+    change = _to_sign(case, staff_id, risk_officer=risk_officer)
+    assert change.proposed_limit is not None  # it is proposed
+    assert change.proposed_by is not None
+    refused = _may_be(case, change, change.proposed_limit, now)
+    if refused is not None:
+        raise refused
+    return _grant(case, change, change.proposed_limit, (change.proposed_by, staff_id), now)
+
+
+def decide_return(
+    case: Case, staff_id: str, note: str, now: datetime, *, risk_officer: bool = True
+) -> Iterable[Effect]:
+    """The second person does not sign and says why. What the bank wanted by itself ends there."""
+    change = _to_sign(case, staff_id, risk_officer=risk_officer)
+    if not note.strip():
+        raise CaseError("no-opinion", "Say why the proposal goes back")
+    if change.by_bank:
+        return _refuse(case, change, staff_id, note, now)
+    change.to(ChangeState.DECIDING)
+    change.proposed_by = change.proposed_at = change.proposed_limit = None
+    change.note, change.returned = "", note.strip()
+    case.note(now, staff_id, "limit_change_returned", number=change.number, note=note.strip())
+    return []
+
+
+def decide_release(
+    case: Case, staff_id: str, finding: cases.Finding, note: str, now: datetime
+) -> Iterable[Effect]:
+    """Compliance has looked into it: a person goes on, or it is refused without a word why."""
+    change = open_change(case)
+    if change is None or change.state is not ChangeState.HELD:
+        raise CaseError("not-held", "The case is not held")
+    if not note.strip():
+        raise CaseError("no-opinion", "Say what was found")
+    case.note(
+        now, staff_id, "finding", confidential=True, finding=finding, note=note.strip(),
+        number=change.number,
+    )  # fmt: skip
+    if finding == "confirmed":
+        change.to(ChangeState.REFUSED)
+        change.decided_by, change.decided_at = (staff_id,), now
+        case.note(now, "review", "limit_change_refused", number=change.number)
+        return [_decided(case, change, named=False), ClearDeadline(DUE_DEADLINE)]
+    screened = change.checks.get("watchlist")
+    change.looked_into = screened.request_id if screened is not None else None
+    change.to(ChangeState.DECIDING)
+    return []
+
+
+def _grant(
+    case: Case, change: LimitChange, limit: Money, decided_by: tuple[str, ...], now: datetime
+) -> list[Effect]:
+    effects: list[Effect] = [ClearDeadline(DUE_DEADLINE)]
+    if change.kind is LimitChangeKind.DECREASE:
+        effects += _end_temporary(case, limit, "lowered", now)
+    today = business_day(now)
+    notice = load_limit_changes().decrease_notice_working_days
+    change.effective_on = add_working_days(today, notice) if change.by_bank else today
+    change.granted, change.decided_by, change.decided_at = limit, decided_by, now
+    actor = decided_by[-1] if decided_by else "review"
+    case.note(now, actor, "limit_change_granted", number=change.number, limit=limit.minor)
+    if change.kind is not LimitChangeKind.TEMPORARY:
+        change.to(ChangeState.GRANTED)
+        return [*effects, _decided(case, change)]
+    change.to(ChangeState.IN_FORCE)
+    until = change.asked.until
+    assert until is not None  # or it would not fit
+    reminded = until - timedelta(days=load_limit_changes().temporary.remind_days_before)
+    at = datetime.combine(reminded, load_clocks().reminder_time, BUSINESS_ZONE).astimezone(UTC)
+    effects += [Deadline(REMINDER_DEADLINE, at)] if at > now else []
+    return [*effects, _decided(case, change), Deadline(EXPIRY_DEADLINE, end_of_day(until))]
+
+
+def _decided(case: Case, change: LimitChange, *, named: bool = True) -> Fact:
+    """named: whether it is told who decided; of compliance it would tell that it looked."""
+    granted = change.granted is not None
+    event = review.LimitChangeDecided(
+        **_about(case, change),
+        by_bank=change.by_bank,
+        outcome="granted" if granted else "refused",
+        limit=change.granted,
+        effective_on=change.effective_on,
+        until=change.asked.until if granted else None,
+        automatic=not change.decided_by,
+        decided_by=list(change.decided_by) if named else [],
+    )
+    return Fact(event, state_version=case.state_version)
+
+
+def _about(case: Case, change: LimitChange) -> dict[str, Any]:
+    return {
+        **case.fields(),
+        "change_id": change.change_id,
+        "change_number": change.number,
+        "kind": change.kind,
+    }
+
+
+# --- clocks ------------------------------------------------------------------------------------
+
+
+def on_due_deadline(case: Case, now: datetime) -> Iterable[Effect]:
+    """The change should have been decided by now: it stands in the history."""
+    change = open_change(case)
+    if change is not None and change.due <= now:
+        case.note(now, "review", "limit_change_overdue", number=change.number)
+    return []
+
+
+def on_reminder_deadline(case: Case, now: datetime) -> Iterable[Effect]:
+    """The customer is told that the temporary limit ends."""
+    change = temporary_one(case)
+    if change is None or change.asked.until is None or end_of_day(change.asked.until) <= now:
+        return []
+    event = review.LimitExpiring(**_about(case, change), until=change.asked.until)
+    return [Fact(event, state_version=case.state_version)]
+
+
+def on_expiry_deadline(case: Case, now: datetime) -> Iterable[Effect]:
+    """The last day of the temporary limit is over: the card has its lasting one again."""
+    change = temporary_one(case)
+    if change is None or change.asked.until is None or now < end_of_day(change.asked.until):
+        return []
+    return _end_temporary(case, lasting_limit(case) or change.before, "term", now)
+
+
+def _end_temporary(
+    case: Case, limit: Money, why: Literal["term", "lowered"], now: datetime
+) -> list[Effect]:
+    change = temporary_one(case)
+    if change is None:
+        return []
+    change.to(ChangeState.ENDED)
+    change.ended_at = now
+    case.note(now, "review", "limit_expired", number=change.number, limit=limit.minor)
+    event = review.LimitExpired(**_about(case, change), limit=limit, why=why)
+    cleared = [ClearDeadline(REMINDER_DEADLINE), ClearDeadline(EXPIRY_DEADLINE)]
+    return [Fact(event, state_version=case.state_version), *(cleared if why == "lowered" else [])]
+
+
+def _deciding(case: Case) -> LimitChange:
+    change = open_change(case)
+    if change is not None and change.state is ChangeState.PROPOSED:
+        raise CaseError("proposed", "A decision is proposed and waits for the second signature")
+    if change is None or change.state is not ChangeState.DECIDING:
+        raise CaseError("nothing-to-decide", "No change of the limit waits for a decision")
+    return change
+
+
+def _to_sign(case: Case, staff_id: str, *, risk_officer: bool) -> LimitChange:
+    change = open_change(case)
+    if change is None or change.state is not ChangeState.PROPOSED:
+        raise CaseError("nothing-proposed", "Nothing waits for a signature")
+    if change.proposed_by == staff_id:
+        raise CaseError("same-person", "The second signature is another person's")
+    if not risk_officer and not peer_may_sign(case, change):
+        raise CaseError("risk-officer-needed", "The second signature is a risk officer's")
+    return change

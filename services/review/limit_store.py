@@ -1,0 +1,182 @@
+"""The table of limits' changes: with the case that they are about, and as a list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from services.review.account_store import own_cards
+from services.review.accounts import AccountFacts
+from services.review.case import Case
+from services.review.limit_changes import UNDECIDED, LimitChange, open_change
+from shared.events.lifecycle import HAS_CARD
+from shared.events.payload import BalanceBand
+from shared.web.lists import MOST_COUNTED, Page, Place, Total, page_from
+
+_BODY: TypeAdapter[LimitChange] = TypeAdapter(LimitChange)
+_UNDECIDED = ", ".join(f"'{state}'" for state in sorted(UNDECIDED))
+
+_SAVE = """
+INSERT INTO limit_change (change_id, application_id, number, kind, asked_at, agreed_at, until,
+    state, due, before, wanted, ceiling, granted, policy_digest, decided_by, decided_at, body)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+ON CONFLICT (change_id) DO UPDATE SET
+    state = excluded.state, ceiling = excluded.ceiling, granted = excluded.granted,
+    policy_digest = excluded.policy_digest, decided_by = excluded.decided_by,
+    decided_at = excluded.decided_at, body = excluded.body
+"""
+
+_FACTS = """
+SELECT DISTINCT ON (application_id) application_id, month, opened_on, closed_on, days_past_due,
+    balance, (month || '-01')::date + interval '1 month' - interval '1 day' AS as_of
+FROM account_month WHERE application_id = ANY ($1)
+ORDER BY application_id, month DESC, revision DESC
+"""
+
+
+async def save_changes(conn: Any, changes: Iterable[tuple[Case, LimitChange]]) -> None:
+    """Write new ones, and of the others what may change; what ends first, so that of two in force
+    only one is."""
+    rows = [_row(case, one) for case, one in changes]
+    rows.sort(key=lambda row: row[7] != "ended")
+    await conn.executemany(_SAVE, rows)
+
+
+def _row(case: Case, one: LimitChange) -> tuple[Any, ...]:
+    found = one.recommendation
+    return (
+        *(one.change_id, case.application_id, one.number, one.kind, one.asked_at),
+        *(one.asked.agreed_at, one.asked.until, str(one.state), one.due, one.before.minor),
+        *(one.asked.wanted.minor, found.ceiling.minor if found else None),
+        *(one.granted.minor if one.granted is not None else None,),
+        *(found.policy_digest if found else None, list(one.decided_by), one.decided_at),
+        _BODY.dump_json(one, exclude={"changed": True}).decode(),
+    )
+
+
+async def know_cards(conn: Any, cases: Sequence[Case], *, locked: bool) -> None:
+    """Give cases whose card works their changes, what core banking stated of the account, and,
+    while a change waits, what else the person has.
+
+    `locked`: for a decision, which holds the person until it is committed: of two limits of one
+    person that are raised at once the later sees the earlier, and the deduction counts both.
+    """
+    with_card = [one for one in cases if one.state in HAS_CARD]
+    if not with_card:
+        return
+    ids = [one.application_id for one in with_card]
+    rows = await conn.fetch(
+        "SELECT application_id, body FROM limit_change WHERE application_id = ANY ($1)"
+        " ORDER BY asked_at, change_id",
+        ids,
+    )
+    stated = {row["application_id"]: row for row in await conn.fetch(_FACTS, ids)}
+    for case in with_card:
+        case.limit_changes = [
+            _BODY.validate_json(row["body"])
+            for row in rows
+            if row["application_id"] == case.application_id
+        ]
+        facts = stated.get(case.application_id)
+        case.account_facts = facts and AccountFacts(
+            facts["as_of"].date(),
+            facts["opened_on"],
+            facts["closed_on"],
+            facts["days_past_due"],
+            BalanceBand(facts["balance"]),
+        )
+    waiting = {
+        case.hand_over.examined.person: case
+        for case in with_card
+        if case.hand_over is not None and open_change(case) is not None
+    }
+    for person in sorted(waiting):
+        if locked:
+            await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", person)
+        case = waiting[person]
+        case.own_limits = (await own_cards(conn, person, case.application_id)).limits
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """One change in the list."""
+
+    change: LimitChange
+    application_id: str
+    branch: str
+    product: str
+
+
+_OF = "FROM limit_change l JOIN review_case c USING (application_id)"
+
+
+def _fitting(*, decided: bool) -> str:
+    state = "l.decided_at IS NOT NULL" if decided else f"l.state IN ({_UNDECIDED})"
+    return f"{state} AND ($1::text[] IS NULL OR c.branch = ANY ($1))"
+
+
+async def page_of(
+    conn: Any,
+    branches: list[str] | None,
+    size: int,
+    *,
+    decided: bool,
+    after: Place | None = None,
+    before: Place | None = None,
+) -> Page[ChangeRow]:
+    """Those that wait, by what is due first; or those that were decided, the newest first."""
+    key = "decided_at" if decided else "due"
+    way = "DESC" if decided != (before is not None) else "ASC"
+    place, condition = before or after, _fitting(decided=decided)
+    arguments: list[Any] = [branches]
+    if place is not None:
+        than = "<" if way == "DESC" else ">"
+        condition += f" AND (l.{key}, change_id) {than} ($2::timestamptz, $3)"
+        arguments += [place.key, place.id]
+    rows = await conn.fetch(
+        f"SELECT l.*, c.branch, c.product {_OF} WHERE {condition}"
+        f" ORDER BY l.{key} {way}, change_id {way} LIMIT {size + 1}",
+        *arguments,
+    )
+    found = [
+        ChangeRow(
+            _BODY.validate_json(row["body"]), row["application_id"], row["branch"], row["product"]
+        )
+        for row in rows
+    ]
+    places = [Place(row[key], row["change_id"]) for row in rows]
+    return page_from(found, places, size, after=after, before=before)
+
+
+async def decided(conn: Any, branches: list[str] | None) -> Total:
+    """How many were decided of these branches (None: of all), as far as is counted."""
+    return Total.of(
+        await conn.fetchval(
+            f"SELECT count(*) FROM (SELECT {_OF} WHERE {_fitting(decided=True)}"  # noqa: S608 - our own text
+            f" LIMIT {MOST_COUNTED + 1}) one",
+            branches,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many changes wait for their decision, and how many of them are overdue."""
+
+    open: Total
+    overdue: int
+
+
+async def waiting(conn: Any, branches: list[str] | None, now: datetime) -> Waiting:
+    """What waits of these branches (None: of all), as far as is counted."""
+    row = await conn.fetchrow(
+        "SELECT count(*) AS open, count(*) FILTER (WHERE due < $2) AS overdue FROM"  # noqa: S608 - our own text
+        f" (SELECT l.due {_OF} WHERE {_fitting(decided=False)} LIMIT {MOST_COUNTED + 1}) one",
+        branches,
+        now,
+    )
+    return Waiting(Total.of(row["open"]), row["overdue"])

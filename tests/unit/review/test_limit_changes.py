@@ -1,0 +1,562 @@
+"""Changes of a limit: what is asked, what it rests on, who decides, how a temporary one ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.review import limit_changes
+from services.review.accounts import AccountFacts
+from services.review.case import Case, CaseError, Check, Scope
+from services.review.checks import ASKED
+from services.review.limit_changes import (
+    FINAL,
+    MOVES,
+    OWNERS,
+    RAISES,
+    Asked,
+    ChangeState,
+    LimitChange,
+    grant_obstacles,
+    open_change,
+)
+from services.review.policy import PolicyInputs
+from shared.calendar import add_working_days, business_day, end_of_day
+from shared.events import review
+from shared.events.intake import HandedDocument, LimitChangeKind
+from shared.events.lifecycle import State
+from shared.events.payload import BalanceBand, CreditConsent
+from shared.messaging import Call, ClaimedCall, ClearDeadline, Deadline, Exhausted, Fact, Succeeded
+from shared.messaging.errors import Permanent
+from shared.money import Money
+from shared.parameters import load_internal_list, load_limit_changes
+from shared.parameters.models import ReviewRules
+from tests.unit.review.builders import NOW, SEALED, hand_over, inputs, shipped
+from tests.unit.review.builders import case as begun
+
+INCREASE, TEMPORARY = LimitChangeKind.INCREASE, LimitChangeKind.TEMPORARY
+DECREASE = LimitChangeKind.DECREASE
+TODAY = business_day(NOW)
+TERMS = load_limit_changes()
+FIRST, SECOND, OTHER = "first", "second", "other"
+WORDS = "sealed"
+
+
+def facts(**changes: Any) -> AccountFacts:
+    good = AccountFacts(
+        as_of=date(2026, 10, 31),
+        opened_on=date(2026, 1, 5),
+        closed_on=None,
+        days_past_due=0,
+        balance=BalanceBand.UNDER_1K,
+    )
+    return replace(good, **changes)
+
+
+def card(*, answered: bool = True, applicant_type: str = "salaried", **changes: Any) -> Case:
+    """A case whose card is in use with 20,000, and whose answers are valid."""
+    case = begun(State.IN_USE, **{"account_facts": facts(), **changes})
+    case.limit = Money.of(20_000)
+    case.hand_over = hand_over(new_to_bank=False)
+    if applicant_type == "student":
+        paper = HandedDocument(
+            document_id="d2",
+            item="second_repayment_guarantee",
+            sha256="1" * 64,
+            media_type="image/png",
+        )
+        case.hand_over = hand_over(new_to_bank=False, documents=[paper])
+        case.scope = Scope(
+            "110120261103000017", "1101", "11", "web", "student", "2026.1", "student"
+        )
+        case.limit = Money.of(2_000)
+    if answered:
+        for name in ASKED:
+            case.checks[name] = Check(
+                name,
+                f"{case.application_id}:{name}:1",
+                1,
+                NOW - timedelta(days=3),
+                outcome="answered",
+                answer=str(SEALED),
+                ended_at=NOW - timedelta(days=3),
+                valid_until=NOW + timedelta(days=4),
+                screened_with=load_internal_list().mark if name == "watchlist" else "",
+            )
+    return case
+
+
+def asked(kind: LimitChangeKind = INCREASE, yuan: int = 30_000, **changes: Any) -> Asked:
+    until = TODAY + timedelta(days=20) if kind is TEMPORARY else None
+    return replace(Asked(kind, Money.of(yuan), until=until, agreed_at=NOW), **changes)
+
+
+def request(case: Case, wish: Asked, change_id: str = "c-1") -> list[Any]:
+    return list(limit_changes.on_requested(case, change_id, wish, "staff:clerk", NOW))
+
+
+def result_of(case: Case, *, round_: int | None = None, **said: Any) -> Any:
+    change = case.limit_changes[-1]
+    call = ClaimedCall(
+        kind=limit_changes.WORKING_OUT,
+        key="k",
+        subject=case.application_id,
+        payload={"change_id": change.change_id, "round": round_ or change.round},
+        attempt=1,
+    )
+    value = {
+        "outcome": "refer", "advice": "approve", "findings": [], "limit": 30_000_00,
+        "ceiling": 40_000_00, "inputs": str(SEALED), "verdict": str(SEALED),
+        "policy_version": "2026.2", "policy_digest": "f" * 64, "points": 700,
+        "pricing_class": "b", "own_existing": 0,
+    }  # fmt: skip
+    return Succeeded({**value, **said}, call=call)
+
+
+def waiting(wish: Asked | None = None, case: Case | None = None, **said: Any) -> Case:
+    """A change that waits for a person."""
+    case = case or card()
+    request(case, wish or asked())
+    list(limit_changes.on_worked_out(result_of(case, **said), case, NOW))
+    return case
+
+
+def granted(case: Case, yuan: int, now: datetime = NOW) -> list[Any]:
+    list(limit_changes.decide_grant(case, FIRST, Money.of(yuan), WORDS, now))
+    return list(limit_changes.decide_sign(case, SECOND, now))
+
+
+def refusal(decide: Any, *arguments: Any, **named: Any) -> str:
+    with pytest.raises(CaseError) as refused:
+        list(decide(*arguments, **named))
+    return refused.value.code
+
+
+def event(effects: list[Any], kind: type[Any]) -> Any:
+    (found,) = [one.data for one in effects if isinstance(one, Fact) and isinstance(one.data, kind)]
+    return found
+
+
+def state(case: Case) -> ChangeState | None:
+    return case.limit_changes[-1].state
+
+
+# --- the machine of states ---------------------------------------------------------------------
+
+
+def test_every_state_that_something_leaves_has_an_owner_and_a_clock_and_no_other_has() -> None:
+    leaves = {before for before, after in MOVES.items() if before is not None and after}
+    assert leaves == set(OWNERS)
+    assert {ChangeState.GRANTED, ChangeState.REFUSED, ChangeState.ENDED} == FINAL
+    assert set.union(*(set(after) for after in MOVES.values())) == set(ChangeState)
+
+
+# --- asking ------------------------------------------------------------------------------------
+
+
+def test_a_change_has_a_number_and_a_clock_and_the_application_stays_as_it_was() -> None:
+    case = card()
+    before = (case.state, case.state_version, case.limit, list(case.decisions), dict(case.checks))
+    effects = request(case, asked())
+    opened = event(effects, review.LimitChangeOpened)
+    assert opened.change_number == f"{case.need_scope().application_number}-L1"
+    assert opened.by_bank is False
+    change = case.limit_changes[0]
+    assert Deadline(limit_changes.DUE_DEADLINE, change.due) in effects
+    assert all(one.state_version == 4 for one in effects if isinstance(one, Fact))
+    assert granted(waiting(case=card()), 30_000)
+    assert before == (
+        case.state, case.state_version, case.limit, list(case.decisions), dict(case.checks),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("where", sorted(set(State) - {State.ACTIVATED, State.IN_USE}))
+def test_only_the_limit_of_an_activated_card_is_changed(where: State) -> None:
+    case = card()
+    case.state = where
+    with pytest.raises(Permanent):
+        request(case, asked())
+    lower = (case, "c", Money.of(10_000), WORDS, FIRST, NOW)
+    assert refusal(limit_changes.decide_lower, *lower) == "no-card"
+
+
+def test_the_same_request_twice_has_one_effect_and_another_beside_it_is_refused() -> None:
+    case = card()
+    request(case, asked())
+    assert request(case, asked()) == []
+    effects = request(case, asked(TEMPORARY), "c-2")
+    decided = event(effects, review.LimitChangeDecided)
+    assert (decided.outcome, decided.limit) == ("refused", None)
+    assert [one.state for one in case.limit_changes] == [
+        ChangeState.CHECKING,
+        ChangeState.REFUSED,
+    ]
+
+
+# --- evidence ----------------------------------------------------------------------------------
+
+
+def test_what_is_still_valid_is_used_again_and_what_is_not_is_asked_with_a_new_consent() -> None:
+    case = card()
+    (call,) = [one for one in request(case, asked()) if isinstance(one, Call)]
+    assert (call.kind, call.payload["requested_limit"]) == ("limit", 30_000_00)
+    assert set(call.payload["answers"]) == {f"check.{name}" for name in ASKED}
+
+    case = card()
+    case.checks["bureau"].valid_until = NOW
+    request(case, asked())
+    bureau = case.limit_changes[0].checks["bureau"]
+    assert (bureau.outcome, bureau.why) == ("unavailable", "no-consent")
+    assert case.checks["bureau"].answer == str(SEALED)  # the application's own stays
+
+    case = card()
+    case.checks["bureau"].valid_until = NOW
+    consent = CreditConsent(signed_at=NOW, purpose="信用卡审批")
+    (call,) = [one for one in request(case, asked(consent=consent)) if isinstance(one, Call)]
+    assert (call.kind, call.payload["purpose"]) == ("check.bureau", "信用卡审批")
+    request_id = call.payload["request_id"]
+    assert limit_changes.awaits(case, request_id) is case.limit_changes[0]
+
+
+def test_a_system_that_is_away_is_asked_again_and_a_person_goes_on_without_it_in_the_end() -> None:
+    case = card()
+    case.checks["bureau"].valid_until = NOW
+    consent = CreditConsent(signed_at=NOW, purpose="信用卡审批")
+    (call,) = [one for one in request(case, asked(consent=consent)) if isinstance(one, Call)]
+    change = case.limit_changes[0]
+
+    def away(at: datetime) -> list[Any]:
+        claimed = ClaimedCall(
+            kind=call.kind, key=call.key, subject=case.application_id, payload=call.payload,
+            attempt=1,
+        )  # fmt: skip
+        return limit_changes.on_checked(case, change, "bureau", Exhausted("away", call=claimed), at)
+
+    (again,) = away(NOW)
+    assert again.not_before == change.checks["bureau"].asked_again
+    until = change.checks["bureau"].waits_until
+    assert until is not None
+    *_, worked = away(until)
+    assert worked.kind == limit_changes.WORKING_OUT
+    assert change.checks["bureau"].why == "away"
+
+
+def test_an_outdated_working_changes_nothing_and_one_that_failed_goes_to_a_person() -> None:
+    case = card()
+    request(case, asked())
+    assert list(limit_changes.on_worked_out(result_of(case, round_=7), case, NOW)) == []
+    assert state(case) is ChangeState.CHECKING
+    failed = Exhausted("broken", call=result_of(case).call)
+    list(limit_changes.on_worked_out(failed, case, NOW))
+    assert state(case) is ChangeState.DECIDING
+    assert "NOT_WORKED_OUT" in grant_obstacles(case, case.limit_changes[0], NOW)
+    list(limit_changes.decide_again(case, FIRST, NOW))
+    assert state(case) is ChangeState.CHECKING
+
+
+OBSTACLES: dict[str, tuple[Asked, dict[str, Any]]] = {
+    "ACCOUNT_UNREPORTED": (asked(), {"account_facts": None}),
+    "ACCOUNT_CLOSED": (asked(), {"account_facts": facts(closed_on=date(2026, 10, 1))}),
+    "ACCOUNT_PAST_DUE": (asked(), {"account_facts": facts(days_past_due=1)}),
+    "HELD_TOO_SHORT": (asked(TEMPORARY), {"account_facts": facts(opened_on=date(2026, 9, 1))}),
+    "UNTIL_PASSED": (asked(TEMPORARY, until=TODAY + timedelta(days=31)), {}),
+    "NOT_AGREED": (asked(agreed_at=NOW + timedelta(days=1)), {}),
+    "INCOME_STALE": (asked(income_on=TODAY - timedelta(days=181)), {}),
+}
+
+
+@pytest.mark.parametrize("code", sorted(OBSTACLES))
+def test_what_stands_against_an_increase_stops_people_and_the_policy_alike(code: str) -> None:
+    wish, changes = OBSTACLES[code]
+    case = waiting(wish, card(**changes), outcome="approve")
+    assert grant_obstacles(case, case.limit_changes[0], NOW) == [code]
+    assert state(case) is ChangeState.DECIDING
+    grant = (case, FIRST, Money.of(30_000), WORDS, NOW)
+    assert refusal(limit_changes.decide_grant, *grant) == "not-approvable"
+    list(limit_changes.decide_refuse(case, FIRST, WORDS, NOW))
+    assert state(case) is ChangeState.REFUSED
+
+
+def test_facts_that_are_too_old_count_as_not_reported() -> None:
+    stale = TODAY - timedelta(days=TERMS.account.stale_days)
+    fresh = waiting(case=card(account_facts=facts(as_of=stale)))
+    assert grant_obstacles(fresh, fresh.limit_changes[0], NOW) == []
+    old = waiting(case=card(account_facts=facts(as_of=stale - timedelta(days=1))))
+    assert grant_obstacles(old, old.limit_changes[0], NOW) == ["ACCOUNT_UNREPORTED"]
+
+
+@pytest.mark.parametrize("given_on", [None, TODAY - timedelta(days=91), TODAY + timedelta(days=1)])
+def test_a_student_needs_the_guarantors_agreement_in_writing_to_this_increase(
+    given_on: date | None,
+) -> None:
+    said = {"ceiling": 3_000_00, "findings": ["STUDENT_SECOND_SOURCE"]}
+    wish = asked(yuan=3_000, guarantee_on=given_on)
+    case = waiting(wish, card(applicant_type="student"), **said)
+    assert grant_obstacles(case, case.limit_changes[0], NOW) == ["NO_GUARANTEE"]
+    there = waiting(asked(yuan=3_000, guarantee_on=TODAY), card(applicant_type="student"), **said)
+    assert grant_obstacles(there, there.limit_changes[0], NOW) == []
+    none = card(applicant_type="student")
+    none.need_hand_over().documents.clear()
+    waiting(asked(yuan=3_000, guarantee_on=TODAY), none, **said)
+    assert grant_obstacles(none, none.limit_changes[0], NOW) == ["NO_SECOND_SOURCE"]
+
+
+# --- deciding ----------------------------------------------------------------------------------
+
+
+def test_the_policy_grants_alone_up_to_the_banks_amount_and_never_to_who_was_new() -> None:
+    bound = int(TERMS.automatic_up_to.yuan)
+    low = card()
+    low.limit = Money.of(10_000)
+    case = waiting(asked(yuan=bound), low, outcome="approve")
+    assert (state(case), case.limit_changes[0].decided_by) == (ChangeState.GRANTED, ())
+    above = card()
+    above.limit = Money.of(10_000)
+    assert state(waiting(asked(yuan=bound + 100), above, outcome="approve")) is ChangeState.DECIDING
+    new = card()
+    new.limit = Money.of(10_000)
+    new.hand_over = hand_over(new_to_bank=True)
+    assert state(waiting(asked(yuan=bound), new, outcome="approve")) is ChangeState.DECIDING
+
+
+def test_two_people_grant_and_never_more_than_was_asked_or_is_left() -> None:
+    case = waiting()
+    change = case.limit_changes[0]
+    more = (case, FIRST, Money.of(30_100), WORDS, NOW)
+    assert refusal(limit_changes.decide_grant, *more) == "limit-too-high"
+    left = waiting(ceiling=25_000_00)
+    over = (left, FIRST, Money.of(25_100), WORDS, NOW)
+    assert refusal(limit_changes.decide_grant, *over) == "limit-too-high"
+    same = (case, FIRST, Money.of(20_000), WORDS, NOW)
+    assert refusal(limit_changes.decide_grant, *same) == "limit-not-fitting"
+    assert refusal(limit_changes.decide_grant, case, FIRST, Money.of(30_000), " ", NOW) == (
+        "no-opinion"
+    )
+    list(limit_changes.decide_grant(case, FIRST, Money.of(30_000), WORDS, NOW))
+    assert refusal(limit_changes.decide_grant, *more) == "proposed"
+    assert refusal(limit_changes.decide_sign, case, FIRST, NOW) == "same-person"
+    assert refusal(limit_changes.decide_sign, case, SECOND, NOW, risk_officer=False) == (
+        "risk-officer-needed"
+    )
+    effects = list(limit_changes.decide_sign(case, SECOND, NOW))
+    decided = event(effects, review.LimitChangeDecided)
+    assert (decided.outcome, decided.limit) == ("granted", Money.of(30_000))
+    assert (decided.automatic, decided.decided_by) == (False, [FIRST, SECOND])
+    assert ClearDeadline(limit_changes.DUE_DEADLINE) in effects
+    assert (change.state, limit_changes.limit_now(case)) == (ChangeState.GRANTED, Money.of(30_000))
+    assert case.limit == Money.of(20_000)  # as it was decided
+    assert refusal(limit_changes.decide_sign, case, OTHER, NOW) == "nothing-proposed"
+
+
+def peers_sign(monkeypatch: pytest.MonkeyPatch, yuan: int) -> None:
+    rules = ReviewRules(risk_officer_above=Money.of(yuan))
+    monkeypatch.setattr(Case, "review_rules", property(lambda _self: rules))
+
+
+def test_a_peer_signs_up_to_the_products_amount(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = waiting()
+    change = case.limit_changes[0]
+    change.proposed_limit = Money.of(30_000)
+    assert not limit_changes.peer_may_sign(case, change)  # the product names no amount
+    peers_sign(monkeypatch, 30_000)
+    assert limit_changes.peer_may_sign(case, change)
+    change.proposed_limit = Money.of(30_100)
+    assert not limit_changes.peer_may_sign(case, change)
+
+
+def test_what_got_old_or_was_raised_elsewhere_since_is_not_signed() -> None:
+    case = waiting()
+    list(limit_changes.decide_grant(case, FIRST, Money.of(30_000), WORDS, NOW))
+    assert refusal(limit_changes.decide_sign, case, SECOND, NOW + timedelta(days=5)) == (
+        "not-approvable"
+    )
+    case.own_limits = 10_000_00
+    assert grant_obstacles(case, case.limit_changes[0], NOW) == ["OWN_LIMITS_CHANGED"]
+    assert refusal(limit_changes.decide_sign, case, SECOND, NOW) == "not-approvable"
+    list(limit_changes.decide_return(case, SECOND, "额度已变", NOW))
+    assert state(case) is ChangeState.DECIDING
+    list(limit_changes.decide_again(case, FIRST, NOW))
+    assert state(case) is ChangeState.CHECKING
+
+
+def test_a_suspicion_goes_to_compliance_and_nobody_is_told_by_whom_it_was_refused() -> None:
+    hit: dict[str, Any] = {"outcome": "hold", "findings": ["WATCHLIST_HIT"]}
+    case = waiting(**hit)
+    assert state(case) is ChangeState.HELD
+    grant = (case, FIRST, Money.of(30_000), WORDS, NOW)
+    assert refusal(limit_changes.decide_grant, *grant) == "nothing-to-decide"
+    assert all(entry.confidential for entry in case.entries if "held" in entry.action)
+    list(limit_changes.decide_release(case, "compliance", "clear", WORDS, NOW))
+    assert state(case) is ChangeState.DECIDING
+    assert grant_obstacles(case, case.limit_changes[0], NOW) == []
+    other = waiting(**hit)
+    effects = list(limit_changes.decide_release(other, "compliance", "confirmed", WORDS, NOW))
+    decided = event(effects, review.LimitChangeDecided)
+    assert (decided.outcome, decided.decided_by) == ("refused", [])
+    assert state(other) is ChangeState.REFUSED
+
+
+# --- lower limits --------------------------------------------------------------------------------
+
+
+def test_a_customers_own_decrease_is_granted_at_once_as_far_as_nothing_is_owed_above_it() -> None:
+    case = card()
+    effects = request(case, asked(DECREASE, 10_000))
+    assert event(effects, review.LimitChangeDecided).limit == Money.of(10_000)
+    assert limit_changes.limit_now(case) == Money.of(10_000)
+    owes = card(account_facts=facts(balance=BalanceBand.FROM_1K))
+    request(owes, asked(DECREASE, 9_900))
+    assert state(owes) is ChangeState.DECIDING
+    grant = (owes, FIRST, Money.of(9_900), WORDS, NOW)
+    assert refusal(limit_changes.decide_grant, *grant) == "limit-not-fitting"
+    unknown = card(account_facts=facts(balance=BalanceBand.FROM_50K))
+    request(unknown, asked(DECREASE, 10_000))
+    assert grant_obstacles(unknown, unknown.limit_changes[0], NOW) == ["OWED_UNKNOWN"]
+    silent = card(account_facts=None)
+    request(silent, asked(DECREASE, 10_000))
+    assert state(silent) is ChangeState.DECIDING
+
+
+def test_the_bank_lowers_by_a_risk_officers_signature_and_tells_before_it_takes_effect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = card()
+    effects = list(limit_changes.decide_lower(case, "c-9", Money.of(10_000), WORDS, FIRST, NOW))
+    assert event(effects, review.LimitChangeOpened).by_bank
+    assert state(case) is ChangeState.PROPOSED
+    peers_sign(monkeypatch, 50_000)
+    assert refusal(limit_changes.decide_sign, case, SECOND, NOW, risk_officer=False) == (
+        "risk-officer-needed"
+    )
+    decided = event(list(limit_changes.decide_sign(case, SECOND, NOW)), review.LimitChangeDecided)
+    assert decided.by_bank
+    assert decided.effective_on == add_working_days(TODAY, TERMS.decrease_notice_working_days)
+    below = (card(), "c", Money.of(900), WORDS, FIRST, NOW)
+    assert refusal(limit_changes.decide_lower, *below) == "limit-not-fitting"
+    higher = (card(), "c", Money.of(20_000), WORDS, FIRST, NOW)
+    assert refusal(limit_changes.decide_lower, *higher) == "limit-too-high"
+    silent = (card(), "c", Money.of(10_000), "", FIRST, NOW)
+    assert refusal(limit_changes.decide_lower, *silent) == "no-opinion"
+
+
+# --- temporary ones ------------------------------------------------------------------------------
+
+
+def temporary() -> tuple[Case, list[Any], datetime]:
+    case = waiting(asked(TEMPORARY))
+    effects = granted(case, 30_000)
+    until = case.limit_changes[0].asked.until
+    assert until is not None
+    return case, effects, end_of_day(until)
+
+
+def test_a_temporary_limit_ends_by_its_clock_and_the_customer_is_told_before() -> None:
+    case, effects, end = temporary()
+    clocks = {one.name: one.at for one in effects if isinstance(one, Deadline)}
+    assert clocks[limit_changes.EXPIRY_DEADLINE] == end
+    reminded = clocks[limit_changes.REMINDER_DEADLINE]
+    assert (business_day(end) - business_day(reminded)).days == TERMS.temporary.remind_days_before
+    assert limit_changes.limit_now(case) == Money.of(30_000)
+    assert limit_changes.lasting_limit(case) == Money.of(20_000)
+    told = event(list(limit_changes.on_reminder_deadline(case, reminded)), review.LimitExpiring)
+    assert told.until == business_day(end)
+    assert list(limit_changes.on_expiry_deadline(case, end - timedelta(seconds=1))) == []
+    over = event(list(limit_changes.on_expiry_deadline(case, end)), review.LimitExpired)
+    assert (over.limit, over.why) == (Money.of(20_000), "term")
+    assert (state(case), limit_changes.limit_now(case)) == (ChangeState.ENDED, Money.of(20_000))
+    assert list(limit_changes.on_expiry_deadline(case, end)) == []
+    assert list(limit_changes.on_reminder_deadline(case, end)) == []
+
+
+def test_nothing_is_raised_beside_a_temporary_limit_and_a_lower_one_ends_it() -> None:
+    case, _effects, _end = temporary()
+    request(case, asked(), "c-2")
+    assert state(case) is ChangeState.REFUSED
+    effects = request(case, asked(DECREASE, 10_000), "c-3")
+    assert event(effects, review.LimitExpired).why == "lowered"
+    assert ClearDeadline(limit_changes.EXPIRY_DEADLINE) in effects
+    assert limit_changes.limit_now(case) == Money.of(10_000)
+
+
+def test_one_that_is_late_stands_in_the_history() -> None:
+    case = waiting()
+    change = case.limit_changes[0]
+    assert list(limit_changes.on_due_deadline(case, change.due)) == []
+    assert case.entries[-1].action == "limit_change_overdue"
+
+
+# --- monotone, and never above the deduction ----------------------------------------------------
+
+INCOMES = st.integers(min_value=0, max_value=200_000_00)
+FEN = st.integers(min_value=0, max_value=300_000_00)
+
+
+def offered(found: PolicyInputs, wanted: int) -> int:
+    """The most that anybody may grant of a change that rests on these inputs, in fen."""
+    verdict = shipped().policy.evaluate(replace(found, requested_limit=wanted))
+    case = card()
+    change = LimitChange("c", "n", asked(yuan=0), "customer", NOW, NOW, Money.of(20_000))
+    change.asked = replace(change.asked, wanted=Money(minor=wanted))
+    request(case, change.asked)
+    list(
+        limit_changes.on_worked_out(
+            result_of(case, ceiling=verdict.ceiling.minor, findings=list(verdict.findings)),
+            case,
+            NOW,
+        )
+    )
+    highest = limit_changes.most(case, case.limit_changes[-1])
+    assert highest is not None
+    return highest.minor
+
+
+@given(income=INCOMES, more=INCOMES, other=FEN, own=FEN, wanted=FEN)
+def test_more_income_never_lowers_what_may_be_granted(
+    income: int, more: int, other: int, own: int, wanted: int
+) -> None:
+    def at(amount: int) -> int:
+        found = inputs(monthly_income=amount, own_existing=own, bureau_other_bank_limits=other)
+        return offered(found, wanted)
+
+    assert at(income) <= at(income + more)
+
+
+@given(
+    score=st.integers(min_value=300, max_value=900),
+    drop=st.integers(min_value=0, max_value=600),
+    overdue=st.integers(min_value=0, max_value=12),
+    other=FEN,
+    wanted=FEN,
+)
+def test_a_worse_bureau_record_never_raises_what_may_be_granted(
+    score: int, drop: int, overdue: int, other: int, wanted: int
+) -> None:
+    better = inputs(bureau_score=score, bureau_other_bank_limits=other)
+    worse = inputs(
+        bureau_score=max(score - drop, 0), bureau_other_bank_limits=other,
+        bureau_overdue_24m=overdue, bureau_max_overdue_days_24m=30 * overdue,
+    )  # fmt: skip
+    assert offered(worse, wanted) <= offered(better, wanted)
+
+
+@given(income=INCOMES, other=FEN, own=FEN, wanted=FEN)
+def test_what_may_be_granted_never_exceeds_the_deduction(
+    income: int, other: int, own: int, wanted: int
+) -> None:
+    found = inputs(monthly_income=income, own_existing=own, bureau_other_bank_limits=other)
+    left = max(0, found.terms.limit.customer_cap.minor - other - own)
+    assert offered(found, wanted) <= min(left, wanted, found.terms.limit.largest.minor)
+
+
+def test_only_raises_are_bounded_by_the_policy() -> None:
+    assert {INCREASE, TEMPORARY} == RAISES
+    case = card()
+    request(case, asked(DECREASE, 100))
+    change = open_change(case)
+    assert change is not None
+    assert limit_changes.most(case, change) == Money.of(19_900)
