@@ -550,6 +550,12 @@ class Records:
     async def is_open(self, application_id: str) -> bool:
         return self.state in _REVIEW_STATES
 
+    async def own_cards(self, person: str, application_id: str) -> Any:
+        return None
+
+    async def policies(self, at: datetime) -> Any:
+        return None, []
+
 
 async def _locked() -> Any:
     """A vault that has the person's keys no more."""
@@ -660,11 +666,11 @@ def erased() -> Found:
     worker = workers.policy_worker(
         store=cast("Any", None),
         open_vault=_locked,
-        records=cast("Any", None),
+        records=cast("Any", Records(State.SCORING)),
         now=lambda: NOW,
         backoff=0,
     )
-    call = ClaimedCall("policy", "k", "a", dict(_CALL), 1)
+    call = ClaimedCall("policy", "k", "a", {**_CALL, "application_id": "a", "person": "p"}, 1)
     result: Any = asyncio.run(cast("Any", worker.call(call)))
     return unscorable(type(result)(result.reason, call=call))()
 
