@@ -253,7 +253,7 @@ class Bank:
             **more,
         }
 
-    async def tell(self, applicant: Applicant, kind: type[Any], **more: Any) -> None:
+    async def tell(self, applicant: Applicant, kind: type[Any], /, **more: Any) -> None:
         """An event of intake about the application, counted as a transition unless it is none."""
         milestone = kind in (
             intake.WithdrawalRequested,
