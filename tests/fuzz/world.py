@@ -65,7 +65,10 @@ _BOOKS = {
         *("checklist_item", "checklist_change", "batch", "paper_reading", "paper_end"),
         *("early_withdrawal", "account_statement", "staff", "branch"),
     ),
-    "review": ("review_case", "decision", "messaging.audit"),
+    "review": (
+        *("review_case", "case_file", "case_history", "decision", "appeal", "policy_release"),
+        *("policy_shadow", "officer", "messaging.audit"),
+    ),
     "notify": ("message", "application", "messaging.audit"),
     "reporting": ("projection.application", "messaging.audit"),
 }
@@ -378,6 +381,8 @@ async def learn(world: World) -> None:
         ("intake", "batch_id", "SELECT batch_id FROM batch WHERE rows < 50 ORDER BY 1 LIMIT 10"),
         ("intake", "card_id", "SELECT card_id FROM application WHERE card_id IS NOT NULL"),
         ("notify", "message_id", "SELECT message_id::text FROM message ORDER BY 1 LIMIT 10"),
+        ("review", "digest", "SELECT digest FROM policy_archive ORDER BY 1"),
+        ("review", "run_id", "SELECT run_id FROM portfolio_run ORDER BY asked_at LIMIT 10"),
     ):
         world.ids[name] = [str(row[0]) for row in await world._pools[service].fetch(sql)]
     today = world.town.clockwork.now.date().isoformat()

@@ -81,9 +81,10 @@ async def test_a_wish_reaches_review_with_the_customers_agreement_and_comes_back
     }  # fmt: skip
     await office.review_says(customer, review.LimitChangeDecided, **about, **decided)
     here = f"/intake/applications/{customer.application_id}"
+    desk = await office.colleague("assistant")
 
     async def shown() -> bool:
-        page = (await office.client().get(here, params={"lang": "en"})).text
+        page = (await desk.get(here, params={"lang": "en"})).text
         return "-L1" in page and "¥30,000.00" in page
 
     await eventually(shown)
@@ -107,10 +108,10 @@ async def test_of_two_wishes_at_once_one_is_taken(office: Office) -> None:
 async def test_the_page_takes_a_wish_and_says_what_is_wrong_with_it(office: Office) -> None:
     customer = await holder(office)
     here = f"/intake/applications/{customer.application_id}/limit-change"
-    client = office.client()
+    client = await office.colleague("assistant")
     page = (await client.get(here, params={"lang": "en"})).text
     assert "the card has ¥15,000.00 now" in page
-    shown = await client.get(f"{API}/applications/{customer.application_id}")
+    shown = await office.client().get(f"{API}/applications/{customer.application_id}")
     today = business_day(office.now).isoformat()
     form = {"revision": shown.json()["revision"], "kind": "increase", "wanted": "30000"}
     refused = await client.post(here, data=form)
@@ -146,9 +147,10 @@ async def test_a_temporary_limit_that_ended_and_what_the_bank_lowered_stand_on_t
     }  # fmt: skip
     await office.review_says(customer, review.LimitChangeDecided, **lowered, **decided)
     here = f"/intake/applications/{customer.application_id}"
+    desk = await office.colleague("assistant")
 
     async def shown() -> bool:
-        page = (await office.client().get(here, params={"lang": "en"})).text
+        page = (await desk.get(here, params={"lang": "en"})).text
         return "by the bank" in page and "¥5,000.00" in page
 
     await eventually(shown)

@@ -227,30 +227,33 @@ class Bank:
         await self.pass_pre_check(applicant)
 
     async def pass_pre_check(self, applicant: Applicant, **more: Any) -> None:
+        await self.tell(applicant, intake.PreCheckPassed, **self.handed_over(applicant, **more))
+
+    def handed_over(self, applicant: Applicant, **more: Any) -> dict[str, Any]:
+        """What the hand-over says besides whose it is."""
         front = {
             "document_id": new_id(),
             "item": "id_front",
             "sha256": "a" * 64,
             "media_type": "image/png",
         }
-        await self.tell(
-            applicant,
-            intake.PreCheckPassed,
-            parties=[applicant.party],
-            consent={
+        return {
+            "parties": [applicant.party],
+            "consent": {
                 "signed_at": self.now - timedelta(days=1),
                 "purpose": "信用卡审批",
                 "text": applicant.agreed_to,
             },
-            new_to_bank=applicant.new_to_bank,
-            age_band="26-35",
-            income_band="10000-19999",
-            warnings=applicant.warnings,
-            submitted_at=self.now,
-            **{"documents": [front], **more},
-        )
+            "new_to_bank": applicant.new_to_bank,
+            "age_band": "26-35",
+            "income_band": "10000-19999",
+            "warnings": applicant.warnings,
+            "submitted_at": self.now,
+            "documents": [front],
+            **more,
+        }
 
-    async def tell(self, applicant: Applicant, kind: type[Any], **more: Any) -> None:
+    async def tell(self, applicant: Applicant, kind: type[Any], /, **more: Any) -> None:
         """An event of intake about the application, counted as a transition unless it is none."""
         milestone = kind in (
             intake.WithdrawalRequested,
@@ -264,24 +267,33 @@ class Bank:
         await self.publish(applicant.application_id, payload, applicant.version)
 
     async def publish(self, subject: str, payload: Any, version: int | None = None) -> None:
-        self.sequences[(payload.topic, subject)] += 1
+        body = payload.model_dump_json().encode()
+        await self.send(self.record(payload.topic, payload.type, subject, body, version))
+
+    def record(
+        self, topic: str, kind: str, subject: str, body: bytes, version: int | None = None
+    ) -> dict[str, Any]:
+        """The next record of intake about a subject, to be sent."""
+        self.sequences[(topic, subject)] += 1
         envelope = Envelope(
             id=new_id(),
-            type=payload.type,
+            type=kind,
             source=source("intake"),
             subject=subject,
             time=self.now,
             recorded_time=datetime.now(UTC),
-            sequence=self.sequences[(payload.topic, subject)],
+            sequence=self.sequences[(topic, subject)],
             state_version=version,
             correlation_id=new_id(),
         )
-        record = {
-            "topic": payload.topic,
-            "value": payload.model_dump_json().encode(),
+        return {
+            "topic": topic,
+            "value": body,
             "key": subject.encode(),
             "headers": encode(envelope),
         }
+
+    async def send(self, record: dict[str, Any]) -> None:
         self.published.append(record)
         await self.producer.send_and_wait(**record)
 

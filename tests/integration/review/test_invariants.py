@@ -64,7 +64,58 @@ def _answered(deciders: str) -> str:
     return _ANSWERED.format(f"{{{deciders}}}", str(not deciders).lower())
 
 
+def _limited(
+    kind: str = "increase",
+    *,
+    agreed: str = "now()",
+    until: str = "NULL",
+    ceiling: str = "200",
+    granted: str = "NULL",
+) -> str:
+    """A change of a limit of 100 to 300."""
+    state, decided = ("deciding", "NULL") if granted == "NULL" else ("granted", "now()")
+    return f"""
+INSERT INTO limit_change (change_id, application_id, number, kind, asked_at, agreed_at, until,
+    state, due, before, wanted, ceiling, granted, policy_digest, decided_by, decided_at, body)
+SELECT 'x', $1, 'x', '{kind}', now(), {agreed}, {until}, '{state}', now(), 100, 300, {ceiling},
+    {granted}, min(digest), '{{a,b}}', {decided}, '{{}}' FROM policy_archive
+"""
+
+
 TESTS: Mapping[tuple[str, str], Three] = {
+    (
+        "INCREASE_DEDUCTED",
+        (
+            "CHECK (kind = 'decrease' OR granted IS NULL OR"
+            " coalesce(granted <= least(ceiling, wanted), false))"
+        ),
+    ): Three(
+        (_limited(granted="301", ceiling="400"), CHECK),
+        _limited(granted="150"),
+        (_limited(granted="200"), _limited(granted="201"), CHECK),
+    ),
+    ("INCREASE_AGREED", "CHECK (kind = 'decrease' OR agreed_at IS NOT NULL)"): Three(
+        (_limited(agreed="NULL"), CHECK),
+        _limited(),
+        (
+            _limited("decrease", agreed="NULL"),
+            _limited("temporary", agreed="NULL", until="current_date"),
+            CHECK,
+        ),
+    ),
+    (
+        "DECREASE_ABOVE_DEBT",
+        "CHECK (kind <> 'decrease' OR granted IS NULL OR granted BETWEEN 0 AND before - 1)",
+    ): Three(
+        (_limited("decrease", granted="-1"), CHECK),
+        _limited("decrease", granted="0"),
+        (_limited("decrease", granted="99"), _limited("decrease", granted="100"), CHECK),
+    ),
+    ("TEMPORARY_ENDS", "CHECK ((kind = 'temporary') = (until IS NOT NULL))"): Three(
+        (_limited("temporary"), CHECK),
+        _limited("temporary", until="current_date"),
+        (_limited(), _limited(until="current_date"), CHECK),
+    ),
     ("APPEAL_BY_ANOTHER", "CHECK (coalesce(answered_by <> ALL (deciders), true))"): Three(
         (_answered("a,b"), CHECK),
         _answered("b,c"),

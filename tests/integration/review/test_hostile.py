@@ -1,0 +1,324 @@
+"""What comes in on review's topics at its worst: whole events are applied, everything else is set
+aside with nothing of it applied or repeated, and everybody else's events go on."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import structlog
+
+from shared.events import intake
+from shared.identifiers import new_id
+from tests.eventually import eventually
+from tests.fuzz.hostile import CANARY, deep, spoilt, written
+from tests.fuzz.over_http import each
+from tests.integration.review.bank import Applicant, Bank
+from tests.integration.review.conftest import Desks
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning"),
+]
+
+TOPIC = "banka.applications"
+HANDED = intake.PreCheckPassed.type
+_BOOKS = (
+    *("review_case", "case_file", "case_history", "decision", "check_waiting", "appeal"),
+    *("account_month", "account_standing", "account_holding", "messaging.call"),
+)
+
+
+def spoilt_bodies(whole: dict[str, Any], count: int) -> list[bytes]:
+    """The document with something wrong, the same ones each time; and what is no document."""
+    found: list[bytes] = []
+    each(spoilt(whole).flatmap(written), count, None, found.append)
+    return [
+        *found,
+        b"",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"\x00",
+        b"\xff\xfe\x80",
+        deep(100_000).encode(),
+        json.dumps(whole).encode()[:-20],
+        json.dumps(whole).replace('"warnings": []', '"warnings": [1e999, NaN]').encode(),
+        json.dumps({**whole, "age_band": "\x00"}).encode(),
+        json.dumps({**whole, "age_band": "\ud800"}).encode(),
+        json.dumps({**whole, "submitted_at": "9999-12-31T23:59:59+99:99"}).encode(),
+        json.dumps({**whole, "parties": whole["parties"] * 2000}).encode()[:700_000],
+        json.dumps({**whole, "product_version": "9999.1"}).encode(),
+        json.dumps({**whole, "application_id": new_id()}).encode(),
+    ]
+
+
+async def begun(bank: Bank) -> Applicant:
+    """Somebody of whom review has heard, and who is not handed over yet."""
+    applicant = await bank.applicant()
+    bands = bank.handed_over(applicant)
+    del bands["warnings"], bands["submitted_at"], bands["documents"]
+    await bank.tell(applicant, intake.ApplicationDrafted)
+    await bank.tell(applicant, intake.ApplicationSubmitted, **bands)
+    await bank.tell(applicant, intake.PreCheckStarted)
+    return applicant
+
+
+def body_of(bank: Bank, applicant: Applicant) -> dict[str, Any]:
+    """The hand-over in good order, as JSON."""
+    payload = intake.PreCheckPassed.model_validate(
+        {**applicant.about, **bank.handed_over(applicant)}
+    )
+    found: dict[str, Any] = json.loads(payload.model_dump_json())
+    return found
+
+
+async def books(bank: Bank, subject: str) -> str:
+    """Everything that review has of an application, as one text."""
+    found = []
+    for table in _BOOKS:
+        column = "subject" if table == "messaging.call" else "application_id"
+        if table == "account_holding":
+            column = "application_id"
+        rows = await bank.fetch(
+            f"SELECT t::text AS row FROM {table} t WHERE {column} = $1 ORDER BY 1", subject
+        )
+        found += [f"{table} {row['row']}" for row in rows]
+    return "\n".join(found)
+
+
+async def blocked(bank: Bank, subjects: Sequence[str]) -> dict[str, str]:
+    """{subject: why its events wait}."""
+    rows = await bank.fetch(
+        "SELECT subject, state, reason FROM messaging.blocked_key WHERE subject = ANY ($1)",
+        list(subjects),
+    )
+    return {row["subject"]: f"{row['state']}: {row['reason']}" for row in rows}
+
+
+async def seen(bank: Bank, topic: str, subject: str, sequence: int) -> bool:
+    """Whether review has taken that event, or set it aside."""
+    rows = await bank.fetch(
+        "SELECT FROM messaging.cursor WHERE topic = $1 AND subject = $2 AND sequence >= $3"
+        " UNION ALL SELECT FROM messaging.parked_event WHERE topic = $1 AND subject = $2",
+        topic,
+        subject,
+        sequence,
+    )
+    return bool(rows)
+
+
+async def goes_on(bank: Bank) -> None:
+    """Somebody else's application is decided meanwhile."""
+    other = await bank.applicant()
+    await bank.hand_over(other)
+
+    async def decided() -> bool:
+        return "application.approved" in await bank.types(other)
+
+    await eventually(decided)
+
+
+async def ready(desks: Desks) -> str:
+    """What review says of itself; "" where all is well."""
+    answer = await desks.first.get("/readyz")
+    return "" if answer.status_code == 200 else answer.text
+
+
+async def test_a_spoilt_hand_over_is_applied_whole_or_not_at_all(bank: Bank, desks: Desks) -> None:
+    await goes_on(bank)
+    pattern = await bank.applicant()
+    bodies = spoilt_bodies(body_of(bank, pattern), 24)
+    before: dict[str, str] = {}
+    sent: dict[str, bytes] = {}
+    with structlog.testing.capture_logs() as lines:
+        for body in bodies:
+            applicant = await begun(bank)
+            subject = applicant.application_id
+            own = json.dumps(body_of(bank, pattern)["application_id"]).encode()
+            record = bank.record(
+                TOPIC, HANDED, subject, body.replace(own, json.dumps(subject).encode()), 4
+            )
+
+            async def known(subject: str = subject) -> bool:
+                return await seen(bank, TOPIC, subject, 3)
+
+            await eventually(known)
+            before[subject], sent[subject] = await books(bank, subject), record["value"]
+            await bank.producer.send_and_wait(**record)
+
+            async def taken(subject: str = subject) -> bool:
+                return await seen(bank, TOPIC, subject, 4)
+
+            await eventually(taken)
+            if len(sent) % 8 == 0:
+                await goes_on(bank)
+    set_aside = await blocked(bank, list(before))
+    assert len(set_aside) > len(bodies) / 2
+    for subject, why in set_aside.items():
+        assert await books(bank, subject) == before[subject], (sent[subject][:300], why)
+        # what only the database refuses is tried a few times more before it is parked
+        assert why.startswith(("parked: ", "retry: ")), (sent[subject][:300], why)
+    for subject in before.keys() - set_aside.keys():
+        rows = await bank.fetch(
+            "SELECT body #>> '{hand_over,age_band}' AS band FROM case_file"
+            " WHERE application_id = $1",
+            subject,
+        )
+        assert [row["band"] for row in rows] == [json.loads(sent[subject])["age_band"]]
+    told = [json.dumps(dict(line), default=str) for line in lines] + list(set_aside.values())
+    # which version of a product, or of its digest, is not known has to be said: no person's own
+    assert [one for one in told if CANARY in one and "UnknownVersion" not in one
+            and "ChangedVersion" not in one] == []  # fmt: skip
+    assert await ready(desks) == ""
+
+
+async def test_what_is_no_event_is_set_aside_and_holds_up_nobody(bank: Bank, desks: Desks) -> None:
+    applicant = await begun(bank)
+    good = bank.record(TOPIC, HANDED, applicant.application_id, b"{}", 4)
+    chance = random.Random(6)
+    records: list[dict[str, Any]] = [
+        {**good, "headers": []},
+        {**good, "headers": [], "key": None},
+        {**good, "key": b"\xff\xfe"},
+        {**good, "key": CANARY.encode() * 100},
+    ]
+    for name, value in good["headers"]:
+        for wrong in (b"", b"\xff", b"\x00", value + b"\x00", CANARY.encode() * 50):
+            headers = [(one, wrong if one == name else old) for one, old in good["headers"]]
+            records.append({**good, "headers": headers})
+        records.append({**good, "headers": [one for one in good["headers"] if one[0] != name]})
+        records.append({**good, "headers": [*good["headers"], (name, b"twice")]})
+    chance.shuffle(records)
+
+    async def known() -> bool:
+        return await seen(bank, TOPIC, applicant.application_id, 3)
+
+    await eventually(known)
+    before = await books(bank, applicant.application_id)
+    for number, record in enumerate(records):
+        await bank.producer.send_and_wait(**copy.deepcopy(record))
+        if number % 5 == 4:
+            await goes_on(bank)
+    await goes_on(bank)
+    assert await books(bank, applicant.application_id) == before
+    assert await ready(desks) == ""
+
+
+async def test_events_out_of_order_wait_for_what_is_missing_and_count_once(bank: Bank) -> None:
+    applicant = await bank.applicant()
+    subject = applicant.application_id
+    records: list[dict[str, Any]] = []
+    send = bank.send
+
+    async def kept(record: dict[str, Any]) -> None:
+        records.append(record)
+
+    bank.send = kept  # type: ignore[method-assign]
+    try:
+        await bank.hand_over(applicant)
+    finally:
+        bank.send = send  # type: ignore[method-assign]
+    first, *rest = records
+    for record in (*reversed(rest), *rest):
+        await bank.send(record)
+
+    async def waits() -> bool:
+        return "gap" in (await blocked(bank, [subject])).get(subject, "")
+
+    await eventually(waits)
+    assert await bank.types(applicant) == []
+    await bank.send(first)
+
+    async def decided() -> bool:
+        return "application.approved" in await bank.types(applicant)
+
+    await eventually(decided)
+    assert await blocked(bank, [subject]) == {}
+    told, receipts = await bank.types(applicant), await bank.receipts(applicant)
+    for record in records:
+        await bank.send(record)
+        # the same place in the order, with something else in it
+        await bank.send({**record, "value": b'{"age_band": "0"}'})
+    await goes_on(bank)
+    assert await bank.types(applicant) == told
+    assert await bank.receipts(applicant) == receipts
+    assert {calls for keys in receipts.values() for calls in keys.values()} == {1}
+
+
+@pytest.mark.parametrize("kind", [intake.AccountPerformanceReported, intake.AccountHoldingReported])
+async def test_spoilt_facts_about_accounts_are_set_aside(
+    kind: Any, bank: Bank, desks: Desks
+) -> None:
+    pattern = await bank.applicant()
+    about = {
+        **pattern.about,
+        "product_digest": "8f" * 32,
+        "card_id": new_id(),
+        "person": pattern.party.person,
+        "revision": 1,
+    }
+    chosen: dict[Any, dict[str, Any]] = {
+        intake.AccountPerformanceReported: {
+            "month": "2026-09",
+            "opened_on": "2026-08-02",
+            "closed_on": None,
+            "days_past_due": 0,
+            "balance": "from_1k",
+            "policy_card": False,
+            "last_customer_transaction": None,
+        },
+        intake.AccountHoldingReported: {"as_of": "2026-10-31", "cards": []},
+    }
+    facts = chosen[kind]
+    whole = json.loads(kind.model_validate({**about, **facts}).model_dump_json())
+    bodies = spoilt_bodies({"parties": [], "warnings": [], **whole}, 16)
+    sent: dict[str, bytes] = {}
+    for body in bodies:
+        subject = new_id()
+        record = bank.record(kind.topic, kind.type, subject, body)
+        sent[subject] = body
+        await bank.producer.send_and_wait(**record)
+        for _ in range(3):  # facts in good order between them, or the consumer would stop
+            other = await bank.applicant()
+            card = {"application_id": other.application_id, "person": other.party.person}
+            good = kind.model_validate({**about, **facts, **card, "card_id": new_id()})
+            await bank.publish(other.application_id, good)
+    for subject in sent:
+
+        async def taken(subject: str = subject) -> bool:
+            return await seen(bank, kind.topic, subject, 1)
+
+        await eventually(taken)
+    set_aside = await blocked(bank, list(sent))
+    assert len(set_aside) > len(bodies) / 3
+    for subject, why in set_aside.items():
+        assert await books(bank, subject) == "", (sent[subject][:300], why)
+        assert CANARY not in why
+    assert await ready(desks) == ""
+
+
+async def test_a_later_version_stops_its_partition_and_says_so(bank: Bank, desks: Desks) -> None:
+    """The last test of this file: what it stops goes on with a build that reads the version."""
+    applicant = await begun(bank)
+    subject = applicant.application_id
+
+    async def known() -> bool:
+        return await seen(bank, TOPIC, subject, 3)
+
+    await eventually(known)
+    before = await books(bank, subject)
+    body = json.dumps(body_of(bank, applicant)).encode()
+    later = bank.record(TOPIC, HANDED.replace(".v1", ".v2"), subject, body, 4)
+    await bank.producer.send_and_wait(**later)
+
+    async def says_so() -> bool:
+        return "newer than this build" in await ready(desks)
+
+    await eventually(says_so)
+    assert await books(bank, subject) == before
+    assert await blocked(bank, [subject]) == {}, "it is nobody's fault, and nothing is set aside"
