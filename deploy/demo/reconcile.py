@@ -16,6 +16,7 @@ from deploy.demo.fates import Trouble, fate_of
 from deploy.demo.mobile_app import PARTNER
 from deploy.demo.plan import UNREADABLE, Final, Plan
 from deploy.demo.records import Records
+from services.notify.messages import DECISIONS
 from shared.events import catalog, lifecycle
 from shared.events.intake import CardOrdered, InboundAccepted, InboundRejected
 from shared.events.lifecycle import TERMINAL, State
@@ -23,7 +24,6 @@ from shared.events.review import AppealAnswered, ApplicationDeclined
 
 APPLICATIONS = "banka.applications"
 _APP_TOPIC = f"banka.inbound.{PARTNER}"
-_COPIED = ("approved", "declined")  # by e-mail as well
 _MB = 1_000_000
 MOST_MEMORY = 250 * _MB
 _MOST = 20  # differences that a line lists
@@ -313,7 +313,7 @@ def _once_told(records: Records) -> Line:
     customer has a copy by e-mail besides."""
     ways: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in records.messages:
-        copy = row["template"] in _COPIED and row["channel"] == "email"
+        copy = row["template"] in DECISIONS and row["channel"] == "email"
         if row["state"] != "failed":
             news = (row["application_id"], row["cause_id"], row["template"], "copy" * copy)
             ways[news].append(row)

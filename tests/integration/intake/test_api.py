@@ -696,6 +696,9 @@ async def test_every_example_of_the_description_is_taken(office: Office) -> None
             (409, "not-in-pre-check"),
             (409, "not-open"),
         }
+    limit = taken("post", "/applications/{application_id}/limit-changes")
+    wished = await officer.post(f"{one}/limit-changes", json=limit, headers={"If-Match": "*"})
+    assert (wished.status_code, wished.json()["code"]) == (409, "limit-not-changeable")  # read, too
     rows = taken("post", "/tables")
     table_file = (rows.pop("file"), table([office.customer()]))
     kept = await office.client().post(f"{API}/tables", data=rows, files={"file": table_file})
