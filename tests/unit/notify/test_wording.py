@@ -272,8 +272,8 @@ SAYS: dict[Template, dict[str, tuple[str, ...]]] = {
         "en": ("as you asked", "was lowered on 3 November 2026"),
     },
     Template.LIMIT_LOWERED_BY_BANK: {
-        "zh-CN": ("风险评估", "将于2026年11月6日调低"),
-        "en": ("review of risk", "will be lowered on 6 November 2026"),
+        "zh-CN": ("定期评估", "将于2026年11月6日调低"),
+        "en": ("regular review", "will be lowered on 6 November 2026"),
     },
     Template.LIMIT_REFUSED: {
         "zh-CN": ("暂未通过", "现有额度不变"),
