@@ -101,8 +101,8 @@ async def differences(look: Look, twins: tuple[Customer, Customer]) -> dict[str,
     found: dict[str, Any] = {}
     for asked in one:
         if one[asked] != other[asked]:
-            parts = [re.split(r"(?<=[,>])", text) for text in (one[asked], other[asked])]
-            found[asked] = [*difflib.unified_diff(*parts, n=0, lineterm="")][3:9]
+            first, second = [re.split(r"(?<=[,>])", text) for text in (one[asked], other[asked])]
+            found[asked] = [*difflib.unified_diff(first, second, n=0, lineterm="")][3:9]
     return found
 
 
