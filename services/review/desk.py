@@ -170,7 +170,7 @@ class Desk:
             viewer,
             application_id,
             lambda case, now: cases.decide_sign(
-                case, viewer.staff_id, now, risk_officer=_risk_officer(viewer, case)
+                case, viewer.staff_id, now, risk_officer=is_risk_officer(viewer, case)
             ),
         )
 
@@ -183,7 +183,7 @@ class Desk:
             viewer,
             application_id,
             lambda case, now: cases.decide_opinion(
-                case, viewer.staff_id, opinion, now, risk_officer=_risk_officer(viewer, case)
+                case, viewer.staff_id, opinion, now, risk_officer=is_risk_officer(viewer, case)
             ),
         )
 
@@ -193,7 +193,7 @@ class Desk:
             viewer,
             application_id,
             lambda case, now: cases.decide_return(
-                case, viewer.staff_id, sealed, now, risk_officer=_risk_officer(viewer, case)
+                case, viewer.staff_id, sealed, now, risk_officer=is_risk_officer(viewer, case)
             ),
         )
 
@@ -300,7 +300,7 @@ class Desk:
             viewer,
             application_id,
             lambda case, now: appeals.decide_put_back(
-                case, viewer.staff_id, now, may_sign=_risk_officer(viewer, case)
+                case, viewer.staff_id, now, may_sign=is_risk_officer(viewer, case)
             ),
         )
 
@@ -335,7 +335,7 @@ class Desk:
             viewer,
             application_id,
             lambda case, now: disputes.decide_put_back(
-                case, viewer.staff_id, now, may_sign=_risk_officer(viewer, case)
+                case, viewer.staff_id, now, may_sign=is_risk_officer(viewer, case)
             ),
         )
 
@@ -482,7 +482,7 @@ class Desk:
         return str(keys.seal(NOTE_CLASS, NOTE_FIELD, words.strip()))
 
 
-def _risk_officer(viewer: Viewer, case: Case) -> bool:
+def is_risk_officer(viewer: Viewer, case: Case) -> bool:
     """Whether the viewer is one there: may sign whatever the amount."""
     return viewer.may_in(Permission.REVIEW_SIGN, case.need_scope().branch)
 

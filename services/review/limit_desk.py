@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from services.review import limit_changes
 from services.review.case import Case, Finding
-from services.review.desk import Desk
+from services.review.desk import Desk, is_risk_officer
 from services.review.evidence import Opened
 from shared.identifiers import new_id
 from shared.money import Money
 from shared.privacy.vault import Vault
-from shared.web import Permission, Problem, Viewer
+from shared.web import Problem, Viewer
 
 
 class LimitDesk(Desk):
@@ -53,7 +53,7 @@ class LimitDesk(Desk):
             viewer,
             application_id,
             lambda case, now: limit_changes.decide_sign(
-                case, viewer.staff_id, now, risk_officer=_signs(viewer, case)
+                case, viewer.staff_id, now, risk_officer=is_risk_officer(viewer, case)
             ),
         )
 
@@ -63,7 +63,7 @@ class LimitDesk(Desk):
             viewer,
             application_id,
             lambda case, now: limit_changes.decide_return(
-                case, viewer.staff_id, sealed, now, risk_officer=_signs(viewer, case)
+                case, viewer.staff_id, sealed, now, risk_officer=is_risk_officer(viewer, case)
             ),
         )
 
@@ -99,8 +99,3 @@ class LimitDesk(Desk):
         """How the limit was worked out, in clear; the look is recorded before it is shown. case: of
         `worked_out`."""
         return await self.reveal_evidence(viewer, case, "limit", why, text)
-
-
-def _signs(viewer: Viewer, case: Case) -> bool:
-    """Whether the viewer is a risk officer there."""
-    return viewer.may_in(Permission.REVIEW_SIGN, case.need_scope().branch)
