@@ -34,6 +34,8 @@ from shared.web.openapi import about
 
 PAGE_SIZE_MAX = 200
 _AMOUNT_MAX = 10**12  # fen
+# why nothing can be done at a case that one has to have
+OWN_CASE = ("not-found", "erased", "not-in-queue", "not-yours", "proposed")
 _EXAMPLE_CASE = "0199b2f0-6401-7173-b7a3-b262ce30e36c"
 _EXAMPLE_OFFICER = "0199b2f0-0000-7000-8000-000000000017"
 
@@ -424,7 +426,7 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
 
     @routes.post(
         "/cases/{application_id}/put-back",
-        openapi_extra=about("not-found", "erased", "not-in-queue", "not-yours", "proposed"),
+        openapi_extra=about(*OWN_CASE),
     )
     async def api_put_back(viewer: MayClaim, application_id: str) -> CaseOut:
         """Give the case back to the queue; who may sign, a colleague's too."""
@@ -433,11 +435,7 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
     @routes.post(
         "/cases/{application_id}/snooze",
         openapi_extra=about(
-            "not-found",
-            "erased",
-            "not-in-queue",
-            "not-yours",
-            "proposed",
+            *OWN_CASE,
             "no-opinion",
             "nothing-awaited",
             "time-passed",
@@ -524,11 +522,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     @routes.post(
         "/cases/{application_id}/decision",
         openapi_extra=about(
-            "not-found",
-            "erased",
-            "not-in-queue",
-            "not-yours",
-            "proposed",
+            *OWN_CASE,
             "not-scored",
             "not-approvable",
             "limit-too-high",
@@ -610,11 +604,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     @routes.post(
         "/cases/{application_id}/material",
         openapi_extra=about(
-            "not-found",
-            "erased",
-            "not-in-queue",
-            "not-yours",
-            "proposed",
+            *OWN_CASE,
             "unknown-item",
             "nothing-wanted",
         ),
@@ -625,9 +615,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
 
     @routes.post(
         "/cases/{application_id}/checks",
-        openapi_extra=about(
-            "not-found", "erased", "not-in-queue", "not-yours", "proposed", "nothing-to-repeat"
-        ),
+        openapi_extra=about(*OWN_CASE, "nothing-to-repeat"),
     )
     async def api_repeat(viewer: MayDecide, application_id: str) -> CaseOut:
         """Ask again what could not be answered."""
@@ -636,8 +624,9 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     @routes.post(
         "/cases/{application_id}/hold",
         openapi_extra=about(
-            *("not-found", "erased", "not-in-queue", "not-yours", "proposed"),
-            *("no-opinion", "unknown-reason"),
+            *OWN_CASE,
+            "no-opinion",
+            "unknown-reason",
             example={"reason": "papers-forged", "note": "收入证明疑似伪造"},
         ),
     )

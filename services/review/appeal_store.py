@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from services.review import work_list
 from services.review.appeals import DISPUTE, Appeal
 from services.review.case import Case
+from services.review.work_list import Waiting
 from shared.events.intake import AppealWish
-from shared.web.lists import MOST_COUNTED, Page, Place, Total, page_from
+from shared.web.lists import Page, Place, Total
 
 _SAVE = """
 INSERT INTO appeal (appeal_id, application_id, number, wish, asked_by, asked_at, words, due,
@@ -117,57 +119,36 @@ async def page_of(
     before: Place | None = None,
 ) -> Page[AppealRow]:
     """Those that wait, by what is due first; or those that were answered, the newest first."""
-    key = "answered_at" if answered else "due"
-    way = "DESC" if answered != (before is not None) else "ASC"
-    place, condition = before or after, _fitting(answered=answered, disputes=disputes)
-    arguments: list[Any] = [branches]
-    if place is not None:
-        than = "<" if way == "DESC" else ">"
-        condition += f" AND (a.{key}, appeal_id) {than} ($2::timestamptz, $3)"
-        arguments += [place.key, place.id]
-    rows = await conn.fetch(
-        f"SELECT a.*, c.branch, c.product, c.category {_OF} WHERE {condition}"
-        f" ORDER BY a.{key} {way}, appeal_id {way} LIMIT {size + 1}",
-        *arguments,
+    rows = f"SELECT a.*, c.branch, c.product, c.category {_OF}"
+    return await work_list.read_page(
+        conn,
+        f"{rows} WHERE {_fitting(answered=answered, disputes=disputes)}",
+        [branches],
+        size,
+        _listed,
+        key="a.answered_at" if answered else "a.due",
+        identity="appeal_id",
+        newest_first=answered,
+        after=after,
+        before=before,
     )
-    found = [
-        AppealRow(
-            _appeal(row), row["application_id"], row["branch"], row["product"], row["category"]
-        )
-        for row in rows
-    ]
-    places = [Place(row[key], row["appeal_id"]) for row in rows]
-    return page_from(found, places, size, after=after, before=before)
+
+
+def _listed(row: Any) -> AppealRow:
+    return AppealRow(
+        _appeal(row), row["application_id"], row["branch"], row["product"], row["category"]
+    )
 
 
 async def answered(conn: Any, branches: list[str] | None, *, disputes: bool = False) -> Total:
     """How many were answered of these branches (None: of all), as far as is counted."""
-    return Total.of(
-        await conn.fetchval(
-            f"SELECT count(*) FROM (SELECT {_OF} WHERE {_fitting(answered=True, disputes=disputes)}"  # noqa: S608 - our own text
-            f" LIMIT {MOST_COUNTED + 1}) one",
-            branches,
-        )
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How many appeals wait, and how many of them are overdue."""
-
-    open: Total
-    overdue: int
+    rows = f"SELECT {_OF} WHERE {_fitting(answered=True, disputes=disputes)}"
+    return await work_list.counted(conn, rows, [branches])
 
 
 async def waiting(
     conn: Any, branches: list[str] | None, now: datetime, *, disputes: bool = False
 ) -> Waiting:
     """What waits of these branches (None: of all), as far as is counted."""
-    fitting = _fitting(answered=False, disputes=disputes)
-    row = await conn.fetchrow(
-        "SELECT count(*) AS open, count(*) FILTER (WHERE due < $2) AS overdue FROM"  # noqa: S608 - our own text
-        f" (SELECT a.due {_OF} WHERE {fitting} LIMIT {MOST_COUNTED + 1}) one",
-        branches,
-        now,
-    )
-    return Waiting(Total.of(row["open"]), row["overdue"])
+    rows = f"SELECT a.due {_OF} WHERE {_fitting(answered=False, disputes=disputes)}"
+    return await work_list.waiting(conn, rows, [branches], now)

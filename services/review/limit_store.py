@@ -9,14 +9,16 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from services.review import work_list
 from services.review.account_store import own_cards
 from services.review.accounts import AccountFacts
 from services.review.case import Case
 from services.review.limit_changes import UNDECIDED, LimitChange, LimitDecision, open_change
+from services.review.work_list import Waiting
 from shared.events.lifecycle import HAS_CARD
 from shared.events.payload import BalanceBand
 from shared.money import Money
-from shared.web.lists import MOST_COUNTED, Page, Place, Total, page_from
+from shared.web.lists import Page, Place, Total
 
 _BODY: TypeAdapter[LimitChange] = TypeAdapter(LimitChange)
 _UNDECIDED = ", ".join(f"'{state}'" for state in sorted(UNDECIDED))
@@ -209,54 +211,32 @@ async def page_of(
     before: Place | None = None,
 ) -> Page[ChangeRow]:
     """Those that wait, by what is due first; or those that were decided, the newest first."""
-    key = "decided_at" if decided else "due"
-    way = "DESC" if decided != (before is not None) else "ASC"
-    place, condition = before or after, _fitting(decided=decided)
-    arguments: list[Any] = [branches]
-    if place is not None:
-        than = "<" if way == "DESC" else ">"
-        condition += f" AND (l.{key}, change_id) {than} ($2::timestamptz, $3)"
-        arguments += [place.key, place.id]
-    rows = await conn.fetch(
-        f"SELECT l.*, c.branch, c.product {_OF} WHERE {condition}"
-        f" ORDER BY l.{key} {way}, change_id {way} LIMIT {size + 1}",
-        *arguments,
+    return await work_list.read_page(
+        conn,
+        f"SELECT l.*, c.branch, c.product {_OF} WHERE {_fitting(decided=decided)}",
+        [branches],
+        size,
+        _listed,
+        key="l.decided_at" if decided else "l.due",
+        identity="change_id",
+        newest_first=decided,
+        after=after,
+        before=before,
     )
-    found = [
-        ChangeRow(
-            _BODY.validate_json(row["body"]), row["application_id"], row["branch"], row["product"]
-        )
-        for row in rows
-    ]
-    places = [Place(row[key], row["change_id"]) for row in rows]
-    return page_from(found, places, size, after=after, before=before)
+
+
+def _listed(row: Any) -> ChangeRow:
+    change = _BODY.validate_json(row["body"])
+    return ChangeRow(change, row["application_id"], row["branch"], row["product"])
 
 
 async def decided(conn: Any, branches: list[str] | None) -> Total:
     """How many were decided of these branches (None: of all), as far as is counted."""
-    return Total.of(
-        await conn.fetchval(
-            f"SELECT count(*) FROM (SELECT {_OF} WHERE {_fitting(decided=True)}"  # noqa: S608 - our own text
-            f" LIMIT {MOST_COUNTED + 1}) one",
-            branches,
-        )
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How many changes wait for their decision, and how many of them are overdue."""
-
-    open: Total
-    overdue: int
+    rows = f"SELECT {_OF} WHERE {_fitting(decided=True)}"
+    return await work_list.counted(conn, rows, [branches])
 
 
 async def waiting(conn: Any, branches: list[str] | None, now: datetime) -> Waiting:
     """What waits of these branches (None: of all), as far as is counted."""
-    row = await conn.fetchrow(
-        "SELECT count(*) AS open, count(*) FILTER (WHERE due < $2) AS overdue FROM"  # noqa: S608 - our own text
-        f" (SELECT l.due {_OF} WHERE {_fitting(decided=False)} LIMIT {MOST_COUNTED + 1}) one",
-        branches,
-        now,
-    )
-    return Waiting(Total.of(row["open"]), row["overdue"])
+    rows = f"SELECT l.due {_OF} WHERE {_fitting(decided=False)}"
+    return await work_list.waiting(conn, rows, [branches], now)

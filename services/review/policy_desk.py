@@ -80,9 +80,7 @@ class PolicyDesk:
                 for digest in await policy_store.archived(conn)
             }
         policies |= {one.policy.digest: one.policy for one in held.values()}
-        reports = {
-            one.policy.digest: await asyncio.to_thread(run_cases, one) for one in held.values()
-        }
+        reports = await asyncio.to_thread(self._shelf.reports, held.values())
         standings = [
             _standing(policy, known, live, now, shadowed, reports.get(digest))
             for digest, policy in policies.items()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any, Literal
 
 from services.review import releases
 from services.review.policy import Policy
+from services.review.policy_cases import Report, run_cases
 from services.review.policy_folder import SHIPPED, Held, read_policies
 from services.review.releases import Release
 from shared.messaging import Connection
@@ -28,6 +31,16 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 """
 
 
+def _state_of(folder: Path) -> list[tuple[str, int, int]]:
+    """What tells whether a file of a folder of versions is another one: name, time, bytes."""
+    found = []
+    for path in (*folder.glob("*"), *folder.glob("*/*")):
+        with suppress(OSError):  # gone meanwhile, or a link to nothing
+            told = path.stat()
+            found.append((str(path), told.st_mtime_ns, told.st_size))
+    return sorted(found)
+
+
 class PolicyShelf:
     """The versions that lie in a folder, and those that the database keeps.
 
@@ -37,6 +50,8 @@ class PolicyShelf:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or SHIPPED
         self._compiled: dict[str, Policy] = {}
+        self._read: tuple[list[tuple[str, int, int]], dict[str, Held]] | None = None
+        self._reports: dict[tuple[str, str], Report] = {}
 
     @classmethod
     def beside(cls, parameters: Path | None) -> PolicyShelf:
@@ -46,8 +61,20 @@ class PolicyShelf:
         return cls(own if own is not None and own.is_dir() else None)
 
     def read(self) -> dict[str, Held]:
-        """{version: the policy} of the folder as it is now. Raises ParametersError."""
-        return read_policies(self.folder)
+        """{version: the policy} of the folder as it is now; read anew once a file in it is another
+        one. Raises ParametersError."""
+        state = _state_of(self.folder)
+        if self._read is None or self._read[0] != state:
+            self._read = state, read_policies(self.folder)
+        return self._read[1]
+
+    def reports(self, held: Iterable[Held]) -> dict[str, Report]:
+        """{digest: what a version's own cases came to}; run once for each text of both."""
+        wanted = {(one.policy.digest, one.cases.digest): one for one in held}
+        self._reports = {
+            key: self._reports.get(key) or run_cases(one) for key, one in wanted.items()
+        }
+        return {digest: report for (digest, _cases), report in self._reports.items()}
 
     async def deciding(self, conn: Any, at: datetime) -> tuple[Policy, list[Policy]]:
         """The policy that decides at that time, and those that run beside it without effect.

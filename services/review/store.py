@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from services.review import account_store, trace_store
+from services.review import account_store, trace_store, work_list
 from services.review.account_store import Own
 from services.review.accounts import stop_of
 from services.review.appeal_store import BESIDE, know_appeals, save_appeals
@@ -39,7 +39,7 @@ from shared.events.lifecycle import OWNERS, State
 from shared.messaging import Connection
 from shared.money import Money
 from shared.parameters import load_accounts, load_checks
-from shared.web.lists import MOST_COUNTED, Page, Place, Total, page_from
+from shared.web.lists import Page, Place, Total, page_from
 
 _REVIEW_STATES = sorted(state for state, owner in OWNERS.items() if owner.authority == "review")
 
@@ -554,12 +554,8 @@ def page_statement(
 async def total_of(conn: Any, wanted: Wanted) -> Total:
     """How many fit, as far as is counted."""
     condition, arguments = _fitting(wanted)
-    counted = await conn.fetchval(
-        f"SELECT count(*) FROM (SELECT FROM review_case WHERE {condition}"  # noqa: S608 - our own text
-        f" LIMIT {MOST_COUNTED + 1}) one",
-        *arguments,
-    )
-    return Total.of(counted)
+    rows = f"SELECT FROM review_case WHERE {condition}"
+    return await work_list.counted(conn, rows, arguments)
 
 
 @dataclass(frozen=True, slots=True)

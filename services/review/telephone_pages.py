@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
-from services.review.api import CaseOut, MayDecide, Note, case_out
+from services.review.api import OWN_CASE, CaseOut, MayDecide, Note, case_out
 from services.review.desk import Desk
 from services.review.pages import act
 from services.review.telephone import Heard
@@ -68,11 +68,7 @@ def api(desk: Desk) -> APIRouter:
     @routes.post(
         "/cases/{application_id}/call-order",
         openapi_extra=about(
-            "not-found",
-            "erased",
-            "not-in-queue",
-            "not-yours",
-            "proposed",
+            *OWN_CASE,
             "no-opinion",
             "call-awaited",
         ),
@@ -84,11 +80,7 @@ def api(desk: Desk) -> APIRouter:
     @routes.post(
         "/cases/{application_id}/calls",
         openapi_extra=about(
-            "not-found",
-            "erased",
-            "not-in-queue",
-            "not-yours",
-            "proposed",
+            *OWN_CASE,
             "no-opinion",
             "no-call-awaited",
             "called-just-now",

@@ -13,6 +13,7 @@ import pytest
 from services.review.policy import TABLES
 from services.review.policy_cases import run_cases
 from services.review.policy_folder import SHIPPED, compare, newest, read_policies, read_policy
+from services.review.policy_store import PolicyShelf
 from shared.parameters.reading import ParametersError
 
 VERSION = newest().policy.version
@@ -195,3 +196,26 @@ def test_a_text_is_the_same_whatever_its_white_space(folder: Path) -> None:
     graph, _ = rows(folder, "rules.json")
     (folder / "rules.json").write_text(json.dumps(graph), encoding="utf-8")
     assert read_policy(folder).policy.digest == before
+
+
+def test_a_folder_is_read_anew_only_once_something_in_it_is_another(folder: Path) -> None:
+    shelf = PolicyShelf(folder.parent)
+    before = shelf.read()
+    report = shelf.reports(before.values())[before[VERSION].policy.digest]
+    assert shelf.read() is before
+    assert shelf.reports(before.values())[before[VERSION].policy.digest] is report
+
+    path = folder / "cases.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(f"{text}\n# looked through\n", encoding="utf-8")
+    after = shelf.read()
+    assert after is not before
+    (same,) = shelf.reports(after.values()).values()
+    assert same is report  # its cases say what they said
+    path.write_text(text.replace('- name: "', '- name: "again ', 1), encoding="utf-8")
+    (anew,) = shelf.reports(shelf.read().values()).values()
+    assert anew.results[0].name.startswith("again ")
+
+    (folder.parent / "2026.9").mkdir()
+    with pytest.raises(ParametersError):
+        shelf.read()
