@@ -2,8 +2,8 @@
 SHELL := /bin/sh
 PYTHON_BIN := .venv/bin/python
 STAMP := .venv/installed
-# Three at a time on two cores: a test that waits for a broker leaves its core to another. The long
-# files come first.
+# Three at a time on two cores: a test that waits for a broker leaves its core to another. What takes
+# longest begins (tests/conftest.py).
 SIDE_BY_SIDE := --numprocesses 3 --no-loadscope-reorder
 # Some machines keep Python from keeping what it compiled; hundreds of processes start from it here.
 unexport PYTHONDONTWRITEBYTECODE

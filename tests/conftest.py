@@ -25,7 +25,7 @@ hypothesis.settings.load_profile("untimed")
 
 
 # What takes minutes, longest first: it begins before all else, or the others end and it runs alone.
-_LONG = (
+LONGEST = (
     "tests/browser",
     "tests/integration/intake",
     "tests/integration/review",
@@ -54,7 +54,7 @@ def _scope_of(nodeid: str) -> str:
 
 def _turn(item: pytest.Item) -> int:
     scope = _scope_of(item.nodeid)
-    return _LONG.index(scope) if scope in _LONG else len(_LONG)
+    return LONGEST.index(scope) if scope in LONGEST else len(LONGEST)
 
 
 @cache
