@@ -1,12 +1,13 @@
-"""Where the browser is: Debian's Chromium, or another one named by `BANKA_CHROMIUM`."""
+"""Where the browser is: Debian's Chromium, or another named by `BANKA_CHROMIUM`. The one without
+windows comes first: it takes half of the processor's time."""
 
 from __future__ import annotations
 
 import os
 import shutil
 
-INSTALL = "apt-get install --no-install-recommends chromium"
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
+INSTALL = "apt-get install --no-install-recommends chromium-headless-shell"
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
 def find_chromium() -> str | None:
