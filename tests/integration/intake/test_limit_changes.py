@@ -21,7 +21,7 @@ from tests.eventually import eventually
 from tests.integration.intake.office import API, Customer, Office
 from tests.integration.intake.test_many import activated
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def holder(office: Office) -> Customer:
