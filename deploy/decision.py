@@ -1,9 +1,11 @@
-"""`banka decision explain|verify`: why an application was decided so, and if it still holds."""
+"""`banka decision explain|verify`: why an application, or a change of a card's limit, was decided
+so, and if it still holds."""
 
 from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -12,14 +14,17 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.operating import Database, Name, Who, with_service
-from services.review import evidence, store
+from services.review import evidence, limit_store, store
 from services.review.desk import NOTE_CLASS
-from services.review.evidence import NOTE_FIELD, Verification
+from services.review.evidence import NOTE_FIELD, LimitVerification, Verification
+from services.review.explaining import Explanation
 from services.review.explaining import explain as in_words
+from services.review.limit_changes import REASONS_AGAINST
+from services.review.limit_grounds import SUSPICION
 from services.review.policy_store import PolicyShelf
 from shared.clock import open_clock
 from shared.identifiers import ApplicationNumberError, parse_application_number
-from shared.privacy.vault import KeyUnavailableError
+from shared.privacy.vault import KeyUnavailableError, SealBrokenError
 from shared.privacy.vault_database import open_vault
 from shared.redrive import CannotRedrive
 from shared.settings import Settings
@@ -27,7 +32,9 @@ from shared.web.audit import record_view
 
 decision = typer.Typer(no_args_is_help=True, help="Decisions of review, explained and verified.")
 
-Which = Annotated[str, typer.Argument(help="the application's number or id")]
+Which = Annotated[
+    str, typer.Argument(help="number or id of the application, or of the change of a limit (…-L1)")
+]
 _console = Console()
 
 
@@ -36,6 +43,15 @@ def verify(which: Which, name: Name = None, database: Database = None) -> None:
     """Compute a decision again from its frozen inputs, by the policy that made it. Exit code 1
     where the bytes differ."""
     found = _verified(which, name, database, look=None)
+    if isinstance(found, LimitVerification):
+        policy = f"policy {found.policy.version}" if found.policy else "no policy asked"
+        typer.echo(
+            f"{found.decision.number}  {found.decision.outcome}  {policy}"
+            f"  {'same bytes' if found.same else 'OTHER BYTES'}"
+        )
+        if not found.same:
+            raise typer.Exit(1)
+        return
     typer.echo(
         f"{found.decision.decision_id}  {found.decision.outcome}  policy {found.policy.version}"
         f"  {found.policy.digest[:12]}  {'same bytes' if found.same else 'OTHER BYTES'}"
@@ -59,6 +75,9 @@ def explain(
         typer.echo("banka: say why with --why", err=True)
         raise typer.Exit(1)
     found = _verified(which, name, database, look=(who or getpass.getuser(), why))
+    if isinstance(found, LimitVerification):
+        _explain_change(found, as_json=as_json)
+        return
     told = in_words(found.policy, found.verdict, "en", confidential=False)
     decided = found.decision
     if as_json:
@@ -84,6 +103,10 @@ def explain(
     _console.print(f"policy {found.policy.version}  {found.policy.digest}")
     _console.print(f"computed again: {'the same bytes' if found.same else 'OTHER BYTES'}")
     _console.print(f"the policy said: {told.outcome}, advice {told.advice}")
+    _print_verdict(told)
+
+
+def _print_verdict(told: Explanation) -> None:
     for code, words in told.findings:
         _console.print(f"  {code}: {words}")
     if told.factors:
@@ -92,27 +115,85 @@ def explain(
             card.add_row(one.label, one.band, str(one.points), str(one.most))
         card.add_row("sum", "", str(told.points), "")
         _console.print(card)
-    if told.steps:
-        lines = Table("limit", "yuan", title=told.strategy or None)
-        for step in told.steps:
-            lines.add_row(step["words"], f"{step['sign']} {step['amount'] / 100:,.2f}".strip())
-        _console.print(lines)
+    _print_steps("limit", told.steps, told.strategy)
     if told.pricing:
         _console.print(f"pricing class: {told.pricing}")
 
 
+def _print_steps(heading: str, steps: Sequence[Mapping[str, Any]], title: str = "") -> None:
+    if steps:
+        lines = Table(heading, "yuan", title=title or None)
+        for step in steps:
+            lines.add_row(step["words"], f"{step['sign']} {step['amount'] / 100:,.2f}".strip())
+        _console.print(lines)
+
+
+def _explain_change(found: LimitVerification, *, as_json: bool) -> None:
+    """Why a change of a limit was decided so: what stood against it, between which bounds it could
+    be granted, and what the policy had said."""
+    decided, weighed = found.decision, found.weighed
+    told = None
+    if found.policy is not None and found.verdict is not None:
+        told = in_words(found.policy, found.verdict, "en", confidential=False)
+    against = {code: REASONS_AGAINST[code] for code in weighed.obstacles if code != SUSPICION}
+    steps = [one.as_json() for one in weighed.steps]
+    if as_json:
+        grounds, inputs = json.loads(found.grounds.freeze()), None
+        if grounds["worked_out"]:
+            grounds["worked_out"].pop("suspicious")  # compliance's alone
+        if found.inputs is not None:
+            inputs = json.loads(found.inputs.freeze())
+            inputs.pop("watchlist")
+        about = {
+            "change_id": decided.change_id,
+            "number": decided.number,
+            "kind": decided.kind,
+            "outcome": decided.outcome,
+            "automatic": not decided.decided_by,
+            "decided_at": decided.at.isoformat(),
+            "limit": decided.granted.minor if decided.granted else None,
+            "policy_version": decided.policy_version,
+            "policy_digest": decided.policy_digest,
+            "same_bytes": found.same,
+            "grounds": grounds,
+            "against": against,
+            "steps": steps,
+            "inputs": inputs,
+            "verdict": asdict(told) if told else None,
+        }
+        typer.echo(json.dumps(about, ensure_ascii=False, indent=2))
+        return
+    by = ("no person", "one person", "two people")[len(decided.decided_by)]
+    limit = f", limit {decided.granted}" if decided.granted is not None else ""
+    _console.print(
+        f"{decided.kind} {decided.outcome} on {decided.at:%Y-%m-%d %H:%M} UTC by {by}{limit}"
+    )
+    _console.print(f"weighed again: {'the same bytes' if found.same else 'OTHER BYTES'}")
+    for code, words in against.items():
+        _console.print(f"  {code}: {words}")
+    _print_steps("change", steps)
+    if told is not None and found.policy is not None:
+        _console.print(f"policy {found.policy.version}  {found.policy.digest}")
+        _console.print(f"the policy said: {told.outcome}, advice {told.advice}")
+        _print_verdict(told)
+
+
 def _verified(
     which: str, name: str | None, database: str | None, look: tuple[str, str] | None
-) -> Verification:
+) -> Verification | LimitVerification:
     """The decision, computed again; look: who sees the amounts, and why, which is recorded."""
 
-    async def work(conn: Any, settings: Settings) -> Verification:
+    async def work(conn: Any, settings: Settings) -> Verification | LimitVerification:
         application_id = which
-        try:
-            number = str(parse_application_number(which))
-            application_id = await store.id_of_number(conn, None, number) or which
-        except ApplicationNumberError:
-            pass
+        change = await limit_store.application_of(conn, which)
+        if change is not None:
+            application_id, _change_id = change
+        else:
+            try:
+                number = str(parse_application_number(which))
+                application_id = await store.id_of_number(conn, None, number) or which
+            except ApplicationNumberError:
+                pass
         case = await store.find_case(conn, application_id)
         if case is None or case.hand_over is None:
             raise CannotRedrive(f"review has no application {which}")
@@ -123,9 +204,15 @@ def _verified(
             async def opened() -> Any:
                 return vault
 
-            found = await evidence.verify(conn, opened, shelf, case)
+            found: Verification | LimitVerification | None
+            if change is not None:
+                found = await evidence.verify_change(conn, opened, shelf, case, change[1])
+            else:
+                found = await evidence.verify(conn, opened, shelf, case)
             if found is None:
-                raise CannotRedrive(f"application {which} is not decided by review")
+                raise CannotRedrive(
+                    f"{which} is not decided by review, or its grounds were not kept"
+                )
             if look is not None:
                 who, why = look
                 keys = await vault.party_keys(
@@ -143,6 +230,8 @@ def _verified(
             return found
         except KeyUnavailableError:
             raise CannotRedrive("the applicant's data was erased: nothing can be opened") from None
+        except SealBrokenError:
+            raise CannotRedrive("what was kept cannot be opened: somebody has changed it") from None
         except LookupError as problem:
             raise CannotRedrive(str(problem)) from None
         finally:

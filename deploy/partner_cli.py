@@ -2,7 +2,8 @@
 
 A file holds one event: its `type` and `data`, and `id` and `time` where they matter. Whatever is
 personal stands in it in clear and leaves encrypted to the office's key: `personal` as an object of
-fields, `content` as `{"file": "paper.pdf"}`, relative to the event's file.
+fields, `content` as `{"file": "paper.pdf"}`, relative to the event's file, `words` as
+`{"text": "…"}`.
 """
 
 from __future__ import annotations
@@ -123,6 +124,8 @@ def sealed(value: Any, public_jwks: Mapping[str, Any], folder: Path) -> Any:
             done[name] = encrypt(json.dumps(item, ensure_ascii=False), public_jwks)
         elif name == "content" and isinstance(item, dict) and "file" in item:
             done[name] = encrypt(_read(folder / str(item["file"])), public_jwks)
+        elif name == "words" and isinstance(item, dict) and "text" in item:
+            done[name] = encrypt(str(item["text"]), public_jwks)
         else:
             done[name] = sealed(item, public_jwks, folder)
     return done

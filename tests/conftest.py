@@ -24,13 +24,37 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
+# What takes minutes, longest first: it begins before all else, or the others end and it runs alone.
+_LONG = (
+    "tests/browser",
+    "tests/integration/intake",
+    "tests/integration/review",
+    "tests/fuzz",
+    "tests/end_to_end/test_day.py",
+    "tests/faults/test_faults.py",
+    "tests/faults/test_small_faults.py",
+    "tests/faults/test_withdrawal_race.py",
+    "tests/integration/reporting",
+    "tests/integration/notify",
+)
+
+
 class _ByWhatIsShared(LoadScopeScheduling):  # type: ignore[misc]
     """Tests that share what a conftest starts stay in one process; all others go by files."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        folder = Path(file).parent
-        return str(folder) if _starts_something(HERE.parent / folder / "conftest.py") else file
+        return _scope_of(nodeid)
+
+
+def _scope_of(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    folder = Path(file).parent
+    return str(folder) if _starts_something(HERE.parent / folder / "conftest.py") else file
+
+
+def _turn(item: pytest.Item) -> int:
+    scope = _scope_of(item.nodeid)
+    return _LONG.index(scope) if scope in _LONG else len(_LONG)
 
 
 @cache
@@ -46,7 +70,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByWhatIsSha
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without a browser the tests of the pages cannot run: all others do, and the run fails."""
+    """Long ones first. Without a browser the tests of the pages cannot run: all others do, and the
+    run fails."""
+    items.sort(key=_turn)
     pages = [item for item in items if item.get_closest_marker("browser")]
     if pages and find_chromium() is None:
         config.stash[_UNTESTED] = len(pages)

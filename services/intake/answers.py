@@ -321,9 +321,9 @@ CODES: Mapping[str, Words] = {
     "JWE_BROKEN": Words(
         "sealed",
         "It cannot be decrypted, or is not what it must be",
-        "`personal` is a JSON object, `content` the bytes of a file",
+        "`personal` is a JSON object, `content` the bytes of a file, `words` text in UTF-8",
         "无法解密，或内容不合要求",
-        "personal 为 JSON 对象，content 为文件字节",
+        "personal 为 JSON 对象，content 为文件字节，words 为 UTF-8 文本",
     ),
     "UNKNOWN_ITEM": Words(
         "sealed",
@@ -437,6 +437,20 @@ CODES: Mapping[str, Words] = {
         "Wait for the status material-wanted",
         "只有在要求补正期间才能更正字段",
         "等待状态 material-wanted",
+    ),
+    "NOT_APPEALABLE": Words(
+        "case",
+        "Only a decline is objected to, once by each wish, one at a time",
+        "Wait for the status declined, and for the answer to what was asked before",
+        "只能对拒绝结果提出异议；每种诉求一次，同一时间只受理一件",
+        "等待状态 declined；此前提出的，等待答复",
+    ),
+    "NOT_DISPUTABLE": Words(
+        "case",
+        "Only a credit report that the office asked for is disputed, one dispute at a time",
+        "Wait for the status in-review, and for the answer to the dispute before",
+        "只能对本行已查询的信用报告提出异议，同一时间只受理一件",
+        "等待状态 in-review；此前提出的异议，等待答复",
     ),
     "ALREADY_ENDED": Words(
         "case", "The application has ended", "Begin a new one", "申请已结束", "重新申请"

@@ -8,7 +8,8 @@ moment come to the same in every order. Pure, like `application`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from services.intake.application import (
     ACTIVATION_DEADLINE,
@@ -21,9 +22,11 @@ from services.intake.application import (
 )
 from shared.clock import format_instant
 from shared.events import intake, lifecycle, partners
+from shared.events.intake import CardLimitReason
 from shared.events.lifecycle import State
 from shared.identifiers import new_id
 from shared.messaging import ClearDeadline, Deadline, Effect, Fact
+from shared.messaging.errors import Permanent
 from shared.money import Money
 from shared.parameters import load_clocks
 
@@ -67,6 +70,25 @@ def order(app: Application, limit: Money, now: datetime) -> list[Effect]:
             for partner in CARD_PARTNERS
         ),
     ]
+
+
+def limit_changed(
+    app: Application, told: Any, reason: CardLimitReason, since: date, until: date | None
+) -> Fact:
+    """Core banking hears that the card has another limit from that day on. told: review's event."""
+    if app.card is None:
+        raise Permanent("review changed the limit of a card that intake does not know")
+    changed = intake.CardLimitChanged(
+        card_id=app.card.card_id,
+        application_id=app.application_id,
+        application_number=app.need_scope().application_number,
+        change_number=told.change_number,
+        reason=reason,
+        limit=told.limit,
+        effective_on=since,
+        until=until,
+    )
+    return Fact(changed, subject=app.card.card_id, topic="banka.outbound.core-banking")
 
 
 def take_fact(

@@ -124,8 +124,7 @@ def on_limit_change_decided(
 ) -> Iterable[Effect]:
     """Review has granted another limit, or refused it."""
     _follow(event, app)
-    limit_changes.on_decided(app, event.data, now)
-    return []
+    return limit_changes.on_decided(app, event.data, now)
 
 
 def on_limit_expired(
@@ -133,8 +132,7 @@ def on_limit_expired(
 ) -> Iterable[Effect]:
     """A temporary limit has ended."""
     _follow(event, app)
-    limit_changes.on_expired(app, event.data, now)
-    return []
+    return limit_changes.on_expired(app, event.data, now)
 
 
 def on_dispute_opened(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.intake import account_facts, answers, cards, store
+from services.intake import account_facts, answers, appeals, cards, store
 from services.intake import application as applications
 from services.intake.application import Application, ApplicationError
 from services.intake.desk import Desk, follow_mobile, new_document
@@ -21,12 +21,14 @@ from services.intake.partner_reading import (
     read_correction,
     read_form,
     read_papers,
+    read_words,
 )
 from services.intake.patience import Patience
 from services.intake.store import ApplicationStore
 from shared.calendar import CalendarEndsError, business_day
 from shared.events import intake, partners
 from shared.events.catalog import PARTNERS, Partner, group
+from shared.events.intake import AppealWish
 from shared.events.payload import Channel
 from shared.messaging import (
     ClearDeadline,
@@ -75,6 +77,8 @@ class Reception:
             partners.PartnerDocumentSupplied: self._documents,
             partners.PartnerFieldsCorrected: self._correction,
             partners.PartnerWithdrawalRequested: self._withdrawal,
+            partners.PartnerAppealRequested: self._objection,
+            partners.PartnerDisputeRequested: self._objection,
             partners.PartnerPerformanceReported: self._account_fact,
             partners.PartnerHoldingReported: self._account_fact,
         }
@@ -238,6 +242,24 @@ class Reception:
         if findings:
             raise findings.rejected()
         return await self._answer(conn, app, event, effects, applied=bool(effects))
+
+    async def _objection(
+        self, conn: Any, event: InboundEvent, findings: Findings, now: datetime
+    ) -> Iterable[Effect]:
+        """What a customer asks of review after the decision, or says of the credit report: as on
+        their own page, and of the partner's own applications alone."""
+        words = read_words(event.data, self._keys, findings)
+        app = await self._known(conn, event, findings)
+        if app is None and findings.sound("reference"):
+            findings.add("UNKNOWN_REFERENCE", "reference")
+        if app is None or findings:
+            raise findings.rejected()
+        sealed, actor = await self._desk.seal_note(app, words), f"partner:{event.partner}"
+        if event.type == partners.PartnerDisputeRequested.type:
+            effects = appeals.dispute(app, sealed, actor, now)
+        else:
+            effects = appeals.ask(app, AppealWish(event.data["wish"]), sealed, actor, now)
+        return await self._answer(conn, app, event, effects, applied=True)
 
     async def _keep(self, conn: Any, event: InboundEvent, now: datetime) -> Iterable[Effect]:
         """The withdrawal overtook its application: wait for that, and answer then."""

@@ -9,10 +9,11 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from services.intake import application as applications
+from services.intake import cards
 from services.intake.application import Application, ApplicationError, LimitChange
 from shared.calendar import business_day, start_of_day
 from shared.events import intake
-from shared.events.intake import LimitChangeKind
+from shared.events.intake import CardLimitReason, LimitChangeKind
 from shared.events.lifecycle import HAS_CARD
 from shared.events.payload import ApplicantType, CreditConsent
 from shared.identifiers import new_id
@@ -152,21 +153,30 @@ def on_opened(app: Application, opened: Any, now: datetime) -> None:
     app.note(now, "review", "limit_change_opened", kind=opened.kind)
 
 
-def on_decided(app: Application, decided: Any, now: datetime) -> None:
-    """Review has granted or refused it; of several the last that was granted counts."""
+def on_decided(app: Application, decided: Any, now: datetime) -> list[Effect]:
+    """Review has granted or refused it; of several the last that was granted counts, and core
+    banking hears of it."""
     change = _find(app, decided)
     if change is None:
-        return
+        return []
     change.number, change.decided_at = decided.change_number, now
     change.state, change.limit = decided.outcome, decided.limit
     change.until, change.effective_on = decided.until, decided.effective_on
     app.limit_changes.sort(key=lambda one: one.decided_at or now)
     app.note(now, "review", f"limit_change_{decided.outcome}", kind=decided.kind)
+    if decided.limit is None:
+        return []
+    since = decided.effective_on or business_day(now)
+    return [cards.limit_changed(app, decided, CardLimitReason(decided.kind), since, decided.until)]
 
 
-def on_expired(app: Application, expired: Any, now: datetime) -> None:
-    """The temporary limit has ended."""
+def on_expired(app: Application, expired: Any, now: datetime) -> list[Effect]:
+    """The temporary limit has ended, and core banking hears of it."""
     change = _find(app, expired)
+    since = business_day(now)
     if change is not None:
         change.state = "ended"
+        if expired.why == "term" and change.until is not None:
+            since = change.until + timedelta(days=1)
     app.note(now, "review", "limit_expired")
+    return [cards.limit_changed(app, expired, CardLimitReason.TEMPORARY_ENDED, since, None)]

@@ -23,6 +23,7 @@ from shared.parameters import load_checklist_items
 from shared.privacy.jwe import JweError, OfficeKeys
 
 LONGEST_TERM = "9999-12-31"  # how `personal` says that an ID card has no end
+LONGEST_WORDS = 2000  # characters of what a customer says
 _MOST_PARTIES, _MOST_PAPERS = 4, 10  # as the contract has it; beyond it nobody looks
 _DATE: TypeAdapter[date | None] = TypeAdapter(date | None)
 
@@ -184,6 +185,27 @@ def read_papers(
         else:
             papers.append(PartnerPaper(place, str(item), content, issued_on))
     return papers
+
+
+def read_words(raw: Mapping[str, Any], keys: OfficeKeys, findings: Findings) -> str:
+    """What the customer says, of an event whose schema was checked; empty: nothing, or it cannot be
+    read."""
+    if raw.get("words") is None or not findings.sound("words"):
+        return ""
+    try:
+        said = keys.decrypt_bytes(raw["words"]).decode()
+    except JweError as error:
+        findings.add(f"JWE_{error.code.upper()}", "words")
+        return ""
+    except UnicodeDecodeError:
+        said = "\x00"
+    if "\x00" in said:
+        findings.add("JWE_BROKEN", "words")
+    elif len(said) > LONGEST_WORDS:
+        findings.add("string_too_long", "words")
+    elif not said.strip():
+        findings.add("string_too_short", "words")
+    return said.strip()
 
 
 def _entries(value: object, most: int) -> Sequence[tuple[int, Mapping[str, Any]]]:

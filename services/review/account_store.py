@@ -244,6 +244,8 @@ async def last_figure(conn: Any) -> DormancyFigure | None:
     return figure_of(row) if row is not None else None
 
 
-def figure_of(row: Sequence[Any]) -> DormancyFigure | None:
+def figure_of(row: Any) -> DormancyFigure | None:
     """The figure in the columns of `LAST_FIGURE`; None where these are empty."""
-    return None if row[0] is None else DormancyFigure(*row)
+    if row["day"] is None:
+        return None
+    return DormancyFigure(row["day"], row["at"], row["issued"], row["dormant"], row["newest"])

@@ -205,7 +205,7 @@ def build_app(service: ReviewService) -> FastAPI:
             officer_pages.router(service, desk, officers),
             appeal_api.router(service, desk),
             appeal_pages.router(service, desk),
-            limit_api.router(service, limits),
+            limit_api.router(service, limits, shelf),
             limit_pages.router(service, limits),
             dispute_api.router(service, desk),
             dispute_pages.router(desk),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from services.review import work_list
 from services.review.appeals import DISPUTE, Appeal
@@ -51,40 +51,21 @@ async def save_appeals(conn: Any, appeals: Iterable[tuple[Case, Appeal]]) -> Non
     )
 
 
-async def appeals_of(conn: Any, cases: Sequence[str]) -> dict[str, list[Appeal]]:
-    """{application id: its appeals, the oldest first}; of those that have any."""
-    rows = await conn.fetch(
-        "SELECT * FROM appeal WHERE application_id = ANY ($1) ORDER BY asked_at, appeal_id",
-        list(cases),
-    )
-    found: dict[str, list[Appeal]] = {}
-    for row in rows:
-        found.setdefault(row["application_id"], []).append(_appeal(row))
-    return found
-
-
-async def beside(
-    conn: Any, cases: Sequence[str], persons: Sequence[str]
-) -> tuple[dict[str, list[Appeal]], dict[str, set[str]]]:
-    """What cases that are worked on need of it, in one turn: {application id: its appeals, the
-    oldest first}, and {person: the applications beside which they dispute their credit report} of
-    these persons."""
-    rows = await conn.fetch(_BESIDE, list(cases), list(persons))
-    asked, found = set(cases), dict[str, list[Appeal]]()
-    disputing: dict[str, set[str]] = {}
-    for row in rows:
-        if row["application_id"] in asked:
-            found.setdefault(row["application_id"], []).append(_appeal(row))
-        if row["wish"] == DISPUTE and row["outcome"] is None:
-            disputing.setdefault(row["person"], set()).add(row["application_id"])
-    return found, disputing
-
-
-_BESIDE = """
-SELECT * FROM appeal WHERE application_id = ANY ($1)
-    OR (wish = 'report-dispute' AND outcome IS NULL AND person = ANY ($2))
-ORDER BY asked_at, appeal_id
+# Of a case and a person, `one`: the case's own appeals, and beside which applications the person
+# disputes the credit report.
+BESIDE: Final = """
+SELECT * FROM appeal WHERE appeal.application_id = one.application_id
+    OR (wish = 'report-dispute' AND outcome IS NULL AND appeal.person = one.person)
 """
+
+
+def know_appeals(case: Case, rows: Iterable[Any]) -> None:
+    """Give a case the rows of `BESIDE`."""
+    case.appeals = [_appeal(row) for row in rows if row["application_id"] == case.application_id]
+    case.appeals.sort(key=lambda one: (one.asked_at, one.appeal_id))
+    case.person_disputes = case.open and any(
+        row["application_id"] != case.application_id for row in rows
+    )
 
 
 def _appeal(row: Any) -> Appeal:

@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.review import store
+from services.review import limit_store, store
 from services.review.case import Case, Check, Decision, Entry
 from services.review.checks import CHECKS, CheckName
+from services.review.limit_grounds import Grounds, Weighed, weigh
+from services.review.limit_store import KeptDecision
 from services.review.policy import Policy, PolicyInputs, Verdict
 from services.review.policy_store import PolicyShelf
 from services.review.workers import INPUTS_FIELD, VERDICT_FIELD
@@ -148,6 +150,56 @@ async def verify(
         again=again,
         same=again.freeze() == frozen[VERDICT_FIELD],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LimitVerification:
+    """A decision about a card's limit, weighed and computed again. `weighed`: what came this time
+    of the frozen grounds; `policy`, `inputs`, `verdict`: of the policy, None where nobody asked it;
+    `same`: both are the same bytes, and what was granted lies within the bounds."""
+
+    decision: KeptDecision
+    grounds: Grounds
+    weighed: Weighed
+    policy: Policy | None
+    inputs: PolicyInputs | None
+    verdict: dict[str, Any] | None
+    same: bool
+
+
+async def verify_change(
+    conn: Any,
+    open_vault: Callable[[], Awaitable[Vault]],
+    shelf: PolicyShelf,
+    case: Case,
+    change_id: str,
+) -> LimitVerification | None:
+    """Weigh the decision about a change of this card's limit again, and compute anew what the
+    policy had said; None: it has no decision that was kept.
+
+    Raises as `verify`.
+    """
+    decision = await limit_store.decision_of(conn, case.application_id, change_id)
+    if decision is None:
+        return None
+    grounds = Grounds.thaw(decision.grounds)
+    weighed = weigh(grounds)
+    same = weighed.freeze() == decision.weighed
+    if decision.granted is not None:
+        least, most = weighed.least, weighed.most
+        fits = least is not None and most is not None and least <= decision.granted <= most
+        same = same and fits and not weighed.obstacles
+    policy, inputs, verdict = None, None, None
+    if decision.policy_digest and decision.inputs and decision.verdict:
+        policy = await shelf.policy(conn, decision.policy_digest)
+        party = case.need_hand_over().examined
+        frozen = await (await open_vault()).open(
+            party.party_id, {INPUTS_FIELD: decision.inputs, VERDICT_FIELD: decision.verdict}
+        )
+        inputs = PolicyInputs.thaw(frozen[INPUTS_FIELD])
+        verdict = json.loads(frozen[VERDICT_FIELD])
+        same = same and policy.evaluate(inputs).freeze() == frozen[VERDICT_FIELD]
+    return LimitVerification(decision, grounds, weighed, policy, inputs, verdict, same)
 
 
 def in_order(checks: Mapping[str, Check]) -> list[Check]:

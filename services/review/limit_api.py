@@ -11,13 +11,17 @@ from pydantic import BaseModel, ConfigDict
 from services.review import limit_changes, limit_store
 from services.review.api import PAGE_SIZE_MAX, MayDecide, MayRelease, MayView, Note
 from services.review.case import Case
+from services.review.evidence import verify_change
 from services.review.limit_changes import ChangeState, LimitChange
 from services.review.limit_desk import LimitDesk
+from services.review.limit_grounds import SUSPICION
+from services.review.policy_store import PolicyShelf
 from services.review.viewing import shown_change_state
 from shared.calendar import urgency_of
 from shared.events.intake import LimitChangeKind
 from shared.messaging import Service
 from shared.money import Money
+from shared.privacy.vault import KeyUnavailableError
 from shared.web import Problem, Viewer
 from shared.web.openapi import about
 
@@ -80,13 +84,34 @@ class LimitChangeOut(BaseModel):
     ended_at: datetime | None
 
 
+class LimitVerificationOut(BaseModel):
+    """A decision about a change of a limit, weighed again from its frozen grounds, and computed
+    again by the policy that was asked. `obstacles`: what stood against it; `least`, `most`: bounds
+    of what could be granted."""
+
+    change_id: str
+    number: str
+    kind: LimitChangeKind
+    outcome: str
+    automatic: bool
+    decided_by: list[str]
+    decided_at: datetime
+    granted: Money | None
+    obstacles: list[str]
+    least: Money | None
+    most: Money | None
+    policy_version: str | None
+    policy_digest: str | None
+    same: bool
+
+
 class LimitChangesOut(BaseModel):
     """What waits for its decision, due first; or what was decided, the newest first."""
 
     limit_changes: list[LimitChangeOut]
 
 
-def router(service: Service, desk: LimitDesk) -> APIRouter:
+def router(service: Service, desk: LimitDesk, shelf: PolicyShelf) -> APIRouter:
     """The API of one service instance; every answer is narrowed to the caller's branches."""
     routes = APIRouter(prefix="/review/api/v1", tags=["review"])
     here = "/cases/{application_id}/limit-change"
@@ -116,6 +141,47 @@ def router(service: Service, desk: LimitDesk) -> APIRouter:
         case, now = await desk.look(viewer, application_id), service.clock.now()
         return LimitChangesOut(
             limit_changes=[_told(case, one, viewer, now) for one in reversed(case.limit_changes)]
+        )
+
+    @routes.get(
+        here + "/verification",
+        openapi_extra=about("not-found", "not-decided", "erased"),
+    )
+    async def api_verify_limit_change(
+        viewer: MayView,
+        application_id: str,
+        change_id: Annotated[str | None, Query(max_length=80)] = None,
+    ) -> LimitVerificationOut:
+        """Weigh and compute the decision about a change of this card's limit again, of the last
+        one where none is named; 404 where none was kept."""
+        case = await desk.look(viewer, application_id)
+        decided = [one.change_id for one in case.limit_changes if one.decided_at is not None]
+        change_id = change_id or (decided[-1] if decided else "")
+        try:
+            async with service.pool.acquire() as conn:
+                found = await verify_change(conn, desk.vault, shelf, case, change_id)
+        except KeyUnavailableError:
+            raise Problem(
+                409, "erased", "The applicant's data was erased or restricted: it cannot be opened"
+            ) from None
+        if found is None:
+            raise Problem(404, "not-decided", "The change is not decided by review")
+        decision = found.decision
+        return LimitVerificationOut(
+            change_id=decision.change_id,
+            number=decision.number,
+            kind=found.grounds.kind,
+            outcome=decision.outcome,
+            automatic=not decision.decided_by,
+            decided_by=list(decision.decided_by) if viewer.knows_holds else [],
+            decided_at=decision.at,
+            granted=decision.granted,
+            obstacles=[code for code in found.weighed.obstacles if code != SUSPICION],
+            least=found.weighed.least,
+            most=found.weighed.most,
+            policy_version=decision.policy_version,
+            policy_digest=decision.policy_digest,
+            same=found.same,
         )
 
     @routes.post(
@@ -233,7 +299,7 @@ def _out(
         due=one.due,
         urgency=urgency_of(one.due, now).value if one.undecided else None,
         ceiling=found.ceiling if found else None,
-        obstacles=[code for code in obstacles if code != limit_changes.SUSPICION],
+        obstacles=[code for code in obstacles if code != SUSPICION],
         granted=one.granted,
         effective_on=one.effective_on,
         decided_at=one.decided_at,

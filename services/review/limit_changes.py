@@ -15,9 +15,20 @@ from enum import StrEnum
 from typing import Any, Final, Literal
 
 from services.review import case as cases
-from services.review import examination
+from services.review import examination, limit_grounds
 from services.review.case import BLOCKS_APPROVAL, Case, CaseError, Check, Recommendation
 from services.review.checks import ASKED, CHECKS, CheckName
+from services.review.limit_grounds import (
+    RAISES,
+    SUSPICION,
+    Account,
+    Evidence,
+    Grounds,
+    Terms,
+    Weighed,
+    WorkedOut,
+    weigh,
+)
 from services.review.limits import LIMIT_ROUNDING
 from services.review.reason_codes import REASONS, without_suspicion
 from shared.calendar import (
@@ -42,8 +53,6 @@ WORKING_OUT: Final = "limit"  # kind of the call that opens the evidence and app
 DUE_DEADLINE: Final = "limit_change"
 REMINDER_DEADLINE: Final = "limit_reminder"
 EXPIRY_DEADLINE: Final = "limit_expiry"
-
-RAISES: Final = frozenset({LimitChangeKind.INCREASE, LimitChangeKind.TEMPORARY})
 
 
 class ChangeState(StrEnum):
@@ -120,11 +129,31 @@ class Asked:
     words: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class LimitDecision:
+    """The decision about a change with what it rests on; written once, never changed. `grounds`,
+    `weighed`: frozen, of `limit_grounds`; `policy`: what the policy had said, with its sealed
+    inputs; None where nobody asked it."""
+
+    outcome: Literal["granted", "refused"]
+    granted: Money | None
+    decided_by: tuple[str, ...]
+    at: datetime
+    grounds: str
+    weighed: str
+    policy: Recommendation | None
+
+    @property
+    def automatic(self) -> bool:
+        return not self.decided_by
+
+
 @dataclass(slots=True)
 class LimitChange:
     """One change. `before`: the lasting limit when it was opened. `own_existing`: fen of the
     person's other cards as the recommendation deducted them. `looked_into`: request of the
-    watchlists' answer that compliance has judged. `changed`: to be written."""
+    watchlists' answer that compliance has judged. `decision`: a new one, to be written; `changed`:
+    to be written."""
 
     change_id: str
     number: str
@@ -149,6 +178,7 @@ class LimitChange:
     granted: Money | None = None
     effective_on: date | None = None
     ended_at: datetime | None = None
+    decision: LimitDecision | None = None
     changed: bool = False
 
     @property
@@ -217,31 +247,80 @@ def open_change(case: Case) -> LimitChange | None:
     return next((one for one in case.limit_changes if one.undecided), None)
 
 
-def most(case: Case, change: LimitChange) -> Money | None:
-    """The highest limit that may be granted: never more than the customer asked for, than the
-    policy's deduction leaves, or, lowering, than below what the card has. None: not worked out."""
-    rules = rules_of(case)
-    if change.kind not in RAISES:
-        return (lasting_limit(case) or Money.zero()) - rules.step
-    if change.recommendation is None:
+def grounds_of(case: Case, change: LimitChange, now: datetime) -> Grounds:
+    """Everything that counts for a decision about this change now."""
+    asked, scope, found = change.asked, case.need_scope(), change.recommendation
+    raised = temporary_one(case)
+    seen = {"IDENTITY_UNAVAILABLE"} if cases.seen_instead(case, change.checks) else set()
+    items = {document.item for document in case.need_hand_over().documents}
+    return Grounds(
+        kind=change.kind,
+        wanted=asked.wanted.minor,
+        until=asked.until,
+        at=now,
+        agreed_at=asked.agreed_at,
+        income_on=asked.income_on or business_day(case.need_hand_over().submitted_at),
+        student=scope.applicant_type == ApplicantType.STUDENT,
+        second_source=cases.SECOND_SOURCE in items,
+        guarantee_on=asked.guarantee_on,
+        no_own_limit=scope.applicant_type == ApplicantType.SUPPLEMENTARY,
+        beside=any(one.undecided and one is not change for one in case.limit_changes),
+        raised=raised is not None and raised is not change,
+        lasting=(lasting_limit(case) or Money.zero()).minor,
+        own_limits=case.own_limits,
+        account=_account_of(case),
+        evidence=tuple(
+            Evidence(one.name, one.outcome, one.ended_at, examination.still_holds(one, now))
+            for one in change.checks.values()
+        ),
+        worked_out=WorkedOut(
+            ceiling=found.ceiling.minor,
+            own_existing=change.own_existing,
+            blocking=tuple(one for one in found.findings if one in BLOCKS_APPROVAL - seen),
+            suspicious=change.suspicious,
+        )
+        if found is not None
+        else None,
+        terms=_terms(case),
+    )
+
+
+def _account_of(case: Case) -> Account | None:
+    facts = case.account_facts
+    if facts is None:
         return None
-    return min(change.recommendation.ceiling, change.asked.wanted)
+    most_owed = facts.most_owed
+    return Account(
+        as_of=facts.as_of,
+        opened_on=facts.opened_on,
+        closed_on=facts.closed_on,
+        days_past_due=facts.days_past_due,
+        most_owed=most_owed.minor if most_owed is not None else None,
+    )
 
 
-def least(case: Case, change: LimitChange, now: datetime) -> Money | None:
-    """The lowest limit that may be granted: above the present one, or, lowering, what `not_below`
-    says. None: nobody can tell."""
-    rules = rules_of(case)
-    if change.kind in RAISES:
-        return max((lasting_limit(case) or Money.zero()) + rules.step, rules.smallest)
-    return not_below(case, now)
+def _terms(case: Case) -> Terms:
+    terms, rules = load_limit_changes(), rules_of(case)
+    return Terms(
+        stale_days=terms.account.stale_days,
+        most_days_past_due=terms.account.most_days_past_due,
+        income_days=terms.income_days,
+        guarantee_days=terms.guarantee_days,
+        longest_days=terms.temporary.longest_days,
+        held_days=terms.temporary.held_days,
+        smallest=rules.smallest.minor,
+        step=rules.step.minor,
+    )
+
+
+def weighed(case: Case, change: LimitChange, now: datetime) -> Weighed:
+    """Whether anything stands against a change now, and between which bounds it may be granted."""
+    return weigh(grounds_of(case, change, now))
 
 
 def not_below(case: Case, now: datetime) -> Money | None:
-    """How far the limit may be lowered: not below what is owed, as far as the balance band of core
-    banking's last report tells. None: nobody can tell."""
-    facts = case.account_facts
-    return facts.most_owed if facts is not None and not _account_obstacles(case, now) else None
+    """How far the limit may be lowered, as `limit_grounds` says it."""
+    return limit_grounds.not_below(_account_of(case), business_day(now), _terms(case))
 
 
 # --- asking ------------------------------------------------------------------------------------
@@ -261,6 +340,7 @@ def on_requested(
         change = _new(case, change_id, asked, asked_by, now)
         change.to(ChangeState.REFUSED)
         change.decided_at = now
+        _keep(change, grounds_of(case, change, now))
         case.note(now, "review", "limit_change_refused", number=change.number, code=refused.code)
         return [_decided(case, change)]
     return _open(case, change_id, asked, asked_by, now)
@@ -525,9 +605,10 @@ def _machine_may(case: Case, change: LimitChange, found: Recommendation, now: da
 
 # --- what stands against it --------------------------------------------------------------------
 
-SUSPICION: Final = "SUSPICION"  # told to nobody but compliance
-
 REASONS_AGAINST: Final[Mapping[str, str]] = {
+    "NO_OWN_LIMIT": mark("The card has no limit of its own"),
+    "ANOTHER_CHANGE": mark("Another change of this limit waits for its decision"),
+    "TEMPORARY_IN_FORCE": mark("A temporary limit is in force"),
     "NOT_AGREED": mark("The customer's own agreement is missing"),
     "ACCOUNT_UNREPORTED": mark(
         "Core banking has not reported the account, or not lately: what is not known never passes"
@@ -561,102 +642,21 @@ _MENDED_BY_ASKING: Final = frozenset({"EVIDENCE_STALE", "OWN_LIMITS_CHANGED", "N
 
 def grant_obstacles(case: Case, change: LimitChange, now: datetime) -> list[str]:
     """What stands in the way of granting it, whoever wants to, as codes of REASONS_AGAINST; empty:
-    nothing.
-
-    2022 joint notice: every increase is deducted, and needs a student's second source of repayment;
-    2011 rules, Art. 45: its guarantee in writing, before the increase. What is missing or too old
-    never passes.
-    """
-    found = _account_obstacles(case, now)
-    if change.kind not in RAISES:
-        facts = case.account_facts
-        if not found and facts is not None and facts.most_owed is None:
-            found.append("OWED_UNKNOWN")
-        return found
-    terms, today = load_limit_changes(), business_day(now)
-    if change.asked.agreed_at is None or change.asked.agreed_at > now:
-        found.append("NOT_AGREED")
-    facts = case.account_facts
-    if "ACCOUNT_UNREPORTED" not in found and facts is not None:
-        if facts.days_past_due > terms.account.most_days_past_due:
-            found.append("ACCOUNT_PAST_DUE")
-        open_days = (today - facts.opened_on).days
-        if change.kind is LimitChangeKind.TEMPORARY and open_days < terms.temporary.held_days:
-            found.append("HELD_TOO_SHORT")
-    if change.kind is LimitChangeKind.TEMPORARY and not until_fits(change.asked.until, today):
-        found.append("UNTIL_PASSED")
-    found += _guarantee_obstacles(case, change, today)
-    stated = change.asked.income_on or business_day(case.need_hand_over().submitted_at)
-    if (today - stated).days > terms.income_days:
-        found.append("INCOME_STALE")
-    return [*found, *_evidence_obstacles(case, change, now)]
-
-
-def until_fits(until: date | None, today: date) -> bool:
-    """Whether a temporary limit may last until that day."""
-    longest = load_limit_changes().temporary.longest_days
-    return until is not None and today < until <= today + timedelta(days=longest)
-
-
-def _account_obstacles(case: Case, now: datetime) -> list[str]:
-    facts = case.account_facts
-    if facts is None:
-        return ["ACCOUNT_UNREPORTED"]
-    if facts.closed_on is not None:
-        return ["ACCOUNT_CLOSED"]
-    age = (business_day(now) - facts.as_of).days
-    return ["ACCOUNT_UNREPORTED"] if age > load_limit_changes().account.stale_days else []
-
-
-def _guarantee_obstacles(case: Case, change: LimitChange, today: date) -> list[str]:
-    """Of a student: the second source of repayment that lies with the application, and its
-    agreement in writing to this increase."""
-    if case.need_scope().applicant_type != ApplicantType.STUDENT:
-        return []
-    items = {document.item for document in case.need_hand_over().documents}
-    found = [] if cases.SECOND_SOURCE in items else ["NO_SECOND_SOURCE"]
-    given = change.asked.guarantee_on
-    oldest = today - timedelta(days=load_limit_changes().guarantee_days)
-    if given is None or not oldest <= given <= today:
-        found.append("NO_GUARANTEE")
-    return found
-
-
-def _evidence_obstacles(case: Case, change: LimitChange, now: datetime) -> list[str]:
-    recommendation = change.recommendation
-    if any(one.outcome == "pending" for one in change.checks.values()):
-        return ["CHECK_PENDING"]
-    if recommendation is None:
-        return ["NOT_WORKED_OUT"]
-    found = []
-    answered = [one for one in change.checks.values() if one.outcome == "answered"]
-    if not all(examination.still_holds(one, now) for one in answered):
-        found.append("EVIDENCE_STALE")
-    if change.own_existing is None or case.own_limits > change.own_existing:
-        found.append("OWN_LIMITS_CHANGED")
-    if change.suspicious:
-        found.append(SUSPICION)
-    seen = {"IDENTITY_UNAVAILABLE"} if cases.seen_instead(case, change.checks) else set()
-    found += [code for code in recommendation.findings if code in BLOCKS_APPROVAL - seen]
-    lowest = max(
-        (lasting_limit(case) or Money.zero()) + rules_of(case).step, rules_of(case).smallest
-    )
-    if recommendation.ceiling < lowest and "BUREAU_UNAVAILABLE" not in found:
-        found.append("NO_ROOM")
-    return found
+    nothing."""
+    return list(weighed(case, change, now).obstacles)
 
 
 def _may_be(case: Case, change: LimitChange, limit: Money, now: datetime) -> CaseError | None:
     """Why this limit may not be granted; None: it may be."""
-    obstacles = grant_obstacles(case, change, now)
-    if obstacles:
-        return CaseError("not-approvable", "; ".join(REASONS_AGAINST[code] for code in obstacles))
-    rules, highest, lowest = rules_of(case), most(case, change), least(case, change, now)
-    if highest is None or lowest is None or limit > highest:
-        return CaseError("limit-too-high", f"At most {highest} may be granted")
-    if limit < lowest or limit != limit.to_step(rules.step, LIMIT_ROUNDING):
+    found, step = weighed(case, change, now), rules_of(case).step
+    if found.obstacles:
+        against = "; ".join(REASONS_AGAINST[code] for code in found.obstacles)
+        return CaseError("not-approvable", against)
+    if found.most is None or found.least is None or limit > found.most:
+        return CaseError("limit-too-high", f"At most {found.most} may be granted")
+    if limit < found.least or limit != limit.to_step(step, LIMIT_ROUNDING):
         return CaseError(
-            "limit-not-fitting", f"The limit is at least {lowest}, in steps of {rules.step}"
+            "limit-not-fitting", f"The limit is at least {found.least}, in steps of {step}"
         )
     return None
 
@@ -697,6 +697,7 @@ def _refuse(
 ) -> list[Effect]:
     change.to(ChangeState.REFUSED)
     change.decided_by, change.decided_at = (staff_id,), now
+    _keep(change, grounds_of(case, change, now))
     case.note(now, staff_id, "limit_change_refused", number=change.number, note=note.strip())
     return [_decided(case, change), ClearDeadline(DUE_DEADLINE)]
 
@@ -755,6 +756,7 @@ def decide_release(
     if finding == "confirmed":
         change.to(ChangeState.REFUSED)
         change.decided_by, change.decided_at = (staff_id,), now
+        _keep(change, grounds_of(case, change, now))
         case.note(now, "review", "limit_change_refused", number=change.number)
         return [_decided(case, change, named=False), ClearDeadline(DUE_DEADLINE)]
     screened = change.checks.get("watchlist")
@@ -767,12 +769,16 @@ def _grant(
     case: Case, change: LimitChange, limit: Money, decided_by: tuple[str, ...], now: datetime
 ) -> list[Effect]:
     effects: list[Effect] = [ClearDeadline(DUE_DEADLINE)]
+    grounds = grounds_of(case, change, now)  # before anything of it changes
     if change.kind is LimitChangeKind.DECREASE:
-        effects += _end_temporary(case, limit, "lowered", now)
+        # what the bank lowers takes effect later: until then the card has its lasting limit
+        left = (lasting_limit(case) or change.before) if change.by_bank else limit
+        effects += _end_temporary(case, left, "lowered", now)
     today = business_day(now)
     notice = load_limit_changes().decrease_notice_working_days
     change.effective_on = add_working_days(today, notice) if change.by_bank else today
     change.granted, change.decided_by, change.decided_at = limit, decided_by, now
+    _keep(change, grounds)
     actor = decided_by[-1] if decided_by else "review"
     case.note(now, actor, "limit_change_granted", number=change.number, limit=limit.minor)
     if change.kind is not LimitChangeKind.TEMPORARY:
@@ -785,6 +791,20 @@ def _grant(
     at = datetime.combine(reminded, load_clocks().reminder_time, BUSINESS_ZONE).astimezone(UTC)
     effects += [Deadline(REMINDER_DEADLINE, at)] if at > now else []
     return [*effects, _decided(case, change), Deadline(EXPIRY_DEADLINE, end_of_day(until))]
+
+
+def _keep(change: LimitChange, grounds: Grounds) -> None:
+    """Freeze the decision with what it rests on. The change has its outcome."""
+    assert change.decided_at is not None
+    change.decision = LimitDecision(
+        outcome="refused" if change.granted is None else "granted",
+        granted=change.granted,
+        decided_by=change.decided_by,
+        at=change.decided_at,
+        grounds=grounds.freeze(),
+        weighed=weigh(grounds).freeze(),
+        policy=change.recommendation,
+    )
 
 
 def _decided(case: Case, change: LimitChange, *, named: bool = True) -> Fact:

@@ -13,8 +13,9 @@ from services.review import limit_changes, limit_store, queue, words
 from services.review.api import MayDecide, MayRelease, MayView
 from services.review.case import Case, Check
 from services.review.evidence import in_order, open_words
-from services.review.limit_changes import RAISES, ChangeState, LimitChange
+from services.review.limit_changes import ChangeState, LimitChange
 from services.review.limit_desk import LimitDesk
+from services.review.limit_grounds import RAISES, SUSPICION
 from services.review.pages import PAGE_SIZE, MayReveal, act_and_say
 from services.review.viewing import shown_change_state
 from shared.calendar import business_day
@@ -297,7 +298,7 @@ def _waiting(case: Case, one: LimitChange, viewer: Viewer, now: datetime) -> dic
     confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, branch)
     may_decide = viewer.may_in(Permission.REVIEW_DECIDE, branch)
     signs = viewer.may_in(Permission.REVIEW_SIGN, branch)
-    obstacles = limit_changes.grant_obstacles(case, one, now)
+    weighed = limit_changes.weighed(case, one, now)
     stated = one.asked.income_on or business_day(case.need_hand_over().submitted_at)
     return {
         "one": one,
@@ -312,11 +313,11 @@ def _waiting(case: Case, one: LimitChange, viewer: Viewer, now: datetime) -> dic
         "stated_age": (business_day(now) - stated).days,
         "obstacles": [
             limit_changes.REASONS_AGAINST[code]
-            for code in obstacles
-            if code != limit_changes.SUSPICION or confidential
+            for code in weighed.obstacles
+            if code != SUSPICION or confidential
         ],
-        "most": limit_changes.most(case, one),
-        "least": limit_changes.least(case, one, now),
+        "most": weighed.most,
+        "least": weighed.least,
         "can": {
             "decide": state is ChangeState.DECIDING and may_decide,
             "examine": state is ChangeState.DECIDING

@@ -13,10 +13,11 @@ from services.review import work_list
 from services.review.account_store import own_cards
 from services.review.accounts import AccountFacts
 from services.review.case import Case
-from services.review.limit_changes import UNDECIDED, LimitChange, open_change
+from services.review.limit_changes import UNDECIDED, LimitChange, LimitDecision, open_change
 from services.review.work_list import Waiting
 from shared.events.lifecycle import HAS_CARD
 from shared.events.payload import BalanceBand
+from shared.money import Money
 from shared.web.lists import Page, Place, Total
 
 _BODY: TypeAdapter[LimitChange] = TypeAdapter(LimitChange)
@@ -32,6 +33,12 @@ ON CONFLICT (change_id) DO UPDATE SET
     decided_at = excluded.decided_at, body = excluded.body
 """
 
+_DECIDE = """
+INSERT INTO limit_decision (change_id, outcome, granted, decided_by, decided_at, grounds, weighed,
+    inputs, verdict, policy_version, policy_digest)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+"""
+
 _FACTS = """
 SELECT DISTINCT ON (application_id) application_id, month, opened_on, closed_on, days_past_due,
     balance, (month || '-01')::date + interval '1 month' - interval '1 day' AS as_of
@@ -42,10 +49,83 @@ ORDER BY application_id, month DESC, revision DESC
 
 async def save_changes(conn: Any, changes: Iterable[tuple[Case, LimitChange]]) -> None:
     """Write new ones, and of the others what may change; what ends first, so that of two in force
-    only one is."""
+    only one is. New decisions are added."""
+    changes = list(changes)
     rows = [_row(case, one) for case, one in changes]
     rows.sort(key=lambda row: row[7] != "ended")
     await conn.executemany(_SAVE, rows)
+    decisions = [
+        _decision_row(one.change_id, one.decision)
+        for _case, one in changes
+        if one.decision is not None
+    ]
+    await conn.executemany(_DECIDE, decisions)
+
+
+def _decision_row(change_id: str, one: LimitDecision) -> tuple[Any, ...]:
+    said = one.policy
+    return (
+        *(change_id, one.outcome, one.granted.minor if one.granted is not None else None),
+        *(list(one.decided_by), one.at, one.grounds, one.weighed),
+        *(said and said.inputs, said and said.verdict),
+        *(said and said.policy_version, said and said.policy_digest),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDecision:
+    """A decision about a change as it was written; amounts in fen, `inputs` and `verdict` sealed,
+    and None together where the policy was not asked."""
+
+    change_id: str
+    number: str
+    kind: str
+    outcome: str
+    granted: Money | None
+    decided_by: tuple[str, ...]
+    at: datetime
+    grounds: str
+    weighed: str
+    inputs: str | None
+    verdict: str | None
+    policy_version: str | None
+    policy_digest: str | None
+
+
+async def application_of(conn: Any, which: str) -> tuple[str, str] | None:
+    """The application and the id of a change, by the change's id or number; None: there is none."""
+    row = await conn.fetchrow(
+        "SELECT application_id, change_id FROM limit_change WHERE change_id = $1 OR number = $1",
+        which,
+    )
+    return None if row is None else (row["application_id"], row["change_id"])
+
+
+async def decision_of(conn: Any, application_id: str, change_id: str) -> KeptDecision | None:
+    """The decision about a change of this application's card; None: it has none that was kept."""
+    row = await conn.fetchrow(
+        "SELECT d.*, l.number, l.kind FROM limit_decision d JOIN limit_change l USING (change_id)"
+        " WHERE l.application_id = $1 AND d.change_id = $2",
+        application_id,
+        change_id,
+    )
+    if row is None:
+        return None
+    return KeptDecision(
+        change_id=row["change_id"],
+        number=row["number"],
+        kind=row["kind"],
+        outcome=row["outcome"],
+        granted=Money(minor=row["granted"]) if row["granted"] is not None else None,
+        decided_by=tuple(row["decided_by"]),
+        at=row["decided_at"],
+        grounds=row["grounds"],
+        weighed=row["weighed"],
+        inputs=row["inputs"],
+        verdict=row["verdict"],
+        policy_version=row["policy_version"],
+        policy_digest=row["policy_digest"],
+    )
 
 
 def _row(case: Case, one: LimitChange) -> tuple[Any, ...]:
@@ -56,7 +136,7 @@ def _row(case: Case, one: LimitChange) -> tuple[Any, ...]:
         *(one.asked.wanted.minor, found.ceiling.minor if found else None),
         *(one.granted.minor if one.granted is not None else None,),
         *(found.policy_digest if found else None, list(one.decided_by), one.decided_at),
-        _BODY.dump_json(one, exclude={"changed": True}).decode(),
+        _BODY.dump_json(one, exclude={"changed": True, "decision": True}).decode(),
     )
 
 

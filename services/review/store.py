@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from services.review import account_store, trace_store, work_list
 from services.review.account_store import Own
 from services.review.accounts import stop_of
-from services.review.appeal_store import appeals_of, beside, save_appeals
+from services.review.appeal_store import BESIDE, know_appeals, save_appeals
 from services.review.case import (
     Case,
     Check,
@@ -68,10 +68,12 @@ SELECT * FROM review_case WHERE application_id = ANY ($1) ORDER BY application_i
 """
 
 _FILES = f"""
-SELECT one.application_id, body, figure.*
-FROM unnest($1::text[]) AS one (application_id) LEFT JOIN case_file USING (application_id)
+SELECT figure.*, one.application_id AS of, body, beside.*
+FROM unnest($1::text[], $2::text[]) AS one (application_id, person)
+LEFT JOIN case_file USING (application_id)
 LEFT JOIN ({account_store.LAST_FIGURE}) AS figure ON true
-"""  # noqa: S608 - a constant of ours
+LEFT JOIN LATERAL ({BESIDE}) AS beside ON true
+"""  # noqa: S608 - constants of ours
 
 # Everything that a move usually writes, in one round trip: the case, its file, its history and its
 # decision. Empty arrays where there is nothing.
@@ -169,23 +171,17 @@ class CaseStore:
             return {subject: Case(subject) for subject in subjects}
         # In a statement of its own, after the lock: a join would read the file as it was before
         # whoever held the lock wrote it.
-        files = await conn.fetch(_FILES, [row["application_id"] for row in rows])
-        _, _, *figure = files[0]
-        stop = stop_of(account_store.figure_of(figure), load_accounts().dormancy)
-        bodies = {file["application_id"]: file["body"] for file in files}
-        found = {row["application_id"]: _case(row, bodies[row["application_id"]]) for row in rows}
-        for case in found.values():
-            case.issuing_stop = stop
-        persons = {
-            case.application_id: case.hand_over.examined.person
-            for case in found.values()
-            if case.open and case.hand_over is not None
-        }
-        appeals, disputing = await beside(conn, list(found), list(persons.values()))
-        for case in found.values():
-            case.appeals = appeals.get(case.application_id, [])
-            elsewhere = disputing.get(persons.get(case.application_id, ""), set())
-            case.person_disputes = bool(elsewhere - {case.application_id})
+        files = await conn.fetch(
+            _FILES, [row["application_id"] for row in rows], [row["person"] for row in rows]
+        )
+        by_case: dict[str, list[Any]] = {}
+        for file in files:
+            by_case.setdefault(file["of"], []).append(file)
+        found = {}
+        for row in rows:
+            hang_on = by_case[row["application_id"]]
+            case = found[row["application_id"]] = _case(row, hang_on[0]["body"])
+            _know(case, hang_on)
         await know_cards(conn, list(found.values()), locked=True)
         return {subject: found.get(subject) or Case(subject) for subject in subjects}
 
@@ -346,6 +342,12 @@ def _shadow_row(case: Case, said: ShadowVerdict) -> tuple[Any, ...]:
         said.live.limit.minor,
         said.live.points,
     )
+
+
+def _know(case: Case, files: Sequence[Any]) -> None:
+    """Give a case what stands beside it in its rows of `_FILES`."""
+    case.issuing_stop = stop_of(account_store.figure_of(files[0]), load_accounts().dormancy)
+    know_appeals(case, [file for file in files if file["appeal_id"] is not None])
 
 
 def _case(row: Any, body: str | None) -> Case:
@@ -652,15 +654,9 @@ async def find_case(conn: Any, application_id: str) -> Case | None:
     if row is None:
         return None
     case = _case(row, row["body"])
-    case.issuing_stop = await issuing_stop(conn)
-    case.appeals = (await appeals_of(conn, [application_id])).get(application_id, [])
+    _know(case, await conn.fetch(_FILES, [application_id], [row["person"]]))
     await know_cards(conn, [case], locked=False)
     return case
-
-
-async def issuing_stop(conn: Any) -> str | None:
-    """Why the bank issues no card now, by the newest figure; None: it does."""
-    return stop_of(await account_store.last_figure(conn), load_accounts().dormancy)
 
 
 async def history_of(conn: Any, application_id: str, *, confidential: bool) -> list[Entry]:

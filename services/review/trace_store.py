@@ -13,15 +13,19 @@ from shared.parameters.models import FraudRules
 _MOST_COUNTED = 1_000  # of one trace; more tell nothing more
 
 # What was corrected meanwhile is found no more, and what is older than any rule counts is
-# forgotten; of this application's own by the next one.
+# forgotten; of this application's own by the next one. It is not waited for until the disk has it:
+# the log of a database is one, and the decision's commit, which is waited for, lies behind.
 _LEAVE = """
-WITH swept AS (
+WITH at_ease AS MATERIALIZED (
+    SELECT set_config('synchronous_commit', 'off', true)
+), swept AS (
     DELETE FROM fraud_trace WHERE at < $6 AND application_id <> $1
 ), dropped AS (
     DELETE FROM fraud_trace WHERE application_id = $1 AND kind <> ALL ($4::text[])
 )
 INSERT INTO fraud_trace (application_id, kind, digest, person, at)
-SELECT $1, kind, digest, $2, $3 FROM unnest($4::text[], $5::bytea[]) AS left_by (kind, digest)
+SELECT $1, kind, digest, $2, $3
+FROM at_ease, unnest($4::text[], $5::bytea[]) AS left_by (kind, digest)
 ON CONFLICT (application_id, kind)
 DO UPDATE SET digest = excluded.digest, person = excluded.person, at = excluded.at
 """

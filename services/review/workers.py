@@ -157,25 +157,30 @@ def policy_worker(
         payload = claimed.payload
         vault = await open_vault()
         at = now()
-        try:
-            # three questions that do not wait for one another
-            keys, own, (policy, shadows) = await asyncio.gather(
-                vault.party_keys(payload["party_id"], payload["application_id"]),
-                records.own_cards(payload["person"], payload["application_id"]),
-                records.policies(at),
-            )
+
+        async def opened() -> tuple[dict[str, str], dict[str, int]]:
             clear = await vault.open(
                 payload["party_id"], {**payload["fields"], **payload["answers"]}
             )
+            shared = await records.shared(
+                payload["application_id"],
+                payload["person"],
+                datetime.fromisoformat(payload.get("handed_at") or at.isoformat()),
+                {"person": payload["person"], **fraud.left_by(clear)},
+                at,
+            )
+            return clear, shared
+
+        try:
+            # four questions that do not wait for one another
+            keys, own, (policy, shadows), (clear, shared) = await asyncio.gather(
+                vault.party_keys(payload["party_id"], payload["application_id"]),
+                records.own_cards(payload["person"], payload["application_id"]),
+                records.policies(at),
+                opened(),
+            )
         except (KeyUnavailableError, SealBrokenError):
             return Refused("no-key")
-        shared = await records.shared(
-            payload["application_id"],
-            payload["person"],
-            datetime.fromisoformat(payload.get("handed_at") or at.isoformat()),
-            {"person": payload["person"], **fraud.left_by(clear)},
-            at,
-        )
         looked = look(payload, clear, shared)
         inputs = gather(payload, clear, own, business_day(at))
         inputs = replace(inputs, noticed=findings_of(payload, looked))

@@ -145,12 +145,14 @@ _ANSWERS = (intake.InboundAccepted, intake.InboundRejected)
 PARTNERS: tuple[Partner, ...] = (
     Partner(
         name="mobile-app",
-        meaning="The bank's app, which sends customers' applications and papers.",
+        meaning="The bank's app, which sends customers' applications, papers and objections.",
         sends=(
             partners.PartnerApplicationSubmitted,
             partners.PartnerDocumentSupplied,
             partners.PartnerFieldsCorrected,
             partners.PartnerWithdrawalRequested,
+            partners.PartnerAppealRequested,
+            partners.PartnerDisputeRequested,
         ),
         receives=(*_ANSWERS, intake.InboundKept, intake.ApplicationStatusChanged),
     ),
@@ -169,7 +171,7 @@ PARTNERS: tuple[Partner, ...] = (
             partners.PartnerPerformanceReported,
             partners.PartnerHoldingReported,
         ),
-        receives=(*_ANSWERS, intake.CardOrderRequested),
+        receives=(*_ANSWERS, intake.CardOrderRequested, intake.CardLimitChanged),
     ),
 )
 

@@ -621,3 +621,33 @@ class CardOrderRequested(Payload):
     application_number: str
     product: str
     limit: Money
+
+
+class CardLimitReason(StrEnum):
+    """Why a card has another limit."""
+
+    INCREASE = "increase"
+    TEMPORARY = "temporary"
+    DECREASE = "decrease"
+    TEMPORARY_ENDED = "temporary-ended"
+
+
+class CardLimitChanged(Payload):
+    """Notice to core banking that a card has another limit from a day on: raised, raised for a
+    time, lowered, or back at its lasting one because a temporary limit has ended. `limit` is the
+    whole of it. Of several about one card the one that was said last counts, from its day on."""
+
+    type: ClassVar[str] = "banka.card-limit.changed.v1"
+    topic: ClassVar[str] = "banka.outbound.<partner>"
+
+    card_id: str
+    application_id: str
+    application_number: str
+    change_number: str = Field(description="the application's number and a running one: …-L2")
+    reason: CardLimitReason
+    limit: Money
+    effective_on: date = Field(description="first business day of this limit")
+    until: date | None = Field(
+        default=None,
+        description="last day of a temporary limit; that it has ended is said as well",
+    )

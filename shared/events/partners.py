@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict, Field
 
+from shared.events.intake import AppealWish
 from shared.events.payload import (
     ApplicantType,
     BalanceBand,
@@ -96,6 +97,25 @@ class PartnerWithdrawalRequested(PartnerEvent):
     """A customer of the partner wants to withdraw."""
 
     type: ClassVar[str] = "banka.partner-withdrawal.requested.v1"
+
+
+class PartnerAppealRequested(PartnerEvent):
+    """A declined customer of the partner asks why, or that a person decides anew (个人信息保护法
+    24). `words`: JWE of what the customer says, UTF-8 text of at most 2,000 characters."""
+
+    type: ClassVar[str] = "banka.partner-appeal.requested.v1"
+
+    wish: AppealWish
+    words: Jwe | None = Field(default=None, pattern=_JWE, max_length=20_000)
+
+
+class PartnerDisputeRequested(PartnerEvent):
+    """A customer of the partner says that the credit report is wrong (征信异议). `words`: JWE of
+    what is wrong in it, UTF-8 text of at most 2,000 characters."""
+
+    type: ClassVar[str] = "banka.partner-dispute.requested.v1"
+
+    words: Jwe = Field(pattern=_JWE, max_length=20_000)
 
 
 class PartnerCardEvent(PartnerEvent):

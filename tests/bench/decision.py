@@ -4,11 +4,13 @@ verdicts a second a policy gives in one process.
     python -m tests.bench.decision --applications 200
 
 Review on the loop that it is deployed with, a real broker, database and vault; a known customer's
-application is handed over by intake's events, and the bank's systems answer over HTTP. Measured is
-from the moment at which the last of their answers is there until the transaction with the decision
-is committed: two transactions, the vault, the policy, and the ways between them. Beside it, in the
-same run: a bare commit on that database, of which there are two; and the policy's tables asked as
-the engine's manual has it, compiled at each turn.
+application is handed over by intake's events, and the bank's systems, in a process of their own,
+answer over HTTP. Measured is from the moment at which the last of their answers is there until the
+transaction with the decision is committed: two transactions, the vault, the policy, and the ways
+between them. Twice: with systems that take up to 0.1 s each, as their likes do, and with all
+answers at one moment, where the last waits for the transaction of those before it. Beside it, in
+the same run: a bare commit on that database, of which there are two; and the policy's tables asked
+as the engine's manual has it, compiled at each turn.
 """
 
 from __future__ import annotations
@@ -16,24 +18,29 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import multiprocessing
 import random
+import socket
 import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import uvicorn
 import uvloop
 import zen
 from rich.console import Console
 from rich.table import Table
 
 from deploy import local
+from deploy.demo import credit_systems
 from deploy.provision import provision
 from services.review import examination
 from services.review.app import build_service
@@ -43,7 +50,7 @@ from shared.messaging.calls import WorkerLoop
 from shared.postgres.migrate import migrate
 from tests.bench.replay import inputs_of_a_portfolio
 from tests.eventually import eventually
-from tests.integration.review.bank import Bank, listening, settings_of
+from tests.integration.review.bank import Bank, settings_of
 from tests.stack import running
 
 MORNING = datetime(2026, 11, 9, 2, 0, tzinfo=UTC)
@@ -51,6 +58,8 @@ WARM_UP = 20
 COMMITS = 300
 VERDICTS = 5_000
 ROUNDS = 5
+APART = 0.1  # seconds that a system may take; how long each takes is drawn anew
+APPLY = WorkerLoop._apply  # where a worker's transaction ends
 console = Console()
 
 
@@ -60,8 +69,9 @@ def main() -> None:
     parser.add_argument("--a-second", type=float, default=5.0, help="of them")
     asked = parser.parse_args()
     speak(newest().policy)
-    with running("bench-decision") as stack:
-        uvloop.run(_decide(stack, asked.applications, asked.a_second))
+    for apart, title in ((APART, "answers apart"), (0.0, "all answers at one moment")):
+        with running("bench-decision") as stack, _systems(apart) as systems:
+            uvloop.run(_decide(stack, systems, title, asked.applications, asked.a_second))
 
 
 def speak(policy: Policy) -> None:
@@ -131,7 +141,6 @@ class Watched:
 
     def __init__(self) -> None:
         self.at: dict[str, dict[str, float]] = defaultdict(dict)
-        self._apply = WorkerLoop._apply  # where a worker's transaction ends
 
     def worker(self, worker: Any) -> Any:
         """The worker, observed."""
@@ -147,30 +156,58 @@ class Watched:
         return replace(worker, call=observed)
 
     async def apply(self, loop: WorkerLoop, row: Any, result: Any) -> None:
-        await self._apply(loop, row, result)
+        await APPLY(loop, row, result)
         scoring = loop.worker.kind == examination.SCORING
         self.at[row["subject"]]["decided" if scoring else "written"] = time.perf_counter()
 
 
-async def _decide(stack: local.Stack, count: int, a_second: float) -> None:
+@contextmanager
+def _systems(apart: float) -> Iterator[str]:
+    """The bank's systems in a process of their own, each answer after up to `apart` seconds; gives
+    their address."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        process = multiprocessing.get_context("fork").Process(
+            target=_serve, args=(listening, apart), daemon=True
+        )
+        process.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            process.terminate()
+            process.join()
+
+
+def _serve(listening: socket.socket, apart: float) -> None:
+    app = credit_systems.make_app(latency=0)
+
+    @app.middleware("http")
+    async def later(request: Any, answer: Any) -> Any:
+        await asyncio.sleep(random.uniform(0, apart))
+        return await answer(request)
+
+    uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False)).run([listening])
+
+
+async def _decide(
+    stack: local.Stack, systems: str, title: str, count: int, a_second: float
+) -> None:
     await provision(stack)
     with tempfile.TemporaryDirectory() as folder:
         clock = Path(folder) / "clock"
-        async with listening() as systems:
-            settings = settings_of(stack, clock, systems)
-            await migrate(settings, "review")
-            async with Bank.open(stack, settings, clock, systems, MORNING) as bank:
-                service, watched = build_service(settings), Watched()
-                service.workers = [watched.worker(one) for one in service.workers]
-                WorkerLoop._apply = lambda loop, row, result: watched.apply(loop, row, result)  # type: ignore[method-assign,assignment]
-                await service.start()
-                try:
-                    await _apply_for(bank, watched, WARM_UP, a_second)
-                    took = await _apply_for(bank, watched, count, a_second)
-                finally:
-                    await service.stop()
+        settings = settings_of(stack, clock, systems)
+        await migrate(settings, "review")
+        async with Bank.open(stack, settings, clock, systems, MORNING) as bank:
+            service, watched = build_service(settings), Watched()
+            service.workers = [watched.worker(one) for one in service.workers]
+            WorkerLoop._apply = lambda loop, row, result: watched.apply(loop, row, result)  # type: ignore[method-assign,assignment]
+            await service.start()
+            try:
+                await _apply_for(bank, watched, WARM_UP, a_second)
+                took = await _apply_for(bank, watched, count, a_second)
+            finally:
+                await service.stop()
     bare = await _bare_commits(stack)
-    table = Table("", "p50 ms", "p90 ms", "slowest ms", title=f"{count:,} applications")
+    table = Table("", "p50 ms", "p90 ms", "slowest ms", title=f"{count:,} applications, {title}")
     phases = [(what, [one[end] - one[begin] for one in took]) for what, begin, end in PHASES]
     for what, seconds in (*phases, ("a bare commit", bare)):
         cuts = statistics.quantiles(seconds, n=10)

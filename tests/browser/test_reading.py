@@ -25,7 +25,6 @@ __all__ = ["counter"]  # a fixture
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.timeout(600),
 ]
 
 OTHER_NAME = NAME[:3] + "明"
@@ -83,7 +82,7 @@ async def test_a_suggestion_is_taken_over_with_the_keyboard_and_sent(
     conn = await asyncpg.connect(town.bank.superuser_url.replace("banka_review", "banka_intake"))
     try:
         async with reading(town):
-            await eventually(read, 120)
+            await eventually(read)
     finally:
         await conn.close()
     await eventually(drawn)

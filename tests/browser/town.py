@@ -215,7 +215,7 @@ class Town:
             async def said(name: str = name, event: str = event) -> bool:
                 return event in await self.bank.types(self.applicants[name])
 
-            await eventually(said, 60)
+            await eventually(said)
         # intake hears of it on the topic; what is only written down nobody knows yet
         async with httpx.AsyncClient(trust_env=False) as client:
 
@@ -456,7 +456,7 @@ class Town:
                     await conn.fetchval("SELECT bool_and(tally IS NOT NULL) FROM portfolio_run")
                 )
 
-            await eventually(ended, 60)
+            await eventually(ended)
         finally:
             await conn.close()
 
@@ -504,7 +504,7 @@ class Town:
                 self.parked = {row["subject"]: row["id"] for row in rows}
                 return len(rows) == 4 + len(_MORE_BROKEN)
 
-            await eventually(parked, 60)
+            await eventually(parked)
         finally:
             await conn.close()
 
@@ -522,7 +522,7 @@ class Town:
                 return not any(waits for name, waits in told.items() if name != "next_due")
 
             for service in ("review", "notify", "reporting"):
-                await eventually(lambda service=service: quiet(service), 90)  # type: ignore[misc]
+                await eventually(lambda service=service: quiet(service))  # type: ignore[misc]
 
     def browser_cookie(self, who: str) -> dict[str, str]:
         return {"name": COOKIE, "value": self.cookie(who), "url": self.url}

@@ -28,7 +28,7 @@ from tests.end_to_end.clear_text import Secrets
 from tests.end_to_end.places import files, tables, topics
 
 # so long on a machine that does much else; alone it is a quarter of that
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(1800)
 
 SEED, DAYS, PER_DAY = 20261012, 2, 30
 _PLANTED = "public.planted"
@@ -48,7 +48,7 @@ def test_an_offices_days_agree_and_leave_nothing_in_clear() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=1100,
+        timeout=1700,
     )
     try:
         assert played.returncode == 0, played.stdout[-6000:] + played.stderr[-2000:]

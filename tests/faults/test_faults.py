@@ -11,8 +11,6 @@ from tests.faults.__main__ import run_fault
 from tests.faults.faults import FAULTS
 from tests.stack import running_here
 
-pytestmark = pytest.mark.timeout(900)
-
 LOAD = 10.0  # customers a second: other tests run beside it, and what waits has to be done in time
 
 

@@ -7,15 +7,11 @@ from __future__ import annotations
 import asyncio
 import os
 
-import pytest
-
 from shared.events import catalog
 from tests.end_to_end.town import APPLICATIONS, BRANCHES, Town, check_agreement, open_town
 from tests.eventually import eventually
 from tests.faults.repeating import deliver_again
 from tests.stack import running
-
-pytestmark = pytest.mark.timeout(900)
 
 CUSTOMERS = int(os.environ.get("BANKA_CUSTOMERS", "100"))
 
@@ -58,7 +54,7 @@ async def _kill_each_service_in_the_middle(town: Town) -> None:
         async def some(least: int = first + share // 4) -> bool:
             return await answered() >= least
 
-        await eventually(some, seconds=60)
+        await eventually(some)
         await town.office.kill(service)
         await town.office.start(service)
     for event in events:

@@ -18,7 +18,6 @@ from tests.fuzz.world import BRANCH, Fuzz, World, fuzz
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning"),
 ]
 

@@ -476,6 +476,7 @@ def test_a_file_for_the_terminal_leaves_with_nothing_personal_in_clear(
         "reference": "R-1",
         "parties": [{"role": "applicant", "personal": {"name": NAME}}],
         "documents": [{"item": "id_front", "content": {"file": "id.png"}}],
+        "words": {"text": NAME},
     }
     done = sealed(data, keys.public_jwks(), tmp_path)
     text = json.dumps(done, ensure_ascii=False)
@@ -483,6 +484,7 @@ def test_a_file_for_the_terminal_leaves_with_nothing_personal_in_clear(
     assert base64.b64encode(b"picture").decode() not in text
     assert json.loads(keys.decrypt(done["parties"][0]["personal"])) == {"name": NAME}
     assert keys.decrypt_bytes(done["documents"][0]["content"]) == b"picture"
+    assert keys.decrypt_bytes(done["words"]).decode() == NAME
     assert (done["reference"], done["documents"][0]["item"]) == ("R-1", "id_front")
 
 

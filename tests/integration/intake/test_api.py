@@ -36,7 +36,7 @@ from tests.integration.intake.office import (
 from tests.integration.intake.test_many import table
 from tests.papers import picture
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MINE, OTHER = "web-channel", "web-partner"
 

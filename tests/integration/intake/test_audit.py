@@ -20,7 +20,7 @@ from shared.web.audit import Line, Place, Wanted
 from tests.integration.intake.office import API, MOBILE, Customer, Office, audited
 from tests.integration.intake.test_organisation import FILE
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OTHER_MOBILE = "13911112222"
 # people of its own: other tests count what became of theirs

@@ -92,7 +92,7 @@ async def until(office: Office, where: str, state: str) -> None:
         )
         return bool(found == state)
 
-    await eventually(reached, 60)
+    await eventually(reached)
 
 
 async def states(office: Office, where: str) -> dict[int, str]:
@@ -282,7 +282,7 @@ async def test_a_process_that_dies_in_the_middle_of_a_chunk_loses_nothing_and_do
         done = list((await states(office, where)).values()).count("taken")
         return done > 5
 
-    await eventually(some, 30)
+    await eventually(some)
     key = read_bank_key(office.settings)
     for pause in (0.02, 0.05, 0.08, 0.12):  # others begin and are gone
         other = asyncio.create_task(Tables(lambda: office.service, office.desk, key).run())
@@ -294,7 +294,7 @@ async def test_a_process_that_dies_in_the_middle_of_a_chunk_loses_nothing_and_do
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE usename = 'intake_app' AND pid <> pg_backend_pid()"
         )
-        await eventually(some, 30)
+        await eventually(some)
     await conn.close()
     await until(office, where, "done")
     assert set((await states(office, where)).values()) == {"taken"}
@@ -440,7 +440,7 @@ async def test_what_stands_in_a_table_is_sealed_and_forgotten_in_time(office: Of
         )
         return (batch["state"], batch["wrapped"]) == ("closed", None)
 
-    await eventually(forgotten, 20)
+    await eventually(forgotten)
     assert await office.fetch("SELECT FROM batch_row WHERE cells IS NOT NULL") == []
     page = await client.get(where, params={"lang": "en"})
     assert page.status_code == 200

@@ -20,7 +20,7 @@ from tests.eventually import eventually
 from tests.integration.intake.office import Customer, Office, decision
 from tests.integration.intake.test_card_facts import cards_on_order, say
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def row_of(office: Office, customer: Customer) -> Any:

@@ -24,7 +24,7 @@ from tests.integration.intake.office import (
 from tests.integration.intake.test_pages import filled_in, here_of
 from tests.papers import picture
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CHECK = "/intake/applications/check"
 

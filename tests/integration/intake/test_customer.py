@@ -43,7 +43,7 @@ from tests.integration.intake.office import (
 )
 from tests.papers import picture
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OWN = "/progress/application"
 _WORDS = hashlib.sha256(load_customer_page().consent.zh.encode()).hexdigest()

@@ -22,7 +22,7 @@ from tests.integration.intake.test_batches import row, sheet
 from tests.integration.intake.test_customer import Phone, code_for
 from tests.integration.intake.test_tables_api import load, until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _SEALED = "holds personal values sealed under the person's key alone, which is destroyed or locked"
 _PSEUDONYM = "codes, times and pseudonyms; nothing that was made of a personal value"

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from shared.calendar import business_day, start_of_day
 from shared.clock import parse_instant
 from shared.events import review
+from shared.events.envelope import decode
 from shared.identifiers import new_id
+from shared.messaging.broker import connection
 from tests.eventually import eventually
 from tests.integration.intake.office import API, Customer, Office
 from tests.integration.intake.test_many import activated
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def holder(office: Office) -> Customer:
@@ -154,3 +159,77 @@ async def test_a_temporary_limit_that_ended_and_what_the_bank_lowered_stand_on_t
         return "by the bank" in page and "¥5,000.00" in page
 
     await eventually(shown)
+
+
+async def heard(office: Office, card_id: str) -> list[dict[str, Any]]:
+    """What core banking reads of a card on its own topic, with its own rights."""
+    settings = office.settings.model_copy(update={"kafka_user": "core-banking"})
+    consumer = AIOKafkaConsumer(
+        "banka.outbound.core-banking",
+        **connection(settings),
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    try:
+        parts = consumer.assignment()
+        ends = await consumer.end_offsets(parts)
+        found = []
+        while any([await consumer.position(part) < ends[part] for part in parts]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    envelope, body = decode(record.headers, record.value)
+                    if envelope.subject == card_id:
+                        found.append({"type": envelope.type, **json.loads(body)})
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def test_core_banking_can_apply_a_temporary_limit_and_its_end(office: Office) -> None:
+    customer = await holder(office)
+    card_id = (await office.last(customer, "card.ordered"))["card_id"]
+    today = business_day(office.now)
+    until = today + timedelta(days=10)
+    answer = await ask(office, customer, kind="temporary", until=until.isoformat())
+    assert answer.status_code == 202, answer.text
+    about = {
+        "change_id": answer.json()["change_id"],
+        "change_number": f"{customer.number}-L1",
+        "kind": "temporary",
+    }
+    await office.review_says(
+        customer, review.LimitChangeOpened, **about, by_bank=False, working_days=10
+    )
+    decided = {
+        "by_bank": False, "outcome": "granted", "limit": {"minor": 3_000_000}, "automatic": True,
+        "effective_on": today.isoformat(), "until": until.isoformat(), "decided_by": [],
+    }  # fmt: skip
+    await office.review_says(customer, review.LimitChangeDecided, **about, **decided)
+    over = {"limit": {"minor": 1_500_000}, "why": "term"}
+    await office.review_says(customer, review.LimitExpired, **about, **over)
+
+    async def all_told() -> list[dict[str, Any]]:
+        found = [one for one in await heard(office, card_id) if "card-limit.changed" in one["type"]]
+        return found if len(found) >= 2 else []
+
+    raised, back = await eventually(all_told)
+    assert (raised["reason"], raised["limit"]["minor"]) == ("temporary", 3_000_000)
+    assert (raised["effective_on"], raised["until"]) == (today.isoformat(), until.isoformat())
+    assert (back["reason"], back["limit"]["minor"]) == ("temporary-ended", 1_500_000)
+    assert (back["effective_on"], back["until"]) == (
+        (until + timedelta(days=1)).isoformat(),
+        None,
+    )
+    assert {one["change_number"] for one in (raised, back)} == {f"{customer.number}-L1"}
+    assert raised.keys() == {
+        "type",
+        "card_id",
+        "application_id",
+        "application_number",
+        "change_number",
+        "reason",
+        "limit",
+        "effective_on",
+        "until",
+    }  # fmt: skip - and nothing of a person

@@ -25,7 +25,7 @@ from tests.integration.intake.stock import BRANCHES, NAMES, fill
 from tests.plans import explained, rows_read
 from tests.stack import running
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROWS = 20_000
 MOST_READ = 4_000  # rows of the table or an index that a page may touch, of twenty thousand

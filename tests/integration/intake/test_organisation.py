@@ -30,7 +30,7 @@ from shared.web.sign_in import Verified
 from tests.eventually import eventually
 from tests.integration.intake.office import API, Office
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FILE = """
 branches:

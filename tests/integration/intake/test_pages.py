@@ -30,7 +30,7 @@ from tests.integration.intake.office import (
 )
 from tests.papers import picture
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _ID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 LANGUAGES = {"zh-CN": "资料清单", "en": "Checklist"}

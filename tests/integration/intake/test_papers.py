@@ -33,7 +33,7 @@ from tests.integration.intake.office import (
 )
 from tests.papers import picture
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 REASON = f"核对{NAME}的签名"
 
@@ -505,4 +505,4 @@ async def settled(office: Office) -> None:
         )
         return not rows
 
-    await eventually(done, 60)
+    await eventually(done)

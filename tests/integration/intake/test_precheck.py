@@ -28,7 +28,7 @@ from tests.integration.intake.office import (
     Office,
 )
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BUSINESS_PAPERS = (*SALARIED_PAPERS, "employer_authorization")
 REMARK = "章的日期看不清"

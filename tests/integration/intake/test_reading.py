@@ -24,7 +24,7 @@ from tests.bench import cards
 from tests.eventually import eventually
 from tests.integration.intake.office import HOME, NAME, OTHER_BRANCH, Customer, Office
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OTHER_NAME = NAME[:2] + "看" + NAME[3:]  # one character is another
 AUTHORITY = "望江区公安局"

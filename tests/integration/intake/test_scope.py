@@ -34,7 +34,7 @@ from tests.papers import picture
 
 __all__ = ["organisation"]  # a fixture
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NARROW = (Role.ASSISTANT, Role.MANAGER)  # the roles that do not see the whole bank
 # Of nobody's branch: the template of a sheet. Customers come by a code, to what is theirs alone: no

@@ -17,7 +17,7 @@ from shared.web.session import COOKIE, Signer
 from tests.eventually import eventually
 from tests.integration.intake.office import API, Office
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ORGANISATION = """
 branches:

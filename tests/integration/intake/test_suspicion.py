@@ -23,7 +23,7 @@ from tests.integration.intake.office import Customer, Office
 from tests.integration.intake.test_customer import OWN, Phone, code_for
 from tests.integration.intake.test_partners import OUTBOUND, applied
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 UNKNOWING = [role for role in Role if Permission.HOLD_VIEW not in GRANTS[role]]
 REFERRED = {"reason_codes": ["CLOSER_LOOK"], "policy_version": "1"}

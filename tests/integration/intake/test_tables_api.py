@@ -14,7 +14,7 @@ from tests.integration.intake.office import API, BRANCH, NAME, OTHER_BRANCH, Off
 from tests.integration.intake.test_api import MINE, OTHER
 from tests.integration.intake.test_batches import row, sheet
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TABLES = f"{API}/tables"
 
@@ -37,7 +37,7 @@ async def until(client: httpx.AsyncClient, table_id: str, state: str) -> dict[st
         found: dict[str, Any] = (await client.get(f"{TABLES}/{table_id}")).json()
         return found if found["state"] == state else None
 
-    found = await eventually(reached, 60)
+    found = await eventually(reached)
     assert found is not None
     return found
 

@@ -29,7 +29,7 @@ from tests.integration.intake.test_reading import Canned, lines, reader_of
 from tests.stack import running
 from tests.weighing import MOST_BYTES, common_pages, copy_row, pages_of, weight_of
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _ONE = "/intake/applications/{application_id}"
 # What people get that is no page: files, pictures, ways on to other addresses.

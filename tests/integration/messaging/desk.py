@@ -14,7 +14,8 @@ from shared.events.envelope import STRUCTURED_TYPE, Envelope, encode
 from shared.messaging import Connection, Effect, Fact, Inbound, InboundEvent, InboundProblem
 from shared.messaging.errors import Rejected
 from shared.messaging.outbox import MAX_BODY
-from tests.integration.messaging.ledger import LedgerStore, World, until
+from tests.eventually import eventually
+from tests.integration.messaging.ledger import LedgerStore, World
 
 TYPE = "banka.partner-note.sent.v1"
 
@@ -109,7 +110,7 @@ class Desk:
             answers = await self.answers(key)
             return [a["accepted"] for a in answers] == accepted and answers
 
-        answers: list[Any] = await until(there)
+        answers: list[Any] = await eventually(there)
         return answers
 
 

@@ -9,9 +9,8 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +36,7 @@ from shared.messaging.errors import Permanent, Transient
 from shared.messaging.outbox import partition_of
 from shared.postgres.migrate import migrate
 from shared.settings import Environment, Settings
+from tests.eventually import eventually
 from tests.kept import Kept
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -190,7 +190,7 @@ class World:
             except KafkaException:  # it is
                 return False
 
-        await until(made)
+        await eventually(made)
 
     def remove_topic(self, topic: str) -> None:
         admin = AdminClient(self.stack.kafka_admin())
@@ -343,7 +343,7 @@ class World:
                 " WHERE datname = current_database() AND wait_event_type = 'Lock'",
             )
 
-        return int((await until(found))[0]["pid"])
+        return int((await eventually(found))[0]["pid"])
 
     async def banka(self, *words: str, code: int = 0) -> str:
         """Run the operators' command; returns what it prints and checks its exit code."""
@@ -397,14 +397,3 @@ async def running(service: Service) -> AsyncIterator[Service]:
         yield service
     finally:
         await service.stop()
-
-
-async def until(check: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> Any:
-    """Wait until the check is true; the last answer is in the failure's text."""
-    end = time.monotonic() + seconds
-    while True:
-        answer = await check()
-        if answer:
-            return answer
-        assert time.monotonic() < end, f"not within {seconds} s: {answer!r}"
-        await asyncio.sleep(0.03)

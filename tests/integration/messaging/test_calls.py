@@ -32,9 +32,8 @@ from shared.messaging import (
 from shared.messaging import calls as kernel
 from shared.messaging.calls import APPLY_ATTEMPTS
 from shared.messaging.deadlines import ATTEMPTS
-from tests.integration.messaging.ledger import Ledger, LedgerStore, World, until
-
-pytestmark = pytest.mark.timeout(120)
+from tests.eventually import eventually
+from tests.integration.messaging.ledger import Ledger, LedgerStore, World
 
 
 def on_result(result: Any, state: Ledger, now: datetime) -> Iterable[Effect]:
@@ -67,7 +66,7 @@ async def _wait_answers(world: World, subject: str, expected: list[str]) -> None
     async def there() -> bool:
         return await _answers(world, subject) == expected
 
-    await until(there)
+    await eventually(there)
 
 
 async def _open(world: World) -> int:
@@ -272,9 +271,9 @@ async def test_results_that_come_back_together_are_written_together(world: World
     async def all_done() -> bool:
         return await _open(world) == 0
 
-    await until(all_asked)
+    await eventually(all_asked)
     come_back.set()
-    await until(all_done)
+    await eventually(all_done)
     # the first by itself, the others behind it together; as one of those failed, each by itself,
     # and the one once more: but every one is there, and once
     for n in range(6):
@@ -282,9 +281,9 @@ async def test_results_that_come_back_together_are_written_together(world: World
 
     asked = 0
     await asyncio.gather(*(_ask(service, f"T{n}", f"l{n}") for n in range(12)))
-    await until(all_asked)
+    await eventually(all_asked)
     come_back.set()
-    await until(all_done)
+    await eventually(all_done)
     (row,) = await world.rows(
         world.databases[0],
         "SELECT count(DISTINCT done_at) AS n FROM messaging.call WHERE key LIKE 'l%'",
@@ -316,7 +315,7 @@ async def test_results_of_several_kinds_about_one_subject_are_written_together(
     async def all_asked() -> bool:
         return asked == len(kinds)
 
-    await until(all_asked)
+    await eventually(all_asked)
     come_back.set()
     await _wait_all_done(world)
     assert await _answers(world, "A") == ["Succeeded:{}"] * 3
@@ -387,7 +386,7 @@ class _Outside:
         async def all_asked() -> bool:
             return len(self.asked) == calls
 
-        await until(all_asked)
+        await eventually(all_asked)
 
 
 async def _ask_together(world: World, outside: _Outside, **parts: Any) -> Service:
@@ -403,7 +402,7 @@ async def _wait_all_done(world: World) -> None:
     async def all_done() -> bool:
         return await _open(world) == 0
 
-    await until(all_done)
+    await eventually(all_done)
 
 
 @pytest.mark.parametrize("repeatable", [True, False])
@@ -464,9 +463,9 @@ async def test_a_row_that_somebody_holds_costs_no_result_and_nobody_elses_time(
             await holder.execute("SELECT FROM ledger WHERE subject = 'S3' FOR UPDATE")
             outside.answer.set()
             # the first is by itself
-            await until(lambda: kept_are([f"k{n}" for n in range(1, 6)]))
+            await eventually(lambda: kept_are([f"k{n}" for n in range(1, 6)]))
             await world.do(database, again)
-            await until(lambda: kept_are(["k3"]))
+            await eventually(lambda: kept_are(["k3"]))
     finally:
         await holder.close()
     await world.do(database, again)
@@ -511,7 +510,7 @@ async def test_what_came_back_while_the_database_was_away_longer_than_the_lease_
         async def leases_over() -> bool:
             return bool(await admin.fetchval("SELECT clock_timestamp() > $1", row["until"]))
 
-        await until(leases_over)
+        await eventually(leases_over)
     await _wait_all_done(world)
     for number in range(6):
         assert await _answers(world, f"S{number}") == ["Succeeded:{}"]
@@ -562,7 +561,7 @@ async def test_two_workers_never_make_the_same_call(world: World) -> None:
     async def all_done() -> bool:
         return await _open(world) == 0
 
-    await until(all_done)
+    await eventually(all_done)
     assert sorted(made) == sorted(f"k{n}" for n in range(60))
 
 
@@ -583,7 +582,7 @@ async def test_after_many_failures_nobody_is_called_for_a_while(world: World) ->
     async def broken() -> bool:
         return made >= 3
 
-    await until(broken)
+    await eventually(broken)
     loop, rounds = service._loops[0], 0
     claim = loop._claim
 
@@ -598,7 +597,7 @@ async def test_after_many_failures_nobody_is_called_for_a_while(world: World) ->
         loop.wake()
         return rounds >= 10
 
-    await until(looked_for_work)
+    await eventually(looked_for_work)
     assert made == 3
     assert await _open(world) == 6
 
@@ -648,7 +647,7 @@ async def test_a_result_that_fails_too_often_waits_for_an_operator(world: World)
         rows = await world.rows(world.databases[0], "SELECT applying FROM messaging.call")
         return bool(rows[0]["applying"])
 
-    await until(failed_once)
+    await eventually(failed_once)
     await world.do(
         world.databases[0],
         "UPDATE messaging.call SET applying = $1, retry_at = clock_timestamp()",
@@ -659,7 +658,7 @@ async def test_a_result_that_fails_too_often_waits_for_an_operator(world: World)
         rows = await world.rows(world.databases[0], "SELECT state FROM messaging.call")
         return bool(rows[0]["state"] == "failed")
 
-    await until(given_up)
+    await eventually(given_up)
     assert (await service.quiet()).parked == 1
     await _wait_metric("call", 1)
     where = ("--database", world.databases[0])
@@ -689,7 +688,7 @@ async def _wait_metric(kind: str, expected: int) -> None:
         labels = {"kind": kind}
         return REGISTRY.get_sample_value("banka_waiting_for_operator", labels) == expected
 
-    await until(counted)
+    await eventually(counted)
 
 
 class _Clock:
@@ -753,14 +752,14 @@ async def test_nothing_is_begun_in_a_database_that_the_relay_refuses(world: Worl
         checks = (await service.readiness()).checks
         return all("older" in checks[name] for name in ("worker bureau", "deadlines"))
 
-    await until(told)
+    await eventually(told)
     assert made == []
     service._relay.refused = ""
 
     async def both() -> bool:
         return sorted(made) == ["due", "k1"]
 
-    await until(both)
+    await eventually(both)
 
 
 def _due_at(at: datetime, state: Any, now: datetime) -> list[Effect]:
@@ -867,7 +866,7 @@ async def test_a_deadline_that_fails_too_often_waits_for_an_operator(world: Worl
         rows = await world.rows(world.databases[0], "SELECT attempts FROM messaging.deadline")
         return bool(rows[0]["attempts"])
 
-    await until(failed_once)
+    await eventually(failed_once)
     await world.do(
         world.databases[0],
         "UPDATE messaging.deadline SET attempts = $1, retry_at = clock_timestamp()",
@@ -877,7 +876,7 @@ async def test_a_deadline_that_fails_too_often_waits_for_an_operator(world: Worl
     async def given_up() -> bool:
         return (await service.quiet()).parked == 1
 
-    await until(given_up)
+    await eventually(given_up)
     await _wait_metric("deadline", 1)
     where = ("--database", world.databases[0])
     listed = json.loads(await world.banka("parked", "list", "review", "--json", *where))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared.messaging import Call, ClaimedCall, Deadline, Deadlines, Result, Succeeded, Worker
+from tests.eventually import eventually
 from tests.integration.messaging.ledger import (
     Ledger,
     LedgerStore,
@@ -17,10 +18,7 @@ from tests.integration.messaging.ledger import (
     World,
     consumer,
     running,
-    until,
 )
-
-pytestmark = pytest.mark.timeout(120)
 
 LEASE = "lease_owner = gen_random_uuid(), lease_until"
 AN_HOUR_AHEAD = "clock_timestamp() + interval '1 hour'"
@@ -61,7 +59,7 @@ async def test_a_call_is_made_that_waits_or_is_leased_until_an_hour_ahead(
         async def answered() -> bool:
             return await _answers(world, database) == [answer]
 
-        await until(answered)
+        await eventually(answered)
 
 
 async def test_a_lease_of_somebody_alive_holds(world: World) -> None:
@@ -79,7 +77,7 @@ async def test_a_lease_of_somebody_alive_holds(world: World) -> None:
         async def other_made() -> bool:
             return bool(await _answers(world, database))
 
-        await until(other_made)
+        await eventually(other_made)
     rows = await world.rows(database, "SELECT key, state FROM messaging.call ORDER BY key")
     assert [tuple(row) for row in rows] == [("k1", "leased"), ("k2", "done")]
 
@@ -94,7 +92,7 @@ async def test_a_failed_event_is_tried_again_that_waits_until_an_hour_ahead(worl
         async def blocked() -> bool:
             return bool(await world.rows(database, "SELECT 1 FROM messaging.blocked_key"))
 
-        await until(blocked)
+        await eventually(blocked)
     moods.transient_left = 0
     await world.do(
         database,
@@ -106,7 +104,7 @@ async def test_a_failed_event_is_tried_again_that_waits_until_an_hour_ahead(worl
         async def noted() -> bool:
             return await world.entries(database) == {"A": [1]}
 
-        await until(noted)
+        await eventually(noted)
 
 
 async def test_a_failed_deadline_is_tried_again_that_waits_until_an_hour_ahead(
@@ -126,4 +124,4 @@ async def test_a_failed_deadline_is_tried_again_that_waits_until_an_hour_ahead(
         async def handled() -> bool:
             return await _answers(world, database) == ["due"]
 
-        await until(handled)
+        await eventually(handled)

@@ -5,21 +5,11 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-import pytest
 from confluent_kafka import KafkaException
 
 from shared.messaging import Fact, Service
-from tests.integration.messaging.ledger import (
-    Echoed,
-    LedgerStore,
-    Moods,
-    Noted,
-    World,
-    consumer,
-    until,
-)
-
-pytestmark = pytest.mark.timeout(120)
+from tests.eventually import eventually
+from tests.integration.messaging.ledger import Echoed, LedgerStore, Moods, Noted, World, consumer
 
 
 async def _letters(world: World, topic: str, count: int) -> list[Any]:
@@ -27,7 +17,7 @@ async def _letters(world: World, topic: str, count: int) -> list[Any]:
         found = await world.read(topic)
         return found if len(found) >= count else []
 
-    return list(await until(there))
+    return list(await eventually(there))
 
 
 async def _made_anew(world: World, topic: str) -> str:
@@ -61,7 +51,7 @@ async def test_a_copy_of_its_own_fact_does_not_keep_a_service_from_starting(worl
     async def publishes() -> bool:
         return bool(again._relay.shards) and (await again.readiness()).ready
 
-    await until(publishes)
+    await eventually(publishes)
 
 
 def _large(mood: str, size: int) -> bytes:

@@ -11,9 +11,8 @@ import pytest
 
 from deploy import local
 from shared.messaging.errors import one_line
-from tests.integration.messaging.ledger import Moods, Noted, World, consumer, until
-
-pytestmark = pytest.mark.timeout(120)
+from tests.eventually import eventually
+from tests.integration.messaging.ledger import Moods, Noted, World, consumer
 
 ID, MOBILE, HAN, LATIN = "11010519491231002X", "13800001234", "张伟", "Zhang Wei"
 
@@ -127,7 +126,7 @@ async def test_the_reason_of_a_parked_event_and_its_dead_letter_name_the_constra
     async def copies() -> list[Any]:
         return await world.read(dead)
 
-    (copy,) = await until(copies)
+    (copy,) = await eventually(copies)
     reason = "CheckViolationError: SQLSTATE 23514, constraint ledger_entries_check, table ledger"
     (row,) = await world.rows(database, "SELECT reason FROM messaging.blocked_key")
     assert row["reason"] == reason

@@ -15,7 +15,8 @@ from aiokafka.errors import CommitFailedError
 from shared.messaging.offsets import OffsetMove
 from shared.messaging.parking import Arrived
 from shared.messaging.subscribe import Subscription
-from tests.integration.messaging.ledger import Moods, Noted, World, consumer, until
+from tests.eventually import eventually
+from tests.integration.messaging.ledger import Moods, Noted, World, consumer
 
 SUBJECTS = 12
 EACH = 25
@@ -51,12 +52,12 @@ async def test_every_event_is_applied_once_and_its_fact_published_in_order(world
     group = f"g.{world.tag}"
     await world.service(database, consumers=[consumer(topic, Moods(echo), group)]).start()
     await _send_all(world, topic)
-    await until(lambda: _equals(world, database, _whole()))
+    await eventually(lambda: _equals(world, database, _whole()))
 
     async def published() -> bool:
         return await _echoes(world, echo) == _whole()
 
-    await until(published)
+    await eventually(published)
 
 
 async def test_the_whole_topic_delivered_again_changes_nothing(world: World) -> None:
@@ -65,17 +66,17 @@ async def test_the_whole_topic_delivered_again_changes_nothing(world: World) -> 
         database, consumers=[consumer(topic, Moods(echo), f"g.{world.tag}")]
     ).start()
     await _send_all(world, topic, last=5)
-    await until(lambda: _equals(world, database, _whole(5)))
+    await eventually(lambda: _equals(world, database, _whole(5)))
     records = await world.read(topic)
     for record in records:
         await world.send_raw(topic, record.key, record.value, record.headers)
     await world.send(topic, "S0", Noted(number=6), 6)
-    await until(lambda: _subject_is(world, database, "S0", [1, 2, 3, 4, 5, 6]))
+    await eventually(lambda: _subject_is(world, database, "S0", [1, 2, 3, 4, 5, 6]))
 
     async def caught_up() -> bool:
         return (await world.services[0].quiet()).unapplied == 0
 
-    await until(caught_up)
+    await eventually(caught_up)
     expected = _whole(5) | {"S0": [1, 2, 3, 4, 5, 6]}
     assert await world.entries(database) == expected
     rows = await world.rows(database, "SELECT count(*) FROM messaging.event_log")
@@ -92,12 +93,12 @@ async def test_offsets_that_kafka_never_heard_of_do_not_repeat_effects(world: Wo
 
     first._subscriptions[0]._consumer.commit = refuse
     await _send_all(world, topic, last=4)
-    await until(lambda: _equals(world, database, _whole(4)))
+    await eventually(lambda: _equals(world, database, _whole(4)))
     await first.stop()
     moods = Moods()
     await world.service(database, consumers=[consumer(topic, moods, group)]).start()
     await _send_all(world, topic, first=5, last=6)
-    await until(lambda: _equals(world, database, _whole(6)))
+    await eventually(lambda: _equals(world, database, _whole(6)))
     assert min(number for _, number in moods.seen) == 5, "events before the offset came again"
 
 
@@ -112,7 +113,7 @@ async def test_a_killed_process_leaves_neither_a_hole_nor_a_repetition(
         process = _start_process(world, topic, echo, database, group)
         sent += 1
         await _send_all(world, topic, first=sent, last=sent)
-        await until(partial(_equals, world, database, _whole(sent)), seconds=60)
+        await eventually(partial(_equals, world, database, _whole(sent)))
         async with world.held(database, table):
             sent += 1
             await _send_all(world, topic, first=sent, last=sent)
@@ -121,12 +122,12 @@ async def test_a_killed_process_leaves_neither_a_hole_nor_a_repetition(
             process.wait()
         assert not await _equals(world, database, _whole(sent)), "the kill did not cut off its work"
     await world.service(database, consumers=[consumer(topic, Moods(echo), group)]).start()
-    await until(lambda: _equals(world, database, _whole(sent)), seconds=60)
+    await eventually(lambda: _equals(world, database, _whole(sent)))
 
     async def published() -> bool:
         return await _echoes(world, echo) == _whole(sent)
 
-    await until(published, seconds=40)
+    await eventually(published)
 
 
 def _start_process(
@@ -155,20 +156,20 @@ async def test_two_members_share_the_partitions_and_hand_them_over(world: World)
 
     sending = asyncio.create_task(send_until_enough())
     await services[0].start()
-    await until(lambda: _some(moods[0]))
+    await eventually(lambda: _some(moods[0]))
     await services[1].start()
-    await until(lambda: _some(moods[1]))
+    await eventually(lambda: _some(moods[1]))
     await services[2].start()
     await services[0].stop()
-    await until(lambda: _some(moods[2]))
+    await eventually(lambda: _some(moods[2]))
     enough.set()
     await sending
-    await until(lambda: _equals(world, database, _whole(sent)), seconds=40)
+    await eventually(lambda: _equals(world, database, _whole(sent)))
 
     async def published() -> bool:
         return await _echoes(world, echo) == _whole(sent)
 
-    await until(published)
+    await eventually(published)
 
 
 async def test_a_member_that_lost_its_partition_writes_nothing(world: World) -> None:
@@ -177,7 +178,7 @@ async def test_a_member_that_lost_its_partition_writes_nothing(world: World) -> 
     service = world.service(database, consumers=[consumer(topic, Moods(), group)])
     await service.start()
     await world.send(topic, "S0", Noted(number=1), 1)
-    await until(lambda: _subject_is(world, database, "S0", [1]))
+    await eventually(lambda: _subject_is(world, database, "S0", [1]))
     # another member applied numbers 2 and 3 (offsets 1 and 2) meanwhile
     await world.do(
         database,
@@ -190,12 +191,12 @@ async def test_a_member_that_lost_its_partition_writes_nothing(world: World) -> 
     async def noticed() -> bool:
         return service._subscriptions[0].positions[0].next != 1
 
-    await until(noticed)
+    await eventually(noticed)
     rows = await world.rows(database, "SELECT next FROM messaging.consumer_offset")
     assert rows[0]["next"] == 3, "the zombie moved the offset back"
     for number in (3, 4):
         await world.send(topic, "S0", Noted(number=number), number)
-    await until(lambda: _subject_is(world, database, "S0", [1, 2, 3, 4]))
+    await eventually(lambda: _subject_is(world, database, "S0", [1, 2, 3, 4]))
 
 
 async def test_a_statement_that_loses_its_connection_is_tried_again_without_an_attempt(
@@ -211,7 +212,7 @@ async def test_a_statement_that_loses_its_connection_is_tried_again_without_an_a
             await world.do(database, "SELECT pg_terminate_backend($1)", process)
     assert not await _equals(world, database, _whole(40)), "nothing was cut off in the work"
     await sending
-    await until(lambda: _equals(world, database, _whole(40)), seconds=40)
+    await eventually(lambda: _equals(world, database, _whole(40)))
     assert await world.rows(database, "SELECT * FROM messaging.blocked_key") == []
 
 
@@ -220,7 +221,7 @@ async def test_a_cursor_that_moved_in_the_meantime_rolls_the_poll_back(world: Wo
     topic, database = world.topic("notes", 1), await world.database()
     await world.service(database, consumers=[consumer(topic, Moods(), f"g.{world.tag}")]).start()
     await world.send(topic, "S0", Noted(number=1), 1)
-    await until(lambda: _subject_is(world, database, "S0", [1]))
+    await eventually(lambda: _subject_is(world, database, "S0", [1]))
     async with world.held(database, "ledger") as other:
         await world.send(topic, "S0", Noted(number=2), 2)
         await world.waiting(database)  # it has read its cursor and is about to load the state
@@ -231,7 +232,7 @@ async def test_a_cursor_that_moved_in_the_meantime_rolls_the_poll_back(world: Wo
     async def over() -> bool:
         return 3 in (await world.entries(database))["S0"]
 
-    await until(over)
+    await eventually(over)
     assert await world.entries(database) == {"S0": [1, 20, 3]}
 
 
@@ -252,7 +253,7 @@ async def test_a_member_overtaken_event_by_event_never_moves_the_offset_back(
     first = world.service(database, consumers=[consumer(topic, Moods(), group)])
     await first.start()
     await world.send(topic, "S0", Noted(number=1), 1)
-    await until(lambda: _subject_is(world, database, "S0", [1]))
+    await eventually(lambda: _subject_is(world, database, "S0", [1]))
     await first.stop()
     for number in range(2, 31):
         await world.send(topic, "S0", Noted(number=number), number)
@@ -272,7 +273,7 @@ async def test_a_member_overtaken_event_by_event_never_moves_the_offset_back(
     monkeypatch.setattr(Subscription, "_mark_attempt", overtaken)
     moods = Moods()
     await world.service(database, consumers=[consumer(topic, moods, group)]).start()
-    await until(lambda: _subject_is(world, database, "S0", list(range(1, 31))))
+    await eventually(lambda: _subject_is(world, database, "S0", list(range(1, 31))))
     moves = await world.rows(database, "SELECT was, became FROM moves")
     assert (12, 25) in [tuple(move) for move in moves], "nobody overtook it"
     assert [tuple(move) for move in moves if move["became"] < move["was"]] == []
@@ -285,7 +286,7 @@ async def test_no_stale_record_can_move_an_offset_back(world: World) -> None:
     await service.start()
     for number in range(1, 4):
         await world.send(topic, "S0", Noted(number=number), number)
-    await until(lambda: _subject_is(world, database, "S0", [1, 2, 3]))
+    await eventually(lambda: _subject_is(world, database, "S0", [1, 2, 3]))
     async with service.pool.acquire() as conn:
         backwards = OffsetMove(0, start=3, end=2)
         assert await service._readers[0].claim(conn, [backwards], []) == set()
@@ -298,7 +299,7 @@ async def test_what_arrives_while_a_poll_is_applied_is_one_poll(world: World) ->
     service = world.service(database, consumers=[consumer(topic, Moods(), f"g.{world.tag}")])
     await service.start()
     await world.send(topic, "S0", Noted(number=1), 1)
-    await until(lambda: _subject_is(world, database, "S0", [1]))
+    await eventually(lambda: _subject_is(world, database, "S0", [1]))
     await world.do(database, _WATCH)
 
     async def waits() -> bool:
@@ -313,10 +314,10 @@ async def test_what_arrives_while_a_poll_is_applied_is_one_poll(world: World) ->
     async with service.pool.acquire() as conn, conn.transaction():
         await conn.execute("SELECT 1 FROM ledger WHERE subject = 'S0' FOR UPDATE")
         await world.send(topic, "S0", Noted(number=2), 2)
-        await until(waits)
+        await eventually(waits)
         for number in range(3, 11):
             await world.send(topic, "S0", Noted(number=number), number)
-    await until(lambda: _subject_is(world, database, "S0", list(range(1, 11))))
+    await eventually(lambda: _subject_is(world, database, "S0", list(range(1, 11))))
     moves = await world.rows(database, "SELECT was, became FROM moves ORDER BY was")
     assert [tuple(move) for move in moves] == [(1, 2), (2, 10)]
 
@@ -327,7 +328,7 @@ async def test_an_event_without_a_handler_moves_its_cursor_on(world: World) -> N
     await world.send(topic, "S0", Noted(number=1), 1)
     await world.send(topic, "S0", b"{}", 2, event_type="banka.ledger.glanced.v1")
     await world.send(topic, "S0", Noted(number=3), 3)
-    await until(lambda: _subject_is(world, database, "S0", [1, 3]))
+    await eventually(lambda: _subject_is(world, database, "S0", [1, 3]))
 
 
 async def test_sequences_are_counted_by_source(world: World) -> None:
@@ -336,7 +337,7 @@ async def test_sequences_are_counted_by_source(world: World) -> None:
     await world.send(topic, "S0", Noted(number=10), 1, source="/banka/intake")
     await world.send(topic, "S0", Noted(number=20), 1, source="/banka/review")
     await world.send(topic, "S0", Noted(number=11), 2, source="/banka/intake")
-    await until(lambda: _subject_is(world, database, "S0", [10, 20, 11]))
+    await eventually(lambda: _subject_is(world, database, "S0", [10, 20, 11]))
 
 
 async def _equals(world: World, database: str, expected: dict[str, list[int]]) -> bool:
@@ -352,6 +353,3 @@ async def _subject_is(world: World, database: str, subject: str, entries: list[i
 
 async def _some(moods: Moods) -> bool:
     return len(moods.seen) > 0
-
-
-pytestmark = pytest.mark.timeout(120)

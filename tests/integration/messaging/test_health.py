@@ -11,17 +11,8 @@ from shared.messaging import Fact, relay, service
 from shared.messaging.broker import connection
 from shared.messaging.subscribe import Subscription
 from shared.redrive import list_parked, resume_consumer, retry_parked
-from tests.integration.messaging.ledger import (
-    Echoed,
-    LedgerStore,
-    Moods,
-    Noted,
-    World,
-    consumer,
-    until,
-)
-
-pytestmark = pytest.mark.timeout(120)
+from tests.eventually import eventually
+from tests.integration.messaging.ledger import Echoed, LedgerStore, Moods, Noted, World, consumer
 
 HOUR = 3600.0
 
@@ -31,14 +22,14 @@ async def _says(subscription: Subscription, words: str, stuck_after: float = 30.
         state = subscription.state(stuck_after)
         return state == words if words == "ok" else words in state
 
-    await until(so)
+    await eventually(so)
 
 
 async def _reads(world: World, database: str, subject: str, entries: list[int]) -> None:
     async def there() -> bool:
         return (await world.entries(database)).get(subject) == entries
 
-    await until(there)
+    await eventually(there)
 
 
 async def test_an_event_after_hours_of_silence_is_no_trouble_and_a_stuck_handler_is(
@@ -92,7 +83,7 @@ async def test_a_spare_member_without_partitions_is_well(world: World) -> None:
         parts = [len(member._subscriptions[0].positions) for member in members]
         return sorted(parts) == [0, 1] and all(m._subscriptions[0]._member for m in members)
 
-    await until(shared)
+    await eventually(shared)
     for member in members:
         member._subscriptions[0].last_progress -= HOUR
         await _says(member._subscriptions[0], "ok")
@@ -130,7 +121,7 @@ async def test_who_has_halted_stays_halted_when_partitions_are_handed_round(worl
     async def shared() -> bool:
         return bool(halted._subscriptions[0]._assigned) and bool(mended._subscriptions[0]._assigned)
 
-    await until(shared)
+    await eventually(shared)
     await _says(mended._subscriptions[0], "events failed")
     assert "events failed" in halted._subscriptions[0].state()
     assert not good.seen, "who joins a consumer that has stopped goes on with it"
@@ -183,7 +174,7 @@ async def test_a_relay_that_hangs_with_facts_waiting_shows(
             state = (await speaking.readiness()).checks["relay"]
             return state == words if words == "ok" else words in state
 
-        await until(so)
+        await eventually(so)
 
     await relay_says("ok")
     monkeypatch.setattr(service, "STUCK_SECONDS", 1.0)
@@ -218,7 +209,7 @@ async def test_who_comes_back_to_an_empty_share_asks_for_a_new_one(world: World)
     async def joined() -> bool:
         return bool(before._coordinator.generation >= 0)
 
-    await until(joined)
+    await eventually(joined)
     await before.stop()
     world.topic("", 1, full=topic)
     service = world.service(database, consumers=[consumer(topic, Moods(), group)])
@@ -246,14 +237,14 @@ async def test_facts_that_nobody_publishes_are_told(
         async def told() -> bool:
             return "holds the shards sends none" in (await speaking.readiness()).checks["relay"]
 
-        await until(told)
+        await eventually(told)
     finally:
         await holder.close()
 
     async def well() -> bool:
         return (await speaking.readiness()).checks["relay"] == "ok"
 
-    await until(well)
+    await eventually(well)
 
 
 async def test_a_relay_that_ended_is_told(world: World) -> None:
@@ -263,7 +254,7 @@ async def test_a_relay_that_ended_is_told(world: World) -> None:
     async def runs() -> bool:
         return (await service.readiness()).checks["relay"] == "ok"
 
-    await until(runs)
+    await eventually(runs)
     task = service._relay._task
     assert task is not None
     task.cancel()
@@ -292,7 +283,7 @@ async def test_a_service_waits_for_a_database_that_takes_nobody_in_yet(world: Wo
         assert not starting.done(), starting
         return "not currently accepting connections" in waiting._state
 
-    await until(says_so)
+    await eventually(says_so)
     await world.do("postgres", f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true')
     await starting
     assert (await waiting.readiness()).checks["service"] == "ok"

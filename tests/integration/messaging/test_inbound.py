@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from shared.messaging import metrics
+from tests.eventually import eventually
 from tests.integration.messaging.desk import TYPE, Desk, good, put
-from tests.integration.messaging.ledger import until
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def test_an_event_is_handled_and_answered(desk: Desk) -> None:
@@ -143,7 +139,7 @@ async def test_a_poll_locks_what_it_knows_in_the_order_of_everybody_else(desk: D
     async with other.transaction():
         await other.execute(lock, "A")
         await put(desk, good(desk, "B", 2), good(desk, "A", 2))
-        await until(poll_waits)
+        await eventually(poll_waits)
         await other.execute(lock, "B")
     await other.close()
     for key in "AB":

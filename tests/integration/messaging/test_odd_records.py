@@ -9,10 +9,8 @@ import pytest
 from confluent_kafka import Producer
 
 from shared.events.envelope import decode
+from tests.eventually import eventually
 from tests.integration.messaging.desk import Desk, Name, good, put, structured
-from tests.integration.messaging.ledger import until
-
-pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.mark.parametrize("name", ["id", "type", "correlationid", "traceparent", "subject"])
@@ -152,5 +150,5 @@ async def test_a_reason_that_is_no_text_keeps_nothing_from_being_parked(desk: De
             desk.world.databases[0], "SELECT reason FROM messaging.blocked_key"
         )
 
-    rows = await until(parked)
+    rows = await eventually(parked)
     assert rows[0]["reason"].startswith("ValueError: \\ud800\\x00")

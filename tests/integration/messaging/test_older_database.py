@@ -13,6 +13,7 @@ from shared.messaging import Fact, Service
 from shared.messaging.broker import connection
 from shared.messaging.outbox import partition_of
 from shared.postgres.migrate import SchemaMismatch, migrate
+from tests.eventually import eventually
 from tests.integration.messaging.ledger import (
     MIGRATIONS,
     Echoed,
@@ -21,10 +22,7 @@ from tests.integration.messaging.ledger import (
     Noted,
     World,
     consumer,
-    until,
 )
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def _applied(world: World) -> tuple[str, str, str]:
@@ -37,7 +35,7 @@ async def _applied(world: World) -> tuple[str, str, str]:
     async def there() -> bool:
         return await world.entries(database) == {"A": [1, 2, 3]}
 
-    await until(there)
+    await eventually(there)
     await service._subscriptions[0].commit()
     await service.stop()
     return topic, database, group
@@ -51,7 +49,7 @@ async def _refused(world: World, database: str, topic: str, group: str, words: s
     async def says_so() -> bool:
         return words in (await service.readiness()).checks[group]
 
-    await until(says_so)
+    await eventually(says_so)
     assert not (await service.readiness()).ready
     assert moods.seen == []
 
@@ -125,14 +123,14 @@ async def _until_entries(world: World, database: str, **expected: list[int]) -> 
     async def there() -> bool:
         return await world.entries(database) == expected
 
-    await until(there)
+    await eventually(there)
 
 
 async def _until_it_says(service: Service, group: str, words: str) -> None:
     async def says_so() -> bool:
         return words in (await service.readiness()).checks[group]
 
-    await until(says_so)
+    await eventually(says_so)
     assert not (await service.readiness()).ready
 
 
@@ -177,7 +175,7 @@ async def test_what_waits_in_a_database_put_back_is_not_tried_again(world: World
     async def waits() -> Any:
         return await world.rows(database, "SELECT 1 FROM messaging.blocked_key")
 
-    await until(waits)
+    await eventually(waits)
     await world.do(database, "UPDATE messaging.consumer_offset SET next = 1")
     await _note(world, topic, "A", 2)
     await _until_it_says(service, group, "put back while the service ran")
@@ -263,13 +261,13 @@ async def test_nothing_is_applied_while_the_relay_refuses(world: World) -> None:
     async def published() -> bool:
         return len(await world.read(echo)) == 2
 
-    await until(published)
+    await eventually(published)
     await _swap(world, database, f"{database}_backup")
 
     async def relay_refuses() -> bool:
         return "older than the broker" in running._relay.refused
 
-    await until(relay_refuses)
+    await eventually(relay_refuses)
     await _note(world, topic, "A", 2)
     await _until_it_says(running, group, "the relay refuses")
     assert [number for _, number in moods.seen] == [1]
@@ -282,7 +280,7 @@ async def test_nothing_is_applied_while_the_relay_refuses(world: World) -> None:
     async def not_taken_over() -> bool:
         return bool(subscription._assigned and subscription.refused and not subscription.positions)
 
-    await until(not_taken_over)
+    await eventually(not_taken_over)
 
 
 async def test_deleted_history_is_refused_once_and_parks_nothing(world: World) -> None:
@@ -355,7 +353,7 @@ async def test_a_service_works_with_all_that_the_next_release_adds_until_one_nee
     async def entered() -> bool:
         return await world.entries(database) == {"A": [1]}
 
-    await until(entered)
+    await eventually(entered)
     await before.stop()
     # somebody goes back to the release before: there is nothing to do
     assert await migrate(world.settings, "review", folder=MIGRATIONS, database=database) == []

@@ -23,9 +23,8 @@ from shared.redrive import (
     show_parked,
     skip_parked,
 )
-from tests.integration.messaging.ledger import Moods, Noted, World, consumer, until
-
-pytestmark = pytest.mark.timeout(120)
+from tests.eventually import eventually
+from tests.integration.messaging.ledger import Moods, Noted, World, consumer
 
 
 class Bench:
@@ -47,7 +46,7 @@ class Bench:
         async def there() -> bool:
             return (await self.world.entries(self.database)).get(subject) == entries
 
-        await until(there)
+        await eventually(there)
 
     async def blocked(self) -> dict[str, str]:
         rows = await self.world.rows(
@@ -59,7 +58,7 @@ class Bench:
         async def as_expected() -> bool:
             return await self.blocked() == expected
 
-        await until(as_expected)
+        await eventually(as_expected)
 
     async def parked_ids(self, subject: str) -> list[int]:
         rows = await self.world.rows(
@@ -114,7 +113,7 @@ async def test_a_poison_event_blocks_its_own_application_and_nobody_else(bench: 
     async def all_wait() -> bool:
         return len(await bench.parked_ids("A")) == 10
 
-    await until(all_wait)
+    await eventually(all_wait)
     assert (await bench.world.entries(bench.database))["A"] == [1]
 
 
@@ -144,7 +143,7 @@ async def test_a_retry_before_the_mend_parks_again(bench: Bench) -> None:
         async def tried() -> bool:
             return len(bench.moods.seen) >= 2 and await bench.blocked() == {"A": "parked"}
 
-        await until(tried)
+        await eventually(tried)
 
 
 async def test_a_skipped_event_is_never_applied_and_the_rest_goes_on(bench: Bench) -> None:
@@ -155,7 +154,7 @@ async def test_a_skipped_event_is_never_applied_and_the_rest_goes_on(bench: Benc
     async def all_wait() -> bool:
         return len(await bench.parked_ids("A")) == 3
 
-    await until(all_wait)
+    await eventually(all_wait)
     async with bench.service.pool.acquire() as conn:
         first, second, _ = await bench.parked_ids("A")
         with pytest.raises(CannotRedrive, match="number 3, and 2 has not come"):
@@ -381,7 +380,7 @@ async def test_lives_that_an_event_did_not_end_are_not_counted_against_it(world:
         async def tried(moods: Moods = moods) -> bool:
             return len(moods.seen) > 0
 
-        await until(tried)
+        await eventually(tried)
         if life <= STARTS:
             await service.stop()
             await world.do(bench.database, "UPDATE messaging.consumer_offset SET clean = false")
@@ -397,7 +396,7 @@ async def test_a_failed_event_is_copied_to_the_dead_letters_once(bench: Bench) -
     async def copied() -> bool:
         return len(await bench.world.read(f"{bench.group}.dead-letters")) >= 1
 
-    await until(copied)
+    await eventually(copied)
     letters = await bench.world.read(f"{bench.group}.dead-letters")
     assert [letter.key for letter in letters] == [b"A"]
     headers = dict(letters[0].headers)
@@ -415,7 +414,7 @@ async def test_an_unknown_version_pauses_its_partition_only(bench: Bench) -> Non
         checks = (await bench.service.readiness()).checks
         return "newer than this build" in checks[bench.group]
 
-    await until(paused)
+    await eventually(paused)
     others = [s for s in ("B", "C", "D", "E", "F", "G") if not _same_partition(s, "A")]
     assert others
     for subject in others:
@@ -443,7 +442,7 @@ async def test_a_bad_build_halts_instead_of_parking_everything(world: World) -> 
     async def halted() -> bool:
         return "events failed" in (await bench.service.readiness()).checks[bench.group]
 
-    await until(halted)
+    await eventually(halted)
     assert 1 <= len(await bench.blocked()) < 5
     await bench.service.stop()
     # the next build is right, and nothing was lost; but that it starts is nobody's decision
@@ -452,7 +451,7 @@ async def test_a_bad_build_halts_instead_of_parking_everything(world: World) -> 
     again = world.service(bench.database, consumers=[consumer(bench.topic, mended, bench.group)])
     await again.start()
     bench.service = again
-    await until(halted)
+    await eventually(halted)
     assert not mended.seen
     where = ("--database", bench.database)
     listed = await world.banka("parked", "list", "review", *where)
@@ -483,7 +482,7 @@ async def test_more_than_a_share_of_failures_halts_though_others_are_applied(wor
     async def halted() -> bool:
         return "events failed" in (await bench.service.readiness()).checks[bench.group]
 
-    await until(halted)
+    await eventually(halted)
     assert len(await bench.blocked()) <= 4
 
 
@@ -511,17 +510,17 @@ async def test_every_process_of_a_service_stops_and_goes_on_together(world: Worl
         states = [(await s.readiness()).checks[group] for s in (one, two)]
         return all(words in state for state in states)
 
-    await until(lambda: checks("ok"))
+    await eventually(lambda: checks("ok"))
     for subject in range(12):
         if partition_of(f"S{subject}", 2) == min(one._subscriptions[0]._assigned):
             await world.send(topic, f"S{subject}", Noted(number=1, mood="poison"), 1)
-    await until(lambda: checks("events failed"))
+    await eventually(lambda: checks("events failed"))
     assert not other.seen
     bad.mended = True
     conn = await world.connect(database)
     await resume_consumer(conn, group, who="ops", why="mended")
     await conn.close()
-    await until(lambda: checks("ok"))
+    await eventually(lambda: checks("ok"))
     for later in ("T1", "T2", "T3", "T4"):
         await world.send(topic, later, Noted(number=1), 1)
 
@@ -529,7 +528,7 @@ async def test_every_process_of_a_service_stops_and_goes_on_together(world: Worl
         entries = await world.entries(database)
         return all(entries.get(subject) == [1] for subject in ("T1", "T2", "T3", "T4"))
 
-    await until(all_there)
+    await eventually(all_there)
 
 
 async def test_failures_with_successes_between_them_halt_nobody(world: World) -> None:
@@ -554,7 +553,7 @@ async def test_failures_with_successes_between_them_halt_nobody(world: World) ->
     async def all_failed() -> bool:
         return (await bench.blocked()).keys() == odd.keys()
 
-    await until(all_failed)
+    await eventually(all_failed)
     assert (await bench.service.readiness()).checks[bench.group] == "ok"
 
 
@@ -587,7 +586,7 @@ async def test_an_event_that_kills_the_process_is_parked_after_three_starts(worl
         async def over(process: subprocess.Popen[bytes] = process) -> bool:
             return process.poll() is not None or (await world.entries(database)).get("B") == [1]
 
-        await until(over, seconds=40)
+        await eventually(over)
         if process.poll() is None:
             process.terminate()
             process.wait()

@@ -15,10 +15,9 @@ import pytest
 
 from shared import redrive
 from shared.redrive import CannotRedrive, Selection, list_parked
+from tests.eventually import eventually
 from tests.integration.messaging.desk import TYPE, Desk, Wanted
-from tests.integration.messaging.ledger import Moods, Noted, World, consumer, until
-
-pytestmark = pytest.mark.timeout(120)
+from tests.integration.messaging.ledger import Moods, Noted, World, consumer
 
 PAYLOADS = {TYPE: Wanted}
 
@@ -40,7 +39,7 @@ async def _parked(world: World, moods: Moods, subjects: int, mood: str = "poison
                 subjects * 2,
             )
 
-    await until(all_wait)
+    await eventually(all_wait)
     return service
 
 
@@ -58,7 +57,7 @@ async def test_the_list_says_how_often_and_when_it_was_tried(world: World) -> No
             (again,) = await list_parked(conn)
             return again.tries == 2 and again.state == "parked"
 
-        await until(tried)
+        await eventually(tried)
         (again,) = await list_parked(conn)
         assert again.first_tried == key.first_tried
         assert again.last_tried > key.last_tried
@@ -126,7 +125,7 @@ async def test_two_operators_at_once_retry_each_of_many_once(world: World) -> No
         )
         return len(rows) == 12 and len(moods.seen) >= tried + 12
 
-    await until(parked_again)
+    await eventually(parked_again)
     assert len(moods.seen) == tried + 12, "each was tried once more"
     audit = await world.rows(world.databases[0], "SELECT what FROM messaging.audit")
     assert len({row["what"] for row in audit}) == len(audit) == 12
@@ -151,7 +150,7 @@ async def test_two_operators_at_once_skip_each_of_many_once(world: World) -> Non
         entries = await world.entries(world.databases[0])
         return sorted(entries.values()) == [[2]] * 8
 
-    await until(rest_applied)
+    await eventually(rest_applied)
     rows = await world.rows(world.databases[0], "SELECT who FROM messaging.skipped_event")
     assert len(rows) == 8
 
@@ -167,7 +166,7 @@ async def test_what_was_tried_since_it_was_looked_at_is_left_alone(world: World)
             (key,) = await list_parked(conn)
             return key.tries == 2 and key.state == "parked"
 
-        await until(parked_again)
+        await eventually(parked_again)
         with pytest.raises(CannotRedrive, match="tried again meanwhile"):
             await redrive.retry_parked(conn, seen.id, who="two", why="late", seen=seen.last_tried)
         with pytest.raises(CannotRedrive, match="tried again meanwhile"):
@@ -207,7 +206,7 @@ async def test_the_command_previews_many_and_does_them_on_request(world: World) 
     async def applied() -> bool:
         return sorted((await world.entries(world.databases[0])).values()) == [[1, 2]] * 3
 
-    await until(applied)
+    await eventually(applied)
 
 
 async def test_gaps_are_left_alone_by_many(world: World) -> None:
@@ -220,7 +219,7 @@ async def test_gaps_are_left_alone_by_many(world: World) -> None:
         async def waits() -> bool:
             return [key.cause for key in await list_parked(conn)] == ["missing"]
 
-        await until(waits)
+        await eventually(waits)
         items = await redrive.select_waiting(conn, redrive.EVERYTHING)
         actions: tuple[redrive.Action, ...] = ("retry", "skip")
         for action in actions:
@@ -247,7 +246,7 @@ class Stuck:
             keys = await list_parked(self.conn)
             return keys and keys[0].waiting == 2 and keys[0].id
 
-        return int(await until(waits))
+        return int(await eventually(waits))
 
 
 @pytest.fixture
@@ -334,7 +333,7 @@ async def test_only_one_of_two_repairs_and_nothing_but_a_partner_s(
         async def waits() -> Any:
             return await list_parked(conn)
 
-        key = (await until(waits))[0]
+        key = (await eventually(waits))[0]
         with pytest.raises(CannotRedrive, match="only a partner's event"):
             await redrive.repair_parked(conn, key.id, b"{}", who="ops", why="x")
 

@@ -25,17 +25,8 @@ from shared.messaging.outbox import partition_of
 from shared.messaging.relay import SHARDS
 from shared.postgres.pool import connect
 from shared.redrive.event_log import republish
-from tests.integration.messaging.ledger import (
-    Echoed,
-    LedgerStore,
-    Moods,
-    Noted,
-    World,
-    consumer,
-    until,
-)
-
-pytestmark = pytest.mark.timeout(120)
+from tests.eventually import eventually
+from tests.integration.messaging.ledger import Echoed, LedgerStore, Moods, Noted, World, consumer
 
 
 async def _say(service: Service, topic: str, subject: str, number: int) -> None:
@@ -62,7 +53,7 @@ async def test_facts_of_a_command_reach_the_topic_in_order(world: World) -> None
     await service.start()
     for number in range(1, 21):
         await _say(service, topic, f"S{number % 2}", number)
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
     assert await _numbers(world, topic, "S0") == list(range(1, 11))
     assert await _numbers(world, topic, "S1") == list(range(1, 11))
 
@@ -91,7 +82,7 @@ async def test_a_fact_says_what_it_goes_back_to(world: World) -> None:
     async def published() -> list[Any]:
         return await world.read(echo)
 
-    headers = dict((await until(published))[0].headers)
+    headers = dict((await eventually(published))[0].headers)
     assert headers["ce_causationid"] == cause.id.encode()
     assert headers["ce_correlationid"] == b"chain-1"
     assert headers["ce_traceparent"] == trace.encode()
@@ -111,7 +102,7 @@ async def test_a_decision_that_raises_leaves_nothing_behind(world: World) -> Non
     with pytest.raises(ValueError, match="no"):
         await service.execute(LedgerStore(), "S0", refuse)
     await _say(service, topic, "S0", 2)
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
     assert await _numbers(world, topic, "S0") == [1]
     assert await world.entries(database) == {"S0": []}
 
@@ -137,7 +128,7 @@ async def test_dying_between_acknowledgement_and_delete_repeats_and_never_loses(
     service._relay._delete = die_first  # type: ignore[method-assign]
     for number in range(1, 6):
         await _say(service, topic, "S0", number)
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
     on_topic = await _numbers(world, topic, "S0")
     assert len(on_topic) > 5, "the fault did not happen"
     assert sorted(set(on_topic)) == [1, 2, 3, 4, 5]
@@ -145,7 +136,7 @@ async def test_dying_between_acknowledgement_and_delete_repeats_and_never_loses(
     async def applied() -> bool:
         return (await world.entries(other)).get("S0") == [1, 2, 3, 4, 5]
 
-    await until(applied)
+    await eventually(applied)
 
 
 async def test_a_transaction_that_commits_late_is_not_passed_over(world: World) -> None:
@@ -166,20 +157,20 @@ async def test_a_transaction_that_commits_late_is_not_passed_over(world: World) 
         rows = await world.rows(database, "SELECT last_value, is_called FROM messaging.position")
         return bool(rows[0]["is_called"])
 
-    await until(drawn)
+    await eventually(drawn)
     await _say(service, topic, "early", 2)
 
     async def early_is_out() -> bool:
         return await _numbers(world, topic, "early") == [1]
 
-    await until(early_is_out)
+    await eventually(early_is_out)
     late.set()
     await task
 
     async def late_is_out() -> bool:
         return await _numbers(world, topic, "late") == [1]
 
-    await until(late_is_out)
+    await eventually(late_is_out)
 
 
 async def test_two_relays_never_hold_the_same_shard(world: World) -> None:
@@ -193,11 +184,11 @@ async def test_two_relays_never_hold_the_same_shard(world: World) -> None:
         assert len(held) == len(set(held)), f"held twice: {held}"
         return len(held) == SHARDS
 
-    await until(all_held)
+    await eventually(all_held)
     for number in range(1, 31):
         await _say(services[number % 2], topic, f"S{number % 5}", number)
         await all_held()
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
     for subject in range(5):
         assert await _numbers(world, topic, f"S{subject}") == [1, 2, 3, 4, 5, 6]
     # the holder's connection is cut: another takes over, and nobody holds a shard twice
@@ -207,8 +198,8 @@ async def test_two_relays_never_hold_the_same_shard(world: World) -> None:
         database, "SELECT pg_terminate_backend($1)", holder._relay._conn.get_server_pid()
     )
     await _say(services[0], topic, "after", 1)
-    await until(lambda: _outbox_is_empty(world, database))
-    await until(all_held)
+    await eventually(lambda: _outbox_is_empty(world, database))
+    await eventually(all_held)
 
 
 async def test_a_database_older_than_the_broker_is_refused(world: World) -> None:
@@ -217,7 +208,7 @@ async def test_a_database_older_than_the_broker_is_refused(world: World) -> None
     await service.start()
     await _say(service, topic, "S0", 1)
     await _say(service, topic, "S0", 2)
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
     await service.stop()
     # what a backup from before the second fact would hold
     await world.do(database, "DELETE FROM messaging.event_log WHERE sequence = 2")
@@ -237,7 +228,7 @@ async def test_a_log_rewritten_after_a_restore_is_refused(world: World) -> None:
     service = world.service(database)
     await service.start()
     await _say(service, topic, "S0", 1)
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
     await service.stop()
     await world.do(database, "UPDATE messaging.event_log SET id = gen_random_uuid()")
     with pytest.raises(OlderDatabase):
@@ -249,7 +240,7 @@ async def test_what_the_broker_lost_is_published_again(world: World) -> None:
     service = world.service(database)
     await service.start()
     await _say(service, topic, "S0", 1)
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
     await service.stop()
     # an acknowledged fact that is in the log, not in the outbox and not on the topic
     await world.do(
@@ -264,7 +255,7 @@ async def test_what_the_broker_lost_is_published_again(world: World) -> None:
     async def restored() -> bool:
         return await _numbers(world, topic, "S0") == [1, 2]
 
-    await until(restored)
+    await eventually(restored)
 
 
 async def test_republishing_sends_the_same_bytes(world: World) -> None:
@@ -272,14 +263,14 @@ async def test_republishing_sends_the_same_bytes(world: World) -> None:
     service = world.service(database)
     await service.start()
     await _say(service, topic, "S0", 1)
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
     async with service.pool.acquire() as conn:
         assert await republish(conn, topic, "S0", who="ops", why="lost") == {topic: 1}
 
     async def twice() -> bool:
         return len(await world.read(topic)) == 2
 
-    await until(twice)
+    await eventually(twice)
     first, second = await world.read(topic)
     assert (first.key, first.value, first.headers, first.timestamp) == (
         second.key, second.value, second.headers, second.timestamp,
@@ -312,7 +303,7 @@ async def test_commands_at_the_same_moment_get_numbers_without_gaps(world: World
                 await service.execute(LedgerStore(), "S0", partial(_maybe, topic, number))
 
     await asyncio.gather(*(many(s) for s in services for _ in range(3)))
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
     assert await _numbers(world, topic, "S0") == list(range(1, 121))
 
 
@@ -330,7 +321,7 @@ async def test_facts_that_the_broker_did_not_take_stay_in_the_outbox(world: Worl
     async def held() -> bool:
         return service._relay._producer is not None and bool(service._relay.shards)
 
-    await until(held)
+    await eventually(held)
     refusals = 0
 
     async def refuse(*_: Any, **__: Any) -> asyncio.Future[Any]:
@@ -342,7 +333,7 @@ async def test_facts_that_the_broker_did_not_take_stay_in_the_outbox(world: Worl
 
     service._relay._producer.send_batch = refuse  # the next producer is a new one
     await _say(service, topic, "S0", 1)
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
     assert refusals >= 1
     assert await _numbers(world, topic, "S0") == [1]
 
@@ -352,11 +343,11 @@ async def test_facts_survive_a_broker_connection_that_fails(world: World) -> Non
     service = world.service(database)
     await service.start()
     await _say(service, topic, "S0", 1)
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
     await service._relay._producer.stop()  # the next send fails as on a fenced producer
     for number in range(2, 6):
         await _say(service, topic, "S0", number)
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
     assert sorted(set(await _numbers(world, topic, "S0"))) == [1, 2, 3, 4, 5]
 
 
@@ -371,7 +362,7 @@ async def test_a_relay_that_hears_nothing_of_the_broker_lets_go_and_begins_anew(
     async def holds() -> bool:
         return service._relay._producer is not None and len(service._relay.shards) == SHARDS
 
-    await until(holds)
+    await eventually(holds)
 
     async def silent(*_: Any, **__: Any) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().create_future()
@@ -382,7 +373,7 @@ async def test_a_relay_that_hears_nothing_of_the_broker_lets_go_and_begins_anew(
     async def published() -> bool:
         return len(await world.read(topic)) == 1
 
-    await until(published)
+    await eventually(published)
 
 
 async def test_a_partition_without_an_answer_waits_alone(world: World) -> None:
@@ -394,7 +385,7 @@ async def test_a_partition_without_an_answer_waits_alone(world: World) -> None:
     service = world.service(database)
     await service.start()
     await _say(service, topic, quick, 1)
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
     send, waiting = service._relay._producer.send_batch, []
 
     async def silent(batch: Any, of: str, *, partition: int) -> Any:
@@ -411,14 +402,14 @@ async def test_a_partition_without_an_answer_waits_alone(world: World) -> None:
         async def through(numbers: Sequence[int] = range(1, number + 2)) -> bool:
             return await _numbers(world, topic, quick) == list(numbers)
 
-        await until(through)
+        await eventually(through)
     assert len(waiting) == 1
     assert await _numbers(world, topic, slow) == []
 
     service._relay._producer.send_batch = send
     batch, answer = waiting[0]
     answer.set_result(await (await send(batch, topic, partition=0)))
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
     assert await _numbers(world, topic, slow) == [1, 2, 3]
 
 
@@ -432,7 +423,7 @@ async def test_who_begins_anew_leaves_no_producer_behind(
     service = world.service(database)
     await service.start()
     await _say(service, topic, "A", 1)
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
 
     async def silent(*_: Any, **__: Any) -> None:
         await asyncio.Event().wait()
@@ -440,7 +431,7 @@ async def test_who_begins_anew_leaves_no_producer_behind(
     first = service._relay._producer
     first.client.send = silent
     await _say(service, topic, "A", 2)
-    await until(lambda: _outbox_is_empty(world, database))
+    await eventually(lambda: _outbox_is_empty(world, database))
     assert service._relay._producer is not first
     senders = [task for task in asyncio.all_tasks() if "_sender_routine" in str(task.get_coro())]
     assert len(senders) == 1
@@ -458,14 +449,14 @@ async def test_a_holder_that_says_nothing_lets_go_of_its_shards(
     async def all_held(service: Service) -> bool:
         return len(service._relay.shards) == SHARDS
 
-    await until(lambda: all_held(first))
+    await eventually(lambda: all_held(first))
     task = first._relay._task
     assert task is not None
     task.cancel()
     await asyncio.wait([task])
     second = world.service(database)
     await second.start()
-    await until(lambda: all_held(second))
+    await eventually(lambda: all_held(second))
 
 
 async def test_a_session_whose_client_is_gone_is_ended_soon(world: World) -> None:

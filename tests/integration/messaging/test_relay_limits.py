@@ -9,9 +9,8 @@ import pytest
 from shared.messaging import Fact, Service, relay
 from shared.messaging.errors import Permanent
 from shared.messaging.outbox import partition_of
-from tests.integration.messaging.ledger import Echoed, LedgerStore, World, until
-
-pytestmark = pytest.mark.timeout(120)
+from tests.eventually import eventually
+from tests.integration.messaging.ledger import Echoed, LedgerStore, World
 
 _UNSENDABLE = """
 WITH logged AS (
@@ -63,7 +62,7 @@ async def test_a_fact_that_no_record_can_hold_keeps_back_its_own_subject_alone(
     async def sent() -> bool:
         return await _waiting(world, database) == 0
 
-    await until(sent)
+    await eventually(sent)
     await world.do(database, _UNSENDABLE)
     for number in range(3, 10):
         await _say(service, topic, "S0", number)
@@ -73,7 +72,7 @@ async def test_a_fact_that_no_record_can_hold_keeps_back_its_own_subject_alone(
     async def others() -> bool:
         return await _waiting(world, database) == 8
 
-    await until(others)
+    await eventually(others)
     expected = {"S0": [1]} | {subject: list(range(1, 8)) for subject in (neighbour, "S1", "S2")}
     assert await _on_topic(world, topic) == expected, "once each, and nothing overtakes"
 
@@ -90,13 +89,13 @@ async def test_a_fact_that_no_record_can_hold_keeps_back_its_own_subject_alone(
         r"UPDATE messaging.event_log SET attributes = replace(attributes, '\ud800', '')",
     )
     monkeypatch.setattr(relay, "HELD_SECONDS", 0.1)
-    await until(sent)
+    await eventually(sent)
     assert (await _on_topic(world, topic))["S0"] == list(range(1, 10))
 
     async def well() -> bool:
         return bool(await said() == "ok")
 
-    await until(well)
+    await eventually(well)
 
 
 @pytest.mark.parametrize("subject", ["", "a\x00b", "a\nb", "\ud800", "号" * 400])
@@ -131,7 +130,7 @@ async def test_a_queue_longer_than_a_batch_keeps_its_order(
     async def sent() -> bool:
         return await _waiting(world, database) == 0
 
-    await until(sent)
+    await eventually(sent)
     assert await _on_topic(world, topic) == {"S0": list(range(1, 41)), "S1": [1, 2, 3]}
     assert max(batches) <= 3, batches
 
@@ -150,7 +149,7 @@ async def test_a_takeover_looks_no_further_back_than_the_topic_s_end(
     async def sent() -> bool:
         return await _waiting(world, database) == 0
 
-    await until(sent)
+    await eventually(sent)
     await service.stop()
     for number in range(1, foreign + 1):
         await world.send(topic, "other", Echoed(number=number), number)
@@ -168,6 +167,6 @@ async def test_a_takeover_looks_no_further_back_than_the_topic_s_end(
     async def held() -> bool:
         return len(again._relay.shards) == relay.SHARDS and await sent()
 
-    await until(held)
+    await eventually(held)
     expected = [1, 2, 3, 4, 5] if lost else [1, 2, 3, 4]
     assert (await _on_topic(world, topic))["S0"] == expected

@@ -7,17 +7,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from shared.messaging import Fact, Service
-from tests.integration.messaging.ledger import (
-    Echoed,
-    LedgerStore,
-    Moods,
-    Noted,
-    World,
-    consumer,
-    until,
-)
-
-pytestmark = pytest.mark.timeout(180)
+from tests.eventually import eventually
+from tests.integration.messaging.ledger import Echoed, LedgerStore, Moods, Noted, World, consumer
 
 
 async def _say(service: Service, topic: str, subject: str, *numbers: int) -> None:
@@ -41,7 +32,7 @@ async def _drained(world: World, database: str) -> None:
     async def empty() -> bool:
         return await world.rows(database, "SELECT 1 FROM messaging.outbox LIMIT 1") == []
 
-    await until(empty)
+    await eventually(empty)
 
 
 async def test_a_gap_is_found_in_the_log_and_cured_by_republishing(world: World) -> None:
@@ -60,7 +51,7 @@ async def test_a_gap_is_found_in_the_log_and_cured_by_republishing(world: World)
         rows = await world.rows(theirs, "SELECT subject, state FROM messaging.blocked_key")
         return [tuple(row) for row in rows] == [("A", "gap")]
 
-    await until(parked)
+    await eventually(parked)
     number = (await world.rows(theirs, "SELECT id FROM messaging.parked_event"))[0]["id"]
     shown = await world.banka("parked", "show", "review", str(number), "--database", theirs)
     cure = f"banka events republish review --topic {topic} --subject A"
@@ -78,7 +69,7 @@ async def test_a_gap_is_found_in_the_log_and_cured_by_republishing(world: World)
     async def applied() -> bool:
         return await world.entries(theirs) == {"A": [1, 2, 3], "B": [1]}
 
-    await until(applied)
+    await eventually(applied)
     assert await world.rows(theirs, "SELECT * FROM messaging.blocked_key") == []
     assert "4 in the log, 4 on the topic" in await world.banka("events", "verify", *where)
     audit = await world.rows(ours, "SELECT who, action, what, why FROM messaging.audit")
@@ -113,7 +104,7 @@ async def test_a_topic_whose_first_events_are_gone_is_read_again_after_republish
         state = (await refused.readiness()).checks[group]
         return all(command in state for command in commands)
 
-    await until(says_how)
+    await eventually(says_how)
     await world.banka("events", "republish", "review", *on_topic, "--database", ours)
     accept = ("events", "accept-start", "review", "--consumer", group, *on_topic)
     said = await world.banka(*accept, "--database", theirs)
@@ -126,7 +117,7 @@ async def test_a_topic_whose_first_events_are_gone_is_read_again_after_republish
     async def applied() -> bool:
         return await world.entries(theirs) == {"A": [1, 2, 3]}
 
-    await until(applied)
+    await eventually(applied)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +147,7 @@ async def test_a_database_that_is_the_one_to_go_on_with_is_read_into_again(
         async def there() -> bool:
             return await world.entries(database) == {"A": list(numbers)}
 
-        await until(there)
+        await eventually(there)
 
     await applied(1, 2, 3)
     await first._subscriptions[0].commit()
@@ -176,7 +167,7 @@ async def test_a_database_that_is_the_one_to_go_on_with_is_read_into_again(
         state = (await refused.readiness()).checks[group]
         return f"banka events read-again review --consumer {group} --topic {topic}" in state
 
-    await until(says_how)
+    await eventually(says_how)
     await refused.stop()
     again = await world.banka(*command)
     assert again == f"{group} reads {topic} from the start, of 1 partitions: start review\n"

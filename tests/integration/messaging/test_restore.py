@@ -13,17 +13,8 @@ from shared.events.envelope import decode
 from shared.messaging import Consumer, Fact, Service
 from shared.messaging.broker import connection
 from shared.messaging.errors import OlderDatabase
-from tests.integration.messaging.ledger import (
-    Echoed,
-    LedgerStore,
-    Moods,
-    World,
-    consumer,
-    running,
-    until,
-)
-
-pytestmark = pytest.mark.timeout(180)
+from tests.eventually import eventually
+from tests.integration.messaging.ledger import Echoed, LedgerStore, Moods, World, consumer, running
 
 
 async def _say(service: Service, topic: str, subject: str, number: int, version: int) -> None:
@@ -40,7 +31,7 @@ async def _drained(world: World, *databases: str) -> None:
             [await world.rows(d, "SELECT 1 FROM messaging.outbox LIMIT 1") for d in databases]
         )
 
-    await until(empty)
+    await eventually(empty)
 
 
 async def _make_anew(world: World, topic: str) -> None:
@@ -101,7 +92,7 @@ async def test_a_topic_made_anew_is_refused_and_restored_in_order(two: Two) -> N
         async def applied() -> bool:
             return await world.entries(two.review) == {"A": [1, 2, 3, 4]}
 
-        await until(applied)
+        await eventually(applied)
         await review._subscriptions[0].commit()
     before = await two.there()
     await _make_anew(world, topic)
@@ -137,7 +128,7 @@ async def test_a_topic_made_anew_is_refused_and_restored_in_order(two: Two) -> N
         async def goes_on() -> bool:
             return await world.entries(two.review) == {"A": [1, 2, 3, 4, 5]}
 
-        await until(goes_on)
+        await eventually(goes_on)
     assert len(two.moods.seen) == seen + 1  # what was applied was not handed in again
 
 
@@ -155,7 +146,7 @@ async def test_who_publishes_while_the_line_breaks_notices_another_broker_behind
         async def refuses() -> bool:
             return "was made anew" in (await intake.readiness()).checks["relay"]
 
-        await until(refuses)
+        await eventually(refuses)
         with pytest.raises(OlderDatabase):
             await _say(intake, two.topic, "A", 2, 2)
     assert await two.there() == [("/banka/intake", 1, 1)]
@@ -174,11 +165,11 @@ async def test_a_topic_that_goes_and_comes_back_under_a_running_service_is_refus
         async def says(words: str) -> bool:
             return words in (await review.readiness()).checks[group]
 
-        await until(applied)
+        await eventually(applied)
         await asyncio.to_thread(two.world.remove_topic, two.topic)
-        await until(lambda: says(f"no topic {two.topic} on the broker"))
+        await eventually(lambda: says(f"no topic {two.topic} on the broker"))
         two.world.topic("", 1, full=two.topic)
-        await until(lambda: says("the topic was made anew"))
+        await eventually(lambda: says("the topic was made anew"))
 
 
 async def test_what_waits_keeps_waiting_and_hides_no_other_record(two: Two) -> None:
@@ -195,7 +186,7 @@ async def test_what_waits_keeps_waiting_and_hides_no_other_record(two: Two) -> N
             rows = await world.rows(two.review, "SELECT state FROM messaging.blocked_key")
             return [row["state"] for row in rows] == ["parked"]
 
-        await until(parked)
+        await eventually(parked)
         await _drained(world, two.intake)
     await _make_anew(world, topic)
     # the first record of the new topic is another one, of the same place as the parked one
@@ -215,7 +206,7 @@ async def test_what_waits_keeps_waiting_and_hides_no_other_record(two: Two) -> N
             )
             return [row["subject"] for row in rows] == ["A", "B"]
 
-        await until(both)
+        await eventually(both)
 
 
 async def test_a_restore_that_was_broken_off_goes_on_and_a_stray_is_refused(two: Two) -> None:
@@ -247,5 +238,5 @@ async def _while_it_runs(two: Two, service: Service) -> str:
     async def holds() -> bool:
         return len(service._relay.shards) == 4
 
-    await until(holds)
+    await eventually(holds)
     return await two.restore(code=1)

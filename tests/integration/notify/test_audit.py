@@ -182,7 +182,7 @@ async def test_the_log_of_messages_is_read_page_by_page_in_any_order(
         found = [one["message_id"] for one in answer.json()["messages"]]
         return found if len(found) == 3 else []
 
-    wanted = await eventually(all_there, 40)
+    wanted = await eventually(all_there)
     for sort in ("", "requested", "-requested", "number", "-number"):
         met: list[str] = []
         address: str | None = f"{LOG}?branch={office.branch}&sort={sort}"

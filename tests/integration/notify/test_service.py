@@ -46,7 +46,7 @@ async def in_states(web: Web, customer: Customer, *states: str) -> list[dict[str
         found = await messages(web, customer)
         return found if sorted(one["state"] for one in found) == sorted(states) else []
 
-    return await eventually(there, 40)
+    return await eventually(there)
 
 
 async def quiet(web: Web) -> dict[str, Any]:
@@ -57,7 +57,7 @@ async def quiet(web: Web) -> dict[str, Any]:
         busy = ("outbox", "unapplied", "open_calls", "due_deadlines")
         return told if not any(told[name] for name in busy) else {}
 
-    return await eventually(still, 40)
+    return await eventually(still)
 
 
 def taken(gateways: Gateways, channel: str) -> list[Kept]:

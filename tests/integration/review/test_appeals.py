@@ -17,7 +17,7 @@ from tests.integration.review.bank import Applicant, Bank, Colleague
 from tests.integration.review.conftest import Desks
 from tests.integration.review.test_service import do, handed, said
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DECLINE = {"outcome": "decline", "reason": "MATERIAL_UNSOUND", "note": "不一致"}
 SUBMITTED = {"new_to_bank": False, "age_band": "26-35", "income_band": "10000-19999"}

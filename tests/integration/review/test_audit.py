@@ -14,7 +14,7 @@ from tests.integration.review.bank import EMPLOYER, MOBILE, NAME, Bank
 from tests.integration.review.conftest import Desks
 from tests.integration.review.test_service import do, handed
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WORDS = "客户来电核对"
 INCOME = "13,579.00"

@@ -29,7 +29,7 @@ __all__ = ["everything_in_a_branch"]  # a fixture
 
 NO_RECORD = 951  # somebody of whom the bureau has no record
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def waiting(bank: Bank, number: int, applicant_type: str = "existing_customer") -> list[str]:

@@ -15,7 +15,7 @@ from tests.integration.review.bank import Applicant, Bank, Colleague
 from tests.integration.review.conftest import Desks
 from tests.integration.review.test_service import API, do, handed, said
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WORDS = "报告中的逾期记录不是我的"
 POLICY_DECLINES = 911  # an applicant with an adverse record

@@ -11,7 +11,7 @@ from tests.integration.review.bank import Bank
 from tests.integration.review.conftest import Desks
 from tests.integration.review.test_service import case_of, handed, said
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 RULES = load_checks().fraud
 
 

@@ -20,7 +20,7 @@ from tests.integration.review.bank import Bank
 from tests.integration.review.conftest import Desks
 from tests.integration.review.test_service import handed
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 Refusal = type[asyncpg.PostgresError]
 CHECK, NULL = asyncpg.CheckViolationError, asyncpg.NotNullViolationError

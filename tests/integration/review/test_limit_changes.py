@@ -20,7 +20,7 @@ from tests.integration.review.bank import Applicant, Bank, Colleague
 from tests.integration.review.conftest import Desks
 from tests.integration.review.test_service import APPROVE, do, handed, said
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 API = "/review/api/v1"
 
@@ -118,7 +118,7 @@ async def told(bank: Bank, applicant: Applicant, what: str, change_id: str) -> d
         ]
         return bool(found)
 
-    await eventually(there, 40)
+    await eventually(there)
     return found[-1]
 
 
@@ -139,7 +139,7 @@ async def deciding(colleague: Colleague, applicant: Applicant) -> dict[str, Any]
     async def waits() -> bool:
         return bool((await change_of(colleague, applicant))["state"] == "deciding")
 
-    await eventually(waits, 40)
+    await eventually(waits)
     return await change_of(colleague, applicant)
 
 

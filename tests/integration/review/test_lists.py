@@ -16,7 +16,7 @@ from tests.integration.review.bank import Bank
 from tests.integration.review.stock import BRANCHES, REVIEWERS, fill
 from tests.plans import explained, rows_read
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROWS = 20_000
 PAGE = 25

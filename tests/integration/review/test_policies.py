@@ -33,7 +33,7 @@ from tests.integration.review.bank import NAME, Applicant, Bank, Colleague
 from tests.integration.review.conftest import Desks
 from tests.integration.review.test_service import API, case_of, handed
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OLD = newest().policy.version
 

@@ -38,7 +38,7 @@ from tests.weighing import MOST_BYTES, copy_row, weight_of
 
 __all__ = ["desks", "folder"]  # fixtures
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def seen(text: str) -> str:
@@ -61,7 +61,7 @@ async def ended(bank: Bank, run_id: str) -> dict[str, Any]:
         )
         return bool(found)
 
-    await eventually(there, 60)
+    await eventually(there)
     return dict(found[0])
 
 

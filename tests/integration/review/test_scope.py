@@ -24,7 +24,7 @@ from tests.integration.scope import (
 
 __all__ = ["everything_in_a_branch"]  # a fixture
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FIELDS = {
     "items": ["work_proof:NO_STAMP"],

@@ -77,7 +77,7 @@ async def becomes(bank: Bank, applicant: Applicant, last: str) -> None:
         told = await bank.types(applicant)
         return bool(told) and told[-1] == last
 
-    await eventually(so, 40)
+    await eventually(so)
 
 
 async def page(colleague: Colleague, applicant: Applicant, field: str = "") -> httpx.Response:
@@ -164,6 +164,6 @@ async def test_who_is_taken_off_the_list_is_held_no_more(
         found = (await page(office.compliance, applicant)).text
         return [row["list"] for row in rows] == [""] and "Own list" not in found
 
-    await eventually(clear, 40)
+    await eventually(clear)
     # compliance ends the hold: what holds a case is theirs to judge, not the list's
     assert (await bank.types(applicant))[-1] == "application.held"

@@ -45,7 +45,7 @@ async def said(bank: Bank, applicant: Applicant, last: str) -> None:
     async def arrived() -> bool:
         return last in await bank.types(applicant)
 
-    await eventually(arrived, 40)
+    await eventually(arrived)
 
 
 async def case_of(colleague: Colleague, applicant: Applicant) -> dict[str, Any]:

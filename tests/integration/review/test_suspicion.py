@@ -29,7 +29,7 @@ from tests.integration.review.bank import Applicant, Bank, Colleague
 from tests.integration.review.conftest import Desks
 from tests.integration.review.test_service import API, do, handed, said
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FINDING = "同名不同人已核实"
 OTHERS = [role for role in Role if role is not Role.COMPLIANCE]

@@ -14,7 +14,7 @@ from tests.integration.review.bank import Applicant, Bank
 from tests.integration.review.conftest import Desks
 from tests.integration.review.test_service import API, APPROVE, CONFIRM, case_of, do, handed
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 HEARD = "本人确认在职，单位地址一致"
 
 
@@ -37,7 +37,7 @@ async def rescored(bank: Bank, applicant: Applicant, times: int) -> None:
         )
         return bool(rows[0]["n"] >= times)
 
-    await eventually(done, 40)
+    await eventually(done)
 
 
 async def test_a_finding_asks_for_a_call_and_who_confirms_lets_two_people_approve(

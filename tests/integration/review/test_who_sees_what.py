@@ -19,7 +19,7 @@ from tests.integration.review.conftest import Desks
 from tests.integration.review.test_service import CONFIRM, do, handed
 from tests.integration.seeing import Row, Sight, Table, agrees
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 INCOME, SUSPICION, FINDING, OPINION = 13_579_00, "疑似代办", "同名不同人", "工作证明存疑"
 FIELDS: Final = (

@@ -29,7 +29,6 @@ from tests.papers import png_of
 ROOT = Path(__file__).parents[3]
 
 # the machine's models are loaded once for all tests of this file
-pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,14 @@ from services.review.limit_changes import (
     FINAL,
     MOVES,
     OWNERS,
-    RAISES,
     Asked,
     ChangeState,
     LimitChange,
+    LimitDecision,
     grant_obstacles,
     open_change,
 )
+from services.review.limit_grounds import RAISES, Grounds, weigh
 from services.review.policy import PolicyInputs
 from shared.calendar import add_working_days, business_day, end_of_day
 from shared.events import review
@@ -483,11 +484,80 @@ def test_nothing_is_raised_beside_a_temporary_limit_and_a_lower_one_ends_it() ->
     assert limit_changes.limit_now(case) == Money.of(10_000)
 
 
+def test_until_what_the_bank_lowers_takes_effect_the_card_has_its_lasting_limit() -> None:
+    case, _effects, _end = temporary()
+    list(limit_changes.decide_lower(case, "c-4", Money.of(10_000), WORDS, FIRST, NOW))
+    effects = list(limit_changes.decide_sign(case, SECOND, NOW))
+    over = event(effects, review.LimitExpired)
+    assert (over.limit, over.why) == (Money.of(20_000), "lowered")
+    lowered = event(effects, review.LimitChangeDecided)
+    assert lowered.limit == Money.of(10_000)
+    assert lowered.effective_on > TODAY
+
+
 def test_one_that_is_late_stands_in_the_history() -> None:
     case = waiting()
     change = case.limit_changes[0]
     assert list(limit_changes.on_due_deadline(case, change.due)) == []
     assert case.entries[-1].action == "limit_change_overdue"
+
+
+# --- what a decision rests on ------------------------------------------------------------------
+
+
+def decision(case: Case) -> LimitDecision:
+    kept = case.limit_changes[-1].decision
+    assert kept is not None
+    return kept
+
+
+def test_every_decision_keeps_what_it_rests_on_and_is_weighed_again_to_the_same_bytes() -> None:
+    by_people, _effects, _end = temporary()
+    low = card()
+    low.limit = Money.of(10_000)
+    alone = waiting(asked(yuan=15_000), low, outcome="approve")
+    refused = waiting(asked(income_on=TODAY - timedelta(days=200)))
+    list(limit_changes.decide_refuse(refused, FIRST, WORDS, NOW))
+    beside = waiting()
+    request(beside, asked(TEMPORARY), "c-2")
+    lowered = card()
+    request(lowered, asked(DECREASE, 10_000))
+    silent = card(account_facts=None)
+    request(silent, asked(DECREASE, 10_000))
+    list(limit_changes.decide_refuse(silent, FIRST, WORDS, NOW))
+    expected: list[tuple[Case, str, bool, tuple[str, ...]]] = [
+        (by_people, "granted", False, ()),
+        (alone, "granted", True, ()),
+        (refused, "refused", False, ("INCOME_STALE",)),
+        (beside, "refused", True, ("ANOTHER_CHANGE", "NOT_WORKED_OUT")),
+        (lowered, "granted", True, ()),
+        (silent, "refused", False, ("ACCOUNT_UNREPORTED",)),
+    ]
+    for case, outcome, automatic, against in expected:
+        kept = decision(case)
+        assert (kept.outcome, kept.automatic) == (outcome, automatic)
+        grounds = Grounds.thaw(kept.grounds)
+        assert grounds.freeze() == kept.grounds
+        weighed = weigh(grounds)
+        assert weighed.freeze() == kept.weighed
+        assert weighed.obstacles == against
+        if kept.granted is not None:
+            assert weighed.least is not None
+            assert weighed.most is not None
+            assert weighed.least <= kept.granted <= weighed.most
+    assert decision(lowered).policy is None
+    assert decision(by_people).policy == by_people.limit_changes[0].recommendation
+
+
+def test_what_a_decision_kept_does_not_change_with_the_case() -> None:
+    case = waiting()
+    granted(case, 30_000)
+    before = decision(case).grounds
+    assert Grounds.thaw(before).lasting == 20_000_00  # before it was granted
+    case.account_facts = facts(days_past_due=90)
+    case.own_limits = 90_000_00
+    assert decision(case).grounds == before
+    assert Grounds.thaw(before).account is not None
 
 
 # --- monotone, and never above the deduction ----------------------------------------------------
@@ -510,7 +580,7 @@ def offered(found: PolicyInputs, wanted: int) -> int:
             NOW,
         )
     )
-    highest = limit_changes.most(case, case.limit_changes[-1])
+    highest = limit_changes.weighed(case, case.limit_changes[-1], NOW).most
     assert highest is not None
     return highest.minor
 
@@ -559,4 +629,4 @@ def test_only_raises_are_bounded_by_the_policy() -> None:
     request(case, asked(DECREASE, 100))
     change = open_change(case)
     assert change is not None
-    assert limit_changes.most(case, change) == Money.of(19_900)
+    assert limit_changes.weighed(case, change, NOW).most == Money.of(19_900)
