@@ -3,31 +3,34 @@ scores are from those of a base period."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from services.review import portfolio_store, words
-from services.review.drift import BASE, SCORE, Drift, Figure, Population, Step, figure_of
+from services.review.drift import BASE, SCORE, Drift, Figure, Line, Population, Step, figure_of
 from services.review.explaining import words_of
 from services.review.policy import Policy
 from services.review.policy_desk import unknown
 from services.review.policy_pages import MayPropose, MayRead
 from services.review.policy_store import PolicyShelf
-from services.review.portfolio_desk import PortfolioDesk, report_of
-from services.review.portfolio_pages import EARLIER, REFUSALS, Day, RunId
+from services.review.portfolio_desk import PortfolioDesk
 from services.review.portfolio_store import Run
+from services.review.run_pages import EARLIER, Day, RunId, asked, progress, report_file
 from shared.calendar import day_of
 from shared.identifiers import new_id
 from shared.messaging import Service
 from shared.parameters import load_figures
-from shared.web import Permission, Problem, page, redirect
+from shared.web import Permission, page
 from shared.web.directory import staff_names
 from shared.web.i18n import _, current_language
 
 HERE = "/review/policies/drift"
+MOST_LINES: Final = 6  # of a chart; more are not told apart
+_ALL: Final = ("all", "all")
 
 
 def router(service: Service, desk: PortfolioDesk, shelf: PolicyShelf) -> APIRouter:
@@ -60,16 +63,12 @@ def router(service: Service, desk: PortfolioDesk, shelf: PolicyShelf) -> APIRout
         step: Annotated[Step, Form()] = "month",
     ) -> Response:
         """Days, the last ones included; without `until` until now."""
-        first, base_last, last = day_of(since), day_of(base_until), day_of(until)
-        try:
-            if until and last is None:
-                raise Problem(422, "no-span", "No day")
+        first, base_last = day_of(since), day_of(base_until)
+
+        async def ask(last: date | None) -> None:
             await desk.ask_drift(viewer, first, base_last, last, step, run_id)
-        except Problem as problem:
-            if problem.code not in REFUSALS:
-                raise
-            return redirect(request, HERE, flash=_(REFUSALS[problem.code]), tone="danger")
-        return redirect(request, f"{HERE}/{run_id}")
+
+        return await asked(request, HERE, run_id, until, ask)
 
     @routes.get("/policies/drift/{run_id}")
     async def page_drift(request: Request, viewer: MayRead, run_id: str) -> Response:
@@ -107,11 +106,7 @@ def router(service: Service, desk: PortfolioDesk, shelf: PolicyShelf) -> APIRout
         """How far it is; once it has ended the whole page is asked for."""
         async with service.pool.acquire() as conn:
             run = await _drift(conn, run_id)
-            done = await portfolio_store.progress_of(conn, run_id)
-        answer = page(request, "replay_progress.html", run=run, done=done)
-        if run.ended_at is not None:
-            answer.headers["HX-Refresh"] = "true"
-        return answer
+            return await progress(request, conn, run)
 
     @routes.get("/policies/drift/{run_id}/report")
     async def page_report(
@@ -121,17 +116,7 @@ def router(service: Service, desk: PortfolioDesk, shelf: PolicyShelf) -> APIRout
         """The counts as JSON: the same bytes as `banka policy drift --report` writes."""
         async with service.pool.acquire() as conn:
             run = await _drift(conn, run_id)
-            if run.tally is None:
-                raise unknown()
-            whole = await report_of(conn, run)
-        return Response(
-            await asyncio.to_thread(whole.text),
-            media_type="application/json",
-            headers={
-                "Content-Disposition": f'attachment; filename="drift-{run_id}.json"',
-                "Cache-Control": "private, no-store",
-            },
-        )
+            return await report_file(conn, run, f"drift-{run_id}")
 
     return routes
 
@@ -174,15 +159,16 @@ def _shown(figure: Figure, policy: Policy) -> dict[str, Any]:
         "index_chart": _index_chart(figure, later)
         if any(one.value is not None for one in figure.indices.get(SCORE, {}).values())
         else None,
-        "approval_chart": _approval_chart(figure)
-        if any(one.rate is not None for one in figure.lines.get(("all", "all"), {}).values())
-        else None,
+        "approval_chart": _approvals(figure, {_("Approval rate"): figure.lines.get(_ALL, {})}),
+        "group_charts": _group_charts(figure, (one for one in groups if one != "all")),
+        "headings": words.GROUPS,
     }
 
 
 def _index_chart(figure: Figure, later: list[str]) -> dict[str, Any]:
     bounds = load_figures().index
     return {
+        "banka": {"format": "index"},
         "legend": {},
         "xAxis": {"type": "category", "data": later},
         "yAxis": {"type": "value"},
@@ -206,22 +192,44 @@ def _index_chart(figure: Figure, later: list[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _approval_chart(figure: Figure) -> dict[str, Any]:
-    everybody = figure.lines.get(("all", "all"), {})
+def _approvals(figure: Figure, named: Mapping[str, Mapping[str, Line]]) -> dict[str, Any] | None:
+    """A line for each of these; None where every one rests on too few decisions."""
+    series = [
+        {
+            "type": "line",
+            "name": name,
+            "data": [by_period[one].rate if one in by_period else None for one in figure.periods],
+        }
+        for name, by_period in named.items()
+        if any(line.rate is not None for line in by_period.values())
+    ]
+    if not series:
+        return None
     return {
         "banka": {"format": "percent"},
+        **({"legend": {}} if len(named) > 1 else {}),
         "xAxis": {
             "type": "category",
             "data": [_("Base period") if one == BASE else one for one in figure.periods],
         },
         "yAxis": {"type": "value", "min": 0, "max": 1},
-        "series": [
-            {
-                "type": "line",
-                "name": _("Approval rate"),
-                "data": [
-                    everybody[one].rate if one in everybody else None for one in figure.periods
-                ],
-            }
-        ],
+        "series": series,
     }
+
+
+def _group_charts(figure: Figure, groups: Iterable[str]) -> list[tuple[str, str, dict[str, Any]]]:
+    """(group, what it says of itself, its chart) of those that have one."""
+    found = []
+    for group in groups:
+        lines = {value: one for (other, value), one in figure.lines.items() if other == group}
+        largest = sorted(
+            lines, key=lambda value: -sum(line.decisions for line in lines[value].values())
+        )
+        shown = [value for value in lines if value in largest[:MOST_LINES]]
+        chart = _approvals(figure, {words.value_of(group, one): lines[one] for one in shown})
+        if chart is not None:
+            said = _("of all decided")
+            if len(shown) < len(lines):
+                said = _("the %(n)s largest groups") % {"n": len(shown)}
+            found.append((group, said, chart))
+    return found

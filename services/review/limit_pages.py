@@ -20,7 +20,7 @@ from services.review.pages import PAGE_SIZE, MayReveal, act_and_say
 from services.review.viewing import shown_change_state
 from shared.calendar import business_day
 from shared.events.intake import LimitChangeKind
-from shared.events.payload import BalanceBand
+from shared.events.payload import ApplicantType, BalanceBand
 from shared.messaging import Service
 from shared.money import Money
 from shared.parameters import load_limit_changes
@@ -153,6 +153,7 @@ def _add_card(routes: APIRouter, service: Service, desk: LimitDesk) -> None:
             kinds=KINDS,
             band=BANDS[case.account_facts.balance] if case.account_facts else None,
             stale_days=load_limit_changes().account.stale_days,
+            student=scope.applicant_type == ApplicantType.STUDENT,
             notice=load_limit_changes().decrease_notice_working_days,
             lasting=limit_changes.lasting_limit(case),
             temporary=limit_changes.temporary_one(case),

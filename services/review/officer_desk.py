@@ -64,6 +64,8 @@ class OfficerDesk:
             for one in known
             if sees(viewer, one)
         ]
+        # by name; whoever is late or will be stands first
+        lines.sort(key=lambda one: (-one.load.overdue, -one.load.today, -one.load.open))
         if not lines and not may_see_others(viewer):
             raise Problem(403, "not-permitted", "You may not do this")
         return Workload(lines, loads.get(None, Load()), today)

@@ -16,6 +16,7 @@ from services.review import (
     appeals,
     disputes,
     issuing,
+    limit_store,
     officer_store,
     queue,
     reason_codes,
@@ -183,6 +184,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             given_to = await receivers(conn, viewer, now)
             appealed = await appeal_store.waiting(conn, viewer.branch_list, now)
             disputed = await appeal_store.waiting(conn, viewer.branch_list, now, disputes=True)
+            changing = await limit_store.waiting(conn, viewer.branch_list, now)
         today = business_day(now)
         return page(
             request,
@@ -211,6 +213,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             outlook=outlook,
             appealed=appealed,
             disputed=disputed,
+            changing=changing,
             waits=waits,
             check_names=words.CHECK_NAMES,
             advice=words.ADVICE,
@@ -380,6 +383,7 @@ def _add_case(
             },
             item_names=words.item_names(),
             hold_clock=_hold_clock(case, now),
+            suspicion=_suspicion(case, history, opened),
             hold_reasons=words.HOLD_REASONS,
             hold_options=[(one.value, _(words.HOLD_REASONS[one])) for one in BY_OFFICERS],
             limit_rules=product_of(scope.product, scope.product_version).limit,
@@ -776,6 +780,14 @@ def _people(case: Case, history: list[Entry]) -> list[str]:
         case.proposal.staff_id if case.proposal else "",
     }
     return sorted(staff)
+
+
+def _suspicion(case: Case, history: list[Entry], opened: Opened) -> str:
+    """What the officer wrote who handed the case to compliance; empty: nobody did, or the viewer's
+    history does not have it."""
+    wrote = [one for one in history if case.hold and one.at == case.hold.at]
+    notes = [one.details.get("note", "") for one in wrote if one.action == "suspected"]
+    return opened.notes.get(notes[-1], "") if notes else ""
 
 
 def _timeline(

@@ -3,14 +3,13 @@ says beside the one in force."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from services.review import portfolio_store, words
@@ -18,29 +17,24 @@ from services.review.pages import PAGE_SIZE
 from services.review.policy_desk import PolicyDesk, unknown
 from services.review.policy_pages import MayPropose, MayRead
 from services.review.portfolio import GROUPS, Tally, stability_index
-from services.review.portfolio_desk import PortfolioDesk, compare_shadow, report_of
+from services.review.portfolio_desk import PortfolioDesk, compare_shadow
 from services.review.portfolio_store import Run, Wanted
 from services.review.reason_codes import REASONS
+from services.review.run_pages import EARLIER, Day, RunId, asked, progress, report_file
 from shared.calendar import day_of
 from shared.identifiers import new_id
 from shared.messaging import Service
-from shared.web import Permission, Problem, Viewer, page, redirect
+from shared.web import Permission, Viewer, page
 from shared.web.directory import branch_names, staff_names
-from shared.web.i18n import _, mark
+from shared.web.i18n import _
 from shared.web.limits import lenient
 from shared.web.pages import last_page, page_number
 
-Day = Annotated[str, Form(max_length=10)]
-RunId = Annotated[str, Form(pattern=r"^[0-9a-f-]{36}$")]
 Said = Annotated[Literal["", "approve", "refer", "decline"], Query(), lenient("")]
 Group = Annotated[str, Query(max_length=40), lenient("")]
 Value = Annotated[str, Query(max_length=80), lenient("")]
 
 OUTCOMES = ("approve", "refer", "decline")
-EARLIER = 50  # runs that a list shows
-REFUSALS: Mapping[str, str] = {
-    "no-span": mark("Give a first day in the past, and no last day before it."),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +86,11 @@ def _add_replays(routes: APIRouter, service: Service, desk: PortfolioDesk) -> No
         until: Day = "",
     ) -> Response:
         """`since`, `until`: days, the last one included; without it until now."""
-        first, last = day_of(since), day_of(until)
-        here = f"/review/policies/{digest}/replays"
-        try:
-            if until and last is None:
-                raise Problem(422, "no-span", "No day")
-            await desk.ask_replay(viewer, digest, first, last, run_id)
-        except Problem as problem:
-            if problem.code not in REFUSALS:
-                raise
-            return redirect(request, here, flash=_(REFUSALS[problem.code]), tone="danger")
-        return redirect(request, f"{here}/{run_id}")
+
+        async def ask(last: date | None) -> None:
+            await desk.ask_replay(viewer, digest, day_of(since), last, run_id)
+
+        return await asked(request, f"/review/policies/{digest}/replays", run_id, until, ask)
 
     @routes.get("/policies/{digest}/replays/{run_id}")
     async def page_replay(request: Request, viewer: MayRead, digest: str, run_id: str) -> Response:
@@ -137,11 +125,7 @@ def _add_replays(routes: APIRouter, service: Service, desk: PortfolioDesk) -> No
         """How far it is; once it has ended the whole page is asked for."""
         async with service.pool.acquire() as conn:
             run = await _replay(conn, digest, run_id)
-            done = await portfolio_store.progress_of(conn, run_id)
-        answer = page(request, "replay_progress.html", run=run, done=done)
-        if run.ended_at is not None:
-            answer.headers["HX-Refresh"] = "true"
-        return answer
+            return await progress(request, conn, run)
 
     @routes.get("/policies/{digest}/replays/{run_id}/cases")
     async def page_cases(
@@ -177,18 +161,8 @@ def _add_replays(routes: APIRouter, service: Service, desk: PortfolioDesk) -> No
         """The whole report as JSON: the same bytes as `banka policy replay --report` writes."""
         async with service.pool.acquire() as conn:
             run = await _replay(conn, digest, run_id)
-            if run.tally is None:
-                raise unknown()
-            whole = await report_of(conn, run)
-        name = f"replay-{run.asked['candidate_version']}-{run_id}.json"
-        return Response(
-            await asyncio.to_thread(whole.text),
-            media_type="application/json",
-            headers={
-                "Content-Disposition": f'attachment; filename="{name}"',
-                "Cache-Control": "private, no-store",
-            },
-        )
+            name = f"replay-{run.asked['candidate_version']}-{run_id}"
+            return await report_file(conn, run, name)
 
 
 def _add_shadow(

@@ -22,7 +22,7 @@ FLAGS: dict[str, str] = {
     "REPORT_DISPUTED": mark("Disputes the report"),
     "NO_CREDIT_RECORD": mark("No credit record"),
     "SCORE_MIDDLING": mark("Middling score"),
-    "OVERDUE_MINOR": mark("Overdue"),
+    "OVERDUE_MINOR": mark("Arrears"),
     "QUERIES_MANY": mark("Many queries"),
     "LENDERS_MANY": mark("Many lenders"),
     "LENDERS_UNKNOWN": mark("Lenders not known"),

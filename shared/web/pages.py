@@ -53,6 +53,7 @@ def make_environment(templates: Path | None) -> Environment:
         pgettext=i18n.pgettext,
         npgettext=i18n.npgettext,
     )
+    environment.globals["gettext"] = _said
     environment.filters.update(i18n.FILTERS)
     environment.filters["ago"] = _ago
     environment.filters["urgency"] = _urgency
@@ -71,6 +72,15 @@ def make_environment(templates: Path | None) -> Environment:
         with_query=with_query,
     )
     return environment
+
+
+@pass_context
+def _said(context: Context, message: str, **values: Any) -> str:
+    """A message in the reader's language. One without values is no format: words of a catalogue,
+    such as the reason of a decline, may say 70 %."""
+    text = i18n.gettext(message)
+    said = Markup(text) if context.eval_ctx.autoescape else text  # noqa: S704 - our own catalogue
+    return said % values if values else said
 
 
 @pass_context

@@ -17,6 +17,7 @@ import os
 import random
 import tempfile
 import time
+from bisect import bisect
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,6 +41,7 @@ from shared.settings import Environment, Settings
 from tests.stack import running
 from tests.unit.review.builders import TERMS, inputs
 
+_BANDS = ("18-25", "26-35", "36-45", "46-60", "60-65")
 BEGAN = datetime(2026, 1, 5, 2, 0, tzinfo=UTC)
 LOT = 1_000
 FILE_BYTES = 6_000  # of a case's file: fields, answers and verdict, sealed
@@ -93,7 +95,7 @@ async def _measure(stack: local.Stack, policy: Policy, count: int, processes: in
     await migrate_vault(settings)
     began = time.perf_counter()
     conn = await asyncpg.connect(stack.superuser_url("banka_review"))
-    await _fill(conn, settings, policy, count)
+    await fill(conn, settings, policy, count)
     await conn.execute("ANALYZE")
     console.print(f"{count:,} decisions stored in {time.perf_counter() - began:.0f} s")
     until = BEGAN + timedelta(days=400)
@@ -124,10 +126,20 @@ async def _measure(stack: local.Stack, policy: Policy, count: int, processes: in
     console.print(table)
 
 
-async def _fill(conn: Any, settings: Settings, policy: Policy, count: int) -> None:
-    """Decisions of the past, one of each application."""
+async def fill(
+    conn: Any,
+    settings: Settings,
+    policy: Policy,
+    count: int,
+    *,
+    began: datetime = BEGAN,
+    every: timedelta = timedelta(minutes=1),
+) -> None:
+    """Decisions of the past, one of each application, with what core banking had stated of their
+    accounts by the last of them."""
+    last = began + count * every
     await conn.execute(
-        "INSERT INTO policy_archive VALUES ($1, $2, $3)",
+        "INSERT INTO policy_archive VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
         policy.digest,
         policy.version,
         policy.source,
@@ -142,11 +154,14 @@ async def _fill(conn: Any, settings: Settings, policy: Policy, count: int) -> No
             frozen = inputs_of_a_portfolio(chance)
             verdict = policy.evaluate(frozen)
             approved = verdict.advice != "decline"  # what is to be examined people approve
-            at = BEGAN + timedelta(seconds=number * 60)
+            at = began + number * every
             region = chance.choice(["11", "31", "44", "51"])
             cases.append(_case(application_id, number, region, approved=approved, keys=keys))
             file = {
-                "hand_over": {"age_band": f"{frozen.age // 10 * 10}s", "new_to_bank": False},
+                "hand_over": {
+                    "age_band": _BANDS[bisect(_BANDS, frozen.age, key=_starts) - 1],
+                    "new_to_bank": frozen.new_to_bank,
+                },
                 "sealed": chance.randbytes(FILE_BYTES // 2).hex(),
             }
             files.append((application_id, json.dumps(file)))
@@ -160,7 +175,7 @@ async def _fill(conn: Any, settings: Settings, policy: Policy, count: int) -> No
                 verdict.score.points if verdict.score else None, verdict.pricing_class,
             ))  # fmt: skip
             if approved:
-                months += _months(application_id, at, chance)
+                months += _months(application_id, at, last, chance)
         await conn.copy_records_to_table("review_case", records=cases, columns=_CASE)
         await conn.copy_records_to_table("case_file", records=files)
         await conn.copy_records_to_table("decision", records=decisions, columns=_DECISION)
@@ -188,11 +203,17 @@ def _case(
     )  # fmt: skip
 
 
-def _months(application_id: str, at: datetime, chance: random.Random) -> list[tuple[Any, ...]]:
-    """The first six months of the account, as core banking stated them."""
+def _starts(band: str) -> int:
+    return int(band[:2])
+
+
+def _months(
+    application_id: str, at: datetime, last: datetime, chance: random.Random
+) -> list[tuple[Any, ...]]:
+    """The first six months of the account that had ended by then, as core banking stated them."""
     opened, rows = at.date(), []
-    for nth in range(6):
-        count = opened.year * 12 + opened.month - 1 + nth
+    begun = opened.year * 12 + opened.month - 1
+    for count in range(begun, min(begun + 6, last.year * 12 + last.month - 1)):
         month = f"{count // 12:04d}-{count % 12 + 1:02d}"
         late = 31 if chance.random() < 0.01 else 0
         rows.append((application_id, month, 1, opened, None, late, "from_1k", opened, False, BEGAN))

@@ -189,7 +189,7 @@ async def test_a_dialog_holds_the_focus_and_its_own_fields(town: Town, enter: En
         )
         assert await page.evaluate(f"Boolean({inside})")
     await dialog.get_by_role("button", name="Cancel").click()
-    await page.get_by_role("button", name="Want material").click()
+    await page.get_by_role("button", name="Ask for material").click()
     await picture(watched, "material-dialog-en")
     await page.keyboard.press("Escape")
     await page.get_by_role("button", name="Put back").click()

@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from deploy.local import Stack
 from deploy.provision import provision
 from deploy.runtime import CHECKOUT
 from services.intake.accounts import DEMO_PASSWORD
+from services.review.policy import Policy
 from services.review.policy_folder import newest
 from shared.clock import step_clock
 from shared.events import intake
@@ -36,9 +37,11 @@ from shared.events.envelope import Envelope, encode
 from shared.events.lifecycle import advance
 from shared.events.payload import Payload
 from shared.identifiers import new_id
+from shared.money import Money
 from shared.privacy.vault_database import migrate_vault
 from shared.web.access import CSRF_HEADER
 from shared.web.session import COOKIE, Session, Signer
+from tests.bench import replay as past
 from tests.eventually import eventually
 from tests.integration.review.bank import EMPLOYER, GOOD, NAME, Applicant, Bank, settings_of
 
@@ -66,8 +69,32 @@ STAFF = {
     "manager": ("沈佩", ["manager"], ["3101"]),
     "ops": ("丁一", ["ops"], ["*"]),
 }
+OPINION = "收入稳定"  # of an officer
+DECISIONS = 1_600
+_NOT_BEFORE = {"queries_many", "lenders_many", "debt_ratio_high", "debt_ratio_excessive"}
+PAST = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)  # since when decisions lie in review
 ADVERSE, QUERIES, WATCHLIST, MIDDLING = 911, 921, 941, 961  # sequence digits of the resident ID
 _MORE_BROKEN = (("retried", (1,)), ("skipped", (1,)), ("many", (1,)))  # for whoever decides
+# of every twelfth approval and of every fortieth decline a version without effect says otherwise
+_BESIDE = """
+INSERT INTO shadow_verdict (application_id, digest, scoring_round, outcome, advice, findings,
+    recommended, points, pricing_class, at, live_digest, live_outcome, live_findings,
+    live_recommended, live_points)
+SELECT application_id, $1, 1, CASE WHEN other THEN 'refer' ELSE outcome END, 'examine',
+    CASE WHEN other AND outcome = 'approve' THEN '{CARDS_MANY}'::text[] ELSE '{}' END,
+    coalesce(granted_limit, 0), points, 'standard', decided_at, policy_digest, outcome,
+    CASE WHEN other AND outcome = 'decline' THEN '{QUERIES_EXCESSIVE}'::text[] ELSE '{}' END,
+    coalesce(granted_limit, 0), points
+FROM (SELECT *, row_number() OVER (PARTITION BY outcome ORDER BY decided_at)
+    % CASE outcome WHEN 'approve' THEN 12 ELSE 40 END = 0 AS other FROM decision) d
+"""
+# more than an engineer earns in the region, so that a call is asked for
+_DOUBTFUL: dict[str, Any] = {
+    "new_to_bank": True,
+    "applicant_type": "salaried",
+    "income": 95_000_00,
+    "occupation": "工程师",
+}
 OWED = [
     {"item": "work_proof", "code": "NO_STAMP"},
     {"item": "income_proof", "code": "DOC_STALE"},
@@ -83,6 +110,7 @@ class Town:
     staff_ids: dict[str, str] = field(default_factory=dict)
     applicants: dict[str, Applicant] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
+    cards: dict[str, str] = field(default_factory=dict)
     stuck: dict[str, str] = field(default_factory=dict)  # {name: application that is parked}
     parked: dict[str, int] = field(default_factory=dict)  # {application: number in review}
     failed_call: int = 0
@@ -95,11 +123,12 @@ class Town:
 
     @property
     def names(self) -> set[str]:
-        """What is Chinese in every language: names of people and firms, and what they signed."""
+        """What is Chinese in every language: names, and what people signed and wrote."""
         return {name for name, _, _ in STAFF.values()} | {
             "何静怡",
             PURPOSE,
             EMPLOYER,
+            OPINION,
             f"{NAME[0]}***",
         }
 
@@ -114,7 +143,7 @@ class Town:
     def application_id(self, name: str) -> str:
         return self.applicants[name].application_id
 
-    async def tell(self, name: str, kind: type[Payload], **more: Any) -> None:
+    async def tell(self, name: str, kind: type[Payload], /, **more: Any) -> None:
         """An event of intake about an application, with the version that the lifecycle gives."""
         applicant = self.applicants[name]
         step = advance(self.states.get(name), kind)
@@ -155,7 +184,9 @@ class Town:
             "income_band": "10000-19999",
         }
 
-    async def hand_over(self, name: str, sequence: int = GOOD, **kind: Any) -> None:
+    async def hand_over(
+        self, name: str, sequence: int = GOOD, *, wish: Money | None = None, **kind: Any
+    ) -> None:
         """An application that passes the pre-check; review has it from here on."""
         await self.apply(name, sequence, **kind)
         documents = [
@@ -173,6 +204,7 @@ class Town:
             intake.PreCheckPassed,
             documents=documents,
             submitted_at=self.bank.now,
+            requested_limit=wish,
             **self._bands(applicant),
         )
 
@@ -198,6 +230,7 @@ class Town:
         approved = (await self.bank.said(self.applicants[name], "banka.applications"))[-1]
         self.states[name], self.applicants[name].version = "approved", approved[1] or 0
         card = {"card_id": new_id()}
+        self.cards[name] = card["card_id"]
         await self.tell(name, intake.CardOrdered, limit=approved[2]["limit"], **card)
         for fact in facts:
             await self.tell(name, fact, **card)
@@ -238,8 +271,92 @@ class Town:
         )
         assert await loading.wait() == 0
 
+    @asynccontextmanager
+    async def client(self, who: str) -> AsyncIterator[httpx.AsyncClient]:
+        """Somebody who has signed in, without a browser."""
+        signer = Signer(self.bank.settings.secret("session-key").encode())
+        cookie = self.cookie(who)
+        session = signer.open(cookie, time.time())
+        assert session is not None
+        async with httpx.AsyncClient(
+            base_url=self.url,
+            cookies={COOKIE: cookie},
+            headers={CSRF_HEADER: signer.form_token(session.nonce)},
+            trust_env=False,
+        ) as client:
+            yield client
+
+    async def act(self, who: str, name: str, what: str, body: Any = None) -> None:
+        """Somebody does something with a case; what: the end of review's address for it."""
+        here = f"/review/api/v1/cases/{self.application_id(name)}/{what}"
+        async with self.client(who) as client:
+            answer = await client.post(here, json=body)
+        assert answer.status_code == 200, answer.text
+
+    async def in_use(self, name: str) -> None:
+        """The card of an approved application is activated, and core banking has told of it."""
+        await self.order_card(name, intake.CardProduced, intake.CardPosted, intake.CardActivated)
+        applicant = self.applicants[name]
+        told = {
+            "card_id": self.cards[name],
+            "person": applicant.party.person,
+            "month": "2026-10",
+            "revision": 1,
+            "opened_on": date(2026, 5, 11),
+            "closed_on": None,
+            "days_past_due": 0,
+            "balance": "from_1k",
+            "last_customer_transaction": date(2026, 10, 28),
+            "policy_card": False,
+        }
+        payload = intake.AccountPerformanceReported.model_validate({**applicant.about, **told})
+        await self.bank.publish(applicant.application_id, payload)
+        await self.row(
+            "SELECT FROM review_case JOIN account_month USING (application_id)"
+            " WHERE application_id = $1 AND state = 'activated'",
+            name,
+        )
+
+    async def row(self, statement: str, name: str) -> None:
+        """Wait until review has a row about this application."""
+
+        async def there() -> bool:
+            return bool(await self.bank.fetch(statement, self.application_id(name)))
+
+        await eventually(there, 60)
+
+    async def want_more(self, name: str) -> None:
+        """The customer asks for a higher limit, and a person has to decide."""
+        wish = {
+            "change_id": new_id(),
+            "kind": "increase",
+            "wanted": Money.of(30_000),
+            "agreed_at": self.bank.now,
+            "entered_by": "staff:A3101",
+            "income_on": self.bank.now.date(),
+        }
+        await self.tell(name, intake.LimitChangeRequested, **wish)
+        await self.row(
+            "SELECT FROM limit_change WHERE application_id = $1 AND state = 'deciding'", name
+        )
+
+    async def live_through_the_past(self) -> None:
+        """Months of decisions, by a policy of before, as they lie in review."""
+        texts = json.loads(newest().policy.source)
+        texts["policy"]["version"] = "2026.1"
+        findings = texts["rules.json"]["nodes"][1]["content"]
+        findings["rules"] = [one for one in findings["rules"] if one["_id"] not in _NOT_BEFORE]
+        conn = await asyncpg.connect(self.bank.superuser_url)
+        try:
+            before = Policy(json.dumps(texts))
+            every = (FRIDAY - PAST) / DECISIONS
+            await past.fill(conn, self.bank.settings, before, DECISIONS, began=PAST, every=every)
+        finally:
+            await conn.close()
+
     async def days(self) -> None:
         """From Friday to Tuesday; then it is Wednesday morning."""
+        await self.live_through_the_past()
         await self.open_doors()
         self.bank.step(FRIDAY)
         await self.submit("silent", branch="3102", channel="web")
@@ -248,8 +365,13 @@ class Town:
         await self.decided(("posted", "application.approved"))
         await self.order_card("posted", intake.CardProduced, intake.CardPosted)
         await self.decided(("adverse", "application.declined"))
+        for name in ("raised", "asking"):
+            await self.hand_over(name, wish=Money.of(10_000))
+            await self.decided((name, "application.approved"))
+            await self.in_use(name)
         self.bank.step(MONDAY)
         await self.hand_over("queries", QUERIES, branch="4401", product="gold")
+        await self.hand_over("doubtful", **_DOUBTFUL)
         await self.hand_over("ordered", channel="mobile_app", branch="3102")
         await self.decided(("ordered", "application.approved"))
         await self.order_card("ordered")
@@ -286,44 +408,48 @@ class Town:
         await self.tell(
             "second", intake.DisputeRequested, dispute_id=new_id(), entered_by="customer"
         )
+        await self.tell(
+            "queries", intake.DisputeRequested, dispute_id=new_id(), entered_by="customer"
+        )
+        for name in ("second", "queries"):
+            await self.row("SELECT FROM appeal WHERE application_id = $1", name)
+        for name in ("raised", "asking"):
+            await self.want_more(name)
         self.bank.step(TODAY)
         await self.settled()
+        await self.work()
         await self.ask_about_the_past()
         await self.break_down()
 
+    async def work(self) -> None:
+        """What a reviewer has begun this morning."""
+        await self.act("reviewer", "doubtful", "claim")
+        await self.act("reviewer", "queries", "dispute/claim")
+        proposal = {"outcome": "grant", "limit": {"minor": 30_000_00}, "note": OPINION}
+        await self.act("reviewer", "raised", "limit-change/proposal", proposal)
+
     async def ask_about_the_past(self) -> None:
-        """A replay of the version in force, which says the same; and a version that ran beside it
-        and did not."""
-        signer = Signer(self.bank.settings.secret("session-key").encode())
-        cookie = self.cookie("risk")
-        session = signer.open(cookie, time.time())
-        assert session is not None
+        """A replay of the version in force, figures by month; and a version that ran beside it and
+        does not say the same."""
         digest = newest().policy.digest
-        async with httpx.AsyncClient(
-            base_url=self.url,
-            cookies={COOKIE: cookie},
-            headers={CSRF_HEADER: signer.form_token(session.nonce)},
-            trust_env=False,
-        ) as client:
+        async with self.client("risk") as client:
             asked = await client.post(
                 f"/review/policies/{digest}/replays",
-                data={"since": f"{FRIDAY:%Y-%m-%d}", "run_id": self.replay},
+                data={"since": f"{PAST:%Y-%m-%d}", "run_id": self.replay},
             )
             assert asked.status_code == 303, asked.text
-            day = f"{FRIDAY:%Y-%m-%d}"
             asked = await client.post(
                 "/review/policies/drift",
-                data={"since": day, "base_until": day, "step": "week", "run_id": self.drift},
+                data={
+                    "since": f"{PAST:%Y-%m-%d}",
+                    "base_until": "2026-05-31",
+                    "run_id": self.drift,
+                },
             )
             assert asked.status_code == 303, asked.text
         conn = await asyncpg.connect(self.bank.superuser_url)
         try:
-            await conn.execute(
-                "INSERT INTO shadow_verdict SELECT application_id, $1, 1, 'refer', 'examine',"
-                " '{CARDS_MANY}', 1000000, 61, 'standard', now(), $1, outcome, '{}',"
-                " coalesce(granted_limit, 0), points FROM decision",
-                digest,
-            )
+            await conn.execute(_BESIDE, digest)
 
             async def ended() -> bool:
                 return bool(

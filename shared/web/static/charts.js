@@ -4,7 +4,9 @@
   const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const chinese = document.documentElement.lang.startsWith("zh");
   const grouped = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 1 });
+  const fine = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 4 });
   const formats = {
+    index: (value) => fine.format(value),
     number: (value) => grouped.format(value),
     percent: (value) => `${(value * 100).toFixed(1)}%`,
     money: (value) => `¥${grouped.format(value / 100)}`,

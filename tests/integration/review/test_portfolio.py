@@ -117,7 +117,7 @@ async def test_a_replay_by_page_has_the_bytes_of_the_command_line_and_leads_to_i
     assert whole.tally.otherwise > 0
 
     page = seen((await desks.first.get(here, lang="en")).text)
-    assert f"Would have been otherwise {whole.tally.otherwise}" in page
+    assert f"Would be decided otherwise {whole.tally.otherwise}" in page
     assert "Shanghai" in page
     ways = {way: whole.tally.arrears[f"approve>approve:{way}"] for way in ("yes", "unknown")}
     assert ways["yes"] == 1

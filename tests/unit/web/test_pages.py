@@ -108,3 +108,11 @@ def test_the_environment_knows_what_the_templates_use() -> None:
     text = '{% do seen.append("gold"|named("product")) %}{{ seen[0] }}'
     assert environment.from_string(text).render(seen=[]) in {"金卡", "Gold card"}
     assert SimpleNamespace(**environment.globals).static("banka.css")
+
+
+def test_words_of_a_catalogue_may_hold_a_sign_of_percent() -> None:
+    environment = make_environment(None)
+    said = environment.from_string("{{ _(words) }}").render(words="Debt takes 70 % of the income")
+    assert said == "Debt takes 70 % of the income"
+    said = environment.from_string('{{ _("%(n)s %% of <all>", n=n) }}').render(n="<b>")
+    assert said == "&lt;b&gt; % of <all>"
