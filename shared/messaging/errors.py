@@ -84,6 +84,14 @@ def is_infrastructure(error: BaseException) -> bool:
     )
 
 
+def never_mends(error: BaseException) -> bool:
+    """True if trying again cannot help: a handler says so, or the event holds what no column takes,
+    such as a NUL in a text (SQLSTATE class 22, or refused by the driver itself)."""
+    if isinstance(error, Permanent | asyncpg.DataError):
+        return True
+    return isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
+
+
 # Classes whose message repeats the value that was refused: data (22) and constraints (23).
 _VALUE_CLASSES = frozenset({"22", "23"})
 _LONGEST = 500  # characters

@@ -22,7 +22,7 @@ from asyncpg import Record
 from shared.events.envelope import Envelope, EnvelopeError, decode, is_attribute
 from shared.messaging import metrics
 from shared.messaging.effects import Connection
-from shared.messaging.errors import Permanent, is_infrastructure, one_line
+from shared.messaging.errors import is_infrastructure, never_mends, one_line
 
 log = structlog.get_logger(__name__)
 
@@ -255,7 +255,7 @@ async def block(
 
 def verdict(error: BaseException, attempts: int, allowed: int) -> str:
     """What becomes of a failed event: `retry`, or `parked` for good."""
-    return "parked" if isinstance(error, Permanent) or attempts >= allowed else "retry"
+    return "parked" if never_mends(error) or attempts >= allowed else "retry"
 
 
 async def drain(conn: Connection, reader: Reader, topic: str, subject: str, now: datetime) -> None:

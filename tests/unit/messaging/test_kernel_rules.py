@@ -68,8 +68,21 @@ def test_an_event_s_own_errors_are_not_the_machinery_s(error: Exception) -> None
     assert not is_infrastructure(error)
 
 
-def test_a_permanent_failure_is_parked_at_once_and_another_after_its_attempts() -> None:
-    assert verdict(Permanent("no"), 1, 5) == "parked"
+@pytest.mark.parametrize(
+    "error",
+    [
+        Permanent("no"),
+        pg.UntranslatableCharacterError(),  # a NUL in a text
+        pg.NumericValueOutOfRangeError(),
+        asyncpg.exceptions._base.DataError("a value that cannot be sent"),
+    ],
+)
+def test_what_trying_again_cannot_mend_is_parked_at_once(error: Exception) -> None:
+    assert verdict(error, 1, 5) == "parked"
+
+
+def test_another_failure_is_parked_after_its_attempts() -> None:
+    assert verdict(pg.UniqueViolationError(), 1, 5) == "retry"
     assert [verdict(ValueError("x"), n, 3) for n in (1, 2, 3)] == ["retry", "retry", "parked"]
 
 
