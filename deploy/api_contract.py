@@ -53,6 +53,7 @@ def text() -> str:
 
 def breaks(published: Document, now: Document) -> list[str]:
     """Everything in `now` that breaks the promise of `published`, one line each."""
+    published, now = _moved(published), _moved(now)
     lines = []
     for path, methods in published["paths"].items():
         for method in _METHODS:
@@ -119,8 +120,14 @@ def _parameters(route: Document) -> Mapping[tuple[str, str], Document]:
     return {(one["in"], one["name"]): one for one in route.get("parameters", [])}
 
 
+def _moved(document: Document) -> Document:
+    """The document with every reference as a schema of its own has it."""
+    moved: Document = json.loads(
+        json.dumps(document).replace('"#/components/schemas/', '"#/$defs/')
+    )
+    return moved
+
+
 def _schema(node: Document, root: Document) -> Document:
     """A place of the document as a schema of its own, with everything that it refers to."""
-    alone = {**node, "$defs": root.get("components", {}).get("schemas", {})}
-    moved: Document = json.loads(json.dumps(alone).replace('"#/components/schemas/', '"#/$defs/'))
-    return moved
+    return {**node, "$defs": root.get("components", {}).get("schemas", {})}

@@ -89,7 +89,13 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield schemas.FOLDER / schemas.LIST, schemas.published_list(texts)
     yield (
         ASYNCAPI,
-        yaml.safe_dump(asyncapi.document(), allow_unicode=True, sort_keys=False, width=100),
+        yaml.dump(
+            asyncapi.document(),
+            Dumper=yaml.CSafeDumper,  # a fifth of the time
+            allow_unicode=True,
+            sort_keys=False,
+            width=100,
+        ),
     )
     yield OPENAPI, api_contract.text()
     yield README, with_diagram(README.read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from tests.eventually import eventually
 from tests.integration.intake.office import Customer, Office, decision
 from tests.integration.intake.test_partners import APP, applied, found_in, send
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EXAMPLE = Path(__file__).parents[3] / "docs/partner/appeal.json"
 SAID = "收入证明的月份写错了"

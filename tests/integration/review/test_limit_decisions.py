@@ -30,7 +30,7 @@ from tests.integration.review.test_limit_changes import (
     known_to_the_bank,
 )
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.browser.sample import make_app
 from tests.identity_provider import CLIENT, SECRET, Provider, new_key, running_provider
 from tests.unit.web.conftest import BROWSER, hidden
 
+TRUSTED = ssl.create_default_context()  # once: it takes longer than most of the tests
 WANTED = "/sample/components?sort=-number"
 
 
@@ -43,7 +45,7 @@ def provider_for(bank: Provider, **settings: Any) -> IdentityProvider:
         "public_url": "http://banka.test",
         "claim_is": "staff_id",
     }
-    return IdentityProvider(ProviderSettings.model_validate(given | settings))
+    return IdentityProvider(ProviderSettings.model_validate(given | settings), TRUSTED)
 
 
 class Desk:
@@ -60,7 +62,7 @@ class Desk:
 
     async def at_provider(self, begun: httpx.Response) -> str:
         """What the provider sends the browser back with, as an address of ours."""
-        async with httpx.AsyncClient() as browser:
+        async with httpx.AsyncClient(verify=TRUSTED) as browser:
             sent = await browser.get(begun.headers["location"])
         assert sent.status_code == 302, sent.text
         return sent.headers["location"].removeprefix("http://banka.test")
