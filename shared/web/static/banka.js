@@ -31,18 +31,6 @@
   }
   window.banka = { keysAreOn };
 
-  // One box for all boxes of its form with that name; without this there is none.
-  for (const all of document.querySelectorAll("[data-picks]")) {
-    const boxes = () => [...all.form.elements].filter((one) => one.name === all.dataset.picks);
-    all.closest("[hidden]").hidden = false;
-    all.addEventListener("change", () => {
-      for (const box of boxes()) box.checked = all.checked;
-    });
-    document.addEventListener("change", () => {
-      all.checked = boxes().every((box) => box.checked);
-    });
-  }
-
   // A dialog of several buttons is about what was pressed last; of anything else nothing stays in it.
   const turn = (dialog, opener) => {
     const { dialogKind, dialogAction, dialogQuestion } = opener.dataset;

@@ -4,9 +4,8 @@
   const reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const chinese = document.documentElement.lang.startsWith("zh");
   const grouped = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 1 });
-  const fine = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 4 });
   const formats = {
-    index: (value) => fine.format(value),
+    index: (value) => +value.toFixed(4),
     number: (value) => grouped.format(value),
     percent: (value) => `${(value * 100).toFixed(1)}%`,
     money: (value) => `¥${grouped.format(value / 100)}`,

@@ -306,6 +306,9 @@ async def test_the_workload_counts_what_each_has_and_what_of_it_is_due(
     }  # fmt: skip
     page = (await desks.second.get("/review/workload", lang="en")).text
     assert f"/review/queue?holder={officer.staff_id}" in page
+    told = (await desks.second.get(f"{API}/workload")).json()["officers"]
+    late = [one["load"]["overdue"] for one in told]
+    assert late == sorted(late, reverse=True)
     shown = (await desks.second.get("/review/queue", holder=officer.staff_id)).text
     assert all((case in shown) is (case != cases[1]) for case in cases)
     assert set(await mine(desks.first)).isdisjoint(cases)
