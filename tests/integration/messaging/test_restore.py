@@ -80,6 +80,8 @@ async def two(world: World) -> Two:
 async def test_a_topic_made_anew_is_refused_and_restored_in_order(two: Two) -> None:
     world, topic = two.world, two.topic
     two.moods.mended = False
+    # review hears of A and tells of it at one moment: with no row yet there was nothing to lock
+    await world.do(two.review, "INSERT INTO ledger (subject) VALUES ('A')")
     async with AsyncExitStack() as office:
         intake = await office.enter_async_context(running(two.service("intake")))
         review = await office.enter_async_context(
