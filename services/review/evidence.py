@@ -135,21 +135,27 @@ async def verify(
     if decision is None:
         return None
     policy = await shelf.policy(conn, decision.policy_digest)
-    party = case.need_hand_over().examined
-    vault = await open_vault()
-    frozen = await vault.open(
-        party.party_id, {INPUTS_FIELD: decision.inputs, VERDICT_FIELD: decision.verdict}
-    )
-    inputs = PolicyInputs.thaw(frozen[INPUTS_FIELD])
+    inputs, verdict = await _frozen(open_vault, case, decision.inputs, decision.verdict)
     again = policy.evaluate(inputs)
     return Verification(
         decision=decision,
         policy=policy,
         inputs=inputs,
-        verdict=json.loads(frozen[VERDICT_FIELD]),
+        verdict=json.loads(verdict),
         again=again,
-        same=again.freeze() == frozen[VERDICT_FIELD],
+        same=again.freeze() == verdict,
     )
+
+
+async def _frozen(
+    open_vault: Callable[[], Awaitable[Vault]], case: Case, inputs: str, verdict: str
+) -> tuple[PolicyInputs, str]:
+    """The opened inputs of the policy, and the bytes of its verdict. Raises KeyUnavailableError."""
+    vault = await open_vault()
+    opened = await vault.open(
+        case.need_hand_over().examined.party_id, {INPUTS_FIELD: inputs, VERDICT_FIELD: verdict}
+    )
+    return PolicyInputs.thaw(opened[INPUTS_FIELD]), opened[VERDICT_FIELD]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +198,9 @@ async def verify_change(
     policy, inputs, verdict = None, None, None
     if decision.policy_digest and decision.inputs and decision.verdict:
         policy = await shelf.policy(conn, decision.policy_digest)
-        party = case.need_hand_over().examined
-        frozen = await (await open_vault()).open(
-            party.party_id, {INPUTS_FIELD: decision.inputs, VERDICT_FIELD: decision.verdict}
-        )
-        inputs = PolicyInputs.thaw(frozen[INPUTS_FIELD])
-        verdict = json.loads(frozen[VERDICT_FIELD])
-        same = same and policy.evaluate(inputs).freeze() == frozen[VERDICT_FIELD]
+        inputs, said = await _frozen(open_vault, case, decision.inputs, decision.verdict)
+        verdict = json.loads(said)
+        same = same and policy.evaluate(inputs).freeze() == said
     return LimitVerification(decision, grounds, weighed, policy, inputs, verdict, same)
 
 
