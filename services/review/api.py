@@ -336,6 +336,13 @@ class ReasonOut(BaseModel):
     words: str
 
 
+def erased() -> Problem:
+    """What of a case can be opened no more."""
+    return Problem(
+        409, "erased", "The applicant's data was erased or restricted: it cannot be opened"
+    )
+
+
 def router(
     service: Service,
     desk: Desk,
@@ -658,9 +665,7 @@ def _add_audit(
             async with service.pool.acquire() as conn:
                 found = await verify(conn, open_vault, shelf, case)
         except KeyUnavailableError:
-            raise Problem(
-                409, "erased", "The applicant's data was erased or restricted: it cannot be opened"
-            ) from None
+            raise erased() from None
         if found is None:
             raise Problem(404, "not-decided", "The case is not decided by review")
         decision = shown_decision(found.decision, viewer)

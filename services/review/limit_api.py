@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
 from services.review import limit_changes, limit_store
-from services.review.api import PAGE_SIZE_MAX, MayDecide, MayRelease, MayView, Note
+from services.review.api import PAGE_SIZE_MAX, MayDecide, MayRelease, MayView, Note, erased
 from services.review.case import Case
 from services.review.evidence import verify_change
 from services.review.limit_changes import ChangeState, LimitChange
@@ -161,9 +161,7 @@ def router(service: Service, desk: LimitDesk, shelf: PolicyShelf) -> APIRouter:
             async with service.pool.acquire() as conn:
                 found = await verify_change(conn, desk.vault, shelf, case, change_id)
         except KeyUnavailableError:
-            raise Problem(
-                409, "erased", "The applicant's data was erased or restricted: it cannot be opened"
-            ) from None
+            raise erased() from None
         if found is None:
             raise Problem(404, "not-decided", "The change is not decided by review")
         decision = found.decision
