@@ -67,12 +67,21 @@ _LOCK = """
 SELECT * FROM review_case WHERE application_id = ANY ($1) ORDER BY application_id FOR UPDATE
 """
 
+# What stands beside a case and a person, `one`: the newest figure of dormant cards, and appeals.
+_KNOWN = f"""
+LEFT JOIN ({account_store.LAST_FIGURE}) AS figure ON true
+LEFT JOIN LATERAL ({BESIDE}) AS beside ON true
+"""
+
 _FILES = f"""
 SELECT figure.*, one.application_id AS of, body, beside.*
 FROM unnest($1::text[], $2::text[]) AS one (application_id, person)
-LEFT JOIN case_file USING (application_id)
-LEFT JOIN ({account_store.LAST_FIGURE}) AS figure ON true
-LEFT JOIN LATERAL ({BESIDE}) AS beside ON true
+LEFT JOIN case_file USING (application_id) {_KNOWN}
+"""  # noqa: S608 - constants of ours
+
+_KNOWN_OF_ONE = f"""
+SELECT figure.*, beside.*
+FROM (VALUES ($1::text, $2::text)) AS one (application_id, person) {_KNOWN}
 """  # noqa: S608 - constants of ours
 
 # Everything that a move usually writes, in one round trip: the case, its file, its history and its
@@ -345,7 +354,7 @@ def _shadow_row(case: Case, said: ShadowVerdict) -> tuple[Any, ...]:
 
 
 def _know(case: Case, files: Sequence[Any]) -> None:
-    """Give a case what stands beside it in its rows of `_FILES`."""
+    """Give a case what stands beside it, in its rows of `_KNOWN`."""
     case.issuing_stop = stop_of(account_store.figure_of(files[0]), load_accounts().dormancy)
     know_appeals(case, [file for file in files if file["appeal_id"] is not None])
 
@@ -654,7 +663,7 @@ async def find_case(conn: Any, application_id: str) -> Case | None:
     if row is None:
         return None
     case = _case(row, row["body"])
-    _know(case, await conn.fetch(_FILES, [application_id], [row["person"]]))
+    _know(case, await conn.fetch(_KNOWN_OF_ONE, application_id, row["person"]))
     await know_cards(conn, [case], locked=False)
     return case
 
