@@ -350,6 +350,107 @@ async def test_a_call_that_a_result_asks_for_is_made_without_looking_round_for_i
     await _wait_answers(world, "A", expected)
 
 
+async def _claims_nothing_more(service: Service, kind: str) -> None:
+    """A worker that gets only what is handed to it, once it has looked for work and found none."""
+    loop = next(one for one in service._loops if one.worker.kind == kind)
+
+    async def looked() -> bool:
+        return not loop._full
+
+    async def nothing() -> list[Any]:
+        return []
+
+    await eventually(looked)
+    loop._claim = nothing  # type: ignore[method-assign]
+
+
+def _then(kind: str) -> Callable[[Any, Ledger, datetime], Iterable[Effect]]:
+    def on_result(result: Any, state: Ledger, now: datetime) -> Iterable[Effect]:
+        state.answers.append("asked")
+        return [Call(kind, f"after {result.call.key}")]
+
+    return on_result
+
+
+async def test_a_call_that_a_result_asks_for_is_leased_where_it_is_written(world: World) -> None:
+    store = LedgerStore()
+    made: list[ClaimedCall] = []
+
+    async def answer(call: ClaimedCall) -> Result:
+        made.append(call)
+        return Succeeded({})
+
+    service = await _run(
+        world,
+        Worker(kind="bureau", store=store, call=answer, on_result=_then("policy")),
+        Worker(kind="policy", store=store, call=answer, on_result=on_result),
+    )
+    await _claims_nothing_more(service, "policy")
+    await _ask(service, "A", "k")
+    await _wait_answers(world, "A", ["asked", "Succeeded:{}"])
+    assert [(c.kind, c.key, c.attempt, c.before) for c in made] == [
+        ("bureau", "k", 1, ""),
+        ("policy", "after k", 1, ""),
+    ]
+    assert await _open(world) == 0
+
+
+async def test_a_call_that_may_not_be_repeated_is_not_leased_before_it_is_claimed(
+    world: World,
+) -> None:
+    """The COMMIT that leases it may have no answer: nobody would know whether it was made."""
+    store = LedgerStore()
+
+    async def answer(call: ClaimedCall) -> Result:
+        return Succeeded({})
+
+    service = await _run(
+        world,
+        Worker(kind="bureau", store=store, call=answer, on_result=_then("mail")),
+        Worker(kind="mail", store=store, call=answer, on_result=on_result, repeatable=False),
+    )
+    await _claims_nothing_more(service, "mail")
+    await _ask(service, "A", "k")
+    await _wait_answers(world, "A", ["asked"])
+    rows = await world.rows(
+        world.databases[0], "SELECT state, attempt FROM messaging.call WHERE kind = 'mail'"
+    )
+    assert [tuple(row) for row in rows] == [("open", 0)]
+
+
+async def test_no_more_calls_are_under_way_than_may_be_however_they_came(world: World) -> None:
+    store, outside = LedgerStore(), _Outside()
+    under_way = most = 0
+
+    async def second(call: ClaimedCall) -> Result:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.01)  # long enough for others to come
+        under_way -= 1
+        return Succeeded({})
+
+    service = await _run(
+        world,
+        Worker(
+            kind="bureau",
+            store=store,
+            call=outside.call,
+            on_result=_then("policy"),
+            concurrency=20,
+        ),
+        Worker(kind="policy", store=store, call=second, on_result=on_result, concurrency=2),
+    )
+    for number in range(20):
+        await _ask(service, f"S{number}", f"k{number}")
+    await outside.wait_asked(20)
+    outside.answer.set()  # results that are written together ask for as many calls
+    for number in range(20):
+        await _wait_answers(world, f"S{number}", ["asked", "Succeeded:{}"])
+    assert most == 2
+    assert all(loop.kept_room == 0 for loop in service._loops)
+
+
 async def test_whoever_waits_for_room_is_called_as_soon_as_there_is_some(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
