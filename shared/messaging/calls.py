@@ -20,15 +20,16 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
 from asyncpg import Record
 
 from shared.messaging import metrics
-from shared.messaging.effects import Call, Connection, Effect, Store
+from shared.messaging.effects import Call, Effect, Store
 from shared.messaging.errors import is_infrastructure, one_line
-from shared.messaging.outbox import Cause, Outbox, Wanted
+from shared.messaging.outbox import Cause, Leases, Outbox, Wanted
 from shared.messaging.parking import backoff, come
 from shared.messaging.waking import woken
 
@@ -136,16 +137,6 @@ WHERE c.id = due.id
 RETURNING c.id, c.kind, c.key, c.subject, c.payload, c.cause, c.attempt, c.result, c.applying,
     c.error, due.state = 'leased' AS interrupted
 """  # noqa: S608 - constants of ours
-
-_LEASE = """
-UPDATE messaging.call c
-SET state = 'leased', lease_owner = $1, attempt = 1,
-    lease_until = clock_timestamp() + make_interval(secs => w.seconds)
-FROM unnest($2::text[], $3::text[], $4::float8[]) AS w (kind, key, seconds)
-WHERE c.kind = w.kind AND c.key = w.key AND c.state = 'open' AND c.attempt = 0
-RETURNING c.id, c.kind, c.key, c.subject, c.payload, c.cause, c.attempt, c.result, c.applying,
-    c.error, false AS interrupted
-"""
 
 _FINISH = """
 UPDATE messaging.call c
@@ -445,8 +436,8 @@ class Results:
     async def _apply_all(self, together: Sequence[_Back]) -> None:
         """Results and effects in one transaction, only where the lease is still ours."""
         wanted: list[Wanted] = []
-        leased: list[Record] = []
         room: list[WorkerLoop] = []
+        leases = Leases(self.owner, partial(self._lease, room))
         try:
             async with self._pool.acquire() as conn, conn.transaction():
                 # the subjects first: the order in which everybody locks
@@ -472,14 +463,13 @@ class Results:
                     ]
                 if changed:
                     await self._store.save(conn, list(changed.values()))
-                    await self._outbox.write(conn, wanted, now)
-                    leased = await self._lease(conn, wanted, room)
+                    await self._outbox.write(conn, wanted, now, leases)
         finally:
             for loop in room:
                 loop.kept_room -= 1
-        for row in leased:
+        for row in leases.calls:
             self.loops[row["kind"]].begin(row)
-        begun = {(row["kind"], row["key"]) for row in leased}
+        begun = {(row["kind"], row["key"]) for row in leases.calls}
         # of a transaction whose COMMIT was not answered it is not known any more what it wrote
         kinds = {
             one.effect.kind
@@ -488,25 +478,11 @@ class Results:
         }
         self._outbox.wake(kinds if len(ours) == len(together) else None)
 
-    async def _lease(
-        self, conn: Connection, wanted: Sequence[Wanted], room: list[WorkerLoop]
-    ) -> list[Record]:
-        """Of the calls that were just written, lease those for which there is room, and add to
-        `room` whose it is."""
-        calls: list[Call] = []
-        for call in (one.effect for one in wanted):
-            if not isinstance(call, Call) or call.not_before is not None:
-                continue
-            loop = self.loops.get(call.kind)
-            if loop is not None and loop.keep_room():
-                room.append(loop)
-                calls.append(call)
-        if not calls:
-            return []
-        return await conn.fetch(
-            _LEASE,
-            self.owner,
-            [call.kind for call in calls],
-            [call.key for call in calls],
-            [loop.worker.timeout + LEASE_GRACE for loop in room],
-        )
+    def _lease(self, room: list[WorkerLoop], call: Call) -> float | None:
+        """Seconds for which a call that is being written is leased, where its worker has room for
+        it, which `room` then tells."""
+        loop = self.loops.get(call.kind)
+        if loop is None or call.not_before is not None or not loop.keep_room():
+            return None
+        room.append(loop)
+        return loop.worker.timeout + LEASE_GRACE

@@ -156,6 +156,7 @@ class Service:
     pool: Pool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._pools: list[Pool] = []
         self._topics: dict[str, TopicIdentity] = {}
         self._outbox = Outbox(
             f"/banka/{self.name}", self._topics, self._wake, lambda: self._relay.refused
@@ -193,22 +194,22 @@ class Service:
         or a broker that is not there yet. Raises `parameters.ParametersError` for wrong ones.
         """
         take(self.settings.parameters)
-        self.pool = await self._patiently(
-            lambda: open_pool(
-                self.settings,
-                self.name,
-                database=self.database,
-                max_size=6 + 2 * len(self._readers) + sum(w.concurrency for w in self.workers),
-            )
-        )
         try:
+            self.pool = await self._open_pool(
+                max_size=6 + sum(worker.concurrency for worker in self.workers)
+            )
+            # what the loops below do finds its rows by key
+            self._applying = await self._open_pool(
+                min_size=1, max_size=2 + 2 * len(self._readers) + len(self.workers), by_key=True
+            )
             async with self.pool.acquire() as conn:
                 await check_schema(conn, self.name, folder=self.migrations)
             cluster = await self._patiently(lambda: fetch_cluster(self.settings))
             self._topics.update(cluster.topics)
             await self._patiently(self._relay.verify)
         except BaseException as error:
-            self.pool.terminate()
+            for pool in self._pools:
+                pool.terminate()
             if isinstance(error, Exception):
                 # the web server logs a trace, which ends before its last line: that says why
                 log.error("service does not start", service=self.name, error=one_line(error))
@@ -221,7 +222,7 @@ class Service:
                 reader,
                 self._broker,
                 self.settings,
-                self.pool,
+                self._applying,
                 self.clock,
                 self._wake,
                 self._outbox,
@@ -229,23 +230,23 @@ class Service:
             for reader in self._readers
         ]
         results = {
-            id(worker.store): Results(worker.store, self.pool, self._outbox, self.clock)
+            id(worker.store): Results(worker.store, self._applying, self._outbox, self.clock)
             for worker in self.workers
         }
         self._loops = [
-            WorkerLoop(worker, self.pool, self._outbox, self.clock, results[id(worker.store)])
+            WorkerLoop(worker, self._applying, self._outbox, self.clock, results[id(worker.store)])
             for worker in self.workers
         ]
         self._other = {
             "parking": ParkingLot(
-                self.pool,
+                self._applying,
                 self._readers,
                 self.clock,
                 self._wake,
                 self._send_copy,
                 self._refused,
             ),
-            "deadlines": DeadlineLoop(self.deadlines, self.pool, self._outbox, self.clock),
+            "deadlines": DeadlineLoop(self.deadlines, self._applying, self._outbox, self.clock),
         }
         for name, loop in [*((x.worker.kind, x) for x in self._loops), *self._other.items()]:
             self._spawn(f"{self.name}-{name}", loop.run())
@@ -279,11 +280,18 @@ class Service:
             if other is not None:
                 with contextlib.suppress(Exception):
                     await asyncio.wait_for(other.stop(), 5.0)
-        if hasattr(self, "pool"):
+        for pool in self._pools:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(self.pool.close(), 5.0)
-            self.pool.terminate()
+                await asyncio.wait_for(pool.close(), 5.0)
+            pool.terminate()
         log.info("service stopped", service=self.name)
+
+    async def _open_pool(self, **options: Any) -> Pool:
+        pool: Pool = await self._patiently(
+            lambda: open_pool(self.settings, self.name, database=self.database, **options)
+        )
+        self._pools.append(pool)
+        return pool
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))

@@ -34,11 +34,15 @@ def owner_role(service: str) -> str:
     return f"{service}_owner"
 
 
-def session_settings(name: str, *, patient: bool = False) -> dict[str, str]:
+def session_settings(name: str, *, patient: bool = False, by_key: bool = False) -> dict[str, str]:
     """What every session of ours sets; `synchronous_commit` stays on: a commit is a promise.
 
-    patient: no statement is too long, as for an operator who reads whole logs.
+    patient: no statement is too long, as for an operator who reads whole logs. by_key: for work
+    that finds its rows by key alone. Its statements are planned once in a session, and by index
+    however small a table was then; otherwise each run is planned anew, for the length of an array
+    is unknown before, and that takes longer than the run.
     """
+    planned_once = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
     return {
         "application_name": name,
         "statement_timeout": "0" if patient else str(STATEMENT_TIMEOUT * 1000),
@@ -50,6 +54,7 @@ def session_settings(name: str, *, patient: bool = False) -> dict[str, str]:
         "tcp_user_timeout": str(GONE * 1000),
         "timezone": "UTC",
         "jit": "off",
+        **(planned_once if by_key else {}),
     }
 
 
@@ -61,8 +66,10 @@ async def open_pool(
     role: str | None = None,
     min_size: int = 2,
     max_size: int = 12,
+    by_key: bool = False,
 ) -> asyncpg.Pool[asyncpg.Record]:
-    """A pool on the service's database as its application role. Raises OSError if it is away."""
+    """A pool on the service's database as its application role; by_key: as in `session_settings`.
+    Raises OSError if the database is away."""
     pool: asyncpg.Pool[asyncpg.Record] = await asyncpg.create_pool(
         settings.postgres_url(database or database_of(service), role or app_role(service)),
         min_size=min_size,
@@ -71,7 +78,7 @@ async def open_pool(
         command_timeout=STATEMENT_TIMEOUT + 5,
         max_inactive_connection_lifetime=300,
         reset=_keep,
-        server_settings=session_settings(f"banka-{service}"),
+        server_settings=session_settings(f"banka-{service}", by_key=by_key),
     )
     return pool
 
