@@ -98,7 +98,7 @@ def build_service(
         trust_env=False,
     )
     service: Notify
-    desk = channels.Desk(lambda: service.pool, vault)
+    desk = channels.Desk(lambda: service.by_key, vault)
     sms_url = settings.required("sms_url")
     sms = channels.HttpChannel(client, desk, sms_url, "/messages")
     app = channels.HttpChannel(client, desk, settings.required("app_message_url"), "/push")

@@ -162,7 +162,7 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
         ],
         database=database,
     )
-    records = CaseRecords(lambda: service.pool, shelf, read_bank_key(settings).blind)
+    records = CaseRecords(lambda: service.by_key, shelf, read_bank_key(settings).blind)
     service.breakers = {name: Breaker(name, clock.now) for name in ASKED}
     service.workers = [
         *(

@@ -59,6 +59,7 @@ S = TypeVar("S")
 #: what made this happen: its id becomes `causationid`, its correlation id is passed on
 Cause = Received[Any] | InboundEvent
 
+ASKING = 20  # connections at most for pages and commands
 WAITING_SECONDS = 5.0  # how often it is counted what waits for an operator
 CLOCK_SECONDS = 0.02  # how often a stepped clock is looked at
 HALT_SECONDS = 1.0  # how often it is asked who has halted, or was resumed
@@ -142,6 +143,9 @@ class Service:
     name: also the database's and the roles' (`banka_<name>`, `<name>_app`) and the source of its
     events (`/banka/<name>`). database: another database name (tests). migrations: another folder
     than `services/<name>/migrations`.
+
+    pool: connections for pages and commands, whatever they ask. by_key: for the loops, and for what
+    workers look up: work that finds its rows by key (`postgres.pool.session_settings`).
     """
 
     name: str
@@ -154,6 +158,7 @@ class Service:
     database: str | None = None
     migrations: Path | None = None
     pool: Pool = field(init=False, repr=False)
+    by_key: Pool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._pools: list[Pool] = []
@@ -195,12 +200,12 @@ class Service:
         """
         take(self.settings.parameters)
         try:
-            self.pool = await self._open_pool(
-                max_size=6 + sum(worker.concurrency for worker in self.workers)
-            )
-            # what the loops below do finds its rows by key
-            self._applying = await self._open_pool(
-                min_size=1, max_size=2 + 2 * len(self._readers) + len(self.workers), by_key=True
+            self.pool = await self._open_pool(max_size=ASKING)
+            self.by_key = await self._open_pool(
+                max_size=2
+                + 2 * len(self._readers)
+                + sum(1 + worker.concurrency for worker in self.workers),
+                by_key=True,
             )
             async with self.pool.acquire() as conn:
                 await check_schema(conn, self.name, folder=self.migrations)
@@ -222,7 +227,7 @@ class Service:
                 reader,
                 self._broker,
                 self.settings,
-                self._applying,
+                self.by_key,
                 self.clock,
                 self._wake,
                 self._outbox,
@@ -230,23 +235,23 @@ class Service:
             for reader in self._readers
         ]
         results = {
-            id(worker.store): Results(worker.store, self._applying, self._outbox, self.clock)
+            id(worker.store): Results(worker.store, self.by_key, self._outbox, self.clock)
             for worker in self.workers
         }
         self._loops = [
-            WorkerLoop(worker, self._applying, self._outbox, self.clock, results[id(worker.store)])
+            WorkerLoop(worker, self.by_key, self._outbox, self.clock, results[id(worker.store)])
             for worker in self.workers
         ]
         self._other = {
             "parking": ParkingLot(
-                self._applying,
+                self.by_key,
                 self._readers,
                 self.clock,
                 self._wake,
                 self._send_copy,
                 self._refused,
             ),
-            "deadlines": DeadlineLoop(self.deadlines, self._applying, self._outbox, self.clock),
+            "deadlines": DeadlineLoop(self.deadlines, self.by_key, self._outbox, self.clock),
         }
         for name, loop in [*((x.worker.kind, x) for x in self._loops), *self._other.items()]:
             self._spawn(f"{self.name}-{name}", loop.run())
