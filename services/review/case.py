@@ -690,8 +690,14 @@ def _decide(
             pricing_class=found.pricing_class if outcome == "approve" else None,
         )
     )
-    details: dict[str, Any] = {"outcome": outcome, "limit": limit.minor if limit else None}
-    case.note(now, decided_by[-1] if decided_by else "review", "decided", **details)
+    case.note(
+        now,
+        decided_by[-1] if decided_by else "review",
+        "decided",
+        outcome=outcome,
+        limit=limit.minor if limit else None,
+        findings=_shown(found.findings),  # review's own too, which no frozen verdict has
+    )
     return fact
 
 
