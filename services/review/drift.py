@@ -227,7 +227,8 @@ def _middle(spread: Counter[str], parameters: Figures, width: int) -> tuple[int,
     total = sum(count for _band, count in scored)
     if total < parameters.fewest_decisions:
         return None
-    below, ends = 0, []
+    below = 0
+    ends: list[int] = []
     for band, count in scored:
         below += count
         ends += [band] * (sum(4 * below >= part * total for part in (1, 3)) - len(ends))
