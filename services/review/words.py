@@ -278,10 +278,15 @@ _PERSON_LABELS: Mapping[str, str] = {
     "name": mark("Name"),
     "id_type": mark("Kind of ID"),
     "id_number": mark("ID number"),
+    "id_issued": mark("ID issued on"),
+    "id_expires": mark("ID valid until"),
     "nationality": mark("Nationality"),
     "mobile": mark("Mobile"),
+    "home_address": mark("Home address"),
     "employer": mark("Employer"),
     "occupation": mark("Occupation"),
+    "work_address": mark("Work address"),
+    "office_phone": mark("Office phone"),
     "monthly_income": mark("Monthly income"),
 }
 
