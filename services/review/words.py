@@ -127,6 +127,7 @@ OFFICE_ACTIONS: Mapping[str, str] = {
 }
 OFFICE_FIELDS: Mapping[str, str] = {
     "away_from": mark("Away from"),
+    "deputy": mark("Stands in"),
     "away_to": mark("Away to"),
     "products": mark("Products"),
     "version": mark("Version"),
