@@ -1042,7 +1042,9 @@ def expected(code: str) -> Found:
 def test_every_rule_has_its_three_tests() -> None:
     assert TESTS.keys() == BY_CODE.keys() - IN_THE_DATABASE
     assert len(BY_CODE) == len(INVARIANTS), "a rule stands there twice"
-    assert not BY_CODE.keys() & {gap.code for gap in GAPS}
+    gaps = {gap.code for gap in GAPS}
+    assert len(gaps) == len(GAPS), "a gap stands there twice"
+    assert not BY_CODE.keys() & gaps
 
 
 @contextmanager

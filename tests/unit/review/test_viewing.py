@@ -11,10 +11,11 @@ import pytest
 
 from services.review.case import Entry
 from services.review.reason_codes import advice_on, without_suspicion
-from services.review.viewing import shown_history, shown_recommendation
+from services.review.viewing import shown_decision, shown_history, shown_recommendation
 from shared.money import Money
 from shared.web import Viewer
 from tests.unit.review.builders import inputs, recommendation, shipped
+from tests.unit.review.test_explaining import decision
 
 MANAGER = cast("Viewer", SimpleNamespace(knows_holds=False))
 AUDITOR = cast("Viewer", SimpleNamespace(knows_holds=True))
@@ -67,6 +68,14 @@ def test_who_decided_and_why_is_not_told() -> None:
     assert shown_history([decided], MANAGER) == [
         Entry(AT, "review", "decided", {"outcome": "decline"})
     ]
+
+
+def test_what_was_decided_for_is_told_to_who_may_know_of_holds_without_a_suspicion() -> None:
+    made = decision("INTERNAL_RISK", "WATCHLIST_HIT")
+    assert shown_decision(made, AUDITOR).reasons == ("INTERNAL_RISK",)
+    assert shown_decision(made, AUDITOR).decided_by == made.decided_by
+    untold = shown_decision(made, MANAGER)
+    assert (untold.reasons, untold.decided_by) == ((), ())
 
 
 @pytest.mark.parametrize(
