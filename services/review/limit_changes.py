@@ -195,6 +195,12 @@ class LimitChange:
         return self.state in UNDECIDED
 
     @property
+    def names_deciders(self) -> bool:
+        """Whether it is told who decided. Of an increase that was refused it is not: compliance
+        refuses after a hold as well, and nothing may tell that refusal from an officer's."""
+        return self.granted is not None or self.kind not in RAISES
+
+    @property
     def suspicious(self) -> bool:
         """Whether the watchlists' answer is one that compliance has to look into."""
         screened = self.checks.get("watchlist")
@@ -695,10 +701,21 @@ def decide_refuse(case: Case, staff_id: str, note: str, now: datetime) -> Iterab
 def _refuse(
     case: Case, change: LimitChange, staff_id: str, note: str, now: datetime
 ) -> list[Effect]:
+    case.note(
+        now, staff_id, "limit_change_refused", confidential=not change.names_deciders,
+        number=change.number, note=note.strip(),
+    )  # fmt: skip
+    return _refused(case, change, staff_id, now)
+
+
+def _refused(case: Case, change: LimitChange, staff_id: str, now: datetime) -> list[Effect]:
+    """It is refused. Whoever did it, an officer or compliance after a hold, of an increase
+    everybody else is told the same."""
     change.to(ChangeState.REFUSED)
     change.decided_by, change.decided_at = (staff_id,), now
     _keep(change, grounds_of(case, change, now))
-    case.note(now, staff_id, "limit_change_refused", number=change.number, note=note.strip())
+    if not change.names_deciders:
+        case.note(now, "review", "limit_change_refused", number=change.number)
     return [_decided(case, change), ClearDeadline(DUE_DEADLINE)]
 
 
@@ -754,11 +771,7 @@ def decide_release(
         number=change.number,
     )  # fmt: skip
     if finding == "confirmed":
-        change.to(ChangeState.REFUSED)
-        change.decided_by, change.decided_at = (staff_id,), now
-        _keep(change, grounds_of(case, change, now))
-        case.note(now, "review", "limit_change_refused", number=change.number)
-        return [_decided(case, change, named=False), ClearDeadline(DUE_DEADLINE)]
+        return _refused(case, change, staff_id, now)
     screened = change.checks.get("watchlist")
     change.looked_into = screened.request_id if screened is not None else None
     change.to(ChangeState.DECIDING)
@@ -807,8 +820,7 @@ def _keep(change: LimitChange, grounds: Grounds) -> None:
     )
 
 
-def _decided(case: Case, change: LimitChange, *, named: bool = True) -> Fact:
-    """named: whether it is told who decided; of compliance it would tell that it looked."""
+def _decided(case: Case, change: LimitChange) -> Fact:
     granted = change.granted is not None
     event = review.LimitChangeDecided(
         **_about(case, change),
@@ -818,7 +830,7 @@ def _decided(case: Case, change: LimitChange, *, named: bool = True) -> Fact:
         effective_on=change.effective_on,
         until=change.asked.until if granted else None,
         automatic=not change.decided_by,
-        decided_by=list(change.decided_by) if named else [],
+        decided_by=list(change.decided_by) if change.names_deciders else [],
     )
     return Fact(event, state_version=case.state_version)
 

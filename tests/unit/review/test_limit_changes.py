@@ -27,6 +27,7 @@ from services.review.limit_changes import (
 )
 from services.review.limit_grounds import RAISES, Grounds, weigh
 from services.review.policy import PolicyInputs
+from services.review.viewing import shown_change_state, shown_deciders
 from shared.calendar import add_working_days, business_day, end_of_day
 from shared.events import review
 from shared.events.intake import HandedDocument, LimitChangeKind
@@ -37,6 +38,8 @@ from shared.messaging.errors import Permanent
 from shared.money import Money
 from shared.parameters import load_internal_list, load_limit_changes
 from shared.parameters.models import ReviewRules
+from shared.web import Permission, Viewer
+from shared.web.permissions import WHOLE_BANK
 from tests.unit.review.builders import NOW, SEALED, hand_over, inputs, shipped
 from tests.unit.review.builders import case as begun
 
@@ -385,21 +388,81 @@ def test_what_got_old_or_was_raised_elsewhere_since_is_not_signed() -> None:
     assert state(case) is ChangeState.CHECKING
 
 
-def test_a_suspicion_goes_to_compliance_and_nobody_is_told_by_whom_it_was_refused() -> None:
-    hit: dict[str, Any] = {"outcome": "hold", "findings": ["WATCHLIST_HIT"]}
-    case = waiting(**hit)
+HIT: dict[str, Any] = {"outcome": "hold", "findings": ["WATCHLIST_HIT"]}
+OFFICER = ("officer", frozenset({Permission.HOLD_VIEW, Permission.REVIEW_DECIDE}))
+COMPLIANCE = ("compliance", frozenset({Permission.HOLD_VIEW, Permission.REVIEW_COMPLIANCE}))
+MANAGER = ("manager", frozenset({Permission.REVIEW_VIEW}))
+
+
+def viewer(staff_id: str, permissions: frozenset[Permission]) -> Viewer:
+    grants = dict.fromkeys(permissions, WHOLE_BANK)
+    return Viewer(staff_id, "", frozenset(), grants, WHOLE_BANK, "zh-CN")
+
+
+def public(case: Case) -> list[tuple[str, str, dict[str, Any]]]:
+    """The history that everybody but compliance reads."""
+    return [
+        (one.actor, one.action, dict(one.details)) for one in case.entries if not one.confidential
+    ]
+
+
+def test_a_suspicion_is_held_for_compliance_and_waits_like_any_other_for_the_others() -> None:
+    case, plain = waiting(**HIT), waiting()
     assert state(case) is ChangeState.HELD
+    assert public(case) == public(plain)
+    change = case.limit_changes[0]
+    assert shown_change_state(change, viewer(*MANAGER)) is ChangeState.DECIDING
+    for knowing in (OFFICER, COMPLIANCE):
+        assert shown_change_state(change, viewer(*knowing)) is ChangeState.HELD
     grant = (case, FIRST, Money.of(30_000), WORDS, NOW)
     assert refusal(limit_changes.decide_grant, *grant) == "nothing-to-decide"
-    assert all(entry.confidential for entry in case.entries if "held" in entry.action)
+    assert refusal(limit_changes.decide_release, plain, "c", "clear", WORDS, NOW) == "not-held"
+
+
+def test_what_compliance_found_nothing_of_is_decided_by_people_as_if_it_had_never_been_held() -> (
+    None
+):
+    case, plain = waiting(**HIT), waiting()
     list(limit_changes.decide_release(case, "compliance", "clear", WORDS, NOW))
     assert state(case) is ChangeState.DECIDING
     assert grant_obstacles(case, case.limit_changes[0], NOW) == []
-    other = waiting(**hit)
-    effects = list(limit_changes.decide_release(other, "compliance", "confirmed", WORDS, NOW))
-    decided = event(effects, review.LimitChangeDecided)
-    assert (decided.outcome, decided.decided_by) == ("refused", [])
-    assert state(other) is ChangeState.REFUSED
+    assert [one.data for one in granted(case, 30_000) if isinstance(one, Fact)] == [
+        one.data for one in granted(plain, 30_000) if isinstance(one, Fact)
+    ]
+    assert public(case) == public(plain)
+
+
+def test_a_confirmed_suspicion_is_refused_exactly_as_an_officer_refuses() -> None:
+    case, plain = waiting(**HIT), waiting()
+    confirmed = list(limit_changes.decide_release(case, "compliance", "confirmed", WORDS, NOW))
+    assert confirmed == list(limit_changes.decide_refuse(plain, FIRST, WORDS, NOW))
+    decided = event(confirmed, review.LimitChangeDecided)
+    assert (decided.outcome, decided.automatic, decided.decided_by) == ("refused", False, [])
+    assert public(case) == public(plain)
+    assert public(case)[-1][:2] == ("review", "limit_change_refused")
+    for one, by in ((case, "compliance"), (plain, FIRST)):
+        (change,) = one.limit_changes
+        assert decision(one).decided_by == (by,)  # it is kept, and compliance sees it
+        assert shown_deciders(change, "1101", viewer(*COMPLIANCE)) == (by,)
+        assert shown_deciders(change, "1101", viewer(*OFFICER)) is None
+        assert shown_deciders(change, "1101", viewer(*MANAGER)) is None
+        assert shown_deciders(change, "1101", viewer(by, OFFICER[1])) == (by,)
+
+
+def test_who_granted_and_who_refused_to_lower_is_told_to_who_knows_of_holds() -> None:
+    raised = waiting()
+    granted(raised, 30_000)
+    assert shown_deciders(raised.limit_changes[0], "1101", viewer(*OFFICER)) == (FIRST, SECOND)
+    assert shown_deciders(raised.limit_changes[0], "1101", viewer(*MANAGER)) is None
+    lowered = card()
+    list(limit_changes.decide_lower(lowered, "c-9", Money.of(10_000), WORDS, FIRST, NOW))
+    effects = list(limit_changes.decide_return(lowered, SECOND, "不必", NOW))
+    assert event(effects, review.LimitChangeDecided).decided_by == [SECOND]
+    assert public(lowered)[-1][:2] == (SECOND, "limit_change_refused")
+    assert shown_deciders(lowered.limit_changes[0], "1101", viewer(*OFFICER)) == (SECOND,)
+    beside = waiting()
+    request(beside, asked(TEMPORARY), "c-2")
+    assert shown_deciders(beside.limit_changes[1], "1101", viewer(*OFFICER)) == ()
 
 
 # --- lower limits --------------------------------------------------------------------------------
