@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.review import limit_changes
+from services.review import disputes, limit_changes
 from services.review.accounts import AccountFacts
-from services.review.case import Case, CaseError, Check, Scope
-from services.review.checks import ASKED
+from services.review.case import NO_FIELD, Case, CaseError, Check, Scope
+from services.review.checks import ASKED, OWN
 from services.review.limit_changes import (
     FINAL,
     MOVES,
@@ -463,6 +463,136 @@ def test_who_granted_and_who_refused_to_lower_is_told_to_who_knows_of_holds() ->
     beside = waiting()
     request(beside, asked(TEMPORARY), "c-2")
     assert shown_deciders(beside.limit_changes[1], "1101", viewer(*OFFICER)) == ()
+
+
+# --- what review looks at by itself --------------------------------------------------------------
+
+SEEN = {"answer": str(SEALED), "why": None}
+UNSEEN = {"answer": None, "why": NO_FIELD}
+
+
+def test_what_review_finds_by_itself_is_kept_beside_the_answers_and_goes_to_people() -> None:
+    low = card()
+    low.limit = Money.of(10_000)
+    case = waiting(
+        asked(yuan=15_000),
+        low,
+        findings=["INCOME_IMPLAUSIBLE"],
+        own={"fraud": SEEN, "plausibility": SEEN},
+    )
+    change = case.limit_changes[0]
+    assert state(case) is ChangeState.DECIDING
+    assert [change.checks[name].outcome for name in OWN] == ["answered", "answered"]
+    assert grant_obstacles(case, change, NOW) == []  # it makes a person look, and stops nobody
+    granted(case, 15_000)
+    kept = Grounds.thaw(decision(case).grounds)
+    assert {one.check for one in kept.evidence} == {*ASKED}
+
+
+def test_what_review_could_not_look_at_stops_everybody_and_asking_again_does_not_help() -> None:
+    case = waiting(
+        outcome="approve",
+        findings=["PLAUSIBILITY_UNAVAILABLE"],
+        own={"fraud": SEEN, "plausibility": UNSEEN},
+    )
+    change = case.limit_changes[0]
+    assert grant_obstacles(case, change, NOW) == ["PLAUSIBILITY_UNAVAILABLE"]
+    assert not limit_changes.mends(case, change, NOW)
+
+
+def test_an_income_stated_anew_is_looked_at_without_the_papers_of_the_old_one() -> None:
+    def papers(wish: Asked) -> tuple[str, list[str]]:
+        (call,) = [one for one in request(card(), wish) if isinstance(one, Call)]
+        return call.payload["fields"]["monthly_income"], call.payload["papers"]
+
+    assert papers(asked()) == (str(SEALED), ["id_front"])
+    assert papers(asked(income="anew", income_on=TODAY)) == ("anew", [])
+
+
+# --- a report that is disputed -------------------------------------------------------------------
+
+CONSENT = CreditConsent(signed_at=NOW, purpose="信用卡审批")
+
+
+def disputed(case: Case) -> Case:
+    list(disputes.decide_open(case, "d-1", WORDS, OTHER, NOW))
+    return case
+
+
+def corrected(case: Case, outcome: disputes.Outcome = "corrected") -> list[Any]:
+    disputed(case)
+    list(disputes.decide_claim(case, OTHER, NOW))
+    return list(disputes.decide_answer(case, OTHER, outcome, WORDS, NOW))
+
+
+def questions(effects: list[Any]) -> list[str]:
+    return [one.kind for one in effects if isinstance(one, Call)]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_no_machine_raises_a_limit_by_a_report_that_is_disputed(*, elsewhere: bool) -> None:
+    def low() -> Case:
+        case = card()
+        case.limit = Money.of(10_000)
+        return case
+
+    case = low()
+    if elsewhere:
+        case.person_disputes = True
+    else:
+        disputed(case)
+    waiting(asked(yuan=15_000), case, outcome="approve")
+    assert state(case) is ChangeState.DECIDING
+    assert case.entries[-1].details["findings"] == ["REPORT_DISPUTED"]
+    granted(case, 15_000)  # people may
+    assert state(waiting(asked(yuan=15_000), low(), outcome="approve")) is ChangeState.GRANTED
+
+
+def test_after_a_correction_the_report_of_an_active_card_is_used_no_more() -> None:
+    case = card()
+    assert questions(corrected(case)) == []  # nobody waits for it
+    assert questions(request(case, asked(consent=CONSENT))) == ["check.bureau"]
+    upheld = card()
+    corrected(upheld, "upheld")
+    assert questions(request(upheld, asked(consent=CONSENT))) == ["limit"]
+
+
+def proposed(case: Case) -> Case:
+    list(limit_changes.decide_grant(case, FIRST, Money.of(30_000), WORDS, NOW))
+    return case
+
+
+@pytest.mark.parametrize("stands", ["checking", "held", "deciding", "proposed"])
+def test_a_change_that_waits_asks_for_a_corrected_report_anew(stands: str) -> None:
+    wish = asked(consent=CONSENT)
+    case = card()
+    if stands == "checking":
+        request(case, wish)
+    else:
+        waiting(wish, case, **(HIT if stands == "held" else {}))
+    if stands == "proposed":
+        proposed(case)
+    change, before = case.limit_changes[0], case.limit_changes[0].round
+    assert state(case) is ChangeState(stands)
+    assert questions(corrected(case)) == ["check.bureau"]
+    assert (state(case), change.proposed_limit) == (ChangeState.CHECKING, None)
+    assert change.checks["bureau"].outcome == "pending"
+    # what was worked out by the old one comes too late
+    assert list(limit_changes.on_worked_out(result_of(case, round_=before), case, NOW)) == []
+    assert refusal(limit_changes.decide_sign, case, SECOND, NOW) == "nothing-proposed"
+    if stands == "held":  # and is held again
+        list(limit_changes.on_worked_out(result_of(case, **HIT), case, NOW))
+        assert state(case) is ChangeState.HELD
+
+
+def test_without_a_consent_to_this_change_the_corrected_report_is_not_asked_for() -> None:
+    case = waiting()
+    assert questions(corrected(case)) == ["limit"]  # worked out again, without it
+    bureau = case.limit_changes[0].checks["bureau"]
+    assert (bureau.outcome, bureau.why) == ("unavailable", "no-consent")
+    other = waiting()
+    assert questions(corrected(other, "annotated")) == []
+    assert other.limit_changes[0].checks["bureau"].outcome == "answered"
 
 
 # --- lower limits --------------------------------------------------------------------------------
