@@ -353,7 +353,7 @@ async def test_an_income_stated_anew_is_looked_at_before_the_policy_may_raise_a_
     applicant = await known_to_the_bank(bank)
     await in_use(bank, applicant)
     keys = await bank.vault.party_keys(applicant.party.party_id, applicant.application_id)
-    stated = {
+    stated: dict[str, Any] = {
         "monthly_income": str(keys.seal("financial", "monthly_income", str(300_000_00))),
         "income_on": business_day(bank.now),
     }

@@ -282,7 +282,8 @@ async def test_the_audit_log_does_not_tell_who_refused_but_to_compliance(
         rows = re.findall(r"<tr.*?</tr>", page, re.DOTALL)
         return sorted(plain(row, applicant) for row in rows if "Change of the limit" in row)
 
-    pair, known = [], []
+    pair: list[list[str]] = []
+    known: list[list[str]] = []
     for one in refused.both():
         number = one.about["application_number"]
         for role, into in ((Role.AUDITOR, pair), (Role.COMPLIANCE, known)):
