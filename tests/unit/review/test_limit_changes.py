@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -740,6 +742,20 @@ def test_every_decision_keeps_what_it_rests_on_and_is_weighed_again_to_the_same_
             assert weighed.least <= kept.granted <= weighed.most
     assert decision(lowered).policy is None
     assert decision(by_people).policy == by_people.limit_changes[0].recommendation
+
+
+KEPT_BEFORE = json.loads(
+    Path(__file__).with_name("limit_decisions_of_before.json").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("kept", KEPT_BEFORE)
+def test_what_an_earlier_release_kept_is_weighed_again_to_the_same_bytes(
+    kept: dict[str, str],
+) -> None:
+    grounds = Grounds.thaw(kept["grounds"])
+    assert grounds.freeze() == kept["grounds"]
+    assert weigh(grounds).freeze() == kept["weighed"]
 
 
 def test_what_a_decision_kept_does_not_change_with_the_case() -> None:
