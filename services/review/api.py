@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from services.review import queue, reason_codes, store
 from services.review.case import Awaited, Case
-from services.review.desk import REASSIGNED_AT_ONCE, Desk, public_findings, waits_for
+from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned, public_findings, waits_for
 from services.review.evidence import in_order, verify
 from services.review.holds import HoldReason
 from services.review.officer_desk import Line, OfficerDesk
@@ -138,17 +138,27 @@ class ReassignmentIn(_In):
 
 
 class AbsenceIn(_In):
-    """The days on which an officer is away, both included; neither: they are there."""
+    """The days on which an officer is away, both included, and who may take over their cases then;
+    no days: they are there."""
 
     staff_id: str
     first: date | None = None
     last: date | None = None
+    deputy: str | None = None
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
         if (self.first is None) != (self.last is None):
             raise ValueError("name both days, or neither")
+        if self.deputy is not None and self.first is None:
+            raise ValueError("name the days on which somebody stands in")
         return self
+
+
+class TakeoverIn(_In):
+    """Whose open cases are taken over: an officer's who is away."""
+
+    of: str
 
 
 class SkillIn(_In):
@@ -168,7 +178,8 @@ class LoadOut(BaseModel):
 
 
 class OfficerOut(BaseModel):
-    """An officer; `away_today` is by the bank's calendar, `products` null for every one."""
+    """An officer; `away_today` is by the bank's calendar, `deputy` the staff id of who stands in
+    while they are away, `products` null for every one."""
 
     staff_id: str
     name: str
@@ -176,6 +187,7 @@ class OfficerOut(BaseModel):
     away_from: date | None
     away_to: date | None
     away_today: bool
+    deputy: str | None
     products: list[str] | None
 
 
@@ -481,8 +493,18 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
             found = await desk.reassign_all(viewer, body.of, body.to)
         else:
             found = await desk.reassign(viewer, body.cases, body.to)
-        refused = [RefusedOut(application_id=one, code=code) for one, code in found.refused.items()]
-        return ReassignmentOut(given=found.given, refused=refused)
+        return _reassignment_out(found)
+
+    @routes.post("/takeovers", openapi_extra=about("not-deputy", example={"of": _EXAMPLE_OFFICER}))
+    async def api_take_over(viewer: MayClaim, body: TakeoverIn) -> ReassignmentOut:
+        """Take the open cases of an officer who is away and has named the caller as deputy, at most
+        200 at once, what is due first in front. Refused as by `/reassignments`."""
+        return _reassignment_out(await desk.take_over(viewer, body.of))
+
+
+def _reassignment_out(found: Reassigned) -> ReassignmentOut:
+    refused = [RefusedOut(application_id=one, code=code) for one, code in found.refused.items()]
+    return ReassignmentOut(given=found.given, refused=refused)
 
 
 def _add_officers(routes: APIRouter, officers: OfficerDesk) -> None:
@@ -494,10 +516,11 @@ def _add_officers(routes: APIRouter, officers: OfficerDesk) -> None:
             officers=[_officer_out(line) for line in found.lines], nobodys=_load_out(found.nobodys)
         )
 
-    @routes.post("/absences", openapi_extra=about("not-found", "time-passed"))
+    @routes.post("/absences", openapi_extra=about("not-found", "time-passed", "no-deputy"))
     async def api_absence(viewer: MayClaim, body: AbsenceIn) -> WorkloadOut:
-        """Say when oneself is away, or, for who may sign, an officer of one's branches."""
-        away = Away(body.first, body.last) if body.first and body.last else None
+        """Say when oneself is away and who stands in, or, for who may sign, of an officer of one's
+        branches."""
+        away = Away(body.first, body.last, body.deputy) if body.first and body.last else None
         await officers.mark_away(viewer, body.staff_id, away)
         return await api_workload(viewer)
 
@@ -517,6 +540,7 @@ def _officer_out(line: Line) -> OfficerOut:
         away_from=one.away.first if one.away else None,
         away_to=one.away.last if one.away else None,
         away_today=line.away,
+        deputy=one.away.deputy if one.away else None,
         products=None if one.products is None else sorted(one.products),
     )
 

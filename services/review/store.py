@@ -76,7 +76,9 @@ LEFT JOIN LATERAL ({BESIDE}) AS beside ON true
 _FILES = f"""
 SELECT figure.*, one.application_id AS of, body, beside.*
 FROM unnest($1::text[], $2::text[]) AS one (application_id, person)
-LEFT JOIN case_file USING (application_id) {_KNOWN}
+LEFT JOIN case_file
+    ON case_file.application_id = one.application_id AND case_file.application_id = ANY ($1)
+{_KNOWN}
 """  # noqa: S608 - constants of ours
 
 _KNOWN_OF_ONE = f"""
