@@ -335,6 +335,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         "A",
         (
             *(viewing.shown_case, viewing.shown_history, viewing.shown_decision),
+            *(viewing.shown_change_state, viewing.shown_deciders),
             *(desk.public_findings, reason_codes.public_codes),
         ),
     ),
@@ -533,7 +534,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         ),
         f"{_BUREAU} Art. 25; {_PERSONAL} Art. 24",
         "d",
-        (case.apply_recommendation,),
+        (case.apply_recommendation, limit_changes.on_worked_out),
         ("REPORT_DISPUTED",),
         (Constraint("appeal", "CHECK (wish <> 'report-dispute' OR person IS NOT NULL)"),),
     ),
@@ -545,7 +546,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         ),
         f"{_BUREAU} Art. 25; {_POLICY}",
         "u",
-        (disputes.decide_answer, examination.ask_anew),
+        (disputes.decide_answer, examination.ask_anew, limit_changes.ask_anew),
         ("CHECK_PENDING",),
     ),
     # clocks

@@ -86,14 +86,23 @@ def shown_recommendation(
     return replace(found, outcome="refer", advice=advice, findings=told, limit=limit)
 
 
-def shown_change_state(change: LimitChange, branch: str, viewer: Viewer) -> ChangeState:
-    """Where a change of a limit stands; one that compliance looks into waits for a decision like
-    any other, for whoever is not of compliance there."""
+def shown_change_state(change: LimitChange, viewer: Viewer) -> ChangeState:
+    """Where a change of a limit stands; one that is held waits for a decision like any other, for
+    whoever may not know of holds."""
     assert change.state is not None  # it was begun
-    hidden = change.state is ChangeState.HELD and not viewer.may_in(
-        Permission.REVIEW_COMPLIANCE, branch
-    )
+    hidden = change.state is ChangeState.HELD and not viewer.knows_holds
     return ChangeState.DECIDING if hidden else change.state
+
+
+def shown_deciders(change: LimitChange, branch: str, viewer: Viewer) -> tuple[str, ...] | None:
+    """Who decided about a change of a limit, nobody: the policy alone; None: that is not told. Of
+    who refused an increase compliance knows, and who did it themselves."""
+    if not viewer.knows_holds:
+        return None
+    told = change.names_deciders or not change.decided_by or viewer.staff_id in change.decided_by
+    if told or viewer.may_in(Permission.REVIEW_COMPLIANCE, branch):
+        return change.decided_by
+    return None
 
 
 def shown_version(case: Case, viewer: Viewer) -> int | None:

@@ -473,6 +473,39 @@ def disputing(outcome: disputes.Outcome | None = None, *, of_another: bool = Fal
     return attempt
 
 
+def disputing_with_a_card(outcome: disputes.Outcome | None = None) -> Try:
+    """An increase that the policy that ships would grant alone, while the person disputes the
+    report, or after the answer."""
+
+    def attempt() -> Found:
+        subject = card()
+        subject.limit = Money.of(10_000)
+        list(disputes.decide_open(subject, "d", "sealed", FIRST, NOW))
+        if outcome is not None:
+            list(disputes.decide_claim(subject, SECOND, NOW))
+            list(disputes.decide_answer(subject, SECOND, outcome, "sealed", NOW))
+        waiting(asked(yuan=15_000), subject, outcome="approve")
+        if subject.limit_changes[0].state is limit_changes.ChangeState.GRANTED:
+            return set()
+        return set(subject.entries[-1].details["findings"]) & {"REPORT_DISPUTED"}
+
+    return attempt
+
+
+def corrected_with_a_card(outcome: disputes.Outcome) -> Try:
+    """People try to grant an increase by the report that somebody disputed, after the answer."""
+
+    def attempt() -> Found:
+        consent = CreditConsent(signed_at=NOW, purpose=examination.CREDIT_PURPOSE)
+        subject = waiting(asked(consent=consent))
+        list(disputes.decide_open(subject, "d", "sealed", FIRST, NOW))
+        list(disputes.decide_claim(subject, SECOND, NOW))
+        list(disputes.decide_answer(subject, SECOND, outcome, "sealed", NOW))
+        return set(limit_changes.grant_obstacles(subject, subject.limit_changes[0], NOW))
+
+    return attempt
+
+
 def answered_as(outcome: disputes.Outcome) -> Try:
     """People try to approve by the report that somebody disputed, after the answer."""
 
@@ -707,7 +740,14 @@ def told(who: Viewer) -> Try:
         assert desk.public_findings(found, confidential=confidential) == (
             ["WATCHLIST_HIT"] if confidential else []
         )
+        (change,) = waiting(findings=["WATCHLIST_HIT"]).limit_changes
+        refusal = waiting(findings=["WATCHLIST_HIT"])
+        list(limit_changes.decide_release(refusal, "C1", "confirmed", "sealed", NOW))
+        assert viewing.shown_deciders(refusal.limit_changes[0], "1101", who) == (
+            ("C1",) if confidential else None
+        )
         seen = {
+            viewing.shown_change_state(change, who) is limit_changes.ChangeState.HELD,
             viewing.shown_case(held, who).state is State.ON_HOLD,
             any(one.action in ("held", "released") for one in viewing.shown_history(lines, who)),
             bool(viewing.shown_decision(by, who).decided_by),
@@ -835,13 +875,13 @@ TESTS: Mapping[str, Three] = {
         (still_unanswered(23), still_unanswered(23, after=MICROSECOND)),
     ),
     "DISPUTED_REPORT_BY_PEOPLE": Three(
-        each(disputing(), disputing(of_another=True)),
-        by_shipped(),
+        each(disputing(), disputing(of_another=True), disputing_with_a_card()),
+        lambda: by_shipped()() | disputing_with_a_card("upheld")(),
         (disputing("upheld"), disputing()),
     ),
     "CORRECTED_REPORT_ASKED_ANEW": Three(
-        answered_as("corrected"),
-        people(),
+        each(answered_as("corrected"), corrected_with_a_card("corrected")),
+        lambda: people()() | corrected_with_a_card("upheld")(),
         (answered_as("annotated"), answered_as("corrected")),
     ),
     "EVIDENCE_FROZEN": Three(
