@@ -45,7 +45,7 @@ from shared.events.payload import ApplicantType, CreditConsent
 from shared.messaging import Call, ClearDeadline, Deadline, Effect, Exhausted, Fact, Succeeded
 from shared.messaging.errors import Permanent
 from shared.money import Money
-from shared.parameters import load_clocks, load_limit_changes, product_of
+from shared.parameters import load_checks, load_clocks, load_limit_changes, product_of
 from shared.parameters.models import LimitRules
 from shared.web.i18n import mark
 
@@ -567,7 +567,8 @@ def _work_out_if_ended(case: Case, change: LimitChange) -> list[Effect]:
     payload = examination.evidence_of(case, change.checks)
     if change.asked.income is not None:
         payload["fields"] = {**payload["fields"], "monthly_income": change.asked.income}
-        payload["papers"] = []  # those of the application show the income of that time
+        proofs = load_checks().plausibility.proofs  # the application's, of the income of that time
+        payload["papers"] = [one for one in payload["papers"] if one not in proofs]
     return [
         Call(
             kind=WORKING_OUT,

@@ -503,12 +503,19 @@ def test_what_review_could_not_look_at_stops_everybody_and_asking_again_does_not
 
 
 def test_an_income_stated_anew_is_looked_at_without_the_papers_of_the_old_one() -> None:
+    """Whatever else they show they show still: that an employer arranges the card, for one."""
+
     def papers(wish: Asked) -> tuple[str, list[str]]:
-        (call,) = [one for one in request(card(), wish) if isinstance(one, Call)]
+        subject = card()
+        documents = subject.need_hand_over().documents
+        for item in ("income_proof", "employer_authorization"):
+            documents.append(documents[0].model_copy(update={"item": item}))
+        (call,) = [one for one in request(subject, wish) if isinstance(one, Call)]
         return call.payload["fields"]["monthly_income"], call.payload["papers"]
 
-    assert papers(asked()) == (str(SEALED), ["id_front"])
-    assert papers(asked(income="anew", income_on=TODAY)) == ("anew", [])
+    kept = ["employer_authorization", "id_front"]
+    assert papers(asked()) == (str(SEALED), [*kept, "income_proof"])
+    assert papers(asked(income="anew", income_on=TODAY)) == ("anew", kept)
 
 
 # --- a report that is disputed -------------------------------------------------------------------
