@@ -213,6 +213,7 @@ DECIDED: Final = [
     like("that it was held, in the history", "挂起经过", r">\s*Held\s*<"),
     text("the decision and its category", "决定及类别", '"category":"internal"'),
     like("who decided", "决定人", r'"decided_by":\["'),
+    text("what was decided for", "决定理由", '"primary_reason":"INTERNAL_RISK"'),
     text("that the policy wanted it held", "策略结论为挂起", '"policy_outcome":"hold"'),
     text("that a watchlist resembles", "命中名单", "WATCHLIST_HIT"),
     text("what compliance found", "合规的结论", FINDING),
@@ -235,6 +236,7 @@ OF_HOLDS: Final = {
     "that it is held",
     "that it was held, in the history",
     "who decided",
+    "what was decided for",
     "count of transitions",
     "who proposed it",
 }
