@@ -56,7 +56,7 @@ async def test_why_people_declined_and_what_review_had_found_itself(
     first = await handed(bank, "application.declined", POLICY_DECLINES)
     words = await in_words(operator, first)
     assert "by the policy alone" in words
-    assert "declined for, as credit_history: BUREAU_ADVERSE" in words
+    assert "declined for, as credit_history: OVERDUE_SERIOUS: Six or more overdue months" in words
     assert "review itself" not in words
 
     await disputes(bank, first)
