@@ -193,7 +193,7 @@ async def compared(
         got = await about_limits(twins.people[role], one)
         if everything:
             got |= await seen(desks, twins.people[role], one)
-        pair.append(got)
+        pair.append(twins.unnumbered(got))
     return differences(*pair)
 
 
