@@ -12,6 +12,7 @@ from services.review import queue, reason_codes, store
 from services.review.case import Awaited, Case
 from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned, public_findings, waits_for
 from services.review.evidence import in_order, verify
+from services.review.explaining import grounds_of
 from services.review.holds import HoldReason
 from services.review.officer_desk import Line, OfficerDesk
 from services.review.officers import Away, Load
@@ -325,12 +326,18 @@ class CountsOut(BaseModel):
 
 
 class VerificationOut(BaseModel):
-    """A decision computed again from its frozen inputs by the policy that made it."""
+    """A decision, what it was made for, and what comes of its frozen inputs by the policy that made
+    it. Who made it and for what is told to who may know of holds: compliance may be among them."""
 
     decision_id: str
     outcome: str
     automatic: bool
     decided_by: list[str]
+    reasons: list[str] = Field(description="codes; of an approval what brought it to a person")
+    primary_reason: str | None = Field(description="by which a decline is counted")
+    found_beside: list[str] = Field(
+        description="what review itself had found beside the policy when it was decided"
+    )
     limit: Money | None
     category: str | None
     reapply_from: date | None
@@ -688,16 +695,21 @@ def _add_audit(
         try:
             async with service.pool.acquire() as conn:
                 found = await verify(conn, open_vault, shelf, case)
+                history = await store.history_of(conn, application_id, confidential=False)
         except KeyUnavailableError:
             raise erased() from None
         if found is None:
             raise Problem(404, "not-decided", "The case is not decided by review")
         decision = shown_decision(found.decision, viewer)
+        grounds = grounds_of(decision, found.verdict, history)
         return VerificationOut(
             decision_id=decision.decision_id,
             outcome=decision.outcome,
             automatic=decision.automatic,
             decided_by=list(decision.decided_by),
+            reasons=[code for code, _words in grounds.reasons],
+            primary_reason=grounds.primary,
+            found_beside=[code for code, _words in grounds.beside],
             limit=decision.limit,
             category=decision.category,
             reapply_from=decision.reapply_from,

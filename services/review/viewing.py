@@ -129,8 +129,11 @@ def shown_row(row: QueueRow, viewer: Viewer) -> QueueRow:
 
 
 def shown_decision(decision: Decision, viewer: Viewer) -> Decision:
-    """The decision; without who made it for whoever might find compliance among them."""
-    return decision if viewer.knows_holds else replace(decision, decided_by=())
+    """The decision; without who made it, and for what, for whoever might find compliance among
+    them, and without a suspicion for everybody."""
+    if not viewer.knows_holds:
+        return replace(decision, decided_by=(), reasons=())
+    return replace(decision, reasons=reason_codes.without_suspicion(decision.reasons))
 
 
 def shown_history(history: Iterable[Entry], viewer: Viewer) -> list[Entry]:

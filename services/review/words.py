@@ -187,6 +187,7 @@ POLICY_COLUMNS: Mapping[str, str] = {
     "rule": mark("Row"),
     "income_share": mark("Of the income multiple"),
     "cap_share": mark("Of the largest limit"),
+    "counts_income": mark("Income counts"),
     "code": mark("Reason"),
     "effect": mark("Leads to"),
     "pricing_class": mark("Class"),

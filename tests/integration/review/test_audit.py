@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from typing import Any
 
 import asyncpg
 import httpx
@@ -39,9 +40,8 @@ async def test_what_is_masked_is_shown_one_at_a_time_for_a_reason_and_that_is_re
         "work_address": "上海市徐汇区漕溪北路九十八号",
         "office_phone": "02164380987",
     }
-    applicant = await handed(
-        bank, "application.referred", new_to_bank=True, income=13_579_00, **form
-    )
+    kind: dict[str, Any] = {"new_to_bank": True, "income": 13_579_00, **form}
+    applicant = await handed(bank, "application.referred", **kind)
     here = f"/review/cases/{applicant.application_id}"
     page = (await desks.first.get(here, lang="en")).text
     clear = {

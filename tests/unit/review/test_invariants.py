@@ -43,7 +43,7 @@ from services.review import case as cases
 from services.review.accounts import AccountFacts, DormancyFigure, stop_of
 from services.review.app import build_app, build_service
 from services.review.case import Case, CaseError, Check, Decision, Entry, Scope
-from services.review.checks import CHECKS, fraud
+from services.review.checks import CHECKS, fraud, plausibility
 from services.review.checks.breaker import Breaker
 from services.review.checks.kind import Evidence
 from services.review.holds import HoldReason
@@ -52,10 +52,11 @@ from services.review.policy import TABLES, Policy
 from services.review.reason_codes import public_codes
 from services.review.store import _REVIEW_STATES
 from shared.calendar import business_day, end_of_day
+from shared.events import review as events_of_review
 from shared.events.intake import AppealWish, LimitChangeKind, Meeting
 from shared.events.lifecycle import State
 from shared.events.payload import BalanceBand, CreditConsent
-from shared.messaging import Call, ClaimedCall, Exhausted, Refused, Succeeded
+from shared.messaging import Call, ClaimedCall, Exhausted, Fact, Refused, Succeeded
 from shared.money import Money
 from shared.parameters import (
     Accounts,
@@ -128,6 +129,25 @@ def appealed(by: str, *, deciders: tuple[str, ...] = (FIRST, SECOND), claimed: b
             if wrong:
                 return wrong
         return refused(lambda: appeals.decide_answer(subject, by, "upheld", "sealed", NOW))
+
+    return tried
+
+
+def appealing(state: State = State.DECLINED, *, again: bool = False, answered: bool = False) -> Try:
+    """An officer opens an appeal for the customer; again: after another, which has its answer."""
+
+    def tried() -> Found:
+        subject = case(state)
+        ask = lambda: appeals.decide_open(subject, "a", AppealWish.HUMAN_REVIEW, "", FIRST, NOW)  # noqa: E731
+        wrong = refused(ask)
+        if not again:
+            return wrong
+        (appeal,) = subject.appeals
+        assert appeal.due > NOW
+        if answered:
+            list(appeals.decide_claim(subject, "staff-3", NOW))
+            list(appeals.decide_answer(subject, "staff-3", "upheld", "sealed", NOW))
+        return refused(ask)
 
     return tried
 
@@ -218,6 +238,37 @@ def ending() -> Found:
     list(limit_changes.on_expiry_deadline(subject, end_of_day(until)))
     back = limit_changes.limit_now(subject) == Money.of(20_000)
     return {"UNTIL_PASSED"} if back else set()
+
+
+def told_of_limit(*, signed: bool = True, early: timedelta = timedelta(0)) -> Try:
+    """The rule, where of a temporary limit is told that it was granted, that it ends soon and, so
+    much before the end of its last day, that it has ended."""
+
+    def tried() -> Found:
+        subject = waiting(asked(LimitChangeKind.TEMPORARY))
+        until = subject.limit_changes[0].asked.until
+        assert until is not None
+        list(limit_changes.decide_grant(subject, FIRST, Money.of(30_000), "sealed", NOW))
+        told = list(limit_changes.decide_sign(subject, SECOND, NOW)) if signed else []
+        told += limit_changes.on_reminder_deadline(subject, NOW)
+        told += limit_changes.on_expiry_deadline(subject, end_of_day(until) - early)
+        events = [type(one.data) for one in told if isinstance(one, Fact)]
+        all_of_it = [events_of_review.LimitChangeDecided, events_of_review.LimitExpiring]
+        all_of_it.append(events_of_review.LimitExpired)
+        return {"LIMIT_CHANGE_TOLD"} if events == all_of_it else set()
+
+    return tried
+
+
+def arranged(*papers: str) -> Try:
+    """By the policy that ships, of somebody with these papers beside what speaks for them."""
+
+    def attempt() -> Found:
+        seen = Evidence({}, "salaried", "11", papers=papers)
+        noticed = tuple(hit.code for hit in plausibility.look(seen).hits)
+        return found_by(shipped().policy, noticed=noticed)
+
+    return attempt
 
 
 def approving(subject: Case) -> Found:
@@ -477,6 +528,12 @@ def still_unanswered(on_day: int, *, after: timedelta = timedelta(0)) -> Try:
         (one,) = subject.appeals
         now = datetime(2026, 11, on_day, 15, 59, 59, tzinfo=UTC) + after  # midnight in Shanghai
         late = queue.clock_of(one.due, now).urgency == "late"
+        list(disputes.on_warning(subject, one.due - timedelta(days=1)))
+        list(disputes.on_deadline(subject, now))
+        noted = [entry.action for entry in subject.entries[-2:]] == [
+            *("dispute_near", "dispute_overdue")
+        ]
+        assert noted or not late
         return {"DISPUTE_ANSWERED"} if late else set()
 
     return attempt
@@ -781,8 +838,9 @@ TESTS: Mapping[str, Three] = {
             by_shipped(bureau_queries_3m=7),
             by_shipped(bureau_open_cards=9),
             by_shipped(warnings=1),
+            arranged("employer_authorization"),
         ),
-        by_shipped(),
+        arranged("work_proof"),
         (by_shipped(bureau_queries_3m=6), by_shipped(bureau_queries_3m=7)),
     ),
     "OPINION_STATED": Three(
@@ -800,6 +858,11 @@ TESTS: Mapping[str, Three] = {
         ),
         lambda: found_by(heedless()),
         (taken_up(heedless(), None), taken_up(heedless())),
+    ),
+    "DECLINE_APPEALED": Three(
+        each(appealing(State.APPROVED), appealing(again=True)),
+        appealing(),
+        (appealing(again=True, answered=True), appealing(again=True)),
     ),
     "APPEAL_BY_ANOTHER": Three(
         each(appealed(FIRST), appealed(FIRST, claimed=True)),
@@ -859,6 +922,7 @@ TESTS: Mapping[str, Three] = {
             mobile=_FRAUD.same_mobile.count,
             office_phone=_FRAUD.same_office_phone.count,
             work_address=_FRAUD.same_work_address.count,
+            employer=_FRAUD.same_employer.count,
         ),
         noticing(),
         (
@@ -980,6 +1044,11 @@ TESTS: Mapping[str, Three] = {
         each(lowering(900), lowering(900, BalanceBand.FROM_50K)),
         lowering(5_000),
         (lowering(1_000), lowering(900)),
+    ),
+    "LIMIT_CHANGE_TOLD": Three(
+        told_of_limit(),
+        told_of_limit(signed=False),
+        (told_of_limit(early=MICROSECOND), told_of_limit()),
     ),
     "TEMPORARY_ENDS": Three(
         each(lasting(31), ending),
