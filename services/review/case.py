@@ -415,11 +415,6 @@ class Case:
             one.open and one.kind == "dispute" for one in self.appeals
         )
 
-    @property
-    def decided_for_good(self) -> bool:
-        """Whether neither review nor intake still works towards a decision."""
-        return not self.open and self.decided
-
     def note(
         self, at: datetime, actor: str, action: str, *, confidential: bool = False, **details: Any
     ) -> None:

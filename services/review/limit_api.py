@@ -86,8 +86,9 @@ class LimitChangeOut(BaseModel):
 
 class LimitVerificationOut(BaseModel):
     """A decision about a change of a limit, weighed again from its frozen grounds, and computed
-    again by the policy that was asked. `obstacles`: what stood against it; `least`, `most`: bounds
-    of what could be granted."""
+    again by the policy that was asked. `decided_by`: of a refused increase told to compliance and
+    to who refused it alone; `obstacles`: what stood against it; `least`, `most`: bounds of what
+    could be granted."""
 
     change_id: str
     number: str

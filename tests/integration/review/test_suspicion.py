@@ -90,6 +90,13 @@ class Twins:
     def both(self) -> tuple[Applicant, Applicant]:
         return self.suspected, self.plain
 
+    def unnumbered(self, got: Mapping[str, str]) -> dict[str, str]:
+        """Without the twins' numbers: once both are decided, each is a past case like the other."""
+        for one in self.both():
+            number = one.about["application_number"]
+            got = {asked: text.replace(number, "NUMBER") for asked, text in got.items()}
+        return dict(got)
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def held(bank: Bank, desks: Desks) -> Twins:

@@ -82,7 +82,7 @@ async def test_once_it_is_signed_it_reads_like_an_officers_own(
     desks: Desks, declined: Twins, role: Role
 ) -> None:
     suspected, free = [await seen(desks, declined.people[role], one) for one in declined.both()]
-    assert differences(suspected, free) == {}
+    assert differences(declined.unnumbered(suspected), declined.unnumbered(free)) == {}
 
 
 @pytest.mark.parametrize("role", KNOWING)
@@ -90,7 +90,8 @@ async def test_who_knows_of_holds_does_not_learn_what_was_confirmed(
     desks: Desks, declined: Twins, role: Role
 ) -> None:
     suspected, free = [await seen(desks, declined.people[role], one) for one in declined.both()]
-    assert differences(unnamed(suspected), unnamed(free)) == {}
+    pair = [unnamed(declined.unnumbered(got)) for got in (suspected, free)]
+    assert differences(*pair) == {}
     everything = "\n".join(suspected.values())
     for trace in (FINDING, "WATCHLIST_HIT", "watchlist hit"):
         assert trace not in everything, trace

@@ -193,7 +193,7 @@ async def compared(
         got = await about_limits(twins.people[role], one)
         if everything:
             got |= await seen(desks, twins.people[role], one)
-        pair.append(got)
+        pair.append(twins.unnumbered(got))
     return differences(*pair)
 
 
@@ -279,15 +279,16 @@ async def test_the_audit_log_does_not_tell_who_refused_but_to_compliance(
     refused: Twins, desks: Desks
 ) -> None:
     def lines(page: str, applicant: Applicant) -> list[str]:
+        page = re.sub(r"/\d+/values", "/LINE/values", plain(page, applicant))
         rows = re.findall(r"<tr.*?</tr>", page, re.DOTALL)
-        return sorted(plain(row, applicant) for row in rows if "Change of the limit" in row)
+        return sorted(row for row in rows if "Change of the limit" in row)
 
     pair: list[list[str]] = []
     known: list[list[str]] = []
     for one in refused.both():
         number = one.about["application_number"]
         for role, into in ((Role.AUDITOR, pair), (Role.COMPLIANCE, known)):
-            page = await log(refused.people[role].client, number=number)
+            page = await log(refused.people[role].client, number=number, kind="change")
             into.append(lines(page, one))
     assert pair[0] == pair[1]
     assert any("refused" in line for line in pair[0])
