@@ -42,9 +42,9 @@ def on_pre_check_passed(
 ) -> Iterable[Effect]:
     """The application is handed to review, for the first time or with the material that review
     wanted: ask the bank's systems what is not known yet."""
-    _know(case, event)
-    cases.follow(case, intake.PreCheckPassed, event.state_version)
     data = event.data
+    case.scope = Scope.of(data)  # a draft may have become one of another product or applicant
+    cases.follow(case, intake.PreCheckPassed, event.state_version)
     # review decides by the very rules with which the application began, or not at all
     product_of(data.product, data.product_version, data.product_digest)
     hand_over = HandOver(

@@ -137,6 +137,20 @@ def test_what_review_says_names_what_it_decided_by() -> None:
     assert fields["product_digest"] == product_of("standard", fields["product_version"]).digest
 
 
+def test_a_draft_that_became_another_product_is_decided_by_what_was_handed_in() -> None:
+    subject = unknown()
+    list(handlers.on_moved(received(intake.ApplicationDrafted, subject, 1), subject, NOW))
+    subject.state, subject.state_version = State.PRE_CHECK, 3
+    gold = product_of("gold").version
+    other = {"product": "gold", "product_version": gold, "product_digest": None}
+    event = handed(subject, 4, **other, applicant_type="self_employed")
+    list(handlers.on_pre_check_passed(event, subject, NOW))
+    scope = subject.need_scope()
+    assert (scope.product, scope.product_version) == ("gold", gold)
+    assert scope.applicant_type == "self_employed"
+    assert subject.fields()["product"] == "gold"
+
+
 def test_the_clock_of_review_runs_from_the_first_hand_over() -> None:
     subject = case(State.PRE_CHECK, due=NOW)
     list(handlers.on_pre_check_passed(handed(subject, 5), subject, NOW + timedelta(days=9)))
