@@ -49,9 +49,16 @@ def consent_holds(hand_over: HandOver, now: datetime) -> bool:
 
 
 def consent_covers(consent: CreditConsent | None, now: datetime) -> bool:
-    """Whether this consent allows a query made after `now`: one signed at this very instant
-    precedes it."""
-    return consent is not None and consent.signed_at <= now and consent.purpose == CREDIT_PURPOSE
+    """Whether this consent allows a query now: one that was signed before."""
+    return consent is not None and consent.signed_at < now and consent.purpose == CREDIT_PURPOSE
+
+
+def consent_kept(consent: CreditConsent | None) -> dict[str, Any]:
+    """What the record of a query keeps of the consent behind it: a later hand-over brings another
+    one, and that may have been signed after the query."""
+    if consent is None:
+        return {}
+    return {"consent_signed_at": consent.signed_at.isoformat(), "purpose": consent.purpose}
 
 
 def start(case: Case, now: datetime) -> list[Effect]:
@@ -156,7 +163,8 @@ def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) ->
     if any(field not in fields for field in asked.needs):
         yield from _close(case, check, "unavailable", now, why="no-data")
         return
-    case.note(now, "review", "check_requested", check=name, basis=CHECKS[name].basis)
+    proof = consent_kept(hand_over.consent) if asked.with_consent else {}
+    case.note(now, "review", "check_requested", check=name, basis=CHECKS[name].basis, **proof)
     yield Fact(CheckRequested(**case.fields(), check=name, attempt=case.round))
     yield call_for(case, check, hand_over.consent)
 
@@ -173,9 +181,8 @@ def call_for(case: Case, check: Check, consent: CreditConsent | None) -> Call:
         "fields": {field: str(party.fields[field]) for field in fields},
         "request_id": check.request_id,
     }
-    if asked.with_consent and consent is not None:
-        payload["consent_signed_at"] = consent.signed_at.isoformat()
-        payload["purpose"] = consent.purpose
+    if asked.with_consent:
+        payload |= consent_kept(consent)
     return Call(
         kind=kind_of(check.name),
         key=check.request_id if check.calls == 1 else f"{check.request_id}~{check.calls}",

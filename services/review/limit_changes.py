@@ -469,7 +469,7 @@ def _ask(case: Case, change: LimitChange, name: CheckName, now: datetime) -> lis
         return _close(case, change, check, "unavailable", now, why="no-data")
     case.note(
         now, "review", "check_requested", check=name, basis=CHECKS[name].basis,
-        number=change.number,
+        number=change.number, **(examination.consent_kept(consent) if asked.with_consent else {}),
     )  # fmt: skip
     event = review.CheckRequested(**case.fields(), check=name, attempt=change.round)
     return [Fact(event), examination.call_for(case, check, consent)]

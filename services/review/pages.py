@@ -796,7 +796,7 @@ def _timeline(
     """The history, newest first, in words."""
     lines = []
     for entry in reversed(history):
-        if entry.action in words.UNTOLD:
+        if entry.action in words.UNTOLD and "consent_signed_at" not in entry.details:
             continue
         known = (entry.action, "point", "neutral")
         title, icon_name, tone = words.ACTIONS.get(entry.action, known)

@@ -334,7 +334,7 @@ async def test_answers_that_got_old_are_asked_anew_with_the_customers_consent_al
     before = await bank.receipts(agreed)
     await asks(bank, silent, "increase", 20_000)
     assert "BUREAU_UNAVAILABLE" in (await deciding(desks.first, silent))["obstacles"]
-    consent = {"signed_at": bank.now, "purpose": "信用卡审批"}
+    consent = {"signed_at": bank.now - timedelta(minutes=1), "purpose": "信用卡审批"}
     await asks(bank, agreed, "increase", 20_000, consent=consent)
     assert (await deciding(desks.first, agreed))["obstacles"] == []
     after = await bank.receipts(agreed)

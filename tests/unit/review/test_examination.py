@@ -92,8 +92,8 @@ def test_what_is_asked_carries_sealed_fields_only() -> None:
     ("consent", "asked"),
     [
         (CreditConsent(signed_at=SIGNED, purpose="信用卡审批"), True),
-        (CreditConsent(signed_at=NOW, purpose="信用卡审批"), True),
-        (CreditConsent(signed_at=NOW + timedelta(microseconds=1), purpose="信用卡审批"), False),
+        (CreditConsent(signed_at=NOW - timedelta(microseconds=1), purpose="信用卡审批"), True),
+        (CreditConsent(signed_at=NOW, purpose="信用卡审批"), False),
         (CreditConsent(signed_at=SIGNED, purpose="贷后管理"), False),
         (None, False),
     ],
@@ -328,6 +328,38 @@ def test_nothing_is_asked_again_that_was_answered() -> None:
     with pytest.raises(CaseError) as refused:
         examination.repeat(subject, "staff-1", NOW)
     assert refused.value.code == "nothing-to-repeat"
+
+
+def consents(subject: Case) -> list[tuple[str, str]]:
+    """What the history says about the consent behind each query."""
+    return [
+        (entry.details["consent_signed_at"], entry.details["purpose"])
+        for entry in subject.entries
+        if entry.action == "check_requested" and entry.details["check"] == "bureau"
+    ]
+
+
+def test_each_query_keeps_the_consent_that_it_was_made_with() -> None:
+    """Of two hand-overs the second brings a consent that was signed after the first query."""
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    later = NOW + timedelta(days=30)
+    anew = CreditConsent(signed_at=later - timedelta(hours=1), purpose=examination.CREDIT_PURPOSE)
+    subject.hand_over = hand_over(consent=anew)
+    examination.start(subject, later)
+    purpose = examination.CREDIT_PURPOSE
+    assert consents(subject) == [
+        (SIGNED.isoformat(), purpose),
+        (anew.signed_at.isoformat(), purpose),
+    ]
+    others = [
+        entry.details
+        for entry in subject.entries
+        if entry.action == "check_requested" and entry.details["check"] != "bureau"
+    ]
+    assert others
+    assert not any("consent_signed_at" in details for details in others)
 
 
 def test_a_party_without_a_name_is_not_asked_about() -> None:

@@ -873,7 +873,7 @@ TESTS: Mapping[str, Three] = {
     "BUREAU_BY_CONSENT": Three(
         each(querying(None), people(consent=None)),
         querying(signed(SIGNED)),
-        (querying(signed(NOW)), querying(signed(NOW + MICROSECOND))),
+        (querying(signed(NOW - MICROSECOND)), querying(signed(NOW))),
     ),
     "BUREAU_WHILE_OPEN": Three(
         asking(State.WITHDRAWN),

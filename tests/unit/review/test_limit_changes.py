@@ -37,7 +37,7 @@ from shared.messaging.errors import Permanent
 from shared.money import Money
 from shared.parameters import load_internal_list, load_limit_changes
 from shared.parameters.models import ReviewRules
-from tests.unit.review.builders import NOW, SEALED, hand_over, inputs, shipped
+from tests.unit.review.builders import NOW, SEALED, SIGNED, hand_over, inputs, shipped
 from tests.unit.review.builders import case as begun
 
 INCREASE, TEMPORARY = LimitChangeKind.INCREASE, LimitChangeKind.TEMPORARY
@@ -217,17 +217,24 @@ def test_what_is_still_valid_is_used_again_and_what_is_not_is_asked_with_a_new_c
 
     case = card()
     case.checks["bureau"].valid_until = NOW
-    consent = CreditConsent(signed_at=NOW, purpose="信用卡审批")
+    consent = CreditConsent(signed_at=NOW - timedelta(hours=1), purpose="信用卡审批")
     (call,) = [one for one in request(case, asked(consent=consent)) if isinstance(one, Call)]
     assert (call.kind, call.payload["purpose"]) == ("check.bureau", "信用卡审批")
     request_id = call.payload["request_id"]
     assert limit_changes.awaits(case, request_id) is case.limit_changes[0]
+    (kept,) = [
+        one.details
+        for one in case.entries
+        if one.action == "check_requested" and one.details["check"] == "bureau"
+    ]
+    assert kept["consent_signed_at"] == consent.signed_at.isoformat()  # not the application's
+    assert (kept["purpose"], kept["number"]) == ("信用卡审批", case.limit_changes[0].number)
 
 
 def test_a_system_that_is_away_is_asked_again_and_a_person_goes_on_without_it_in_the_end() -> None:
     case = card()
     case.checks["bureau"].valid_until = NOW
-    consent = CreditConsent(signed_at=NOW, purpose="信用卡审批")
+    consent = CreditConsent(signed_at=SIGNED, purpose="信用卡审批")
     (call,) = [one for one in request(case, asked(consent=consent)) if isinstance(one, Call)]
     change = case.limit_changes[0]
 
