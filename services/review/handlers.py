@@ -61,6 +61,7 @@ def on_pre_check_passed(
         meeting=data.meeting,
         reopens=data.reopens,
         applicant_type=data.applicant_type,
+        waived=data.waived,
     )
     cases.begin_review(case, hand_over)
     case.note(now, "intake", "handed_over")
@@ -236,6 +237,8 @@ def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
             return []  # keys that are gone, or a fault that waiting does not mend
         wait = examination.TRY_AGAIN * 2 ** (case.scoring_round - 1)
         return [examination.scoring(case, now + wait)]
+    if case.state is State.CHECKING and cases.lapsed(case, now):
+        return examination.score_if_ended(case, now)  # an answer lapsed meanwhile
     value = result.value
     looked = examination.looked_at(case, value.get("own", {}), now)  # of before: none
     recommendation = Recommendation(

@@ -30,6 +30,7 @@ from services.review.limit_grounds import (
     weigh,
 )
 from services.review.limits import LIMIT_ROUNDING
+from services.review.materials import SECOND_SOURCE
 from services.review.reason_codes import REASONS, without_suspicion
 from shared.calendar import (
     BUSINESS_ZONE,
@@ -261,7 +262,7 @@ def grounds_of(case: Case, change: LimitChange, now: datetime) -> Grounds:
         agreed_at=asked.agreed_at,
         income_on=asked.income_on or business_day(case.need_hand_over().submitted_at),
         student=scope.applicant_type == ApplicantType.STUDENT,
-        second_source=cases.SECOND_SOURCE in items,
+        second_source=SECOND_SOURCE in items,
         guarantee_on=asked.guarantee_on,
         no_own_limit=scope.applicant_type == ApplicantType.SUPPLEMENTARY,
         beside=any(one.undecided and one is not change for one in case.limit_changes),
@@ -270,7 +271,7 @@ def grounds_of(case: Case, change: LimitChange, now: datetime) -> Grounds:
         own_limits=case.own_limits,
         account=_account_of(case),
         evidence=tuple(
-            Evidence(one.name, one.outcome, one.ended_at, examination.still_holds(one, now))
+            Evidence(one.name, one.outcome, one.ended_at, cases.still_holds(one, now))
             for one in change.checks.values()
         ),
         worked_out=WorkedOut(
@@ -448,7 +449,7 @@ def _examine(case: Case, change: LimitChange, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     for name in ASKED:
         held = [change.checks.get(name), case.checks.get(name)]
-        usable = [one for one in held if one is not None and examination.still_holds(one, now)]
+        usable = [one for one in held if one is not None and cases.still_holds(one, now)]
         if usable:
             change.checks[name] = replace(max(usable, key=lambda one: one.ended_at or now))
             case.note(now, "review", "check_reused", check=name, number=change.number)

@@ -57,7 +57,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "check_waits": (mark("The system does not answer; the check waits"), "hourglass", "waiting"),
     "screened_again": (mark("Searched again: the bank's own list changed"), "refresh", "progress"),
     "check_ended": (mark("Check ended"), "shield", "progress"),
-    "checks_repeated": (mark("Unanswered checks asked again"), "refresh", "progress"),
+    "checks_repeated": (mark("Checks asked again"), "refresh", "progress"),
     "scored": (mark("Policy applied"), "scale", "progress"),
     "scoring_failed": (mark("Policy could not be applied"), "alert-triangle", "bad"),
     "referred": (mark("Referred to a person"), "gavel", "waiting"),
