@@ -367,7 +367,7 @@ def _add_case(
             worked_out=bool(words.limit_steps(opened)),
             reveal=viewer.may_in(Permission.PERSONAL_REVEAL, branch),
             obstacles=cases.approval_obstacles(case, now),
-            preconditions=preconditions(case, now),
+            preconditions=preconditions(case, now, hidden=hidden),
             lapsed=cases.lapsed(case, now),
             field_label=words.shown_label,
             check_names=words.CHECK_NAMES,

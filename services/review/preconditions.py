@@ -52,8 +52,9 @@ class Precondition:
     checks: tuple[str, ...] = ()
 
 
-def preconditions(case: Case, now: datetime) -> list[Precondition]:
-    """All that concern the case; the opinion is met once a proposal stands."""
+def preconditions(case: Case, now: datetime, *, hidden: bool = False) -> list[Precondition]:
+    """All that concern the case. The opinion is met once a proposal to approve stands; hidden: what
+    is proposed is kept from the reader, who has to give an opinion of their own."""
     obstacles = cases.approval_obstacles(case, now)
     student = case.need_scope().applicant_type == ApplicantType.STUDENT
     found = []
@@ -76,7 +77,7 @@ def preconditions(case: Case, now: datetime) -> list[Precondition]:
                 else (),
             )
         )
-    proposed = case.proposal is not None and case.proposal.outcome == "approve"
+    proposed = not hidden and case.proposal is not None and case.proposal.outcome == "approve"
     return [*found, Precondition(OPINION, True if proposed else None)]
 
 

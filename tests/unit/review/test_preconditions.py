@@ -41,6 +41,12 @@ def test_whoever_signs_finds_the_opinion_there() -> None:
     list(cases.decide_claim(waiting, "first", NOW))
     list(cases.decide_propose_approval(waiting, "first", Money.of(20_000), "sealed", NOW))
     assert set(states(waiting).values()) == {True}
+    # what is hidden shows by no line: a proposal to decline has the same list
+    unseen = preconditions(waiting, NOW, hidden=True)
+    assert unseen[-1] == Precondition(OPINION, None)
+    list(cases.decide_return(waiting, "second", "sealed", NOW))
+    list(cases.decide_propose_decline(waiting, "first", "BUREAU_ADVERSE", "sealed", NOW))
+    assert preconditions(waiting, NOW, hidden=True) == unseen
 
 
 def test_a_student_has_a_line_more() -> None:
