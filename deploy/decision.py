@@ -15,9 +15,10 @@ from rich.table import Table
 
 from deploy.operating import Database, Name, Who, with_service
 from services.review import evidence, limit_store, store
+from services.review.case import Entry
 from services.review.desk import NOTE_CLASS
 from services.review.evidence import NOTE_FIELD, LimitVerification, Verification
-from services.review.explaining import Explanation
+from services.review.explaining import Explanation, grounds_of
 from services.review.explaining import explain as in_words
 from services.review.limit_changes import REASONS_AGAINST
 from services.review.limit_grounds import SUSPICION
@@ -42,7 +43,7 @@ _console = Console()
 def verify(which: Which, name: Name = None, database: Database = None) -> None:
     """Compute a decision again from its frozen inputs, by the policy that made it. Exit code 1
     where the bytes differ."""
-    found = _verified(which, name, database, look=None)
+    found, _history = _verified(which, name, database, look=None)
     if isinstance(found, LimitVerification):
         policy = f"policy {found.policy.version}" if found.policy else "no policy asked"
         typer.echo(
@@ -69,17 +70,19 @@ def explain(
     name: Name = None,
     database: Database = None,
 ) -> None:
-    """Say what the policy found, what each factor of the score card gave, and how the limit came
-    about. What is compliance's alone is left out."""
+    """Say what was decided for and by whom, what review and the policy had found, what each factor
+    of the score card gave, and how the limit came about. What is compliance's alone is left out, of
+    every decision alike."""
     if not why.strip():
         typer.echo("banka: say why with --why", err=True)
         raise typer.Exit(1)
-    found = _verified(which, name, database, look=(who or getpass.getuser(), why))
+    found, history = _verified(which, name, database, look=(who or getpass.getuser(), why))
     if isinstance(found, LimitVerification):
         _explain_change(found, as_json=as_json)
         return
     told = in_words(found.policy, found.verdict, "en", confidential=False)
     decided = found.decision
+    grounds = grounds_of(decided, found.verdict, history)
     if as_json:
         inputs = json.loads(found.inputs.freeze())
         inputs.pop("watchlist")  # of every case: of the held alone, that it is gone would tell
@@ -87,7 +90,13 @@ def explain(
             "decision_id": decided.decision_id,
             "outcome": decided.outcome,
             "automatic": decided.automatic,
+            "decided_by": decided.decided_by,
             "decided_at": decided.at.isoformat(),
+            "reasons": dict(grounds.reasons),
+            "primary_reason": grounds.primary,
+            "category": decided.category,
+            "reapply_from": decided.reapply_from.isoformat() if decided.reapply_from else None,
+            "found_beside": dict(grounds.beside),
             "limit": decided.limit.minor if decided.limit else None,
             "policy_version": found.policy.version,
             "policy_digest": found.policy.digest,
@@ -100,6 +109,21 @@ def explain(
     by = "the policy alone" if decided.automatic else "two people"
     limit = f", limit {decided.limit}" if decided.limit else ""
     _console.print(f"{decided.outcome} on {decided.at:%Y-%m-%d %H:%M} UTC by {by}{limit}")
+    if decided.decided_by:
+        proposed, signed = decided.decided_by
+        _console.print(f"proposed by {proposed}, signed by {signed}")
+    if decided.outcome == "decline":
+        _console.print(f"declined for, as {decided.category}:")
+    elif grounds.reasons:
+        _console.print("approved although:")
+    for code, words in grounds.reasons:
+        _console.print(f"  {code}: {words}{' (primary)' if code == grounds.primary else ''}")
+    if decided.reapply_from:
+        _console.print(f"may apply again from {decided.reapply_from}")
+    if grounds.beside:
+        _console.print("review itself had found:")
+    for code, words in grounds.beside:
+        _console.print(f"  {code}: {words}")
     _console.print(f"policy {found.policy.version}  {found.policy.digest}")
     _console.print(f"computed again: {'the same bytes' if found.same else 'OTHER BYTES'}")
     _console.print(f"the policy said: {told.outcome}, advice {told.advice}")
@@ -180,10 +204,13 @@ def _explain_change(found: LimitVerification, *, as_json: bool) -> None:
 
 def _verified(
     which: str, name: str | None, database: str | None, look: tuple[str, str] | None
-) -> Verification | LimitVerification:
-    """The decision, computed again; look: who sees the amounts, and why, which is recorded."""
+) -> tuple[Verification | LimitVerification, list[Entry]]:
+    """The decision, computed again, and the history of the case as others than compliance read it;
+    look: who sees the amounts, and why, which is recorded."""
 
-    async def work(conn: Any, settings: Settings) -> Verification | LimitVerification:
+    async def work(
+        conn: Any, settings: Settings
+    ) -> tuple[Verification | LimitVerification, list[Entry]]:
         application_id = which
         change = await limit_store.application_of(conn, which)
         if change is not None:
@@ -227,7 +254,7 @@ def _verified(
                     why="other",
                     reason=str(keys.seal(NOTE_CLASS, NOTE_FIELD, why)),
                 )
-            return found
+            return found, await store.history_of(conn, case.application_id, confidential=False)
         except KeyUnavailableError:
             raise CannotRedrive("the applicant's data was erased: nothing can be opened") from None
         except SealBrokenError:

@@ -548,7 +548,7 @@ def _start_postgres(
         "listen_addresses": HOST,
         "port": str(ports["postgres"]),
         "unix_socket_directories": "",  # a deep checkout would pass the path's limit of 107 bytes
-        "max_connections": "200",
+        "max_connections": "250",
         "shared_buffers": "128MB",
         "jit": "off",
         "log_min_messages": "warning",

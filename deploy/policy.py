@@ -17,7 +17,7 @@ from rich.table import Table
 
 from deploy.operating import Database, Name, with_service
 from services.review import portfolio_runs, replay
-from services.review.drift import BASE, Figure, Line, figure_of
+from services.review.drift import BASE, Figure, Index, Line, figure_of
 from services.review.policy import TABLES
 from services.review.policy_cases import run_cases
 from services.review.policy_folder import Change, Held, compare, read_policies, tables_of
@@ -255,7 +255,7 @@ def drift(
 
     settings, asked, starts = with_service("review", name, database, prepare)
     whole = _ask(settings, database, asked, starts, journal, processes, "drift")
-    _say_drift(figure_of(whole.tally, load_figures()))
+    _say_drift(figure_of(whole.tally, load_figures(), asked.score_band))
     _write(whole, report)
 
 
@@ -265,30 +265,33 @@ def _say_drift(figure: Figure) -> None:
         *(one for one in figure.periods if one != BASE),
         title="population stability index against the base period",
     )
+    later = [one for one in figure.periods if one != BASE]
     for factor, by_period in figure.indices.items():
-        cells = []
-        for period in figure.periods:
-            if period == BASE:
-                continue
-            one = by_period.get(period)
-            few = one is None or one.value is None
-            cells.append("too few" if few else f"{one.value:.4f} {one.reading}")  # type: ignore[union-attr]
-        indices.add_row(factor, *cells)
+        indices.add_row(factor, *(_index(by_period.get(period)) for period in later))
     _console.print(indices)
-    rates = Table("group", "", *figure.periods, title="approved of all decided (decisions)")
+    own = Table("group", "", *later, title="the same of each group's score against its own base")
+    rates = Table("group", "", *figure.periods, title="approved of all decided (decisions), scores")
     for (group, value), lines in figure.lines.items():
         rates.add_row(group, value, *(_rate(lines.get(period)) for period in figure.periods))
+        found = {period: line.index for period, line in lines.items() if line.index}
+        if found:
+            own.add_row(group, value, *(_index(found.get(period)) for period in later))
+    if own.row_count:
+        _console.print(own)
     _console.print(rates)
+
+
+def _index(one: Index | None) -> str:
+    return "too few" if one is None or one.value is None else f"{one.value:.4f} {one.reading}"
 
 
 def _rate(line: Line | None) -> str:
     if line is None:
         return ""
-    return (
-        f"too few ({line.decisions})"
-        if line.rate is None
-        else f"{line.rate:.1%} ({line.decisions:,})"
-    )
+    if line.rate is None:
+        return f"too few ({line.decisions})"
+    scores = f" {line.middle[0]}–{line.middle[1]}" if line.middle else ""
+    return f"{line.rate:.1%} ({line.decisions:,}){scores}"
 
 
 @policy.command("shadow")

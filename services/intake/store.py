@@ -109,7 +109,7 @@ ON CONFLICT (application_id, party, item) DO UPDATE SET
 """
 
 _DROP_ITEMS = """
-DELETE FROM checklist_item WHERE (application_id, party, item) IN (
+DELETE FROM checklist_item WHERE application_id = ANY ($1) AND (application_id, party, item) IN (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))
 """
 
@@ -797,7 +797,7 @@ class EarlyStore:
         rows = await conn.fetch(
             "SELECT e.partner, e.reference, e.partner_event_id, e.repaired_by"
             " FROM early_withdrawal e JOIN unnest($1::text[], $2::text[]) AS w (partner, reference)"
-            " USING (partner, reference)"
+            " USING (partner, reference) WHERE e.reference = ANY ($2)"
             " ORDER BY e.partner, e.reference, e.partner_event_id FOR UPDATE OF e",
             [partner for partner, _, _ in keys],
             [reference for _, _, reference in keys],
@@ -812,7 +812,7 @@ class EarlyStore:
         """What was given up is kept no longer."""
         keys = [early.subject.partition("/") for early in states]
         await conn.execute(
-            "DELETE FROM early_withdrawal WHERE (partner, reference) IN"
+            "DELETE FROM early_withdrawal WHERE reference = ANY ($2) AND (partner, reference) IN"
             " (SELECT * FROM unnest($1::text[], $2::text[]))",
             [partner for partner, _, _ in keys],
             [reference for _, _, reference in keys],

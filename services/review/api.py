@@ -10,8 +10,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from services.review import queue, reason_codes, store
 from services.review.case import Awaited, Case
-from services.review.desk import REASSIGNED_AT_ONCE, Desk, public_findings, waits_for
+from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned, public_findings, waits_for
 from services.review.evidence import in_order, verify
+from services.review.explaining import grounds_of
 from services.review.holds import HoldReason
 from services.review.officer_desk import Line, OfficerDesk
 from services.review.officers import Away, Load
@@ -138,17 +139,27 @@ class ReassignmentIn(_In):
 
 
 class AbsenceIn(_In):
-    """The days on which an officer is away, both included; neither: they are there."""
+    """The days on which an officer is away, both included, and who may take over their cases then;
+    no days: they are there."""
 
     staff_id: str
     first: date | None = None
     last: date | None = None
+    deputy: str | None = None
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
         if (self.first is None) != (self.last is None):
             raise ValueError("name both days, or neither")
+        if self.deputy is not None and self.first is None:
+            raise ValueError("name the days on which somebody stands in")
         return self
+
+
+class TakeoverIn(_In):
+    """Whose open cases are taken over: an officer's who is away."""
+
+    of: str
 
 
 class SkillIn(_In):
@@ -168,7 +179,8 @@ class LoadOut(BaseModel):
 
 
 class OfficerOut(BaseModel):
-    """An officer; `away_today` is by the bank's calendar, `products` null for every one."""
+    """An officer; `away_today` is by the bank's calendar, `deputy` the staff id of who stands in
+    while they are away, `products` null for every one."""
 
     staff_id: str
     name: str
@@ -176,6 +188,7 @@ class OfficerOut(BaseModel):
     away_from: date | None
     away_to: date | None
     away_today: bool
+    deputy: str | None
     products: list[str] | None
 
 
@@ -313,12 +326,18 @@ class CountsOut(BaseModel):
 
 
 class VerificationOut(BaseModel):
-    """A decision computed again from its frozen inputs by the policy that made it."""
+    """A decision, what it was made for, and what comes of its frozen inputs by the policy that made
+    it. Who made it and for what is told to who may know of holds: compliance may be among them."""
 
     decision_id: str
     outcome: str
     automatic: bool
     decided_by: list[str]
+    reasons: list[str] = Field(description="codes; of an approval what brought it to a person")
+    primary_reason: str | None = Field(description="by which a decline is counted")
+    found_beside: list[str] = Field(
+        description="what review itself had found beside the policy when it was decided"
+    )
     limit: Money | None
     category: str | None
     reapply_from: date | None
@@ -481,8 +500,18 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
             found = await desk.reassign_all(viewer, body.of, body.to)
         else:
             found = await desk.reassign(viewer, body.cases, body.to)
-        refused = [RefusedOut(application_id=one, code=code) for one, code in found.refused.items()]
-        return ReassignmentOut(given=found.given, refused=refused)
+        return _reassignment_out(found)
+
+    @routes.post("/takeovers", openapi_extra=about("not-deputy", example={"of": _EXAMPLE_OFFICER}))
+    async def api_take_over(viewer: MayClaim, body: TakeoverIn) -> ReassignmentOut:
+        """Take the open cases of an officer who is away and has named the caller as deputy, at most
+        200 at once, what is due first in front. Refused as by `/reassignments`."""
+        return _reassignment_out(await desk.take_over(viewer, body.of))
+
+
+def _reassignment_out(found: Reassigned) -> ReassignmentOut:
+    refused = [RefusedOut(application_id=one, code=code) for one, code in found.refused.items()]
+    return ReassignmentOut(given=found.given, refused=refused)
 
 
 def _add_officers(routes: APIRouter, officers: OfficerDesk) -> None:
@@ -494,10 +523,11 @@ def _add_officers(routes: APIRouter, officers: OfficerDesk) -> None:
             officers=[_officer_out(line) for line in found.lines], nobodys=_load_out(found.nobodys)
         )
 
-    @routes.post("/absences", openapi_extra=about("not-found", "time-passed"))
+    @routes.post("/absences", openapi_extra=about("not-found", "time-passed", "no-deputy"))
     async def api_absence(viewer: MayClaim, body: AbsenceIn) -> WorkloadOut:
-        """Say when oneself is away, or, for who may sign, an officer of one's branches."""
-        away = Away(body.first, body.last) if body.first and body.last else None
+        """Say when oneself is away and who stands in, or, for who may sign, of an officer of one's
+        branches."""
+        away = Away(body.first, body.last, body.deputy) if body.first and body.last else None
         await officers.mark_away(viewer, body.staff_id, away)
         return await api_workload(viewer)
 
@@ -517,6 +547,7 @@ def _officer_out(line: Line) -> OfficerOut:
         away_from=one.away.first if one.away else None,
         away_to=one.away.last if one.away else None,
         away_today=line.away,
+        deputy=one.away.deputy if one.away else None,
         products=None if one.products is None else sorted(one.products),
     )
 
@@ -664,16 +695,21 @@ def _add_audit(
         try:
             async with service.pool.acquire() as conn:
                 found = await verify(conn, open_vault, shelf, case)
+                history = await store.history_of(conn, application_id, confidential=False)
         except KeyUnavailableError:
             raise erased() from None
         if found is None:
             raise Problem(404, "not-decided", "The case is not decided by review")
         decision = shown_decision(found.decision, viewer)
+        grounds = grounds_of(decision, found.verdict, history)
         return VerificationOut(
             decision_id=decision.decision_id,
             outcome=decision.outcome,
             automatic=decision.automatic,
             decided_by=list(decision.decided_by),
+            reasons=[code for code, _words in grounds.reasons],
+            primary_reason=grounds.primary,
+            found_beside=[code for code, _words in grounds.beside],
             limit=decision.limit,
             category=decision.category,
             reapply_from=decision.reapply_from,

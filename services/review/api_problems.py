@@ -20,6 +20,8 @@ KINDS: Mapping[str, Kind] = {
     "time-passed": Kind(422, "The time has passed, or ends before it begins"),
     "overdue": Kind(409, "The case is due, and is not laid aside"),
     "away": Kind(409, "The officer is away"),
+    "no-deputy": Kind(422, "The other officer is away then, or claims no cases of these branches"),
+    "not-deputy": Kind(403, "You do not stand in for this officer today"),
     "other-products": Kind(409, "The officer takes other products"),
     "unknown-product": Kind(422, "There is no such product"),
     "unknown-officer": Kind(422, "Nobody of that name may claim cases of the branch"),

@@ -63,9 +63,7 @@ def know_appeals(case: Case, rows: Iterable[Any]) -> None:
     """Give a case the rows of `BESIDE`."""
     case.appeals = [_appeal(row) for row in rows if row["application_id"] == case.application_id]
     case.appeals.sort(key=lambda one: (one.asked_at, one.appeal_id))
-    case.person_disputes = case.open and any(
-        row["application_id"] != case.application_id for row in rows
-    )
+    case.person_disputes = any(row["application_id"] != case.application_id for row in rows)
 
 
 def _appeal(row: Any) -> Appeal:

@@ -705,8 +705,14 @@ def _decide(
             pricing_class=found.pricing_class if outcome == "approve" else None,
         )
     )
-    details: dict[str, Any] = {"outcome": outcome, "limit": limit.minor if limit else None}
-    case.note(now, decided_by[-1] if decided_by else "review", "decided", **details)
+    case.note(
+        now,
+        decided_by[-1] if decided_by else "review",
+        "decided",
+        outcome=outcome,
+        limit=limit.minor if limit else None,
+        findings=_shown(found.findings),  # review's own too, which no frozen verdict has
+    )
     return fact
 
 
@@ -1119,7 +1125,8 @@ def approval_obstacles(case: Case, now: datetime) -> list[str]:
     seen = {"IDENTITY_UNAVAILABLE"} if seen_instead(case, case.checks) else set()
     obstacles.extend(code for code in found.findings if code in BLOCKS_APPROVAL - seen)
     if not found.ceiling and "BUREAU_UNAVAILABLE" not in found.findings:
-        obstacles.append("NO_LIMIT_LEFT")
+        unknown = "INCOME_UNKNOWN" in found.findings  # without it no limit is worked out
+        obstacles.append("INCOME_UNKNOWN" if unknown else "NO_LIMIT_LEFT")
     return obstacles
 
 
@@ -1180,7 +1187,7 @@ REASONS_AGAINST: dict[str, str] = {
     "EVIDENCE_STALE": mark("An answer is older than its validity: ask again"),
     **{code: REASONS[code].words for code in sorted(BLOCKS_APPROVAL)},
     **{code: REASONS[code].words for code in (OVER_BOUND, UNREPORTED)},
-    "NO_LIMIT_LEFT": REASONS["NO_LIMIT_LEFT"].words,
+    **{code: REASONS[code].words for code in ("NO_LIMIT_LEFT", "INCOME_UNKNOWN")},
 }
 """Obstacle -> words (message ids)."""
 

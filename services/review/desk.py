@@ -25,6 +25,7 @@ from services.review import case as cases
 from services.review.case import Awaited, Case, CaseError, Finding, Opinion
 from services.review.evidence import NOTE_FIELD, SHOWN_FIELDS, Opened, open_evidence
 from services.review.telephone import Heard
+from shared.calendar import business_day
 from shared.events.intake import AppealWish, WantedItem
 from shared.events.lifecycle import State
 from shared.identifiers import new_id
@@ -128,6 +129,16 @@ class Desk:
                 conn, viewer.branch_list, holder, REASSIGNED_AT_ONCE
             )
         return await self.reassign(viewer, found, to)
+
+    async def take_over(self, viewer: Viewer, holder: str) -> Reassigned:
+        """Take the open cases of an officer who is away and for whom the viewer stands in; raises
+        Problem 403 for anybody else."""
+        today = business_day(self._service.clock.now())
+        async with self._service.pool.acquire() as conn:
+            absent = await officer_store.officer(conn, holder)
+        if absent is None or not absent.stood_in_for_by(viewer.staff_id, today):
+            raise Problem(403, "not-deputy", "You do not stand in for this officer today")
+        return await self.reassign_all(viewer, holder, viewer.staff_id)
 
     async def put_back(self, viewer: Viewer, application_id: str) -> Case:
         return await self._run(

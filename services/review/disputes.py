@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from services.review import appeals, examination
+from services.review import appeals, examination, limit_changes
 from services.review import case as cases
 from services.review.appeals import DISPUTE, Appeal
 from services.review.case import REPORT_DISPUTED, Case, CaseError
@@ -147,9 +147,10 @@ def decide_answer(
         ClearDeadline(DISPUTE_WARNING),
         ClearDeadline(DISPUTE_DEADLINE),
     ]
-    if outcome == "corrected" and not case.decided_for_good:
+    if outcome == "corrected":
         effects += cases.give_back(case, staff_id, now)
         effects += examination.ask_anew(case, "bureau", now)
+        effects += limit_changes.ask_anew(case, "bureau", now)
     return effects
 
 

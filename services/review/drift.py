@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Final, Literal, Self
 
@@ -16,6 +16,9 @@ from shared.parameters import Figures
 
 BASE: Final = "base"
 SCORE: Final = "score"
+_BAND: Final = "band "
+_NO_BAND: Final = "none"  # without a score
+_ALL: Final = ("all", "all")
 Step = Literal["month", "week"]
 Reading = Literal["little", "some", "much", "few"]
 
@@ -23,8 +26,9 @@ Reading = Literal["little", "some", "much", "few"]
 @dataclass(slots=True)
 class Population:
     """What many decisions came to. Keys of `counts` are texts, so that it can be written down:
-    `period|group|value|what`, what being `approve`, `decline`, `points` (their sum) or `scored`
-    (how many have points), and `period|band|factor|band`; the factor `score` is the whole score."""
+    `period|group|value|what`, what being `approve`, `decline`, `points` (their sum), `scored` (how
+    many have points) or `band …` (of the score, not of everybody), and `period|band|factor|band`;
+    the factor `score` is the whole score of everybody."""
 
     decisions: int = 0
     counts: Counter[str] = field(default_factory=Counter)
@@ -96,12 +100,14 @@ class Drift:
         population.decisions += 1
         counts, period = population.counts, self.period_of(row["decided_at"])
         score = verdict.get("score")
-        for group, value in (("all", "all"), *self._groups_of(row)):
+        band = _NO_BAND if score is None else f"{score['points'] // self.score_band:03d}"
+        for group, value in (_ALL, *self._groups_of(row)):
             counts[f"{period}|{group}|{value}|{row['outcome']}"] += 1
             if score is not None:
                 counts[f"{period}|{group}|{value}|points"] += score["points"]
                 counts[f"{period}|{group}|{value}|scored"] += 1
-        band = "none" if score is None else f"{score['points'] // self.score_band:03d}"
+            if group != _ALL[0]:
+                counts[f"{period}|{group}|{value}|{_BAND}{band}"] += 1
         counts[f"{period}|band|{SCORE}|{band}"] += 1
         for factor in score["factors"] if score is not None else ():
             counts[f"{period}|band|{factor['factor']}|{factor['band']}"] += 1
@@ -123,12 +129,17 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A group's value in one period. `rate`: approved of all decided; `points`: the mean score.
-    Both None where there are too few decisions."""
+    """A group's value in one period. `rate`: approved of all decided; `points`: the mean score;
+    `middle`: the bands in which the middle half of the scores lie, as (lowest, highest) points. All
+    None where there are too few decisions. `index`: how far its scores are from its own in the base
+    period; None there, of everybody, whose index stands among the factors', and where no bands were
+    counted."""
 
     decisions: int
     rate: float | None
     points: float | None
+    middle: tuple[int, int] | None = None
+    index: Index | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,24 +163,39 @@ class Figure:
     bands: Mapping[str, Mapping[str, int]]
 
 
-def figure_of(population: Population, parameters: Figures) -> Figure:
-    """The figures, without those that rest on too few decisions."""
+def figure_of(population: Population, parameters: Figures, score_band: int) -> Figure:
+    """The figures, without those that rest on too few decisions; score_band: of the question."""
     found: dict[tuple[str, str], dict[str, Counter[str]]] = {}
     bands: dict[str, dict[str, Counter[str]]] = {}
+    spreads: dict[tuple[str, str], dict[str, Counter[str]]] = {}
     for key, count in population.counts.items():
         period, group, value, what = key.split("|")
-        place = (
-            bands.setdefault(value, {}) if group == "band" else found.setdefault((group, value), {})
-        )
-        place.setdefault(period, Counter())[what] += count
+        if group == "band":
+            place = bands.setdefault(value, {})
+        elif what.startswith(_BAND):
+            place = spreads.setdefault((group, value), {})
+        else:
+            place = found.setdefault((group, value), {})
+        place.setdefault(period, Counter())[what.removeprefix(_BAND)] += count
+    everybody = bands.get(SCORE, {})
     periods = sorted(
         {period for one in found.values() for period in one}, key=lambda one: (one != BASE, one)
     )
     return Figure(
         periods,
         {
-            place: {period: _line(counts, parameters) for period, counts in by_period.items()}
+            place: {
+                period: replace(
+                    _line(counts, parameters),
+                    middle=_middle(spread.get(period, Counter()), parameters, score_band),
+                    index=_index(spread.get(BASE, Counter()), spread[period], parameters)
+                    if period != BASE and place != _ALL and period in spread
+                    else None,
+                )
+                for period, counts in by_period.items()
+            }
             for place, by_period in sorted(found.items())
+            for spread in [everybody if place == _ALL else spreads.get(place, {})]
         },
         {
             factor: {
@@ -181,7 +207,7 @@ def figure_of(population: Population, parameters: Figures) -> Figure:
                 bands.items(), key=lambda one: (one[0] != SCORE, one[0])
             )
         },
-        bands.get(SCORE, {}),
+        everybody,
     )
 
 
@@ -192,6 +218,21 @@ def _line(counts: Counter[str], parameters: Figures) -> Line:
         counts["approve"] / decided if decided >= parameters.fewest_decisions else None,
         counts["points"] / scored if scored >= parameters.fewest_decisions else None,
     )
+
+
+def _middle(spread: Counter[str], parameters: Figures, width: int) -> tuple[int, int] | None:
+    """Of the bands in order, the first with a quarter of the scores in it or below, to the first
+    with three quarters."""
+    scored = sorted((int(band), count) for band, count in spread.items() if band != _NO_BAND)
+    total = sum(count for _band, count in scored)
+    if total < parameters.fewest_decisions:
+        return None
+    below = 0
+    ends: list[int] = []
+    for band, count in scored:
+        below += count
+        ends += [band] * (sum(4 * below >= part * total for part in (1, 3)) - len(ends))
+    return ends[0] * width, (ends[1] + 1) * width - 1
 
 
 def _index(base: Counter[str], counts: Counter[str], parameters: Figures) -> Index:

@@ -78,8 +78,9 @@ def router(service: Service, desk: PortfolioDesk, shelf: PolicyShelf) -> APIRout
             done = await portfolio_store.progress_of(conn, run_id)
             people = await staff_names(conn, [run.asked_by])
             policy, _shadows = await shelf.deciding(conn, service.clock.now())
+        question = Drift.from_json(run.asked)
         figure = (
-            figure_of(Population.from_json(run.tally), load_figures())
+            figure_of(Population.from_json(run.tally), load_figures(), question.score_band)
             if run.tally is not None
             else None
         )
@@ -87,7 +88,7 @@ def router(service: Service, desk: PortfolioDesk, shelf: PolicyShelf) -> APIRout
             request,
             "drift.html",
             run=run,
-            question=Drift.from_json(run.asked),
+            question=question,
             done=done,
             people=people,
             here=f"{HERE}/{run_id}",
@@ -141,7 +142,12 @@ def _shown(figure: Figure, policy: Policy) -> dict[str, Any]:
     return {
         "periods": [(one, _("Base period") if one == BASE else one) for one in figure.periods],
         "later": later,
-        "names": names,
+        "factors": [(names[factor], "", found) for factor, found in figure.indices.items()],
+        "own_indices": [
+            (words.value_of(group, value), _(words.GROUPS[group][0]), indices)
+            for (group, value), lines in figure.lines.items()
+            if (indices := {period: line.index for period, line in lines.items() if line.index})
+        ],
         "groups": [
             (
                 group,

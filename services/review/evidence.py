@@ -23,12 +23,14 @@ _MASKS: dict[str, Callable[[str], str]] = {
     "name": masking.mask_name,
     "id_number": masking.mask_id_number,
     "mobile": masking.mask_mobile,
+    "home_address": masking.mask_address,
     "id_type": str,
 }  # whatever else is known of the applicant is hidden whole
 NOTE_FIELD = "note"  # by which what a person wrote is sealed
 SHOWN_FIELDS = (
-    *("name", "id_type", "id_number", "nationality", "mobile"),
-    *("employer", "occupation", "monthly_income"),
+    *("name", "id_type", "id_number", "id_issued", "id_expires", "nationality"),
+    *("mobile", "home_address", "employer", "occupation"),
+    *("work_address", "office_phone", "monthly_income"),
 )
 
 

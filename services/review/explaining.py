@@ -7,10 +7,12 @@ unless asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.review import reason_codes
+from services.review.case import Decision, Entry
 from services.review.policy import LIMITS, Policy
 from services.review.policy_folder import tables_of
 from services.review.reason_codes import REASONS, Effect, advice_on
@@ -50,6 +52,39 @@ class Explanation:
     def against(self) -> list[FactorLine]:
         """The factors that cost points, the dearest first."""
         return sorted((one for one in self.factors if one.lost), key=lambda one: -one.lost)
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What was decided for, whoever decided. `reasons`: (code, words as a message id), of a decline
+    the one first by which it is counted, of an approval what had brought the case to a person;
+    `primary`: that first code, None of an approval; `beside`: what review itself had found beside
+    the policy by then, which stands in no frozen verdict."""
+
+    reasons: Sequence[tuple[str, str]]
+    primary: str | None
+    beside: Sequence[tuple[str, str]]
+
+
+def grounds_of(decision: Decision, verdict: Mapping[str, Any], history: Iterable[Entry]) -> Grounds:
+    """Why it was decided so. What compliance alone may know is left out, whoever asks, of every
+    decision alike."""
+    codes = list(reason_codes.without_suspicion(decision.reasons))
+    declined = decision.outcome == "decline" and codes  # none for whoever is not told
+    primary = reason_codes.primary(codes).code if declined else None
+    codes.sort(key=lambda code: code != primary)
+    found: Sequence[str] = ()
+    for entry in history:
+        if entry.action in ("scored", "decided"):  # of before, only the first has it
+            found = entry.details.get("findings", found)
+    beside = [
+        code for code in reason_codes.without_suspicion(found) if code not in verdict["findings"]
+    ]
+    return Grounds(
+        [(code, REASONS[code].words) for code in codes],
+        primary,
+        [(code, REASONS[code].words) for code in beside],
+    )
 
 
 def explain(

@@ -1,8 +1,9 @@
 """The rules of review that hold whatever a policy says, by name: why there is one, which code and
-which constraint of the database enforce it, and what is said where it refuses.
+which constraint of the database enforce it, and what is said where it refuses. A rule about credit
+cards that concerns review and is not enforced is a gap, with the reason.
 
-`make docs` writes the table in docs/rules.md from it, `banka rules` prints it, and the tests hold
-it against what the code does. What review does not enforce stands there as well, with the reason.
+`make docs` writes the tables in docs/rules.md from it, `banka rules` prints them, and the tests
+hold the rules against what the code does.
 """
 
 from __future__ import annotations
@@ -123,10 +124,10 @@ INVARIANTS: tuple[Invariant, ...] = (
         Words(zh="有风险信息的从严审查", en="Risk information brings a closer look"),
         f"{_CARD_RULES} Art. 43",
         "C",
-        (policy.Policy.evaluate, case.apply_recommendation),
+        (policy.Policy.evaluate, policy.binding, case.apply_recommendation),
         (
             *("NO_CREDIT_RECORD", "BUREAU_ADVERSE", "OVERDUE_MINOR", "QUERIES_MANY"),
-            *("CARDS_MANY", "PRE_CHECK_WARNINGS"),
+            *("CARDS_MANY", "PRE_CHECK_WARNINGS", "EMPLOYER_ARRANGED"),
         ),
         parameter="policies: rules.json",
     ),
@@ -238,7 +239,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         (policy.binding, case.apply_recommendation),
         (
             *("FRAUD_VELOCITY", "FRAUD_MOBILE", "FRAUD_DEVICE", "FRAUD_OFFICE_PHONE"),
-            *("FRAUD_WORK_ADDRESS", "FRAUD_CONTRADICTION"),
+            *("FRAUD_WORK_ADDRESS", "FRAUD_EMPLOYER", "FRAUD_CONTRADICTION"),
         ),
         parameter="checks: fraud",
     ),
@@ -346,7 +347,10 @@ INVARIANTS: tuple[Invariant, ...] = (
     ),
     Invariant(
         "BUREAU_ASKED_ONCE",
-        Words(zh="结果有效期内不重复查询", en="Nobody is asked twice while an answer is valid"),
+        Words(
+            zh="同一申请内，结果有效期内不重复查询",
+            en="Within one application nobody is asked twice while an answer is valid",
+        ),
         f"{_BUREAU} Art. 18; {_POLICY}",
         "u",
         (examination.start, examination.repeat),
@@ -361,6 +365,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         "A",
         (
             *(viewing.shown_case, viewing.shown_history, viewing.shown_decision),
+            *(viewing.shown_change_state, viewing.shown_deciders),
             *(desk.public_findings, reason_codes.public_codes),
         ),
     ),
@@ -403,6 +408,19 @@ INVARIANTS: tuple[Invariant, ...] = (
         parameter="clocks: reconsideration_days",
     ),
     Invariant(
+        "DECLINE_APPEALED",
+        Words(
+            zh="被拒绝的客户可要求说明或人工复核，每次一件，并有答复期限",
+            en="Who was declined may demand an explanation or a person's decision, one at a"
+            " time and with a term",
+        ),
+        f"{_PERSONAL} Art. 24",
+        "A",
+        (appeals.decide_open, appeals.due_at),
+        ("appeal-open", "not-declined"),
+        parameter="clocks: appeal_working_days",
+    ),
+    Invariant(
         "APPEAL_BY_ANOTHER",
         Words(
             zh="对拒绝的复核由未参与原决定的人员作出",
@@ -413,7 +431,6 @@ INVARIANTS: tuple[Invariant, ...] = (
         (appeals.decide_claim, appeals.decide_answer),
         ("same-person",),
         (Constraint("appeal", "CHECK (coalesce(answered_by <> ALL (deciders), true))"),),
-        "clocks: appeal_working_days",
     ),
     # another limit for a card
     Invariant(
@@ -514,14 +531,29 @@ INVARIANTS: tuple[Invariant, ...] = (
         "limit_changes: temporary.longest_days",
     ),
     Invariant(
+        "LIMIT_CHANGE_TOLD",
+        Words(
+            zh="额度变更的决定及临时额度的到期均须通知客户",
+            en="What was decided about a limit is told, and so is the end of a temporary one",
+        ),
+        _CARD_RULES,
+        "C",
+        (
+            *(limit_changes.decide_sign, limit_changes.on_reminder_deadline),
+            limit_changes.on_expiry_deadline,
+        ),
+        parameter="limit_changes: decrease_notice_working_days",
+    ),
+    Invariant(
         "DISPUTE_ANSWERED",
         Words(
-            zh="征信异议二十日内书面答复",
-            en="A dispute about a credit report is answered in writing within 20 days",
+            zh="征信异议的书面答复期限为二十日，临期与逾期均予记录和标示",
+            en="A dispute about a credit report has 20 days for its answer in writing; that it"
+            " is near or overdue is noted and marked",
         ),
         f"{_BUREAU} Art. 25",
         "A",
-        (disputes.due_at, disputes.decide_open),
+        (disputes.due_at, disputes.decide_open, disputes.on_warning, disputes.on_deadline),
         parameter="clocks: dispute_days",
     ),
     Invariant(
@@ -532,7 +564,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         ),
         f"{_BUREAU} Art. 25; {_PERSONAL} Art. 24",
         "d",
-        (case.apply_recommendation,),
+        (case.apply_recommendation, limit_changes.on_worked_out),
         ("REPORT_DISPUTED",),
         (Constraint("appeal", "CHECK (wish <> 'report-dispute' OR person IS NOT NULL)"),),
     ),
@@ -544,15 +576,15 @@ INVARIANTS: tuple[Invariant, ...] = (
         ),
         f"{_BUREAU} Art. 25; {_POLICY}",
         "u",
-        (disputes.decide_answer, examination.ask_anew),
+        (disputes.decide_answer, examination.ask_anew, limit_changes.ask_anew),
         ("CHECK_PENDING",),
     ),
     # clocks
     Invariant(
         "REVIEW_IN_TIME",
         Words(
-            zh="审核时限自受理起按工作日计算",
-            en="Review has so many working days from the hand-over",
+            zh="审核时限自受理起按工作日计算，临期与逾期均予标示",
+            en="Review has so many working days from the hand-over; what is near or late is marked",
         ),
         f"{_CARD_RULES}; {_POLICY}",
         "C",
@@ -579,10 +611,6 @@ INVARIANTS: tuple[Invariant, ...] = (
     ),
 )
 
-_AFTER: Final = Words(
-    zh="发卡后的事项尚未立案处理",
-    en="what happens to a limit or a decision afterwards is no case of review yet",
-)
 _ELSEWHERE: Final = Words(
     zh="由制卡及核心系统负责",
     en="is the card factory's and core banking's to do",
@@ -590,11 +618,127 @@ _ELSEWHERE: Final = Words(
 
 GAPS: tuple[Gap, ...] = (
     Gap(
+        "CLOCKS_KEPT",
+        Words(
+            zh="审核、复核、异议、挂起及额度变更均在期限内办结",
+            en="What has a term is done within it: review, appeals, disputes, holds,"
+            " changed limits",
+        ),
+        f"{_CARD_RULES}; {_BUREAU} Art. 25; {_PERSONAL} Art. 24",
+        "C",
+        Words(
+            zh="系统标示临期与逾期并按到期先后排列，但不能代人作出决定，也不自动分派复核与异议",
+            en="the software marks what is near or overdue and lists what is due first; it"
+            " makes nobody decide, and gives appeals and disputes to nobody by itself",
+        ),
+    ),
+    Gap(
+        "AUTOMATED_LIMIT_APPEALED",
+        Words(
+            zh="对系统自动核定的额度，或系统自动拒绝的调额，可要求说明和人工复核",
+            en="A limit that the policy alone set lower than wished, or a change that it"
+            " refused, is explained or decided anew by a person on demand",
+        ),
+        f"{_PERSONAL} Art. 24",
+        "A",
+        Words(
+            zh="复核仅针对拒绝的申请；对额度不满的客户须另行申请调额",
+            en="appeals are against declined applications alone; about a limit the customer asks"
+            " for a change of it, which is another case",
+        ),
+    ),
+    Gap(
+        "BUREAU_ASKED_ONCE_ACROSS",
+        Words(
+            zh="同一客户的另一申请在有效期内不重复查询征信",
+            en="Another application of the same person uses an answer that is valid",
+        ),
+        f"{_BUREAU} Art. 18; {_POLICY}",
+        "u",
+        Words(
+            zh="查询结果用该申请的密钥加密，每次查询须有该申请自己的授权，因此另一申请会重新查询",
+            en="an answer is sealed for its own application, whose consent it was asked by; another"
+            " application asks anew",
+        ),
+    ),
+    Gap(
+        "RESCREENED_BY_EVERY_LIST",
+        Words(
+            zh="任何名单变化后重新筛查，包括已批准尚未发卡的申请",
+            en="Whoever is open or approved without a card yet is screened again when any"
+            " list changes",
+        ),
+        f"{_LAUNDERING} Art. 28, 29",
+        "A",
+        Words(
+            zh="仅本行名单变化触发重新筛查，筛查系统不通知其名单的变化；已批准的申请不再筛查",
+            en="a change of the bank's own list alone has people screened again: the"
+            " screening system does not say when its lists change; who was approved is screened no"
+            " more",
+        ),
+    ),
+    Gap(
+        "AGENTS_VERIFIED",
+        Words(
+            zh="核实代理人、监护人、主卡持卡人及代办单位的身份",
+            en="Whoever acts for the customer is verified: agent, guardian, main"
+            " cardholder, employer",
+        ),
+        f"{_LAUNDERING} Art. 31",
+        "A",
+        Words(
+            zh="联网核查与名单筛查仅针对持卡人本人；其他人由初审核对资料",
+            en="registry and watchlists are asked about the person alone who will hold the card; of"
+            " others the pre-check has papers",
+        ),
+    ),
+    Gap(
+        "IDENTITY_ELEMENTS",
+        Words(
+            zh="登记九项身份要素（含职业与证件有效期）",
+            en="Nine elements of identity are on record, occupation and the document's term"
+            " among them",
+        ),
+        f"{_LAUNDERING} Art. 29",
+        "C",
+        Words(
+            zh="必填字段由产品参数规定，自带的产品不要求资产客户和存量客户填写职业",
+            en="which fields a form needs is the product's to say; those that ship ask asset"
+            " owners and existing customers for no occupation",
+        ),
+    ),
+    Gap(
+        "CONSENT_WITHDRAWN",
+        Words(zh="客户可以撤回授权", en="A consent can be taken back"),
+        f"{_PERSONAL} Art. 15",
+        "A",
+        Words(
+            zh="授权不能单独撤回：客户撤回整件申请后不再查询",
+            en="a consent alone cannot be taken back: the customer withdraws the application, and"
+            " nobody is asked any more",
+        ),
+    ),
+    Gap(
+        "MAIN_CARD_ADULT",
+        Words(zh="未满十八岁不得办理主卡", en="No main card for anybody under 18"),
+        _CARD_RULES,
+        "C",
+        Words(
+            zh="年龄下限为产品参数，自带产品均不低于十八岁，但产品文件可以写得更低",
+            en="the youngest age is the product's to say; those that ship say 18 or more of"
+            " main cards, and nothing refuses a product file that says less",
+        ),
+    ),
+    Gap(
         "LIMIT_REVIEWED_YEARLY",
         Words(zh="授信额度至少每年复核一次", en="A limit is looked at again every year"),
         _JOINT,
         "C",
-        _AFTER,
+        Words(
+            zh="系统不会因满一年自行发起复核；调降额度由人员发起",
+            en="nothing opens a review by itself when a year has passed; a person begins to lower a"
+            " limit",
+        ),
     ),
     Gap(
         "STUDENT_ISSUERS",
@@ -610,14 +754,48 @@ GAPS: tuple[Gap, ...] = (
         ),
     ),
     Gap(
+        "SOLE_TARGET",
+        Words(
+            zh="不得以发卡量、客户数等作为单一或主要考核指标",
+            en="How many cards are issued is nobody's only or main target",
+        ),
+        _JOINT,
+        "C",
+        Words(
+            zh="考核指标由本行另行规定；审批页面不统计人员的批准数量",
+            en="targets are set elsewhere; no page of review counts what an officer approved",
+        ),
+    ),
+    Gap(
         "ACTIVATION_CHECKED",
         Words(
-            zh="卡片与密码分开寄送，激活前核验身份，激活前不收费",
-            en="Card and PIN go apart; who activates is identified; no fee before that",
+            zh="卡片与密码分开寄送，激活前核验身份，激活前不收费、不赠礼",
+            en="Card and PIN go apart; who activates is identified; no fee and no gift before that",
         ),
         _CARD_RULES,
         "C",
         _ELSEWHERE,
+    ),
+    Gap(
+        "NEVER_ACTIVATED_NOT_RENEWED",
+        Words(zh="从未激活的卡片到期不续发", en="A card that was never activated is not renewed"),
+        _CARD_RULES,
+        "C",
+        _ELSEWHERE,
+    ),
+    Gap(
+        "NOTICE_OF_NEW_TERMS",
+        Words(
+            zh="章程或产品变更提前四十五日公告",
+            en="New terms of a card are announced 45 days before",
+        ),
+        _CARD_RULES,
+        "C",
+        Words(
+            zh="产品的新版本只适用于新的申请；现有持卡人的合约由核心系统管理",
+            en="a new version of a product is for new applications alone; the contracts of"
+            " those who have a card are core banking's",
+        ),
     ),
     Gap(
         "INSTALMENTS",
@@ -628,5 +806,18 @@ GAPS: tuple[Gap, ...] = (
         _JOINT,
         "C",
         _ELSEWHERE,
+    ),
+    Gap(
+        "PRICES_SHOWN",
+        Words(
+            zh="利率以年化方式展示，收取违约金，不收超限费",
+            en="Rates are shown by the year; a penalty for late payment, no fee above the limit",
+        ),
+        _CARD_RULES,
+        "B",
+        Words(
+            zh="审批只给出定价等级，价格由核心系统计算和展示",
+            en="review says a class of prices alone; core banking has the prices and shows them",
+        ),
     ),
 )

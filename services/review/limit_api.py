@@ -16,7 +16,7 @@ from services.review.limit_changes import ChangeState, LimitChange
 from services.review.limit_desk import LimitDesk
 from services.review.limit_grounds import SUSPICION
 from services.review.policy_store import PolicyShelf
-from services.review.viewing import shown_change_state
+from services.review.viewing import shown_change_state, shown_deciders
 from shared.calendar import urgency_of
 from shared.events.intake import LimitChangeKind
 from shared.messaging import Service
@@ -130,8 +130,7 @@ def router(service: Service, desk: LimitDesk, shelf: PolicyShelf) -> APIRouter:
         now = service.clock.now()
         return LimitChangesOut(
             limit_changes=[
-                _out(row.application_id, row.branch, row.change, viewer, now, [])
-                for row in found.rows
+                _out(row.application_id, row.change, viewer, now, []) for row in found.rows
             ]
         )
 
@@ -165,13 +164,14 @@ def router(service: Service, desk: LimitDesk, shelf: PolicyShelf) -> APIRouter:
         if found is None:
             raise Problem(404, "not-decided", "The change is not decided by review")
         decision = found.decision
+        (change,) = (one for one in case.limit_changes if one.change_id == decision.change_id)
         return LimitVerificationOut(
             change_id=decision.change_id,
             number=decision.number,
             kind=found.grounds.kind,
             outcome=decision.outcome,
             automatic=not decision.decided_by,
-            decided_by=list(decision.decided_by) if viewer.knows_holds else [],
+            decided_by=list(shown_deciders(change, case.need_scope().branch, viewer) or ()),
             decided_at=decision.at,
             granted=decision.granted,
             obstacles=[code for code in found.weighed.obstacles if code != SUSPICION],
@@ -267,16 +267,13 @@ def _last(case: Case, viewer: Viewer, now: datetime) -> LimitChangeOut:
 
 
 def _told(case: Case, one: LimitChange, viewer: Viewer, now: datetime) -> LimitChangeOut:
-    shown = shown_change_state(one, case.need_scope().branch, viewer)
-    waits = shown in (ChangeState.DECIDING, ChangeState.PROPOSED)
+    waits = shown_change_state(one, viewer) in (ChangeState.DECIDING, ChangeState.PROPOSED)
     obstacles = limit_changes.grant_obstacles(case, one, now) if waits else []
-    branch = case.need_scope().branch
-    return _out(case.application_id, branch, one, viewer, now, obstacles)
+    return _out(case.application_id, one, viewer, now, obstacles)
 
 
 def _out(
     application_id: str,
-    branch: str,
     one: LimitChange,
     viewer: Viewer,
     now: datetime,
@@ -289,7 +286,7 @@ def _out(
         application_id=application_id,
         kind=one.kind,
         by_bank=one.by_bank,
-        state=shown_change_state(one, branch, viewer).value,
+        state=shown_change_state(one, viewer).value,
         before=one.before,
         wanted=one.asked.wanted,
         until=one.asked.until,

@@ -98,12 +98,18 @@ MOVES: Final[Mapping[ChangeState | None, frozenset[ChangeState]]] = {
     ChangeState.CHECKING: frozenset(
         {ChangeState.HELD, ChangeState.DECIDING, ChangeState.GRANTED, ChangeState.IN_FORCE}
     ),
-    ChangeState.HELD: frozenset({ChangeState.DECIDING, ChangeState.REFUSED}),
+    ChangeState.HELD: frozenset({ChangeState.CHECKING, ChangeState.DECIDING, ChangeState.REFUSED}),
     ChangeState.DECIDING: frozenset(
         {ChangeState.CHECKING, ChangeState.PROPOSED, ChangeState.REFUSED}
     ),
     ChangeState.PROPOSED: frozenset(
-        {ChangeState.DECIDING, ChangeState.GRANTED, ChangeState.IN_FORCE, ChangeState.REFUSED}
+        {
+            ChangeState.CHECKING,
+            ChangeState.DECIDING,
+            ChangeState.GRANTED,
+            ChangeState.IN_FORCE,
+            ChangeState.REFUSED,
+        }
     ),
     ChangeState.IN_FORCE: frozenset({ChangeState.ENDED}),
 }
@@ -196,6 +202,12 @@ class LimitChange:
         return self.state in UNDECIDED
 
     @property
+    def names_deciders(self) -> bool:
+        """Whether it is told who decided. Of an increase that was refused it is not: compliance
+        refuses after a hold as well, and nothing may tell that refusal from an officer's."""
+        return self.granted is not None or self.kind not in RAISES
+
+    @property
     def suspicious(self) -> bool:
         """Whether the watchlists' answer is one that compliance has to look into."""
         screened = self.checks.get("watchlist")
@@ -204,6 +216,11 @@ class LimitChange:
         return (
             found is not None and not judged and without_suspicion(found.findings) != found.findings
         )
+
+    def forget_proposal(self) -> None:
+        """Nothing is proposed any more."""
+        self.proposed_by = self.proposed_at = self.proposed_limit = None
+        self.note = ""
 
     def to(self, state: ChangeState) -> None:
         """Raises CaseError where it cannot follow: that is a fault of ours."""
@@ -273,6 +290,7 @@ def grounds_of(case: Case, change: LimitChange, now: datetime) -> Grounds:
         evidence=tuple(
             Evidence(one.name, one.outcome, one.ended_at, cases.still_holds(one, now))
             for one in change.checks.values()
+            if one.name in ASKED  # what review looks at by itself counts as findings
         ),
         worked_out=WorkedOut(
             ceiling=found.ceiling.minor,
@@ -476,6 +494,25 @@ def _ask(case: Case, change: LimitChange, name: CheckName, now: datetime) -> lis
     return [Fact(event), examination.call_for(case, check, consent)]
 
 
+def ask_anew(case: Case, name: CheckName, now: datetime) -> list[Effect]:
+    """An answer is known to be wrong: a change that waits rests on it no more and has it asked for
+    again, the bureau with the customer's consent to this change alone. What was proposed by it is
+    proposed no more; one that is held is held again once it is worked out."""
+    change = open_change(case)
+    check = change.checks.get(name) if change is not None else None
+    if change is None or check is None or check.outcome != "answered":
+        return []
+    if change.state is ChangeState.PROPOSED:
+        change.forget_proposal()
+        case.note(now, "review", "limit_change_returned", number=change.number)
+    if change.state is not ChangeState.CHECKING:
+        change.to(ChangeState.CHECKING)
+    case.note(now, "review", "check_repeated", check=name, number=change.number)
+    change.round += 1  # a working that is on its way rests on the old answer
+    change.changed = True
+    return [*_ask(case, change, name, now), *_work_out_if_ended(case, change)]
+
+
 def awaits(case: Case, request_id: str) -> LimitChange | None:
     """The change that waits for the answer to this very question."""
     for change in case.limit_changes:
@@ -516,7 +553,8 @@ def _close(
     why: str | None = None,
 ) -> list[Effect]:
     check.outcome, check.ended_at, check.why, check.asked_again = outcome, now, why, None
-    check.valid_until = now + CHECKS[check.name].valid if outcome == "answered" else None
+    held = outcome == "answered" and check.name in ASKED
+    check.valid_until = now + CHECKS[check.name].valid if held else None
     case.note(
         now, "review", "check_ended", check=check.name, outcome=outcome, why=why,
         number=change.number,
@@ -530,6 +568,7 @@ def _work_out_if_ended(case: Case, change: LimitChange) -> list[Effect]:
     payload = examination.evidence_of(case, change.checks)
     if change.asked.income is not None:
         payload["fields"] = {**payload["fields"], "monthly_income": change.asked.income}
+        payload["papers"] = []  # those of the application show the income of that time
     return [
         Call(
             kind=WORKING_OUT,
@@ -563,6 +602,7 @@ def on_worked_out(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
         change.to(ChangeState.DECIDING)
         return []
     value = result.value
+    looked = _looked_at(case, change, value.get("own", {}), now)  # of before: none
     change.own_existing = value["own_existing"]
     change.recommendation = found = Recommendation(
         outcome=value["outcome"],
@@ -578,27 +618,49 @@ def on_worked_out(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
         points=value["points"],
         pricing_class=value["pricing_class"],
     )
+    disputed = [cases.REPORT_DISPUTED] if case.disputed else []
     case.note(
         now, "review", "limit_change_worked_out", number=change.number,
-        findings=list(without_suspicion(found.findings)),
+        findings=[*without_suspicion(found.findings), *disputed],
     )  # fmt: skip
     if change.suspicious:
         change.to(ChangeState.HELD)
         case.note(now, "review", "limit_change_held", confidential=True, number=change.number)
-        return []
+        return looked
     if _machine_may(case, change, found, now):
-        return _grant(case, change, change.asked.wanted, (), now)
+        return [*looked, *_grant(case, change, change.asked.wanted, (), now)]
     change.to(ChangeState.DECIDING)
-    return []
+    return looked
+
+
+def _looked_at(
+    case: Case,
+    change: LimitChange,
+    found: Mapping[CheckName, Mapping[str, str | None]],
+    now: datetime,
+) -> list[Effect]:
+    """Review has looked by itself at what counts now, with the evidence open, as for an
+    application: {check: its sealed answer, or why there is none}."""
+    effects: list[Effect] = []
+    for name, said in found.items():
+        request_id = f"{case.application_id}:{name}:{change.change_id}:{change.round}"
+        check = Check(name, request_id, change.round, now, answer=said["answer"])
+        change.checks[name] = check
+        outcome: Literal["answered", "unavailable"]
+        outcome = "answered" if check.answer is not None else "unavailable"
+        effects += _close(case, change, check, outcome, now, why=said["why"])
+    return effects
 
 
 def _machine_may(case: Case, change: LimitChange, found: Recommendation, now: datetime) -> bool:
     """Whether the policy may grant it alone: what was asked for and nothing less, up to the bank's
-    amount, and never to somebody who was new to the bank (2011 rules, Art. 43)."""
+    amount, and never to somebody who was new to the bank (2011 rules, Art. 43), or by a report
+    that the person disputes."""
     wanted = change.asked.wanted
     return (
         found.outcome == "approve"
         and not case.need_hand_over().new_to_bank
+        and not case.disputed
         and wanted <= load_limit_changes().automatic_up_to
         and _may_be(case, change, wanted, now) is None
     )
@@ -696,10 +758,21 @@ def decide_refuse(case: Case, staff_id: str, note: str, now: datetime) -> Iterab
 def _refuse(
     case: Case, change: LimitChange, staff_id: str, note: str, now: datetime
 ) -> list[Effect]:
+    case.note(
+        now, staff_id, "limit_change_refused", confidential=not change.names_deciders,
+        number=change.number, note=note.strip(),
+    )  # fmt: skip
+    return _refused(case, change, staff_id, now)
+
+
+def _refused(case: Case, change: LimitChange, staff_id: str, now: datetime) -> list[Effect]:
+    """It is refused. Whoever did it, an officer or compliance after a hold, of an increase
+    everybody else is told the same."""
     change.to(ChangeState.REFUSED)
     change.decided_by, change.decided_at = (staff_id,), now
     _keep(change, grounds_of(case, change, now))
-    case.note(now, staff_id, "limit_change_refused", number=change.number, note=note.strip())
+    if not change.names_deciders:
+        case.note(now, "review", "limit_change_refused", number=change.number)
     return [_decided(case, change), ClearDeadline(DUE_DEADLINE)]
 
 
@@ -735,8 +808,8 @@ def decide_return(
     if change.by_bank:
         return _refuse(case, change, staff_id, note, now)
     change.to(ChangeState.DECIDING)
-    change.proposed_by = change.proposed_at = change.proposed_limit = None
-    change.note, change.returned = "", note.strip()
+    change.forget_proposal()
+    change.returned = note.strip()
     case.note(now, staff_id, "limit_change_returned", number=change.number, note=note.strip())
     return []
 
@@ -755,11 +828,7 @@ def decide_release(
         number=change.number,
     )  # fmt: skip
     if finding == "confirmed":
-        change.to(ChangeState.REFUSED)
-        change.decided_by, change.decided_at = (staff_id,), now
-        _keep(change, grounds_of(case, change, now))
-        case.note(now, "review", "limit_change_refused", number=change.number)
-        return [_decided(case, change, named=False), ClearDeadline(DUE_DEADLINE)]
+        return _refused(case, change, staff_id, now)
     screened = change.checks.get("watchlist")
     change.looked_into = screened.request_id if screened is not None else None
     change.to(ChangeState.DECIDING)
@@ -808,8 +877,7 @@ def _keep(change: LimitChange, grounds: Grounds) -> None:
     )
 
 
-def _decided(case: Case, change: LimitChange, *, named: bool = True) -> Fact:
-    """named: whether it is told who decided; of compliance it would tell that it looked."""
+def _decided(case: Case, change: LimitChange) -> Fact:
     granted = change.granted is not None
     event = review.LimitChangeDecided(
         **_about(case, change),
@@ -819,7 +887,7 @@ def _decided(case: Case, change: LimitChange, *, named: bool = True) -> Fact:
         effective_on=change.effective_on,
         until=change.asked.until if granted else None,
         automatic=not change.decided_by,
-        decided_by=list(change.decided_by) if named else [],
+        decided_by=list(change.decided_by) if change.names_deciders else [],
     )
     return Fact(event, state_version=case.state_version)
 

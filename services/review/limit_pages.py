@@ -12,12 +12,14 @@ from fastapi.responses import Response
 from services.review import limit_changes, limit_store, queue, words
 from services.review.api import MayDecide, MayRelease, MayView
 from services.review.case import Case, Check
+from services.review.desk import public_findings
 from services.review.evidence import in_order, open_words
 from services.review.limit_changes import ChangeState, LimitChange
 from services.review.limit_desk import LimitDesk
 from services.review.limit_grounds import RAISES, SUSPICION
 from services.review.pages import PAGE_SIZE, MayReveal, act_and_say
-from services.review.viewing import shown_change_state
+from services.review.reason_codes import REASONS
+from services.review.viewing import shown_change_state, shown_deciders
 from shared.calendar import business_day
 from shared.events.intake import LimitChangeKind
 from shared.events.payload import ApplicantType, BalanceBand
@@ -115,7 +117,7 @@ def _add_list(routes: APIRouter, service: Service) -> None:
             rows=[
                 (
                     row,
-                    STATES[shown_change_state(row.change, row.branch, viewer)],
+                    STATES[shown_change_state(row.change, viewer)],
                     queue.clock_of(row.change.due, now),
                 )
                 for row in found.rows
@@ -160,12 +162,12 @@ def _add_card(routes: APIRouter, service: Service, desk: LimitDesk) -> None:
             step=limit_changes.rules_of(case).step,
             waiting=waiting and _waiting(case, waiting, viewer, now),
             earlier=[
-                (one, STATES[one.state])
+                (one, STATES[one.state], shown_deciders(one, scope.branch, viewer))
                 for one in reversed(case.limit_changes)
                 if one.state is not None and not one.undecided
             ],
             lowest=limit_changes.not_below(case, now),
-            can=_abilities(case, viewer),
+            may_lower=_may_lower(case, viewer),
             why_unavailable=words.WHY_UNAVAILABLE,
         )
 
@@ -294,11 +296,13 @@ def _waiting(case: Case, one: LimitChange, viewer: Viewer, now: datetime) -> dic
     """The change that waits: what was asked, what it rests on with its age, what stands against
     it, what the viewer can do."""
     branch = case.need_scope().branch
-    state = shown_change_state(one, branch, viewer)
+    state = shown_change_state(one, viewer)
     confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, branch)
     may_decide = viewer.may_in(Permission.REVIEW_DECIDE, branch)
     signs = viewer.may_in(Permission.REVIEW_SIGN, branch)
     weighed = limit_changes.weighed(case, one, now)
+    found = one.recommendation
+    findings = public_findings(found.findings, confidential=confidential) if found else []
     stated = one.asked.income_on or business_day(case.need_hand_over().submitted_at)
     return {
         "one": one,
@@ -316,6 +320,7 @@ def _waiting(case: Case, one: LimitChange, viewer: Viewer, now: datetime) -> dic
             for code in weighed.obstacles
             if code != SUSPICION or confidential
         ],
+        "found": [REASONS[code] for code in findings],
         "most": weighed.most,
         "least": weighed.least,
         "can": {
@@ -340,9 +345,6 @@ def _age(check: Check, now: datetime) -> int | None:
     return (now - check.ended_at).days if check.ended_at is not None else None
 
 
-def _abilities(case: Case, viewer: Viewer) -> dict[str, bool]:
+def _may_lower(case: Case, viewer: Viewer) -> bool:
     may_decide = viewer.may_in(Permission.REVIEW_DECIDE, case.need_scope().branch)
-    return {
-        "lower": may_decide and limit_changes.may_be_lowered(case),
-        "names": viewer.knows_holds,
-    }
+    return may_decide and limit_changes.may_be_lowered(case)

@@ -102,6 +102,7 @@ def work_out(
     monthly_income: Money | None,
     income_multiple: Decimal,
     cap_without_income: Money,
+    income_counts: bool = True,
     other_bank_limits: Money,
     own_existing: Money,
     requested: Money | None,
@@ -109,10 +110,14 @@ def work_out(
     """The limit line by line.
 
     total_cap = the smaller of the customer's cap and income x multiple (or the cap that the
-    strategy gives where no income is known). Rounded down to the product's step at the end.
+    strategy gives where no income is known, or where an income does not count). Rounded down to the
+    product's step at the end.
     """
     steps: list[Step] = []
-    if monthly_income is not None:
+    if not income_counts:
+        earned = cap_without_income
+        steps.append(Step(mark("Cap whatever the income"), earned))
+    elif monthly_income is not None:
         earned = monthly_income.times(income_multiple, INCOME_ROUNDING)
         steps.append(Step(mark("Monthly income"), monthly_income))
         steps.append(Step(mark("Income times the policy's multiple"), earned, "="))

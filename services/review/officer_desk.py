@@ -6,7 +6,7 @@ changed of an officer stands in the audit log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -28,6 +28,7 @@ class Line:
     away: bool
     may_mark_away: bool
     may_choose_products: bool
+    may_take_over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,10 @@ class OfficerDesk:
                 one.away_on(today),
                 may_mark_away(viewer, one),
                 may_choose_products(viewer, one),
+                one.stood_in_for_by(viewer.staff_id, today),
             )
             for one in known
-            if sees(viewer, one)
+            if sees(viewer, one) or one.stood_in_for_by(viewer.staff_id, today)
         ]
         # by name; whoever is late or will be stands first
         lines.sort(key=lambda one: (-one.load.overdue, -one.load.today, -one.load.open))
@@ -71,14 +73,19 @@ class OfficerDesk:
         return Workload(lines, loads.get(None, Load()), today)
 
     async def mark_away(self, viewer: Viewer, staff_id: str, away: Away | None) -> None:
-        """From when to when an officer is away; None: they are there."""
+        """From when to when an officer is away, and who stands in for them; None: they are
+        there."""
         today = business_day(self._service.clock.now())
         if away is not None and (away.last < away.first or away.last < today):
             raise Problem(422, "time-passed", "The last day is before the first, or has passed")
 
-        def changed(one: Officer) -> Officer:
+        def changed(one: Officer, others: Mapping[str, Officer]) -> Officer:
             if not may_mark_away(viewer, one):
                 raise Problem(403, "not-permitted", "You may not do this")
+            if away is not None and away.deputy is not None:
+                deputy = others.get(away.deputy)
+                if deputy is None or not may_stand_in(deputy, one, away):
+                    raise Problem(422, "no-deputy", "The other officer is away, or elsewhere")
             return replace(one, away=away)
 
         await self._change(viewer, staff_id, "officer-away", changed)
@@ -90,7 +97,7 @@ class OfficerDesk:
         if products is not None and not set(products) <= load_products().keys():
             raise Problem(422, "unknown-product", "There is no such product")
 
-        def changed(one: Officer) -> Officer:
+        def changed(one: Officer, _others: Mapping[str, Officer]) -> Officer:
             if not may_choose_products(viewer, one):
                 raise Problem(403, "not-permitted", "You may not do this")
             return replace(one, products=None if products is None else frozenset(products))
@@ -98,16 +105,21 @@ class OfficerDesk:
         await self._change(viewer, staff_id, "officer-products", changed)
 
     async def _change(
-        self, viewer: Viewer, staff_id: str, action: str, change: Callable[[Officer], Officer]
+        self,
+        viewer: Viewer,
+        staff_id: str,
+        action: str,
+        change: Callable[[Officer, Mapping[str, Officer]], Officer],
     ) -> None:
         async with self._service.transaction(actor=viewer.actor) as tx:
             await officer_store.lock(tx.conn)
-            before = await officer_store.officer(tx.conn, staff_id)
+            known = {one.staff_id: one for one in await officer_store.officers(tx.conn)}
+            before = known.get(staff_id)
             if before is None or not sees(viewer, before):
                 raise Problem(404, "not-found", "There is no such officer")
-            after = change(before)
+            after = change(before, known)
             await officer_store.save(tx.conn, after)
-            old, new = _told(before), _told(after)
+            old, new = _told(before, known), _told(after, known)
             differs = [name for name in new if old[name] != new[name]]
             if differs:
                 await record_office(
@@ -121,11 +133,13 @@ class OfficerDesk:
                 )
 
 
-def _told(one: Officer) -> dict[str, str]:
+def _told(one: Officer, known: Mapping[str, Officer]) -> dict[str, str]:
     """What is kept of an officer, as the audit log has it."""
+    deputy = one.away.deputy if one.away else None
     return {
         "away_from": one.away.first.isoformat() if one.away else "—",
         "away_to": one.away.last.isoformat() if one.away else "—",
+        "deputy": "—" if deputy is None else known[deputy].name if deputy in known else deputy,
         "products": "*" if one.products is None else ", ".join(sorted(one.products)) or "—",
     }
 
@@ -143,6 +157,18 @@ def sees(viewer: Viewer, one: Officer) -> bool:
         one.staff_id == viewer.staff_id
         or may_mark_away(viewer, one)
         or may_choose_products(viewer, one)
+    )
+
+
+def may_stand_in(deputy: Officer, one: Officer, away: Away) -> bool:
+    """Whether another officer can take over somebody's cases on those days: they claim cases of one
+    of the same branches at least, and are not away then themselves."""
+    shared = deputy.reach & one.reach
+    return (
+        deputy.staff_id != one.staff_id
+        and deputy.member.active
+        and shared.branches != frozenset()
+        and not deputy.away_within(away.first, away.last)
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
-from services.review import issuing, words
+from services.review import issuing, officer_store, words
 from services.review.api import MayClaim, MayManage, MaySign, MayView
 from services.review.desk import REASSIGNED_AT_ONCE, Desk
 from services.review.officer_desk import OfficerDesk, may_see_others
@@ -25,6 +25,7 @@ StaffId = Annotated[str, Form(max_length=40)]
 REFUSALS: Mapping[str, str] = {
     "time-passed": mark("The last day is before the first, or has passed."),
     "unknown-product": mark("Choose products of the list."),
+    "no-deputy": mark("Choose somebody who claims cases of the same branches and is there then."),
 }
 
 
@@ -40,7 +41,16 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
         chosen = [line for line in found.lines if line.officer.staff_id == officer] or own
         async with service.pool.acquire() as conn:
             given_to = await receivers(conn, viewer, service.clock.now())
+            known = await officer_store.officers(conn)
             outlook = await issuing.look(conn)
+        absentee = chosen[0].officer if chosen else None
+        deputies = [
+            (one.staff_id, one.name)
+            for one in known
+            if absentee is not None
+            and one.staff_id != absentee.staff_id
+            and (one.reach & absentee.reach).branches != frozenset()
+        ]
         return page(
             request,
             "workload.html",
@@ -51,6 +61,8 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
             overdue=sum(line.load.overdue for line in found.lines) + found.nobodys.overdue,
             due_today=sum(line.load.today for line in found.lines) + found.nobodys.today,
             receivers=given_to,
+            deputies=deputies,
+            names={one.staff_id: one.name for one in known},
             outlook=outlook,
             most=REASSIGNED_AT_ONCE,
             products=words.product_names(),
@@ -64,15 +76,16 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
         staff_id: StaffId = "",
         first: Annotated[str, Form(max_length=10)] = "",
         last: Annotated[str, Form(max_length=10)] = "",
+        deputy: StaffId = "",
     ) -> Response:
-        """`first` and `last`: days; both empty: the officer is there."""
+        """`first` and `last`: days; both empty: the officer is there. `deputy`: who stands in."""
         begin, end = day_of(first), day_of(last)
         if [bool(first), bool(last)] != [begin is not None, end is not None] or (
             (begin is None) != (end is None)
         ):
             told = _("Give both days.")
             return redirect(request, _at(staff_id), flash=told, tone="danger")
-        away = Away(begin, end) if begin and end else None
+        away = Away(begin, end, deputy or None) if begin and end else None
         return await _done(
             request,
             staff_id,
@@ -103,6 +116,17 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
     ) -> Response:
         """Give all that is open of an officer to another."""
         found = await desk.reassign_all(viewer, staff_id, to)
+        if not found.given and not found.refused:
+            told = _("There is nothing to give.")
+            return redirect(request, _at(staff_id), flash=told, tone="info")
+        return redirect(request, _at(staff_id), **told_of(found))
+
+    @routes.post("/workload/take-over")
+    async def page_take_over(
+        request: Request, viewer: MayClaim, staff_id: StaffId = ""
+    ) -> Response:
+        """Take what is open of an officer for whom the viewer stands in."""
+        found = await desk.take_over(viewer, staff_id)
         if not found.given and not found.refused:
             told = _("There is nothing to give.")
             return redirect(request, _at(staff_id), flash=told, tone="info")

@@ -17,7 +17,9 @@ async def officers(conn: Any) -> list[Officer]:
     found = []
     for member in await staff_with(conn, Permission.REVIEW_CLAIM):
         row = kept.get(member.staff_id)
-        away = Away(row["away_from"], row["away_to"]) if row and row["away_from"] else None
+        away = None
+        if row and row["away_from"]:
+            away = Away(row["away_from"], row["away_to"], row["deputy"])
         products = row["products"] if row else None
         found.append(Officer(member, away, None if products is None else frozenset(products)))
     return found
@@ -36,12 +38,14 @@ async def lock(conn: Any) -> None:
 async def save(conn: Any, kept: Officer) -> None:
     """Write what review keeps of an officer."""
     await conn.execute(
-        "INSERT INTO officer (staff_id, away_from, away_to, products) VALUES ($1, $2, $3, $4)"
+        "INSERT INTO officer (staff_id, away_from, away_to, deputy, products)"
+        " VALUES ($1, $2, $3, $4, $5)"
         " ON CONFLICT (staff_id) DO UPDATE SET away_from = excluded.away_from,"
-        " away_to = excluded.away_to, products = excluded.products",
+        " away_to = excluded.away_to, deputy = excluded.deputy, products = excluded.products",
         kept.staff_id,
         kept.away.first if kept.away else None,
         kept.away.last if kept.away else None,
+        kept.away.deputy if kept.away else None,
         None if kept.products is None else sorted(kept.products),
     )
 

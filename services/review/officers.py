@@ -12,10 +12,12 @@ from shared.web.permissions import Reach
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """Business days on which somebody is not there, both included."""
+    """Business days on which somebody is not there, both included. deputy: the staff id of who may
+    take over their cases on these days."""
 
     first: date
     last: date
+    deputy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,14 @@ class Officer:
     def away_on(self, day: date) -> bool:
         """Whether they are away on that business day."""
         return self.away is not None and self.away.first <= day <= self.away.last
+
+    def away_within(self, first: date, last: date) -> bool:
+        """Whether they are away on any of these business days."""
+        return self.away is not None and self.away.first <= last and first <= self.away.last
+
+    def stood_in_for_by(self, staff_id: str, day: date) -> bool:
+        """Whether that other officer may take over their cases on that business day."""
+        return self.away is not None and self.away_on(day) and self.away.deputy == staff_id
 
     def takes(self, product: str) -> bool:
         """Whether they take cases of that product."""

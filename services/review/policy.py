@@ -304,13 +304,14 @@ def _weighed(advice: Advice, findings: tuple[str, ...]) -> tuple[Outcome, Advice
     return ("decline" if declines else "refer"), advice
 
 
-def _work_out(inputs: PolicyInputs, shares: Mapping[str, str]) -> LimitWorking:
+def _work_out(inputs: PolicyInputs, shares: Mapping[str, Any]) -> LimitWorking:
     assert inputs.bureau is not None  # without it there are no shares
     income, wish = inputs.monthly_income, inputs.requested_limit
     other = max(inputs.bureau.other_bank_limits, inputs.stated_limits)
     return work_out(
         inputs.terms.limit,
         monthly_income=Money(minor=income) if income is not None else None,
+        income_counts=shares.get("counts_income", True),  # before 2026.3 no row said otherwise
         income_multiple=Decimal(inputs.terms.income_multiple) * Decimal(shares["income_share"]),
         cap_without_income=inputs.terms.limit.largest.times(shares["cap_share"], CAP_ROUNDING),
         other_bank_limits=Money(minor=other),

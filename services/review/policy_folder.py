@@ -243,6 +243,9 @@ def _faults_of_row(
             if not fits:
                 said = f"is {row.get(column)}"
                 yield text.fault((*place, column), said, "write a share from '0' to '1', quoted")
+        if (counts := row.get("counts_income", "true")) not in ("true", "false"):
+            mend = "write true or false, not quoted"
+            yield text.fault((*place, "counts_income"), f"is {counts}", mend)
     if name == SCORE_CARD:
         points = str(row.get("points") or "")
         if not points.lstrip("-").isdigit() or len(points) > 5:

@@ -31,8 +31,8 @@ Words = Annotated[str, Form(max_length=500)]
 _HERE = "/review/policies"
 _HIDDEN_CELLS = ("_id",)
 _COLUMNS = (
-    *("factor", "band", "points", "rule", "income_share", "cap_share", "code", "effect"),
-    *("pricing_class", "when"),
+    *("factor", "band", "points", "rule", "income_share", "cap_share"),
+    *("counts_income", "code", "effect", "pricing_class", "when"),
 )
 
 REFUSALS: Mapping[str, str] = {

@@ -32,7 +32,7 @@ _AFTER_IT: Final[Mapping[str, frozenset[str]]] = {
     mark("No check on its way"): frozenset({"CHECK_PENDING"}),
     mark("Every answer within its validity"): frozenset({"EVIDENCE_STALE"}),
     mark("Nothing found that rules an approval out"): BLOCKS_APPROVAL,
-    mark("A limit left after the deductions"): frozenset({"NO_LIMIT_LEFT"}),
+    mark("A limit left after the deductions"): frozenset({"NO_LIMIT_LEFT", "INCOME_UNKNOWN"}),
     mark("The bank issues cards"): frozenset({OVER_BOUND, UNREPORTED}),
 }
 LISTED: Final[Mapping[str, frozenset[str]]] = {**_BEFORE_THE_POLICY, **_AFTER_IT}

@@ -319,6 +319,12 @@ _CODES = (
         "CLOSER_LOOK",
     ),
     ReasonCode(
+        "FRAUD_EMPLOYER",
+        _R,
+        mark("Very many persons applied with this employer"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
         "FRAUD_CONTRADICTION",
         _R,
         mark("Form and papers contradict each other in several respects"),
@@ -352,6 +358,12 @@ _CODES = (
         "EMPLOYER_LISTED",
         _R,
         mark("The employer is one that the bank wants to be looked at"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
+        "EMPLOYER_ARRANGED",
+        _R,
+        mark("An employer arranges the card, which is looked at more closely"),
         "CLOSER_LOOK",
     ),
     ReasonCode(

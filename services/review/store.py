@@ -76,7 +76,9 @@ LEFT JOIN LATERAL ({BESIDE}) AS beside ON true
 _FILES = f"""
 SELECT figure.*, one.application_id AS of, body, beside.*
 FROM unnest($1::text[], $2::text[]) AS one (application_id, person)
-LEFT JOIN case_file USING (application_id) {_KNOWN}
+LEFT JOIN case_file
+    ON case_file.application_id = one.application_id AND case_file.application_id = ANY ($1)
+{_KNOWN}
 """  # noqa: S608 - constants of ours
 
 _KNOWN_OF_ONE = f"""
@@ -833,11 +835,18 @@ class CaseRecords:
     ) -> dict[str, int]:
         """How many there are with what this application has, within the fraud rules' terms; kept
         first as keyed digests, so that of two at once the later sees both."""
-        rules = load_checks().fraud
-        digests = {kind: self._blind(f"fraud.{kind}", text) for kind, text in traces.items()}
+        rules, digests = load_checks().fraud, self._digests(traces)
         async with self._pool().acquire() as conn:
             await trace_store.leave(conn, application_id, person, handed_at, digests, now, rules)
             return await trace_store.shared(conn, digests, now, rules)
+
+    async def counted(self, traces: Mapping[Trace, str], now: datetime) -> dict[str, int]:
+        """How many there are with these traces within the fraud rules' terms; nothing is kept."""
+        async with self._pool().acquire() as conn:
+            return await trace_store.shared(conn, self._digests(traces), now, load_checks().fraud)
+
+    def _digests(self, traces: Mapping[Trace, str]) -> dict[Trace, bytes]:
+        return {kind: self._blind(f"fraud.{kind}", text) for kind, text in traces.items()}
 
     async def policies(self, at: datetime) -> tuple[Policy, list[Policy]]:
         """The policy that decides at that time, and those that run beside it without effect."""

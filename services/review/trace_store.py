@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.review.checks.fraud import Trace, terms_of
+from services.review.checks.fraud import TRACES, Trace, terms_of
 from shared.parameters.models import FraudRules
 
 _MOST_COUNTED = 1_000  # of one trace; more tell nothing more
@@ -54,8 +54,7 @@ async def leave(
 ) -> None:
     """Keep what an application is found by, in place of what it was, and forget what is older than
     any rule counts; `at`: of the hand-over."""
-    terms = (rules.same_person, rules.same_mobile, rules.same_office_phone, rules.same_work_address)
-    oldest = now - timedelta(days=max(one.days for one in terms))
+    oldest = now - timedelta(days=max(terms_of(trace, rules).days for trace in TRACES))
     await conn.execute(
         _LEAVE, application_id, person, at, list(digests), list(digests.values()), oldest
     )

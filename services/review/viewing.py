@@ -86,14 +86,23 @@ def shown_recommendation(
     return replace(found, outcome="refer", advice=advice, findings=told, limit=limit)
 
 
-def shown_change_state(change: LimitChange, branch: str, viewer: Viewer) -> ChangeState:
-    """Where a change of a limit stands; one that compliance looks into waits for a decision like
-    any other, for whoever is not of compliance there."""
+def shown_change_state(change: LimitChange, viewer: Viewer) -> ChangeState:
+    """Where a change of a limit stands; one that is held waits for a decision like any other, for
+    whoever may not know of holds."""
     assert change.state is not None  # it was begun
-    hidden = change.state is ChangeState.HELD and not viewer.may_in(
-        Permission.REVIEW_COMPLIANCE, branch
-    )
+    hidden = change.state is ChangeState.HELD and not viewer.knows_holds
     return ChangeState.DECIDING if hidden else change.state
+
+
+def shown_deciders(change: LimitChange, branch: str, viewer: Viewer) -> tuple[str, ...] | None:
+    """Who decided about a change of a limit, nobody: the policy alone; None: that is not told. Of
+    who refused an increase compliance knows, and who did it themselves."""
+    if not viewer.knows_holds:
+        return None
+    told = change.names_deciders or not change.decided_by or viewer.staff_id in change.decided_by
+    if told or viewer.may_in(Permission.REVIEW_COMPLIANCE, branch):
+        return change.decided_by
+    return None
 
 
 def shown_version(case: Case, viewer: Viewer) -> int | None:
@@ -120,8 +129,11 @@ def shown_row(row: QueueRow, viewer: Viewer) -> QueueRow:
 
 
 def shown_decision(decision: Decision, viewer: Viewer) -> Decision:
-    """The decision; without who made it for whoever might find compliance among them."""
-    return decision if viewer.knows_holds else replace(decision, decided_by=())
+    """The decision; without who made it, and for what, for whoever might find compliance among
+    them, and without a suspicion for everybody."""
+    if not viewer.knows_holds:
+        return replace(decision, decided_by=(), reasons=())
+    return replace(decision, reasons=reason_codes.without_suspicion(decision.reasons))
 
 
 def shown_history(history: Iterable[Entry], viewer: Viewer) -> list[Entry]:

@@ -127,6 +127,7 @@ OFFICE_ACTIONS: Mapping[str, str] = {
 }
 OFFICE_FIELDS: Mapping[str, str] = {
     "away_from": mark("Away from"),
+    "deputy": mark("Stands in"),
     "away_to": mark("Away to"),
     "products": mark("Products"),
     "version": mark("Version"),
@@ -186,6 +187,7 @@ POLICY_COLUMNS: Mapping[str, str] = {
     "rule": mark("Row"),
     "income_share": mark("Of the income multiple"),
     "cap_share": mark("Of the largest limit"),
+    "counts_income": mark("Income counts"),
     "code": mark("Reason"),
     "effect": mark("Leads to"),
     "pricing_class": mark("Class"),
@@ -278,10 +280,15 @@ _PERSON_LABELS: Mapping[str, str] = {
     "name": mark("Name"),
     "id_type": mark("Kind of ID"),
     "id_number": mark("ID number"),
+    "id_issued": mark("ID issued on"),
+    "id_expires": mark("ID valid until"),
     "nationality": mark("Nationality"),
     "mobile": mark("Mobile"),
+    "home_address": mark("Home address"),
     "employer": mark("Employer"),
     "occupation": mark("Occupation"),
+    "work_address": mark("Work address"),
+    "office_phone": mark("Office phone"),
     "monthly_income": mark("Monthly income"),
 }
 

@@ -66,6 +66,10 @@ class Records(Protocol):
         there are: {trace: count}. `traces`: in clear; they are kept as keyed digests."""
         ...
 
+    async def counted(self, traces: Mapping[Trace, str], now: datetime) -> dict[str, int]:
+        """How many there are with these traces now, without keeping anything: {trace: count}."""
+        ...
+
     async def policies(self, at: datetime) -> tuple[Policy, list[Policy]]:
         """The policy that decides at that time, and those that run beside it without effect; their
         texts are archived."""
@@ -190,17 +194,7 @@ def policy_worker(
                 **_told(policy, verdict),
                 **_frozen(policy, inputs, verdict, keys),
                 "shadows": [told for one in shadows if (told := _beside(one, inputs))],
-                "own": {
-                    name: {"answer": None, "why": NO_FIELD}
-                    if report is None
-                    else {
-                        "answer": str(
-                            keys.seal(FROZEN_CLASS, f"check.{name}", report.model_dump_json())
-                        ),
-                        "why": None,
-                    }
-                    for name, report in looked.items()
-                },
+                "own": _sealed(looked, keys),
             }
         )
 
@@ -240,12 +234,16 @@ def limit_worker(
         own = await records.own_cards(payload["person"], payload["application_id"])
         at = now()
         policy, _shadows = await records.policies(at)
+        # what the application left is kept with it, and forgotten with it
+        traces: dict[Trace, str] = {"person": payload["person"], **fraud.left_by(clear)}
+        shared = await records.counted(traces, at)
+        looked = look(payload, clear, shared)
         inputs = gather(payload, clear, own, business_day(at))
-        inputs = replace(inputs, noticed=tuple(payload["noticed"]))
+        inputs = replace(inputs, noticed=findings_of(payload, looked))
         verdict = policy.evaluate(inputs)
         return Succeeded(
             {**_told(policy, verdict), **_frozen(policy, inputs, verdict, keys),
-             "own_existing": own.limits}
+             "own_existing": own.limits, "own": _sealed(looked, keys)}
         )  # fmt: skip
 
     return Worker(
@@ -283,6 +281,21 @@ def findings_of(
     for name, report in looked.items():
         found += [CHECKS[name].absence] if report is None else [hit.code for hit in report.hits]
     return tuple(dict.fromkeys(found))
+
+
+def _sealed(
+    looked: Mapping[CheckName, OwnReport | None], keys: PartyKeys
+) -> dict[CheckName, dict[str, str | None]]:
+    """{check: its sealed report, or why there is none}"""
+    return {
+        name: {"answer": None, "why": NO_FIELD}
+        if report is None
+        else {
+            "answer": str(keys.seal(FROZEN_CLASS, f"check.{name}", report.model_dump_json())),
+            "why": None,
+        }
+        for name, report in looked.items()
+    }
 
 
 def _told(policy: Policy, verdict: Verdict) -> dict[str, Any]:

@@ -189,7 +189,7 @@ class LimitChangeDecided(LimitChange):
     until: date | None = Field(default=None, description="last day of a temporary limit")
     automatic: bool = Field(description="whether the policy alone decided")
     decided_by: list[str] = Field(
-        description="staff ids, first decider then second signature; one of a refusal"
+        description="staff ids, first decider then second signature; of a refused increase nobody's"
     )
 
 

@@ -6,9 +6,7 @@ only if its lease is still the valid one. What came back is written again and ag
 database is away: a result that is lost is a call made twice, or a mail of which nobody knows.
 
 Results that come while others are being written go together in the next transaction, of whatever
-kind the calls are: three answers about one subject would wait for its row one after the other. A
-call that a result asks for is leased in the transaction that writes it, where a worker of this
-process is free for it: nobody has to look for it.
+kind the calls are: three answers about one subject would wait for its row one after the other.
 """
 
 from __future__ import annotations
@@ -20,7 +18,6 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import structlog
@@ -29,7 +26,7 @@ from asyncpg import Record
 from shared.messaging import metrics
 from shared.messaging.effects import Call, Effect, Store
 from shared.messaging.errors import is_infrastructure, one_line
-from shared.messaging.outbox import Cause, Leases, Outbox, Wanted
+from shared.messaging.outbox import Cause, Outbox, Wanted
 from shared.messaging.parking import backoff, come
 from shared.messaging.waking import woken
 
@@ -142,7 +139,8 @@ _FINISH = """
 UPDATE messaging.call c
 SET state = 'done', done_at = now(), lease_owner = NULL, result = NULL, error = NULL
 FROM (SELECT * FROM unnest($2::bigint[], $3::int[]) AS u (id, attempt) ORDER BY id) d
-WHERE c.id = d.id AND c.state = 'leased' AND c.lease_owner = $1 AND c.attempt = d.attempt
+WHERE c.id = d.id AND c.id = ANY ($2) AND c.state = 'leased' AND c.lease_owner = $1
+    AND c.attempt = d.attempt
 RETURNING c.id
 """
 
@@ -177,13 +175,10 @@ class WorkerLoop:
         self._results = results
         self._open: dict[asyncio.Task[None], int] = {}  # with the call's id
         self._wake = asyncio.Event()
-        self._full = True  # the last claim took as many as it could: there may be more
+        self._full = False  # the last claim took as many as it could: there may be more
         self._failures = 0
         self._closed_until = 0.0
-        self.kept_room = 0  # for calls that are being written
-        self._ended = False
         self.state = ""
-        results.loops[worker.kind] = self
 
     def wake(self) -> None:
         """There may be work: called after commits of this process."""
@@ -204,36 +199,16 @@ class WorkerLoop:
                     claimed, delay = [], min(delay * 2, 5.0)
                     self.state = one_line(error)
                 for row in claimed:
-                    self.begin(row)
+                    task = asyncio.create_task(self._work(row))
+                    self._open[task] = row["id"]
+                    task.add_done_callback(self._done)
                 await woken(self._wake, delay)
                 await asyncio.sleep(max(0.0, begun + GATHER_SECONDS - time.monotonic()))
         finally:
-            self._ended = True
             if self._open:
                 await asyncio.wait(list(self._open), timeout=self.worker.timeout + 2)
             for task in list(self._open):
                 task.cancel()  # it would write for ever to what is closed next
-
-    def begin(self, row: Record) -> None:
-        """Make a call that this process has leased; after the end nobody does, until the lease has
-        run out."""
-        if self._ended:
-            return
-        task = asyncio.create_task(self._work(row))
-        self._open[task] = row["id"]
-        task.add_done_callback(self._done)
-
-    def keep_room(self) -> bool:
-        """Whether a call that is being written may begin as soon as it is: nothing waits before it,
-        all is well, and there is room, of which `kept_room` counts it until it begins. What may not
-        be repeated waits for a claim: a COMMIT without an answer leaves a lease that nobody uses.
-        """
-        well = self.worker.repeatable and not self._failures and not self._outbox.refused()
-        taken = len(self._open) + self.kept_room
-        if not well or self._ended or self._full or taken >= self.worker.concurrency:
-            return False
-        self.kept_room += 1
-        return True
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._open.pop(task, None)
@@ -247,7 +222,7 @@ class WorkerLoop:
     async def _claim(self) -> list[Record]:
         self._outbox.check()
         self._full = True  # whoever ends from now on leaves room that this claim does not count
-        free = self.worker.concurrency - len(self._open) - self.kept_room
+        free = self.worker.concurrency - len(self._open)
         if self._failures >= self.worker.break_after:
             if time.monotonic() < self._closed_until:
                 return []
@@ -345,7 +320,6 @@ class Results:
         self._outbox = outbox
         self._clock = clock
         self.owner = uuid.uuid4()
-        self.loops: dict[str, WorkerLoop] = {}  # {kind: who makes these calls}
         self._waiting: list[_Back] = []  # not written yet
         self._applying = asyncio.Lock()
 
@@ -436,53 +410,31 @@ class Results:
     async def _apply_all(self, together: Sequence[_Back]) -> None:
         """Results and effects in one transaction, only where the lease is still ours."""
         wanted: list[Wanted] = []
-        room: list[WorkerLoop] = []
-        leases = Leases(self.owner, partial(self._lease, room))
-        try:
-            async with self._pool.acquire() as conn, conn.transaction():
-                # the subjects first: the order in which everybody locks
-                subjects = sorted({back.row["subject"] for back in together})
-                states = await self._store.load(conn, subjects)
-                ids, attempts = zip(
-                    *((back.row["id"], back.row["attempt"]) for back in together), strict=True
-                )
-                ours = {row["id"] for row in await conn.fetch(_FINISH, self.owner, ids, attempts)}
-                now = self._clock.now()
-                changed: dict[str, Any] = {}
-                for back in together:
-                    row = back.row
-                    if row["id"] not in ours:
-                        # another has it, or it was written and the answer to our COMMIT was lost
-                        log.warning("call not ours any more", kind=row["kind"], key=row["key"])
-                        continue
-                    state = changed[row["subject"]] = states[row["subject"]]
-                    cause = Cause.from_json(row["cause"])
-                    wanted += [
-                        Wanted(effect, row["subject"], cause)
-                        for effect in back.worker.on_result(back.result, state, now)
-                    ]
-                if changed:
-                    await self._store.save(conn, list(changed.values()))
-                    await self._outbox.write(conn, wanted, now, leases)
-        finally:
-            for loop in room:
-                loop.kept_room -= 1
-        for row in leases.calls:
-            self.loops[row["kind"]].begin(row)
-        begun = {(row["kind"], row["key"]) for row in leases.calls}
+        async with self._pool.acquire() as conn, conn.transaction():
+            # the subjects first: the order in which everybody locks
+            subjects = sorted({back.row["subject"] for back in together})
+            states = await self._store.load(conn, subjects)
+            ids, attempts = zip(
+                *((back.row["id"], back.row["attempt"]) for back in together), strict=True
+            )
+            ours = {row["id"] for row in await conn.fetch(_FINISH, self.owner, ids, attempts)}
+            now = self._clock.now()
+            changed: dict[str, Any] = {}
+            for back in together:
+                row = back.row
+                if row["id"] not in ours:
+                    # another has it, or it was written and the answer to our COMMIT was lost
+                    log.warning("call not ours any more", kind=row["kind"], key=row["key"])
+                    continue
+                state = changed[row["subject"]] = states[row["subject"]]
+                cause = Cause.from_json(row["cause"])
+                wanted += [
+                    Wanted(effect, row["subject"], cause)
+                    for effect in back.worker.on_result(back.result, state, now)
+                ]
+            if changed:
+                await self._store.save(conn, list(changed.values()))
+                await self._outbox.write(conn, wanted, now)
         # of a transaction whose COMMIT was not answered it is not known any more what it wrote
-        kinds = {
-            one.effect.kind
-            for one in wanted
-            if isinstance(one.effect, Call) and (one.effect.kind, one.effect.key) not in begun
-        }
+        kinds = {one.effect.kind for one in wanted if isinstance(one.effect, Call)}
         self._outbox.wake(kinds if len(ours) == len(together) else None)
-
-    def _lease(self, room: list[WorkerLoop], call: Call) -> float | None:
-        """Seconds for which a call that is being written is leased, where its worker has room for
-        it, which `room` then tells."""
-        loop = self.loops.get(call.kind)
-        if loop is None or call.not_before is not None or not loop.keep_room():
-            return None
-        room.append(loop)
-        return loop.worker.timeout + LEASE_GRACE

@@ -122,7 +122,7 @@ FROM unnest($2::text[], $3::text[], $4::text[]) AS m (event_id, digest, answers)
 _ANSWERED_BY_REPAIR = """
 UPDATE messaging.inbound_event i SET answers = r.answers::bigint[]
 FROM unnest($2::text[], $3::text[]) AS r (event_id, answers)
-WHERE i.partner = $1 AND i.event_id = r.event_id
+WHERE i.partner = $1 AND i.event_id = r.event_id AND i.event_id = ANY ($2)
 """
 
 _ANSWER_AGAIN = """

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiokafka.partitioner import murmur2
 from opentelemetry import trace
@@ -17,11 +17,6 @@ from shared.identifiers import new_id
 from shared.messaging.broker import TopicIdentity
 from shared.messaging.effects import Call, ClearDeadline, Connection, Deadline, Effect, Fact
 from shared.messaging.errors import OlderDatabase, Permanent
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from asyncpg import Record
 
 _JSON = json.JSONEncoder(separators=(",", ":"))  # made once: `json.dumps` would for every fact
 MAX_BODY = 800_000  # bytes; a larger record would be refused by the broker and stop its partition
@@ -105,25 +100,9 @@ SELECT position, id FROM logged
 """
 
 _CALLS = """
-WITH wanted AS (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
-                         $6::text[], $7::float8[])
-        AS w (kind, key, subject, payload, not_before, cause, seconds)
-), written AS (
-    INSERT INTO messaging.call
-        (kind, key, subject, payload, not_before, cause, state, attempt, lease_owner, lease_until)
-    SELECT kind, key, subject, payload, not_before, cause,
-        CASE WHEN seconds IS NULL THEN 'open' ELSE 'leased' END,
-        CASE WHEN seconds IS NULL THEN 0 ELSE 1 END,
-        CASE WHEN seconds IS NULL THEN NULL ELSE $8::uuid END,
-        clock_timestamp() + make_interval(secs => seconds)
-    FROM wanted
-    ON CONFLICT (kind, key) DO NOTHING
-    RETURNING *
-)
-SELECT id, kind, key, subject, payload, cause, attempt, result, applying, error,
-    false AS interrupted
-FROM written WHERE state = 'leased'
+INSERT INTO messaging.call (kind, key, subject, payload, not_before, cause)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
+ON CONFLICT (kind, key) DO NOTHING
 """
 
 _DEADLINES = """
@@ -137,20 +116,8 @@ _CLEAR = """
 DELETE FROM messaging.deadline d
 USING unnest($1::text[], $2::text[]) AS c (name, subject)
 WHERE d.name = c.name AND d.subject = c.subject
+    AND d.name = ANY ($1) AND d.subject = ANY ($2)
 """
-
-
-@dataclass(slots=True)
-class Leases:
-    """Calls that this process makes as soon as they are committed.
-
-    owner: of the leases. seconds: how long the lease of a call is; None: whoever looks for it first
-    makes it. calls: those that were leased, in the form of a claim.
-    """
-
-    owner: UUID
-    seconds: Callable[[Call], float | None]
-    calls: list[Record] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -174,16 +141,12 @@ class Outbox:
             raise OlderDatabase(f"the relay refuses: {reason}")
 
     async def write(
-        self,
-        conn: Connection,
-        wanted: Iterable[Wanted],
-        now: datetime,
-        leases: Leases | None = None,
+        self, conn: Connection, wanted: Iterable[Wanted], now: datetime
     ) -> list[tuple[Wanted, int]]:
         """Write all effects, in order, in a handful of statements.
 
-        leases: which calls are leased as they are written. Returns each fact with its position in
-        the log. Raises Permanent for a topic that is not on the broker.
+        Returns each fact with its position in the log. Raises Permanent for a topic that is not
+        on the broker.
         """
         facts: list[Wanted] = []
         calls: list[Wanted] = []
@@ -202,7 +165,7 @@ class Outbox:
                 raise Permanent(f"a handler returned {type(effect).__name__}, not an effect")
         positions = await self._append(conn, facts, now) if facts else []
         if calls:
-            await self._write_calls(conn, calls, leases)
+            await self._write_calls(conn, calls)
         if deadlines:
             await self._write_deadlines(conn, deadlines)
         return positions
@@ -244,10 +207,8 @@ class Outbox:
         rows = await conn.fetch(_APPEND, *columns)
         return [(ids[str(row["id"])], row["position"]) for row in rows]
 
-    async def _write_calls(
-        self, conn: Connection, calls: list[Wanted], leases: Leases | None
-    ) -> None:
-        columns: list[list[Any]] = [[], [], [], [], [], [], []]
+    async def _write_calls(self, conn: Connection, calls: list[Wanted]) -> None:
+        columns: list[list[Any]] = [[], [], [], [], [], []]
         for item in sorted(calls, key=lambda c: (c.effect.kind, c.effect.key)):  # type: ignore[union-attr]
             call = item.effect
             assert isinstance(call, Call)
@@ -258,13 +219,10 @@ class Outbox:
                 json.dumps(call.payload, ensure_ascii=False),
                 call.not_before,
                 item.cause.to_json(),
-                None if leases is None else leases.seconds(call),
             )
             for column, value in zip(columns, row, strict=True):
                 column.append(value)
-        leased = await conn.fetch(_CALLS, *columns, None if leases is None else leases.owner)
-        if leases is not None:
-            leases.calls += leased
+        await conn.execute(_CALLS, *columns)
 
     async def _write_deadlines(
         self,

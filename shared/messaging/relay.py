@@ -266,8 +266,12 @@ class Relay:
         # be had the crash come before it was deleted
         await self._conn.execute("SET synchronous_commit = off")
         # whatever the statistics say: the few rows of the outbox, each looked up in the log. A plan
-        # that was made while both were empty reads the whole log every time.
+        # that was made while both were empty reads the whole log every time. And made once: rounds
+        # are many, and most find nothing.
         await self._conn.execute("SET enable_hashjoin = off; SET enable_mergejoin = off")
+        await self._conn.execute(
+            "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off"
+        )
         # a process that is frozen holds its connection, and with it its shards; it reads at least
         # this often while it is well
         await self._conn.execute(f"SET idle_session_timeout = '{IDLE_SECONDS}s'")

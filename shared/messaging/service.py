@@ -59,7 +59,7 @@ S = TypeVar("S")
 #: what made this happen: its id becomes `causationid`, its correlation id is passed on
 Cause = Received[Any] | InboundEvent
 
-ASKING = 20  # connections at most for pages and commands
+ASKING = 12  # connections at most for pages and commands
 WAITING_SECONDS = 5.0  # how often it is counted what waits for an operator
 CLOCK_SECONDS = 0.02  # how often a stepped clock is looked at
 HALT_SECONDS = 1.0  # how often it is asked who has halted, or was resumed
@@ -204,7 +204,7 @@ class Service:
             self.by_key = await self._open_pool(
                 max_size=2
                 + 2 * len(self._readers)
-                + sum(1 + worker.concurrency for worker in self.workers),
+                + sum(worker.concurrency for worker in self.workers),
                 by_key=True,
             )
             async with self.pool.acquire() as conn:
@@ -285,9 +285,9 @@ class Service:
             if other is not None:
                 with contextlib.suppress(Exception):
                     await asyncio.wait_for(other.stop(), 5.0)
+        closing = (asyncio.wait_for(pool.close(), 5.0) for pool in self._pools)
+        await asyncio.gather(*closing, return_exceptions=True)
         for pool in self._pools:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(pool.close(), 5.0)
             pool.terminate()
         log.info("service stopped", service=self.name)
 
@@ -424,7 +424,7 @@ class Service:
         checks = {"service": self._state or "ok"}
         try:
             async with asyncio.timeout(2.0):
-                waiting = await self.pool.fetchval("SELECT min(position) FROM messaging.outbox")
+                waiting = await self.by_key.fetchval("SELECT min(position) FROM messaging.outbox")
             checks["database"] = "ok"
             checks["relay"] = self._relay_state(waiting)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer

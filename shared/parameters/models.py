@@ -711,6 +711,7 @@ class FraudRules(_Parameters):
     same_mobile: Shared  # persons; so are the following
     same_office_phone: Shared
     same_work_address: Shared
+    same_employer: Shared
     contradictions: Annotated[int, Field(ge=1, le=20)]
     contradicts: list[ReasonCode]
 
@@ -726,7 +727,8 @@ class Plausibility(_Parameters):
     """From where on a stated income or an employer makes a person look; yuan a month.
 
     proofs: papers of which one has to be there for `proof_of` from `proof_from` on. up_to: where no
-    band of `occupations` fits; times `regions` by the branch's province.
+    band of `occupations` fits; times `regions` by the branch's province. arranged_by: papers by
+    which an employer arranges the card.
     """
 
     proof_of: list[str]
@@ -737,6 +739,7 @@ class Plausibility(_Parameters):
     regions: dict[str, Annotated[Decimal, Field(gt=0, le=10)]]
     employer_words: list[Annotated[str, Field(min_length=1, max_length=40)]]
     doubtful_employers: list[Annotated[str, Field(min_length=2, max_length=120)]]
+    arranged_by: list[ItemCode]
 
 
 class Checks(_File):

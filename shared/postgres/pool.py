@@ -15,6 +15,8 @@ STATEMENT_TIMEOUT = 60
 CONNECT_TIMEOUT = 10
 #: seconds; no transaction of ours waits for anything outside the database
 IDLE_IN_TRANSACTION = 60
+#: how long a plan is kept that was made for any arguments: tables grow
+PLAN_SECONDS = 60
 #: seconds; a client that is gone without a word (power, network) holds its locks no longer
 GONE = 30
 
@@ -38,9 +40,10 @@ def session_settings(name: str, *, patient: bool = False, by_key: bool = False) 
     """What every session of ours sets; `synchronous_commit` stays on: a commit is a promise.
 
     patient: no statement is too long, as for an operator who reads whole logs. by_key: for work
-    that finds its rows by key alone. Its statements are planned once in a session, and by index
-    however small a table was then; otherwise each run is planned anew, for the length of an array
-    is unknown before, and that takes longer than the run.
+    that finds its rows by key alone. A statement's plan is kept, and goes by index however small
+    the table was when it was made; otherwise each run would be planned for the length of its
+    arrays, which takes longer than the run. A join with an array says `= ANY` of it besides: the
+    plan of a small table may else read all of it, and the table grows.
     """
     planned_once = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
     return {
@@ -77,6 +80,7 @@ async def open_pool(
         timeout=CONNECT_TIMEOUT,
         command_timeout=STATEMENT_TIMEOUT + 5,
         max_inactive_connection_lifetime=300,
+        max_cached_statement_lifetime=PLAN_SECONDS if by_key else 300,
         reset=_keep,
         server_settings=session_settings(f"banka-{service}", by_key=by_key),
     )

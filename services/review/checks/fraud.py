@@ -19,19 +19,19 @@ from shared.parameters import load_checks
 from shared.parameters.models import FraudRules, Shared
 from shared.web.i18n import mark
 
-Trace = Literal["person", "mobile", "office_phone", "work_address"]
+Trace = Literal["person", "mobile", "office_phone", "work_address", "employer"]
 TRACES: Final[tuple[Trace, ...]] = get_args(Trace)
 """What an application leaves to be found by; the first stands for the person, whose applications
 are counted, of the others the persons are."""
 
 NEEDED: Final = ("mobile",)
-ALSO: Final = ("office_phone", "work_address")
+ALSO: Final = ("office_phone", "work_address", "employer")
 
 Rule = Callable[[Evidence, FraudRules], RuleHit | None]
 
 
 def _plain(text: str) -> str:
-    """As a phone or an address is compared: letters and digits alone, of one width and case."""
+    """As phones, addresses and names are compared: letters and digits, of one width and case."""
     return "".join(one for one in unicodedata.normalize("NFKC", text).upper() if one.isalnum())
 
 
@@ -74,6 +74,7 @@ RULES: Final[tuple[Rule, ...]] = (
     device,
     _shared("office_phone", "FRAUD_OFFICE_PHONE"),
     _shared("work_address", "FRAUD_WORK_ADDRESS"),
+    _shared("employer", "FRAUD_EMPLOYER"),
     contradiction,
 )
 

@@ -1,10 +1,11 @@
 """Plausibility: is the stated income one that such work in such a place pays, is it proved, and is
 the employer one?
 
-Ground: 商业银行信用卡业务监督管理办法 2011, Art. 42: required information is examined before an
-approval. A doubt makes a person look and declines nobody; what there is to compare with are the
-bank's parameters. Of the papers review knows which were handed over, not the amounts on them: those
-a person reads. Absence (salaried, and no employer): nobody is approved.
+Ground: 商业银行信用卡业务监督管理办法 2011, Art. 42, 43: required information is examined before
+an approval, and more closely where an employer arranges the card. A doubt makes a person look and
+declines nobody; what there is to compare with are the bank's parameters. Of the papers review knows
+which were handed over, not the amounts on them: those a person reads. Absence (salaried, and no
+employer): nobody is approved.
 """
 
 from __future__ import annotations
@@ -65,7 +66,13 @@ def listed(evidence: Evidence, terms: Plausibility) -> RuleHit | None:
     return RuleHit(code="EMPLOYER_LISTED") if found else None
 
 
-RULES: Final[tuple[Rule, ...]] = (unproven, implausible, unusual, listed)
+def arranged(evidence: Evidence, terms: Plausibility) -> RuleHit | None:
+    """An employer arranges the card (2011 rules, Art. 43), as a paper of theirs says."""
+    found = {*terms.arranged_by} & {*evidence.papers}
+    return RuleHit(code="EMPLOYER_ARRANGED") if found else None
+
+
+RULES: Final[tuple[Rule, ...]] = (unproven, implausible, unusual, listed, arranged)
 
 
 def look(evidence: Evidence) -> OwnReport:
@@ -84,7 +91,7 @@ def look(evidence: Evidence) -> OwnReport:
 CHECK = CheckKind(
     name="plausibility",
     title=mark("Income and employer"),
-    basis="商业银行信用卡业务监督管理办法 2011, 42",
+    basis="商业银行信用卡业务监督管理办法 2011, 42, 43",
     absence="PLAUSIBILITY_UNAVAILABLE",
     own=LookedAt(
         look=look, needs=("employer",), needs_of=_SALARIED, also=("occupation", "monthly_income")

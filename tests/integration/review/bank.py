@@ -208,9 +208,11 @@ class Bank:
     ) -> Applicant:
         """Somebody whom intake has handed to review; `sequence` chooses what the systems say.
         `place`: the first six characters of a document that is no citizen's. `mobile`: a number of
-        their own unless it is given; `as_before`: the same person applies again; `more`: further
-        fields of the form."""
+        their own unless it is given, and so is their employer; `as_before`: the same person applies
+        again; `more`: further fields of the form."""
         application_id = new_id()
+        # one that all name would be looked at; who comes with a number may be somebody's twin
+        employer = EMPLOYER if id_number else f"{EMPLOYER}{self.running + 1}号店"
         self.born += timedelta(days=1)  # two people with one number would be one person
         id_number = id_number or make_synthetic_resident_id("31", self.born, sequence)
         if place is not None:
@@ -225,7 +227,7 @@ class Bank:
             "name": NAME,
             "id_number": id_number,
             "mobile": mobile,
-            "employer": EMPLOYER,
+            "employer": employer,
             "monthly_income": str(income),
             **_rest_of_form(applicant_type, self.running),
             **more,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from typing import Any
 
 import asyncpg
 import httpx
@@ -32,12 +33,21 @@ async def log(client: httpx.AsyncClient, language: str = "en", **asked: str) -> 
 async def test_what_is_masked_is_shown_one_at_a_time_for_a_reason_and_that_is_recorded(
     bank: Bank, desks: Desks
 ) -> None:
-    applicant = await handed(bank, "application.referred", new_to_bank=True, income=13_579_00)
+    form = {
+        "id_issued": "2019-04-03",
+        "id_expires": "2039-04-02",
+        "home_address": "上海市黄浦区四川中路二百零六号",
+        "work_address": "上海市徐汇区漕溪北路九十八号",
+        "office_phone": "02164380987",
+    }
+    kind: dict[str, Any] = {"new_to_bank": True, "income": 13_579_00, **form}
+    applicant = await handed(bank, "application.referred", **kind)
     here = f"/review/cases/{applicant.application_id}"
     page = (await desks.first.get(here, lang="en")).text
     clear = {
         "name": NAME,
         "id_number": applicant.id_number,
+        **form,
         "mobile": applicant.mobile,
         "employer": EMPLOYER,
         "monthly_income": INCOME,

@@ -370,6 +370,63 @@ async def test_cases_of_somebody_away_are_shown_and_given_on_and_nobody_gives_th
     assert "Absence of a reviewer changed" in log
 
 
+async def test_whoever_stands_in_takes_over_the_cases_on_the_days_of_the_absence_alone(
+    bank: Bank, desks: Desks
+) -> None:
+    leaving, deputy, other = [await bank.colleague(desks.transport, "reviewer") for _ in range(3)]
+    elsewhere = await bank.colleague(desks.transport, "reviewer", branch="9999")
+    cases = await waiting(bank, 2)
+    for case in cases:
+        await act(leaving, case, "claim")
+    today = bank.now.astimezone(BUSINESS_ZONE).date()
+    away = {
+        "staff_id": leaving.staff_id,
+        "first": (today + timedelta(days=1)).isoformat(),
+        "last": (today + timedelta(days=2)).isoformat(),
+    }
+
+    async def refused(by: Colleague, path: str, body: dict[str, str]) -> tuple[int, str]:
+        answer = await by.post(f"{API}/{path}", body)
+        return answer.status_code, answer.json().get("code", "")
+
+    absent = {**away, "staff_id": other.staff_id}
+    assert (await other.post(f"{API}/absences", absent)).status_code == 200
+    for nobody in (leaving, other, desks.compliance):  # oneself, somebody away, no officer
+        named = {**away, "deputy": nobody.staff_id}
+        assert await refused(leaving, "absences", named) == (422, "no-deputy")
+    own = {**away, "staff_id": elsewhere.staff_id, "deputy": deputy.staff_id}
+    assert (await elsewhere.post(f"{API}/absences", own)).status_code == 200, "of every branch"
+    answer = await leaving.post(f"{API}/absences", {**away, "deputy": deputy.staff_id})
+    assert answer.status_code == 200
+    assert (await of(desks.second, leaving))["deputy"] == deputy.staff_id
+
+    take = {"of": leaving.staff_id}
+    assert await refused(deputy, "takeovers", take) == (403, "not-deputy"), "not away yet"
+    bank.step(bank.now + timedelta(days=1))
+    assert await refused(desks.second, "takeovers", take) == (403, "not-deputy")
+    page = (await deputy.get("/review/workload", officer=leaving.staff_id, lang="en")).text
+    assert "Take over the open cases" in page
+    assert f"甲{deputy.staff_id[-4:]} stands in" in page
+    others = (await desks.first.get("/review/workload", officer=leaving.staff_id, lang="en")).text
+    assert "Take over the open cases" not in others
+    told = (await deputy.post(f"{API}/takeovers", take)).json()
+    assert (sorted(told["given"]), told["refused"]) == (sorted(cases), [])
+    assert sorted(await mine(deputy)) == sorted(cases)
+    rows = await bank.fetch(
+        "SELECT actor FROM case_history WHERE application_id = $1 AND action = 'reassigned'",
+        cases[0],
+    )
+    assert [row["actor"] for row in rows] == [deputy.staff_id]
+    form = {"staff_id": leaving.staff_id}
+    again = await deputy.client.post("/review/workload/take-over", data=form)
+    assert again.status_code == 303, "nothing is left"
+
+    bank.step(bank.now + timedelta(days=2))
+    assert await refused(deputy, "takeovers", take) == (403, "not-deputy"), "back again"
+    log = (await desks.compliance.get("/review/audit", lang="en")).text
+    assert f"甲{deputy.staff_id[-4:]}" in log
+
+
 async def test_an_absence_is_marked_and_ended_on_the_page(bank: Bank, desks: Desks) -> None:
     officer = await bank.colleague(desks.transport, "reviewer")
     today = bank.now.astimezone(BUSINESS_ZONE).date()

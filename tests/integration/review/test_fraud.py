@@ -29,6 +29,23 @@ async def test_the_last_of_several_with_one_number_goes_to_a_person_and_the_othe
     assert told["reason_codes"] == ["CLOSER_LOOK"]
 
 
+async def test_the_last_of_very_many_with_one_employer_goes_to_a_person_and_nobody_is_declined(
+    bank: Bank, desks: Desks
+) -> None:
+    many = []
+    for _ in range(RULES.same_employer.count - 1):
+        many.append(await bank.applicant(employer="云岭（上海）茶业有限公司"))
+        await bank.hand_over(many[-1])
+    for one in many:
+        await said(bank, one, "application.approved")
+    caught = await handed(bank, "application.referred", employer="云岭(上海) 茶业有限公司")
+    assert (await case_of(desks.first, caught))["findings"] == ["FRAUD_EMPLOYER"]
+    page = await desks.first.get(f"/review/cases/{caught.application_id}", lang="en")
+    assert "Very many persons applied with this employer" in page.text
+    assert f"{RULES.same_employer.count} in all" in page.text
+    await handed(bank, "application.approved", employer="青岚茶业有限公司")
+
+
 async def test_what_was_handed_over_before_the_term_counts_no_more_and_is_forgotten(
     bank: Bank,
     desks: Desks,
@@ -71,7 +88,9 @@ async def test_nothing_that_is_left_to_be_found_by_can_be_read(
         "SELECT * FROM fraud_trace WHERE application_id = $1 ORDER BY kind",
         applicant.application_id,
     )
-    assert [row["kind"] for row in rows] == ["mobile", "office_phone", "person", "work_address"]
+    assert [row["kind"] for row in rows] == [
+        *("employer", "mobile", "office_phone", "person", "work_address")
+    ]
     assert all(len(row["digest"]) == 32 for row in rows)
     for row in rows:
         assert "02164567891" not in str(row)

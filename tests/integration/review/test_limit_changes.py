@@ -4,6 +4,7 @@ application stays as it was."""
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import date, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from shared.money import Money
 from tests.eventually import eventually
 from tests.integration.review.bank import Applicant, Bank, Colleague
 from tests.integration.review.conftest import Desks
+from tests.integration.review.test_disputes import disputes
 from tests.integration.review.test_service import APPROVE, do, handed, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -343,3 +345,81 @@ async def test_answers_that_got_old_are_asked_anew_with_the_customers_consent_al
     }
     asked = await bank.receipts(silent)
     assert len(asked["bureau"]) == len(before["bureau"])  # nothing was asked without a consent
+
+
+async def test_an_income_stated_anew_is_looked_at_before_the_policy_may_raise_a_limit(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await known_to_the_bank(bank)
+    await in_use(bank, applicant)
+    keys = await bank.vault.party_keys(applicant.party.party_id, applicant.application_id)
+    stated: dict[str, Any] = {
+        "monthly_income": str(keys.seal("financial", "monthly_income", str(300_000_00))),
+        "income_on": business_day(bank.now),
+    }
+    await asks(bank, applicant, "increase", 20_000, **stated)
+    assert (await deciding(desks.first, applicant))["obstacles"] == []
+    here = f"/review/cases/{applicant.application_id}/limit-change"
+    page = (await desks.first.get(here, lang="en")).text
+    assert "INCOME_IMPLAUSIBLE" in page
+    for looked in ("Fraud rules", "Income and employer"):
+        assert looked in page
+    rows = "SELECT body FROM limit_change WHERE application_id = $1"
+    (row,) = await bank.fetch(rows, applicant.application_id)
+    own = json.loads(row["body"])["checks"]["plausibility"]
+    assert (own["outcome"], own["answer"].split(".")[0]) == ("answered", "bk1")
+    assert (await act(desks.first, applicant, "proposal", grant(20_000)))[0] == 200
+    assert (await act(desks.second, applicant, "signature", CONFIRM))[0] == 200
+    found = await desks.first.get(
+        f"{API}/cases/{applicant.application_id}/limit-change/verification"
+    )
+    assert found.json()["same"] is True
+
+
+async def test_while_the_report_is_disputed_beside_another_application_people_raise_a_limit(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await known_to_the_bank(bank)
+    await in_use(bank, applicant)
+    other = await bank.applicant(new_to_bank=True, as_before=applicant)
+    await bank.hand_over(other)
+    await said(bank, other, "application.referred")
+    await disputes(bank, other)
+    change_id = await asks(bank, applicant, "increase", 20_000)
+    await deciding(desks.first, applicant)
+    here = f"/review/cases/{applicant.application_id}/limit-change"
+    assert (
+        "The customer disputes the credit report." in (await desks.first.get(here, lang="en")).text
+    )
+    assert (await act(desks.first, applicant, "proposal", grant(20_000)))[0] == 200
+    assert (await act(desks.second, applicant, "signature", CONFIRM))[0] == 200
+    decided = await told(bank, applicant, "limit-change.decided", change_id)
+    assert (decided["outcome"], decided["automatic"]) == ("granted", False)
+
+
+async def test_a_corrected_report_is_asked_for_anew_by_a_change_that_waits_and_used_no_more(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await known_to_the_bank(bank)
+    await in_use(bank, applicant)
+    await disputes(bank, applicant)
+    consent = {"signed_at": bank.now - timedelta(minutes=1), "purpose": "信用卡审批"}
+    change_id = await asks(bank, applicant, "increase", 20_000, consent=consent)
+    await deciding(desks.first, applicant)
+    assert (await act(desks.first, applicant, "proposal", grant(20_000)))[0] == 200
+    assert len((await bank.receipts(applicant))["bureau"]) == 1
+    assert await do(desks.first, applicant, "dispute/claim") == 200
+    body = {"outcome": "corrected", "note": "征信中心已更正"}
+    assert await do(desks.first, applicant, "dispute/answer", body) == 200
+    # nothing is disputed any more, so that the policy may grant it by the new report
+    decided = await told(bank, applicant, "limit-change.decided", change_id)
+    assert (decided["outcome"], decided["automatic"]) == ("granted", True)
+    assert len((await bank.receipts(applicant))["bureau"]) == 2
+    beside = await known_to_the_bank(bank)
+    await in_use(bank, beside)
+    await disputes(bank, beside)
+    assert await do(desks.first, beside, "dispute/claim") == 200
+    assert await do(desks.first, beside, "dispute/answer", body) == 200
+    await asks(bank, beside, "increase", 20_000)  # without a consent, and the old one is outdated
+    assert "BUREAU_UNAVAILABLE" in (await deciding(desks.first, beside))["obstacles"]
+    assert len((await bank.receipts(beside))["bureau"]) == 1

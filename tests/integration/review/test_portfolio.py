@@ -34,6 +34,7 @@ from tests.integration.review.test_policies import (
     new_version,
 )
 from tests.integration.review.test_service import handed
+from tests.unit.review.test_drift import of_two_regions
 from tests.weighing import MOST_BYTES, copy_row, weight_of
 
 __all__ = ["desks", "folder"]  # fixtures
@@ -290,6 +291,29 @@ async def test_every_page_is_light_with_as_many_rows_as_it_may_have(
         await conn.close()
 
 
+async def test_the_page_says_which_groups_scores_have_become_others(
+    bank: Bank, desks: Desks
+) -> None:
+    """Figures that were worked out by hand: tests/unit/review/test_drift.py."""
+    bank.step(bank.now + timedelta(minutes=1))
+    before = bank.now.astimezone(BUSINESS_ZONE) - timedelta(days=1)
+    fields = {"since": f"{before:%Y-%m-%d}", "base_until": f"{before:%Y-%m-%d}", "step": "month"}
+    run_id, here = new_id(), "/review/policies/drift"
+    await desks.first.client.post(here, data={**fields, "run_id": run_id})
+    await ended(bank, run_id)
+    told = json.dumps(of_two_regions().as_json())
+    await bank.fetch("UPDATE portfolio_run SET tally = $2 WHERE run_id = $1", run_id, told)
+    page = seen((await desks.first.get(f"{here}/{run_id}", lang="en")).text)
+    own = page.partition("Stability index of each group")[2].partition("Everybody")[0]
+    assert re.search(r"By region 0\.2485 worth a look", own)
+    assert re.search(r"By region 0\.0000 little", own)
+    assert "middle half 520–579" in page
+    assert "Whole score 0.0693 little" in page
+    page = seen((await desks.first.get(f"{here}/{run_id}", lang="zh-CN")).text)
+    assert "各群体的稳定性指数" in page
+    assert "中间半数 520–579" in page
+
+
 async def test_fairness_and_drift_by_page_have_the_bytes_of_the_command_line(
     bank: Bank, desks: Desks, tmp_path: Path
 ) -> None:
@@ -334,6 +358,9 @@ async def test_fairness_and_drift_by_page_have_the_bytes_of_the_command_line(
     # of so few nothing is said
     page = seen((await desks.first.get(f"{here}/{run_id}", lang="en")).text)
     assert "too few 1 decision" in page
+    assert "Stability index of each group" in page
+    spread = {key: n for key, n in counts.items() if key.startswith(f"{week}|region|31|band ")}
+    assert sum(spread.values()) == counts[f"{week}|region|31|approve"]
 
     nothing = new_id()
     none = {"since": "2026-01-01", "base_until": "2026-01-02", "until": "2026-01-03"}

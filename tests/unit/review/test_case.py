@@ -142,6 +142,22 @@ def test_a_student_is_approved_with_a_guarantee_of_the_second_source_alone() -> 
     assert cases.approval_obstacles(student, NOW) == []
 
 
+@pytest.mark.parametrize(
+    ("findings", "ceiling", "against"),
+    [
+        (("INCOME_UNKNOWN",), 0, ["INCOME_UNKNOWN"]),
+        (("NO_LIMIT_LEFT",), 0, ["NO_LIMIT_LEFT"]),
+        (("INCOME_UNKNOWN",), 10_000, []),  # by a policy that gives something without one
+        (("BUREAU_UNAVAILABLE",), 0, ["BUREAU_UNAVAILABLE"]),
+    ],
+)
+def test_where_no_limit_is_left_it_is_said_what_is_lacking(
+    findings: tuple[str, ...], ceiling: int, against: list[str]
+) -> None:
+    waiting = referred(findings=findings, ceiling=Money.of(ceiling))
+    assert cases.approval_obstacles(waiting, NOW) == against
+
+
 def test_suspicion_holds_the_case_and_says_nothing_else() -> None:
     checking = case()
     found = recommendation(outcome="hold", findings=("WATCHLIST_HIT", "NEW_TO_BANK"))
@@ -469,7 +485,7 @@ def test_a_proposal_is_not_changed_behind_the_second_persons_back() -> None:
 
 def test_only_who_claimed_the_case_proposes() -> None:
     with pytest.raises(CaseError) as refused:
-        list(cases.decide_propose_approval(claimed(), SECOND, Money.of(10_000), "", NOW))
+        list(cases.decide_propose_approval(claimed(), SECOND, Money.of(10_000), "sealed", NOW))
     assert refused.value.code == "not-yours"
 
 
@@ -488,7 +504,7 @@ def test_only_who_claimed_the_case_proposes() -> None:
 )
 def test_limit_keeps_to_ceiling_smallest_and_step(limit: Money, code: str) -> None:
     with pytest.raises(CaseError) as refused:
-        list(cases.decide_propose_approval(claimed(), FIRST, limit, "", NOW))
+        list(cases.decide_propose_approval(claimed(), FIRST, limit, "sealed", NOW))
     assert refused.value.code == code
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from services.review import case as cases
 from services.review import disputes, examination
+from services.review.appeal_store import know_appeals
 from services.review.case import REPORT_DISPUTED, Case, CaseError, Check
 from shared.events import review
 from shared.events.lifecycle import State
@@ -93,6 +94,17 @@ def test_no_machine_decides_while_it_waits_and_the_case_says_so() -> None:
     assert findings(subject) == ["BUREAU_ADVERSE", REPORT_DISPUTED]
     answered(subject, "upheld")
     assert findings(subject) == ["BUREAU_ADVERSE"]
+
+
+@pytest.mark.parametrize("state", [State.CHECKING, State.ACTIVATED, State.IN_USE])
+def test_a_dispute_beside_another_application_is_known_to_every_case_of_the_person(
+    state: State,
+) -> None:
+    subject = case(state)
+    know_appeals(subject, [{"application_id": "another"}])
+    assert subject.disputed
+    know_appeals(subject, [])
+    assert not subject.disputed
 
 
 def test_the_same_decline_is_the_machines_when_nothing_is_disputed() -> None:

@@ -29,6 +29,7 @@ COUNTED = [
     ("mobile", "FRAUD_MOBILE", RULES.same_mobile.count),
     ("office_phone", "FRAUD_OFFICE_PHONE", RULES.same_office_phone.count),
     ("work_address", "FRAUD_WORK_ADDRESS", RULES.same_work_address.count),
+    ("employer", "FRAUD_EMPLOYER", RULES.same_employer.count),
 ]
 
 
@@ -48,6 +49,11 @@ def test_as_many_as_the_parameter_says_are_a_hit_that_names_their_number(
 @pytest.mark.parametrize(("trace", "code", "enough"), COUNTED)
 def test_one_less_stays_quiet(trace: str, code: str, enough: int) -> None:
     assert seen(shared={trace: enough - 1}) == []
+
+
+def test_an_employer_may_have_more_applicants_than_anything_else_that_is_shared() -> None:
+    others = (RULES.same_mobile, RULES.same_office_phone, RULES.same_work_address)
+    assert all(RULES.same_employer.count > one.count for one in others)
 
 
 def test_nothing_shared_is_no_hit() -> None:
@@ -78,6 +84,8 @@ def test_several_contradictions_are_a_hit_and_a_slip_of_the_pen_is_none() -> Non
         ("office_phone", "021-64567890", "（021）6456 7890"),
         ("work_address", "漕溪路１号 a座", "漕溪路1号A座"),
         ("mobile", "139 0000 5678", "13900005678"),
+        ("employer", "恒远（上海）科技有限公司", "恒远(上海) 科技有限公司"),
+        ("employer", "Ｓｔａｒ Light Co., Ltd.", "STAR LIGHT CO LTD"),
     ],
 )
 def test_what_is_typed_otherwise_is_found_as_the_same(field: str, typed: str, same: str) -> None:

@@ -43,7 +43,7 @@ from services.review import case as cases
 from services.review.accounts import AccountFacts, DormancyFigure, stop_of
 from services.review.app import build_app, build_service
 from services.review.case import Case, CaseError, Check, Decision, Entry, Scope
-from services.review.checks import CHECKS, CheckName, fraud
+from services.review.checks import CHECKS, CheckName, fraud, plausibility
 from services.review.checks.breaker import Breaker
 from services.review.checks.kind import Evidence
 from services.review.holds import HoldReason
@@ -53,10 +53,11 @@ from services.review.policy import TABLES, Policy
 from services.review.reason_codes import public_codes
 from services.review.store import _REVIEW_STATES
 from shared.calendar import business_day, end_of_day
+from shared.events import review as events_of_review
 from shared.events.intake import AppealWish, LimitChangeKind, Meeting
 from shared.events.lifecycle import State
 from shared.events.payload import BalanceBand, CreditConsent
-from shared.messaging import Call, ClaimedCall, Exhausted, Refused, Succeeded
+from shared.messaging import Call, ClaimedCall, Exhausted, Fact, Refused, Succeeded
 from shared.money import Money
 from shared.parameters import (
     Accounts,
@@ -133,6 +134,25 @@ def appealed(by: str, *, deciders: tuple[str, ...] = (FIRST, SECOND), claimed: b
             if wrong:
                 return wrong
         return refused(lambda: appeals.decide_answer(subject, by, "upheld", "sealed", NOW))
+
+    return tried
+
+
+def appealing(state: State = State.DECLINED, *, again: bool = False, answered: bool = False) -> Try:
+    """An officer opens an appeal for the customer; again: after another, which has its answer."""
+
+    def tried() -> Found:
+        subject = case(state)
+        ask = lambda: appeals.decide_open(subject, "a", AppealWish.HUMAN_REVIEW, "", FIRST, NOW)  # noqa: E731
+        wrong = refused(ask)
+        if not again:
+            return wrong
+        (appeal,) = subject.appeals
+        assert appeal.due > NOW
+        if answered:
+            list(appeals.decide_claim(subject, "staff-3", NOW))
+            list(appeals.decide_answer(subject, "staff-3", "upheld", "sealed", NOW))
+        return refused(ask)
 
     return tried
 
@@ -223,6 +243,37 @@ def ending() -> Found:
     list(limit_changes.on_expiry_deadline(subject, end_of_day(until)))
     back = limit_changes.limit_now(subject) == Money.of(20_000)
     return {"UNTIL_PASSED"} if back else set()
+
+
+def told_of_limit(*, signed: bool = True, early: timedelta = timedelta(0)) -> Try:
+    """The rule, where of a temporary limit is told that it was granted, that it ends soon and, so
+    much before the end of its last day, that it has ended."""
+
+    def tried() -> Found:
+        subject = waiting(asked(LimitChangeKind.TEMPORARY))
+        until = subject.limit_changes[0].asked.until
+        assert until is not None
+        list(limit_changes.decide_grant(subject, FIRST, Money.of(30_000), "sealed", NOW))
+        told = list(limit_changes.decide_sign(subject, SECOND, NOW)) if signed else []
+        told += limit_changes.on_reminder_deadline(subject, NOW)
+        told += limit_changes.on_expiry_deadline(subject, end_of_day(until) - early)
+        events = [type(one.data) for one in told if isinstance(one, Fact)]
+        all_of_it = [events_of_review.LimitChangeDecided, events_of_review.LimitExpiring]
+        all_of_it.append(events_of_review.LimitExpired)
+        return {"LIMIT_CHANGE_TOLD"} if events == all_of_it else set()
+
+    return tried
+
+
+def arranged(*papers: str) -> Try:
+    """By the policy that ships, of somebody with these papers beside what speaks for them."""
+
+    def attempt() -> Found:
+        seen = Evidence({}, "salaried", "11", papers=papers)
+        noticed = tuple(hit.code for hit in plausibility.look(seen).hits)
+        return found_by(shipped().policy, noticed=noticed)
+
+    return attempt
 
 
 def approving(subject: Case, note: str = "sealed") -> Found:
@@ -464,6 +515,39 @@ def disputing(outcome: disputes.Outcome | None = None, *, of_another: bool = Fal
     return attempt
 
 
+def disputing_with_a_card(outcome: disputes.Outcome | None = None) -> Try:
+    """An increase that the policy that ships would grant alone, while the person disputes the
+    report, or after the answer."""
+
+    def attempt() -> Found:
+        subject = card()
+        subject.limit = Money.of(10_000)
+        list(disputes.decide_open(subject, "d", "sealed", FIRST, NOW))
+        if outcome is not None:
+            list(disputes.decide_claim(subject, SECOND, NOW))
+            list(disputes.decide_answer(subject, SECOND, outcome, "sealed", NOW))
+        waiting(asked(yuan=15_000), subject, outcome="approve")
+        if subject.limit_changes[0].state is limit_changes.ChangeState.GRANTED:
+            return set()
+        return set(subject.entries[-1].details["findings"]) & {"REPORT_DISPUTED"}
+
+    return attempt
+
+
+def corrected_with_a_card(outcome: disputes.Outcome) -> Try:
+    """People try to grant an increase by the report that somebody disputed, after the answer."""
+
+    def attempt() -> Found:
+        consent = CreditConsent(signed_at=SIGNED, purpose=examination.CREDIT_PURPOSE)
+        subject = waiting(asked(consent=consent))
+        list(disputes.decide_open(subject, "d", "sealed", FIRST, NOW))
+        list(disputes.decide_claim(subject, SECOND, NOW))
+        list(disputes.decide_answer(subject, SECOND, outcome, "sealed", NOW))
+        return set(limit_changes.grant_obstacles(subject, subject.limit_changes[0], NOW))
+
+    return attempt
+
+
 def answered_as(outcome: disputes.Outcome) -> Try:
     """People try to approve by the report that somebody disputed, after the answer."""
 
@@ -486,6 +570,12 @@ def still_unanswered(on_day: int, *, after: timedelta = timedelta(0)) -> Try:
         (one,) = subject.appeals
         now = datetime(2026, 11, on_day, 15, 59, 59, tzinfo=UTC) + after  # midnight in Shanghai
         late = queue.clock_of(one.due, now).urgency == "late"
+        list(disputes.on_warning(subject, one.due - timedelta(days=1)))
+        list(disputes.on_deadline(subject, now))
+        noted = [entry.action for entry in subject.entries[-2:]] == [
+            *("dispute_near", "dispute_overdue")
+        ]
+        assert noted or not late
         return {"DISPUTE_ANSWERED"} if late else set()
 
     return attempt
@@ -694,7 +784,14 @@ def told(who: Viewer) -> Try:
         assert desk.public_findings(found, confidential=confidential) == (
             ["WATCHLIST_HIT"] if confidential else []
         )
+        (change,) = waiting(findings=["WATCHLIST_HIT"]).limit_changes
+        refusal = waiting(findings=["WATCHLIST_HIT"])
+        list(limit_changes.decide_release(refusal, "C1", "confirmed", "sealed", NOW))
+        assert viewing.shown_deciders(refusal.limit_changes[0], "1101", who) == (
+            ("C1",) if confidential else None
+        )
         seen = {
+            viewing.shown_change_state(change, who) is limit_changes.ChangeState.HELD,
             viewing.shown_case(held, who).state is State.ON_HOLD,
             any(one.action in ("held", "released") for one in viewing.shown_history(lines, who)),
             bool(viewing.shown_decision(by, who).decided_by),
@@ -786,8 +883,9 @@ TESTS: Mapping[str, Three] = {
             by_shipped(bureau_queries_3m=7),
             by_shipped(bureau_open_cards=9),
             by_shipped(warnings=1),
+            arranged("employer_authorization"),
         ),
-        by_shipped(),
+        arranged("work_proof"),
         (by_shipped(bureau_queries_3m=6), by_shipped(bureau_queries_3m=7)),
     ),
     "OPINION_STATED": Three(
@@ -806,6 +904,11 @@ TESTS: Mapping[str, Three] = {
         lambda: found_by(heedless()),
         (taken_up(heedless(), None), taken_up(heedless())),
     ),
+    "DECLINE_APPEALED": Three(
+        each(appealing(State.APPROVED), appealing(again=True)),
+        appealing(),
+        (appealing(again=True, answered=True), appealing(again=True)),
+    ),
     "APPEAL_BY_ANOTHER": Three(
         each(appealed(FIRST), appealed(FIRST, claimed=True)),
         appealed("staff-3"),
@@ -817,13 +920,13 @@ TESTS: Mapping[str, Three] = {
         (still_unanswered(23), still_unanswered(23, after=MICROSECOND)),
     ),
     "DISPUTED_REPORT_BY_PEOPLE": Three(
-        each(disputing(), disputing(of_another=True)),
-        by_shipped(),
+        each(disputing(), disputing(of_another=True), disputing_with_a_card()),
+        lambda: by_shipped()() | disputing_with_a_card("upheld")(),
         (disputing("upheld"), disputing()),
     ),
     "CORRECTED_REPORT_ASKED_ANEW": Three(
-        answered_as("corrected"),
-        people(),
+        each(answered_as("corrected"), corrected_with_a_card("corrected")),
+        lambda: people()() | corrected_with_a_card("upheld")(),
         (answered_as("annotated"), answered_as("corrected")),
     ),
     "EVIDENCE_FROZEN": Three(
@@ -883,6 +986,7 @@ TESTS: Mapping[str, Three] = {
             mobile=_FRAUD.same_mobile.count,
             office_phone=_FRAUD.same_office_phone.count,
             work_address=_FRAUD.same_work_address.count,
+            employer=_FRAUD.same_employer.count,
         ),
         noticing(),
         (
@@ -1004,6 +1108,11 @@ TESTS: Mapping[str, Three] = {
         each(lowering(900), lowering(900, BalanceBand.FROM_50K)),
         lowering(5_000),
         (lowering(1_000), lowering(900)),
+    ),
+    "LIMIT_CHANGE_TOLD": Three(
+        told_of_limit(),
+        told_of_limit(signed=False),
+        (told_of_limit(early=MICROSECOND), told_of_limit()),
     ),
     "TEMPORARY_ENDS": Three(
         each(lasting(31), ending),

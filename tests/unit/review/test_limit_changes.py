@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.review import limit_changes
+from services.review import disputes, limit_changes
 from services.review.accounts import AccountFacts
-from services.review.case import Case, CaseError, Check, Scope
-from services.review.checks import ASKED
+from services.review.case import NO_FIELD, Case, CaseError, Check, Scope
+from services.review.checks import ASKED, OWN
 from services.review.limit_changes import (
     FINAL,
     MOVES,
@@ -27,6 +29,7 @@ from services.review.limit_changes import (
 )
 from services.review.limit_grounds import RAISES, Grounds, weigh
 from services.review.policy import PolicyInputs
+from services.review.viewing import shown_change_state, shown_deciders
 from shared.calendar import add_working_days, business_day, end_of_day
 from shared.events import review
 from shared.events.intake import HandedDocument, LimitChangeKind
@@ -37,7 +40,9 @@ from shared.messaging.errors import Permanent
 from shared.money import Money
 from shared.parameters import load_internal_list, load_limit_changes
 from shared.parameters.models import ReviewRules
-from tests.unit.review.builders import NOW, SEALED, SIGNED, hand_over, inputs, shipped
+from shared.web import Permission, Viewer
+from shared.web.permissions import WHOLE_BANK
+from tests.unit.review.builders import NOW, PAPERS, SEALED, SIGNED, hand_over, inputs, shipped
 from tests.unit.review.builders import case as begun
 
 INCREASE, TEMPORARY = LimitChangeKind.INCREASE, LimitChangeKind.TEMPORARY
@@ -392,21 +397,211 @@ def test_what_got_old_or_was_raised_elsewhere_since_is_not_signed() -> None:
     assert state(case) is ChangeState.CHECKING
 
 
-def test_a_suspicion_goes_to_compliance_and_nobody_is_told_by_whom_it_was_refused() -> None:
-    hit: dict[str, Any] = {"outcome": "hold", "findings": ["WATCHLIST_HIT"]}
-    case = waiting(**hit)
+HIT: dict[str, Any] = {"outcome": "hold", "findings": ["WATCHLIST_HIT"]}
+OFFICER = ("officer", frozenset({Permission.HOLD_VIEW, Permission.REVIEW_DECIDE}))
+COMPLIANCE = ("compliance", frozenset({Permission.HOLD_VIEW, Permission.REVIEW_COMPLIANCE}))
+MANAGER = ("manager", frozenset({Permission.REVIEW_VIEW}))
+
+
+def viewer(staff_id: str, permissions: frozenset[Permission]) -> Viewer:
+    grants = dict.fromkeys(permissions, WHOLE_BANK)
+    return Viewer(staff_id, "", frozenset(), grants, WHOLE_BANK, "zh-CN")
+
+
+def public(case: Case) -> list[tuple[str, str, dict[str, Any]]]:
+    """The history that everybody but compliance reads."""
+    return [
+        (one.actor, one.action, dict(one.details)) for one in case.entries if not one.confidential
+    ]
+
+
+def test_a_suspicion_is_held_for_compliance_and_waits_like_any_other_for_the_others() -> None:
+    case, plain = waiting(**HIT), waiting()
     assert state(case) is ChangeState.HELD
+    assert public(case) == public(plain)
+    change = case.limit_changes[0]
+    assert shown_change_state(change, viewer(*MANAGER)) is ChangeState.DECIDING
+    for knowing in (OFFICER, COMPLIANCE):
+        assert shown_change_state(change, viewer(*knowing)) is ChangeState.HELD
     grant = (case, FIRST, Money.of(30_000), WORDS, NOW)
     assert refusal(limit_changes.decide_grant, *grant) == "nothing-to-decide"
-    assert all(entry.confidential for entry in case.entries if "held" in entry.action)
+    assert refusal(limit_changes.decide_release, plain, "c", "clear", WORDS, NOW) == "not-held"
+
+
+def test_what_compliance_found_nothing_of_is_decided_by_people_as_if_it_had_never_been_held() -> (
+    None
+):
+    case, plain = waiting(**HIT), waiting()
     list(limit_changes.decide_release(case, "compliance", "clear", WORDS, NOW))
     assert state(case) is ChangeState.DECIDING
     assert grant_obstacles(case, case.limit_changes[0], NOW) == []
-    other = waiting(**hit)
-    effects = list(limit_changes.decide_release(other, "compliance", "confirmed", WORDS, NOW))
-    decided = event(effects, review.LimitChangeDecided)
-    assert (decided.outcome, decided.decided_by) == ("refused", [])
-    assert state(other) is ChangeState.REFUSED
+    assert [one.data for one in granted(case, 30_000) if isinstance(one, Fact)] == [
+        one.data for one in granted(plain, 30_000) if isinstance(one, Fact)
+    ]
+    assert public(case) == public(plain)
+
+
+def test_a_confirmed_suspicion_is_refused_exactly_as_an_officer_refuses() -> None:
+    case, plain = waiting(**HIT), waiting()
+    confirmed = list(limit_changes.decide_release(case, "compliance", "confirmed", WORDS, NOW))
+    assert confirmed == list(limit_changes.decide_refuse(plain, FIRST, WORDS, NOW))
+    decided = event(confirmed, review.LimitChangeDecided)
+    assert (decided.outcome, decided.automatic, decided.decided_by) == ("refused", False, [])
+    assert public(case) == public(plain)
+    assert public(case)[-1][:2] == ("review", "limit_change_refused")
+    for one, by in ((case, "compliance"), (plain, FIRST)):
+        (change,) = one.limit_changes
+        assert decision(one).decided_by == (by,)  # it is kept, and compliance sees it
+        assert shown_deciders(change, "1101", viewer(*COMPLIANCE)) == (by,)
+        assert shown_deciders(change, "1101", viewer(*OFFICER)) is None
+        assert shown_deciders(change, "1101", viewer(*MANAGER)) is None
+        assert shown_deciders(change, "1101", viewer(by, OFFICER[1])) == (by,)
+
+
+def test_who_granted_and_who_refused_to_lower_is_told_to_who_knows_of_holds() -> None:
+    raised = waiting()
+    granted(raised, 30_000)
+    assert shown_deciders(raised.limit_changes[0], "1101", viewer(*OFFICER)) == (FIRST, SECOND)
+    assert shown_deciders(raised.limit_changes[0], "1101", viewer(*MANAGER)) is None
+    lowered = card()
+    list(limit_changes.decide_lower(lowered, "c-9", Money.of(10_000), WORDS, FIRST, NOW))
+    effects = list(limit_changes.decide_return(lowered, SECOND, "不必", NOW))
+    assert event(effects, review.LimitChangeDecided).decided_by == [SECOND]
+    assert public(lowered)[-1][:2] == (SECOND, "limit_change_refused")
+    assert shown_deciders(lowered.limit_changes[0], "1101", viewer(*OFFICER)) == (SECOND,)
+    beside = waiting()
+    request(beside, asked(TEMPORARY), "c-2")
+    assert shown_deciders(beside.limit_changes[1], "1101", viewer(*OFFICER)) == ()
+
+
+# --- what review looks at by itself --------------------------------------------------------------
+
+SEEN = {"answer": str(SEALED), "why": None}
+UNSEEN = {"answer": None, "why": NO_FIELD}
+
+
+def test_what_review_finds_by_itself_is_kept_beside_the_answers_and_goes_to_people() -> None:
+    low = card()
+    low.limit = Money.of(10_000)
+    case = waiting(
+        asked(yuan=15_000),
+        low,
+        findings=["INCOME_IMPLAUSIBLE"],
+        own={"fraud": SEEN, "plausibility": SEEN},
+    )
+    change = case.limit_changes[0]
+    assert state(case) is ChangeState.DECIDING
+    assert [change.checks[name].outcome for name in OWN] == ["answered", "answered"]
+    assert grant_obstacles(case, change, NOW) == []  # it makes a person look, and stops nobody
+    granted(case, 15_000)
+    kept = Grounds.thaw(decision(case).grounds)
+    assert {one.check for one in kept.evidence} == {*ASKED}
+
+
+def test_what_review_could_not_look_at_stops_everybody_and_asking_again_does_not_help() -> None:
+    case = waiting(
+        outcome="approve",
+        findings=["PLAUSIBILITY_UNAVAILABLE"],
+        own={"fraud": SEEN, "plausibility": UNSEEN},
+    )
+    change = case.limit_changes[0]
+    assert grant_obstacles(case, change, NOW) == ["PLAUSIBILITY_UNAVAILABLE"]
+    assert not limit_changes.mends(case, change, NOW)
+
+
+def test_an_income_stated_anew_is_looked_at_without_the_papers_of_the_old_one() -> None:
+    def papers(wish: Asked) -> tuple[str, list[str]]:
+        (call,) = [one for one in request(card(), wish) if isinstance(one, Call)]
+        return call.payload["fields"]["monthly_income"], call.payload["papers"]
+
+    assert papers(asked()) == (str(SEALED), sorted(PAPERS))
+    assert papers(asked(income="anew", income_on=TODAY)) == ("anew", [])
+
+
+# --- a report that is disputed -------------------------------------------------------------------
+
+CONSENT = CreditConsent(signed_at=SIGNED, purpose="信用卡审批")
+
+
+def disputed(case: Case) -> Case:
+    list(disputes.decide_open(case, "d-1", WORDS, OTHER, NOW))
+    return case
+
+
+def corrected(case: Case, outcome: disputes.Outcome = "corrected") -> list[Any]:
+    disputed(case)
+    list(disputes.decide_claim(case, OTHER, NOW))
+    return list(disputes.decide_answer(case, OTHER, outcome, WORDS, NOW))
+
+
+def questions(effects: list[Any]) -> list[str]:
+    return [one.kind for one in effects if isinstance(one, Call)]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_no_machine_raises_a_limit_by_a_report_that_is_disputed(*, elsewhere: bool) -> None:
+    def low() -> Case:
+        case = card()
+        case.limit = Money.of(10_000)
+        return case
+
+    case = low()
+    if elsewhere:
+        case.person_disputes = True
+    else:
+        disputed(case)
+    waiting(asked(yuan=15_000), case, outcome="approve")
+    assert state(case) is ChangeState.DECIDING
+    assert case.entries[-1].details["findings"] == ["REPORT_DISPUTED"]
+    granted(case, 15_000)  # people may
+    assert state(waiting(asked(yuan=15_000), low(), outcome="approve")) is ChangeState.GRANTED
+
+
+def test_after_a_correction_the_report_of_an_active_card_is_used_no_more() -> None:
+    case = card()
+    assert questions(corrected(case)) == []  # nobody waits for it
+    assert questions(request(case, asked(consent=CONSENT))) == ["check.bureau"]
+    upheld = card()
+    corrected(upheld, "upheld")
+    assert questions(request(upheld, asked(consent=CONSENT))) == ["limit"]
+
+
+def proposed(case: Case) -> Case:
+    list(limit_changes.decide_grant(case, FIRST, Money.of(30_000), WORDS, NOW))
+    return case
+
+
+@pytest.mark.parametrize("stands", ["checking", "held", "deciding", "proposed"])
+def test_a_change_that_waits_asks_for_a_corrected_report_anew(stands: str) -> None:
+    wish = asked(consent=CONSENT)
+    case = card()
+    if stands == "checking":
+        request(case, wish)
+    else:
+        waiting(wish, case, **(HIT if stands == "held" else {}))
+    if stands == "proposed":
+        proposed(case)
+    change, before = case.limit_changes[0], case.limit_changes[0].round
+    assert state(case) is ChangeState(stands)
+    assert questions(corrected(case)) == ["check.bureau"]
+    assert (state(case), change.proposed_limit) == (ChangeState.CHECKING, None)
+    assert change.checks["bureau"].outcome == "pending"
+    # what was worked out by the old one comes too late
+    assert list(limit_changes.on_worked_out(result_of(case, round_=before), case, NOW)) == []
+    assert refusal(limit_changes.decide_sign, case, SECOND, NOW) == "nothing-proposed"
+    if stands == "held":  # and is held again
+        list(limit_changes.on_worked_out(result_of(case, **HIT), case, NOW))
+        assert state(case) is ChangeState.HELD
+
+
+def test_without_a_consent_to_this_change_the_corrected_report_is_not_asked_for() -> None:
+    case = waiting()
+    assert questions(corrected(case)) == ["limit"]  # worked out again, without it
+    bureau = case.limit_changes[0].checks["bureau"]
+    assert (bureau.outcome, bureau.why) == ("unavailable", "no-consent")
+    other = waiting()
+    assert questions(corrected(other, "annotated")) == []
+    assert other.limit_changes[0].checks["bureau"].outcome == "answered"
 
 
 # --- lower limits --------------------------------------------------------------------------------
@@ -554,6 +749,20 @@ def test_every_decision_keeps_what_it_rests_on_and_is_weighed_again_to_the_same_
             assert weighed.least <= kept.granted <= weighed.most
     assert decision(lowered).policy is None
     assert decision(by_people).policy == by_people.limit_changes[0].recommendation
+
+
+KEPT_BEFORE = json.loads(
+    Path(__file__).with_name("limit_decisions_of_before.json").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("kept", KEPT_BEFORE)
+def test_what_an_earlier_release_kept_is_weighed_again_to_the_same_bytes(
+    kept: dict[str, str],
+) -> None:
+    grounds = Grounds.thaw(kept["grounds"])
+    assert grounds.freeze() == kept["grounds"]
+    assert weigh(grounds).freeze() == kept["weighed"]
 
 
 def test_what_a_decision_kept_does_not_change_with_the_case() -> None:

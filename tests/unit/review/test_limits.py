@@ -80,6 +80,13 @@ def test_without_income_the_strategys_cap_counts() -> None:
     assert worked(monthly_income=None).recommended == Money.of(10_000)
 
 
+@pytest.mark.parametrize("income", [None, Money.of(800), Money.of(80_000)])
+def test_an_income_that_does_not_count_changes_nothing(income: Money | None) -> None:
+    found = worked(monthly_income=income, income_counts=False)
+    assert found.recommended == Money.of(10_000)
+    assert found.steps[0].words == "Cap whatever the income"
+
+
 def test_the_customers_wish_lowers_the_recommendation_but_not_the_ceiling() -> None:
     found = worked(requested=Money.of(12_345))
     assert (found.recommended, found.ceiling) == (Money.of(12_300), Money.of(48_000))

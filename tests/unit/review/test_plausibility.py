@@ -12,7 +12,7 @@ from services.review.checks.kind import Evidence
 from services.review.queue import FLAGS
 from services.review.reason_codes import REASONS, Effect
 from services.review.workers import findings_of, look
-from shared.parameters import load_checklist_items, load_checks
+from shared.parameters import load_checklist_items, load_checks, product_of
 from tests.unit.review.builders import case, inputs, shipped
 
 TERMS = load_checks().plausibility
@@ -109,7 +109,27 @@ def test_a_salaried_person_without_an_employer_is_not_approved() -> None:
     assert absent in findings_of({}, {"plausibility": None})
 
 
-CODES = ["INCOME_UNPROVEN", "INCOME_IMPLAUSIBLE", "EMPLOYER_UNUSUAL", "EMPLOYER_LISTED"]
+def test_a_card_that_an_employer_arranges_is_looked_at_more_closely() -> None:
+    for paper in TERMS.arranged_by:
+        assert doubts(("income_proof", paper)) == ["EMPLOYER_ARRANGED"]
+    assert doubts(("income_proof", "work_proof")) == []
+
+
+def test_every_product_that_wants_an_employers_authorisation_is_seen_to_be_arranged() -> None:
+    wanted = {
+        item
+        for product in ("standard", "gold", "student", "supplementary", "business")
+        for lines in product_of(product, "2026.2").materials.values()
+        for line in lines
+        for item in line.items
+    }
+    assert {one for one in wanted if one.startswith("employer_")} == {*TERMS.arranged_by}
+
+
+CODES = [
+    *("INCOME_UNPROVEN", "INCOME_IMPLAUSIBLE", "EMPLOYER_UNUSUAL", "EMPLOYER_LISTED"),
+    "EMPLOYER_ARRANGED",
+]
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -120,5 +140,5 @@ def test_a_doubt_makes_a_person_look(code: str) -> None:
     assert code in FLAGS
 
 
-def test_the_papers_that_prove_an_income_are_papers_of_the_checklist() -> None:
-    assert set(TERMS.proofs) <= load_checklist_items().items.keys()
+def test_the_papers_that_are_named_are_papers_of_the_checklist() -> None:
+    assert {*TERMS.proofs, *TERMS.arranged_by} <= load_checklist_items().items.keys()

@@ -22,6 +22,7 @@ from services.review.policy import (
 )
 from services.review.policy_folder import SHIPPED, read_policies, tables_of
 from services.review.reason_codes import REASONS, Effect
+from shared.events.payload import ApplicantType
 from shared.money import Money
 from tests.unit.review.builders import TERMS, heedless, inputs, shipped
 
@@ -102,14 +103,24 @@ OTHER_SIDE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "DEBT_RATIO_HIGH": ({"bureau_monthly_debt": 700_000}, {"bureau_monthly_debt": 700_100}),
     "CARDS_MANY": ({"bureau_open_cards": 15}, {"bureau_open_cards": 16}),
     "INCOME_UNKNOWN": (
-        {"monthly_income": None, "applicant_type": "asset_owner"},
         {"monthly_income": None, "applicant_type": "existing_customer"},
+        {"monthly_income": None, "applicant_type": "supplementary"},
+    ),
+    # no income: what is lacking is said, not that others' limits leave nothing
+    "NO_LIMIT_LEFT": (
+        {
+            "monthly_income": None,
+            "applicant_type": "supplementary",
+            "bureau_other_bank_limits": 700_001,
+        },
+        {"monthly_income": None, "bureau_other_bank_limits": 9_000_000},
     ),
 }
 OTHER_SIDE["SCORECARD_MIDDLING"] = ({**_WEAK_RECORD, "bureau_queries_3m": 3}, _WEAK_RECORD)
 _CASES = [*BOUNDARIES.items(), *OTHER_SIDE.items()]
 
 
+_OF_THE_VERSION_BEFORE = "8d4afc6fac9966cef86c2c6e5082731617db80b1a5a492c2bfcfc374411943d1"
 _OF_THE_FIRST_FORM = "47702464405e278f9c08ee93289cb9fc30e498ba50e7fdbaa2b35a0f93b00519"
 
 
@@ -276,6 +287,19 @@ def test_a_decision_by_the_first_form_is_still_computed_to_the_same_bytes() -> N
     assert hashlib.sha256(verdict.encode()).hexdigest() == _OF_THE_FIRST_FORM
 
 
+def test_a_decision_by_the_version_before_is_still_computed_to_the_same_bytes() -> None:
+    """2026.2, of which an income that was not stated could give more than one that was."""
+    old = read_policies(SHIPPED)["2026.2"].policy
+    assert old.digest == "c0cad7618700077bcc92eca7b0683efaba2eca316db6448ab11bd79a883f5334"
+    verdicts = [
+        old.evaluate(inputs(applicant_type=kind, monthly_income=income)).freeze()
+        for kind in ("existing_customer", "student", "supplementary")
+        for income in (None, 800_00)
+    ]
+    found = hashlib.sha256("".join(verdicts).encode()).hexdigest()
+    assert found == _OF_THE_VERSION_BEFORE
+
+
 def test_another_policy_has_another_digest(policy: Policy) -> None:
     changed = policy.source.replace("bureau.score < 500", "bureau.score < 501")
     assert changed != policy.source
@@ -328,6 +352,23 @@ def test_more_income_never_lowers_the_limit(
     after = policy.evaluate(inputs(bureau=record, monthly_income=income + more))
     assert after.ceiling >= before.ceiling
     assert after.limit >= before.limit
+
+
+@pytest.mark.parametrize("applicant_type", list(ApplicantType))
+@given(record=_RECORDS, income=st.integers(0, 10_000_000), own=st.integers(0, 10_000_000))
+def test_not_stating_an_income_never_gives_more_than_stating_any(
+    applicant_type: ApplicantType, record: BureauRecord, income: int, own: int
+) -> None:
+    known = {"applicant_type": applicant_type.value, "bureau": record, "own_existing": own}
+    untold = shipped().policy.evaluate(inputs(**known, monthly_income=None))
+    told = shipped().policy.evaluate(inputs(**known, monthly_income=income))
+    assert untold.ceiling <= told.ceiling
+    if applicant_type in (ApplicantType.STUDENT, ApplicantType.SUPPLEMENTARY):
+        assert untold.ceiling == told.ceiling  # what they earn does not count
+    else:
+        assert untold.limit <= told.limit
+        assert "INCOME_UNKNOWN" in untold.findings
+        assert untold.outcome != "approve"
 
 
 @pytest.mark.parametrize("policy", _every_version(), ids=lambda one: one.version)
@@ -409,17 +450,17 @@ def test_the_policy_alone_never_approves_what_it_should_not(
     ("applicant_type", "score", "on_5000", "on_unknown"),
     [
         # the product multiplies an income by 6 and grants at most 50,000
-        ("salaried", 720, 30_000, 50_000),
-        ("salaried", 700, 30_000, 50_000),
-        ("salaried", 699, 24_000, 30_000),
-        ("self_employed", 620, 24_000, 30_000),
-        ("salaried", 619, 15_000, 15_000),
-        ("salaried", 400, 15_000, 15_000),
-        ("salaried", None, 12_000, 15_000),
-        ("student", 720, 30_000, 50_000),
-        ("student", None, 30_000, 50_000),
-        ("supplementary", 720, 30_000, 10_000),
-        ("supplementary", None, 30_000, 10_000),
+        ("salaried", 720, 30_000, 0),
+        ("existing_customer", 700, 30_000, 0),
+        ("salaried", 699, 24_000, 0),
+        ("self_employed", 620, 24_000, 0),
+        ("salaried", 619, 15_000, 0),
+        ("salaried", 400, 15_000, 0),
+        ("salaried", None, 12_000, 0),
+        ("student", 720, 50_000, 50_000),
+        ("student", None, 50_000, 50_000),
+        ("supplementary", 720, 10_000, 10_000),
+        ("supplementary", None, 10_000, 10_000),
     ],
 )
 def test_the_limit_of_every_band_of_scores(

@@ -88,6 +88,11 @@ def test_what_ships_is_right_and_its_cases_hold_and_reach_every_row() -> None:
             "is '1.5'; write a share from '0' to '1', quoted",
         ),
         ("limits.json", lambda found: found[0].pop("rule"), "is missing; fill the cell in"),
+        (
+            "limits.json",
+            lambda found: found[0].update(counts_income="'no'"),
+            "is 'no'; write true or false, not quoted",
+        ),
         ("pricing.json", lambda found: found.pop(), "the last row has a condition"),
         ("pricing.json", lambda found: found.clear(), "has 0 rows; it may have 1 to 1000"),
         (

@@ -13,7 +13,8 @@ from services.review.case import Entry
 from services.review.reason_codes import advice_on, without_suspicion
 from services.review.viewing import shown_history, shown_recommendation
 from shared.money import Money
-from shared.web import Viewer
+from shared.web import Permission, Viewer
+from shared.web.permissions import GRANTS, Scope, roles_with
 from tests.unit.review.builders import inputs, recommendation, shipped
 
 MANAGER = cast("Viewer", SimpleNamespace(knows_holds=False))
@@ -55,6 +56,15 @@ def test_a_hold_leaves_no_trace(held: tuple[str, ...], plain: tuple[str, ...]) -
     assert read(shown_history(history(*held), MANAGER)) == read(
         shown_history(history(*plain), MANAGER)
     )
+
+
+@pytest.mark.parametrize("permission", [Permission.REVIEW_DECIDE, Permission.REVIEW_COMPLIANCE])
+def test_whoever_decides_knows_of_holds_so_that_trying_tells_nobody_of_one(
+    permission: Permission,
+) -> None:
+    deciding = roles_with(permission)
+    assert deciding
+    assert {GRANTS[role].get(Permission.HOLD_VIEW) for role in deciding} == {Scope.ALL}
 
 
 def test_who_may_know_reads_every_line() -> None:
