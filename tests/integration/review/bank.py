@@ -113,12 +113,13 @@ def _kind(about: dict[str, Any]) -> str:
     return str(about["applicant_type"])
 
 
-def _rest_of_form(applicant_type: str, number: int) -> dict[str, str]:
-    """The fields that some product needs of such an applicant, besides those of everybody."""
+def _rest_of_form(applicant_type: str, office: int) -> dict[str, str]:
+    """The fields that some product needs of such an applicant, besides those of everybody;
+    `office`: which of the town's it is."""
     known = {
         **FORM,
-        "work_address": f"上海市黄浦区人民大道{number}号",
-        "office_phone": f"021-6{number:07d}",
+        "work_address": f"上海市黄浦区人民大道{office}号",
+        "office_phone": f"021-6{office:07d}",
     }
     forms = [one.form.needed for one in load_products().values()]
     needed = {name for form in forms for kind, names in form.items() if kind == applicant_type
@@ -213,6 +214,7 @@ class Bank:
         application_id = new_id()
         # one that all name would be looked at; who comes with a number may be somebody's twin
         employer = EMPLOYER if id_number else f"{EMPLOYER}{self.running + 1}号店"
+        office = 0 if id_number else self.running + 1
         self.born += timedelta(days=1)  # two people with one number would be one person
         id_number = id_number or make_synthetic_resident_id("31", self.born, sequence)
         if place is not None:
@@ -229,7 +231,7 @@ class Bank:
             "mobile": mobile,
             "employer": employer,
             "monthly_income": str(income),
-            **_rest_of_form(applicant_type, self.running),
+            **_rest_of_form(applicant_type, office),
             **more,
         }
         about = {
