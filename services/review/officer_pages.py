@@ -25,6 +25,7 @@ StaffId = Annotated[str, Form(max_length=40)]
 REFUSALS: Mapping[str, str] = {
     "time-passed": mark("The last day is before the first, or has passed."),
     "unknown-product": mark("Choose products of the list."),
+    "not-deputy": mark("You do not stand in for this officer today."),
     "no-deputy": mark("Choose somebody who claims cases of the same branches and is there then."),
 }
 
@@ -126,7 +127,10 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
         request: Request, viewer: MayClaim, staff_id: StaffId = ""
     ) -> Response:
         """Take what is open of an officer for whom the viewer stands in."""
-        found = await desk.take_over(viewer, staff_id)
+        try:
+            found = await desk.take_over(viewer, staff_id)
+        except Problem as problem:
+            return _refused(request, staff_id, problem)
         if not found.given and not found.refused:
             told = _("There is nothing to give.")
             return redirect(request, _at(staff_id), flash=told, tone="info")
@@ -144,8 +148,12 @@ async def _done(request: Request, staff_id: str, command: Any, done: str) -> Res
     try:
         await command
     except Problem as problem:
-        refusal = REFUSALS.get(problem.code)
-        if refusal is None:
-            raise
-        return redirect(request, _at(staff_id), flash=_(refusal), tone="danger")
+        return _refused(request, staff_id, problem)
     return redirect(request, _at(staff_id), flash=done)
+
+
+def _refused(request: Request, staff_id: str, problem: Problem) -> Response:
+    refusal = REFUSALS.get(problem.code)
+    if refusal is None:
+        raise problem
+    return redirect(request, _at(staff_id), flash=_(refusal), tone="danger")
