@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal, TypedDict
 
-from services.intake.items import REVIEW_WISH, RULES, Checklist, Reason
+from services.intake.items import REVIEW_WISH, RULES, Checklist, ItemState, Reason
 from services.intake.rules import Examination, Paper, item_of_refusal
 from shared.calendar import (
     BUSINESS_ZONE,
@@ -823,6 +823,7 @@ def hand_over(app: Application, now: datetime, *, officer: str | None = None) ->
         passed_by=officer,
         meeting=app.meeting,
         reopens=app.reopens,
+        waived=[item.item for item in app.items if item.state is ItemState.WAIVED],
     )
     return [
         ClearDeadline(MATERIAL_DEADLINE),

@@ -60,7 +60,7 @@ class ApprovalIn(_In):
 
     outcome: Literal["approve"]
     limit: Money
-    note: Note = ""
+    note: Note
 
 
 class DeclineIn(_In):
@@ -656,7 +656,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         openapi_extra=about(*OWN_CASE, "nothing-to-repeat"),
     )
     async def api_repeat(viewer: MayDecide, application_id: str) -> CaseOut:
-        """Ask again what could not be answered."""
+        """Ask again what could not be answered, or was answered too long ago."""
         return case_out(await desk.repeat_checks(viewer, application_id), viewer)
 
     @routes.post(

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from services.review import holds, queue, reason_codes
+from services.review import holds, materials, queue, reason_codes
 from services.review.accounts import OVER_BOUND, UNREPORTED, AccountFacts
 from services.review.checks import ASKED, CHECKS, CheckName
 from services.review.holds import HOLD_DEADLINE, Hold, HoldReason
 from services.review.limits import LIMIT_ROUNDING, cash_limit
+from services.review.materials import SECOND_SOURCE
 from services.review.officers import Officer
 from services.review.reason_codes import REASONS
 from services.review.telephone import AWAITED, WITHOUT_ANSWER, Telephone, asked_for
@@ -29,7 +30,7 @@ from shared.identifiers import new_id
 from shared.messaging import ClearDeadline, Deadline, Effect, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
-from shared.parameters import digest_held, product_of
+from shared.parameters import digest_held, load_internal_list, product_of
 from shared.parameters.models import ReviewRules
 from shared.web.i18n import mark
 
@@ -53,8 +54,6 @@ BLOCKS_APPROVAL = frozenset(
         *(kind.absence for kind in CHECKS.values()),
     }
 )
-
-SECOND_SOURCE = "second_repayment_guarantee"  # the item by which it is proved
 
 TAKEN_UP_AGAIN = "TAKEN_UP_AGAIN"  # the reason by which a reconsideration goes to a person
 REPORT_DISPUTED = "REPORT_DISPUTED"  # and that by which somebody goes who disputes the report
@@ -117,6 +116,7 @@ class HandOver:
     meeting: Meeting | None = None
     applicant_type: str = ApplicantType.SUPPLEMENTARY  # of what was handed over before it was kept
     reopens: str | None = None  # the application that it takes up again
+    waived: list[str] | None = None  # items that the office does without; None: it did not say
 
     @property
     def examined(self) -> Party:
@@ -171,6 +171,19 @@ class Check:
             AWAITED,
             *WITHOUT_ANSWER.values(),
         )
+
+
+def of_this_list(check: Check) -> bool:
+    """Whether the bank's own list is the one that the answer rests on."""
+    return check.name != "watchlist" or check.screened_with == load_internal_list().mark
+
+
+def still_holds(check: Check, now: datetime) -> bool:
+    """Whether a decision may still rest on this answer: within its validity, and screened with the
+    bank's list as it is."""
+    if not of_this_list(check):
+        return False
+    return check.outcome == "answered" and check.valid_until is not None and now < check.valid_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,7 +504,7 @@ def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> It
     effects.append(move(case, review.ChecksCompleted(**case.fields())))
     if suspicious:
         return [*effects, *_hold_by_itself(case, suspicious, now)]
-    if found.outcome in ("refer", "hold") or not _machine_may(case, found):
+    if found.outcome in ("refer", "hold") or not _machine_may(case, found, now):
         return [*effects, *_refer(case, found, now)]
     outcome: Literal["approve", "decline"] = "approve" if found.outcome == "approve" else "decline"
     effects.append(_decide(case, outcome, found.limit, found.findings, (), now))
@@ -577,15 +590,17 @@ def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
     )
 
 
-def _machine_may(case: Case, found: Recommendation) -> bool:
+def _machine_may(case: Case, found: Recommendation, now: datetime) -> bool:
     """Whether the policy may decide alone, whatever it says: never about a new customer (2011
     rules, Art. 43), what takes up an earlier application again, whose new material a person
-    looks at, or by a report that the person disputes, and no approval against which something
-    stands (Art. 42)."""
+    looks at, by a report that the person disputes or by an answer past its validity, and no
+    approval against which something stands (Art. 42)."""
     hand_over = case.need_hand_over()
     if hand_over.new_to_bank or hand_over.reopens is not None or case.disputed:
         return False
-    return found.outcome == "decline" or bool(found.limit and not approval_obstacles(case))
+    if lapsed(case, now):
+        return False
+    return found.outcome == "decline" or bool(found.limit and not approval_obstacles(case, now))
 
 
 def _unjudged(case: Case, found: Recommendation) -> list[str]:
@@ -832,18 +847,19 @@ def _checks_pending(case: Case) -> bool:
 def decide_propose_approval(
     case: Case, staff_id: str, limit: Money, note: str, now: datetime
 ) -> Iterable[Effect]:
-    """The first reviewer wants to grant the card with this limit. Raises CaseError where a
-    precondition of an approval is missing."""
+    """The first reviewer wants to grant the card with this limit, and says why in words for the
+    file. Raises CaseError where a precondition of an approval is missing."""
     _own(case, staff_id)
-    found = _approvable(case, limit)
+    found = _approvable(case, limit, note, now)
     return _propose(
         case, Proposal("approve", staff_id, now, limit, _grounds(found), note.strip()), now
     )
 
 
-def _approvable(case: Case, limit: Money) -> Recommendation:
-    """Refuse an approval whose preconditions are missing, or a limit that may not be granted."""
-    obstacles = approval_obstacles(case)
+def _approvable(case: Case, limit: Money, note: str, now: datetime) -> Recommendation:
+    """Refuse an approval whose preconditions are missing, the reviewer's opinion among them, or a
+    limit that may not be granted."""
+    obstacles = approval_obstacles(case, now)
     if obstacles:
         raise CaseError("not-approvable", "; ".join(REASONS_AGAINST[code] for code in obstacles))
     found = case.recommendation
@@ -855,6 +871,8 @@ def _approvable(case: Case, limit: Money) -> Recommendation:
         raise CaseError(
             "limit-not-fitting", f"The limit is at least {rules.smallest}, in steps of {rules.step}"
         )
+    if not note.strip():
+        raise CaseError("no-opinion", "An approval needs the reviewer's opinion in words")
     return found
 
 
@@ -903,7 +921,7 @@ def decide_sign(
     proposal = _to_sign(case, staff_id, risk_officer=risk_officer)
     if case.blind:
         raise CaseError("opinion-first", "Give your own opinion before you see the first")
-    if proposal.outcome == "approve" and approval_obstacles(case):
+    if proposal.outcome == "approve" and approval_obstacles(case, now):
         raise CaseError("not-approvable", "The evidence changed since the proposal: send it back")
     found = case.recommendation
     if proposal.limit is not None and found is not None and proposal.limit > found.ceiling:
@@ -939,7 +957,7 @@ def decide_opinion(
     if not opinion.note.strip():
         raise CaseError("no-opinion", "Say in words what you think")
     if opinion.limit is not None:
-        _approvable(case, opinion.limit)
+        _approvable(case, opinion.limit, opinion.note, now)
     else:
         _declinable(case, opinion.reason, opinion.note)
     case.note(
@@ -956,7 +974,8 @@ def decide_opinion(
         return [_give_back(case, proposal, staff_id, opinion.note, now)]
     limit = min(proposal.limit, opinion.limit) if proposal.limit and opinion.limit else None
     if limit is not None:
-        _approvable(case, limit)  # the evidence may have changed since the proposal
+        # the evidence may have changed since the proposal
+        _approvable(case, limit, opinion.note, now)
     signed = review.ReviewSigned(**case.fields(), staff_id=staff_id, outcome="confirmed")
     decided = _decide(
         case, proposal.outcome, limit, proposal.reasons, (proposal.staff_id, staff_id), now
@@ -984,9 +1003,10 @@ def decide_return(
     case: Case, staff_id: str, words: str, now: datetime, *, risk_officer: bool = True
 ) -> Iterable[Effect]:
     """The second person does not sign and says why; the case is the first person's again: the
-    reviewer's, or held once more for compliance to look into."""
+    reviewer's, or held once more for compliance to look into. A blind opinion cannot be had while
+    an answer is past its validity: then it goes back unseen, to be asked again."""
     proposal = _to_sign(case, staff_id, risk_officer=risk_officer)
-    if case.blind:
+    if case.blind and not lapsed(case, now):
         raise CaseError("opinion-first", "Give your own opinion before you see the first")
     if not words.strip():
         raise CaseError("no-opinion", "Say why the proposal goes back")
@@ -1067,18 +1087,23 @@ def decide_release(
     return [released, ended, *_propose(case, proposal, now)]
 
 
-def approval_obstacles(case: Case) -> list[str]:
-    """What stands in the way of an approval, as codes of REASONS_AGAINST; empty: nothing.
+def approval_obstacles(case: Case, now: datetime) -> list[str]:
+    """What stands in the way of an approval now, as codes of REASONS_AGAINST; empty: nothing.
 
     2022 joint notice: none while too many of the bank's cards lie dormant, whoever it is;
-    2011 rules, Art. 42: no approval while a document, the consent, the reviewer's number or the
-    record of the examination is missing; 2024 law 28: none for somebody unidentified; 2022 joint
-    notice: none to a student without a second source of repayment.
+    2011 rules, Art. 42: no approval while a document, a field of the form, the consent, the
+    reviewer's number or the record of the examination is missing; 2024 law 28: none for somebody
+    unidentified; 2022 joint notice: none to a student without a second source of repayment. None
+    by an answer that is past its validity, whose record would say otherwise by now.
     """
     obstacles = []
     hand_over, found = case.hand_over, case.recommendation
     if hand_over is None or not hand_over.documents:
         obstacles.append("NO_DOCUMENTS")
+    elif missing_items(case):
+        obstacles.append("DOCUMENT_MISSING")
+    if missing_fields(case):
+        obstacles.append("FIELD_MISSING")
     if hand_over is None or hand_over.consent is None:
         obstacles.append("NO_CONSENT")
     items = {document.item for document in hand_over.documents} if hand_over else set()
@@ -1088,6 +1113,8 @@ def approval_obstacles(case: Case) -> list[str]:
         return [*obstacles, "NOT_SCORED"]
     if any(check.outcome == "pending" for check in case.checks.values()):
         obstacles.append("CHECK_PENDING")
+    if lapsed(case, now):
+        obstacles.append("EVIDENCE_STALE")
     if case.issuing_stop:
         obstacles.append(case.issuing_stop)
     seen = {"IDENTITY_UNAVAILABLE"} if seen_instead(case, case.checks) else set()
@@ -1096,6 +1123,38 @@ def approval_obstacles(case: Case) -> list[str]:
         unknown = "INCOME_UNKNOWN" in found.findings  # without it no limit is worked out
         obstacles.append("INCOME_UNKNOWN" if unknown else "NO_LIMIT_LEFT")
     return obstacles
+
+
+def lapsed(case: Case, now: datetime) -> list[Check]:
+    """The answers of the bank's systems on which no decision may rest any more."""
+    return [
+        check
+        for check in case.checks.values()
+        if check.name in ASKED and check.outcome == "answered" and not still_holds(check, now)
+    ]
+
+
+def missing_items(case: Case) -> list[tuple[str, ...]]:
+    """What the product demands and nobody handed over, each by the items of which one would do."""
+    scope, hand_over = case.need_scope(), case.need_hand_over()
+    return materials.missing_items(
+        product_of(scope.product, scope.product_version),
+        scope.applicant_type,
+        handed={document.item for document in hand_over.documents},
+        waived=hand_over.waived,
+        age_band=hand_over.age_band,
+        kind_named="id_type" in hand_over.examined.fields,
+    )
+
+
+def missing_fields(case: Case) -> list[tuple[PartyRole, str]]:
+    """The fields that the product's form has to have and has not: whose, and which."""
+    scope = case.need_scope()
+    return materials.missing_fields(
+        product_of(scope.product, scope.product_version),
+        scope.applicant_type,
+        case.hand_over.parties if case.hand_over else [],
+    )
 
 
 def seen_instead(case: Case, checks: Mapping[str, Check]) -> bool:
@@ -1114,10 +1173,13 @@ def seen_instead(case: Case, checks: Mapping[str, Check]) -> bool:
 
 REASONS_AGAINST: dict[str, str] = {
     "NO_DOCUMENTS": mark("No document lies with the case"),
+    "DOCUMENT_MISSING": mark("A document is missing that the product requires"),
+    "FIELD_MISSING": mark("A field of the form is missing that the product requires"),
     "NO_CONSENT": mark("The consent to the credit query is missing"),
     "NO_SECOND_SOURCE": mark("The guarantee of the second source of repayment is missing"),
     "NOT_SCORED": mark("The policy has not spoken on this case yet"),
     "CHECK_PENDING": mark("A check is on its way"),
+    "EVIDENCE_STALE": mark("An answer is older than its validity: ask again"),
     **{code: REASONS[code].words for code in sorted(BLOCKS_APPROVAL)},
     **{code: REASONS[code].words for code in (OVER_BOUND, UNREPORTED)},
     **{code: REASONS[code].words for code in ("NO_LIMIT_LEFT", "INCOME_UNKNOWN")},

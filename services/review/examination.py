@@ -15,6 +15,9 @@ from services.review.case import (
     CaseError,
     Check,
     HandOver,
+    lapsed,
+    of_this_list,
+    still_holds,
     telephone_findings,
 )
 from services.review.checks import ASKED, CHECKS, OWN, CheckName, meeting
@@ -23,7 +26,7 @@ from shared.events.lifecycle import State
 from shared.events.payload import CreditConsent
 from shared.events.review import CheckCompleted, CheckRequested
 from shared.messaging import Call, Effect, Fact
-from shared.parameters import load_checks, load_internal_list, product_of
+from shared.parameters import load_checks, product_of
 
 CREDIT_PURPOSE = "信用卡审批"  # the only purpose for which the consent allows a query
 SCORING = "policy"  # kind of the call that opens the evidence and applies the policy
@@ -49,9 +52,16 @@ def consent_holds(hand_over: HandOver, now: datetime) -> bool:
 
 
 def consent_covers(consent: CreditConsent | None, now: datetime) -> bool:
-    """Whether this consent allows a query made after `now`: one signed at this very instant
-    precedes it."""
-    return consent is not None and consent.signed_at <= now and consent.purpose == CREDIT_PURPOSE
+    """Whether this consent allows a query now: one that was signed before."""
+    return consent is not None and consent.signed_at < now and consent.purpose == CREDIT_PURPOSE
+
+
+def consent_kept(consent: CreditConsent | None) -> dict[str, Any]:
+    """What the record of a query keeps of the consent behind it: a later hand-over brings another
+    one, and that may have been signed after the query."""
+    if consent is None:
+        return {}
+    return {"consent_signed_at": consent.signed_at.isoformat(), "purpose": consent.purpose}
 
 
 def start(case: Case, now: datetime) -> list[Effect]:
@@ -67,7 +77,7 @@ def start(case: Case, now: datetime) -> list[Effect]:
             case.note(now, "review", "check_reused", check=name)
             continue
         effects.extend(_request(case, hand_over, name, now))
-    return effects + score_if_ended(case)
+    return effects + score_if_ended(case, now)
 
 
 def _see(case: Case, now: datetime) -> list[Effect]:
@@ -84,29 +94,36 @@ def _see(case: Case, now: datetime) -> list[Effect]:
 
 
 def repeat(case: Case, staff_id: str, now: datetime) -> list[Effect]:
-    """A reviewer asks again what could not be answered; the case stays where it is."""
+    """A reviewer asks again what could not be answered, or was answered too long ago; the case
+    stays where it is."""
     if case.state is not State.MANUAL_REVIEW:
         raise CaseError("not-in-queue", "The case does not lie in the reviewers' queue")
     if case.proposal is not None:
         raise CaseError("proposed", "A decision is proposed and waits for the second signature")
-    if not any(check.may_be_asked_again for check in case.checks.values()):
+    if not may_be_repeated(case, now):
         raise CaseError("nothing-to-repeat", "Every check was answered, or is on its way")
     case.note(now, staff_id, "checks_repeated")
     return start(case, now)
+
+
+def may_be_repeated(case: Case, now: datetime) -> bool:
+    """Whether asking again may bring an answer that is missing, or renew one."""
+    unanswered = any(check.may_be_asked_again for check in case.checks.values())
+    return unanswered or bool(lapsed(case, now))
 
 
 def screen_again(case: Case, now: datetime) -> list[Effect]:
     """The bank's own list has changed: whoever is open is screened again. Nothing is decided by the
     old answer meanwhile; one that is on its way is looked at when it comes."""
     check = case.checks.get("watchlist")
-    if not case.open or check is None or check.outcome != "answered" or _of_this_list(check):
+    if not case.open or check is None or check.outcome != "answered" or of_this_list(check):
         return []
     case.note(now, "review", "screened_again")
     case.round += 1
     case.scoring_round += 1  # a verdict that is on its way rests on the old answer
     case.touched = True
     effects = list(_request(case, case.need_hand_over(), "watchlist", now))
-    return effects + score_if_ended(case)
+    return effects + score_if_ended(case, now)
 
 
 def ask_anew(case: Case, name: CheckName, now: datetime) -> list[Effect]:
@@ -122,25 +139,12 @@ def ask_anew(case: Case, name: CheckName, now: datetime) -> list[Effect]:
     case.round += 1
     case.scoring_round += 1  # a verdict that is on its way rests on the old answer
     effects = list(_request(case, case.need_hand_over(), name, now))
-    return effects + score_if_ended(case)
-
-
-def _of_this_list(check: Check) -> bool:
-    """Whether the bank's own list is the one that the answer rests on."""
-    return check.name != "watchlist" or check.screened_with == load_internal_list().mark
+    return effects + score_if_ended(case, now)
 
 
 def _usable(check: Check, now: datetime) -> bool:
     # still on its way: a second query would be one too many
     return check.outcome == "pending" or still_holds(check, now)
-
-
-def still_holds(check: Check, now: datetime) -> bool:
-    """Whether a decision may still rest on this answer: within its validity, and screened with the
-    bank's list as it is."""
-    if not _of_this_list(check):
-        return False
-    return check.outcome == "answered" and check.valid_until is not None and now < check.valid_until
 
 
 def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) -> Iterable[Effect]:
@@ -156,7 +160,8 @@ def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) ->
     if any(field not in fields for field in asked.needs):
         yield from _close(case, check, "unavailable", now, why="no-data")
         return
-    case.note(now, "review", "check_requested", check=name, basis=CHECKS[name].basis)
+    proof = consent_kept(hand_over.consent) if asked.with_consent else {}
+    case.note(now, "review", "check_requested", check=name, basis=CHECKS[name].basis, **proof)
     yield Fact(CheckRequested(**case.fields(), check=name, attempt=case.round))
     yield call_for(case, check, hand_over.consent)
 
@@ -173,9 +178,8 @@ def call_for(case: Case, check: Check, consent: CreditConsent | None) -> Call:
         "fields": {field: str(party.fields[field]) for field in fields},
         "request_id": check.request_id,
     }
-    if asked.with_consent and consent is not None:
-        payload["consent_signed_at"] = consent.signed_at.isoformat()
-        payload["purpose"] = consent.purpose
+    if asked.with_consent:
+        payload |= consent_kept(consent)
     return Call(
         kind=kind_of(check.name),
         key=check.request_id if check.calls == 1 else f"{check.request_id}~{check.calls}",
@@ -206,9 +210,9 @@ def end(
     case.screened_changed |= bool(screened_with)
     outcome = "answered" if answer is not None else "unavailable"
     effects = list(_close(case, check, outcome, now, why=why))
-    if answer is not None and case.open and not _of_this_list(check):
+    if answer is not None and case.open and not of_this_list(check):
         return effects + screen_again(case, now)  # the list changed while it was on its way
-    return effects + (score_if_ended(case) if case.open else [])
+    return effects + (score_if_ended(case, now) if case.open else [])
 
 
 def wait(
@@ -264,10 +268,22 @@ def _close(
     yield Fact(CheckCompleted(**case.fields(), check=check.name, outcome=outcome))
 
 
-def score_if_ended(case: Case) -> list[Effect]:
+def score_if_ended(case: Case, now: datetime) -> list[Effect]:
+    """Have the policy applied once every check has ended. While nobody has the case, what lapsed as
+    others were awaited is asked anew first; at a reviewer's desk the reviewer does so."""
     if any(check.outcome == "pending" for check in case.checks.values()):
         return []
-    return [scoring(case)]
+    outdated = lapsed(case, now) if case.state is State.CHECKING else []
+    if not outdated:
+        return [scoring(case)]
+    case.round += 1
+    case.scoring_round += 1  # a verdict that is on its way rests on the old answers
+    case.touched = True
+    effects: list[Effect] = []
+    for check in outdated:
+        case.note(now, "review", "check_repeated", check=check.name)
+        effects.extend(_request(case, case.need_hand_over(), check.name, now))
+    return effects + score_if_ended(case, now)
 
 
 def noticed(case: Case) -> list[str]:

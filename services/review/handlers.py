@@ -42,9 +42,9 @@ def on_pre_check_passed(
 ) -> Iterable[Effect]:
     """The application is handed to review, for the first time or with the material that review
     wanted: ask the bank's systems what is not known yet."""
-    _know(case, event)
-    cases.follow(case, intake.PreCheckPassed, event.state_version)
     data = event.data
+    case.scope = Scope.of(data)  # a draft may have become one of another product or applicant
+    cases.follow(case, intake.PreCheckPassed, event.state_version)
     # review decides by the very rules with which the application began, or not at all
     product_of(data.product, data.product_version, data.product_digest)
     hand_over = HandOver(
@@ -61,6 +61,7 @@ def on_pre_check_passed(
         meeting=data.meeting,
         reopens=data.reopens,
         applicant_type=data.applicant_type,
+        waived=data.waived,
     )
     cases.begin_review(case, hand_over)
     case.note(now, "intake", "handed_over")
@@ -236,6 +237,8 @@ def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
             return []  # keys that are gone, or a fault that waiting does not mend
         wait = examination.TRY_AGAIN * 2 ** (case.scoring_round - 1)
         return [examination.scoring(case, now + wait)]
+    if case.state is State.CHECKING and cases.lapsed(case, now):
+        return examination.score_if_ended(case, now)  # an answer lapsed meanwhile
     value = result.value
     looked = examination.looked_at(case, value.get("own", {}), now)  # of before: none
     recommendation = Recommendation(

@@ -23,6 +23,7 @@ from services.review import (
     limit_changes,
     limit_grounds,
     limits,
+    materials,
     policy,
     queue,
     reason_codes,
@@ -135,7 +136,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         Words(zh="无审查意见不得作出决定", en="No decision without a reviewer's opinion"),
         f"{_CARD_RULES} Art. 42",
         "C",
-        (case.decide_sign, case.decide_propose_decline),
+        (case.decide_sign, case.decide_propose_approval, case.decide_propose_decline),
         ("nothing-proposed", "no-opinion"),
     ),
     Invariant(
@@ -164,11 +165,40 @@ INVARIANTS: tuple[Invariant, ...] = (
     # what has to be there
     Invariant(
         "MATERIAL_THERE",
-        Words(zh="缺少资料不得批准", en="No approval without the documents"),
+        Words(
+            zh="缺少产品要求的资料不得批准",
+            en="No approval while a document is missing that the product requires",
+        ),
         f"{_CARD_RULES} Art. 42",
         "C",
-        (case.approval_obstacles, case.apply_recommendation),
-        ("NO_DOCUMENTS",),
+        (materials.missing_items, case.approval_obstacles, case.apply_recommendation),
+        ("NO_DOCUMENTS", "DOCUMENT_MISSING"),
+        parameter="product: materials",
+    ),
+    Invariant(
+        "FIELDS_THERE",
+        Words(
+            zh="缺少产品要求的必填项不得批准",
+            en="No approval while a field of the form is missing that the product requires",
+        ),
+        f"{_CARD_RULES} Art. 37, 42",
+        "C",
+        (materials.missing_fields, case.approval_obstacles, case.apply_recommendation),
+        ("FIELD_MISSING",),
+        parameter="product: form.needed",
+    ),
+    Invariant(
+        "EVIDENCE_WITHIN_VALIDITY",
+        Words(
+            zh="核查结果超过有效期或名单已更新的，重新查询前不得批准",
+            en="No approval by an answer past its validity, or of an older list, until it is asked"
+            " anew",
+        ),
+        f"{_LAUNDERING} Art. 29; {_POLICY}",
+        "u",
+        (case.still_holds, case.approval_obstacles, case.apply_recommendation),
+        ("EVIDENCE_STALE",),
+        parameter="checks: systems.watchlist.valid_days",
     ),
     Invariant(
         "MISSING_NEVER_PASSES",

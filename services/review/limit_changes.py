@@ -30,6 +30,7 @@ from services.review.limit_grounds import (
     weigh,
 )
 from services.review.limits import LIMIT_ROUNDING
+from services.review.materials import SECOND_SOURCE
 from services.review.reason_codes import REASONS, without_suspicion
 from shared.calendar import (
     BUSINESS_ZONE,
@@ -278,7 +279,7 @@ def grounds_of(case: Case, change: LimitChange, now: datetime) -> Grounds:
         agreed_at=asked.agreed_at,
         income_on=asked.income_on or business_day(case.need_hand_over().submitted_at),
         student=scope.applicant_type == ApplicantType.STUDENT,
-        second_source=cases.SECOND_SOURCE in items,
+        second_source=SECOND_SOURCE in items,
         guarantee_on=asked.guarantee_on,
         no_own_limit=scope.applicant_type == ApplicantType.SUPPLEMENTARY,
         beside=any(one.undecided and one is not change for one in case.limit_changes),
@@ -287,7 +288,7 @@ def grounds_of(case: Case, change: LimitChange, now: datetime) -> Grounds:
         own_limits=case.own_limits,
         account=_account_of(case),
         evidence=tuple(
-            Evidence(one.name, one.outcome, one.ended_at, examination.still_holds(one, now))
+            Evidence(one.name, one.outcome, one.ended_at, cases.still_holds(one, now))
             for one in change.checks.values()
             if one.name in ASKED  # what review looks at by itself counts as findings
         ),
@@ -466,7 +467,7 @@ def _examine(case: Case, change: LimitChange, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     for name in ASKED:
         held = [change.checks.get(name), case.checks.get(name)]
-        usable = [one for one in held if one is not None and examination.still_holds(one, now)]
+        usable = [one for one in held if one is not None and cases.still_holds(one, now)]
         if usable:
             change.checks[name] = replace(max(usable, key=lambda one: one.ended_at or now))
             case.note(now, "review", "check_reused", check=name, number=change.number)
@@ -487,7 +488,7 @@ def _ask(case: Case, change: LimitChange, name: CheckName, now: datetime) -> lis
         return _close(case, change, check, "unavailable", now, why="no-data")
     case.note(
         now, "review", "check_requested", check=name, basis=CHECKS[name].basis,
-        number=change.number,
+        number=change.number, **(examination.consent_kept(consent) if asked.with_consent else {}),
     )  # fmt: skip
     event = review.CheckRequested(**case.fields(), check=name, attempt=change.round)
     return [Fact(event), examination.call_for(case, check, consent)]

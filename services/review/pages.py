@@ -36,11 +36,13 @@ from services.review.case import Case, Entry, Recommendation
 from services.review.checks import ASKED
 from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned, public_findings, waits_for
 from services.review.evidence import Opened, in_order, open_evidence
+from services.review.examination import may_be_repeated
 from services.review.explaining import words_of
 from services.review.holds import BY_OFFICERS
 from services.review.officer_desk import may_mark_away, may_see_others
 from services.review.officers import Load, Officer
 from services.review.policy_store import PolicyShelf
+from services.review.preconditions import preconditions
 from services.review.queue import QueueFilter, Section
 from services.review.telephone_section import section_of
 from services.review.viewing import (
@@ -364,7 +366,11 @@ def _add_case(
             own_matches=confidential and bool(opened.answers.get("watchlist", {}).get("own")),
             worked_out=bool(words.limit_steps(opened)),
             reveal=viewer.may_in(Permission.PERSONAL_REVEAL, branch),
-            obstacles=[cases.REASONS_AGAINST[code] for code in cases.approval_obstacles(case)],
+            obstacles=cases.approval_obstacles(case, now),
+            preconditions=preconditions(case, now, hidden=hidden),
+            lapsed=cases.lapsed(case, now),
+            field_label=words.shown_label,
+            check_names=words.CHECK_NAMES,
             history=_timeline(history, people, opened),
             decision=decision and shown_decision(decision, viewer),
             alike=alike,
@@ -399,7 +405,7 @@ def _add_case(
             may_await=_may_await(case),
             confidential=confidential,
             hidden=hidden,
-            can=_abilities(case, viewer, peer_may_sign=cases.peer_may_sign(looked_at)),
+            can=_abilities(case, viewer, now, peer_may_sign=cases.peer_may_sign(looked_at)),
             **_appeals(case, opened, viewer, now),
             earlier=earlier,
         )
@@ -796,7 +802,7 @@ def _timeline(
     """The history, newest first, in words."""
     lines = []
     for entry in reversed(history):
-        if entry.action in words.UNTOLD:
+        if entry.action in words.UNTOLD and "consent_signed_at" not in entry.details:
             continue
         known = (entry.action, "point", "neutral")
         title, icon_name, tone = words.ACTIONS.get(entry.action, known)
@@ -955,7 +961,9 @@ def _item_options(product: str, version: str, applicant_type: str) -> list[tuple
     return [(code, names[code]) for code in codes if code in known and known[code].upload]
 
 
-def _abilities(case: Case, viewer: Viewer, *, peer_may_sign: bool) -> dict[str, bool]:
+def _abilities(
+    case: Case, viewer: Viewer, now: datetime, *, peer_may_sign: bool
+) -> dict[str, bool]:
     """Which buttons are shown; the desk decides again when one is pressed."""
     waiting = case.state is State.MANUAL_REVIEW
     proposal = case.proposal
@@ -989,10 +997,7 @@ def _abilities(case: Case, viewer: Viewer, *, peer_may_sign: bool) -> dict[str, 
         and case.claimed_by not in (None, viewer.staff_id)
         and may(Permission.REVIEW_SIGN)
         and may(Permission.REVIEW_CLAIM),
-        "repeat": waiting
-        and proposal is None
-        and may_decide
-        and any(one.may_be_asked_again for one in case.checks.values()),
+        "repeat": waiting and proposal is None and may_decide and may_be_repeated(case, now),
         "sign": second and not case.blind,
         "opinion": second and case.blind,
         "reassign": waiting and proposal is None and may(Permission.REVIEW_SIGN),

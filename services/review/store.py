@@ -108,7 +108,9 @@ AS row (application_id, state, state_version, application_number, branch, region
     held_at, due, findings, advice, granted_limit, category, imported, snoozed_until, snoozed_for,
     amount, language, hold_reason, hold_due)
 ON CONFLICT (application_id) DO UPDATE SET
-    state = excluded.state, state_version = excluded.state_version, person = excluded.person,
+    state = excluded.state, state_version = excluded.state_version, product = excluded.product,
+    product_version = excluded.product_version, applicant_type = excluded.applicant_type,
+    person = excluded.person,
     claimed_by = excluded.claimed_by, claimed_at = excluded.claimed_at,
     proposed_by = excluded.proposed_by, queued_at = excluded.queued_at,
     held_at = excluded.held_at, due = excluded.due, findings = excluded.findings,

@@ -26,7 +26,7 @@ def decide_order(case: Case, staff_id: str, words: str, now: datetime) -> Iterab
     case.note(now, staff_id, "telephone_ordered", note=words.strip())
     note_telephone(case, now)
     fact = Fact(review.TelephoneOrdered(**case.fields(), ordered_by=f"staff:{staff_id}"))
-    return [fact, *examination.score_if_ended(case)]
+    return [fact, *examination.score_if_ended(case, now)]
 
 
 def decide_called(
@@ -50,4 +50,4 @@ def decide_called(
     fact = Fact(
         review.TelephoneCalled(**case.fields(), staff_id=staff_id, heard=heard, attempt=attempt)
     )
-    return [fact, *examination.score_if_ended(case)] if case.telephone.ended else [fact]
+    return [fact, *examination.score_if_ended(case, now)] if case.telephone.ended else [fact]

@@ -57,7 +57,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "check_waits": (mark("The system does not answer; the check waits"), "hourglass", "waiting"),
     "screened_again": (mark("Searched again: the bank's own list changed"), "refresh", "progress"),
     "check_ended": (mark("Check ended"), "shield", "progress"),
-    "checks_repeated": (mark("Unanswered checks asked again"), "refresh", "progress"),
+    "checks_repeated": (mark("Checks asked again"), "refresh", "progress"),
     "scored": (mark("Policy applied"), "scale", "progress"),
     "scoring_failed": (mark("Policy could not be applied"), "alert-triangle", "bad"),
     "referred": (mark("Referred to a person"), "gavel", "waiting"),
@@ -207,7 +207,7 @@ HEARD: Mapping[Heard, tuple[str, str]] = {
     "wrong_number": (mark("Wrong number"), mark("somebody else's, or none")),
 }
 """What came of a call, and what that means."""
-UNTOLD = frozenset({"check_requested"})  # its end says the same
+UNTOLD = frozenset({"check_requested"})  # its end says the same, unless a consent stands behind it
 SERVICES: Mapping[str, str] = {
     "intake": mark("Intake"),
     "review": mark("Review, by itself"),
@@ -567,6 +567,14 @@ def score_lines(policy: Policy, opened: Opened) -> list[tuple[str, str]]:
     return [*lines, (_("Sum"), _("%(points)s points") % {"points": told.points})]
 
 
+def _consent_behind(told: Mapping[str, Any]) -> list[str]:
+    signed = told.get("consent_signed_at")
+    if signed is None:
+        return []
+    of = {"time": show_datetime(datetime.fromisoformat(signed)), "purpose": told["purpose"]}
+    return [_("by a consent signed %(time)s for %(purpose)s") % of]
+
+
 def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
     """What a line of the history says besides, in words; somebody's own are sealed and left out."""
     parts = []
@@ -587,6 +595,7 @@ def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
         parts.append(_(state_badge(state).label))
     if check := told.get("check"):
         parts.append(_(CHECK_NAMES.get(check, check)))
+    parts.extend(_consent_behind(told))
     outcomes = DISPUTE_OUTCOMES if "-D" in (told.get("number") or "") else OUTCOMES
     for key in ("outcome", "finding"):
         if (value := told.get(key)) and value not in ("refer", "hold"):

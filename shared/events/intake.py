@@ -214,6 +214,11 @@ class PreCheckPassed(ApplicationEvent):
     reopens: str | None = Field(
         default=None, description="application that this one takes up again, with new material"
     )
+    waived: list[str] | None = Field(
+        default=None,
+        description="checklist items that two people of the office do without; null where the"
+        " publisher did not say",
+    )
 
 
 class ItemAskedAgain(ApplicationEvent):

@@ -22,7 +22,7 @@ import asyncpg
 import httpx
 
 from deploy.demo.credit_systems import bureau_answer
-from deploy.demo.handed_in import PURPOSE, party_form
+from deploy.demo.handed_in import PURPOSE, SIGNED_BEFORE, party_form
 from deploy.demo.mobile_app import PARTNER, MobileApp, fetch_keys
 from deploy.demo.people import Crowd, Person
 from deploy.demo.site import Clockwork, Site
@@ -135,7 +135,7 @@ class Whole:
             "product": "gold",
             "applicant_type": "existing_customer",
             "parties": [party_form("applicant", person)],
-            "consent": {"signed_at": format_instant(MORNING), "purpose": PURPOSE},
+            "consent": {"signed_at": format_instant(MORNING - SIGNED_BEFORE), "purpose": PURPOSE},
         }
 
     def _creditworthy(self) -> Person:

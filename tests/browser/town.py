@@ -43,7 +43,15 @@ from shared.web.access import CSRF_HEADER
 from shared.web.session import COOKIE, Session, Signer
 from tests.bench import replay as past
 from tests.eventually import eventually
-from tests.integration.review.bank import EMPLOYER, GOOD, NAME, Applicant, Bank, settings_of
+from tests.integration.review.bank import (
+    EMPLOYER,
+    GOOD,
+    NAME,
+    Applicant,
+    Bank,
+    needed_papers,
+    settings_of,
+)
 
 FRIDAY, MONDAY, TUESDAY = (datetime(2026, 11, day, 2, 0, tzinfo=UTC) for day in (6, 9, 10))
 TODAY = datetime(2026, 11, 11, 1, 5, tzinfo=UTC)  # a Wednesday, 09:05 in Shanghai
@@ -189,6 +197,7 @@ class Town:
     ) -> None:
         """An application that passes the pre-check; review has it from here on."""
         await self.apply(name, sequence, **kind)
+        applicant = self.applicants[name]
         documents = [
             {
                 "document_id": new_id(),
@@ -196,13 +205,13 @@ class Town:
                 "sha256": hashlib.sha256(f"{name} {item}".encode()).hexdigest(),
                 "media_type": "image/png",
             }
-            for item in ("id_front", "id_back", "income_proof")
+            for item in dict.fromkeys((*needed_papers(applicant), "income_proof"))
         ]
-        applicant = self.applicants[name]
         await self.tell(
             name,
             intake.PreCheckPassed,
             documents=documents,
+            waived=[],
             submitted_at=self.bank.now,
             requested_limit=wish,
             **self._bands(applicant),

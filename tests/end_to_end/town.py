@@ -16,7 +16,7 @@ import asyncpg
 import httpx
 
 from deploy.demo.customers import Ledger
-from deploy.demo.handed_in import PURPOSE, party_form
+from deploy.demo.handed_in import PURPOSE, SIGNED_BEFORE, party_form
 from deploy.demo.mobile_app import PARTNER, MobileApp, fetch_keys
 from deploy.demo.people import Crowd, Person
 from deploy.demo.plan import Branch, Earlier
@@ -79,13 +79,14 @@ class Town:
 
     def form(self, branch: str, person: Person) -> dict[str, Any]:
         """A salaried applicant's form for the standard card."""
+        signed_at = self.clockwork.now - SIGNED_BEFORE
         return {
             "branch": branch,
             "product": "standard",
             "applicant_type": "salaried",
             "channel": "counter",
             "parties": [party_form("applicant", person)],
-            "consent": {"signed_at": format_instant(self.clockwork.now), "purpose": PURPOSE},
+            "consent": {"signed_at": format_instant(signed_at), "purpose": PURPOSE},
         }
 
     async def apply(self, reference: str, person: Person, branch: str) -> str:

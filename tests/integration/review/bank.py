@@ -28,6 +28,8 @@ from shared.events.payload import FIELD_CLASSES, Party, PartyRole
 from shared.formats import make_synthetic_resident_id, resident_id_check_digit
 from shared.identifiers import make_application_number, new_id
 from shared.messaging.broker import connection
+from shared.parameters import load_products, product_of
+from shared.parameters.models import Condition
 from shared.privacy.vault import Vault
 from shared.privacy.vault_database import migrate_vault, open_vault
 from shared.settings import Environment, Settings
@@ -38,6 +40,11 @@ from tests.kept import Kept
 
 NAME, EMPLOYER, MOBILE = "端木清扬", "星河灯塔科技有限公司", "13900005678"
 GOOD = 101  # sequence digits of an applicant about whom all is well
+FORM = {  # what forms say whose test says nothing of it; of an office something of one's own
+    "id_issued": "2015-01-01",
+    "home_address": "上海市浦东新区世纪大道100号",
+    "occupation": "职员",
+}
 
 
 @asynccontextmanager
@@ -87,6 +94,37 @@ class Applicant:
     version: int = 0
     warnings: list[str] = field(default_factory=list)  # of the pre-check
     agreed_to: dict[str, str] | None = None  # the consent's words, on a page
+
+
+def needed_papers(applicant: Applicant) -> list[str]:
+    """The papers that the product of the application demands of somebody with an ID card."""
+    about = applicant.about
+    product = product_of(about["product"], about["product_version"])
+    lines = next((told for kind, told in product.materials.items() if kind == _kind(about)), [])
+    needed = [
+        one.items[0]
+        for one in lines
+        if one.need != "optional" and one.when is not Condition.HOLDER_HAS_PASSPORT
+    ]
+    return [item for item in needed if item != "credit_authorization"] or ["id_front"]
+
+
+def _kind(about: dict[str, Any]) -> str:
+    return str(about["applicant_type"])
+
+
+def _rest_of_form(applicant_type: str, office: int) -> dict[str, str]:
+    """The fields that some product needs of such an applicant, besides those of everybody;
+    `office`: which of the town's it is."""
+    known = {
+        **FORM,
+        "work_address": f"上海市黄浦区人民大道{office}号",
+        "office_phone": f"021-6{office:07d}",
+    }
+    forms = [one.form.needed for one in load_products().values()]
+    needed = {name for form in forms for kind, names in form.items() if kind == applicant_type
+              for name in names}  # fmt: skip
+    return {name: text for name, text in known.items() if name in needed}
 
 
 @dataclass
@@ -176,6 +214,7 @@ class Bank:
         application_id = new_id()
         # one that all name would be looked at; who comes with a number may be somebody's twin
         employer = EMPLOYER if id_number else f"{EMPLOYER}{self.running + 1}号店"
+        office = 0 if id_number else self.running + 1
         self.born += timedelta(days=1)  # two people with one number would be one person
         id_number = id_number or make_synthetic_resident_id("31", self.born, sequence)
         if place is not None:
@@ -192,6 +231,7 @@ class Bank:
             "mobile": mobile,
             "employer": employer,
             "monthly_income": str(income),
+            **_rest_of_form(applicant_type, office),
             **more,
         }
         about = {
@@ -233,12 +273,6 @@ class Bank:
 
     def handed_over(self, applicant: Applicant, **more: Any) -> dict[str, Any]:
         """What the hand-over says besides whose it is."""
-        front = {
-            "document_id": new_id(),
-            "item": "id_front",
-            "sha256": "a" * 64,
-            "media_type": "image/png",
-        }
         return {
             "parties": [applicant.party],
             "consent": {
@@ -251,7 +285,16 @@ class Bank:
             "income_band": "10000-19999",
             "warnings": applicant.warnings,
             "submitted_at": self.now,
-            "documents": [front],
+            "documents": [
+                {
+                    "document_id": new_id(),
+                    "item": item,
+                    "sha256": "a" * 64,
+                    "media_type": "image/png",
+                }
+                for item in needed_papers(applicant)
+            ],
+            "waived": [],
             **more,
         }
 

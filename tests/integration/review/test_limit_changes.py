@@ -336,7 +336,7 @@ async def test_answers_that_got_old_are_asked_anew_with_the_customers_consent_al
     before = await bank.receipts(agreed)
     await asks(bank, silent, "increase", 20_000)
     assert "BUREAU_UNAVAILABLE" in (await deciding(desks.first, silent))["obstacles"]
-    consent = {"signed_at": bank.now, "purpose": "信用卡审批"}
+    consent = {"signed_at": bank.now - timedelta(minutes=1), "purpose": "信用卡审批"}
     await asks(bank, agreed, "increase", 20_000, consent=consent)
     assert (await deciding(desks.first, agreed))["obstacles"] == []
     after = await bank.receipts(agreed)
@@ -403,7 +403,7 @@ async def test_a_corrected_report_is_asked_for_anew_by_a_change_that_waits_and_u
     applicant = await known_to_the_bank(bank)
     await in_use(bank, applicant)
     await disputes(bank, applicant)
-    consent = {"signed_at": bank.now, "purpose": "信用卡审批"}
+    consent = {"signed_at": bank.now - timedelta(minutes=1), "purpose": "信用卡审批"}
     change_id = await asks(bank, applicant, "increase", 20_000, consent=consent)
     await deciding(desks.first, applicant)
     assert (await act(desks.first, applicant, "proposal", grant(20_000)))[0] == 200

@@ -150,3 +150,17 @@ def test_what_came_after_the_list_waits_for_the_officer_again() -> None:
     effects = applications.recheck(app, examined(BY_OFFICER), (), NOW)
     assert names(effects) == ["MaterialCompleted"]
     assert codes(app) == ["item-unchecked id_back"]
+
+
+def test_what_two_people_do_without_is_said_with_the_hand_over() -> None:
+    app = waiting(BY_OFFICER, ("address_proof", "DOC_MISSING"))
+    settle_all(app)
+    wanted = app.items.find("applicant", "address_proof")
+    app.items.ask_waiver(wanted, "COVERED_BY_OTHER", OFFICER, NOW)
+    app.items.answer_waiver(wanted, True, "staff:second", NOW)
+    (passed,) = payloads(applications.hand_over(app, NOW, officer=OFFICER))
+    assert passed.waived == ["address_proof"]
+    other = waiting()
+    settle_all(other)
+    (passed,) = payloads(applications.hand_over(other, NOW, officer=OFFICER))
+    assert passed.waived == []  # which is to say that nothing was

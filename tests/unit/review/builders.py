@@ -28,6 +28,11 @@ SEALED = Sealed("bk1.0193a1b2-0000-7000-8000-000000000001." + "A" * 40)
 TERMS = ProductTerms(
     LimitTerms(Money.of(3000), Money.of(50_000), Money.of(100), Money.of(200_000)), "6", 18, 65
 )
+PAPERS = ("application_form_signed", "id_front", "id_back", "work_proof", "income_proof")
+FIELDS = (
+    *("name", "id_number", "id_issued", "mobile", "home_address", "employer", "occupation"),
+    *("work_address", "office_phone", "monthly_income"),
+)
 RECORD = BureauRecord(
     score=720,
     overdue_24m=0,
@@ -83,6 +88,12 @@ def inputs(**changes: Any) -> PolicyInputs:
     return replace(good, **changes)
 
 
+def paper(item: str) -> HandedDocument:
+    return HandedDocument(
+        document_id=f"d-{item}", item=item, sha256="0" * 64, media_type="image/png"
+    )
+
+
 def hand_over(**changes: Any) -> HandOver:
     good = HandOver(
         parties=[
@@ -90,15 +101,11 @@ def hand_over(**changes: Any) -> HandOver:
                 party_id="0193a1b2-0000-7000-8000-00000000000a",
                 person="0193a1b2-0000-7000-8000-00000000000b",
                 role=PartyRole.APPLICANT,
-                fields={"name": SEALED, "id_number": SEALED, "monthly_income": SEALED},
+                fields=dict.fromkeys(FIELDS, SEALED),
             )
         ],
         consent=CreditConsent(signed_at=SIGNED, purpose="信用卡审批"),
-        documents=[
-            HandedDocument(
-                document_id="d1", item="id_front", sha256="0" * 64, media_type="image/png"
-            )
-        ],
+        documents=[paper(item) for item in PAPERS],
         new_to_bank=True,
         age_band="26-35",
         income_band="10000-19999",
@@ -106,6 +113,7 @@ def hand_over(**changes: Any) -> HandOver:
         warnings=[],
         submitted_at=SIGNED,
         handed_at=NOW,
+        waived=[],
     )
     return replace(good, **changes)
 

@@ -72,9 +72,9 @@ def test_what_the_policy_would_approve_goes_to_a_person_while_issuing_stands_sti
     assert subject.state is State.MANUAL_REVIEW
     assert subject.recommendation is not None
     assert OVER_BOUND in subject.recommendation.findings
-    assert cases.approval_obstacles(subject) == [OVER_BOUND]
+    assert cases.approval_obstacles(subject, NOW) == [OVER_BOUND]
     subject.issuing_stop = None  # what was found stays, what hinders is gone
-    assert cases.approval_obstacles(subject) == []
+    assert cases.approval_obstacles(subject, NOW) == []
 
 
 def test_a_decline_is_decided_while_issuing_stands_still() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from services.review import case as cases
 from services.review.case import Awaited, Case, CaseError, Check, Opinion, Recommendation, Snooze
+from services.review.checks import CheckName
 from services.review.holds import Hold, HoldReason
 from services.review.officers import Away, Officer
 from services.review.reason_codes import REASONS
@@ -26,7 +27,16 @@ from shared.money import Money
 from shared.parameters import load_clocks
 from shared.parameters.models import ReviewRules
 from shared.web.permissions import Role
-from tests.unit.review.builders import NOW, case, hand_over, officer, recommendation, referred
+from tests.unit.review.builders import (
+    NOW,
+    PAPERS,
+    case,
+    hand_over,
+    officer,
+    paper,
+    recommendation,
+    referred,
+)
 
 FIRST, SECOND = "staff-1", "staff-2"
 
@@ -48,7 +58,7 @@ def claimed() -> Case:
 def proposed(outcome: str = "approve") -> Case:
     mine = claimed()
     if outcome == "approve":
-        list(cases.decide_propose_approval(mine, FIRST, Money.of(20_000), "", NOW))
+        list(cases.decide_propose_approval(mine, FIRST, Money.of(20_000), "sealed", NOW))
     else:
         list(cases.decide_propose_decline(mine, FIRST, "BUREAU_ADVERSE", "sealed", NOW))
     return mine
@@ -106,7 +116,13 @@ def test_a_machine_never_decides_about_a_new_customer_whatever_the_policy_says(
 
 @pytest.mark.parametrize(
     ("missing", "findings"),
-    [({"documents": []}, ()), ({"consent": None}, ()), ({}, ("ID_MISMATCH",))],
+    [
+        ({"documents": []}, ()),
+        ({"documents": [paper("id_front")]}, ()),
+        ({"parties": [hand_over().parties[0].model_copy(update={"fields": {}})]}, ()),
+        ({"consent": None}, ()),
+        ({}, ("ID_MISMATCH",)),
+    ],
 )
 def test_a_machine_approves_nothing_that_people_could_not(
     missing: dict[str, Any], findings: tuple[str, ...]
@@ -120,10 +136,10 @@ def test_a_machine_approves_nothing_that_people_could_not(
 def test_a_student_is_approved_with_a_guarantee_of_the_second_source_alone() -> None:
     student = referred()
     student.need_scope().applicant_type = "student"
-    assert cases.approval_obstacles(student) == ["NO_SECOND_SOURCE"]
+    assert cases.approval_obstacles(student, NOW) == ["NO_SECOND_SOURCE"]
     documents = student.need_hand_over().documents
     documents.append(documents[0].model_copy(update={"item": "second_repayment_guarantee"}))
-    assert cases.approval_obstacles(student) == []
+    assert cases.approval_obstacles(student, NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -139,7 +155,7 @@ def test_where_no_limit_is_left_it_is_said_what_is_lacking(
     findings: tuple[str, ...], ceiling: int, against: list[str]
 ) -> None:
     waiting = referred(findings=findings, ceiling=Money.of(ceiling))
-    assert cases.approval_obstacles(waiting) == against
+    assert cases.approval_obstacles(waiting, NOW) == against
 
 
 def test_suspicion_holds_the_case_and_says_nothing_else() -> None:
@@ -378,7 +394,7 @@ def test_whatever_else_happens_to_a_case_ends_its_snooze() -> None:
     acts: list[Callable[[Case], Iterable[Effect]]] = [
         lambda mine: cases.decide_put_back(mine, FIRST, NOW),
         lambda mine: cases.decide_reassign(mine, "signer", officer(SECOND), NOW),
-        lambda mine: cases.decide_propose_approval(mine, FIRST, Money.of(20_000), "", NOW),
+        lambda mine: cases.decide_propose_approval(mine, FIRST, Money.of(20_000), "sealed", NOW),
         lambda mine: cases.decide_want_material(mine, FIRST, items, NOW),
         lambda mine: cases.decide_hold(mine, FIRST, HoldReason.PAPERS_FORGED, "sealed", NOW),
         lambda mine: cases.answer_withdrawal(mine, "request", NOW),
@@ -446,9 +462,9 @@ def test_a_returned_proposal_lies_with_the_first_reviewer_again() -> None:
     waiting = proposed()
     assert names(cases.decide_return(waiting, SECOND, "sealed", NOW)) == ["ReviewSigned"]
     assert (waiting.proposal, waiting.claimed_by, waiting.returned) == (None, FIRST, "sealed")
-    assert names(cases.decide_propose_approval(waiting, FIRST, Money.of(10_000), "", NOW)) == [
-        "ReviewProposed"
-    ]
+    assert names(
+        cases.decide_propose_approval(waiting, FIRST, Money.of(10_000), "sealed", NOW)
+    ) == ["ReviewProposed"]
 
 
 def test_a_proposal_is_not_changed_behind_the_second_persons_back() -> None:
@@ -456,7 +472,7 @@ def test_a_proposal_is_not_changed_behind_the_second_persons_back() -> None:
     items = [WantedItem(item="income_proof", code="DOC_MISSING")]
     limit = Money.of(10_000)
     acts: list[Callable[[], Iterable[Effect]]] = [
-        lambda: cases.decide_propose_approval(waiting, FIRST, limit, "", NOW),
+        lambda: cases.decide_propose_approval(waiting, FIRST, limit, "sealed", NOW),
         lambda: cases.decide_propose_decline(waiting, FIRST, "BUREAU_ADVERSE", "sealed", NOW),
         lambda: cases.decide_put_back(waiting, FIRST, NOW),
         lambda: cases.decide_want_material(waiting, FIRST, items, NOW),
@@ -469,7 +485,7 @@ def test_a_proposal_is_not_changed_behind_the_second_persons_back() -> None:
 
 def test_only_who_claimed_the_case_proposes() -> None:
     with pytest.raises(CaseError) as refused:
-        list(cases.decide_propose_approval(claimed(), SECOND, Money.of(10_000), "", NOW))
+        list(cases.decide_propose_approval(claimed(), SECOND, Money.of(10_000), "sealed", NOW))
     assert refused.value.code == "not-yours"
 
 
@@ -488,12 +504,12 @@ def test_only_who_claimed_the_case_proposes() -> None:
 )
 def test_limit_keeps_to_ceiling_smallest_and_step(limit: Money, code: str) -> None:
     with pytest.raises(CaseError) as refused:
-        list(cases.decide_propose_approval(claimed(), FIRST, limit, "", NOW))
+        list(cases.decide_propose_approval(claimed(), FIRST, limit, "sealed", NOW))
     assert refused.value.code == code
 
 
 def test_the_ceiling_itself_may_be_granted() -> None:
-    assert names(cases.decide_propose_approval(claimed(), FIRST, Money.of(40_000), "", NOW))
+    assert names(cases.decide_propose_approval(claimed(), FIRST, Money.of(40_000), "sealed", NOW))
 
 
 @pytest.mark.parametrize("code", sorted(cases.BLOCKS_APPROVAL))
@@ -501,7 +517,7 @@ def test_nobody_approves_against_a_blocking_finding(code: str) -> None:
     waiting = referred(findings=("NEW_TO_BANK", code))
     list(cases.decide_claim(waiting, FIRST, NOW))
     with pytest.raises(CaseError) as refused:
-        list(cases.decide_propose_approval(waiting, FIRST, Money.of(10_000), "", NOW))
+        list(cases.decide_propose_approval(waiting, FIRST, Money.of(10_000), "sealed", NOW))
     assert refused.value.code == "not-approvable"
 
 
@@ -525,17 +541,86 @@ def test_who_saw_the_original_stands_in_for_a_registry_that_does_not_hold_it(
     facts = {"saw_person": True, "saw_original": True, "saw_signing": True, **(seen or {})}
     meeting = Meeting(**facts, staff_id="s", at=NOW, evidence=["d1"])
     waiting.hand_over = hand_over(meeting=None if seen is None else meeting)
-    assert cases.approval_obstacles(waiting) == ([] if possible else ["IDENTITY_UNAVAILABLE"])
+    assert cases.approval_obstacles(waiting, NOW) == ([] if possible else ["IDENTITY_UNAVAILABLE"])
     assert check.may_be_asked_again is (why != cases.OTHER_DOCUMENT)
 
 
-@pytest.mark.parametrize("missing", [{"documents": []}, {"consent": None}])
-def test_nobody_approves_without_documents_or_consent(missing: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "missing",
+    [
+        {"documents": []},
+        {"documents": [paper(item) for item in PAPERS if item != "work_proof"]},
+        {"parties": [hand_over().parties[0].model_copy(update={"fields": {}})]},
+        {"consent": None},
+    ],
+)
+def test_nobody_approves_without_documents_fields_or_consent(missing: dict[str, Any]) -> None:
     mine = claimed()
     mine.hand_over = hand_over(**missing)
     with pytest.raises(CaseError) as refused:
-        list(cases.decide_propose_approval(mine, FIRST, Money.of(10_000), "", NOW))
+        list(cases.decide_propose_approval(mine, FIRST, Money.of(10_000), "sealed", NOW))
     assert refused.value.code == "not-approvable"
+
+
+@pytest.mark.parametrize("note", ["", " \n"])
+def test_nobody_approves_without_an_opinion_in_words(note: str) -> None:
+    mine = claimed()
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_propose_approval(mine, FIRST, Money.of(20_000), note, NOW))
+    assert refused.value.code == "no-opinion"
+    assert mine.proposal is None
+
+
+# --- evidence that has lapsed ------------------------------------------------------------------
+
+
+def answered(subject: Case, name: CheckName, *, until: datetime, by_list: str = "") -> Case:
+    subject.checks[name] = Check(
+        name, "r", 1, NOW, "answered", "sealed", NOW, until, screened_with=by_list
+    )
+    return subject
+
+
+SOON = NOW + timedelta(days=1)
+
+
+@pytest.mark.parametrize("name", ["identity", "bureau", "watchlist"])
+def test_nobody_proposes_to_approve_by_an_answer_past_its_validity(name: CheckName) -> None:
+    mine = answered(claimed(), name, until=SOON)
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_propose_approval(mine, FIRST, Money.of(20_000), "sealed", SOON))
+    assert refused.value.code == "not-approvable"
+    assert cases.approval_obstacles(mine, SOON) == ["EVIDENCE_STALE"]
+    just = SOON - timedelta(microseconds=1)
+    assert cases.approval_obstacles(mine, just) == []
+    assert list(cases.decide_propose_approval(mine, FIRST, Money.of(20_000), "sealed", just))
+
+
+def test_who_was_screened_with_another_list_is_not_approved() -> None:
+    mine = answered(claimed(), "watchlist", until=SOON, by_list="of-before")
+    assert cases.approval_obstacles(mine, NOW) == ["EVIDENCE_STALE"]
+
+
+def test_an_answer_that_lapses_between_the_two_people_stops_the_signature() -> None:
+    waiting = answered(proposed(), "bureau", until=SOON)
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_sign(waiting, SECOND, SOON))
+    assert refused.value.code == "not-approvable"
+    list(cases.decide_return(waiting, SECOND, "sealed", SOON))
+    assert waiting.claimed_by == FIRST
+    declined = answered(proposed("decline"), "bureau", until=SOON)
+    assert list(cases.decide_sign(declined, SECOND, SOON))  # by it nobody gets a card
+
+
+@pytest.mark.parametrize("outcome", ["approve", "decline"])
+def test_a_machine_decides_nothing_by_an_answer_past_its_validity(outcome: Any) -> None:
+    for until, last in ((SOON, "Application"), (NOW, "ApplicationReferred")):
+        checking = answered(case(), "bureau", until=until)
+        checking.hand_over = hand_over(new_to_bank=False)
+        found = recommendation(outcome=outcome, findings=("SCORE_TOO_LOW",))
+        (*_, told) = names(cases.apply_recommendation(checking, found, NOW))
+        assert told.startswith(last)
+        assert bool(checking.decisions) is (until == SOON)
 
 
 def test_evidence_that_changed_since_the_proposal_stops_the_signature() -> None:
@@ -698,7 +783,7 @@ def test_evidence_about_a_held_case_is_kept_for_whoever_decides_it_in_the_end() 
     assert imported.state is State.ON_HOLD
     list(cases.decide_release(imported, "officer", "clear", "sealed", NOW))
     list(cases.decide_claim(imported, FIRST, NOW))
-    list(cases.decide_propose_approval(imported, FIRST, Money.of(20_000), "", NOW))
+    list(cases.decide_propose_approval(imported, FIRST, Money.of(20_000), "sealed", NOW))
     assert names(cases.decide_sign(imported, SECOND, NOW)) == [
         "ReviewSigned",
         "ApplicationApproved",
@@ -745,7 +830,7 @@ def test_nothing_is_decided_about_a_held_case() -> None:
     held = on_hold_by(FIRST)
     acts: list[Callable[[], Iterable[Effect]]] = [
         lambda: cases.decide_claim(held, SECOND, NOW),
-        lambda: cases.decide_propose_approval(held, FIRST, Money.of(20_000), "", NOW),
+        lambda: cases.decide_propose_approval(held, FIRST, Money.of(20_000), "sealed", NOW),
         lambda: cases.decide_propose_decline(held, FIRST, "INTERNAL_RISK", "words", NOW),
         lambda: cases.decide_sign(held, SECOND, NOW),
         lambda: cases.decide_want_material(
@@ -846,7 +931,7 @@ def acts_on(subject: Case, verdict: Recommendation) -> list[Callable[[], Iterabl
         lambda: cases.answer_withdrawal(subject, "r1", NOW),
         lambda: cases.apply_recommendation(subject, verdict, NOW),
         lambda: cases.decide_claim(subject, FIRST, NOW),
-        lambda: cases.decide_propose_approval(subject, FIRST, Money.of(10_000), "", NOW),
+        lambda: cases.decide_propose_approval(subject, FIRST, Money.of(10_000), "sealed", NOW),
         lambda: cases.decide_propose_decline(subject, FIRST, "AGE_OUTSIDE", "sealed", NOW),
         lambda: cases.decide_sign(subject, SECOND, NOW),
         lambda: cases.decide_release(subject, "officer", "clear", "sealed", NOW),
@@ -1042,6 +1127,19 @@ def test_a_blind_opinion_is_a_whole_one(opinion: Opinion, code: str) -> None:
         list(cases.decide_opinion(waiting, SECOND, opinion, NOW))
     assert refused.value.code == code
     assert waiting.proposal is not None
+
+
+@pytest.mark.usefixtures("blind")
+def test_a_blind_case_goes_back_unseen_where_an_answer_lapsed_and_else_never() -> None:
+    waiting = answered(proposed(), "bureau", until=SOON)
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_return(waiting, SECOND, "sealed", NOW))
+    assert refused.value.code == "opinion-first"
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_opinion(waiting, SECOND, AGREES, SOON))
+    assert refused.value.code == "not-approvable"
+    list(cases.decide_return(waiting, SECOND, "sealed", SOON))
+    assert (waiting.proposal, waiting.claimed_by) == (None, FIRST)
 
 
 @pytest.mark.usefixtures("blind")

@@ -163,7 +163,7 @@ def test_after_a_correction_the_next_hand_over_uses_the_old_report_no_more() -> 
 def test_what_was_proposed_by_the_old_report_goes_back() -> None:
     subject = reported(referred())
     list(cases.decide_claim(subject, SECOND, NOW))
-    list(cases.decide_propose_approval(subject, SECOND, Money.of(20_000), "", NOW))
+    list(cases.decide_propose_approval(subject, SECOND, Money.of(20_000), "sealed", NOW))
     disputed(subject)
     effects = answered(subject, "corrected")
     (returned,) = (

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.review import case as cases
 from services.review import examination
 from services.review.account_store import Own
 from services.review.case import BLOCKS_APPROVAL, Case, CaseError, approval_obstacles
@@ -92,8 +93,8 @@ def test_what_is_asked_carries_sealed_fields_only() -> None:
     ("consent", "asked"),
     [
         (CreditConsent(signed_at=SIGNED, purpose="信用卡审批"), True),
-        (CreditConsent(signed_at=NOW, purpose="信用卡审批"), True),
-        (CreditConsent(signed_at=NOW + timedelta(microseconds=1), purpose="信用卡审批"), False),
+        (CreditConsent(signed_at=NOW - timedelta(microseconds=1), purpose="信用卡审批"), True),
+        (CreditConsent(signed_at=NOW, purpose="信用卡审批"), False),
         (CreditConsent(signed_at=SIGNED, purpose="贷后管理"), False),
         (None, False),
     ],
@@ -164,7 +165,7 @@ def changed(monkeypatch: pytest.MonkeyPatch) -> str:
             "entries": [{"entry": "A", "name": "张三", "kind": "fraud", "reason": "x"}],
         }
     )
-    monkeypatch.setattr(examination, "load_internal_list", lambda: told)
+    monkeypatch.setattr(cases, "load_internal_list", lambda: told)
     return told.mark
 
 
@@ -187,7 +188,7 @@ def test_who_is_open_is_screened_again_when_the_list_changes(
     assert again.kind == "check.watchlist"
     # what the policy says of the old answer decides nothing, and people wait as well
     assert scored.payload["scoring_round"] != subject.scoring_round
-    assert approval_obstacles(subject) == ["CHECK_PENDING"]
+    assert approval_obstacles(subject, NOW) == ["CHECK_PENDING"]
     assert examination.screen_again(subject, NOW) == []
     asked = again.payload["request_id"]
     effects = examination.end(
@@ -195,7 +196,7 @@ def test_who_is_open_is_screened_again_when_the_list_changes(
     )
     assert [call.kind for call in calls(effects)] == ["policy"]
     assert examination.screen_again(subject, NOW) == []
-    assert approval_obstacles(subject) == []
+    assert approval_obstacles(subject, NOW) == []
 
 
 def test_a_list_that_changes_while_an_answer_is_on_its_way_is_searched_as_well(
@@ -328,6 +329,98 @@ def test_nothing_is_asked_again_that_was_answered() -> None:
     with pytest.raises(CaseError) as refused:
         examination.repeat(subject, "staff-1", NOW)
     assert refused.value.code == "nothing-to-repeat"
+
+
+def test_a_reviewer_renews_what_lapsed_and_nothing_else() -> None:
+    subject = referred()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    later = NOW + timedelta(days=7)
+    with pytest.raises(CaseError):
+        examination.repeat(subject, "staff-1", later - timedelta(microseconds=1))
+    asked = calls(examination.repeat(subject, "staff-1", later))
+    assert [call.kind for call in asked] == ["check.watchlist"]
+    assert approval_obstacles(subject, later) == ["CHECK_PENDING"]
+
+
+def test_who_was_screened_with_another_list_is_screened_again_by_a_reviewer(
+    request: pytest.FixtureRequest,
+) -> None:
+    subject = referred()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    request.getfixturevalue("changed")
+    assert approval_obstacles(subject, NOW) == ["EVIDENCE_STALE"]
+    asked = calls(examination.repeat(subject, "staff-1", NOW))
+    assert [call.kind for call in asked] == ["check.watchlist"]
+
+
+def test_what_lapsed_while_another_system_was_away_is_asked_anew_before_the_policy_is() -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject, but="bureau")
+    late, request_id = NOW + timedelta(days=7), subject.checks["bureau"].request_id
+    (again,) = calls(examination.end(subject, "bureau", request_id, late, answer=str(SEALED)))
+    assert again.kind == "check.watchlist"
+    answer = examination.end(
+        subject, "watchlist", again.payload["request_id"], late, answer=str(SEALED)
+    )
+    assert [call.kind for call in calls(answer)] == ["policy"]
+
+
+def test_what_can_not_be_asked_anew_is_missing_to_the_policy() -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject, but="watchlist")
+    subject.hand_over = hand_over(consent=None)
+    late, request_id = NOW + timedelta(days=30), subject.checks["watchlist"].request_id
+    (again,) = calls(examination.end(subject, "watchlist", request_id, late, answer=str(SEALED)))
+    assert again.kind == "check.identity"
+    assert subject.checks["bureau"].why == "no-consent"
+    ended = examination.end(subject, "identity", again.payload["request_id"], late, why="late")
+    (scoring,) = calls(ended)
+    assert set(scoring.payload["answers"]) == {"check.watchlist"}
+
+
+def test_at_a_reviewers_desk_nothing_is_asked_anew_by_itself() -> None:
+    subject = referred()
+    examination.start(subject, NOW)
+    answer_all(subject, but="watchlist")
+    late, request_id = NOW + timedelta(days=30), subject.checks["watchlist"].request_id
+    ended = examination.end(subject, "watchlist", request_id, late, answer=str(SEALED))
+    assert [call.kind for call in calls(ended)] == ["policy"]
+
+
+def consents(subject: Case) -> list[tuple[str, str]]:
+    """What the history says about the consent behind each query."""
+    return [
+        (entry.details["consent_signed_at"], entry.details["purpose"])
+        for entry in subject.entries
+        if entry.action == "check_requested" and entry.details["check"] == "bureau"
+    ]
+
+
+def test_each_query_keeps_the_consent_that_it_was_made_with() -> None:
+    """Of two hand-overs the second brings a consent that was signed after the first query."""
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    later = NOW + timedelta(days=30)
+    anew = CreditConsent(signed_at=later - timedelta(hours=1), purpose=examination.CREDIT_PURPOSE)
+    subject.hand_over = hand_over(consent=anew)
+    examination.start(subject, later)
+    purpose = examination.CREDIT_PURPOSE
+    assert consents(subject) == [
+        (SIGNED.isoformat(), purpose),
+        (anew.signed_at.isoformat(), purpose),
+    ]
+    others = [
+        entry.details
+        for entry in subject.entries
+        if entry.action == "check_requested" and entry.details["check"] != "bureau"
+    ]
+    assert others
+    assert not any("consent_signed_at" in details for details in others)
 
 
 def test_a_party_without_a_name_is_not_asked_about() -> None:

@@ -115,8 +115,10 @@ def test_who_has_no_office_is_looked_at_all_the_same() -> None:
 
 def test_fields_that_the_rules_look_at_are_opened_where_the_party_has_them() -> None:
     subject = case()
-    assert "mobile" not in examination.scoring(subject).payload["fields"]
     (party,) = hand_over().parties
+    bare = {"name": SEALED, "id_number": SEALED}
+    subject.hand_over = hand_over(parties=[party.model_copy(update={"fields": bare})])
+    assert "mobile" not in examination.scoring(subject).payload["fields"]
     fields = {**party.fields, "mobile": SEALED, "office_phone": SEALED}
     subject.hand_over = hand_over(parties=[party.model_copy(update={"fields": fields})])
     assert {"mobile", "office_phone"} < examination.scoring(subject).payload["fields"].keys()
@@ -161,7 +163,7 @@ def test_nobody_is_approved_where_the_rules_had_nothing_to_look_at() -> None:
     found = recommendation(outcome="approve", findings=())
     cases.apply_recommendation(subject, found, NOW)
     assert subject.state is State.MANUAL_REVIEW
-    assert cases.approval_obstacles(subject) == ["FRAUD_UNAVAILABLE"]
+    assert cases.approval_obstacles(subject, NOW) == ["FRAUD_UNAVAILABLE"]
     assert not subject.checks["fraud"].may_be_asked_again
 
 

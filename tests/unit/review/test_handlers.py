@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.review import examination, handlers
-from services.review.case import Awaited, Case, Snooze
+from services.review.case import Awaited, Case, Check, Snooze
 from shared.events import intake, review
 from shared.events.lifecycle import MOVES, State, publisher
 from shared.messaging import (
@@ -135,6 +135,38 @@ def test_a_hand_over_under_rules_that_review_does_not_hold_waits(other: dict[str
 def test_what_review_says_names_what_it_decided_by() -> None:
     fields = case().fields()
     assert fields["product_digest"] == product_of("standard", fields["product_version"]).digest
+
+
+def test_a_draft_that_became_another_product_is_decided_by_what_was_handed_in() -> None:
+    subject = unknown()
+    list(handlers.on_moved(received(intake.ApplicationDrafted, subject, 1), subject, NOW))
+    subject.state, subject.state_version = State.PRE_CHECK, 3
+    gold = product_of("gold").version
+    other = {"product": "gold", "product_version": gold, "product_digest": None}
+    event = handed(subject, 4, **other, applicant_type="self_employed")
+    list(handlers.on_pre_check_passed(event, subject, NOW))
+    scope = subject.need_scope()
+    assert (scope.product, scope.product_version) == ("gold", gold)
+    assert scope.applicant_type == "self_employed"
+    assert subject.fields()["product"] == "gold"
+
+
+def test_what_intake_does_without_is_known_or_known_not_to_be_said() -> None:
+    for said in (["work_proof"], [], None):
+        subject = case(State.PRE_CHECK)
+        list(handlers.on_pre_check_passed(handed(subject, 5, waived=said), subject, NOW))
+        assert subject.need_hand_over().waived == said
+
+
+def test_a_verdict_on_an_answer_that_lapsed_meanwhile_decides_nothing() -> None:
+    subject = case(scoring_round=1)
+    subject.checks["bureau"] = Check(
+        "bureau", "r", 1, NOW, "answered", "sealed", NOW, NOW + timedelta(days=1)
+    )
+    late = NOW + timedelta(days=1)
+    effects = list(handlers.on_scored(scored(subject, "decline"), subject, late))
+    assert [one.kind for one in effects if isinstance(one, Call)] == ["check.bureau"]
+    assert (subject.state, subject.recommendation) == (State.CHECKING, None)
 
 
 def test_the_clock_of_review_runs_from_the_first_hand_over() -> None:

@@ -43,11 +43,12 @@ from services.review import case as cases
 from services.review.accounts import AccountFacts, DormancyFigure, stop_of
 from services.review.app import build_app, build_service
 from services.review.case import Case, CaseError, Check, Decision, Entry, Scope
-from services.review.checks import CHECKS, fraud, plausibility
+from services.review.checks import CHECKS, CheckName, fraud, plausibility
 from services.review.checks.breaker import Breaker
 from services.review.checks.kind import Evidence
 from services.review.holds import HoldReason
 from services.review.invariants import GAPS, INVARIANTS, Invariant, kind_of, place_of
+from services.review.materials import SECOND_SOURCE
 from services.review.policy import TABLES, Policy
 from services.review.reason_codes import public_codes
 from services.review.store import _REVIEW_STATES
@@ -73,13 +74,17 @@ from shared.settings import Environment, Settings
 from shared.web import Viewer
 from shared.web.permissions import WHOLE_BANK, Permission, Reach
 from tests.unit.review.builders import (
+    FIELDS,
     NOW,
+    PAPERS,
+    SEALED,
     SIGNED,
     TERMS,
     case,
     hand_over,
     heedless,
     inputs,
+    paper,
     recommendation,
     referred,
     shipped,
@@ -271,12 +276,12 @@ def arranged(*papers: str) -> Try:
     return attempt
 
 
-def approving(subject: Case) -> Found:
+def approving(subject: Case, note: str = "sealed") -> Found:
     """What two people learn who try to approve the case with as much as may be granted."""
-    found = set(cases.approval_obstacles(subject))
+    found = set(cases.approval_obstacles(subject, NOW))
     list(cases.decide_claim(subject, FIRST, NOW))
     limit = subject.recommendation.ceiling if subject.recommendation else Money.of(20_000)
-    wrong = refused(lambda: cases.decide_propose_approval(subject, FIRST, limit, "", NOW))
+    wrong = refused(lambda: cases.decide_propose_approval(subject, FIRST, limit, note, NOW))
     return (
         found | wrong if wrong else found | refused(lambda: cases.decide_sign(subject, SECOND, NOW))
     )
@@ -360,6 +365,43 @@ def people(**changes: Any) -> Try:
     return attempt
 
 
+def papers(*items: str, **changes: Any) -> Try:
+    """Two people try to approve with these papers."""
+    return people(documents=[paper(item) for item in items], **changes)
+
+
+def form(*fields: str) -> Try:
+    """Two people try to approve by a form with these fields."""
+    (party,) = hand_over().parties
+    filled = party.model_copy(update={"fields": dict.fromkeys(fields, SEALED)})
+    return people(parties=[filled])
+
+
+def answered_until(left: timedelta, name: CheckName = "watchlist", *, machine: bool = False) -> Try:
+    """An answer is valid so long still when two people try to approve, or when the machine that
+    would do so has the policy's word."""
+
+    def attempt() -> Found:
+        subject = handed() if machine else referred()
+        subject.checks[name] = Check(name, "r", 1, NOW, "answered", "sealed", NOW, NOW + left)
+        if not machine:
+            return approving(subject)
+        found = recommendation(outcome="approve", findings=())
+        list(cases.apply_recommendation(subject, found, NOW))
+        return approving(subject) if subject.state is State.MANUAL_REVIEW else set()
+
+    return attempt
+
+
+def older_list() -> Found:
+    """Two people try to approve somebody who was screened with another list."""
+    subject = referred()
+    subject.checks["watchlist"] = Check(
+        "watchlist", "r", 1, NOW, "answered", "sealed", NOW, NOW + _VALID, screened_with="another"
+    )
+    return approving(subject)
+
+
 def student(*items: str) -> Try:
     def attempt() -> Found:
         subject = referred()
@@ -416,7 +458,7 @@ def signed_by(staff_id: str) -> Try:
 
     def attempt() -> Found:
         subject = claimed()
-        list(cases.decide_propose_approval(subject, FIRST, Money.of(20_000), "", NOW))
+        list(cases.decide_propose_approval(subject, FIRST, Money.of(20_000), "sealed", NOW))
         list(cases.decide_return(subject, SECOND, "sealed", NOW))
         list(cases.decide_put_back(subject, FIRST, NOW))
         list(cases.decide_claim(subject, SECOND, NOW))
@@ -496,7 +538,7 @@ def corrected_with_a_card(outcome: disputes.Outcome) -> Try:
     """People try to grant an increase by the report that somebody disputed, after the answer."""
 
     def attempt() -> Found:
-        consent = CreditConsent(signed_at=NOW, purpose=examination.CREDIT_PURPOSE)
+        consent = CreditConsent(signed_at=SIGNED, purpose=examination.CREDIT_PURPOSE)
         subject = waiting(asked(consent=consent))
         list(disputes.decide_open(subject, "d", "sealed", FIRST, NOW))
         list(disputes.decide_claim(subject, SECOND, NOW))
@@ -514,7 +556,7 @@ def answered_as(outcome: disputes.Outcome) -> Try:
         list(disputes.decide_open(subject, "d", "sealed", FIRST, NOW))
         list(disputes.decide_claim(subject, SECOND, NOW))
         list(disputes.decide_answer(subject, SECOND, outcome, "sealed", NOW))
-        return set(cases.approval_obstacles(subject)) & {"CHECK_PENDING"}
+        return set(cases.approval_obstacles(subject, NOW)) & {"CHECK_PENDING"}
 
     return attempt
 
@@ -596,7 +638,9 @@ def granting(limit: int, *, later: int = 40_000) -> Try:
     def attempt() -> Found:
         subject = claimed()
         asked = Money.of(limit)
-        if wrong := refused(lambda: cases.decide_propose_approval(subject, FIRST, asked, "", NOW)):
+        if wrong := refused(
+            lambda: cases.decide_propose_approval(subject, FIRST, asked, "sealed", NOW)
+        ):
             return wrong
         subject.recommendation = recommendation(ceiling=Money.of(later))
         return refused(lambda: cases.decide_sign(subject, SECOND, NOW))
@@ -818,6 +862,7 @@ def reapplying(*reasons: str, days: int = 0) -> Try:
     return attempt
 
 
+_NAMELESS = hand_over().parties[0].model_copy(update={"fields": {"id_number": SEALED}})
 _CAPPED = replace(TERMS, cards_per_customer=5)
 _COOL_DOWN = product_of("standard", "2026.2").cool_down.days
 _VALID = CHECKS["bureau"].valid
@@ -844,9 +889,9 @@ TESTS: Mapping[str, Three] = {
         (by_shipped(bureau_queries_3m=6), by_shipped(bureau_queries_3m=7)),
     ),
     "OPINION_STATED": Three(
-        each(unproposed, declining("")),
+        each(unproposed, declining(""), lambda: approving(referred(), "")),
         declining("sealed"),
-        (declining("s"), declining(" \n")),
+        (lambda: approving(referred(), "s"), lambda: approving(referred(), " \n")),
     ),
     "TWO_PEOPLE_SIGN": Three(
         signed_by(SECOND), signed_by("staff-3"), (signed_by(FIRST), signed_by(SECOND))
@@ -892,10 +937,29 @@ TESTS: Mapping[str, Three] = {
     "MATERIAL_THERE": Three(
         each(
             people(documents=[]),
+            papers("id_front"),
             lambda: found_by(heedless(), handed(documents=[])),  # the machine would approve it
         ),
         people(),
-        (lambda: found_by(heedless(), handed()), people(documents=[])),
+        (papers(*PAPERS[1:], waived=["application_form_signed"]), papers(*PAPERS[1:])),
+    ),
+    "FIELDS_THERE": Three(
+        each(
+            form("name", "id_number"),
+            lambda: found_by(heedless(), handed(parties=[_NAMELESS])),
+        ),
+        form(*FIELDS, "email"),
+        (form(*FIELDS), form(*FIELDS[1:])),
+    ),
+    "EVIDENCE_WITHIN_VALIDITY": Three(
+        each(
+            answered_until(timedelta(days=-1)),
+            answered_until(timedelta(days=-1), "bureau"),
+            answered_until(timedelta(days=-1), "identity", machine=True),
+            older_list,
+        ),
+        answered_until(timedelta(days=1)),
+        (answered_until(MICROSECOND), answered_until(timedelta(0))),
     ),
     "MISSING_NEVER_PASSES": Three(
         each(heeded(identity="unavailable"), heeded(bureau=None), heeded(watchlist="unavailable")),
@@ -913,7 +977,7 @@ TESTS: Mapping[str, Three] = {
     "STUDENT_SECOND_SOURCE": Three(
         each(heeded(applicant_type="student"), student()),
         heeded(),
-        (student(cases.SECOND_SOURCE), student("enrolment_proof")),
+        (student(SECOND_SOURCE), student("enrolment_proof")),
     ),
     "FRAUD_SEEN_BY_PEOPLE": Three(
         noticing(
@@ -977,7 +1041,7 @@ TESTS: Mapping[str, Three] = {
     "BUREAU_BY_CONSENT": Three(
         each(querying(None), people(consent=None)),
         querying(signed(SIGNED)),
-        (querying(signed(NOW)), querying(signed(NOW + MICROSECOND))),
+        (querying(signed(NOW - MICROSECOND)), querying(signed(NOW))),
     ),
     "BUREAU_WHILE_OPEN": Three(
         asking(State.WITHDRAWN),

@@ -42,7 +42,7 @@ from shared.parameters import load_internal_list, load_limit_changes
 from shared.parameters.models import ReviewRules
 from shared.web import Permission, Viewer
 from shared.web.permissions import WHOLE_BANK
-from tests.unit.review.builders import NOW, SEALED, hand_over, inputs, shipped
+from tests.unit.review.builders import NOW, PAPERS, SEALED, SIGNED, hand_over, inputs, shipped
 from tests.unit.review.builders import case as begun
 
 INCREASE, TEMPORARY = LimitChangeKind.INCREASE, LimitChangeKind.TEMPORARY
@@ -222,17 +222,24 @@ def test_what_is_still_valid_is_used_again_and_what_is_not_is_asked_with_a_new_c
 
     case = card()
     case.checks["bureau"].valid_until = NOW
-    consent = CreditConsent(signed_at=NOW, purpose="信用卡审批")
+    consent = CreditConsent(signed_at=NOW - timedelta(hours=1), purpose="信用卡审批")
     (call,) = [one for one in request(case, asked(consent=consent)) if isinstance(one, Call)]
     assert (call.kind, call.payload["purpose"]) == ("check.bureau", "信用卡审批")
     request_id = call.payload["request_id"]
     assert limit_changes.awaits(case, request_id) is case.limit_changes[0]
+    (kept,) = [
+        one.details
+        for one in case.entries
+        if one.action == "check_requested" and one.details["check"] == "bureau"
+    ]
+    assert kept["consent_signed_at"] == consent.signed_at.isoformat()  # not the application's
+    assert (kept["purpose"], kept["number"]) == ("信用卡审批", case.limit_changes[0].number)
 
 
 def test_a_system_that_is_away_is_asked_again_and_a_person_goes_on_without_it_in_the_end() -> None:
     case = card()
     case.checks["bureau"].valid_until = NOW
-    consent = CreditConsent(signed_at=NOW, purpose="信用卡审批")
+    consent = CreditConsent(signed_at=SIGNED, purpose="信用卡审批")
     (call,) = [one for one in request(case, asked(consent=consent)) if isinstance(one, Call)]
     change = case.limit_changes[0]
 
@@ -508,19 +515,21 @@ def test_an_income_stated_anew_is_looked_at_without_the_papers_of_the_old_one() 
     def papers(wish: Asked) -> tuple[str, list[str]]:
         subject = card()
         documents = subject.need_hand_over().documents
-        for item in ("income_proof", "employer_authorization"):
-            documents.append(documents[0].model_copy(update={"item": item}))
+        documents.append(documents[0].model_copy(update={"item": "employer_authorization"}))
         (call,) = [one for one in request(subject, wish) if isinstance(one, Call)]
         return call.payload["fields"]["monthly_income"], call.payload["papers"]
 
-    kept = ["employer_authorization", "id_front"]
-    assert papers(asked()) == (str(SEALED), [*kept, "income_proof"])
-    assert papers(asked(income="anew", income_on=TODAY)) == ("anew", kept)
+    kept = {*PAPERS, "employer_authorization"}
+    assert papers(asked()) == (str(SEALED), sorted(kept))
+    assert papers(asked(income="anew", income_on=TODAY)) == (
+        "anew",
+        sorted(kept - {"income_proof"}),
+    )
 
 
 # --- a report that is disputed -------------------------------------------------------------------
 
-CONSENT = CreditConsent(signed_at=NOW, purpose="信用卡审批")
+CONSENT = CreditConsent(signed_at=SIGNED, purpose="信用卡审批")
 
 
 def disputed(case: Case) -> Case:

@@ -85,7 +85,7 @@ def test_what_was_not_seen_is_approved_neither_by_the_policy_nor_by_people(
     )
     assert decided(subject) == ["ChecksCompleted", "ApplicationReferred"]
     assert subject.state is State.MANUAL_REVIEW
-    assert cases.approval_obstacles(subject) == ["MEETING_INCOMPLETE"]
+    assert cases.approval_obstacles(subject, NOW) == ["MEETING_INCOMPLETE"]
 
 
 @pytest.mark.usefixtures("demanded")

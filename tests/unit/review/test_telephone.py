@@ -65,7 +65,7 @@ def test_what_the_parameters_name_asks_for_a_call_and_nobody_is_approved_without
     assert facts[0].ordered_by == "review"
     assert waiting.telephone is not None
     assert waiting.telephone.reasons == (code,)
-    assert "TELEPHONE_MISSING" in cases.approval_obstacles(waiting)
+    assert "TELEPHONE_MISSING" in cases.approval_obstacles(waiting, NOW)
     assert waiting.recommendation is not None
     assert "TELEPHONE_MISSING" in waiting.recommendation.findings
 
@@ -75,7 +75,7 @@ def test_no_other_finding_asks_for_one() -> None:
     cases.apply_recommendation(waiting, found("NEW_TO_BANK", "CARDS_MANY"), NOW)
     assert waiting.telephone is None
     assert "telephone" not in waiting.checks
-    assert cases.approval_obstacles(waiting) == []
+    assert cases.approval_obstacles(waiting, NOW) == []
 
 
 def test_what_the_policy_declines_is_not_called() -> None:
@@ -92,7 +92,7 @@ def test_it_is_asked_for_once() -> None:
     called(waiting, "confirmed")
     effects = cases.apply_recommendation(waiting, found(ASKS), NOW)
     assert effects == []
-    assert cases.approval_obstacles(waiting) == []
+    assert cases.approval_obstacles(waiting, NOW) == []
 
 
 def test_whoever_has_the_case_may_ask_for_one_and_says_why() -> None:
@@ -103,7 +103,7 @@ def test_whoever_has_the_case_may_ask_for_one_and_says_why() -> None:
         decide_order(waiting, "staff-2", "sealed", NOW)
     effects = list(decide_order(waiting, FIRST, "sealed", NOW))
     assert [type(one) for one in effects] == [Fact, Call]
-    assert cases.approval_obstacles(waiting) == ["TELEPHONE_MISSING"]
+    assert cases.approval_obstacles(waiting, NOW) == ["TELEPHONE_MISSING"]
     with pytest.raises(CaseError) as refused:
         decide_order(waiting, FIRST, "sealed", NOW)
     assert refused.value.code == "call-awaited"
@@ -115,7 +115,7 @@ def test_who_confirms_lets_the_case_go_on() -> None:
     assert (fact.data.heard, fact.data.attempt, fact.data.staff_id) == ("confirmed", 1, FIRST)
     assert "note" not in fact.data.model_dump()
     assert scoring.payload["noticed"] == []
-    assert cases.approval_obstacles(waiting) == []
+    assert cases.approval_obstacles(waiting, NOW) == []
     cases.decide_propose_approval(waiting, FIRST, Money.of(10_000), "sealed", NOW)
     assert waiting.proposal is not None
 
@@ -125,7 +125,7 @@ def test_a_contradiction_stands_against_an_approval_and_is_frozen_with_the_input
     _fact, scoring = called(waiting, "contradicted")
     assert scoring.payload["noticed"] == ["TELEPHONE_CONTRADICTED"]
     assert waiting.checks["telephone"].outcome == "answered"
-    assert cases.approval_obstacles(waiting) == ["TELEPHONE_CONTRADICTED"]
+    assert cases.approval_obstacles(waiting, NOW) == ["TELEPHONE_CONTRADICTED"]
     with pytest.raises(CaseError, match="contradicts"):
         cases.decide_propose_approval(waiting, FIRST, Money.of(10_000), "sealed", NOW)
 
@@ -136,7 +136,7 @@ def test_what_is_no_answer_never_passes(heard: Heard) -> None:
     _fact, scoring = called(waiting, heard)
     assert waiting.checks["telephone"].why == WITHOUT_ANSWER[heard]
     assert scoring.payload["noticed"] == ["TELEPHONE_MISSING"]
-    assert cases.approval_obstacles(waiting) == ["TELEPHONE_MISSING"]
+    assert cases.approval_obstacles(waiting, NOW) == ["TELEPHONE_MISSING"]
     assert not waiting.checks["telephone"].may_be_asked_again  # by a system there is nothing to ask
 
 
@@ -154,14 +154,14 @@ def test_who_is_not_reached_is_called_again_at_another_time_so_many_times() -> N
     assert refused.value.code == "called-just-now"
     assert 1 + until_ended(waiting, again) == TERMS.tries
     assert waiting.checks["telephone"].why == "not-reached"
-    assert cases.approval_obstacles(waiting) == ["TELEPHONE_MISSING"]
+    assert cases.approval_obstacles(waiting, NOW) == ["TELEPHONE_MISSING"]
 
 
 def test_who_calls_back_is_heard_before_the_next_call_is_due() -> None:
     waiting = in_queue("NEW_TO_BANK", asked=True)
     called(waiting, "not_reached")
     called(waiting, "confirmed")
-    assert cases.approval_obstacles(waiting) == []
+    assert cases.approval_obstacles(waiting, NOW) == []
 
 
 def test_after_the_end_an_officer_may_ask_again() -> None:
@@ -172,7 +172,7 @@ def test_after_the_end_an_officer_may_ask_again() -> None:
     assert refused.value.code == "no-call-awaited"
     decide_order(waiting, FIRST, "sealed", NOW)
     called(waiting, "confirmed")
-    assert cases.approval_obstacles(waiting) == []
+    assert cases.approval_obstacles(waiting, NOW) == []
 
 
 def test_what_was_heard_is_said_in_words() -> None:
