@@ -547,7 +547,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     Invariant(
         "DISPUTE_ANSWERED",
         Words(
-            zh="征信异议的书面答复期限为二十日，临期与逾期均予记录和标示",
+            zh="征信异议的书面答复期限为二十日，临期与超时均予记录和标示",
             en="A dispute about a credit report has 20 days for its answer in writing; that it"
             " is near or overdue is noted and marked",
         ),
@@ -583,7 +583,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     Invariant(
         "REVIEW_IN_TIME",
         Words(
-            zh="审核时限自受理起按工作日计算，临期与逾期均予标示",
+            zh="审核时限自受理起按工作日计算，临期与超时均予标示",
             en="Review has so many working days from the hand-over; what is near or late is marked",
         ),
         f"{_CARD_RULES}; {_POLICY}",
@@ -627,7 +627,7 @@ GAPS: tuple[Gap, ...] = (
         f"{_CARD_RULES}; {_BUREAU} Art. 25; {_PERSONAL} Art. 24",
         "C",
         Words(
-            zh="系统标示临期与逾期并按到期先后排列，但不能代人作出决定，也不自动分派复核与异议",
+            zh="系统标示临期与超时并按到期先后排列，但不能代人作出决定，也不自动分派复核与异议",
             en="the software marks what is near or overdue and lists what is due first; it"
             " makes nobody decide, and gives appeals and disputes to nobody by itself",
         ),
