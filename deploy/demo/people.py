@@ -104,7 +104,7 @@ class Crowd:
         city = place(work_region)
         area = _AREA_CODES.get(work_region, "0791")
         mobile = f"{chance.choice(_BRANDS)}{self._made:05d}{chance.randrange(1000):03d}"
-        return Person(
+        person = Person(
             name=surname + given,
             salutation="mr" if male else "ms",
             id_number=id_number,
@@ -121,6 +121,8 @@ class Crowd:
             monthly_income=chance.randrange(*income_yuan, 100) * 100,
             other_bank_limits=chance.choice((0, 0, 200_000, 500_000)),
         )
+        # of the young the bureau knows no cards elsewhere, and they state none
+        return replace(person, other_bank_limits=0) if born.year >= 2000 else person
 
     def _birth(self, ages: tuple[int, int]) -> date:
         youngest, oldest = ages
