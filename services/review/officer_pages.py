@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from services.review import issuing, officer_store, words
 from services.review.api import MayClaim, MayManage, MaySign, MayView
-from services.review.desk import REASSIGNED_AT_ONCE, Desk
+from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned
 from services.review.officer_desk import OfficerDesk, may_see_others
 from services.review.officers import Away
 from services.review.pages import receivers, told_of
@@ -117,10 +117,7 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
     ) -> Response:
         """Give all that is open of an officer to another."""
         found = await desk.reassign_all(viewer, staff_id, to)
-        if not found.given and not found.refused:
-            told = _("There is nothing to give.")
-            return redirect(request, _at(staff_id), flash=told, tone="info")
-        return redirect(request, _at(staff_id), **told_of(found))
+        return _given(request, staff_id, found)
 
     @routes.post("/workload/take-over")
     async def page_take_over(
@@ -131,10 +128,7 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
             found = await desk.take_over(viewer, staff_id)
         except Problem as problem:
             return _refused(request, staff_id, problem)
-        if not found.given and not found.refused:
-            told = _("There is nothing to give.")
-            return redirect(request, _at(staff_id), flash=told, tone="info")
-        return redirect(request, _at(staff_id), **told_of(found))
+        return _given(request, staff_id, found)
 
     return routes
 
@@ -150,6 +144,13 @@ async def _done(request: Request, staff_id: str, command: Any, done: str) -> Res
     except Problem as problem:
         return _refused(request, staff_id, problem)
     return redirect(request, _at(staff_id), flash=done)
+
+
+def _given(request: Request, staff_id: str, found: Reassigned) -> Response:
+    if not found.given and not found.refused:
+        told = _("There is nothing to give.")
+        return redirect(request, _at(staff_id), flash=told, tone="info")
+    return redirect(request, _at(staff_id), **told_of(found))
 
 
 def _refused(request: Request, staff_id: str, problem: Problem) -> Response:

@@ -79,6 +79,20 @@ def numbers_of_two_alike() -> tuple[str, str]:
     raise AssertionError("no two people are alike: look among more")
 
 
+async def handed_twins(bank: Bank, mobiles: tuple[str, str]) -> tuple[Applicant, Applicant]:
+    """Twins who are handed over: the one on a watchlist, who is held, and the other, who waits for
+    an officer."""
+    made = []
+    for number, mobile in zip(numbers_of_twins(), mobiles, strict=True):
+        one = await bank.applicant(id_number=number, mobile=mobile, new_to_bank=True)
+        await bank.hand_over(one)
+        made.append(one)
+    suspected, free = made
+    await said(bank, suspected, "application.held")
+    await said(bank, free, "application.referred")
+    return suspected, free
+
+
 @dataclass(frozen=True)
 class Twins:
     """One who is suspected, and one like them who is not."""

@@ -15,13 +15,13 @@ import pytest_asyncio
 from shared.web.permissions import Role
 from tests.integration.review.bank import Bank
 from tests.integration.review.conftest import Desks
-from tests.integration.review.test_service import CONFIRM, do, said
+from tests.integration.review.test_service import CONFIRM, do
 from tests.integration.review.test_suspicion import (
     KNOWING,
     UNKNOWING,
     Twins,
     differences,
-    numbers_of_twins,
+    handed_twins,
     plain,
     seen,
     without_the_hold,
@@ -37,15 +37,7 @@ OPINION = "材料中的说法前后不一"
 async def proposed(bank: Bank, desks: Desks) -> Twins:
     """Twins who are to be declined for the bank's own reasons: compliance proposes one, an officer
     the other."""
-    made = []
-    mobiles = ("13755550001", "13766660001")
-    for number, mobile in zip(numbers_of_twins(), mobiles, strict=True):
-        one = await bank.applicant(id_number=number, mobile=mobile, new_to_bank=True)
-        await bank.hand_over(one)
-        made.append(one)
-    suspected, free = made
-    await said(bank, suspected, "application.held")
-    await said(bank, free, "application.referred")
+    suspected, free = await handed_twins(bank, ("13755550001", "13766660001"))
     found = {"finding": "confirmed", "note": FINDING}
     assert await do(desks.compliance, suspected, "release", found) == 200
     assert await do(desks.first, free, "claim") == 200

@@ -32,13 +32,13 @@ from tests.integration.review.test_limit_changes import (
     in_use,
     told,
 )
-from tests.integration.review.test_service import API, APPROVE, do, said
+from tests.integration.review.test_service import API, APPROVE, do
 from tests.integration.review.test_suspicion import (
     KNOWING,
     UNKNOWING,
     Twins,
     differences,
-    numbers_of_twins,
+    handed_twins,
     plain,
     seen,
 )
@@ -54,17 +54,9 @@ WISH = 30_000
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def held(bank: Bank, desks: Desks) -> Twins:
     """Twins who ask for a higher limit, the suspected one's change held."""
-    made = []
-    mobiles = ("13711110001", "13722220001")
-    for number, mobile in zip(numbers_of_twins(), mobiles, strict=True):
-        one = await bank.applicant(id_number=number, mobile=mobile, new_to_bank=True)
-        await bank.hand_over(one)
-        made.append(one)
-    suspected, free = made
-    await said(bank, suspected, "application.held")
-    await said(bank, free, "application.referred")
+    suspected, free = await handed_twins(bank, ("13711110001", "13722220001"))
     assert await do(desks.compliance, suspected, "release", CLEAR) == 200
-    for one in made:
+    for one in (suspected, free):
         assert await do(desks.first, one, "claim") == 200
         assert await do(desks.first, one, "decision", APPROVE) == 200
         assert await do(desks.second, one, "signature", CONFIRM) == 200
