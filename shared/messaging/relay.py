@@ -266,12 +266,8 @@ class Relay:
         # be had the crash come before it was deleted
         await self._conn.execute("SET synchronous_commit = off")
         # whatever the statistics say: the few rows of the outbox, each looked up in the log. A plan
-        # that was made while both were empty reads the whole log every time. And made once: rounds
-        # are many, and most find nothing.
+        # that was made while both were empty reads the whole log every time
         await self._conn.execute("SET enable_hashjoin = off; SET enable_mergejoin = off")
-        await self._conn.execute(
-            "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off"
-        )
         # a process that is frozen holds its connection, and with it its shards; it reads at least
         # this often while it is well
         await self._conn.execute(f"SET idle_session_timeout = '{IDLE_SECONDS}s'")
@@ -296,7 +292,7 @@ class Relay:
                 await woken(self._wake, POLL_SECONDS)
 
     async def _open(self) -> Any:
-        return await connect(self._settings, self._service, database=self._database)
+        return await connect(self._settings, self._service, database=self._database, by_key=True)
 
     async def _discard(self) -> None:
         """Drop connection (and with it every lock) and producer; the table knows the rest."""

@@ -102,12 +102,13 @@ async def connect(
     database: str | None = None,
     role: str | None = None,
     patient: bool = False,
+    by_key: bool = False,
 ) -> asyncpg.Connection[Any]:
-    """One direct connection outside any pool: for advisory locks, migrations and tools. patient:
-    with no limit to how long a statement or a transaction may take."""
+    """One direct connection outside any pool: for advisory locks, migrations and tools. patient,
+    by_key: as in `session_settings`."""
     return await asyncpg.connect(
         settings.postgres_url(database or database_of(service), role or app_role(service)),
         timeout=CONNECT_TIMEOUT,
         command_timeout=None if patient else STATEMENT_TIMEOUT + 5,
-        server_settings=session_settings(f"banka-{service}", patient=patient),
+        server_settings=session_settings(f"banka-{service}", patient=patient, by_key=by_key),
     )
