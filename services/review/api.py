@@ -108,6 +108,19 @@ class NoteIn(_In):
     note: Note
 
 
+class EscalationIn(_In):
+    """What the risk officers shall decide, and why it is not decided by a reviewer."""
+
+    note: Note
+
+
+class EscalationOut(BaseModel):
+    """Who referred a case to the risk officers, and since when it is theirs."""
+
+    staff_id: str
+    at: datetime
+
+
 class SnoozeIn(_In):
     """Until when a case is laid aside, or until what has come (the due date ends it anyway), and
     why."""
@@ -266,6 +279,9 @@ class CaseOut(BaseModel):
     due: datetime | None
     claimed_by: str | None
     snooze: SnoozeOut | None
+    escalation: EscalationOut | None = Field(
+        description="of a case that is the risk officers'; null for who may not know of holds"
+    )
     hold: HoldOut | None = Field(
         description="of a held case; null for whoever is not of compliance"
     )
@@ -298,6 +314,7 @@ class QueueItemOut(BaseModel):
     advice: str | None
     claimed_by: str | None
     snoozed_until: datetime | None
+    escalated_by: str | None
     amount: Money | None
     language: str | None
     hold_reason: str | None = Field(description="of a held case, as compliance sees it")
@@ -395,9 +412,9 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
         page: Annotated[int, Query(ge=1, le=100_000)] = 1,
         page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = 50,
     ) -> QueueOut:
-        """Cases of a section: open, mine, snoozed, to_sign, waiting (for a system that is away), or
-        held (compliance only). Amounts in fen, both included; `language` as in `zh-CN`, where it is
-        known."""
+        """Cases of a section: open, mine, snoozed, escalated (to the risk officers), to_sign,
+        waiting (for a system that is away), or held (compliance only). Amounts in fen, both
+        included; `language` as in `zh-CN`, where it is known."""
         wanted = replace(
             wanted_of(viewer, section, number, product, branch, flag),
             language=language,
@@ -444,10 +461,13 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
 
     @routes.post(
         "/cases/{application_id}/claim",
-        openapi_extra=about("not-found", "erased", "not-in-queue", "claimed", "proposed"),
+        openapi_extra=about(
+            "not-found", "erased", "not-in-queue", "claimed", "proposed", "escalated"
+        ),
     )
     async def api_claim(viewer: MayClaim, application_id: str) -> CaseOut:
-        """Take the case from the queue; 409 `claimed` if somebody else has it."""
+        """Take the case from the queue; 409 `claimed` if somebody else has it. An escalated one is
+        a risk officer's to take, or whose who escalated it."""
         return case_out(await desk.claim(viewer, application_id), viewer)
 
     @routes.post(
@@ -472,6 +492,14 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
         """Lay one's own case aside; it comes back by itself, with its due date at the latest."""
         case = await desk.snooze(viewer, application_id, body.until, body.awaited, body.note)
         return case_out(case, viewer)
+
+    @routes.post(
+        "/cases/{application_id}/escalate",
+        openapi_extra=about(*OWN_CASE, "no-opinion", "is-risk-officer"),
+    )
+    async def api_escalate(viewer: MayDecide, application_id: str, body: EscalationIn) -> CaseOut:
+        """Refer one's own case to the risk officers."""
+        return case_out(await desk.escalate(viewer, application_id, body.note), viewer)
 
     @routes.post(
         "/cases/{application_id}/notes",
@@ -784,6 +812,7 @@ def queue_item(row: store.QueueRow, now: datetime, viewer: Viewer) -> QueueItemO
         advice=row.advice,
         claimed_by=row.claimed_by,
         snoozed_until=row.snoozed_until,
+        escalated_by=row.escalated_by,
         amount=Money(minor=row.amount) if row.amount is not None else None,
         language=row.language,
         hold_reason=row.hold_reason,
@@ -811,6 +840,9 @@ def case_out(case: Case, viewer: Viewer) -> CaseOut:
         waits_for=waits_for(case),
         due=case.due,
         claimed_by=case.claimed_by,
+        escalation=EscalationOut(staff_id=case.escalation.by, at=case.escalation.at)
+        if case.escalation
+        else None,
         snooze=SnoozeOut(until=case.snooze.until, awaited=case.snooze.awaited)
         if case.snooze
         else None,

@@ -34,6 +34,8 @@ KINDS: Mapping[str, Kind] = {
     "nothing-proposed": Kind(409, "Nothing waits for a signature"),
     "same-person": Kind(403, "This is for another person than whoever did the first part"),
     "risk-officer-needed": Kind(403, "The second signature is a risk officer's"),
+    "escalated": Kind(403, "The case was escalated: a risk officer takes it"),
+    "is-risk-officer": Kind(409, "Whoever calls is a risk officer, to whom a case is escalated"),
     "opinion-first": Kind(409, "Whoever calls gives their own opinion before they see the first"),
     "not-blind": Kind(409, "The first opinion is seen: it is signed or sent back"),
     "not-scored": Kind(409, "The policy has not spoken on this case yet"),

@@ -251,6 +251,16 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True)
+class Escalation:
+    """A case that a reviewer referred to the risk officers: who did, when, and why in words
+    (sealed)."""
+
+    by: str
+    at: datetime
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snooze:
     """Whoever has the case has laid it aside: until then at the latest, which is never beyond the
     due date, or until something awaited has come."""
@@ -312,6 +322,7 @@ class Case:
     claimed_by: str | None = None
     claimed_at: datetime | None = None
     snooze: Snooze | None = None
+    escalation: Escalation | None = None
     proposal: Proposal | None = None
     returned: str | None = None  # the second person's words when they sent the proposal back
     telephone: Telephone | None = None
@@ -724,8 +735,11 @@ def reapply_from(scope: Scope, reasons: Sequence[str], now: datetime) -> date:
 # --- people ------------------------------------------------------------------------------------
 
 
-def decide_claim(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
-    """Take a case from the queue. Taking one's own again does nothing; a case never has two."""
+def decide_claim(
+    case: Case, staff_id: str, now: datetime, *, risk_officer: bool = True
+) -> Iterable[Effect]:
+    """Take a case from the queue. Taking one's own again does nothing; a case never has two. One
+    that was escalated is taken by a risk officer, or back by who escalated it."""
     _in_queue(case)
     if case.claimed_by == staff_id:
         return []
@@ -733,6 +747,11 @@ def decide_claim(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
         raise CaseError("claimed", "Another reviewer has this case")
     if case.proposal is not None:
         raise CaseError("proposed", "The case waits for a second signature, not for a reviewer")
+    escalated = case.escalation
+    if escalated is not None and not risk_officer:
+        if escalated.by != staff_id:
+            raise CaseError("escalated", "The case was escalated: a risk officer takes it")
+        case.escalation, case.touched = None, True
     case.claimed_by, case.claimed_at = staff_id, now
     case.note(now, staff_id, "claimed")
     return [Fact(review.ReviewClaimed(**case.fields(), staff_id=staff_id))]
@@ -757,7 +776,8 @@ def decide_reassign(
     case: Case, staff_id: str, receiver: Officer | None, now: datetime
 ) -> Iterable[Effect]:
     """Whoever may sign gives a case, a colleague's or nobody's, to an officer who can take it. To
-    whom it belongs already nothing is given."""
+    whom it belongs already nothing is given. One that was escalated is the risk officers' no more
+    once it is given to another reviewer, who may not take it on by themselves."""
     _unproposed(case)
     if receiver is None or not receiver.may_claim(case.need_scope().branch):
         raise CaseError("unknown-officer", "Nobody of that name may claim cases of this branch")
@@ -767,9 +787,30 @@ def decide_reassign(
         raise CaseError("other-products", "The officer takes other products")
     if case.claimed_by == receiver.staff_id:
         return []
+    stays_escalated = receiver.is_risk_officer(case.need_scope().branch)
+    if case.escalation is not None and not stays_escalated:
+        if staff_id == receiver.staff_id:
+            raise CaseError("escalated", "The case was escalated: a risk officer takes it")
+        case.escalation, case.touched = None, True
     case.note(now, staff_id, "reassigned", holder=case.claimed_by, receiver=receiver.staff_id)
     case.claimed_by, case.claimed_at, case.snooze = receiver.staff_id, now, None
     return [Fact(review.ReviewClaimed(**case.fields(), staff_id=receiver.staff_id))]
+
+
+def decide_escalate(
+    case: Case, staff_id: str, words: str, now: datetime, *, risk_officer: bool = False
+) -> Iterable[Effect]:
+    """Refer one's own case to the risk officers, who read why. They alone take it from the queue
+    until one of them gives it to another reviewer; its clock runs on."""
+    _own(case, staff_id)
+    if risk_officer:
+        raise CaseError("is-risk-officer", "You are a risk officer: give the case to a colleague")
+    if not words.strip():
+        raise CaseError("no-opinion", "Say what the risk officers shall decide")
+    case.escalation, case.touched = Escalation(staff_id, now, words.strip()), True
+    case.claimed_by = case.claimed_at = case.snooze = case.returned = None
+    case.note(now, staff_id, "escalated", note=words.strip())
+    return [Fact(review.ReviewEscalated(**case.fields(), staff_id=staff_id))]
 
 
 def decide_snooze(

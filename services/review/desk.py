@@ -44,6 +44,7 @@ REASSIGNED_AT_ONCE = 200  # cases
 _STATUS = {
     "same-person": 403,
     "risk-officer-needed": 403,
+    "escalated": 403,
     "unknown-reason": 422,
     "no-opinion": 422,
     "limit-too-high": 422,
@@ -84,7 +85,9 @@ class Desk:
         return await self._run(
             viewer,
             application_id,
-            lambda case, now: cases.decide_claim(case, viewer.staff_id, now),
+            lambda case, now: cases.decide_claim(
+                case, viewer.staff_id, now, risk_officer=is_risk_officer(viewer, case)
+            ),
         )
 
     async def claim_next(self, viewer: Viewer) -> Case | None:
@@ -93,7 +96,8 @@ class Desk:
         async with self._service.transaction(actor=viewer.actor) as tx:
             own = await officer_store.officer(tx.conn, viewer.staff_id)
             products = own.products if own else None
-            found = await store.next_waiting(tx.conn, viewer.branch_list, products)
+            escalated_in = viewer.reach_of(Permission.REVIEW_SIGN).branch_list
+            found = await store.next_waiting(tx.conn, viewer.branch_list, products, escalated_in)
             if found is None:
                 return None
             case = (await self._store.load(tx.conn, [found]))[found]
@@ -254,6 +258,16 @@ class Desk:
             application_id,
             lambda case, now: cases.decide_snooze(
                 case, viewer.staff_id, until, awaited, sealed, now
+            ),
+        )
+
+    async def escalate(self, viewer: Viewer, application_id: str, note: str) -> Case:
+        sealed = await self._seal(viewer, application_id, note)
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: cases.decide_escalate(
+                case, viewer.staff_id, sealed, now, risk_officer=is_risk_officer(viewer, case)
             ),
         )
 

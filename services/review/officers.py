@@ -45,6 +45,10 @@ class Officer:
         """Whether they may claim cases of that branch at all."""
         return self.member.active and self.reach.covers(branch)
 
+    def is_risk_officer(self, branch: str) -> bool:
+        """Whether they may sign whatever the amount there."""
+        return self.member.reach_of(Permission.REVIEW_SIGN).covers(branch)
+
     def away_on(self, day: date) -> bool:
         """Whether they are away on that business day."""
         return self.away is not None and self.away.first <= day <= self.away.last

@@ -106,6 +106,8 @@ REFUSALS: Mapping[str, str] = {
     "not-yours": mark("Claim the case first."),
     "nothing-proposed": mark("Nothing waits for a signature."),
     "risk-officer-needed": mark("The second signature here is a risk officer's."),
+    "escalated": mark("The case was escalated: a risk officer takes it."),
+    "is-risk-officer": mark("You are a risk officer: give the case to a colleague instead."),
     "opinion-first": mark("Give your own opinion before you see the first."),
     "not-blind": mark("The first opinion is seen already: sign it or send it back."),
     "same-person": mark("The second signature must be another person's."),
@@ -606,6 +608,20 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             _("The unanswered checks are asked again."),
         )
 
+    @routes.post("/cases/{application_id}/escalate")
+    async def page_escalate(
+        request: Request,
+        viewer: MayDecide,
+        application_id: str,
+        note: Annotated[str, Form(max_length=2000)] = "",
+    ) -> Response:
+        return await act(
+            request,
+            application_id,
+            desk.escalate(viewer, application_id, note),
+            _("The case lies with the risk officers."),
+        )
+
     @routes.post("/cases/{application_id}/hold")
     async def page_hold(
         request: Request,
@@ -752,7 +768,16 @@ def _hold_clock(case: Case, now: datetime) -> queue.Clock | None:
 def _sections(viewer: Viewer) -> list[Section]:
     """The sections of the queue that this viewer has."""
     may_see_held = viewer.may_somewhere(Permission.REVIEW_COMPLIANCE)
-    return ["open", "mine", "snoozed", "to_sign", "waiting", *(("held",) if may_see_held else ())]
+    escalated = viewer.knows_holds and viewer.may_somewhere(Permission.REVIEW_SIGN)
+    return [
+        "open",
+        "mine",
+        "snoozed",
+        *(("escalated",) if escalated else ()),
+        "to_sign",
+        "waiting",
+        *(("held",) if may_see_held else ()),
+    ]
 
 
 def _tabs(chosen: QueueFilter, counts: Mapping[Section, Total]) -> list[tuple[str, str, str | int]]:
@@ -760,6 +785,7 @@ def _tabs(chosen: QueueFilter, counts: Mapping[Section, Total]) -> list[tuple[st
         "open": _("Queue"),
         "mine": _("My cases"),
         "snoozed": _("Laid aside"),
+        "escalated": _("Escalated"),
         "to_sign": _("To sign"),
         "waiting": _("Waiting for a system"),
         "held": _("Held"),
@@ -783,6 +809,7 @@ def _people(case: Case, history: list[Entry]) -> list[str]:
     staff |= {
         case.hold.by if case.hold else "",
         case.claimed_by or "",
+        case.escalation.by if case.escalation else "",
         case.proposal.staff_id if case.proposal else "",
     }
     return sorted(staff)
@@ -989,8 +1016,14 @@ def _abilities(
         "claim": waiting
         and proposal is None
         and case.claimed_by is None
-        and may(Permission.REVIEW_CLAIM),
+        and may(Permission.REVIEW_CLAIM)
+        and (
+            case.escalation is None
+            or case.escalation.by == viewer.staff_id
+            or may(Permission.REVIEW_SIGN)
+        ),
         "decide": mine and may_decide,
+        "escalate": mine and may_decide and not may(Permission.REVIEW_SIGN),
         "snooze": mine and case.snooze is None and may(Permission.REVIEW_CLAIM),
         "take_back": waiting
         and proposal is None

@@ -13,7 +13,7 @@ from shared.web import Viewer
 from shared.web.i18n import mark
 from shared.web.lists import Chosen
 
-Section = Literal["open", "mine", "to_sign", "waiting", "held", "snoozed"]
+Section = Literal["open", "mine", "to_sign", "waiting", "held", "snoozed", "escalated"]
 _SECTIONS: Final[Sequence[Section]] = get_args(Section)
 
 FLAGS: dict[str, str] = {

@@ -20,6 +20,7 @@ from services.review.case import (
     Check,
     Decision,
     Entry,
+    Escalation,
     HandOver,
     Proposal,
     Recommendation,
@@ -59,6 +60,7 @@ class _CaseFile:
     cleared: tuple[str, ...] = ()
     hold: Hold | None = None
     telephone: Telephone | None = None
+    escalation: Escalation | None = None
 
 
 _FILE: TypeAdapter[_CaseFile] = TypeAdapter(_CaseFile)
@@ -93,20 +95,21 @@ WITH cases AS (
 INSERT INTO review_case (application_id, state, state_version, application_number, branch, region,
     channel, product, product_version, applicant_type, person, claimed_by, claimed_at, proposed_by,
     queued_at, held_at, due, findings, advice, granted_limit, category, imported, snoozed_until,
-    snoozed_for, amount, language, hold_reason, hold_due)
+    snoozed_for, amount, language, hold_reason, hold_due, escalated_by)
 SELECT application_id, state, state_version, application_number, branch, region, channel, product,
     product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
     held_at, due, ARRAY(SELECT jsonb_array_elements_text(findings)), advice, granted_limit,
-    category, imported, snoozed_until, snoozed_for, amount, language, hold_reason, hold_due
+    category, imported, snoozed_until, snoozed_for, amount, language, hold_reason, hold_due,
+    escalated_by
 FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[],
     $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::text[],
     $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::jsonb[], $19::text[],
     $20::bigint[], $21::text[], $22::boolean[], $23::timestamptz[], $24::text[],
-    $25::bigint[], $26::text[], $27::text[], $28::timestamptz[])
+    $25::bigint[], $26::text[], $27::text[], $28::timestamptz[], $29::text[])
 AS row (application_id, state, state_version, application_number, branch, region, channel, product,
     product_version, applicant_type, person, claimed_by, claimed_at, proposed_by, queued_at,
     held_at, due, findings, advice, granted_limit, category, imported, snoozed_until, snoozed_for,
-    amount, language, hold_reason, hold_due)
+    amount, language, hold_reason, hold_due, escalated_by)
 ON CONFLICT (application_id) DO UPDATE SET
     state = excluded.state, state_version = excluded.state_version, product = excluded.product,
     product_version = excluded.product_version, applicant_type = excluded.applicant_type,
@@ -118,9 +121,10 @@ ON CONFLICT (application_id) DO UPDATE SET
     category = excluded.category, imported = excluded.imported,
     snoozed_until = excluded.snoozed_until, snoozed_for = excluded.snoozed_for,
     amount = excluded.amount, language = excluded.language,
-    hold_reason = excluded.hold_reason, hold_due = excluded.hold_due
+    hold_reason = excluded.hold_reason, hold_due = excluded.hold_due,
+    escalated_by = excluded.escalated_by
 ), files AS (
-INSERT INTO case_file (application_id, body) SELECT * FROM unnest($29::text[], $30::jsonb[])
+INSERT INTO case_file (application_id, body) SELECT * FROM unnest($30::text[], $31::jsonb[])
 ON CONFLICT (application_id) DO UPDATE SET body = excluded.body
 ), decisions AS (
 INSERT INTO decision (decision_id, application_id, outcome, automatic, decided_by, reasons,
@@ -131,20 +135,20 @@ SELECT decision_id, application_id, outcome, automatic,
     ARRAY(SELECT jsonb_array_elements_text(reasons)),
     granted_limit, category, reapply_from, inputs, verdict, policy_version, policy_digest,
     decided_at, points, pricing_class
-FROM unnest($31::text[], $32::text[], $33::text[], $34::boolean[], $35::jsonb[], $36::jsonb[],
-    $37::bigint[], $38::text[], $39::date[], $40::text[], $41::text[], $42::text[], $43::text[],
-    $44::timestamptz[], $45::int[], $46::text[])
+FROM unnest($32::text[], $33::text[], $34::text[], $35::boolean[], $36::jsonb[], $37::jsonb[],
+    $38::bigint[], $39::text[], $40::date[], $41::text[], $42::text[], $43::text[], $44::text[],
+    $45::timestamptz[], $46::int[], $47::text[])
 AS row (decision_id, application_id, outcome, automatic, decided_by, reasons, granted_limit,
     category, reapply_from, inputs, verdict, policy_version, policy_digest, decided_at, points,
     pricing_class)
 )
 INSERT INTO case_history (application_id, at, actor, action, details, confidential)
 SELECT application_id, at, actor, action, details, confidential
-FROM unnest($47::text[], $48::timestamptz[], $49::text[], $50::text[], $51::jsonb[], $52::boolean[])
+FROM unnest($48::text[], $49::timestamptz[], $50::text[], $51::text[], $52::jsonb[], $53::boolean[])
     WITH ORDINALITY AS row (application_id, at, actor, action, details, confidential, place)
 ORDER BY place
 """
-_CASE_COLUMNS, _FILE_COLUMNS, _DECISION_COLUMNS, _ENTRY_COLUMNS = 28, 2, 16, 6
+_CASE_COLUMNS, _FILE_COLUMNS, _DECISION_COLUMNS, _ENTRY_COLUMNS = 29, 2, 16, 6
 
 _SAVE_SHADOW = """
 INSERT INTO shadow_verdict (application_id, digest, scoring_round, outcome, advice, findings,
@@ -277,6 +281,7 @@ def _file(case: Case) -> _CaseFile:
         cleared=case.cleared,
         hold=case.hold,
         telephone=case.telephone,
+        escalation=case.escalation,
     )
 
 
@@ -313,6 +318,7 @@ def _row(case: Case) -> tuple[Any, ...]:
         case.language,
         hold.reason.value if hold else None,
         hold.due if hold else None,
+        case.escalation.by if case.escalation else None,
     )
 
 
@@ -394,6 +400,7 @@ def _case(row: Any, body: str | None) -> Case:
         cleared=file.cleared,
         hold=file.hold,
         telephone=file.telephone,
+        escalation=file.escalation,
         due=row["due"],
         queued_at=row["queued_at"],
         held_at=row["held_at"],
@@ -430,6 +437,7 @@ class QueueRow:
     snoozed_for: str | None
     amount: int | None  # fen
     language: str | None
+    escalated_by: str | None = None
     hold_reason: str | None = None  # these two are compliance's
     hold_due: datetime | None = None
 
@@ -460,6 +468,8 @@ _SECTIONS: dict[Section, str] = {
     "mine": "state = 'manual_review' AND proposed_by IS NULL AND claimed_by = $1"
     " AND snoozed_until IS NULL",
     "snoozed": "state = 'manual_review' AND snoozed_until IS NOT NULL",
+    "escalated": "state = 'manual_review' AND proposed_by IS NULL AND escalated_by IS NOT NULL"
+    " AND snoozed_until IS NULL",
     "to_sign": "state = 'manual_review' AND proposed_by <> $1",
     "waiting": "state = 'checking' AND EXISTS (SELECT FROM check_waiting w"
     " WHERE w.application_id = review_case.application_id)",
@@ -470,6 +480,7 @@ _NO_HOLDS: dict[Section, str] = {
     **_SECTIONS,
     "open": "state IN ('manual_review', 'on_hold') AND proposed_by IS NULL"
     " AND snoozed_until IS NULL",
+    "escalated": "false",
     "held": "false",
 }
 
@@ -477,7 +488,8 @@ _NO_HOLDS: dict[Section, str] = {
 _ROW = (
     "application_id, application_number, branch, product, applicant_type, channel, state,"
     " coalesce(queued_at, held_at) AS queued_at, held_at, due, findings, advice, claimed_by,"
-    " proposed_by, snoozed_until, snoozed_for, amount, language, hold_reason, hold_due"
+    " proposed_by, snoozed_until, snoozed_for, amount, language, escalated_by, hold_reason,"
+    " hold_due"
 )
 _COLUMNS: dict[SortKey, str] = {
     "due": "due",
@@ -640,19 +652,24 @@ async def id_of_number(conn: Any, branches: list[str] | None, number: str) -> st
 
 
 async def next_waiting(
-    conn: Any, branches: list[str] | None, products: Iterable[str] | None
+    conn: Any,
+    branches: list[str] | None,
+    products: Iterable[str] | None,
+    escalated_in: list[str] | None,
 ) -> str | None:
     """The case that stands first in the queue and is nobody's, locked; products: of which alone,
-    None for any. One that somebody is just taking is passed over, so that two who ask at once get
-    two cases."""
+    None for any; escalated_in: the branches of which it may be an escalated one. One that somebody
+    is just taking is passed over, so that two who ask at once get two cases."""
     found: str | None = await conn.fetchval(
         "SELECT application_id FROM review_case"
         " WHERE state = 'manual_review' AND proposed_by IS NULL AND claimed_by IS NULL"
         " AND ($1::text[] IS NULL OR branch = ANY ($1))"
         " AND ($2::text[] IS NULL OR product = ANY ($2))"
+        " AND (escalated_by IS NULL OR $3::text[] IS NULL OR branch = ANY ($3))"
         " ORDER BY due, application_id LIMIT 1 FOR UPDATE SKIP LOCKED",
         branches,
         None if products is None else list(products),
+        escalated_in,
     )
     return found
 

@@ -27,6 +27,7 @@ _AT_THE_DESK = frozenset(
         "put_back",
         "taken_back",
         "reassigned",
+        "escalated",
         "snoozed",
         "woken",
         "noted",
@@ -66,6 +67,7 @@ def shown_case(case: Case, viewer: Viewer) -> Case:
         case,
         state=State(words.shown_state(case.state, knows_holds=False)),
         claimed_by=None if proposal else case.claimed_by,
+        escalation=None,
         proposal=proposal and replace(proposal, staff_id="", reasons=(), note=""),
     )
 
@@ -124,6 +126,7 @@ def shown_row(row: QueueRow, viewer: Viewer) -> QueueRow:
         state=words.shown_state(row.state, knows_holds=False),
         queued_at=None,  # begins anew when a hold does, and when it ends
         claimed_by=None if row.proposed_by else row.claimed_by,
+        escalated_by=None,
         proposed_by=row.proposed_by and "",
     )
 

@@ -70,6 +70,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "put_back": (mark("Put back into the queue"), "arrow-left", "neutral"),
     "taken_back": (mark("A colleague's case put back into the queue"), "arrow-left", "neutral"),
     "reassigned": (mark("Given to a colleague"), "users", "info"),
+    "escalated": (mark("Escalated to the risk officers"), "arrow-up", "waiting"),
     "snoozed": (mark("Laid aside"), "clock-pause", "neutral"),
     "woken": (mark("Taken up again"), "bell", "info"),
     "noted": (mark("Note"), "message", "neutral"),

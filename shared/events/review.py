@@ -297,6 +297,15 @@ class ReviewClaimed(ReviewEvent):
     staff_id: str
 
 
+class ReviewEscalated(ReviewEvent):
+    """A reviewer referred a case of theirs to the risk officers. Why stays sealed in review's
+    database."""
+
+    type: ClassVar[str] = "banka.review.escalated.v1"
+
+    staff_id: str
+
+
 class ReviewProposed(ReviewEvent):
     """A reviewer decided; a second person has yet to sign."""
 

@@ -55,6 +55,7 @@ BODIES: dict[str, Any] = {
     "notes": {"note": "已电话核实"},
     "call-order": {"note": "请核实单位"},
     "calls": {"heard": "confirmed", "note": "本人确认"},
+    "escalate": {"note": "请定夺"},
     "snooze": {"awaited": "material", "note": "等材料"},
 }
 

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from services.review import case as cases
-from services.review.case import Awaited, Case, CaseError, Check, Opinion, Recommendation, Snooze
+from services.review.case import (
+    Awaited,
+    Case,
+    CaseError,
+    Check,
+    Escalation,
+    Opinion,
+    Recommendation,
+    Snooze,
+)
 from services.review.checks import CheckName
 from services.review.holds import Hold, HoldReason
 from services.review.officers import Away, Officer
@@ -286,6 +295,80 @@ def test_what_waits_for_its_signature_is_not_given_away() -> None:
     with pytest.raises(CaseError) as refused:
         list(cases.decide_reassign(proposed(), "signer", officer(SECOND), NOW))
     assert refused.value.code == "proposed"
+
+
+# --- escalated ---------------------------------------------------------------------------------
+
+
+def escalated() -> Case:
+    mine = claimed()
+    list(cases.decide_escalate(mine, FIRST, "sealed", NOW))
+    return mine
+
+
+def test_a_case_of_ones_own_goes_to_the_risk_officers_with_a_question() -> None:
+    mine = claimed()
+    assert names(cases.decide_escalate(mine, FIRST, " sealed ", NOW)) == ["ReviewEscalated"]
+    assert mine.escalation == Escalation(FIRST, NOW, "sealed")
+    assert mine.claimed_by is None
+    assert (mine.entries[-1].action, mine.entries[-1].details) == ("escalated", {"note": "sealed"})
+
+
+@pytest.mark.parametrize(
+    ("mine", "who", "words", "risk_officer", "code"),
+    [
+        (referred(), FIRST, "sealed", False, "not-yours"),
+        (claimed(), SECOND, "sealed", False, "not-yours"),
+        (proposed(), FIRST, "sealed", False, "proposed"),
+        (claimed(), FIRST, " ", False, "no-opinion"),
+        (claimed(), FIRST, "sealed", True, "is-risk-officer"),
+    ],
+)
+def test_a_case_is_escalated_by_who_has_it_and_says_why(
+    mine: Case, who: str, words: str, risk_officer: bool, code: str
+) -> None:
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_escalate(mine, who, words, NOW, risk_officer=risk_officer))
+    assert (refused.value.code, mine.escalation) == (code, None)
+
+
+def test_an_escalated_case_is_taken_by_a_risk_officer_and_stays_with_them() -> None:
+    theirs = escalated()
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_claim(theirs, SECOND, NOW, risk_officer=False))
+    assert (refused.value.code, theirs.claimed_by) == ("escalated", None)
+    list(cases.decide_claim(theirs, "risk", NOW, risk_officer=True))
+    list(cases.decide_put_back(theirs, "risk", NOW))
+    assert theirs.escalation is not None
+    with pytest.raises(CaseError):
+        list(cases.decide_claim(theirs, SECOND, NOW, risk_officer=False))
+
+
+def test_who_escalated_a_case_may_take_it_back_while_nobody_has_it() -> None:
+    mine = escalated()
+    list(cases.decide_claim(mine, FIRST, NOW, risk_officer=False))
+    assert (mine.claimed_by, mine.escalation) == (FIRST, None)
+
+
+def test_an_escalated_case_that_is_given_to_a_reviewer_is_escalated_no_more() -> None:
+    theirs = escalated()
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_reassign(theirs, SECOND, officer(SECOND), NOW))
+    assert refused.value.code == "escalated"
+    list(cases.decide_reassign(theirs, "risk", officer("other", Role.RISK_OFFICER), NOW))
+    assert (theirs.claimed_by, theirs.escalation is None) == ("other", False)
+    list(cases.decide_reassign(theirs, "risk", officer(SECOND), NOW))
+    assert (theirs.claimed_by, theirs.escalation) == (SECOND, None)
+
+
+def test_an_escalated_case_that_was_held_comes_back_to_the_risk_officers() -> None:
+    theirs = escalated()
+    list(cases.decide_claim(theirs, "risk", NOW))
+    list(cases.decide_hold(theirs, "risk", HoldReason.OTHER, "sealed", NOW))
+    list(cases.decide_release(theirs, "compliance", "clear", "sealed", NOW))
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_claim(theirs, SECOND, NOW, risk_officer=False))
+    assert refused.value.code == "escalated"
 
 
 # --- laid aside --------------------------------------------------------------------------------
