@@ -132,7 +132,7 @@ def test_each_day_has_its_version_and_older_ones_stay(folder: Path) -> None:
         assert (found.version if found else None) == version
     assert product_of("standard", "2026.1").valid_from == date(2026, 1, 1)
     assert product_of("standard").version == "2026.10"
-    assert load_products()["gold"].version == "2026.2"
+    assert load_products()["gold"].version == "2026.3"
     assert product_on("platinum", date(2026, 12, 1)) is None
 
 
