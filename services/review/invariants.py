@@ -275,7 +275,10 @@ INVARIANTS: tuple[Invariant, ...] = (
     ),
     Invariant(
         "AGE_WITHIN_PRODUCT",
-        Words(zh="年龄须在产品范围内", en="The age lies within the product's range"),
+        Words(
+            zh="年龄须在产品范围内，主卡下限不得低于十八岁",
+            en="The age lies within the product's range, which begins at 18 for main cards",
+        ),
         _CARD_RULES,
         "C",
         (policy.binding, case.approval_obstacles),
@@ -716,17 +719,6 @@ GAPS: tuple[Gap, ...] = (
             zh="授权不能单独撤回：客户撤回整件申请后不再查询",
             en="a consent alone cannot be taken back: the customer withdraws the application, and"
             " nobody is asked any more",
-        ),
-    ),
-    Gap(
-        "MAIN_CARD_ADULT",
-        Words(zh="未满十八岁不得办理主卡", en="No main card for anybody under 18"),
-        _CARD_RULES,
-        "C",
-        Words(
-            zh="年龄下限为产品参数，自带产品均不低于十八岁，但产品文件可以写得更低",
-            en="the youngest age is the product's to say; those that ship say 18 or more of"
-            " main cards, and nothing refuses a product file that says less",
         ),
     ),
     Gap(

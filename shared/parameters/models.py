@@ -6,7 +6,7 @@ from datetime import date, time
 from decimal import Decimal
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -26,6 +26,7 @@ APPLICANT_TYPES: tuple[ApplicantTypeName, ...] = (
     "existing_customer",
     "supplementary",
 )
+ADULT: Final = 18  # years; 民法典 17: who is younger is a minor
 
 OtherRoleName = Literal["supplementary_holder", "guardian", "contact"]
 
@@ -373,6 +374,19 @@ class Product(_File):
                 raise _wrong(f"says nothing of {applicant}", "add it", *place)
             for applicant in sorted(stated - set(self.applicants)):
                 raise _wrong("may not apply for this product", "take it away", *place, applicant)
+        return self
+
+    @model_validator(mode="after")
+    def _main_cards_are_for_adults(self) -> Self:
+        for applicant, ages in self.applicants.items():
+            if applicant != "supplementary" and ages.youngest < ADULT:
+                raise _wrong(
+                    f"a main card is for nobody under {ADULT}",
+                    f"state {ADULT} or more",
+                    "applicants",
+                    applicant,
+                    "youngest",
+                )
         return self
 
     @model_validator(mode="after")

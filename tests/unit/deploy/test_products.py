@@ -220,6 +220,12 @@ BROKEN = {
         "youngest: 66",
         "applicants.existing_customer.youngest: youngest is above oldest; exchange them",
     ),
+    "a main card for a minor": (
+        "existing_customer: {youngest: 18, oldest: 65}",
+        "existing_customer: {youngest: 17, oldest: 65}",
+        "youngest: 17",
+        "applicants.existing_customer.youngest: a main card is for nobody under 18; state 18 or",
+    ),
     "limits the wrong way": (
         "smallest: {minor: 300000,",
         "smallest: {minor: 99900000000,",
