@@ -759,17 +759,25 @@ def decide_reassign(
     """Whoever may sign gives a case, a colleague's or nobody's, to an officer who can take it. To
     whom it belongs already nothing is given."""
     _unproposed(case)
-    if receiver is None or not receiver.may_claim(case.need_scope().branch):
+    to = receiver_of(case, receiver, now)
+    if case.claimed_by == to:
+        return []
+    case.note(now, staff_id, "reassigned", holder=case.claimed_by, receiver=to)
+    case.claimed_by, case.claimed_at, case.snooze = to, now, None
+    return [Fact(review.ReviewClaimed(**case.fields(), staff_id=to))]
+
+
+def receiver_of(case: Case, receiver: Officer | None, now: datetime) -> str:
+    """The staff id of an officer who can be given the case, or an appeal, a dispute or a change of
+    the limit that hangs on it. Raises CaseError for anybody else."""
+    scope = case.need_scope()
+    if receiver is None or not receiver.may_claim(scope.branch):
         raise CaseError("unknown-officer", "Nobody of that name may claim cases of this branch")
     if receiver.away_on(business_day(now)):
         raise CaseError("away", "The officer is away")
-    if not receiver.takes(case.need_scope().product):
+    if not receiver.takes(scope.product):
         raise CaseError("other-products", "The officer takes other products")
-    if case.claimed_by == receiver.staff_id:
-        return []
-    case.note(now, staff_id, "reassigned", holder=case.claimed_by, receiver=receiver.staff_id)
-    case.claimed_by, case.claimed_at, case.snooze = receiver.staff_id, now, None
-    return [Fact(review.ReviewClaimed(**case.fields(), staff_id=receiver.staff_id))]
+    return receiver.staff_id
 
 
 def decide_snooze(

@@ -1,8 +1,9 @@
-"""The page of the workload: who has how many, who is away, who takes what."""
+"""The page of the workload: who has how much, who is away, who takes what."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -12,8 +13,8 @@ from services.review import issuing, officer_store, words
 from services.review.api import MayClaim, MayManage, MaySign, MayView
 from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned
 from services.review.officer_desk import OfficerDesk, may_see_others
-from services.review.officers import Away
-from services.review.pages import receivers, told_of
+from services.review.officers import KINDS, Away, Kind, Load
+from services.review.pages import in_kinds, receivers, told_of
 from shared.calendar import day_of
 from shared.messaging import Service
 from shared.web import Permission, Problem, page, redirect
@@ -36,7 +37,7 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
 
     @routes.get("/workload")
     async def page_workload(request: Request, viewer: MayView, officer: str = "") -> Response:
-        """Who has how many; `officer`: who is looked at more closely."""
+        """Who has how much; `officer`: who is looked at more closely."""
         found = await officers.look(viewer)
         own = [line for line in found.lines if line.officer.staff_id == viewer.staff_id]
         chosen = [line for line in found.lines if line.officer.staff_id == officer] or own
@@ -58,7 +59,12 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
             found=found,
             chosen=chosen[0] if chosen else None,
             own=not may_see_others(viewer),
-            absent=sum(line.load.open for line in found.lines if line.away),
+            absent=in_kinds(_sum(line.load for line in found.lines if line.away)),
+            kinds=KINDS,
+            names_of_kinds=words.KINDS,
+            told=lambda load, what: in_kinds(
+                {kind: getattr(one, what) for kind, one in load.by_kind.items()}
+            ),
             overdue=sum(line.load.overdue for line in found.lines) + found.nobodys.overdue,
             due_today=sum(line.load.today for line in found.lines) + found.nobodys.today,
             receivers=given_to,
@@ -131,6 +137,14 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
         return _given(request, staff_id, found)
 
     return routes
+
+
+def _sum(loads: Iterable[Load]) -> Counter[Kind]:
+    """How many of each kind they have together."""
+    return sum(
+        (Counter({kind: one.open for kind, one in load.by_kind.items()}) for load in loads),
+        Counter(),
+    )
 
 
 def _at(staff_id: str) -> str:
