@@ -6,7 +6,7 @@ applicant's keys first, because a remark about somebody is personal data too.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,18 +61,6 @@ _STATUS = {
 }  # any other refusal is a conflict with what the case has become
 
 Decide = Callable[[Case, datetime], Iterable[Effect]]
-
-_CLAIM: Mapping[Kind, Callable[[Case, str, datetime], Iterable[Effect]]] = {
-    "appeal": appeals.decide_claim,
-    "dispute": disputes.decide_claim,
-    "limit_change": limit_changes.decide_claim,
-}
-_REASSIGN: Mapping[Kind, Callable[[Case, str, Officer | None, datetime], Iterable[Effect]]] = {
-    "case": cases.decide_reassign,
-    "appeal": appeals.decide_reassign,
-    "dispute": disputes.decide_reassign,
-    "limit_change": limit_changes.decide_reassign,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +146,7 @@ class Desk:
         return Reassigned(given, refused)
 
     async def _claim(self, viewer: Viewer, one: Work) -> None:
-        decide = _CLAIM[one.kind]
+        decide = _claiming(one.kind)
         await self._run(
             viewer,
             one.application_id,
@@ -171,7 +159,7 @@ class Desk:
         to_oneself = receiver is not None and receiver.staff_id == viewer.staff_id
         if one.kind == "appeal" and not viewer.knows_holds and not to_oneself:
             raise Problem(403, "not-permitted", "You may not do this")
-        decide = _REASSIGN[one.kind]
+        decide = _giving(one.kind)
         await self._run(
             viewer,
             one.application_id,
@@ -548,6 +536,32 @@ class Desk:
         vault = await self._open_vault()
         keys = await vault.party_keys(party.party_id, case.application_id)
         return str(keys.seal(NOTE_CLASS, NOTE_FIELD, words.strip()))
+
+
+def _claiming(kind: Kind) -> Callable[[Case, str, datetime], Iterable[Effect]]:
+    """What is decided when an officer takes it."""
+    match kind:
+        case "appeal":
+            return appeals.decide_claim
+        case "dispute":
+            return disputes.decide_claim
+        case "limit_change":
+            return limit_changes.decide_claim
+        case _:
+            return cases.decide_claim
+
+
+def _giving(kind: Kind) -> Callable[[Case, str, Officer | None, datetime], Iterable[Effect]]:
+    """What is decided when it is given to an officer."""
+    match kind:
+        case "appeal":
+            return appeals.decide_reassign
+        case "dispute":
+            return disputes.decide_reassign
+        case "limit_change":
+            return limit_changes.decide_reassign
+        case _:
+            return cases.decide_reassign
 
 
 def is_risk_officer(viewer: Viewer, case: Case) -> bool:

@@ -868,9 +868,12 @@ def test_only_raises_are_bounded_by_the_policy() -> None:
 
 def test_whoever_has_a_change_alone_decides_about_it_until_it_is_put_back() -> None:
     case = waiting()
+
+    def holder() -> str | None:
+        return case.limit_changes[-1].claimed_by
+
     assert list(limit_changes.decide_claim(case, FIRST, NOW)) == []
-    change = case.limit_changes[-1]
-    assert (change.claimed_by, change.changed) == (FIRST, True)
+    assert (holder(), case.limit_changes[-1].changed) == (FIRST, True)
     grant = (limit_changes.decide_grant, case, OTHER, Money.of(30_000), WORDS, NOW)
     for tried in (
         grant,
@@ -881,9 +884,9 @@ def test_whoever_has_a_change_alone_decides_about_it_until_it_is_put_back() -> N
         assert refusal(*tried) == "claimed"
     assert refusal(limit_changes.decide_put_back, case, OTHER, NOW) == "not-yours"
     list(limit_changes.decide_put_back(case, OTHER, NOW, may_sign=True))
-    assert change.claimed_by is None
-    assert list(grant[0](*grant[1:])) == []
-    assert change.claimed_by == OTHER, "whoever proposes has it, if it comes back"
+    assert holder() is None
+    assert list(limit_changes.decide_grant(*grant[1:])) == []
+    assert holder() == OTHER, "whoever proposes has it, if it comes back"
     assert refusal(limit_changes.decide_claim, case, FIRST, NOW) == "proposed"
     list(limit_changes.decide_return(case, SECOND, WORDS, NOW))
     assert refusal(limit_changes.decide_claim, case, FIRST, NOW) == "claimed"
