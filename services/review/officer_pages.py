@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from services.review import issuing, officer_store, words
 from services.review.api import MayClaim, MayManage, MaySign, MayView
 from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned
 from services.review.officer_desk import OfficerDesk, may_see_others
-from services.review.officers import KINDS, Away, Kind, Load
+from services.review.officers import KINDS, Away, Due, Kind, Load
 from services.review.pages import in_kinds, receivers, told_of
 from shared.calendar import day_of
 from shared.messaging import Service
@@ -46,6 +45,8 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
             known = await officer_store.officers(conn)
             outlook = await issuing.look(conn)
         absentee = chosen[0].officer if chosen else None
+        everybody = [*(line.load for line in found.lines), found.nobodys]
+        away = [line.load for line in found.lines if line.away]
         deputies = [
             (one.staff_id, one.name)
             for one in known
@@ -59,14 +60,12 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
             found=found,
             chosen=chosen[0] if chosen else None,
             own=not may_see_others(viewer),
-            absent=in_kinds(_sum(line.load for line in found.lines if line.away)),
+            absent=in_kinds(_together(away, "open")),
+            due_today=_together(everybody, "today"),
+            overdue=_together(everybody, "overdue"),
+            in_kinds=in_kinds,
             kinds=KINDS,
             names_of_kinds=words.KINDS,
-            told=lambda load, what: in_kinds(
-                {kind: getattr(one, what) for kind, one in load.by_kind.items()}
-            ),
-            overdue=sum(line.load.overdue for line in found.lines) + found.nobodys.overdue,
-            due_today=sum(line.load.today for line in found.lines) + found.nobodys.today,
             receivers=given_to,
             deputies=deputies,
             names={one.staff_id: one.name for one in known},
@@ -139,12 +138,10 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
     return routes
 
 
-def _sum(loads: Iterable[Load]) -> Counter[Kind]:
-    """How many of each kind they have together."""
-    return sum(
-        (Counter({kind: one.open for kind, one in load.by_kind.items()}) for load in loads),
-        Counter(),
-    )
+def _together(loads: Iterable[Load], what: Due) -> dict[Kind, int]:
+    """How many of each kind these have together."""
+    loads = list(loads)
+    return {kind: sum(load.numbers(what)[kind] for load in loads) for kind in KINDS}
 
 
 def _at(staff_id: str) -> str:

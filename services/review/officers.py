@@ -70,6 +70,7 @@ class Officer:
 
 Kind = Literal["case", "appeal", "dispute", "limit_change"]
 KINDS: Final[Sequence[Kind]] = get_args(Kind)
+Due = Literal["open", "today", "overdue"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +108,21 @@ class Load:
         """How many of that kind."""
         return self.by_kind.get(kind, Count())
 
+    def numbers(self, what: Due) -> dict[Kind, int]:
+        """How many of each kind are open, due today or overdue."""
+        return {kind: getattr(self.of(kind), what) for kind in KINDS}
+
     @property
     def open(self) -> int:
-        return sum(one.open for one in self.by_kind.values())
+        return sum(self.numbers("open").values())
 
     @property
     def today(self) -> int:
-        return sum(one.today for one in self.by_kind.values())
+        return sum(self.numbers("today").values())
 
     @property
     def overdue(self) -> int:
-        return sum(one.overdue for one in self.by_kind.values())
+        return sum(self.numbers("overdue").values())
 
 
 @dataclass(frozen=True, slots=True)

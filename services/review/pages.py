@@ -230,7 +230,15 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             filters=_filters(viewer, branches, officers),
             away=away_days(officers, now),
             waiting_beside=[
-                (row, place_of(row.work), queue.clock_of(row.due, now)) for row in beside
+                (
+                    row,
+                    place_of(row.work),
+                    queue.clock_of(row.due, now),
+                    row.claimed_by is None
+                    and viewer.may_in(Permission.REVIEW_DECIDE, row.branch)
+                    and viewer.staff_id not in row.deciders,
+                )
+                for row in beside
             ],
             beside_title=_("Due soon, and nobody's yet") if nobodys else _("Beside the cases"),
             beside_words=_("appeals, disputes and changes of limits: whoever claims one has it")
