@@ -15,7 +15,7 @@ from services.review.evidence import in_order, verify
 from services.review.explaining import grounds_of
 from services.review.holds import HoldReason
 from services.review.officer_desk import Line, OfficerDesk
-from services.review.officers import Away, Load
+from services.review.officers import Away, Kind, Load, Work
 from services.review.policy_store import PolicyShelf
 from services.review.viewing import (
     hides_proposal,
@@ -137,17 +137,36 @@ class SnoozeOut(BaseModel):
     awaited: str | None
 
 
-class ReassignmentIn(_In):
-    """Cases for a colleague: these, or what is open `of` another one, at most 200 at once."""
+_Ids = Annotated[list[str], Field(max_length=REASSIGNED_AT_ONCE)]
 
-    cases: Annotated[list[str], Field(max_length=REASSIGNED_AT_ONCE)] = []
+
+class ReassignmentIn(_In):
+    """Work for a colleague: these cases, appeals, disputes and changes of limits, each by its
+    application's id, or all that is open `of` another one, at most 200 at once."""
+
+    cases: _Ids = []
+    appeals: _Ids = []
+    disputes: _Ids = []
+    limit_changes: _Ids = []
     of: str | None = None
     to: str
 
+    @property
+    def named(self) -> list[Work]:
+        """Those that are named one by one."""
+        return [
+            *(Work("case", one) for one in self.cases),
+            *(Work("appeal", one) for one in self.appeals),
+            *(Work("dispute", one) for one in self.disputes),
+            *(Work("limit_change", one) for one in self.limit_changes),
+        ]
+
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:
-        if bool(self.cases) == (self.of is not None):
-            raise ValueError("name the cases, or whose they are")
+        if bool(self.named) == (self.of is not None):
+            raise ValueError("name the cases and the like, or whose they are")
+        if len(self.named) > REASSIGNED_AT_ONCE:
+            raise ValueError(f"at most {REASSIGNED_AT_ONCE} are given at once")
         return self
 
 
@@ -170,7 +189,7 @@ class AbsenceIn(_In):
 
 
 class TakeoverIn(_In):
-    """Whose open cases are taken over: an officer's who is away."""
+    """Whose open work is taken over: an officer's who is away."""
 
     of: str
 
@@ -182,13 +201,22 @@ class SkillIn(_In):
     products: list[str] | None
 
 
-class LoadOut(BaseModel):
-    """How many cases somebody has; those laid aside are open too."""
+class CountOut(BaseModel):
+    """How many of one kind somebody has, and how many of these are due today or overdue."""
 
     open: int
     today: int
     overdue: int
+
+
+class LoadOut(CountOut):
+    """How many cases somebody has, those laid aside too, and what beside them; of changes of limits
+    those that wait for a decision."""
+
     snoozed: int
+    appeals: CountOut
+    disputes: CountOut
+    limit_changes: CountOut
 
 
 class OfficerOut(BaseModel):
@@ -213,16 +241,21 @@ class WorkloadOut(BaseModel):
 
 
 class RefusedOut(BaseModel):
-    """A case that was not given, and why: a problem's code."""
+    """What was not given, and why: a problem's code."""
 
+    kind: Kind
     application_id: str
     code: str
 
 
 class ReassignmentOut(BaseModel):
-    """What became of cases that were to be given to a colleague; each is given by itself."""
+    """What became of work that was to be given to a colleague; each is given by itself. `given`:
+    the cases; all by their applications' ids."""
 
     given: list[str]
+    appeals: list[str]
+    disputes: list[str]
+    limit_changes: list[str]
     refused: list[RefusedOut]
 
 
@@ -522,30 +555,45 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
         openapi_extra=about(example={"cases": [_EXAMPLE_CASE], "to": _EXAMPLE_OFFICER}),
     )
     async def api_reassign(viewer: MaySign, body: ReassignmentIn) -> ReassignmentOut:
-        """Give cases, colleagues' or nobody's, to an officer. Refused may be `not-found`,
-        `not-in-queue`, `proposed`, `unknown-officer`, `away` and `other-products`."""
+        """Give cases, appeals, disputes and changes of limits, colleagues' or nobody's, to an
+        officer. Refused may be `not-found`, `not-in-queue`, `nothing-appealed`,
+        `nothing-disputed`, `nothing-to-decide`, `proposed`, `unknown-officer`, `away`,
+        `other-products`, and `same-person` for an appeal against the officer's own decision."""
         if body.of is not None:
             found = await desk.reassign_all(viewer, body.of, body.to)
         else:
-            found = await desk.reassign(viewer, body.cases, body.to)
+            found = await desk.reassign(viewer, body.named, body.to)
         return _reassignment_out(found)
 
     @routes.post("/takeovers", openapi_extra=about("not-deputy", example={"of": _EXAMPLE_OFFICER}))
     async def api_take_over(viewer: MayClaim, body: TakeoverIn) -> ReassignmentOut:
-        """Take the open cases of an officer who is away and has named the caller as deputy, at most
-        200 at once, what is due first in front. Refused as by `/reassignments`."""
+        """Take the open cases, appeals, disputes and changes of limits of an officer who is away
+        and has named the caller as deputy, at most 200 at once, what is due first in front. Refused
+        as by `/reassignments`."""
         return _reassignment_out(await desk.take_over(viewer, body.of))
 
 
 def _reassignment_out(found: Reassigned) -> ReassignmentOut:
-    refused = [RefusedOut(application_id=one, code=code) for one, code in found.refused.items()]
-    return ReassignmentOut(given=found.given, refused=refused)
+    def given(kind: Kind) -> list[str]:
+        return [one.application_id for one in found.given if one.kind == kind]
+
+    return ReassignmentOut(
+        given=given("case"),
+        appeals=given("appeal"),
+        disputes=given("dispute"),
+        limit_changes=given("limit_change"),
+        refused=[
+            RefusedOut(kind=one.kind, application_id=one.application_id, code=code)
+            for one, code in found.refused.items()
+        ],
+    )
 
 
 def _add_officers(routes: APIRouter, officers: OfficerDesk) -> None:
     @routes.get("/workload")
     async def api_workload(viewer: MayView) -> WorkloadOut:
-        """Who has how many cases, for who may sign or manages staff; others see themselves."""
+        """Who has how many cases, appeals, disputes and changes of limits, for who may sign or
+        manages staff; others see themselves."""
         found = await officers.look(viewer)
         return WorkloadOut(
             officers=[_officer_out(line) for line in found.lines], nobodys=_load_out(found.nobodys)
@@ -581,7 +629,17 @@ def _officer_out(line: Line) -> OfficerOut:
 
 
 def _load_out(load: Load) -> LoadOut:
-    return LoadOut(open=load.open, today=load.today, overdue=load.overdue, snoozed=load.snoozed)
+    def count(kind: Kind) -> CountOut:
+        one = load.of(kind)
+        return CountOut(open=one.open, today=one.today, overdue=one.overdue)
+
+    return LoadOut(
+        **count("case").model_dump(),
+        snoozed=load.snoozed,
+        appeals=count("appeal"),
+        disputes=count("dispute"),
+        limit_changes=count("limit_change"),
+    )
 
 
 def _add_deciding(routes: APIRouter, desk: Desk) -> None:

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 
-from services.review import appeal_store, queue, words
+from services.review import appeal_store, officer_store, queue, words
 from services.review.api import MayClaim, MayDecide, MayView
 from services.review.desk import Desk
-from services.review.pages import PAGE_SIZE, act_and_say
+from services.review.pages import PAGE_SIZE, act_and_say, away_days, receivers
 from shared.events.intake import AppealWish
 from shared.messaging import Service
 from shared.parameters import load_phrases
@@ -86,6 +86,8 @@ def _add_list(routes: APIRouter, service: Service) -> None:
                 conn, [one for row in rows for one in (row.claimed_by, row.answered_by) if one]
             )
             branches = await branch_names(conn)
+            given_to = await receivers(conn, viewer, now)
+            away = away_days(await officer_store.officers(conn), now)
         return page(
             request,
             "appeals.html",
@@ -99,6 +101,8 @@ def _add_list(routes: APIRouter, service: Service) -> None:
             current=HERE + (f"?section={chosen}" if chosen else ""),
             total=total or waiting.open,
             people=people,
+            away=away,
+            receivers=given_to,
             branches=branches,
             products=words.product_names(),
             wishes=words.WISHES,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from services.review.case import Case, CaseError
+from services.review.case import Case, CaseError, receiver_of
+from services.review.officers import Officer
 from shared.calendar import business_day, due_about
 from shared.events import review
 from shared.events.intake import AppealWish
@@ -161,6 +162,31 @@ def put_back(
         raise CaseError("not-yours", f"Claim the {one.kind} first")
     one.claimed_by, one.changed = None, True
     case.note(now, staff_id, f"{one.kind}_put_back", number=one.number)
+    return []
+
+
+def decide_reassign(
+    case: Case, staff_id: str, receiver: Officer | None, now: datetime
+) -> Iterable[Effect]:
+    """The appeal is given to an officer who can take it; never to whoever made the decision that
+    it is about."""
+    return reassign(case, _waiting(case), staff_id, receiver, now)
+
+
+def reassign(
+    case: Case, one: Appeal, staff_id: str, receiver: Officer | None, now: datetime
+) -> list[Effect]:
+    """Give what waits for its answer, a colleague's or nobody's, to an officer. To whom it belongs
+    already nothing is given."""
+    to = receiver_of(case, receiver, now)
+    if to in one.deciders:
+        raise CaseError("same-person", "Whoever made the decision does not answer the appeal")
+    if one.claimed_by != to:
+        case.note(
+            now, staff_id, f"{one.kind}_reassigned", number=one.number, holder=one.claimed_by,
+            receiver=to,
+        )  # fmt: skip
+        one.claimed_by, one.changed = to, True
     return []
 
 

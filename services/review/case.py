@@ -779,22 +779,30 @@ def decide_reassign(
     whom it belongs already nothing is given. One that was escalated is the risk officers' no more
     once it is given to another reviewer, who may not take it on by themselves."""
     _unproposed(case)
-    if receiver is None or not receiver.may_claim(case.need_scope().branch):
+    to = receiver_of(case, receiver, now)
+    if case.claimed_by == to:
+        return []
+    stays = receiver is not None and receiver.is_risk_officer(case.need_scope().branch)
+    if case.escalation is not None and not stays:
+        if staff_id == to:
+            raise CaseError("escalated", "The case was escalated: a risk officer takes it")
+        case.escalation, case.touched = None, True
+    case.note(now, staff_id, "reassigned", holder=case.claimed_by, receiver=to)
+    case.claimed_by, case.claimed_at, case.snooze = to, now, None
+    return [Fact(review.ReviewClaimed(**case.fields(), staff_id=to))]
+
+
+def receiver_of(case: Case, receiver: Officer | None, now: datetime) -> str:
+    """The staff id of an officer who can be given the case, or an appeal, a dispute or a change of
+    the limit that hangs on it. Raises CaseError for anybody else."""
+    scope = case.need_scope()
+    if receiver is None or not receiver.may_claim(scope.branch):
         raise CaseError("unknown-officer", "Nobody of that name may claim cases of this branch")
     if receiver.away_on(business_day(now)):
         raise CaseError("away", "The officer is away")
-    if not receiver.takes(case.need_scope().product):
+    if not receiver.takes(scope.product):
         raise CaseError("other-products", "The officer takes other products")
-    if case.claimed_by == receiver.staff_id:
-        return []
-    stays_escalated = receiver.is_risk_officer(case.need_scope().branch)
-    if case.escalation is not None and not stays_escalated:
-        if staff_id == receiver.staff_id:
-            raise CaseError("escalated", "The case was escalated: a risk officer takes it")
-        case.escalation, case.touched = None, True
-    case.note(now, staff_id, "reassigned", holder=case.claimed_by, receiver=receiver.staff_id)
-    case.claimed_by, case.claimed_at, case.snooze = receiver.staff_id, now, None
-    return [Fact(review.ReviewClaimed(**case.fields(), staff_id=receiver.staff_id))]
+    return receiver.staff_id
 
 
 def decide_escalate(

@@ -16,6 +16,7 @@ from services.review import (
     disputes,
     examination,
     holds,
+    limit_changes,
     officer_store,
     reason_codes,
     store,
@@ -24,6 +25,7 @@ from services.review import (
 from services.review import case as cases
 from services.review.case import Awaited, Case, CaseError, Finding, Opinion
 from services.review.evidence import NOTE_FIELD, SHOWN_FIELDS, Opened, open_evidence
+from services.review.officers import Kind, Officer, Work
 from services.review.telephone import Heard
 from shared.calendar import business_day
 from shared.events.intake import AppealWish, WantedItem
@@ -39,7 +41,7 @@ from shared.web.audit import Line, record_view
 from shared.web.audit_pages import told_words
 
 NOTE_CLASS = "financial"
-REASSIGNED_AT_ONCE = 200  # cases
+REASSIGNED_AT_ONCE = 200  # cases and what waits beside them
 
 _STATUS = {
     "same-person": 403,
@@ -64,10 +66,10 @@ Decide = Callable[[Case, datetime], Iterable[Effect]]
 
 @dataclass(frozen=True, slots=True)
 class Reassigned:
-    """What became of cases that were to be given to somebody; refused: {id: problem code}."""
+    """What became of work that was to be given to somebody; refused: {what: problem code}."""
 
-    given: list[str]
-    refused: dict[str, str]
+    given: list[Work]
+    refused: dict[Work, str]
 
 
 class Desk:
@@ -106,36 +108,84 @@ class Desk:
             await tx.append(effects, subject=found)
         return case
 
-    async def reassign(self, viewer: Viewer, application_ids: Sequence[str], to: str) -> Reassigned:
-        """Give cases to an officer, each by itself: what one of them refuses holds up no other."""
+    async def claim_first(self, viewer: Viewer) -> Work | None:
+        """Take what is due first of what is nobody's: an appeal, a dispute or a change of a limit
+        that is due before every case of the queue, else the first case; None where there is nothing
+        that the viewer may take. What somebody else took in the same moment is passed over."""
+        async with self._service.pool.acquire() as conn:
+            own = await officer_store.officer(conn, viewer.staff_id)
+            products = own.products if own else None
+            beside = await officer_store.beside_of(
+                conn,
+                viewer.branch_list,
+                None,
+                REASSIGNED_AT_ONCE,
+                knows_holds=viewer.knows_holds,
+                before=await store.first_due(
+                    conn,
+                    viewer.branch_list,
+                    products,
+                    viewer.reach_of(Permission.REVIEW_SIGN).branch_list,
+                ),
+            )
+        for one in beside:
+            barred = viewer.staff_id in one.deciders or (own and not own.takes(one.product))
+            if barred or not viewer.may_in(Permission.REVIEW_DECIDE, one.branch):
+                continue
+            with suppress(Problem):
+                await self._claim(viewer, one.work)
+                return one.work
+        case = await self.claim_next(viewer)
+        return Work("case", case.application_id) if case else None
+
+    async def reassign(self, viewer: Viewer, work: Iterable[Work], to: str) -> Reassigned:
+        """Give cases, and what waits beside them, to an officer, each by itself: what one of them
+        refuses holds up no other."""
         async with self._service.pool.acquire() as conn:
             receiver = await officer_store.officer(conn, to)
-        given: list[str] = []
-        refused: dict[str, str] = {}
-        for application_id in dict.fromkeys(application_ids):
+        given: list[Work] = []
+        refused: dict[Work, str] = {}
+        for one in dict.fromkeys(work):
             try:
-                await self._run(
-                    viewer,
-                    application_id,
-                    lambda case, now: cases.decide_reassign(case, viewer.staff_id, receiver, now),
-                )
+                await self._give(viewer, one, receiver)
             except Problem as problem:
-                refused[application_id] = problem.code
+                refused[one] = problem.code
             else:
-                given.append(application_id)
+                given.append(one)
         return Reassigned(given, refused)
 
+    async def _claim(self, viewer: Viewer, one: Work) -> None:
+        decide = _claiming(one.kind)
+        await self._run(
+            viewer,
+            one.application_id,
+            lambda case, now: decide(case, viewer.staff_id, now),
+        )
+
+    async def _give(self, viewer: Viewer, one: Work, receiver: Officer | None) -> None:
+        # An appeal goes to nobody who decided: whoever may not know of holds would find by trying
+        # whether all of those are officers.
+        to_oneself = receiver is not None and receiver.staff_id == viewer.staff_id
+        if one.kind == "appeal" and not viewer.knows_holds and not to_oneself:
+            raise Problem(403, "not-permitted", "You may not do this")
+        decide = _giving(one.kind)
+        await self._run(
+            viewer,
+            one.application_id,
+            lambda case, now: decide(case, viewer.staff_id, receiver, now),
+        )
+
     async def reassign_all(self, viewer: Viewer, holder: str, to: str) -> Reassigned:
-        """Give an officer's open cases to another, what is due first in front, as many as are given
-        at once."""
+        """Give what an officer has open to another, what is due first in front, as many as are
+        given at once."""
         async with self._service.pool.acquire() as conn:
-            found = await officer_store.cases_of(
+            found = await officer_store.work_of(
                 conn, viewer.branch_list, holder, REASSIGNED_AT_ONCE
             )
         return await self.reassign(viewer, found, to)
 
     async def take_over(self, viewer: Viewer, holder: str) -> Reassigned:
-        """Take the open cases of an officer who is away and for whom the viewer stands in; raises
+        """Take what is open of an officer who is away and for whom the viewer stands in; raises
         Problem 403 for anybody else."""
         today = business_day(self._service.clock.now())
         async with self._service.pool.acquire() as conn:
@@ -505,6 +555,32 @@ class Desk:
         vault = await self._open_vault()
         keys = await vault.party_keys(party.party_id, case.application_id)
         return str(keys.seal(NOTE_CLASS, NOTE_FIELD, words.strip()))
+
+
+def _claiming(kind: Kind) -> Callable[[Case, str, datetime], Iterable[Effect]]:
+    """What is decided when an officer takes it."""
+    match kind:
+        case "appeal":
+            return appeals.decide_claim
+        case "dispute":
+            return disputes.decide_claim
+        case "limit_change":
+            return limit_changes.decide_claim
+        case _:
+            return cases.decide_claim
+
+
+def _giving(kind: Kind) -> Callable[[Case, str, Officer | None, datetime], Iterable[Effect]]:
+    """What is decided when it is given to an officer."""
+    match kind:
+        case "appeal":
+            return appeals.decide_reassign
+        case "dispute":
+            return disputes.decide_reassign
+        case "limit_change":
+            return limit_changes.decide_reassign
+        case _:
+            return cases.decide_reassign
 
 
 def is_risk_officer(viewer: Viewer, case: Case) -> bool:

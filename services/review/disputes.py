@@ -17,6 +17,7 @@ from services.review import appeals, examination, limit_changes
 from services.review import case as cases
 from services.review.appeals import DISPUTE, Appeal
 from services.review.case import REPORT_DISPUTED, Case, CaseError
+from services.review.officers import Officer
 from shared.calendar import business_day, end_of_day
 from shared.events import review
 from shared.events.lifecycle import State
@@ -119,6 +120,13 @@ def decide_put_back(
 ) -> Iterable[Effect]:
     """Give the dispute back. Whoever may sign may do it for a colleague who is away."""
     return appeals.put_back(case, _waiting(case), staff_id, now, may_sign=may_sign)
+
+
+def decide_reassign(
+    case: Case, staff_id: str, receiver: Officer | None, now: datetime
+) -> Iterable[Effect]:
+    """The dispute is given to an officer who can take it."""
+    return appeals.reassign(case, _waiting(case), staff_id, receiver, now)
 
 
 def decide_answer(

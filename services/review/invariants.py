@@ -431,7 +431,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         ),
         f"{_PERSONAL} Art. 24",
         "A",
-        (appeals.decide_claim, appeals.decide_answer),
+        (appeals.decide_claim, appeals.decide_reassign, appeals.decide_answer),
         ("same-person",),
         (Constraint("appeal", "CHECK (coalesce(answered_by <> ALL (deciders), true))"),),
     ),
@@ -630,9 +630,11 @@ GAPS: tuple[Gap, ...] = (
         f"{_CARD_RULES}; {_BUREAU} Art. 25; {_PERSONAL} Art. 24",
         "C",
         Words(
-            zh="系统标示临期与超时并按到期先后排列，但不能代人作出决定，也不自动分派复核与异议",
-            en="the software marks what is near or overdue and lists what is due first; it"
-            " makes nobody decide, and gives appeals and disputes to nobody by itself",
+            zh="系统标示临期与超时并按到期先后排列，无人认领的由所属机构审批人负责并列入审批队列，"
+            "但不能代人作出决定，也不自动分派",
+            en="the software marks what is near or overdue and lists what is due first; what nobody"
+            " has claimed is the branch's reviewers' and stands on their queue, but it makes nobody"
+            " decide, and gives nothing to anybody by itself",
         ),
     ),
     Gap(

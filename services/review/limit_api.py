@@ -62,7 +62,8 @@ class LimitReleaseIn(_In):
 
 class LimitChangeOut(BaseModel):
     """One change of a limit. `before`: what the card had for good when it was asked for;
-    `obstacles`: what stands against granting it, of one that waits for a decision."""
+    `claimed_by`: who has it, null: the branch's reviewers; `obstacles`: what stands against
+    granting it, of one that waits for a decision."""
 
     change_id: str
     number: str
@@ -76,6 +77,7 @@ class LimitChangeOut(BaseModel):
     asked_at: datetime
     due: datetime
     urgency: str | None
+    claimed_by: str | None
     ceiling: Money | None
     obstacles: list[str]
     granted: Money | None
@@ -198,10 +200,12 @@ def router(service: Service, desk: LimitDesk, shelf: PolicyShelf) -> APIRouter:
         case = await desk.lower(viewer, application_id, body.limit, body.note)
         return _last(case, viewer, service.clock.now())
 
+    _add_claiming(routes, service, desk)
+
     @routes.post(
         here + "/proposal",
         openapi_extra=about(
-            *("not-found", "erased", "nothing-to-decide", "proposed", "not-approvable"),
+            *("not-found", "erased", "nothing-to-decide", "proposed", "claimed", "not-approvable"),
             *("limit-too-high", "limit-not-fitting", "no-limit", "no-opinion"),
             example={"outcome": "grant", "limit": {"minor": 3_000_000}, "note": "收入稳定"},
         ),
@@ -239,7 +243,9 @@ def router(service: Service, desk: LimitDesk, shelf: PolicyShelf) -> APIRouter:
 
     @routes.post(
         here + "/examination",
-        openapi_extra=about("not-found", "nothing-to-decide", "proposed", "nothing-to-repeat"),
+        openapi_extra=about(
+            "not-found", "nothing-to-decide", "proposed", "claimed", "nothing-to-repeat"
+        ),
     )
     async def api_examine_limit(viewer: MayDecide, application_id: str) -> LimitChangeOut:
         """Ask anew what is too old or was not answered, and work the limit out again."""
@@ -261,6 +267,28 @@ def router(service: Service, desk: LimitDesk, shelf: PolicyShelf) -> APIRouter:
         return _last(case, viewer, service.clock.now())
 
     return routes
+
+
+def _add_claiming(routes: APIRouter, service: Service, desk: LimitDesk) -> None:
+    here = "/cases/{application_id}/limit-change"
+
+    @routes.post(
+        here + "/claim",
+        openapi_extra=about("not-found", "nothing-to-decide", "claimed", "proposed"),
+    )
+    async def api_claim_limit(viewer: MayDecide, application_id: str) -> LimitChangeOut:
+        """Take the change; while somebody has it nobody else decides about it."""
+        case = await desk.claim_change(viewer, application_id)
+        return _last(case, viewer, service.clock.now())
+
+    @routes.post(
+        here + "/put-back",
+        openapi_extra=about("not-found", "nothing-to-decide", "not-yours", "proposed"),
+    )
+    async def api_put_back_limit(viewer: MayDecide, application_id: str) -> LimitChangeOut:
+        """Give it back; who may sign does so for a colleague."""
+        case = await desk.put_back_change(viewer, application_id)
+        return _last(case, viewer, service.clock.now())
 
 
 def _last(case: Case, viewer: Viewer, now: datetime) -> LimitChangeOut:
@@ -294,6 +322,7 @@ def _out(
         asked_at=one.asked_at,
         due=one.due,
         urgency=urgency_of(one.due, now).value if one.undecided else None,
+        claimed_by=one.claimed_by if one.undecided else None,
         ceiling=found.ceiling if found else None,
         obstacles=[code for code in obstacles if code != SUSPICION],
         granted=one.granted,

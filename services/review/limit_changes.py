@@ -31,6 +31,7 @@ from services.review.limit_grounds import (
 )
 from services.review.limits import LIMIT_ROUNDING
 from services.review.materials import SECOND_SOURCE
+from services.review.officers import Officer
 from services.review.reason_codes import REASONS, without_suspicion
 from shared.calendar import (
     BUSINESS_ZONE,
@@ -159,8 +160,8 @@ class LimitDecision:
 class LimitChange:
     """One change. `before`: the lasting limit when it was opened. `own_existing`: fen of the
     person's other cards as the recommendation deducted them. `looked_into`: request of the
-    watchlists' answer that compliance has judged. `decision`: a new one, to be written; `changed`:
-    to be written."""
+    watchlists' answer that compliance has judged. `claimed_by`: who has it; None: the branch's
+    reviewers. `decision`: a new one, to be written; `changed`: to be written."""
 
     change_id: str
     number: str
@@ -180,6 +181,7 @@ class LimitChange:
     proposed_limit: Money | None = None
     note: str = ""
     returned: str = ""
+    claimed_by: str | None = None
     decided_by: tuple[str, ...] = ()
     decided_at: datetime | None = None
     granted: Money | None = None
@@ -443,7 +445,7 @@ def _open(
 
 def decide_again(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
     """Ask anew what is too old or could not be answered, and work the limit out again."""
-    change = _deciding(case)
+    change = _deciding(case, staff_id)
     if change.kind not in RAISES or not mends(case, change, now):
         raise CaseError("nothing-to-repeat", "Every check was answered, or is on its way")
     change.to(ChangeState.CHECKING)
@@ -725,6 +727,59 @@ def _may_be(case: Case, change: LimitChange, limit: Money, now: datetime) -> Cas
     return None
 
 
+# --- whose it is -------------------------------------------------------------------------------
+
+
+def decide_claim(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
+    """Take the change: whoever has it answers for its clock, and nobody else decides about it.
+    One that is held is taken like one that waits for a decision, or the refusal would tell."""
+    change = _unproposed(case)
+    if change.state is ChangeState.CHECKING:
+        raise CaseError("nothing-to-decide", "No change of the limit waits for a decision")
+    if change.claimed_by == staff_id:
+        return []
+    if change.claimed_by is not None:
+        raise CaseError("claimed", "Another officer has this change")
+    change.claimed_by, change.changed = staff_id, True
+    # who refuses an increase is told to compliance alone, and mostly it is who had it
+    case.note(
+        now, staff_id, "limit_change_claimed", confidential=not change.names_deciders,
+        number=change.number,
+    )  # fmt: skip
+    return []
+
+
+def decide_put_back(
+    case: Case, staff_id: str, now: datetime, *, may_sign: bool = False
+) -> Iterable[Effect]:
+    """Give the change back. Whoever may sign may do it for a colleague who is away."""
+    change = _unproposed(case)
+    if change.claimed_by is None or (change.claimed_by != staff_id and not may_sign):
+        raise CaseError("not-yours", "Claim the change first")
+    change.claimed_by, change.changed = None, True
+    case.note(
+        now, staff_id, "limit_change_put_back", confidential=not change.names_deciders,
+        number=change.number,
+    )  # fmt: skip
+    return []
+
+
+def decide_reassign(
+    case: Case, staff_id: str, receiver: Officer | None, now: datetime
+) -> Iterable[Effect]:
+    """The change, a colleague's or nobody's, is given to an officer who can take it; also while its
+    evidence is asked for anew. To whom it belongs already nothing is given."""
+    change = _unproposed(case)
+    to = cases.receiver_of(case, receiver, now)
+    if change.claimed_by != to:
+        case.note(
+            now, staff_id, "limit_change_reassigned", number=change.number,
+            holder=change.claimed_by, receiver=to,
+        )  # fmt: skip
+        change.claimed_by, change.changed = to, True
+    return []
+
+
 # --- deciding ----------------------------------------------------------------------------------
 
 
@@ -732,7 +787,7 @@ def decide_grant(
     case: Case, staff_id: str, limit: Money, note: str, now: datetime
 ) -> Iterable[Effect]:
     """The first person wants to grant this limit; a second one signs."""
-    change = _deciding(case)
+    change = _deciding(case, staff_id)
     if not note.strip():
         raise CaseError("no-opinion", "Say in words what you found")
     refused = _may_be(case, change, limit, now)
@@ -740,6 +795,7 @@ def decide_grant(
         raise refused
     change.to(ChangeState.PROPOSED)
     change.proposed_by, change.proposed_at, change.proposed_limit = staff_id, now, limit
+    change.claimed_by = staff_id  # if it comes back, to whom
     change.note, change.returned = note.strip(), ""
     case.note(
         now, staff_id, "limit_change_proposed", number=change.number, limit=limit.minor,
@@ -750,7 +806,7 @@ def decide_grant(
 
 def decide_refuse(case: Case, staff_id: str, note: str, now: datetime) -> Iterable[Effect]:
     """One person refuses it, with words for the file: the card keeps what it has."""
-    change = _deciding(case)
+    change = _deciding(case, staff_id)
     if not note.strip():
         raise CaseError("no-opinion", "Say in words what you found")
     return _refuse(case, change, staff_id, note, now)
@@ -944,12 +1000,21 @@ def _end_temporary(
     return [Fact(event, state_version=case.state_version), *(cleared if why == "lowered" else [])]
 
 
-def _deciding(case: Case) -> LimitChange:
+def _unproposed(case: Case) -> LimitChange:
     change = open_change(case)
-    if change is not None and change.state is ChangeState.PROPOSED:
-        raise CaseError("proposed", "A decision is proposed and waits for the second signature")
-    if change is None or change.state is not ChangeState.DECIDING:
+    if change is None:
         raise CaseError("nothing-to-decide", "No change of the limit waits for a decision")
+    if change.state is ChangeState.PROPOSED:
+        raise CaseError("proposed", "A decision is proposed and waits for the second signature")
+    return change
+
+
+def _deciding(case: Case, staff_id: str) -> LimitChange:
+    change = _unproposed(case)
+    if change.state is not ChangeState.DECIDING:
+        raise CaseError("nothing-to-decide", "No change of the limit waits for a decision")
+    if change.claimed_by not in (None, staff_id):
+        raise CaseError("claimed", "Another officer has this change")
     return change
 
 

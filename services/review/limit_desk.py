@@ -32,6 +32,22 @@ class LimitDesk(Desk):
             ),
         )
 
+    async def claim_change(self, viewer: Viewer, application_id: str) -> Case:
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: limit_changes.decide_claim(case, viewer.staff_id, now),
+        )
+
+    async def put_back_change(self, viewer: Viewer, application_id: str) -> Case:
+        return await self._run(
+            viewer,
+            application_id,
+            lambda case, now: limit_changes.decide_put_back(
+                case, viewer.staff_id, now, may_sign=is_risk_officer(viewer, case)
+            ),
+        )
+
     async def grant(self, viewer: Viewer, application_id: str, limit: Money, note: str) -> Case:
         sealed = await self._seal(viewer, application_id, note)
         return await self._run(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 
-from services.review import limit_changes, limit_store, queue, words
+from services.review import limit_changes, limit_store, officer_store, queue, words
 from services.review.api import MayDecide, MayRelease, MayView
 from services.review.case import Case, Check
 from services.review.desk import public_findings
@@ -17,7 +17,7 @@ from services.review.evidence import in_order, open_words
 from services.review.limit_changes import ChangeState, LimitChange
 from services.review.limit_desk import LimitDesk
 from services.review.limit_grounds import RAISES, SUSPICION
-from services.review.pages import PAGE_SIZE, MayReveal, act_and_say
+from services.review.pages import PAGE_SIZE, MayReveal, act_and_say, away_days, receivers
 from services.review.reason_codes import REASONS
 from services.review.viewing import shown_change_state, shown_deciders
 from shared.calendar import business_day
@@ -50,6 +50,18 @@ STATES: Mapping[ChangeState, tuple[str, str, str]] = {
     ChangeState.REFUSED: (mark("refused"), "neutral", "circle-x"),
     ChangeState.ENDED: (mark("ended"), "neutral", "hourglass"),
 }
+_OWNERS: Mapping[ChangeState, str] = {
+    ChangeState.CHECKING: "systems",
+    ChangeState.HELD: "compliance",
+    ChangeState.DECIDING: "reviewers",
+    ChangeState.PROPOSED: "signer",
+}
+OWNERS: Mapping[str, str] = {
+    "systems": mark("the bank's systems"),
+    "compliance": mark("Compliance"),
+    "signer": mark("whoever signs"),
+}
+"""Who answers for a change that no officer decides about now."""
 BANDS: Mapping[BalanceBand, str] = {
     BalanceBand.OVERPAID: mark("more was paid than is owed"),
     BalanceBand.ZERO: mark("nothing is owed"),
@@ -59,6 +71,8 @@ BANDS: Mapping[BalanceBand, str] = {
     BalanceBand.FROM_50K: mark("50,000 yuan or more are owed"),
 }
 REFUSALS: Mapping[str, str] = {
+    "claimed": mark("Another officer has this change."),
+    "not-yours": mark("Claim the change first."),
     "no-card": mark("Only the limit of an activated card is changed."),
     "no-own-limit": mark("The card has no limit of its own that is known here."),
     "limit-change-open": mark("A change of this limit waits for its decision."),
@@ -109,6 +123,11 @@ def _add_list(routes: APIRouter, service: Service) -> None:
             waiting = await limit_store.waiting(conn, viewer.branch_list, now)
             total = await limit_store.decided(conn, viewer.branch_list) if decided else None
             branches = await branch_names(conn)
+            people = await staff_names(
+                conn, [row.change.claimed_by for row in found.rows if row.change.claimed_by]
+            )
+            given_to = await receivers(conn, viewer, now)
+            away = away_days(await officer_store.officers(conn), now)
         return page(
             request,
             "limit_changes.html",
@@ -119,9 +138,14 @@ def _add_list(routes: APIRouter, service: Service) -> None:
                     row,
                     STATES[shown_change_state(row.change, viewer)],
                     queue.clock_of(row.change.due, now),
+                    _OWNERS.get(shown_change_state(row.change, viewer)),
                 )
                 for row in found.rows
             ],
+            owners=OWNERS,
+            people=people,
+            away=away,
+            receivers=given_to,
             waiting=waiting,
             total=total or waiting.open,
             branches=branches,
@@ -143,6 +167,8 @@ def _add_card(routes: APIRouter, service: Service, desk: LimitDesk) -> None:
         staff = [name for one in case.limit_changes for name in _people(one)]
         async with service.pool.acquire() as conn:
             people, branches = await staff_names(conn, staff), await branch_names(conn)
+            given_to = await receivers(conn, viewer, now, case)
+            away = away_days(await officer_store.officers(conn), now)
         return page(
             request,
             "limit_change.html",
@@ -151,6 +177,9 @@ def _add_card(routes: APIRouter, service: Service, desk: LimitDesk) -> None:
             branches=branches,
             products=words.product_names(),
             people=people,
+            owners=OWNERS,
+            away=away,
+            receivers=given_to,
             said=said,
             kinds=KINDS,
             band=BANDS[case.account_facts.balance] if case.account_facts else None,
@@ -226,6 +255,21 @@ def _add_commands(routes: APIRouter, desk: LimitDesk) -> None:
             request, application_id, command, _("Proposed; a risk officer has to sign.")
         )
 
+    @routes.post(here + "/claim")
+    async def page_claim_limit(
+        request: Request, viewer: MayDecide, application_id: str
+    ) -> Response:
+        command = desk.claim_change(viewer, application_id)
+        return await _act(request, application_id, command, _("The change is yours."))
+
+    @routes.post(here + "/put-back")
+    async def page_put_back_limit(
+        request: Request, viewer: MayDecide, application_id: str
+    ) -> Response:
+        command = desk.put_back_change(viewer, application_id)
+        done = _("The change waits for somebody else.")
+        return await _act(request, application_id, command, done)
+
     @routes.post(here + "/grant")
     async def page_grant(
         request: Request, viewer: MayDecide, application_id: str, limit: Yuan, note: Words = ""
@@ -289,7 +333,7 @@ def _sealed(one: LimitChange) -> list[str]:
 
 def _people(one: LimitChange) -> list[str]:
     asked_by = one.asked_by.removeprefix("staff:")
-    return [name for name in (asked_by, one.proposed_by, *one.decided_by) if name]
+    return [name for name in (asked_by, one.claimed_by, one.proposed_by, *one.decided_by) if name]
 
 
 def _waiting(case: Case, one: LimitChange, viewer: Viewer, now: datetime) -> dict[str, Any]:
@@ -300,6 +344,9 @@ def _waiting(case: Case, one: LimitChange, viewer: Viewer, now: datetime) -> dic
     confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, branch)
     may_decide = viewer.may_in(Permission.REVIEW_DECIDE, branch)
     signs = viewer.may_in(Permission.REVIEW_SIGN, branch)
+    decides = (
+        state is ChangeState.DECIDING and may_decide and one.claimed_by in (None, viewer.staff_id)
+    )
     weighed = limit_changes.weighed(case, one, now)
     found = one.recommendation
     findings = public_findings(found.findings, confidential=confidential) if found else []
@@ -307,6 +354,7 @@ def _waiting(case: Case, one: LimitChange, viewer: Viewer, now: datetime) -> dic
     return {
         "one": one,
         "state": STATES[state],
+        "owner": _OWNERS[state],
         "raises": one.kind in RAISES,
         "clock": queue.clock_of(one.due, now),
         "checks": [
@@ -324,11 +372,18 @@ def _waiting(case: Case, one: LimitChange, viewer: Viewer, now: datetime) -> dic
         "most": weighed.most,
         "least": weighed.least,
         "can": {
-            "decide": state is ChangeState.DECIDING and may_decide,
-            "examine": state is ChangeState.DECIDING
+            "claim": state is ChangeState.DECIDING and may_decide and one.claimed_by is None,
+            "put_back": state in (ChangeState.DECIDING, ChangeState.CHECKING)
             and may_decide
-            and one.kind in RAISES
-            and limit_changes.mends(case, one, now),
+            and one.claimed_by is not None
+            and (signs or one.claimed_by == viewer.staff_id),
+            "give": signs
+            and (
+                state is ChangeState.DECIDING
+                or (state is ChangeState.CHECKING and one.claimed_by is not None)
+            ),
+            "decide": decides,
+            "examine": decides and one.kind in RAISES and limit_changes.mends(case, one, now),
             "sign": state is ChangeState.PROPOSED
             and may_decide
             and one.proposed_by != viewer.staff_id

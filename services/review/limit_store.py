@@ -25,12 +25,13 @@ _UNDECIDED = ", ".join(f"'{state}'" for state in sorted(UNDECIDED))
 
 _SAVE = """
 INSERT INTO limit_change (change_id, application_id, number, kind, asked_at, agreed_at, until,
-    state, due, before, wanted, ceiling, granted, policy_digest, decided_by, decided_at, body)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+    state, due, before, wanted, ceiling, granted, policy_digest, decided_by, decided_at, body,
+    claimed_by)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 ON CONFLICT (change_id) DO UPDATE SET
     state = excluded.state, ceiling = excluded.ceiling, granted = excluded.granted,
     policy_digest = excluded.policy_digest, decided_by = excluded.decided_by,
-    decided_at = excluded.decided_at, body = excluded.body
+    decided_at = excluded.decided_at, body = excluded.body, claimed_by = excluded.claimed_by
 """
 
 _DECIDE = """
@@ -137,6 +138,7 @@ def _row(case: Case, one: LimitChange) -> tuple[Any, ...]:
         *(one.granted.minor if one.granted is not None else None,),
         *(found.policy_digest if found else None, list(one.decided_by), one.decided_at),
         _BODY.dump_json(one, exclude={"changed": True, "decision": True}).decode(),
+        one.claimed_by,
     )
 
 

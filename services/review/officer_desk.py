@@ -1,4 +1,4 @@
-"""The workload: who has how many cases, who is away, who takes which products; for pages and API.
+"""The workload: who has how much, who is away, who takes which products; for pages and API.
 
 Whoever may sign sees the officers with whom they share a branch; an officer sees oneself. What is
 changed of an officer stands in the audit log.
@@ -52,7 +52,9 @@ class OfficerDesk:
         now = self._service.clock.now()
         async with self._service.pool.acquire() as conn:
             known = await officer_store.officers(conn)
-            loads = await officer_store.loads(conn, viewer.branch_list, now)
+            loads = await officer_store.loads(
+                conn, viewer.branch_list, now, knows_holds=viewer.knows_holds
+            )
         today = business_day(now)
         lines = [
             Line(

@@ -1,8 +1,8 @@
-"""The page of the workload: who has how many, who is away, who takes what."""
+"""The page of the workload: who has how much, who is away, who takes what."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -12,8 +12,8 @@ from services.review import issuing, officer_store, words
 from services.review.api import MayClaim, MayManage, MaySign, MayView
 from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned
 from services.review.officer_desk import OfficerDesk, may_see_others
-from services.review.officers import Away
-from services.review.pages import receivers, told_of
+from services.review.officers import KINDS, Away, Due, Kind, Load
+from services.review.pages import in_kinds, receivers, told_of
 from shared.calendar import day_of
 from shared.messaging import Service
 from shared.web import Permission, Problem, page, redirect
@@ -36,7 +36,7 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
 
     @routes.get("/workload")
     async def page_workload(request: Request, viewer: MayView, officer: str = "") -> Response:
-        """Who has how many; `officer`: who is looked at more closely."""
+        """Who has how much; `officer`: who is looked at more closely."""
         found = await officers.look(viewer)
         own = [line for line in found.lines if line.officer.staff_id == viewer.staff_id]
         chosen = [line for line in found.lines if line.officer.staff_id == officer] or own
@@ -45,6 +45,8 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
             known = await officer_store.officers(conn)
             outlook = await issuing.look(conn)
         absentee = chosen[0].officer if chosen else None
+        everybody = [*(line.load for line in found.lines), found.nobodys]
+        away = [line.load for line in found.lines if line.away]
         deputies = [
             (one.staff_id, one.name)
             for one in known
@@ -58,9 +60,12 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
             found=found,
             chosen=chosen[0] if chosen else None,
             own=not may_see_others(viewer),
-            absent=sum(line.load.open for line in found.lines if line.away),
-            overdue=sum(line.load.overdue for line in found.lines) + found.nobodys.overdue,
-            due_today=sum(line.load.today for line in found.lines) + found.nobodys.today,
+            absent=in_kinds(_together(away, "open")),
+            due_today=_together(everybody, "today"),
+            overdue=_together(everybody, "overdue"),
+            in_kinds=in_kinds,
+            kinds=KINDS,
+            names_of_kinds=words.KINDS,
             receivers=given_to,
             deputies=deputies,
             names={one.staff_id: one.name for one in known},
@@ -131,6 +136,12 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
         return _given(request, staff_id, found)
 
     return routes
+
+
+def _together(loads: Iterable[Load], what: Due) -> dict[Kind, int]:
+    """How many of each kind these have together."""
+    loads = list(loads)
+    return {kind: sum(load.numbers(what)[kind] for load in loads) for kind in KINDS}
 
 
 def _at(staff_id: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from services.review.officers import Away, Load, Officer
+from services.review.officers import Away, Beside, Count, Load, Officer, Work
 from shared.calendar import business_day, end_of_day
 from shared.web import Permission
 from shared.web.directory import staff_with
@@ -50,33 +50,102 @@ async def save(conn: Any, kept: Officer) -> None:
     )
 
 
-async def loads(conn: Any, branches: list[str] | None, now: datetime) -> dict[str | None, Load]:
+def _beside(*, held: bool) -> str:
+    """What waits beside the cases: appeals and disputes without an answer, changes of limits
+    without a proposal. One whose evidence is on its way counts only where somebody has it.
+    held: those too that compliance has, as whoever may not know of holds counts them."""
+    states = "'deciding', 'held'" if held else "'deciding'"
+    return f"""
+SELECT CASE a.wish WHEN 'report-dispute' THEN 'dispute' ELSE 'appeal' END AS kind,
+    application_id, a.number, c.branch, c.product, a.claimed_by, a.due, false AS snoozed, a.deciders
+FROM appeal a JOIN review_case c USING (application_id) WHERE a.outcome IS NULL
+UNION ALL
+SELECT 'limit_change', application_id, l.number, c.branch, c.product, l.claimed_by, l.due, false,
+    '{{}}'::text[]
+FROM limit_change l JOIN review_case c USING (application_id)
+WHERE l.state IN ({states}) OR (l.state = 'checking' AND l.claimed_by IS NOT NULL)
+"""  # noqa: S608 - constants of ours
+
+
+def _work(*, held: bool) -> str:
+    """What waits for an officer: cases of the queue that nobody proposed, and what waits beside."""
+    states = "'manual_review', 'on_hold'" if held else "'manual_review'"
+    return f"""
+SELECT 'case' AS kind, application_id, application_number AS number, branch, product, claimed_by,
+    due, snoozed_until IS NOT NULL AS snoozed, '{{}}'::text[] AS deciders
+FROM review_case WHERE state IN ({states}) AND proposed_by IS NULL
+UNION ALL {_beside(held=held)}
+"""  # noqa: S608 - constants of ours
+
+
+async def loads(
+    conn: Any, branches: list[str] | None, now: datetime, *, knows_holds: bool
+) -> dict[str | None, Load]:
     """{staff id: what they have of these branches}; under None what is nobody's. What waits for
-    its second signature is not counted."""
+    its second signature is not counted; what is held is, for who may not know of holds: to them it
+    lies in the queue."""
     rows = await conn.fetch(
-        "SELECT claimed_by, count(*) AS open, count(*) FILTER (WHERE due < $2) AS overdue,"
+        "SELECT claimed_by, kind, count(*) AS open, count(*) FILTER (WHERE due < $2) AS overdue,"  # noqa: S608 - our own text
         " count(*) FILTER (WHERE due >= $2 AND due <= $3) AS today,"
-        " count(*) FILTER (WHERE snoozed_until IS NOT NULL) AS snoozed"
-        " FROM review_case WHERE state = 'manual_review' AND proposed_by IS NULL"
-        " AND ($1::text[] IS NULL OR branch = ANY ($1)) GROUP BY claimed_by",
+        " count(*) FILTER (WHERE snoozed) AS snoozed"
+        f" FROM ({_work(held=not knows_holds)}) AS work"
+        " WHERE $1::text[] IS NULL OR branch = ANY ($1) GROUP BY claimed_by, kind",
         branches,
         now,
         end_of_day(business_day(now)),
     )
-    return {
-        row["claimed_by"]: Load(row["open"], row["today"], row["overdue"], row["snoozed"])
-        for row in rows
-    }
+    found: dict[str | None, Load] = {}
+    for row in rows:
+        there = found.get(row["claimed_by"], Load())
+        count = Count(row["open"], row["today"], row["overdue"])
+        found[row["claimed_by"]] = Load(
+            {**there.by_kind, row["kind"]: count}, there.snoozed + row["snoozed"]
+        )
+    return found
 
 
-async def cases_of(conn: Any, branches: list[str] | None, staff_id: str, most: int) -> list[str]:
-    """Ids of an officer's open cases, what is due first in front."""
+async def work_of(conn: Any, branches: list[str] | None, staff_id: str, most: int) -> list[Work]:
+    """What an officer has open, what is due first in front; also what is held of theirs, for it
+    comes back to whoever has it."""
     rows = await conn.fetch(
-        "SELECT application_id FROM review_case WHERE state = 'manual_review'"
-        " AND proposed_by IS NULL AND claimed_by = $2"
+        f"SELECT kind, application_id FROM ({_work(held=True)}) AS work WHERE claimed_by = $2"  # noqa: S608 - our own text
         " AND ($1::text[] IS NULL OR branch = ANY ($1)) ORDER BY due, application_id LIMIT $3",
         branches,
         staff_id,
         most,
     )
-    return [row["application_id"] for row in rows]
+    return [Work(row["kind"], row["application_id"]) for row in rows]
+
+
+async def beside_of(
+    conn: Any,
+    branches: list[str] | None,
+    staff_id: str | None,
+    most: int,
+    *,
+    knows_holds: bool,
+    before: datetime | None = None,
+) -> list[Beside]:
+    """What waits beside the cases of these branches (None: of all) and somebody has, or with None
+    nobody; what is due first in front. before: of what is due by then alone."""
+    rows = await conn.fetch(
+        f"SELECT * FROM ({_beside(held=not knows_holds)}) AS work"  # noqa: S608 - our own text
+        " WHERE claimed_by IS NOT DISTINCT FROM $2 AND ($1::text[] IS NULL OR branch = ANY ($1))"
+        " AND ($4::timestamptz IS NULL OR due < $4) ORDER BY due, application_id LIMIT $3",
+        branches,
+        staff_id,
+        most,
+        before,
+    )
+    return [
+        Beside(
+            Work(row["kind"], row["application_id"]),
+            row["number"],
+            row["branch"],
+            row["product"],
+            row["due"],
+            row["claimed_by"],
+            tuple(row["deciders"]),
+        )
+        for row in rows
+    ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Final, Literal, get_args
 
 from shared.web import Permission
 from shared.web.directory import StaffMember
@@ -70,11 +72,73 @@ class Officer:
         return self.may_claim(branch) and self.takes(product) and not self.away_on(day)
 
 
+Kind = Literal["case", "appeal", "dispute", "limit_change"]
+KINDS: Final[Sequence[Kind]] = get_args(Kind)
+Due = Literal["open", "today", "overdue"]
+
+
 @dataclass(frozen=True, slots=True)
-class Load:
-    """How many cases somebody has; those laid aside are open too, each is due once at most."""
+class Work:
+    """Something that an officer has, or nobody yet: a case, or what waits beside one, of each kind
+    one at a time."""
+
+    kind: Kind
+    application_id: str
+
+    @classmethod
+    def read(cls, text: str) -> Work:
+        """From a page's form, as it is written there: a case by its id alone."""
+        kind, _sep, application_id = text.rpartition(":")
+        return cls(next((one for one in KINDS if one == kind), "case"), application_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many of one kind somebody has; each is due once at most."""
 
     open: int = 0
     today: int = 0  # due by the end of this business day
     overdue: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much somebody has, by kind; cases laid aside are open too."""
+
+    by_kind: Mapping[Kind, Count] = field(default_factory=dict)
     snoozed: int = 0
+
+    def of(self, kind: Kind) -> Count:
+        """How many of that kind."""
+        return self.by_kind.get(kind, Count())
+
+    def numbers(self, what: Due) -> dict[Kind, int]:
+        """How many of each kind are open, due today or overdue."""
+        return {kind: getattr(self.of(kind), what) for kind in KINDS}
+
+    @property
+    def open(self) -> int:
+        return sum(self.numbers("open").values())
+
+    @property
+    def today(self) -> int:
+        return sum(self.numbers("today").values())
+
+    @property
+    def overdue(self) -> int:
+        return sum(self.numbers("overdue").values())
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A line of what waits beside the cases. claimed_by: who has it; None: nobody yet, so that it
+    is the reviewers' of the branch. deciders: who made the decision that it is about, and answers
+    it never."""
+
+    work: Work
+    number: str
+    branch: str
+    product: str
+    due: datetime
+    claimed_by: str | None
+    deciders: tuple[str, ...] = ()

@@ -1,10 +1,10 @@
 """The pages: the queue in its sections, the case with its evidence, what can be done with it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
 
@@ -40,7 +40,7 @@ from services.review.examination import may_be_repeated
 from services.review.explaining import words_of
 from services.review.holds import BY_OFFICERS
 from services.review.officer_desk import may_mark_away, may_see_others
-from services.review.officers import Load, Officer
+from services.review.officers import KINDS, Beside, Kind, Load, Officer, Work
 from services.review.policy_store import PolicyShelf
 from services.review.preconditions import preconditions
 from services.review.queue import QueueFilter, Section
@@ -62,6 +62,7 @@ from shared.messaging import Service
 from shared.money import Money
 from shared.parameters import (
     load_checklist_items,
+    load_clocks,
     load_phrases,
     load_return_codes,
     product_of,
@@ -129,6 +130,29 @@ REFUSALS: Mapping[str, str] = {
 }
 
 
+_NOT_GIVEN: Mapping[str, str] = {
+    **REFUSALS,
+    "same-person": mark("Whoever made the decision does not answer the appeal."),
+    "not-permitted": mark("You may not give appeals to others."),
+    "nothing-appealed": mark("No appeal waits for its answer."),
+    "nothing-disputed": mark("No dispute waits for its answer."),
+    "nothing-to-decide": mark("No change of the limit waits for a decision."),
+}
+_IS_YOURS: Mapping[Kind, str] = {
+    "case": mark("The case is yours."),
+    "appeal": mark("The appeal is yours. It is due before every case of the queue."),
+    "dispute": mark("The dispute is yours. It is due before every case of the queue."),
+    "limit_change": mark(
+        "The change of the limit is yours. It is due before every case of the queue."
+    ),
+}
+_LISTS: Mapping[str, str] = {
+    "appeals": "/review/appeals",
+    "disputes": "/review/appeals?section=disputes",
+    "limit-changes": "/review/limit-changes",
+}
+
+
 def router(service: Service, desk: Desk, open_vault: OpenVault, shelf: PolicyShelf) -> APIRouter:
     """The pages of one service instance; everything is narrowed to the viewer's branches."""
     routes = APIRouter(prefix="/review", include_in_schema=False)
@@ -177,9 +201,10 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
                 name: await store.total_of(conn, wanted_of(viewer, name, None, "", "", ""))
                 for name in _sections(viewer)
             }
-            people = await staff_names(
-                conn, [who for row in rows for who in (row.claimed_by, row.proposed_by) if who]
-            )
+            nobodys, beside = await _beside(conn, viewer, chosen, now)
+            held = [row.claimed_by for row in beside]
+            held += [who for row in rows for who in (row.claimed_by, row.proposed_by)]
+            people = await staff_names(conn, [who for who in held if who])
             branches = await branch_names(conn)
             systems_away = await store.away(conn, viewer.branch_list)
             outlook = await issuing.look(conn)
@@ -189,7 +214,6 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             appealed = await appeal_store.waiting(conn, viewer.branch_list, now)
             disputed = await appeal_store.waiting(conn, viewer.branch_list, now, disputes=True)
             changing = await limit_store.waiting(conn, viewer.branch_list, now)
-        today = business_day(now)
         return page(
             request,
             "queue.html",
@@ -206,9 +230,23 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             sharing=sharing(viewer, branches),
             receivers=given_to,
             filters=_filters(viewer, branches, officers),
-            away={
-                one.staff_id: one.away.last for one in officers if one.away_on(today) and one.away
-            },
+            away=away_days(officers, now),
+            waiting_beside=[
+                (
+                    row,
+                    place_of(row.work),
+                    queue.clock_of(row.due, now),
+                    row.claimed_by is None
+                    and viewer.may_in(Permission.REVIEW_DECIDE, row.branch)
+                    and viewer.staff_id not in row.deciders,
+                )
+                for row in beside
+            ],
+            beside_title=_("Due soon, and nobody's yet") if nobodys else _("Beside the cases"),
+            beside_words=_("appeals, disputes and changes of limits: whoever claims one has it")
+            if nobodys
+            else _("appeals, disputes and changes of limits"),
+            kinds=words.KINDS,
             people=people,
             branches=branches,
             products=words.product_names(),
@@ -243,6 +281,31 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             return redirect(request, f"/review/cases/{found}")
         told = _("No case that you may see has this application number: 18 digits, all of them.")
         return redirect(request, QUEUE.address, flash=told, tone="warning")
+
+
+async def _beside(
+    conn: Any, viewer: Viewer, chosen: QueueFilter, now: datetime
+) -> tuple[bool, list[Beside]]:
+    """Whether it is nobody's, and what stands on the queue beside the cases: among one's own
+    cases, or with an officer's, all that is theirs; else what is near or overdue and nobody's."""
+    holder = viewer.staff_id if chosen.section == "mine" else chosen.holder
+    if not holder and (chosen.section or chosen.narrows):
+        return False, []
+    found = await officer_store.beside_of(
+        conn,
+        viewer.branch_list,
+        holder or None,
+        PAGE_SIZE,
+        knows_holds=viewer.knows_holds,
+        before=None if holder else now + timedelta(days=load_clocks().warning_days),
+    )
+    return not holder, found
+
+
+def away_days(officers: Iterable[Officer], now: datetime) -> dict[str, date]:
+    """{staff id: until when} of those who are away today."""
+    today = business_day(now)
+    return {one.staff_id: one.away.last for one in officers if one.away_on(today) and one.away}
 
 
 def _own(viewer: Viewer, officers: Iterable[Officer]) -> frozenset[str] | None:
@@ -328,7 +391,8 @@ def _add_case(
             )
             people = await staff_names(conn, [*_people(case, history), *deciders])
             branches = await branch_names(conn)
-            holder = await officer_store.officer(conn, case.claimed_by or "")
+            officers = await officer_store.officers(conn)
+            holder = next((one for one in officers if one.staff_id == case.claimed_by), None)
             given_to = await receivers(conn, viewer, now, case)
             await record_view(conn, application_id, viewer.staff_id, "case", now)
         opened = await open_evidence(vault, case, history)
@@ -398,6 +462,7 @@ def _add_case(
             people=people,
             receivers=given_to,
             away=holder.away if holder and holder.away_on(business_day(now)) else None,
+            away_days=away_days(officers, now),
             branches=branches,
             products=words.product_names(),
             applicant_types=words.APPLICANT_TYPES,
@@ -474,13 +539,12 @@ def _revealing(request: Request, case: Case, field: str, **more: Any) -> Respons
 def _add_claiming(routes: APIRouter, desk: Desk) -> None:
     @routes.post("/queue/next")
     async def page_next(request: Request, viewer: MayClaim) -> Response:
-        """The next case, claimed and opened."""
-        case = await desk.claim_next(viewer)
-        if case is None:
+        """The next case, or what is due before it beside the cases, claimed and opened."""
+        first = await desk.claim_first(viewer)
+        if first is None:
             told = _("No case waits that you may take.")
             return redirect(request, QUEUE.address, flash=told, tone="info")
-        here = f"/review/cases/{case.application_id}"
-        return redirect(request, here, flash=_("The case is yours."))
+        return redirect(request, place_of(first), flash=_(_IS_YOURS[first.kind]))
 
     @routes.post("/cases/{application_id}/claim")
     async def page_claim(request: Request, viewer: MayClaim, application_id: str) -> Response:
@@ -544,11 +608,12 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
         to: Annotated[str, Form(max_length=40)] = "",
         back: Annotated[str, Form(max_length=1000)] = "",
     ) -> Response:
-        """Give the chosen cases to a colleague; `back`: the list's filters, or the one case."""
-        where = QUEUE.at(QUEUE.read(dict(parse_qsl(back))).query())
-        if back == "case" and len(cases) == 1:
-            where = f"/review/cases/{cases[0]}"
-        chosen = cases[:REASSIGNED_AT_ONCE]
+        """Give the chosen cases, and what waits beside them, to a colleague; `cases`: a case by its
+        id, else `<kind>:<id>`; `back`: the list's filters, another list, or the one case."""
+        chosen = [Work.read(one) for one in cases[:REASSIGNED_AT_ONCE]]
+        where = _LISTS.get(back) or QUEUE.at(QUEUE.read(dict(parse_qsl(back))).query())
+        if back == "case" and len(chosen) == 1:
+            where = place_of(chosen[0])
         if not chosen:
             return redirect(request, where, flash=_("Choose cases first."), tone="danger")
         return redirect(request, where, **told_of(await desk.reassign(viewer, chosen, to)))
@@ -727,20 +792,38 @@ async def act_and_say(
 
 
 def told_of(found: Reassigned) -> dict[str, Any]:
-    """How many cases were given, and why others were not, in one line."""
+    """How much of each was given, and why the rest was not, in one line."""
     parts = []
     if found.given:
-        said = ngettext(
-            "%(num)s case is given to the colleague.",
-            "%(num)s cases are given to the colleague.",
-            len(found.given),
-        )
-        parts.append(said % {"num": len(found.given)})
+        given = Counter(one.kind for one in found.given)
+        parts.append(_("Given on: %(what)s.") % {"what": in_kinds(given)})
     for code, number in Counter(found.refused.values()).items():
-        why = _(REFUSALS.get(code, mark("There is no such case.")))
+        why = _(_NOT_GIVEN.get(code, mark("There is no such case.")))
         parts.append(_("%(n)s not given: %(why)s") % {"n": number, "why": why})
     tone = "success" if not found.refused else "warning" if found.given else "danger"
     return {"flash": " ".join(parts), "tone": tone}
+
+
+def in_kinds(numbers: Mapping[Kind, int]) -> str:
+    """How many of each kind, in words; what there is none of is left out."""
+    words: Mapping[Kind, Callable[[int], str]] = {
+        "case": lambda n: ngettext("%(num)s case", "%(num)s cases", n),
+        "appeal": lambda n: ngettext("%(num)s appeal", "%(num)s appeals", n),
+        "dispute": lambda n: ngettext("%(num)s dispute", "%(num)s disputes", n),
+        "limit_change": lambda n: ngettext(
+            "%(num)s change of a limit", "%(num)s changes of limits", n
+        ),
+    }
+    told = [words[kind](n) % {"num": n} for kind in KINDS if (n := numbers.get(kind, 0))]
+    return _(", ").join(told)
+
+
+def place_of(work: Work) -> str:
+    """The page on which it is worked on."""
+    here = f"/review/cases/{work.application_id}"
+    return here + {"case": "", "appeal": "#appeal", "dispute": "#dispute"}.get(
+        work.kind, "/limit-change"
+    )
 
 
 # --- what pages show ---------------------------------------------------------------------------
@@ -850,22 +933,18 @@ def _timeline(
 async def receivers(
     conn: Any, viewer: Viewer, now: datetime, case: Case | None = None
 ) -> list[tuple[str, str]]:
-    """[(staff id, name and how many they have)] of officers to whom the viewer may give this case,
-    or any."""
+    """[(staff id, name and how much they have)] of officers to whom the viewer may give this case
+    or what waits beside it, or any."""
     reach = viewer.reach_of(Permission.REVIEW_SIGN)
     if Permission.REVIEW_SIGN not in viewer.grants:
         return []
-    loads = await officer_store.loads(conn, reach.branch_list, now)
+    loads = await officer_store.loads(conn, reach.branch_list, now, knows_holds=viewer.knows_holds)
     today = business_day(now)
     return [
         (one.staff_id, f"{one.name} · {loads.get(one.staff_id, Load()).open}")
         for one in await officer_store.officers(conn)
         if not one.away_on(today) and (one.reach & reach).branches != frozenset()
-        if case is None
-        or (
-            one.staff_id != case.claimed_by
-            and one.can_take(case.need_scope().branch, case.need_scope().product, today)
-        )
+        if case is None or one.can_take(case.need_scope().branch, case.need_scope().product, today)
     ]
 
 
@@ -910,6 +989,9 @@ def _appeals(case: Case, opened: Opened, viewer: Viewer, now: datetime) -> dict[
             and waiting.claimed_by is None
             and may_answer
             and viewer.staff_id not in waiting.deciders,
+            "give": waiting is not None
+            and viewer.knows_holds
+            and viewer.may_in(Permission.REVIEW_SIGN, branch),
             "put_back": waiting is not None
             and waiting.claimed_by is not None
             and may_answer
@@ -928,6 +1010,7 @@ def _may_dispute(case: Case, viewer: Viewer) -> dict[str, bool]:
     return {
         "open": disputes.may_open(case) and viewer.may_in(Permission.REVIEW_CLAIM, branch),
         "claim": waiting is not None and not taken and may_answer,
+        "give": waiting is not None and viewer.may_in(Permission.REVIEW_SIGN, branch),
         "put_back": taken
         and may_answer
         and (mine or viewer.may_in(Permission.REVIEW_SIGN, branch)),

@@ -651,6 +651,13 @@ async def id_of_number(conn: Any, branches: list[str] | None, number: str) -> st
     return found
 
 
+_NOBODYS = (
+    "state = 'manual_review' AND proposed_by IS NULL AND claimed_by IS NULL"
+    " AND ($1::text[] IS NULL OR branch = ANY ($1)) AND ($2::text[] IS NULL OR product = ANY ($2))"
+    " AND (escalated_by IS NULL OR $3::text[] IS NULL OR branch = ANY ($3))"
+)
+
+
 async def next_waiting(
     conn: Any,
     branches: list[str] | None,
@@ -661,12 +668,25 @@ async def next_waiting(
     None for any; escalated_in: the branches of which it may be an escalated one. One that somebody
     is just taking is passed over, so that two who ask at once get two cases."""
     found: str | None = await conn.fetchval(
-        "SELECT application_id FROM review_case"
-        " WHERE state = 'manual_review' AND proposed_by IS NULL AND claimed_by IS NULL"
-        " AND ($1::text[] IS NULL OR branch = ANY ($1))"
-        " AND ($2::text[] IS NULL OR product = ANY ($2))"
-        " AND (escalated_by IS NULL OR $3::text[] IS NULL OR branch = ANY ($3))"
+        f"SELECT application_id FROM review_case WHERE {_NOBODYS}"  # noqa: S608 - a constant of ours
         " ORDER BY due, application_id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        branches,
+        None if products is None else list(products),
+        escalated_in,
+    )
+    return found
+
+
+async def first_due(
+    conn: Any,
+    branches: list[str] | None,
+    products: Iterable[str] | None,
+    escalated_in: list[str] | None,
+) -> datetime | None:
+    """When the case of `next_waiting` is due; None: there is none."""
+    found: datetime | None = await conn.fetchval(
+        f"SELECT due FROM review_case WHERE {_NOBODYS}"  # noqa: S608 - a constant of ours
+        " ORDER BY due, application_id LIMIT 1",
         branches,
         None if products is None else list(products),
         escalated_in,

@@ -13,6 +13,7 @@ from services.review.checks import CHECKS, OWN
 from services.review.evidence import Opened
 from services.review.explaining import explain
 from services.review.holds import HoldReason
+from services.review.officers import Kind
 from services.review.policy import Policy, debt_ratio_bp
 from services.review.telephone import Heard, Telephone
 from shared.events.intake import Meeting
@@ -86,9 +87,17 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "appeal_asked_again": (mark("The customer asked again"), "message", "waiting"),
     "appeal_claimed": (mark("Appeal claimed"), "user", "info"),
     "appeal_put_back": (mark("Appeal put back"), "arrow-left", "neutral"),
+    "appeal_reassigned": (mark("Appeal given to a colleague"), "users", "info"),
     "appeal_overdue": (mark("Appeal overdue"), "clock-exclamation", "bad"),
     "appeal_answered": (mark("Appeal answered"), "send", "good"),
     "limit_change_opened": (mark("Change of the limit asked for"), "credit-card", "waiting"),
+    "limit_change_claimed": (mark("Change of the limit claimed"), "user", "info"),
+    "limit_change_put_back": (mark("Change of the limit put back"), "arrow-left", "neutral"),
+    "limit_change_reassigned": (
+        mark("Change of the limit given to a colleague"),
+        "users",
+        "info",
+    ),
     "limit_change_examined_again": (mark("Evidence asked anew"), "refresh", "progress"),
     "limit_change_worked_out": (mark("Limit worked out"), "scale", "progress"),
     "limit_change_held": (mark("Change of the limit held"), "clock-pause", "hold"),
@@ -102,6 +111,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "dispute_asked_again": (mark("The customer asked again"), "message", "waiting"),
     "dispute_claimed": (mark("Dispute claimed"), "user", "info"),
     "dispute_put_back": (mark("Dispute put back"), "arrow-left", "neutral"),
+    "dispute_reassigned": (mark("Dispute given to a colleague"), "users", "info"),
     "dispute_near": (mark("The answer to the dispute is due soon"), "hourglass", "waiting"),
     "dispute_overdue": (mark("Dispute overdue"), "clock-exclamation", "bad"),
     "dispute_answered": (mark("Dispute answered"), "send", "good"),
@@ -109,6 +119,13 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "withdrawal_granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
     "withdrawal_refused": (mark("Withdrawal refused"), "x", "neutral"),
 }
+KINDS: Mapping[Kind, str] = {
+    "case": mark("Case"),
+    "appeal": mark("Appeal"),
+    "dispute": mark("Dispute"),
+    "limit_change": mark("Change of a limit"),
+}
+"""What an officer may have."""
 AWAITED: Mapping[Awaited, str] = {
     "material": mark("or when a paper has come"),
     "check": mark("or when the checks have answered"),

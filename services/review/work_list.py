@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from shared.parameters import load_clocks
 from shared.web.lists import MOST_COUNTED, Page, Place, Total, page_from
 
 R = TypeVar("R")
@@ -15,10 +16,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How many of a list wait, and how many of them are overdue."""
+    """How many of a list wait, and how many of them are overdue or nearly so."""
 
     open: Total
     overdue: int
+    near: int
 
 
 async def read_page(
@@ -60,12 +62,16 @@ async def counted(conn: Any, rows: str, arguments: Sequence[Any]) -> Total:
 
 
 async def waiting(conn: Any, rows: str, arguments: Sequence[Any], now: datetime) -> Waiting:
-    """How many rows there are, as far as is counted, and of how many `due` has passed."""
+    """How many rows there are, as far as is counted, and of how many `due` has passed or lies
+    within the office's `warning_days`."""
     row = await conn.fetchrow(
         "SELECT count(*) AS open,"  # noqa: S608 - our own text
-        f" count(*) FILTER (WHERE due < ${len(arguments) + 1}) AS overdue"
+        f" count(*) FILTER (WHERE due < ${len(arguments) + 1}) AS overdue,"
+        f" count(*) FILTER (WHERE due BETWEEN ${len(arguments) + 1} AND ${len(arguments) + 2})"
+        " AS near"
         f" FROM ({rows} LIMIT {MOST_COUNTED + 1}) one",
         *arguments,
         now,
+        now + timedelta(days=load_clocks().warning_days),
     )
-    return Waiting(Total.of(row["open"]), row["overdue"])
+    return Waiting(Total.of(row["open"]), row["overdue"], row["near"])

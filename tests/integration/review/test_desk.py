@@ -94,6 +94,10 @@ async def given(signer: Colleague, found: list[str], to: str) -> dict[str, Any]:
     return told
 
 
+def refused_case(case: str, code: str) -> dict[str, str]:
+    return {"kind": "case", "application_id": case, "code": code}
+
+
 async def mine(colleague: Colleague) -> list[str]:
     """Ids of the cases that are somebody's own."""
     answer = await colleague.get(f"{API}/queue", section="mine", page_size=200)
@@ -116,9 +120,12 @@ async def test_who_may_sign_gives_many_cases_to_a_colleague_who_finds_them_among
     )
     assert told == {
         "given": [theirs, nobodys],
+        "appeals": [],
+        "disputes": [],
+        "limit_changes": [],
         "refused": [
-            {"application_id": proposed, "code": "proposed"},
-            {"application_id": unknown, "code": "not-found"},
+            {"kind": "case", "application_id": proposed, "code": "proposed"},
+            {"kind": "case", "application_id": unknown, "code": "not-found"},
         ],
     }
     assert set(await mine(receiver)) == {theirs, nobodys}
@@ -129,7 +136,7 @@ async def test_who_may_sign_gives_many_cases_to_a_colleague_who_finds_them_among
     answer = await desks.first.post(f"{API}/reassignments", {"cases": [theirs], "to": "x"})
     assert answer.status_code == 403
     found = await given(desks.second, [theirs], desks.compliance.staff_id)
-    assert found["refused"] == [{"application_id": theirs, "code": "unknown-officer"}]
+    assert found["refused"] == [refused_case(theirs, "unknown-officer")]
     log = (await desks.compliance.get("/review/audit", lang="en")).text
     assert "Given to a colleague" in log
     assert f"甲{receiver.staff_id[-4:]}" in log
@@ -142,11 +149,11 @@ async def test_a_signer_of_another_branch_gives_nothing_away(
     receiver = await bank.colleague(desks.transport, "reviewer", branch=bank.branch)
     (case,) = await waiting(bank, 1)
     told = await given(stranger, [case], receiver.staff_id)
-    assert told["refused"] == [{"application_id": case, "code": "not-found"}]
+    assert told["refused"] == [refused_case(case, "not-found")]
     assert (await stranger.post(f"{API}/queue/next")).status_code == 404
     own = await bank.colleague(desks.transport, "risk_officer", branch=bank.branch)
     told = await given(own, [case], stranger.staff_id)
-    assert told["refused"] == [{"application_id": case, "code": "unknown-officer"}]
+    assert told["refused"] == [refused_case(case, "unknown-officer")]
     assert (await given(own, [case], receiver.staff_id))["given"] == [case]
 
 
@@ -165,7 +172,7 @@ async def test_cases_are_chosen_on_the_queues_page_and_given_from_a_cases_own(
     assert answer.headers["location"] == "/review/queue?product=standard"
     assert sorted(await mine(receiver)) == sorted(cases)
     page = await desks.second.get("/review/queue", lang="en")
-    assert "2 cases are given to the colleague." in page.text
+    assert "Given on: 2 cases." in page.text
     form = {"cases": cases[:1], "to": desks.first.staff_id, "back": "case"}
     answer = await desks.second.client.post("/review/queue/reassign", data=form)
     assert answer.headers["location"] == f"/review/cases/{cases[0]}"
@@ -294,15 +301,17 @@ async def test_the_workload_counts_what_each_has_and_what_of_it_is_due(
     await act(officer, cases[1], "decision", APPROVE)
     answer = await officer.get(f"{API}/cases/{cases[2]}")
     due = datetime.fromisoformat(answer.json()["due"])
+    nothing = {"open": 0, "today": 0, "overdue": 0}
+    beside = dict.fromkeys(("appeals", "disputes", "limit_changes"), nothing)
     assert (await of(desks.second, officer))["load"] == {
-        "open": 3, "today": 0, "overdue": 0, "snoozed": 1
+        "open": 3, "today": 0, "overdue": 0, "snoozed": 1, **beside
     }  # fmt: skip
     bank.step(due - timedelta(hours=2))
     assert (await of(desks.second, officer))["load"]["today"] == 3
     bank.step(due + timedelta(hours=2))
     await back_among_ones_own(officer, cases[0])
     assert (await of(desks.second, officer))["load"] == {
-        "open": 3, "today": 0, "overdue": 3, "snoozed": 0
+        "open": 3, "today": 0, "overdue": 3, "snoozed": 0, **beside
     }  # fmt: skip
     page = (await desks.second.get("/review/workload", lang="en")).text
     assert f"/review/queue?holder={officer.staff_id}" in page
@@ -345,14 +354,14 @@ async def test_cases_of_somebody_away_are_shown_and_given_on_and_nobody_gives_th
     assert (await leaving.post(f"{API}/absences", away)).status_code == 200
     assert (await of(desks.second, leaving))["away_today"] is True
     page = (await desks.second.get("/review/workload", lang="en")).text
-    assert "2 cases lie with colleagues who are away" in page
+    assert "With colleagues who are away lie: 2 cases." in page
     shown = await desks.second.get("/review/queue", holder=leaving.staff_id, lang="en")
     assert "away until" in shown.text
     shown = await desks.second.get(f"/review/cases/{cases[0]}", lang="en")
     assert "and is away until" in shown.text
     (nobodys,) = await waiting(bank, 1)
     told = await given(desks.second, [nobodys], leaving.staff_id)
-    assert told["refused"] == [{"application_id": nobodys, "code": "away"}]
+    assert told["refused"] == [refused_case(nobodys, "away")]
     answer = await desks.second.post(
         f"{API}/reassignments", {"of": leaving.staff_id, "to": staying.staff_id}
     )
@@ -405,10 +414,10 @@ async def test_whoever_stands_in_takes_over_the_cases_on_the_days_of_the_absence
     bank.step(bank.now + timedelta(days=1))
     assert await refused(desks.second, "takeovers", take) == (403, "not-deputy")
     page = (await deputy.get("/review/workload", officer=leaving.staff_id, lang="en")).text
-    assert "Take over the open cases" in page
+    assert "Take over what is open" in page
     assert f"甲{deputy.staff_id[-4:]} stands in" in page
     others = (await desks.first.get("/review/workload", officer=leaving.staff_id, lang="en")).text
-    assert "Take over the open cases" not in others
+    assert "Take over what is open" not in others
     told = (await deputy.post(f"{API}/takeovers", take)).json()
     assert (sorted(told["given"]), told["refused"]) == (sorted(cases), [])
     assert sorted(await mine(deputy)) == sorted(cases)
@@ -466,7 +475,7 @@ async def test_an_officer_is_given_only_what_they_take(bank: Bank, desks: Desks)
     (case,) = await waiting(bank, 1)  # of the product standard
     assert (await officer.post(f"{API}/queue/next")).status_code == 404
     told = await given(desks.second, [case], officer.staff_id)
-    assert told["refused"] == [{"application_id": case, "code": "other-products"}]
+    assert told["refused"] == [refused_case(case, "other-products")]
     page = (await manager.get("/review/workload", officer=officer.staff_id, lang="en")).text
     assert 'name="every"' in page
     form = {"staff_id": officer.staff_id, "every": "yes"}

@@ -96,9 +96,10 @@ async def granted(cleared: Twins, desks: Desks) -> Twins:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def refused(granted: Twins, bank: Bank, desks: Desks) -> Twins:
     """The same after a second wish: compliance confirms the suspicion, of the twin an officer
-    refuses."""
+    refuses, who had claimed it."""
     await ask(bank, desks, granted)
     assert (await act(desks.compliance, granted.suspected, "release", CONFIRMED))[0] == 200
+    assert (await act(desks.first, granted.plain, "claim", {}))[0] == 200
     assert (await act(desks.first, granted.plain, "proposal", REFUSE))[0] == 200
     return granted
 
@@ -197,6 +198,16 @@ async def test_who_may_not_know_of_holds_gets_the_same_while_a_change_is_held(
     pair = [await tried(desks, held.people[role], one) for one in held.both()]
     assert differences(*pair) == {}
     assert {answer.split()[0] for answer in pair[0].values()} == {"403"}
+
+
+async def test_what_is_held_counts_with_what_is_nobodys_for_who_may_not_know(
+    desks: Desks, held: Twins
+) -> None:
+    async def nobodys(colleague: Colleague) -> Any:
+        return (await colleague.get(f"{API}/workload")).json()["nobodys"]["limit_changes"]["open"]
+
+    assert await nobodys(held.people[Role.MANAGER]) == 2
+    assert await nobodys(desks.second) == 1, "who knows of holds sees whose it is"
 
 
 async def test_compliance_sees_the_hold_so_that_the_test_can_see_something(

@@ -9,12 +9,13 @@ import pytest
 
 from services.review import appeals
 from services.review.case import Case, CaseError
+from services.review.officers import Away, Officer
 from shared.events import review
 from shared.events.intake import AppealWish
 from shared.events.lifecycle import State
 from shared.messaging import ClearDeadline, Deadline, Fact
 from shared.messaging.errors import Permanent
-from tests.unit.review.builders import NOW
+from tests.unit.review.builders import NOW, officer
 from tests.unit.review.builders import case as begun
 
 HUMAN, WHY = AppealWish.HUMAN_REVIEW, AppealWish.EXPLANATION
@@ -114,3 +115,35 @@ def test_what_is_overdue_stands_in_the_history_once(late: timedelta, lines: int)
     case.entries.clear()
     assert list(appeals.on_appeal_deadline(case, case.appeals[0].due + late)) == []
     assert [one.action for one in case.entries] == ["appeal_overdue"] * lines
+
+
+def test_it_is_given_to_an_officer_who_took_no_part_and_the_history_says_by_whom() -> None:
+    case = declined(FIRST, SECOND)
+    list(appeals.decide_claim(case, OTHER, NOW))
+    assert list(appeals.decide_reassign(case, "signer", officer("fourth"), NOW)) == []
+    (appeal,) = case.appeals
+    assert (appeal.claimed_by, appeal.changed) == ("fourth", True)
+    line = case.entries[-1]
+    assert (line.actor, line.action) == ("signer", "appeal_reassigned")
+    assert line.details == {"number": appeal.number, "holder": OTHER, "receiver": "fourth"}
+    lines = len(case.entries)
+    assert list(appeals.decide_reassign(case, "signer", officer("fourth"), NOW)) == []
+    assert len(case.entries) == lines, "it was theirs"
+
+
+@pytest.mark.parametrize(
+    ("receiver", "code"),
+    [
+        (officer(FIRST), "same-person"),
+        (officer(SECOND), "same-person"),
+        (None, "unknown-officer"),
+        (officer(OTHER, away=Away(NOW.date(), NOW.date())), "away"),
+        (officer(OTHER, products=frozenset({"gold"})), "other-products"),
+    ],
+)
+def test_it_is_given_to_nobody_who_decided_or_cannot_take_it(
+    receiver: Officer | None, code: str
+) -> None:
+    case = declined(FIRST, SECOND)
+    assert refusal(appeals.decide_reassign, case, "signer", receiver, NOW) == code
+    assert case.appeals[0].claimed_by is None

@@ -16,7 +16,7 @@ from shared.events.lifecycle import State
 from shared.messaging import Call, ClearDeadline, Deadline, Fact
 from shared.money import Money
 from shared.parameters import load_clocks
-from tests.unit.review.builders import NOW, case, recommendation, referred
+from tests.unit.review.builders import NOW, case, officer, recommendation, referred
 
 FIRST, SECOND, OTHER = "first", "second", "other"
 
@@ -205,3 +205,21 @@ def test_it_is_escalated_when_the_answer_is_near_and_when_it_is_overdue() -> Non
     subject.entries.clear()
     list(disputes.on_deadline(subject, one.due))
     assert actions(subject) == []
+
+
+def test_a_dispute_is_given_to_an_officer_and_the_history_says_from_whom() -> None:
+    subject = disputed(case(State.DECLINED))
+    assert list(disputes.decide_reassign(subject, "signer", officer(FIRST), NOW)) == []
+    list(disputes.decide_reassign(subject, "signer", officer(SECOND), NOW))
+    (one,) = subject.appeals
+    assert one.claimed_by == SECOND
+    assert actions(subject)[-2:] == ["dispute_reassigned"] * 2
+    told = subject.entries[-1].details
+    assert told == {"number": one.number, "holder": FIRST, "receiver": SECOND}
+    gone = officer(OTHER, active=False)
+    assert refusal(disputes.decide_reassign, subject, "signer", gone, NOW) == "unknown-officer"
+    list(disputes.decide_answer(subject, SECOND, "upheld", "words", NOW))
+    assert (
+        refusal(disputes.decide_reassign, subject, "signer", officer(FIRST), NOW)
+        == "nothing-disputed"
+    )

@@ -84,6 +84,7 @@ from tests.unit.review.builders import (
     hand_over,
     heedless,
     inputs,
+    officer,
     paper,
     recommendation,
     referred,
@@ -119,8 +120,14 @@ def refused(decide: Callable[[], Iterable[Any]]) -> Found:
     return set()
 
 
-def appealed(by: str, *, deciders: tuple[str, ...] = (FIRST, SECOND), claimed: bool = False) -> Try:
-    """Somebody takes an appeal against a decision of these, or has it, and answers."""
+def appealed(
+    by: str,
+    *,
+    deciders: tuple[str, ...] = (FIRST, SECOND),
+    claimed: bool = False,
+    given: bool = False,
+) -> Try:
+    """Somebody takes an appeal against a decision of these, is given it, or has it, and answers."""
 
     def tried() -> Found:
         subject = case(State.DECLINED)
@@ -130,7 +137,13 @@ def appealed(by: str, *, deciders: tuple[str, ...] = (FIRST, SECOND), claimed: b
         if claimed:
             appeal.claimed_by = by
         else:
-            wrong = refused(lambda: appeals.decide_claim(subject, by, NOW))
+            wrong = refused(
+                lambda: (
+                    appeals.decide_reassign(subject, "staff-9", officer(by), NOW)
+                    if given
+                    else appeals.decide_claim(subject, by, NOW)
+                )
+            )
             if wrong:
                 return wrong
         return refused(lambda: appeals.decide_answer(subject, by, "upheld", "sealed", NOW))
@@ -910,8 +923,8 @@ TESTS: Mapping[str, Three] = {
         (appealing(again=True, answered=True), appealing(again=True)),
     ),
     "APPEAL_BY_ANOTHER": Three(
-        each(appealed(FIRST), appealed(FIRST, claimed=True)),
-        appealed("staff-3"),
+        each(appealed(FIRST), appealed(FIRST, given=True), appealed(FIRST, claimed=True)),
+        lambda: appealed("staff-3")() | appealed("staff-3", given=True)(),
         (appealed(FIRST, deciders=()), appealed(SECOND)),
     ),
     "DISPUTE_ANSWERED": Three(

@@ -42,7 +42,16 @@ from shared.parameters import load_internal_list, load_limit_changes
 from shared.parameters.models import ReviewRules
 from shared.web import Permission, Viewer
 from shared.web.permissions import WHOLE_BANK
-from tests.unit.review.builders import NOW, PAPERS, SEALED, SIGNED, hand_over, inputs, shipped
+from tests.unit.review.builders import (
+    NOW,
+    PAPERS,
+    SEALED,
+    SIGNED,
+    hand_over,
+    inputs,
+    officer,
+    shipped,
+)
 from tests.unit.review.builders import case as begun
 
 INCREASE, TEMPORARY = LimitChangeKind.INCREASE, LimitChangeKind.TEMPORARY
@@ -855,3 +864,63 @@ def test_only_raises_are_bounded_by_the_policy() -> None:
     change = open_change(case)
     assert change is not None
     assert limit_changes.weighed(case, change, NOW).most == Money.of(19_900)
+
+
+def test_whoever_has_a_change_alone_decides_about_it_until_it_is_put_back() -> None:
+    case = waiting()
+
+    def holder() -> str | None:
+        return case.limit_changes[-1].claimed_by
+
+    assert list(limit_changes.decide_claim(case, FIRST, NOW)) == []
+    assert (holder(), case.limit_changes[-1].changed) == (FIRST, True)
+    grant = (limit_changes.decide_grant, case, OTHER, Money.of(30_000), WORDS, NOW)
+    for tried in (
+        grant,
+        (limit_changes.decide_refuse, case, OTHER, WORDS, NOW),
+        (limit_changes.decide_again, case, OTHER, NOW),
+        (limit_changes.decide_claim, case, OTHER, NOW),
+    ):
+        assert refusal(*tried) == "claimed"
+    assert refusal(limit_changes.decide_put_back, case, OTHER, NOW) == "not-yours"
+    list(limit_changes.decide_put_back(case, OTHER, NOW, may_sign=True))
+    assert holder() is None
+    assert list(limit_changes.decide_grant(*grant[1:])) == []
+    assert holder() == OTHER, "whoever proposes has it, if it comes back"
+    assert refusal(limit_changes.decide_claim, case, FIRST, NOW) == "proposed"
+    list(limit_changes.decide_return(case, SECOND, WORDS, NOW))
+    assert refusal(limit_changes.decide_claim, case, FIRST, NOW) == "claimed"
+
+
+def test_a_change_is_given_to_an_officer_also_while_its_evidence_is_on_its_way() -> None:
+    case = waiting(ceiling=0)
+    list(limit_changes.decide_reassign(case, "signer", officer(FIRST), NOW))
+    change = case.limit_changes[-1]
+    change.to(ChangeState.CHECKING)
+    list(limit_changes.decide_reassign(case, "signer", officer(SECOND), NOW))
+    assert change.claimed_by == SECOND
+    line = case.entries[-1]
+    assert (line.actor, line.action) == ("signer", "limit_change_reassigned")
+    assert line.details == {"number": change.number, "holder": FIRST, "receiver": SECOND}
+    gone = officer(OTHER, active=False)
+    assert refusal(limit_changes.decide_reassign, case, "signer", gone, NOW) == "unknown-officer"
+
+
+@pytest.mark.parametrize(("kind", "confidential"), [(INCREASE, True), (DECREASE, False)])
+def test_who_claimed_an_increase_is_told_to_compliance_as_who_refused_it(
+    kind: LimitChangeKind, confidential: bool
+) -> None:
+    case = waiting() if kind is INCREASE else card(account_facts=None)
+    if kind is DECREASE:
+        request(case, asked(DECREASE, 10_000))
+    list(limit_changes.decide_claim(case, FIRST, NOW))
+    list(limit_changes.decide_put_back(case, FIRST, NOW))
+    told = [one.confidential for one in case.entries if one.actor == FIRST]
+    assert told == [confidential] * 2
+
+
+def test_a_change_that_is_held_is_claimed_like_one_that_waits() -> None:
+    case = waiting(**HIT)
+    assert case.limit_changes[-1].state is ChangeState.HELD
+    assert list(limit_changes.decide_claim(case, FIRST, NOW)) == []
+    assert case.limit_changes[-1].claimed_by == FIRST
