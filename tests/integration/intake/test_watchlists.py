@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 
 from shared.clock import format_instant
 from shared.identifiers import new_id
+from tests.eventually import eventually
 from tests.integration.intake.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -70,4 +74,54 @@ async def test_nobody_else_may_say_it(office: Office) -> None:
     event_id = await office.partner_says("core-banking", "watchlist.changed", name, body)
     (answer,) = await office.answers("core-banking", event_id)
     assert (answer["kind"], answer["code"]) == ("rejected", "UNKNOWN_TYPE")
+    assert await told(office, name) == []
+
+
+async def command(office: Office, *words: str) -> tuple[int, str]:
+    """`banka screening changed` as an operator gives it: its exit code, and what it says."""
+    told, assigned = office.settings, {"BANKA_ENVIRONMENT": "test"}
+    for name in ("kafka_bootstrap", "kafka_security", "postgres_dsn", "secrets_dir", "clock_file"):
+        assigned[f"BANKA_{name.upper()}"] = str(getattr(told, name))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.cli", "screening", "changed", *words),
+        env={**os.environ, **assigned},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode()
+
+
+async def test_an_operator_says_it_where_the_system_cannot(office: Office) -> None:
+    name = f"list-{new_id()}"
+    why = ("--why", "no interface yet", "--who", "op-1")
+    code, said = await command(office, name, "--version", "7", *why)
+    assert code == 0, said
+    (published,) = await told(office, name)
+    assert (published["version"], published["changed_at"]) == ("7", format_instant(office.now))
+    audited = await office.fetch(
+        "SELECT who, why FROM messaging.audit WHERE what = $1", f"{name} 7"
+    )
+    assert [tuple(row) for row in audited] == [("op-1", "no interface yet")]
+
+    async def sent() -> bool:
+        return not await office.fetch(
+            "SELECT FROM messaging.outbox WHERE topic = 'banka.watchlists'"
+        )
+
+    await eventually(sent)
+
+
+async def test_an_operator_cannot_say_what_cannot_be(office: Office) -> None:
+    name, why = f"list-{new_id()}", ("--why", "a test")
+    early = format_instant(office.now + timedelta(minutes=2))
+    for words in (
+        (name, "--version", "7", "--at", early),
+        (name, "--version", "7", "--at", "yesterday"),
+        (name, "--version", "two words"),
+    ):
+        code, said = await command(office, *words, *why)
+        assert (code, said.count("\n")) == (1, 1), said
+        assert said.startswith("banka: ")
     assert await told(office, name) == []
