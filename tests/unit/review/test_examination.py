@@ -247,8 +247,11 @@ def test_who_is_open_is_screened_again_when_a_list_of_the_screening_system_chang
     assert approval_obstacles(subject, NOW) == []
 
 
-def test_a_list_of_the_screening_system_that_changes_while_an_answer_is_on_its_way() -> None:
-    subject = case()
+@pytest.mark.parametrize("state", [State.CHECKING, State.MANUAL_REVIEW, State.ON_HOLD])
+def test_a_list_of_the_screening_system_that_changes_while_an_answer_is_on_its_way(
+    state: State,
+) -> None:
+    subject = case(state, recommendation=recommendation(findings=()))
     examination.start(subject, NOW)
     answer_all(subject, but="watchlist")
     subject.lists = LISTS
