@@ -17,6 +17,7 @@ from deploy.parked import app as parked
 from deploy.partner_cli import partner
 from deploy.policy import policy
 from deploy.products import products
+from deploy.screening import screening
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The card office, on events.")
 stack = typer.Typer(no_args_is_help=True, help="A broker and a database of your own.")
@@ -30,6 +31,7 @@ app.add_typer(parked, name="parked")
 app.add_typer(products, name="products")
 app.add_typer(policy, name="policy")
 app.add_typer(decision, name="decision")
+app.add_typer(screening, name="screening")
 events.command("verify")(event_log.verify)
 events.command("republish")(event_log.republish)
 events.command("accept-start")(event_log.accept_start)

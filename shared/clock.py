@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from shared.settings import Settings
+
+CLOCKS_APART = timedelta(minutes=1)
+"""By how much, at most, the clock of another of the bank's systems and ours are taken to differ."""
 
 
 class Clock(Protocol):

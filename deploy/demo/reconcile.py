@@ -375,6 +375,8 @@ def _partners_answered(plan: Plan, records: Records, partners: Mapping[str, Any]
         if partner.name in partners:
             troubles = partners[partner.name]["troubles"]
             planned = sum(troubles.get(trouble, 0) for trouble in _REFUSED_TROUBLES)
+        elif topic != _APP_TOPIC:
+            planned = 0
         else:
             planned = len(plan.malformed) + sum(
                 bool(action.refused)

@@ -396,6 +396,13 @@ CODES: Mapping[str, Words] = {
         "日期在未来",
         "报送已到日期的日终持卡情况",
     ),
+    "TIME_IN_FUTURE": Words(
+        "case",
+        "The time lies in the future",
+        "Report a change once it is made, and check your clock",
+        "时间在未来",
+        "变更生效后再报送，并检查系统时钟",
+    ),
     "DAYS_CONTRADICT": Words(
         "case",
         "A day lies before the account's opening, or after the month",

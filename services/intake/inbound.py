@@ -1,5 +1,6 @@
 """What partners' events do: applications, papers and withdrawals of the bank's app, facts about
-cards. Everything is answered, with all that is wrong with it, and nothing of what was in it."""
+cards, changes of watchlists. Everything is answered, with all that is wrong with it, and nothing
+of what was in it."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.intake import account_facts, answers, appeals, cards, store
+from services.intake import account_facts, answers, appeals, cards, store, watchlists
 from services.intake import application as applications
 from services.intake.application import Application, ApplicationError
 from services.intake.desk import Desk, follow_mobile, new_document
@@ -81,6 +82,7 @@ class Reception:
             partners.PartnerDisputeRequested: self._objection,
             partners.PartnerPerformanceReported: self._account_fact,
             partners.PartnerHoldingReported: self._account_fact,
+            partners.PartnerWatchlistChanged: self._list_change,
         }
 
     def inbound(self) -> list[Inbound]:
@@ -402,6 +404,34 @@ class Reception:
             findings.add("UNKNOWN_CARD", "reference")
             return None
         return (await self._store.load(conn, [found]))[found]
+
+    # -- the screening system ---------------------------------------------------------------------
+
+    async def _list_change(
+        self,
+        conn: Any,  # noqa: ARG002 - every command is given it
+        event: InboundEvent,
+        findings: Findings,
+        now: datetime,
+    ) -> Iterable[Effect]:
+        if findings:
+            raise findings.rejected()
+        statement = partners.PartnerWatchlistChanged.model_validate(event.data)
+        for code, path in watchlists.faults(statement, now):
+            findings.add(code, *path)
+        if findings:
+            raise findings.rejected()
+        noted = intake.InboundNoted(
+            partner_event_id=event.partner_event_id,
+            partner_reference=event.key,
+            repaired_by=event.repaired_by,
+        )
+        return [
+            Fact(watchlists.published(statement), subject=event.key),
+            Fact(noted, subject=event.key, topic=f"banka.outbound.{event.partner}"),
+        ]
+
+    # -- answers ----------------------------------------------------------------------------------
 
     async def _answer(
         self,

@@ -17,6 +17,7 @@ from services.review.holds import HoldReason
 from services.review.officer_desk import Line, OfficerDesk
 from services.review.officers import Away, Kind, Load, Work
 from services.review.policy_store import PolicyShelf
+from services.review.preconditions import preconditions
 from services.review.viewing import (
     hides_proposal,
     shown_case,
@@ -286,6 +287,17 @@ class CheckOut(BaseModel):
     )
 
 
+class PreconditionOut(BaseModel):
+    """One of what an approval needs, and whether it is there."""
+
+    words: str
+    met: bool | None = Field(description="null while it cannot be told, or is still to be done")
+    against: list[str] = Field(description="why it is not met: codes")
+    items: list[list[str]] = Field(description="documents that are missing, each by what would do")
+    fields: list[str] = Field(description="fields of the form that are missing")
+    checks: list[str] = Field(description="checks whose answer no decision may rest on any more")
+
+
 class ProposalOut(BaseModel):
     """A decision that waits for its second signature. Who proposed it and why is told to who may
     know of holds. Where the second person gives an opinion before seeing the first, what is
@@ -320,6 +332,9 @@ class CaseOut(BaseModel):
     )
     proposal: ProposalOut | None
     checks: list[CheckOut]
+    preconditions: list[PreconditionOut] | None = Field(
+        description="of an approval, each with its state; null once the case is not with review"
+    )
     findings: list[str]
     advice: str | None
     recommended_limit: Money | None
@@ -468,7 +483,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
     @routes.get("/cases/{application_id}", openapi_extra=about("not-found"))
     async def api_case(viewer: MayView, application_id: str) -> CaseOut:
         """One case."""
-        return case_out(await desk.look(viewer, application_id), viewer)
+        return case_out(await desk.look(viewer, application_id), viewer, desk.now())
 
     @routes.get("/decline-reasons", dependencies=[requires(Permission.REVIEW_VIEW)])
     async def api_reasons() -> list[ReasonOut]:
@@ -490,7 +505,7 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
         case = await desk.claim_next(viewer)
         if case is None:
             raise Problem(404, "nothing-waits", "No case waits that you may take")
-        return case_out(case, viewer)
+        return case_out(case, viewer, desk.now())
 
     @routes.post(
         "/cases/{application_id}/claim",
@@ -501,7 +516,7 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
     async def api_claim(viewer: MayClaim, application_id: str) -> CaseOut:
         """Take the case from the queue; 409 `claimed` if somebody else has it. An escalated one is
         a risk officer's to take, or whose who escalated it."""
-        return case_out(await desk.claim(viewer, application_id), viewer)
+        return case_out(await desk.claim(viewer, application_id), viewer, desk.now())
 
     @routes.post(
         "/cases/{application_id}/put-back",
@@ -509,7 +524,7 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
     )
     async def api_put_back(viewer: MayClaim, application_id: str) -> CaseOut:
         """Give the case back to the queue; who may sign, a colleague's too."""
-        return case_out(await desk.put_back(viewer, application_id), viewer)
+        return case_out(await desk.put_back(viewer, application_id), viewer, desk.now())
 
     @routes.post(
         "/cases/{application_id}/snooze",
@@ -524,7 +539,7 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
     async def api_snooze(viewer: MayClaim, application_id: str, body: SnoozeIn) -> CaseOut:
         """Lay one's own case aside; it comes back by itself, with its due date at the latest."""
         case = await desk.snooze(viewer, application_id, body.until, body.awaited, body.note)
-        return case_out(case, viewer)
+        return case_out(case, viewer, desk.now())
 
     @routes.post(
         "/cases/{application_id}/escalate",
@@ -532,7 +547,8 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
     )
     async def api_escalate(viewer: MayDecide, application_id: str, body: EscalationIn) -> CaseOut:
         """Refer one's own case to the risk officers."""
-        return case_out(await desk.escalate(viewer, application_id, body.note), viewer)
+        case = await desk.escalate(viewer, application_id, body.note)
+        return case_out(case, viewer, desk.now())
 
     @routes.post(
         "/cases/{application_id}/notes",
@@ -540,7 +556,7 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
     )
     async def api_note(viewer: MayClaim, application_id: str, body: NoteIn) -> CaseOut:
         """Write a note for whoever works on the case; nothing else changes."""
-        return case_out(await desk.note(viewer, application_id, body.note), viewer)
+        return case_out(await desk.note(viewer, application_id, body.note), viewer, desk.now())
 
     @routes.post(
         "/cases/{application_id}/wake",
@@ -548,7 +564,7 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
     )
     async def api_wake(viewer: MayClaim, application_id: str) -> CaseOut:
         """Take up again a case of one's own that was laid aside."""
-        return case_out(await desk.wake(viewer, application_id), viewer)
+        return case_out(await desk.wake(viewer, application_id), viewer, desk.now())
 
     @routes.post(
         "/reassignments",
@@ -666,7 +682,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             case = await desk.propose_approval(viewer, application_id, body.limit, body.note)
         else:
             case = await desk.propose_decline(viewer, application_id, body.reason, body.note)
-        return case_out(case, viewer)
+        return case_out(case, viewer, desk.now())
 
     @routes.post(
         "/cases/{application_id}/opinion",
@@ -697,7 +713,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         limit = body.limit if isinstance(body, ApprovalIn) else None
         reason = body.reason if isinstance(body, DeclineIn) else ""
         case = await desk.give_opinion(viewer, application_id, limit, reason, body.note)
-        return case_out(case, viewer)
+        return case_out(case, viewer, desk.now())
 
     @routes.post(
         "/cases/{application_id}/signature",
@@ -723,7 +739,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             case = await desk.sign(viewer, application_id)
         else:
             case = await desk.send_back(viewer, application_id, body.note)
-        return case_out(case, viewer)
+        return case_out(case, viewer, desk.now())
 
     @routes.post(
         "/cases/{application_id}/material",
@@ -735,7 +751,9 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     )
     async def api_material(viewer: MayDecide, application_id: str, body: MaterialIn) -> CaseOut:
         """Send the case back to intake for material that the customer shall bring."""
-        return case_out(await desk.want_material(viewer, application_id, body.items), viewer)
+        return case_out(
+            await desk.want_material(viewer, application_id, body.items), viewer, desk.now()
+        )
 
     @routes.post(
         "/cases/{application_id}/checks",
@@ -743,7 +761,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     )
     async def api_repeat(viewer: MayDecide, application_id: str) -> CaseOut:
         """Ask again what could not be answered, or was answered too long ago."""
-        return case_out(await desk.repeat_checks(viewer, application_id), viewer)
+        return case_out(await desk.repeat_checks(viewer, application_id), viewer, desk.now())
 
     @routes.post(
         "/cases/{application_id}/hold",
@@ -757,7 +775,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     async def api_hold(viewer: MayDecide, application_id: str, body: HoldIn) -> CaseOut:
         """Hand the case to compliance; nothing is decided while it is held."""
         case = await desk.hold(viewer, application_id, body.reason, body.note)
-        return case_out(case, viewer)
+        return case_out(case, viewer, desk.now())
 
     @routes.post(
         "/cases/{application_id}/release",
@@ -765,7 +783,9 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
     )
     async def api_release(viewer: MayRelease, application_id: str, body: ReleaseIn) -> CaseOut:
         """Compliance ends the hold; never whoever began it."""
-        return case_out(await desk.release(viewer, application_id, body.finding, body.note), viewer)
+        return case_out(
+            await desk.release(viewer, application_id, body.finding, body.note), viewer, desk.now()
+        )
 
 
 def _add_audit(
@@ -880,7 +900,7 @@ def queue_item(row: store.QueueRow, now: datetime, viewer: Viewer) -> QueueItemO
     )
 
 
-def case_out(case: Case, viewer: Viewer) -> CaseOut:
+def case_out(case: Case, viewer: Viewer, now: datetime) -> CaseOut:
     """A case as this viewer may see it."""
     hidden = hides_proposal(case, viewer)
     case = shown_case(case, viewer)
@@ -929,6 +949,19 @@ def case_out(case: Case, viewer: Viewer) -> CaseOut:
             )
             for check in in_order(case.checks)
         ],
+        preconditions=[
+            PreconditionOut(
+                words=one.words,
+                met=one.met,
+                against=list(one.obstacles),
+                items=[list(group) for group in one.items],
+                fields=list(one.fields),
+                checks=list(one.checks),
+            )
+            for one in preconditions(case, now, hidden=hidden)
+        ]
+        if case.open and case.hand_over is not None
+        else None,
         findings=public_findings(found.findings, confidential=confidential) if found else [],
         advice=found.advice if found else None,
         recommended_limit=found.limit if found else None,

@@ -28,6 +28,7 @@ from services.review import (
     policy_pages,
     portfolio_pages,
     telephone_pages,
+    watchlists,
 )
 from services.review.account_store import AccountStore
 from services.review.api_problems import KINDS
@@ -54,6 +55,7 @@ from services.review.policy_store import PolicyShelf
 from services.review.portfolio_desk import PortfolioDesk, PortfolioLoop
 from services.review.screening import Screening
 from services.review.store import CaseRecords, CaseStore
+from services.review.watchlist_store import WatchlistStore
 from services.review.workers import check_worker, limit_worker, policy_worker
 from shared.clock import open_clock
 from shared.events.catalog import group
@@ -142,6 +144,12 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
                 topic="banka.accounts",
                 store=AccountStore(),
                 handlers=accounts.HANDLERS,
+            ),
+            Consumer(
+                name=group(NAME, "banka.watchlists"),
+                topic="banka.watchlists",
+                store=WatchlistStore(),
+                handlers=watchlists.HANDLERS,
             ),
             directory_consumer(NAME),
         ],

@@ -21,6 +21,7 @@ from services.review.materials import SECOND_SOURCE
 from services.review.officers import Officer
 from services.review.reason_codes import REASONS
 from services.review.telephone import AWAITED, WITHOUT_ANSWER, Telephone, asked_for
+from services.review.watchlists import NOTHING_KNOWN, Lists
 from shared.calendar import business_day
 from shared.events import lifecycle, review
 from shared.events.intake import HandedDocument, Meeting, WantedItem
@@ -155,6 +156,7 @@ class Check:
     asked_again: datetime | None = None
     waits_until: datetime | None = None
     screened_with: str = ""  # the own list that an answer of the watchlists rests on, by its mark
+    lists_known: int = 0  # the last change of the screening system's lists known when it was asked
 
     @property
     def waits(self) -> bool:
@@ -178,10 +180,18 @@ def of_this_list(check: Check) -> bool:
     return check.name != "watchlist" or check.screened_with == load_internal_list().mark
 
 
-def still_holds(check: Check, now: datetime) -> bool:
+def of_these_lists(check: Check, lists: Lists) -> bool:
+    """Whether the answer rests on the lists as they are: the bank's own, and those of the screening
+    system, which are known to be the same since it was asked, whenever it answered."""
+    if check.name == "watchlist" and lists.changed_after(check.lists_known, check.requested_at):
+        return False
+    return of_this_list(check)
+
+
+def still_holds(check: Check, now: datetime, lists: Lists) -> bool:
     """Whether a decision may still rest on this answer: within its validity, and screened with the
-    bank's list as it is."""
-    if not of_this_list(check):
+    lists as they are."""
+    if not of_these_lists(check, lists):
         return False
     return check.outcome == "answered" and check.valid_until is not None and now < check.valid_until
 
@@ -307,7 +317,7 @@ class Case:
 
     `entries`, `decisions`, `shadows` are new ones, to be written; `touched`: the hand-over or what
     hangs on it changed, so that the file has to be written as well; `waits_changed`: so did what it
-    waits for, `screened_changed`: so did the own list that it was screened with.
+    waits for, `screened_changed`: so did when or with what it was screened.
     """
 
     application_id: str
@@ -336,6 +346,7 @@ class Case:
     category: str | None = None  # of a decline
     imported: bool = False
     issuing_stop: str | None = None  # code of why the bank issues no card now; not the case's own
+    lists: Lists = NOTHING_KNOWN  # of the screening system; not the case's own
     entries: list[Entry] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     shadows: list[ShadowVerdict] = field(default_factory=list)
@@ -1179,7 +1190,9 @@ def lapsed(case: Case, now: datetime) -> list[Check]:
     return [
         check
         for check in case.checks.values()
-        if check.name in ASKED and check.outcome == "answered" and not still_holds(check, now)
+        if check.name in ASKED
+        and check.outcome == "answered"
+        and not still_holds(check, now, case.lists)
     ]
 
 

@@ -431,6 +431,10 @@ class Desk:
             lambda case, now: examination.repeat(case, viewer.staff_id, now),
         )
 
+    def now(self) -> datetime:
+        """The business time."""
+        return self._service.clock.now()
+
     async def look(self, viewer: Viewer, application_id: str) -> Case:
         """The case, if the viewer may see it."""
         async with self._service.pool.acquire() as conn:

@@ -16,6 +16,7 @@ from services.review.case import (
     Check,
     HandOver,
     lapsed,
+    of_these_lists,
     of_this_list,
     still_holds,
     telephone_findings,
@@ -73,7 +74,7 @@ def start(case: Case, now: datetime) -> list[Effect]:
     effects += _see(case, now)
     for name in ASKED:
         held = case.checks.get(name)
-        if held is not None and _usable(held, now):
+        if held is not None and _usable(case, held, now):
             case.note(now, "review", "check_reused", check=name)
             continue
         effects.extend(_request(case, hand_over, name, now))
@@ -113,12 +114,16 @@ def may_be_repeated(case: Case, now: datetime) -> bool:
 
 
 def screen_again(case: Case, now: datetime) -> list[Effect]:
-    """The bank's own list has changed: whoever is open is screened again. Nothing is decided by the
-    old answer meanwhile; one that is on its way is looked at when it comes."""
+    """A list has changed, the bank's own or one of the screening system's: whoever is open is
+    screened again. Nothing is decided by the old answer meanwhile; one that is on its way is looked
+    at when it comes."""
     check = case.checks.get("watchlist")
-    if not case.open or check is None or check.outcome != "answered" or of_this_list(check):
+    if not case.open or check is None or check.outcome != "answered":
         return []
-    case.note(now, "review", "screened_again")
+    if of_these_lists(check, case.lists):
+        return []
+    # of everybody alike: that a list changed tells nothing of what is found in it
+    case.note(now, "review", "lists_changed" if of_this_list(check) else "screened_again")
     case.round += 1
     case.scoring_round += 1  # a verdict that is on its way rests on the old answer
     case.touched = True
@@ -142,16 +147,16 @@ def ask_anew(case: Case, name: CheckName, now: datetime) -> list[Effect]:
     return effects + score_if_ended(case, now)
 
 
-def _usable(check: Check, now: datetime) -> bool:
+def _usable(case: Case, check: Check, now: datetime) -> bool:
     # still on its way: a second query would be one too many
-    return check.outcome == "pending" or still_holds(check, now)
+    return check.outcome == "pending" or still_holds(check, now, case.lists)
 
 
 def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) -> Iterable[Effect]:
     request_id = f"{case.application_id}:{name}:{case.round}"
     check, asked = Check(name, request_id, case.round, now), ASKED[name]
-    held = case.checks.get(name)
-    case.screened_changed |= held is not None and bool(held.screened_with)
+    if name == "watchlist":
+        check.lists_known, case.screened_changed = case.lists.number, True
     case.checks[name] = check
     if asked.with_consent and not consent_holds(hand_over, now):
         yield from _close(case, check, "unavailable", now, why="no-consent")
@@ -210,8 +215,8 @@ def end(
     case.screened_changed |= bool(screened_with)
     outcome = "answered" if answer is not None else "unavailable"
     effects = list(_close(case, check, outcome, now, why=why))
-    if answer is not None and case.open and not of_this_list(check):
-        return effects + screen_again(case, now)  # the list changed while it was on its way
+    if answer is not None and case.open and not of_these_lists(check, case.lists):
+        return effects + screen_again(case, now)  # a list changed while it was on its way
     return effects + (score_if_ended(case, now) if case.open else [])
 
 

@@ -28,6 +28,7 @@ from services.review import (
     queue,
     reason_codes,
     viewing,
+    watchlists,
     workers,
 )
 from services.review.api_problems import KINDS
@@ -199,6 +200,22 @@ INVARIANTS: tuple[Invariant, ...] = (
         (case.still_holds, case.approval_obstacles, case.apply_recommendation),
         ("EVIDENCE_STALE",),
         parameter="checks: systems.watchlist.valid_days",
+    ),
+    Invariant(
+        "RESCREENED_BY_EVERY_LIST",
+        Words(
+            zh="任何名单变化后，未审结的申请均重新筛查，完成前不得批准",
+            en="Whoever is open is screened again when any list changes, and approved only then",
+        ),
+        f"{_LAUNDERING} Art. 28, 29",
+        "A",
+        (
+            examination.screen_again,
+            case.of_these_lists,
+            case.approval_obstacles,
+            watchlists.on_changed,
+        ),
+        ("EVIDENCE_STALE", "CHECK_PENDING"),
     ),
     Invariant(
         "MISSING_NEVER_PASSES",
@@ -667,19 +684,19 @@ GAPS: tuple[Gap, ...] = (
         ),
     ),
     Gap(
-        "RESCREENED_BY_EVERY_LIST",
+        "RESCREENED_UNTIL_ISSUED",
         Words(
-            zh="任何名单变化后重新筛查，包括已批准尚未发卡的申请",
-            en="Whoever is open or approved without a card yet is screened again when any"
-            " list changes",
+            zh="名单变化后，已批准尚未发卡的申请重新筛查",
+            en="Whoever is approved without a card yet is screened again when a list changes",
         ),
         f"{_LAUNDERING} Art. 28, 29",
         "A",
         Words(
-            zh="仅本行名单变化触发重新筛查，筛查系统不通知其名单的变化；已批准的申请不再筛查",
-            en="a change of the bank's own list alone has people screened again: the"
-            " screening system does not say when its lists change; who was approved is screened no"
-            " more",
+            zh="批准后随即下单制卡，没有可以暂停或撤回制卡的事件，筛查结果在此无从执行；"
+            "已批准的客户由本行对存量客户的筛查负责",
+            en="with the approval the card is ordered, and no event stops or takes back an order:"
+            " nothing could be done here about a hit; whoever is approved is a customer, whom the"
+            " bank screens elsewhere",
         ),
     ),
     Gap(

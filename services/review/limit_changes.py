@@ -290,7 +290,7 @@ def grounds_of(case: Case, change: LimitChange, now: datetime) -> Grounds:
         own_limits=case.own_limits,
         account=_account_of(case),
         evidence=tuple(
-            Evidence(one.name, one.outcome, one.ended_at, cases.still_holds(one, now))
+            Evidence(one.name, one.outcome, one.ended_at, cases.still_holds(one, now, case.lists))
             for one in change.checks.values()
             if one.name in ASKED  # what review looks at by itself counts as findings
         ),
@@ -469,7 +469,9 @@ def _examine(case: Case, change: LimitChange, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     for name in ASKED:
         held = [change.checks.get(name), case.checks.get(name)]
-        usable = [one for one in held if one is not None and cases.still_holds(one, now)]
+        usable = [
+            one for one in held if one is not None and cases.still_holds(one, now, case.lists)
+        ]
         if usable:
             change.checks[name] = replace(max(usable, key=lambda one: one.ended_at or now))
             case.note(now, "review", "check_reused", check=name, number=change.number)
@@ -481,6 +483,7 @@ def _examine(case: Case, change: LimitChange, now: datetime) -> list[Effect]:
 def _ask(case: Case, change: LimitChange, name: CheckName, now: datetime) -> list[Effect]:
     request_id = f"{case.application_id}:{name}:{change.change_id}:{change.round}"
     check, asked = Check(name, request_id, change.round, now), ASKED[name]
+    check.lists_known = case.lists.number
     change.checks[name] = check
     consent = change.asked.consent
     if asked.with_consent and not examination.consent_covers(consent, now):

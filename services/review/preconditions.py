@@ -41,15 +41,20 @@ LISTED: Final[Mapping[str, frozenset[str]]] = {**_BEFORE_THE_POLICY, **_AFTER_IT
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """One of them. met: None while it cannot be told. against: why it is not met, and `items`,
-    `fields`, `checks`: what is missing or too old, each of `items` by what would do."""
+    """One of them. met: None while it cannot be told. obstacles: codes of why it is not met, and
+    `items`, `fields`, `checks`: what is missing or too old, each of `items` by what would do."""
 
     words: str
     met: bool | None
-    against: tuple[str, ...] = ()
+    obstacles: tuple[str, ...] = ()
     items: tuple[tuple[str, ...], ...] = ()
     fields: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
+
+    @property
+    def against(self) -> tuple[str, ...]:
+        """Why it is not met, in words (message ids)."""
+        return tuple(REASONS_AGAINST[code] for code in self.obstacles)
 
 
 def preconditions(case: Case, now: datetime, *, hidden: bool = False) -> list[Precondition]:
@@ -61,7 +66,7 @@ def preconditions(case: Case, now: datetime, *, hidden: bool = False) -> list[Pr
     for words, codes in LISTED.items():
         if codes == {"NO_SECOND_SOURCE"} and not student:
             continue
-        against = tuple(REASONS_AGAINST[code] for code in obstacles if code in codes)
+        against = tuple(code for code in obstacles if code in codes)
         met: bool | None = not against
         if words in _AFTER_IT and case.recommendation is None:
             met = None

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from services.review import account_store, trace_store, work_list
+from services.review import account_store, trace_store, watchlist_store, work_list
 from services.review.account_store import Own
 from services.review.accounts import stop_of
 from services.review.appeal_store import BESIDE, know_appeals, save_appeals
@@ -36,6 +36,7 @@ from services.review.policy import Policy
 from services.review.policy_store import PolicyShelf
 from services.review.queue import Section, SortKey
 from services.review.telephone import Telephone
+from services.review.watchlists import Lists
 from shared.events.lifecycle import OWNERS, State
 from shared.messaging import Connection
 from shared.money import Money
@@ -69,14 +70,16 @@ _LOCK = """
 SELECT * FROM review_case WHERE application_id = ANY ($1) ORDER BY application_id FOR UPDATE
 """
 
-# What stands beside a case and a person, `one`: the newest figure of dormant cards, and appeals.
+# What stands beside a case and a person, `one`: the newest figure of dormant cards, what is known
+# of the screening system's lists, and appeals.
 _KNOWN = f"""
 LEFT JOIN ({account_store.LAST_FIGURE}) AS figure ON true
+CROSS JOIN ({watchlist_store.LISTS}) AS lists
 LEFT JOIN LATERAL ({BESIDE}) AS beside ON true
 """
 
 _FILES = f"""
-SELECT figure.*, one.application_id AS of, body, beside.*
+SELECT figure.*, lists.*, one.application_id AS of, body, beside.*
 FROM unnest($1::text[], $2::text[]) AS one (application_id, person)
 LEFT JOIN case_file
     ON case_file.application_id = one.application_id AND case_file.application_id = ANY ($1)
@@ -84,7 +87,7 @@ LEFT JOIN case_file
 """  # noqa: S608 - constants of ours
 
 _KNOWN_OF_ONE = f"""
-SELECT figure.*, beside.*
+SELECT figure.*, lists.*, beside.*
 FROM (VALUES ($1::text, $2::text)) AS one (application_id, person) {_KNOWN}
 """  # noqa: S608 - constants of ours
 
@@ -167,15 +170,19 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])
 """
 
 _SAVE_SCREENED = """
-INSERT INTO screened (application_id, list) SELECT * FROM unnest($1::text[], $2::text[])
-ON CONFLICT (application_id) DO UPDATE SET list = excluded.list
+INSERT INTO screened (application_id, list, lists, asked_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[])
+ON CONFLICT (application_id) DO UPDATE SET
+    list = excluded.list, lists = excluded.lists, asked_at = excluded.asked_at
 """
 
-_SCREENED_OTHERWISE = """
+SCREENED_OTHERWISE = f"""
 SELECT application_id FROM review_case LEFT JOIN screened USING (application_id)
-WHERE state = ANY ($1) AND coalesce(list, '') <> $2 AND application_id > $3
+WHERE state IN ({", ".join(f"'{state}'" for state in _REVIEW_STATES)}) AND application_id > $4
+    AND (coalesce(list, '') <> $1
+        OR coalesce(lists, 0) < $2 AND coalesce(asked_at, '-infinity') < $3)
 ORDER BY application_id LIMIT 1000
-"""
+"""  # noqa: S608 - states of ours, said for the index
 
 
 class CaseStore:
@@ -240,6 +247,8 @@ class CaseStore:
                 _SAVE_SCREENED,
                 [case.application_id for case in screened],
                 [case.checks["watchlist"].screened_with for case in screened],
+                [case.checks["watchlist"].lists_known for case in screened],
+                [case.checks["watchlist"].requested_at for case in screened],
             )
         appeals = [(case, one) for case in known for one in case.appeals if one.changed]
         if appeals:
@@ -366,6 +375,7 @@ def _shadow_row(case: Case, said: ShadowVerdict) -> tuple[Any, ...]:
 def _know(case: Case, files: Sequence[Any]) -> None:
     """Give a case what stands beside it, in its rows of `_KNOWN`."""
     case.issuing_stop = stop_of(account_store.figure_of(files[0]), load_accounts().dormancy)
+    case.lists = watchlist_store.lists_of(files[0])
     know_appeals(case, [file for file in files if file["appeal_id"] is not None])
 
 
@@ -616,10 +626,10 @@ async def waits_of(conn: Any, cases: Sequence[str]) -> dict[str, list[tuple[Chec
     return found
 
 
-async def screened_otherwise(conn: Any, mark: str, after: str) -> list[str]:
-    """Open cases, by id and beyond that one, that were not screened with the own list of that
-    mark; some at a time."""
-    rows = await conn.fetch(_SCREENED_OTHERWISE, _REVIEW_STATES, mark, after)
+async def screened_otherwise(conn: Any, mark: str, lists: Lists, after: str) -> list[str]:
+    """Open cases, by id and beyond that one, that were not screened with the own list of that mark
+    and the screening system's lists as they are; some at a time."""
+    rows = await conn.fetch(SCREENED_OTHERWISE, mark, lists.number, lists.since, after)
     return [row["application_id"] for row in rows]
 
 

@@ -75,7 +75,9 @@ def api(desk: Desk) -> APIRouter:
     )
     async def api_order_call(viewer: MayDecide, application_id: str, body: CallOrderIn) -> CaseOut:
         """Ask for a call to the applicant; nobody is approved until it is made and confirmed."""
-        return case_out(await desk.order_call(viewer, application_id, body.note), viewer)
+        return case_out(
+            await desk.order_call(viewer, application_id, body.note), viewer, desk.now()
+        )
 
     @routes.post(
         "/cases/{application_id}/calls",
@@ -88,6 +90,8 @@ def api(desk: Desk) -> APIRouter:
     )
     async def api_called(viewer: MayDecide, application_id: str, body: CallIn) -> CaseOut:
         """Record what came of a call. Words are needed unless nobody was reached."""
-        return case_out(await desk.called(viewer, application_id, body.heard, body.note), viewer)
+        return case_out(
+            await desk.called(viewer, application_id, body.heard, body.note), viewer, desk.now()
+        )
 
     return routes

@@ -57,6 +57,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "check_reused": (mark("Earlier answer is still valid"), "refresh", "progress"),
     "check_waits": (mark("The system does not answer; the check waits"), "hourglass", "waiting"),
     "screened_again": (mark("Searched again: the bank's own list changed"), "refresh", "progress"),
+    "lists_changed": (mark("Screened again: a watchlist changed"), "refresh", "progress"),
     "check_ended": (mark("Check ended"), "shield", "progress"),
     "checks_repeated": (mark("Checks asked again"), "refresh", "progress"),
     "scored": (mark("Policy applied"), "scale", "progress"),

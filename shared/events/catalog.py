@@ -84,6 +84,15 @@ TOPICS: tuple[Topic, ...] = (
         payloads=_payloads(intake, "banka.accounts"),
     ),
     Topic(
+        name="banka.watchlists",
+        meaning="That a list of the bank's screening system changed; nothing of what is in it.",
+        publisher="intake",
+        consumers=("review",),
+        subject="list name",
+        payloads=_payloads(intake, "banka.watchlists"),
+        partitions=1,
+    ),
+    Topic(
         name="banka.review",
         meaning="How review came to its decisions; a record for audit that no other service reads.",
         publisher="review",
@@ -172,6 +181,12 @@ PARTNERS: tuple[Partner, ...] = (
             partners.PartnerHoldingReported,
         ),
         receives=(*_ANSWERS, intake.CardOrderRequested, intake.CardLimitChanged),
+    ),
+    Partner(
+        name="screening",
+        meaning="Searches watchlists for applicants; tells when one of its lists has changed.",
+        sends=(partners.PartnerWatchlistChanged,),
+        receives=(intake.InboundNoted, intake.InboundRejected),
     ),
 )
 

@@ -478,6 +478,18 @@ class AccountHoldingReported(CardEvent):
     cards: list[HeldCard]
 
 
+class WatchlistChanged(Payload):
+    """A list of the bank's screening system changed: who was asked about before is asked about
+    again. Of several changes of one list the one with the latest `changed_at` counts."""
+
+    type: ClassVar[str] = "banka.watchlist.changed.v1"
+    topic: ClassVar[str] = "banka.watchlists"
+
+    list_name: str
+    version: str = Field(description="the screening system's own mark for what the list holds")
+    changed_at: Instant = Field(description="since when the system answers by it, by its clock")
+
+
 class BranchChanged(Payload):
     """A branch as it is now; the whole state, not a difference."""
 
@@ -555,6 +567,21 @@ class InboundKept(Payload):
     repaired_by: str | None = Field(
         default=None,
         description="id of the office's event that stood in for yours; null where it was kept as"
+        " it came",
+    )
+
+
+class InboundNoted(Payload):
+    """Answer to a partner: what you told about no single application is noted."""
+
+    type: ClassVar[str] = "banka.inbound.noted.v1"
+    topic: ClassVar[str] = "banka.outbound.<partner>"
+
+    partner_event_id: str
+    partner_reference: str
+    repaired_by: str | None = Field(
+        default=None,
+        description="id of the office's event that stood in for yours; null where it was noted as"
         " it came",
     )
 

@@ -16,6 +16,7 @@ from shared.events.payload import (
     ApplicantType,
     BalanceBand,
     CreditConsent,
+    Instant,
     Month,
     Part,
     PartyRole,
@@ -192,3 +193,13 @@ class PartnerHoldingReported(PartnerCardEvent):
     as_of: date
     revision: Revision = 1
     cards: list[PartnerHeldCard] = Field(max_length=50)
+
+
+class PartnerWatchlistChanged(PartnerEvent):
+    """One of the screening system's lists changed; `reference` is the list's name. `version` is the
+    system's own mark for what the list holds now, `changed_at` since when it answers by that."""
+
+    type: ClassVar[str] = "banka.partner-watchlist.changed.v1"
+
+    version: str = Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9._:-]+$")
+    changed_at: Instant

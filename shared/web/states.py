@@ -127,6 +127,7 @@ CALLERS: Mapping[str, str] = {
     "mobile-app": mark("Mobile app"),
     "card-factory": mark("Card factory"),
     "core-banking": mark("Core banking"),
+    "screening": mark("Screening system"),
     "web-channel": mark("Website"),
     "branch-terminal": mark("Branch terminal"),
 }

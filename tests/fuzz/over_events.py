@@ -36,7 +36,7 @@ from tests.fuzz.world import BRANCH, World
 
 _SCHEMAS = Path(__file__).parents[2] / "shared" / "events" / "schemas"
 _SECONDS = 240.0  # for all answers to one lot; a hostile paper alone may take ten
-_ANSWERS = ("banka.inbound.accepted.v1", "banka.inbound.rejected.v1", "banka.inbound.kept.v1")
+_ANSWERS = tuple(f"banka.inbound.{one}.v1" for one in ("accepted", "noted", "rejected", "kept"))
 # kept although refused: that a card's partner reported what cannot be
 _KEPT = ("banka.card.fact-refused.v1",)
 _LARGEST = 900_000  # bytes that the broker takes of a partner
@@ -180,6 +180,8 @@ def _good(draw: st.DrawFn, world: World, payload: type[PartnerEvent]) -> Any:
     elif kind == "account.holding-reported.v1":
         held = {"card": reference, "limit": {"minor": draw(st.integers(0, 9))}, "dormant": False}
         event |= {"as_of": world.now()[:10], "revision": draw(st.integers(1, 9)), "cards": [held]}
+    elif kind == "watchlist.changed.v1":
+        event |= {"version": draw(st.sampled_from(["1", "2"])), "changed_at": world.now()}
     return event
 
 

@@ -448,7 +448,7 @@ class Office:
 
     async def answers(self, partner: str, event_id: str, least: int = 1) -> list[dict[str, Any]]:
         """What the partner was answered to an event, once there are so many answers."""
-        kinds = ("banka.inbound.accepted.v1", "banka.inbound.rejected.v1")
+        kinds = tuple(f"banka.inbound.{one}.v1" for one in ("accepted", "noted", "rejected"))
 
         async def told() -> list[dict[str, Any]]:
             rows = await self.fetch(

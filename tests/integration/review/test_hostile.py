@@ -214,6 +214,11 @@ def facts_of(kind: type[Payload], subject: str) -> dict[str, Any]:
             "last_customer_transaction": None,
         },
         intake.AccountHoldingReported: {**about, "as_of": "2026-10-31", "cards": []},
+        intake.WatchlistChanged: {
+            "list_name": subject,
+            "version": "2026-11-09.1",
+            "changed_at": "2026-11-09T01:59:00Z",
+        },
         intake.BranchChanged: {
             "branch": subject,
             "name_zh": f"网点{subject}",
@@ -244,6 +249,7 @@ _KEPT = {
         "SELECT month, days_past_due FROM account_month WHERE application_id = $1"
     ),
     intake.AccountHoldingReported: "SELECT as_of FROM account_holding WHERE application_id = $1",
+    intake.WatchlistChanged: "SELECT name, version FROM watchlist WHERE name = $1",
     intake.BranchChanged: "SELECT name_zh, region FROM directory_branch WHERE branch = $1",
     intake.StaffChanged: "SELECT name, session_epoch FROM directory_staff WHERE staff_id = $1",
     intake.SessionEnded: "SELECT session FROM directory_ended_session WHERE session = $1",
@@ -251,6 +257,7 @@ _KEPT = {
 _SAID = {
     intake.AccountPerformanceReported: ("month", "days_past_due"),
     intake.AccountHoldingReported: ("as_of",),
+    intake.WatchlistChanged: ("list_name", "version"),
     intake.BranchChanged: ("name_zh", "region"),
     intake.StaffChanged: ("display_name", "session_epoch"),
     intake.SessionEnded: ("session",),
@@ -258,6 +265,7 @@ _SAID = {
 _NAMES = {
     intake.AccountPerformanceReported: "application_id",
     intake.AccountHoldingReported: "application_id",
+    intake.WatchlistChanged: "list_name",
     intake.BranchChanged: "branch",
     intake.StaffChanged: "staff_id",
     intake.SessionEnded: "session",

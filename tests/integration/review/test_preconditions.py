@@ -40,6 +40,14 @@ async def listed(who: Colleague, applicant: Applicant) -> dict[str, tuple[str, s
     return found
 
 
+async def told(who: Colleague, applicant: Applicant) -> dict[str, dict[str, Any]] | None:
+    """{precondition: what the API says of it}; None where it says nothing of any."""
+    answer = await who.get(f"{API}/cases/{applicant.application_id}")
+    assert answer.status_code == 200
+    found = answer.json()["preconditions"]
+    return found and {one.pop("words"): one for one in found}
+
+
 async def refused(who: Colleague, applicant: Applicant, act: str, body: Any) -> tuple[int, str]:
     answer = await who.post(f"{API}/cases/{applicant.application_id}/{act}", body)
     return answer.status_code, answer.json()["code"]
@@ -69,6 +77,27 @@ async def test_one_paper_of_four_is_no_file_and_nobody_approves_by_it(
     state, beside = (await listed(desks.first, applicant))[PAPERS]
     assert state == "not met"
     assert "Proof of work" in beside
+    papers = (await told(desks.first, applicant) or {})[PAPERS]
+    assert (papers["met"], papers["against"]) == (False, ["DOCUMENT_MISSING"])
+    assert papers["items"] == [["work_proof"]]
+
+
+async def test_the_api_says_what_the_page_lists(bank: Bank, desks: Desks) -> None:
+    applicant = await handed(bank, "application.referred", new_to_bank=True)
+    await do(desks.first, applicant, "claim")
+    meant = {True: "met", False: "not met", None: "open"}
+    for days in (0, load_checks().systems.watchlist.valid_days):
+        bank.step(bank.now + timedelta(days=days))
+        page = {name: state for name, (state, _) in (await listed(desks.first, applicant)).items()}
+        said_of = await told(desks.first, applicant) or {}
+        assert {name: meant[one["met"]] for name, one in said_of.items()} == page
+        assert said_of[VALID]["checks"] == (["watchlist"] if days else [])
+        assert said_of[VALID]["against"] == (["EVIDENCE_STALE"] if days else [])
+    decline = {"outcome": "decline", "reason": "SCORE_TOO_LOW", "note": "评分不足"}
+    assert await do(desks.first, applicant, "decision", decline) == 200
+    assert (await told(desks.second, applicant) or {})[OPINION]["met"] is None
+    assert await do(desks.second, applicant, "signature", CONFIRM) == 200
+    assert await told(desks.second, applicant) is None  # nothing is to be approved any more
 
 
 async def test_what_two_people_do_without_is_not_missed(bank: Bank, desks: Desks) -> None:

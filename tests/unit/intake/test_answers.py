@@ -9,7 +9,14 @@ from typing import get_args
 
 import pytest
 
-from services.intake import account_facts, answers, application, inbound, partner_reading
+from services.intake import (
+    account_facts,
+    answers,
+    application,
+    inbound,
+    partner_reading,
+    watchlists,
+)
 from services.intake.answers import CODES, REFUSALS
 from services.intake.api_problems import NO_PAPER
 from services.intake.desk import document_problem
@@ -22,7 +29,7 @@ from shared.paper_messages import Refusal
 from shared.parameters import load_papers, load_return_codes
 from shared.privacy import jwe
 
-GATE = (account_facts, inbound, partner_reading, gate)
+GATE = (account_facts, inbound, partner_reading, watchlists, gate)
 
 
 def codes_of_the_gate() -> set[str]:

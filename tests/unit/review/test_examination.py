@@ -14,6 +14,7 @@ from services.review import examination
 from services.review.account_store import Own
 from services.review.case import BLOCKS_APPROVAL, Case, CaseError, approval_obstacles
 from services.review.checks import ASKED, CHECKS, CheckName, bureau, identity, watchlist
+from services.review.watchlists import Lists
 from services.review.workers import gather
 from shared.events.lifecycle import State
 from shared.events.payload import CreditConsent, PartyRole
@@ -215,6 +216,75 @@ def test_a_list_that_changes_while_an_answer_is_on_its_way_is_searched_as_well(
     asked = again.payload["request_id"]
     ended = examination.end(subject, "watchlist", asked, NOW, why="unreadable-answer")
     assert [call.kind for call in calls(ended)] == ["policy"]
+
+
+LISTS = Lists(1, NOW + timedelta(minutes=1))  # one of the screening system's changed just now
+
+
+@pytest.mark.parametrize("state", [State.CHECKING, State.MANUAL_REVIEW, State.ON_HOLD])
+def test_who_is_open_is_screened_again_when_a_list_of_the_screening_system_changes(
+    state: State,
+) -> None:
+    subject = case(state, recommendation=recommendation(findings=()))
+    examination.start(subject, NOW)
+    (scored,) = [call for call in calls(answer_all(subject)) if call.kind == "policy"]
+    subject.lists = LISTS
+    assert approval_obstacles(subject, NOW) == ["EVIDENCE_STALE"]
+    subject.entries.clear()
+    (again,) = calls(examination.screen_again(subject, NOW))
+    assert again.kind == "check.watchlist"
+    # of everybody alike, and nothing but that a list changed
+    assert [(one.action, one.details) for one in subject.entries][:1] == [("lists_changed", {})]
+    assert scored.payload["scoring_round"] != subject.scoring_round
+    assert approval_obstacles(subject, NOW) == ["CHECK_PENDING"]
+    assert examination.screen_again(subject, NOW) == []
+    # the business clock may stand still: what counts is that the change was known by then
+    assert subject.checks["watchlist"].requested_at == NOW
+    asked = again.payload["request_id"]
+    effects = examination.end(subject, "watchlist", asked, NOW, answer=str(SEALED))
+    assert [call.kind for call in calls(effects)] == ["policy"]
+    assert examination.screen_again(subject, NOW) == []
+    assert approval_obstacles(subject, NOW) == []
+
+
+@pytest.mark.parametrize("state", [State.CHECKING, State.MANUAL_REVIEW, State.ON_HOLD])
+def test_a_list_of_the_screening_system_that_changes_while_an_answer_is_on_its_way(
+    state: State,
+) -> None:
+    subject = case(state, recommendation=recommendation(findings=()))
+    examination.start(subject, NOW)
+    answer_all(subject, but="watchlist")
+    subject.lists = LISTS
+    asked = subject.checks["watchlist"].request_id
+    late = NOW + timedelta(hours=1)  # after the change: it was asked before
+    (again,) = calls(examination.end(subject, "watchlist", asked, late, answer=str(SEALED)))
+    assert again.kind == "check.watchlist"
+    assert again.payload["request_id"] != asked
+    # one that is heard of while that is on its way in turn
+    subject.lists = Lists(2, late + timedelta(minutes=1))
+    asked = again.payload["request_id"]
+    (third,) = calls(examination.end(subject, "watchlist", asked, late, answer=str(SEALED)))
+    asked = third.payload["request_id"]
+    ended = calls(examination.end(subject, "watchlist", asked, late, answer=str(SEALED)))
+    assert [call.kind for call in ended] == ["policy"]
+
+
+@pytest.mark.parametrize("state", [State.AWAITING_MATERIAL, State.APPROVED, State.DECLINED])
+def test_a_list_of_the_screening_system_moves_nobody_who_is_not_open(state: State) -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    subject.state, subject.lists = state, LISTS
+    assert examination.screen_again(subject, NOW) == []
+
+
+def test_who_comes_back_with_material_is_screened_again_when_a_list_changed() -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    subject.lists = LISTS
+    asked = calls(examination.start(subject, NOW + timedelta(days=1)))
+    assert [call.kind for call in asked] == ["check.watchlist"]
 
 
 @pytest.mark.usefixtures("changed")

@@ -52,9 +52,11 @@ from services.review.materials import SECOND_SOURCE
 from services.review.policy import TABLES, Policy
 from services.review.reason_codes import public_codes
 from services.review.store import _REVIEW_STATES
+from services.review.watchlists import Lists, ToldOfList, on_changed
 from shared.calendar import business_day, end_of_day
+from shared.clock import CLOCKS_APART
 from shared.events import review as events_of_review
-from shared.events.intake import AppealWish, LimitChangeKind, Meeting
+from shared.events.intake import AppealWish, LimitChangeKind, Meeting, WatchlistChanged
 from shared.events.lifecycle import State
 from shared.events.payload import BalanceBand, CreditConsent
 from shared.messaging import Call, ClaimedCall, Exhausted, Fact, Refused, Succeeded
@@ -413,6 +415,38 @@ def older_list() -> Found:
         "watchlist", "r", 1, NOW, "answered", "sealed", NOW, NOW + _VALID, screened_with="another"
     )
     return approving(subject)
+
+
+def listed_anew(asked: timedelta, *, machine: bool = False, again: str = "") -> Try:
+    """Two people, or the machine, try to approve somebody about whom the watchlists were asked so
+    long after the time from which a list was another one, as the screening system says; `again`:
+    whether they were asked about again since, and that was answered."""
+
+    def attempt() -> Found:
+        subject = handed() if machine else referred()
+        at = NOW - timedelta(hours=1)
+        told = ToldOfList("sanctions")
+        fact = WatchlistChanged(list_name="sanctions", version="2", changed_at=at)
+        on_changed(cast("Any", SimpleNamespace(data=fact)), told, NOW)
+        (change,) = told.changes
+        subject.checks["watchlist"] = Check(
+            "watchlist", "r", 1, at + asked, "answered", "sealed", NOW, NOW + _VALID
+        )
+        subject.lists = Lists(1, change.since)
+        if again:
+            (asking,) = [
+                one for one in examination.screen_again(subject, NOW) if isinstance(one, Call)
+            ]
+            request_id = asking.payload["request_id"]
+            if again == "answered":
+                examination.end(subject, "watchlist", request_id, NOW, answer=str(SEALED))
+        if not machine:
+            return approving(subject)
+        found = recommendation(outcome="approve", findings=())
+        list(cases.apply_recommendation(subject, found, NOW))
+        return approving(subject) if subject.state is State.MANUAL_REVIEW else set()
+
+    return attempt
 
 
 def student(*items: str) -> Try:
@@ -973,6 +1007,16 @@ TESTS: Mapping[str, Three] = {
         ),
         answered_until(timedelta(days=1)),
         (answered_until(MICROSECOND), answered_until(timedelta(0))),
+    ),
+    "RESCREENED_BY_EVERY_LIST": Three(
+        each(
+            listed_anew(timedelta(hours=-1)),
+            listed_anew(timedelta(hours=-1), machine=True),
+            listed_anew(timedelta(hours=-1), again="asked"),
+            older_list,
+        ),
+        listed_anew(timedelta(hours=-1), again="answered"),
+        (listed_anew(CLOCKS_APART), listed_anew(CLOCKS_APART - MICROSECOND)),
     ),
     "MISSING_NEVER_PASSES": Three(
         each(heeded(identity="unavailable"), heeded(bureau=None), heeded(watchlist="unavailable")),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.review import case as cases
 from services.review import disputes, limit_changes
 from services.review.accounts import AccountFacts
 from services.review.case import NO_FIELD, Case, CaseError, Check, Scope
@@ -30,6 +31,7 @@ from services.review.limit_changes import (
 from services.review.limit_grounds import RAISES, Grounds, weigh
 from services.review.policy import PolicyInputs
 from services.review.viewing import shown_change_state, shown_deciders
+from services.review.watchlists import Lists
 from shared.calendar import add_working_days, business_day, end_of_day
 from shared.events import review
 from shared.events.intake import HandedDocument, LimitChangeKind
@@ -243,6 +245,30 @@ def test_what_is_still_valid_is_used_again_and_what_is_not_is_asked_with_a_new_c
     ]
     assert kept["consent_signed_at"] == consent.signed_at.isoformat()  # not the application's
     assert (kept["purpose"], kept["number"]) == ("信用卡审批", case.limit_changes[0].number)
+
+
+def test_nobody_raises_a_limit_by_an_answer_that_is_older_than_a_change_of_a_list() -> None:
+    subject = waiting()
+    assert limit_changes.grant_obstacles(subject, subject.limit_changes[0], NOW) == []
+    subject.lists = Lists(1, NOW)
+    assert limit_changes.grant_obstacles(subject, subject.limit_changes[0], NOW) == [
+        "EVIDENCE_STALE"
+    ]
+    assert refusal(limit_changes.decide_grant, subject, FIRST, Money.of(30_000), WORDS, NOW)
+    # whoever has it asks again, by the lists as they are
+    (call,) = [
+        one for one in limit_changes.decide_again(subject, FIRST, NOW) if isinstance(one, Call)
+    ]
+    assert call.kind == "check.watchlist"
+    check = subject.limit_changes[0].checks["watchlist"]
+    assert check.lists_known == 1
+    claimed = ClaimedCall(
+        kind=call.kind, key=call.key, subject=subject.application_id, payload=call.payload,
+        attempt=1,
+    )  # fmt: skip
+    answer = Succeeded({"answer": str(SEALED)}, call=claimed)
+    limit_changes.on_checked(subject, subject.limit_changes[0], "watchlist", answer, NOW)
+    assert cases.still_holds(check, NOW, subject.lists)
 
 
 def test_a_system_that_is_away_is_asked_again_and_a_person_goes_on_without_it_in_the_end() -> None:
