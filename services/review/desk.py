@@ -111,7 +111,8 @@ class Desk:
     async def claim_first(self, viewer: Viewer) -> Work | None:
         """Take what is due first of what is nobody's: an appeal, a dispute or a change of a limit
         that is due before every case of the queue, else the first case; None where there is nothing
-        that the viewer may take. What somebody else took in the same moment is passed over."""
+        that the viewer may take. What somebody else took in the same moment, or what is about the
+        viewer's own decision, is passed over."""
         async with self._service.pool.acquire() as conn:
             own = await officer_store.officer(conn, viewer.staff_id)
             products = own.products if own else None
@@ -129,8 +130,9 @@ class Desk:
                 ),
             )
         for one in beside:
-            barred = viewer.staff_id in one.deciders or (own and not own.takes(one.product))
-            if barred or not viewer.may_in(Permission.REVIEW_DECIDE, one.branch):
+            if own is not None and not own.takes(one.product):
+                continue
+            if not viewer.may_in(Permission.REVIEW_DECIDE, one.branch):
                 continue
             with suppress(Problem):
                 await self._claim(viewer, one.work)
