@@ -67,14 +67,17 @@ _LOCK = """
 SELECT * FROM review_case WHERE application_id = ANY ($1) ORDER BY application_id FOR UPDATE
 """
 
-# What stands beside a case and a person, `one`: the newest figure of dormant cards, and appeals.
+# What stands beside a case and a person, `one`: the newest figure of dormant cards, whether the
+# policy alone approved it, and appeals.
 _KNOWN = f"""
 LEFT JOIN ({account_store.LAST_FIGURE}) AS figure ON true
+LEFT JOIN decision AS granted
+    ON granted.application_id = one.application_id AND granted.outcome = 'approve'
 LEFT JOIN LATERAL ({BESIDE}) AS beside ON true
 """
 
 _FILES = f"""
-SELECT figure.*, one.application_id AS of, body, beside.*
+SELECT figure.*, one.application_id AS of, body, granted.automatic AS by_policy, beside.*
 FROM unnest($1::text[], $2::text[]) AS one (application_id, person)
 LEFT JOIN case_file
     ON case_file.application_id = one.application_id AND case_file.application_id = ANY ($1)
@@ -82,7 +85,7 @@ LEFT JOIN case_file
 """  # noqa: S608 - constants of ours
 
 _KNOWN_OF_ONE = f"""
-SELECT figure.*, beside.*
+SELECT figure.*, granted.automatic AS by_policy, beside.*
 FROM (VALUES ($1::text, $2::text)) AS one (application_id, person) {_KNOWN}
 """  # noqa: S608 - constants of ours
 
@@ -360,6 +363,7 @@ def _shadow_row(case: Case, said: ShadowVerdict) -> tuple[Any, ...]:
 def _know(case: Case, files: Sequence[Any]) -> None:
     """Give a case what stands beside it, in its rows of `_KNOWN`."""
     case.issuing_stop = stop_of(account_store.figure_of(files[0]), load_accounts().dormancy)
+    case.by_policy = bool(files[0]["by_policy"])
     know_appeals(case, [file for file in files if file["appeal_id"] is not None])
 
 
