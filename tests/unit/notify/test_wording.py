@@ -269,7 +269,7 @@ SAYS: dict[Template, dict[str, tuple[str, ...]]] = {
         "en": ("made automatically", "a multiple of the income", "cards that you have already"),
     },
     Template.APPEAL_LIMIT_UPHELD: {
-        "zh-CN": ("2026年11月3日复核", "额度不变", "取决于：您在本行及其他银行已有的"),
+        "zh-CN": ("2026年11月3日复核", "核定结果不变", "取决于：您在本行及其他银行已有的"),
         "en": ("on 3 November 2026", "stays as it was", "cards that you have already"),
     },
     Template.APPEAL_LIMIT_BEGUN: {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.review import appeals
+from services.review import appeals, limit_changes
 from services.review.case import Case, CaseError
 from shared.events import review
 from shared.events.intake import AppealWish, LimitChangeKind
@@ -18,7 +18,7 @@ from shared.messaging.errors import Permanent
 from shared.money import Money
 from tests.unit.review.builders import NOW, hand_over
 from tests.unit.review.builders import case as begun
-from tests.unit.review.test_limit_changes import card
+from tests.unit.review.test_limit_changes import asked, card
 
 HUMAN, WHY = AppealWish.HUMAN_REVIEW, AppealWish.EXPLANATION
 FIRST, SECOND, OTHER = "first", "second", "other"
@@ -33,9 +33,9 @@ def declined(*deciders: str) -> Case:
     return case
 
 
-def refusal(decide: Any, *arguments: Any) -> str:
+def refusal(decide: Any, *arguments: Any, **named: Any) -> str:
     with pytest.raises(CaseError) as refused:
-        list(decide(*arguments))
+        list(decide(*arguments, **named))
     return refused.value.code
 
 
@@ -207,3 +207,21 @@ def test_what_is_overdue_stands_in_the_history_once(late: timedelta, lines: int)
     case.entries.clear()
     assert list(appeals.on_appeal_deadline(case, case.appeals[0].due + late)) == []
     assert [one.action for one in case.entries] == ["appeal_overdue"] * lines
+
+
+@pytest.mark.parametrize("outcome", ["explained", "upheld", "changed"])
+def test_a_change_of_the_limit_that_is_held_shows_in_no_answer(outcome: str) -> None:
+    """A suspicion is compliance's: an answer is the one that a change brings that only waits."""
+
+    def said(state: limit_changes.ChangeState) -> Any:
+        case = about_limit(State.IN_USE, 50_000, WHY if outcome == "explained" else HUMAN)
+        list(limit_changes.on_requested(case, "c-1", asked(), "customer", NOW))
+        case.limit_changes[0].state = state
+        case.entries.clear()
+        if outcome == "changed":
+            return refusal(appeals.decide_answer, case, FIRST, outcome, "x", NOW, change_id="c")
+        return answered(case, outcome), case.entries
+
+    waits = said(limit_changes.ChangeState.DECIDING)
+    assert said(limit_changes.ChangeState.HELD) == waits
+    assert outcome != "changed" or waits == "limit-change-open"
