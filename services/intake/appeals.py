@@ -1,6 +1,6 @@
-"""What a declined customer asks of review: an explanation, or a review by a person (个人信息保护法
-24); a dispute about the credit report (征信业管理条例 25); and until when a decline is taken up
-again.
+"""What a customer asks of review who was declined, or whose limit the policy alone set: an
+explanation, or a review by a person (个人信息保护法 24); a dispute about the credit report
+(征信业管理条例 25); and until when a decline is taken up again.
 Review answers; here stands what was asked and what became of it. The application moves nowhere.
 Pure, as `application`."""
 
@@ -14,7 +14,7 @@ from services.intake.application import Appeal, Application, ApplicationError
 from shared.calendar import business_day
 from shared.events import intake
 from shared.events.intake import AppealWish
-from shared.events.lifecycle import State
+from shared.events.lifecycle import GRANTED, State
 from shared.identifiers import new_id
 from shared.messaging import Effect
 from shared.parameters import load_clocks
@@ -24,19 +24,27 @@ DISPUTE: Final = "report-dispute"
 
 
 def may_ask(app: Application) -> list[AppealWish]:
-    """What the customer can ask for now: each once, one at a time."""
+    """What the customer can ask for now, of a decline or of a limit that the policy alone set: each
+    once, one at a time."""
     made = [one for one in app.appeals if one.wish != DISPUTE]
-    if app.state is not State.DECLINED or any(one.outcome is None for one in made):
+    decided = app.state is State.DECLINED or about_limit(app)
+    if not decided or any(one.outcome is None for one in made):
         return []
     asked = {one.wish for one in made}
     return [wish for wish in AppealWish if wish not in asked]
+
+
+def about_limit(app: Application) -> bool:
+    """Whether what can be asked is about a limit that the policy alone set, and no decline."""
+    return app.state in GRANTED and app.limit_by_policy
 
 
 def ask(app: Application, wish: AppealWish, words: str, actor: str, now: datetime) -> list[Effect]:
     """The customer asks. words: sealed; empty: none. Raises ApplicationError `not-appealable`."""
     if wish not in may_ask(app):
         raise ApplicationError(
-            "not-appealable", "Only a decline is appealed against, and once by each way"
+            "not-appealable",
+            "Only a decline, or a limit that the policy alone set, is appealed, once by each way",
         )
     appeal = Appeal(new_id(), wish, now)
     app.appeals.append(appeal)

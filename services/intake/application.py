@@ -124,8 +124,8 @@ class Withdrawal:
 
 @dataclass(slots=True)
 class Appeal:
-    """What a declined customer asked of review, or a dispute about the credit report, and what
-    became of it. `outcome`: explained, upheld or changed, of a dispute corrected, upheld or
+    """What a customer asked of review about its decision, or a dispute about the credit report, and
+    what became of it. `outcome`: explained, upheld or changed, of a dispute corrected, upheld or
     annotated; None while it waits. `working_days`: within which review answers, of a dispute
     `days`; None before it has a case of it."""
 
@@ -206,8 +206,9 @@ class Application:
     record that somebody saw person, original and signing (三亲见). `entries` and `arrived` are new
     and to be written; `told` is what the partner who sent the application was last told. `client`:
     the program that began it. `device`: keyed digest of the device on which the form was filled
-    in, known at the beginning alone. `revision`: see `count_revision`. `due_at`: until when the
-    step that runs has to be done, see `step_due`; `review_due`: until when review has, counted from
+    in, known at the beginning alone. `limit_by_policy`: whether the policy alone approved it and
+    set its limit. `revision`: see `count_revision`. `due_at`: until when the step that runs has to
+    be done, see `step_due`; `review_due`: until when review has, counted from
     the first hand-over. `waited`: {whom: seconds that everybody waited for them} in the states that
     were left, None where nobody counted from the beginning.
     """
@@ -240,9 +241,10 @@ class Application:
     material_deadline: datetime | None = None
     round: int = 0
     withdrawal: Withdrawal | None = None
-    appeals: list[Appeal] = field(default_factory=list)  # of a decline, the oldest first
+    appeals: list[Appeal] = field(default_factory=list)  # and disputes, the oldest first
     limit_changes: list[LimitChange] = field(default_factory=list)  # of a card, decided ones first
     limit: Money | None = None
+    limit_by_policy: bool = False
     category: str | None = None
     reapply_from: date | None = None
     card: Card | None = None

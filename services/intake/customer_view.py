@@ -109,7 +109,7 @@ SAYS: Mapping[State, tuple[str, str]] = {
 WISHES: Mapping[AppealWish | Literal["report-dispute"], tuple[str, str]] = {
     AppealWish.EXPLANATION: (
         mark("An explanation"),
-        mark("We tell you who made the decision, and its main reason."),
+        mark("We tell you how the decision was made, and its main reason."),
     ),
     AppealWish.HUMAN_REVIEW: (
         mark("A review by a person"),
@@ -120,13 +120,18 @@ WISHES: Mapping[AppealWish | Literal["report-dispute"], tuple[str, str]] = {
         mark("We have what you say about it looked into, and tell you what came of it."),
     ),
 }
-"""What may be asked about a decline or a credit report, and what comes of it."""
+"""What may be asked about a decision or a credit report, and what comes of it."""
 
 _ANSWERS: Mapping[str | None, str] = {
     None: mark("We have it. The answer comes by message."),
     "explained": mark("Answered: we wrote to you."),
     "upheld": mark("Looked at again: the result stays. We wrote to you."),
     "changed": mark("Looked at again: you may apply anew at once. We wrote to you."),
+}
+
+_ANSWERS_ABOUT_LIMITS: Mapping[str | None, str] = {
+    **_ANSWERS,
+    "changed": mark("Looked at again: a higher limit is possible. We wrote to you."),
 }
 
 _ANSWERS_TO_DISPUTES: Mapping[str | None, str] = {
@@ -137,9 +142,11 @@ _ANSWERS_TO_DISPUTES: Mapping[str | None, str] = {
 }
 
 
-def answer_to(one: Appeal) -> str:
+def answer_to(app: Application, one: Appeal) -> str:
     """What became of what the customer asked, as a message id."""
-    return (_ANSWERS_TO_DISPUTES if one.wish == DISPUTE else _ANSWERS)[one.outcome]
+    if one.wish == DISPUTE:
+        return _ANSWERS_TO_DISPUTES[one.outcome]
+    return (_ANSWERS if app.state is State.DECLINED else _ANSWERS_ABOUT_LIMITS)[one.outcome]
 
 
 """How it stands with what was asked, by its outcome."""

@@ -478,7 +478,7 @@ class Desk:
         *,
         expect: Collection[int] | None = None,
     ) -> None:
-        """The customer asks about a decline. Raises Problem 409 `not-appealable` or `erased`."""
+        """The customer asks about the decision. Raises Problem 409 `not-appealable` or `erased`."""
         app = await self.look(viewer, application_id)
         async with self._plainly():
             sealed = await self.seal_note(app, words)

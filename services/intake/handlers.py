@@ -31,7 +31,7 @@ def on_approved(
 ) -> Iterable[Effect]:
     """The bank grants the card: order it, unless the customer wants out."""
     _follow(event, app)
-    app.limit = event.data.limit
+    app.limit, app.limit_by_policy = event.data.limit, event.data.automatic
     app.note(now, "review", "approved", limit=event.data.limit.minor)
     if _wants_out(app):
         effects = applications.let_go(app, now)
@@ -95,7 +95,7 @@ def on_withdrawal_refused(
 def on_appeal_opened(
     event: Received[review.AppealOpened], app: Application, now: datetime
 ) -> Iterable[Effect]:
-    """Review has a case of what the customer asks about the decline."""
+    """Review has a case of what the customer asks about its decision."""
     _follow(event, app)
     appeals.on_opened(app, event.data, now)
     return []

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from services.intake import words
-from services.intake.appeals import may_ask, may_dispute
+from services.intake.appeals import about_limit, may_ask, may_dispute
 from services.intake.application import Application, product_for
 from services.intake.checklist import Line, for_customer, refusals, tally
 from services.intake.customer import COOKIE, HOME, NUMBER_END, OWN, Customers, Inside
@@ -569,7 +569,7 @@ def _own_appeal(routes: APIRouter, desk: Desk, customers: Customers) -> None:
 
     @routes.get(OWN + "/appeal")
     async def page_appeal(request: Request, guest: Annotated[Inside, mine]) -> Response:
-        """What the customer can ask about a decline."""
+        """What the customer can ask about the decision."""
         app, _items = await _look(desk, guest)
         return _appeal_page(request, app) if may_ask(app) else redirect(request, OWN)
 
@@ -657,8 +657,9 @@ async def _own_page(
         waiting=app.state in (State.DRAFT, State.AWAITING_MATERIAL),
         may_withdraw=may_withdraw(app),
         may_appeal=bool(may_ask(app)),
+        about_limit=about_limit(app),
         may_dispute=may_dispute(app),
-        appeals=[(_(WISHES[one.wish][0]), _(answer_to(one)), one) for one in app.appeals],
+        appeals=[(_(WISHES[one.wish][0]), _(answer_to(app, one)), one) for one in app.appeals],
         words=words,
     )
 
@@ -771,6 +772,7 @@ def _appeal_page(request: Request, app: Application, error: str = "") -> Respons
         "customer/appeal.html",
         status_code=422 if error else 200,
         app=app,
+        about_limit=about_limit(app),
         options=[(wish.value, _(WISHES[wish][0]), _(WISHES[wish][1])) for wish in may_ask(app)],
         longest=_LONGEST_REASON,
         error=error,

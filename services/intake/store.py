@@ -57,6 +57,7 @@ class _ApplicationFile:
     appeals: list[Appeal] = field(default_factory=list)
     limit_changes: list[LimitChange] = field(default_factory=list)
     limit: Money | None = None
+    limit_by_policy: bool = False
     category: str | None = None
     card: Card | None = None
     told: str | None = None
@@ -399,6 +400,7 @@ def _file(app: Application) -> _ApplicationFile:
         appeals=app.appeals,
         limit_changes=app.limit_changes,
         limit=app.limit,
+        limit_by_policy=app.limit_by_policy,
         category=app.category,
         card=app.card,
         told=app.told,
@@ -516,6 +518,7 @@ def _application(
         appeals=file.appeals,
         limit_changes=file.limit_changes,
         limit=file.limit,
+        limit_by_policy=file.limit_by_policy,
         category=file.category,
         reapply_from=row["reapply_from"],
         card=file.card,

@@ -320,7 +320,7 @@ _HISTORY: Mapping[str, _Happening] = {
     "moved": _Happening(mark("Review moved it on"), "gavel", "progress"),
     "approved": _Happening(mark("Approved"), "circle-check", "good"),
     "declined": _Happening(mark("Declined"), "circle-x", "bad"),
-    "appeal_asked": _Happening(mark("The customer asks about the decline"), "message", "waiting"),
+    "appeal_asked": _Happening(mark("The customer asks about the decision"), "message", "waiting"),
     "appeal_opened": _Happening(mark("Review has the customer's appeal"), "gavel", "progress"),
     "appeal_answered": _Happening(mark("Review has answered the appeal"), "send", "good"),
     "limit_change_asked": _Happening(

@@ -39,6 +39,10 @@ class Template(StrEnum):
     APPEAL_EXPLAINED = "appeal_explained"
     APPEAL_UPHELD = "appeal_upheld"
     APPEAL_CHANGED = "appeal_changed"
+    APPEAL_LIMIT_EXPLAINED = "appeal_limit_explained"
+    APPEAL_LIMIT_UPHELD = "appeal_limit_upheld"
+    APPEAL_LIMIT_BEGUN = "appeal_limit_begun"
+    APPEAL_LIMIT_INVITED = "appeal_limit_invited"
     LIMIT_ASKED = "limit_asked"
     LIMIT_RAISED = "limit_raised"
     LIMIT_RAISED_UNTIL = "limit_raised_until"
@@ -76,6 +80,12 @@ _ANSWERS: dict[str, Template] = {
     "changed": Template.APPEAL_CHANGED,
 }
 
+_ABOUT_LIMITS: dict[str, Template] = {
+    "explained": Template.APPEAL_LIMIT_EXPLAINED,
+    "upheld": Template.APPEAL_LIMIT_UPHELD,
+    "changed": Template.APPEAL_LIMIT_INVITED,
+}
+
 _RAISED: dict[intake.LimitChangeKind, Template] = {
     intake.LimitChangeKind.INCREASE: Template.LIMIT_RAISED,
     intake.LimitChangeKind.TEMPORARY: Template.LIMIT_RAISED_UNTIL,
@@ -91,6 +101,7 @@ _OF_DISPUTES: dict[str, Template] = {
 DECISIONS = frozenset(
     {
         *(Template.APPROVED, Template.DECLINED, *_ANSWERS.values(), *_OF_DISPUTES.values()),
+        *(*_ABOUT_LIMITS.values(), Template.APPEAL_LIMIT_BEGUN),
         *(*_RAISED.values(), Template.LIMIT_LOWERED_BY_BANK, Template.LIMIT_REFUSED),
     }
 )
@@ -174,6 +185,8 @@ def _wish_afterwards(payload: Payload, day: dict[str, Any]) -> Wish | None:
     match payload:
         case review.AppealOpened():
             return Wish(Template.APPEAL_OPENED, {"working_days": payload.working_days})
+        case review.AppealAnswered(about="limit"):
+            return _limit_appealed(payload, day)
         case review.AppealAnswered():
             category = (payload.category or review.DeclineCategory.INTERNAL).value
             decided_by = "policy" if payload.automatic else "people"
@@ -193,6 +206,16 @@ def _wish_afterwards(payload: Payload, day: dict[str, Any]) -> Wish | None:
         case review.DisputeAnswered():
             return Wish(_OF_DISPUTES[payload.outcome], day)
     return None
+
+
+def _limit_appealed(payload: review.AppealAnswered, day: dict[str, Any]) -> Wish:
+    """What a customer hears who asked about a limit that the policy alone set: how limits come
+    about and what bounded theirs, never an amount."""
+    assert payload.basis is not None  # of a limit
+    if payload.change_number is not None:
+        return Wish(Template.APPEAL_LIMIT_BEGUN, day)
+    details = {**day, "basis": payload.basis.value, "decided_by": "policy"}
+    return Wish(_ABOUT_LIMITS[payload.outcome], details)
 
 
 def _limit_decided(payload: review.LimitChangeDecided, day: dict[str, Any]) -> Wish | None:

@@ -137,6 +137,10 @@ def compose(
     if "category" in details:
         phrase = load_phrases().declines[details["category"]]
         values["category"] = phrase.customer.in_language(language)
+    if "basis" in details:
+        limits = load_phrases().limits
+        values["way"] = limits.way.in_language(language)
+        values["basis"] = getattr(limits, details["basis"]).in_language(language)
     if "decided_by" in details:
         decided_by = getattr(load_phrases().decided_by, details["decided_by"])
         values["decided_by"] = decided_by.in_language(language)

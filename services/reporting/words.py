@@ -47,7 +47,7 @@ EVENTS: Mapping[str, tuple[str, str, str]] = {
     "application.declined": (mark("Declined"), "circle-x", "bad"),
     "application.withdrawal-granted": (mark("Withdrawal granted"), "arrow-left", "neutral"),
     "application.withdrawal-refused": (mark("Withdrawal refused"), "ban", "neutral"),
-    "appeal.requested": (mark("The customer asks about the decline"), "message", "waiting"),
+    "appeal.requested": (mark("The customer asks about the decision"), "message", "waiting"),
     "appeal.opened": (mark("Appeal opened"), "gavel", "progress"),
     "appeal.answered": (mark("Appeal answered"), "send", "good"),
     "limit-change.requested": (mark("The customer wants another limit"), "credit-card", "waiting"),

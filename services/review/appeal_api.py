@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from services.review import appeal_store
 from services.review.api import PAGE_SIZE_MAX, MayClaim, MayDecide, MayView, Note
-from services.review.appeals import Answer, Appeal
+from services.review.appeals import About, Answer, Appeal
+from services.review.appeals import about as about_what
 from services.review.case import Case
 from services.review.desk import Desk
 from shared.calendar import urgency_of
@@ -24,8 +25,8 @@ class _In(BaseModel):
 
 
 class AppealIn(_In):
-    """What a declined customer asks for who telephoned or came; `note`: what they say, kept
-    sealed."""
+    """What a customer asks for who telephoned or came, of a decline or of a limit that the policy
+    alone set; `note`: what they say, kept sealed."""
 
     wish: AppealWish
     note: Note = ""
@@ -40,11 +41,13 @@ class AnswerIn(_In):
 
 
 class AppealOut(BaseModel):
-    """One appeal. `automatic`: the policy alone had declined; `urgency`: of one that waits."""
+    """One appeal. `about`: a decline, or a limit that the policy alone set; `automatic`: the policy
+    alone had decided; `urgency`: of one that waits."""
 
     appeal_id: str
     number: str
     application_id: str
+    about: About
     wish: AppealWish
     asked_at: datetime
     due: datetime
@@ -78,12 +81,14 @@ def router(service: Service, desk: Desk) -> APIRouter:
         async with service.pool.acquire() as conn:
             found = await appeal_store.page_of(conn, viewer.branch_list, size, answered=answered)
         now = service.clock.now()
-        return AppealsOut(appeals=[_out(row.application_id, row.appeal, now) for row in found.rows])
+        return AppealsOut(
+            appeals=[_out(row.application_id, row.about, row.appeal, now) for row in found.rows]
+        )
 
     @routes.post(
         here,
         openapi_extra=about(
-            *("not-found", "erased", "not-declined", "appeal-open"),
+            *("not-found", "erased", "not-declined", "not-automatic", "appeal-open"),
             example={"wish": "explanation", "note": "客户来电询问"},
         ),
     )
@@ -114,14 +119,15 @@ def router(service: Service, desk: Desk) -> APIRouter:
         here + "/answer",
         openapi_extra=about(
             *("not-found", "erased", "nothing-appealed", "same-person", "not-yours"),
-            *("other-wish", "no-opinion"),
+            *("other-wish", "no-opinion", "no-card", "no-own-limit", "limit-change-open"),
             example={"outcome": "upheld", "note": "复核无误"},
         ),
     )
     async def api_answer_appeal(
         viewer: MayDecide, application_id: str, body: AnswerIn
     ) -> AppealOut:
-        """Answer the customer, who is told in approved words."""
+        """Answer the customer, who is told in approved words. `changed` about a limit begins to
+        raise it to what they had wished for, or invites them to ask for that."""
         case = await desk.answer_appeal(viewer, application_id, body.outcome, body.note)
         return _last(case, service.clock.now())
 
@@ -130,14 +136,15 @@ def router(service: Service, desk: Desk) -> APIRouter:
 
 def _last(case: Case, now: datetime) -> AppealOut:
     last = next(one for one in reversed(case.appeals) if one.kind == "appeal")
-    return _out(case.application_id, last, now)
+    return _out(case.application_id, about_what(case.state), last, now)
 
 
-def _out(application_id: str, one: Appeal, now: datetime) -> AppealOut:
+def _out(application_id: str, of: About, one: Appeal, now: datetime) -> AppealOut:
     return AppealOut(
         appeal_id=one.appeal_id,
         number=one.number,
         application_id=application_id,
+        about=of,
         wish=AppealWish(one.wish),
         asked_at=one.asked_at,
         due=one.due,

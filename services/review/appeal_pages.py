@@ -25,7 +25,12 @@ from shared.web.lists import Place, Total
 HERE = "/review/appeals"
 
 REFUSALS: Mapping[str, str] = {
-    "not-declined": mark("Only a decline is appealed against."),
+    "not-declined": mark(
+        "Only a decline, or a limit that the policy alone set, is appealed against."
+    ),
+    "not-automatic": mark(
+        "The policy alone did not set this limit: the customer may ask for another one."
+    ),
     "appeal-open": mark("An appeal of this customer waits for its answer already."),
     "nothing-appealed": mark("No appeal waits for its answer."),
     "same-person": mark("Whoever made the decision does not answer the appeal."),
@@ -33,6 +38,9 @@ REFUSALS: Mapping[str, str] = {
     "not-yours": mark("Claim the appeal first."),
     "other-wish": mark("This is no answer to what the customer asked for."),
     "no-opinion": mark("Please say in words what you found."),
+    "no-card": mark("The application has ended: there is no limit to be raised."),
+    "no-own-limit": mark("The card has no limit of its own that could be raised."),
+    "limit-change-open": mark("A change of this limit waits for its decision: decide it first."),
     "erased": mark("The applicant's data was deleted or is restricted; nothing can be added."),
 }
 
@@ -106,7 +114,8 @@ def _add_list(routes: APIRouter, service: Service) -> None:
             branches=branches,
             products=words.product_names(),
             wishes=words.WISHES,
-            outcomes=words.DISPUTE_OUTCOMES if disputes else words.OUTCOMES,
+            dispute_outcomes=words.DISPUTE_OUTCOMES,
+            appeal_outcomes=words.appeal_outcomes,
             categories={
                 code: phrase.desk.in_language(current_language())
                 for code, phrase in load_phrases().declines.items()

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from services.review import work_list
-from services.review.appeals import DISPUTE, Appeal
+from services.review.appeals import DISPUTE, About, Appeal, about
 from services.review.case import Case
 from services.review.work_list import Waiting
 from shared.events.intake import AppealWish
+from shared.events.lifecycle import State
 from shared.web.lists import Page, Place, Total
 
 _SAVE = """
@@ -90,6 +91,7 @@ class AppealRow:
 
     appeal: Appeal
     application_id: str
+    about: About
     branch: str
     product: str
     category: str | None
@@ -117,7 +119,7 @@ async def page_of(
     before: Place | None = None,
 ) -> Page[AppealRow]:
     """Those that wait, by what is due first; or those that were answered, the newest first."""
-    rows = f"SELECT a.*, c.branch, c.product, c.category {_OF}"
+    rows = f"SELECT a.*, c.state, c.branch, c.product, c.category {_OF}"
     return await work_list.read_page(
         conn,
         f"{rows} WHERE {_fitting(answered=answered, disputes=disputes)}",
@@ -134,7 +136,12 @@ async def page_of(
 
 def _listed(row: Any) -> AppealRow:
     return AppealRow(
-        _appeal(row), row["application_id"], row["branch"], row["product"], row["category"]
+        _appeal(row),
+        row["application_id"],
+        about(State(row["state"])),
+        row["branch"],
+        row["product"],
+        row["category"],
     )
 
 

@@ -1,6 +1,6 @@
-"""Appeals: a declined customer asks why, or that a person who took no part decides anew (人工复核,
-个人信息保护法 24). Each is a case of its own with its own clock; the declined application stays as
-it was, with its state, its decision and its events.
+"""Appeals: a customer who was declined, or whose limit the policy alone set, asks why, or that a
+person who took no part decides anew (人工复核, 个人信息保护法 24). Each is a case of its own with
+its own clock; the decided application stays as it was, with its state, its decision and its events.
 
 Pure, like `case`: the case of the application is the lock, and carries its appeals.
 """
@@ -12,17 +12,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
+from services.review import limit_changes
 from services.review.case import Case, CaseError, receiver_of
 from services.review.officers import Officer
 from shared.calendar import business_day, due_about
 from shared.events import review
-from shared.events.intake import AppealWish
-from shared.events.lifecycle import State
+from shared.events.intake import AppealWish, LimitChangeKind
+from shared.events.lifecycle import GRANTED, State
 from shared.messaging import ClearDeadline, Deadline, Effect, Fact
 from shared.messaging.errors import Permanent
+from shared.money import Money
 from shared.parameters import load_clocks
 
 Answer = Literal["explained", "upheld", "changed"]
+About = Literal["decline", "limit"]
 
 APPEAL_DEADLINE = "appeal"
 DISPUTE: Final = "report-dispute"  # of the credit report: see `disputes`
@@ -77,13 +80,34 @@ def open_appeal(case: Case) -> Appeal | None:
     return next((one for one in case.appeals if one.open and one.wish != DISPUTE), None)
 
 
+def about(state: State | None) -> About:
+    """What an appeal beside an application in this state is about: nothing that was granted becomes
+    a decline, nor the other way round."""
+    return "decline" if state is State.DECLINED else "limit"
+
+
+def not_appealable(case: Case) -> CaseError | None:
+    """Why nobody may appeal against what the bank has decided; None: the customer may. In an
+    approval by people a machine alone decided nothing: who wants a higher limit asks for one."""
+    if case.state is State.DECLINED:
+        return None
+    if case.state not in GRANTED:
+        return CaseError(
+            "not-declined", "Only a decline, or a limit that the policy alone set, is appealed"
+        )
+    if not case.by_policy:
+        return CaseError("not-automatic", "The policy alone did not set this limit")
+    return None
+
+
 def on_requested(
     case: Case, appeal_id: str, wish: AppealWish, words: str, asked_by: str, now: datetime
 ) -> Iterable[Effect]:
     """The customer asks by a channel. Where an officer opened one for them in the same moment, the
     two are one; a review by a person is the greater wish."""
-    if case.state is not State.DECLINED:
-        raise Permanent(f"an appeal against an application that is {case.state}")
+    refused = not_appealable(case)
+    if refused is not None:
+        raise Permanent(f"an appeal against an application that is {case.state}: {refused.words}")
     there = open_appeal(case)
     if there is None:
         return _open(case, appeal_id, wish, words, asked_by, now)
@@ -100,8 +124,9 @@ def decide_open(
     case: Case, appeal_id: str, wish: AppealWish, words: str, staff_id: str, now: datetime
 ) -> Iterable[Effect]:
     """An officer opens one for the customer, who telephoned or came to the branch."""
-    if case.state is not State.DECLINED:
-        raise CaseError("not-declined", "Only a decline is appealed against")
+    refused = not_appealable(case)
+    if refused is not None:
+        raise refused
     if open_appeal(case) is not None:
         raise CaseError("appeal-open", "An appeal of this customer waits for its answer already")
     return _open(case, appeal_id, wish, words, f"staff:{staff_id}", now)
@@ -125,6 +150,7 @@ def _opened(case: Case, appeal: Appeal) -> Fact:
         appeal_number=appeal.number,
         wish=AppealWish(appeal.wish),
         working_days=load_clocks().appeal_working_days,
+        about=about(case.state),
     )
     return Fact(event, state_version=case.state_version)
 
@@ -214,29 +240,62 @@ def close(
     """Keep the answer; nothing else of the case changes."""
     one.outcome, one.answered_by, one.answered_at = outcome, staff_id, now
     one.changed = True
-    said = note.strip()
-    case.note(now, staff_id, f"{one.kind}_answered", number=one.number, outcome=outcome, note=said)
+    case.note(
+        now, staff_id, f"{one.kind}_answered", number=one.number, outcome=outcome,
+        note=note.strip(), about=about(case.state) if one.kind == "appeal" else None,
+    )  # fmt: skip
 
 
 def decide_answer(
-    case: Case, staff_id: str, outcome: Answer, note: str, now: datetime
+    case: Case,
+    staff_id: str,
+    outcome: Answer,
+    note: str,
+    now: datetime,
+    *,
+    change_id: str = "",
+    basis: review.LimitBasis | None = None,
 ) -> Iterable[Effect]:
     """Answer it: an explanation is given, or a person who took no part decides anew. `changed`
-    alters nothing of the decision: the customer is invited to apply again, and need not wait."""
+    alters nothing of the decision: after a decline the customer is invited to apply again, and need
+    not wait; about a limit an increase to what they had wished for is begun (`change_id`: its id
+    then), or they are invited to ask for one. `basis`: of the limit."""
     appeal = _waiting(case)
     check_answer(appeal, staff_id, outcome, note)
+    declined = about(case.state) == "decline"
+    raising: list[Effect] = []
+    if outcome == "changed" and not declined:
+        raising = _raise_limit(case, appeal, change_id, now)
     close(case, appeal, staff_id, outcome, note, now)
+    begun = limit_changes.open_change(case) if raising else None
     event = review.AppealAnswered(
         **case.fields(),
         appeal_id=appeal.appeal_id,
         appeal_number=appeal.number,
         outcome=outcome,
-        category=review.DeclineCategory(case.category) if case.category else None,
+        category=review.DeclineCategory(case.category) if declined and case.category else None,
         automatic=appeal.automatic,
-        reapply_from=business_day(now) if outcome == "changed" else None,
+        reapply_from=business_day(now) if outcome == "changed" and declined else None,
         answered_by=staff_id,
+        about=about(case.state),
+        basis=basis,
+        change_number=begun.number if begun else None,
     )
-    return [Fact(event, state_version=case.state_version), ClearDeadline(APPEAL_DEADLINE)]
+    answered = Fact(event, state_version=case.state_version)
+    return [answered, ClearDeadline(APPEAL_DEADLINE), *raising]
+
+
+def _raise_limit(case: Case, appeal: Appeal, change_id: str, now: datetime) -> list[Effect]:
+    """Begin to raise the limit to what the customer had wished for in the application: that is what
+    they asked to have decided anew, and so what they have agreed to. Empty where they are invited
+    to ask for it themselves. Raises CaseError where there is no card to raise the limit of."""
+    if case.state not in GRANTED:
+        raise CaseError("no-card", "The application has ended: there is no limit to be raised")
+    wished = case.need_hand_over().requested_limit or Money.zero()
+    asked = limit_changes.Asked(
+        LimitChangeKind.INCREASE, wished, agreed_at=appeal.asked_at, words=appeal.words
+    )
+    return limit_changes.begin_increase(case, change_id, asked, appeal.asked_by, now) or []
 
 
 def on_appeal_deadline(case: Case, now: datetime) -> Iterable[Effect]:

@@ -345,6 +345,7 @@ class Case:
     limit: Money | None = None  # granted
     category: str | None = None  # of a decline
     imported: bool = False
+    by_policy: bool = False  # whether the policy alone approved it; not the case's own
     issuing_stop: str | None = None  # code of why the bank issues no card now; not the case's own
     lists: Lists = NOTHING_KNOWN  # of the screening system; not the case's own
     entries: list[Entry] = field(default_factory=list)
@@ -695,7 +696,7 @@ def _decide(
         if limit is None or not limit:
             raise CaseError("no-limit", "An approval needs a limit")
         event = review.ApplicationApproved(**common, limit=limit)
-        case.limit = limit
+        case.limit, case.by_policy = limit, not decided_by
     else:
         category = reason_codes.category_of(reason_codes.primary(reasons))
         reapply = reapply_from(case.need_scope(), reasons, now)

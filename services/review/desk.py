@@ -24,12 +24,13 @@ from services.review import (
 )
 from services.review import case as cases
 from services.review.case import Awaited, Case, CaseError, Finding, Opinion
-from services.review.evidence import NOTE_FIELD, SHOWN_FIELDS, Opened, open_evidence
+from services.review.evidence import NOTE_FIELD, SHOWN_FIELDS, Opened, basis_of, open_evidence
 from services.review.officers import Kind, Officer, Work
 from services.review.telephone import Heard
 from shared.calendar import business_day
 from shared.events.intake import AppealWish, WantedItem
 from shared.events.lifecycle import State
+from shared.events.review import LimitBasis
 from shared.identifiers import new_id
 from shared.messaging import Effect, Service, Store
 from shared.money import Money
@@ -385,10 +386,13 @@ class Desk:
         self, viewer: Viewer, application_id: str, outcome: appeals.Answer, note: str
     ) -> Case:
         sealed = await self._seal(viewer, application_id, note)
+        basis = await self._basis(await self.look(viewer, application_id))
         return await self._run(
             viewer,
             application_id,
-            lambda case, now: appeals.decide_answer(case, viewer.staff_id, outcome, sealed, now),
+            lambda case, now: appeals.decide_answer(
+                case, viewer.staff_id, outcome, sealed, now, change_id=new_id(), basis=basis
+            ),
         )
 
     async def open_dispute(self, viewer: Viewer, application_id: str, words: str) -> Case:
@@ -550,6 +554,16 @@ class Desk:
         found = await self.look(viewer, application_id)
         try:
             return await self._sealed(found, note)
+        except KeyUnavailableError:
+            raise _erased() from None
+
+    async def _basis(self, case: Case) -> LimitBasis | None:
+        """What bounded a limit that the policy alone set, for an answer about it."""
+        if appeals.about(case.state) == "decline":
+            return None
+        try:
+            async with self._service.pool.acquire() as conn:
+                return await basis_of(conn, self._open_vault, case)
         except KeyUnavailableError:
             raise _erased() from None
 

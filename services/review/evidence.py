@@ -13,8 +13,10 @@ from services.review.checks import CHECKS, CheckName
 from services.review.limit_grounds import Grounds, Weighed, weigh
 from services.review.limit_store import KeptDecision
 from services.review.policy import Policy, PolicyInputs, Verdict
+from services.review.policy import basis_of as bounded_by
 from services.review.policy_store import PolicyShelf
 from services.review.workers import INPUTS_FIELD, VERDICT_FIELD
+from shared.events.review import LimitBasis
 from shared.privacy import masking
 from shared.privacy.sealing import Sealed
 from shared.privacy.vault import Vault
@@ -147,6 +149,20 @@ async def verify(
         again=again,
         same=again.freeze() == verdict,
     )
+
+
+async def basis_of(
+    conn: Any, open_vault: Callable[[], Awaitable[Vault]], case: Case
+) -> LimitBasis | None:
+    """What bounded the limit that the policy alone set with the approval; None: it set none.
+
+    Raises KeyUnavailableError where the person's keys are gone.
+    """
+    decision = await store.decision_of(conn, case.application_id)
+    if decision is None or decision.outcome != "approve" or not decision.automatic:
+        return None
+    inputs, verdict = await _frozen(open_vault, case, decision.inputs, decision.verdict)
+    return bounded_by(inputs, json.loads(verdict)["working"])
 
 
 async def _frozen(

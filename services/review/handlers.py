@@ -127,7 +127,7 @@ def on_document_received(
 def on_appeal_requested(
     event: Received[intake.AppealRequested], case: Case, now: datetime
 ) -> Iterable[Effect]:
-    """A declined customer asks why, or objects."""
+    """A customer asks why the bank decided so, or objects."""
     _know(case, event)
     data = event.data
     return appeals.on_requested(

@@ -441,6 +441,43 @@ INVARIANTS: tuple[Invariant, ...] = (
         parameter="clocks: appeal_working_days",
     ),
     Invariant(
+        "AUTOMATED_LIMIT_APPEALED",
+        Words(
+            zh="额度由系统自动核定的客户可要求说明或人工复核，每次一件，并有答复期限",
+            en="Whose limit the policy alone set may demand an explanation or a person's decision,"
+            " one at a time and with a term",
+        ),
+        f"{_PERSONAL} Art. 24",
+        "A",
+        (appeals.decide_open, appeals.not_appealable, appeals.due_at),
+        ("appeal-open", "not-automatic"),
+        parameter="clocks: appeal_working_days",
+    ),
+    Invariant(
+        "APPEALED_LIMIT_RAISED_BY_RULE",
+        Words(
+            zh="复核额度不改变原决定；需调升的，按调额规定办理，且不超过客户申请时的期望",
+            en="A limit that was appealed against stays as it was decided: to raise it is a change"
+            " of its own by the rules of changes, to no more than the customer had wished for",
+        ),
+        f"{_PERSONAL} Art. 24; {_JOINT}",
+        "d",
+        (appeals.decide_answer, limit_changes.begin_increase),
+        ("no-card", "no-own-limit", "limit-change-open"),
+    ),
+    Invariant(
+        "CHANGE_WHOLE_OR_BY_PEOPLE",
+        Words(
+            zh="系统仅可按客户申请全额批准调额；其余的，由人工决定",
+            en="By itself the policy grants a change of a limit whole, as it was asked for; what it"
+            " would not, a person decides",
+        ),
+        f"{_PERSONAL} Art. 24",
+        "A",
+        (limit_changes.on_worked_out,),
+        parameter="limit_changes: automatic_up_to",
+    ),
+    Invariant(
         "APPEAL_BY_ANOTHER",
         Words(
             zh="对拒绝的复核由未参与原决定的人员作出",
@@ -655,18 +692,18 @@ GAPS: tuple[Gap, ...] = (
         ),
     ),
     Gap(
-        "AUTOMATED_LIMIT_APPEALED",
+        "REFUSED_FOR_ORDER_APPEALED",
         Words(
-            zh="对系统自动核定的额度，或系统自动拒绝的调额，可要求说明和人工复核",
-            en="A limit that the policy alone set lower than wished, or a change that it"
-            " refused, is explained or decided anew by a person on demand",
+            zh="因另有调额申请待决定或临时额度未到期而未受理的调额，可要求说明和人工复核",
+            en="A change of a limit that was refused without a person, because another waits or a"
+            " temporary limit is in force, is explained or decided anew by a person on demand",
         ),
         f"{_PERSONAL} Art. 24",
         "A",
         Words(
-            zh="复核仅针对拒绝的申请；对额度不满的客户须另行申请调额",
-            en="appeals are against declined applications alone; about a limit the customer asks"
-            " for a change of it, which is another case",
+            zh="此类拒绝仅因先后次序，未对客户情况作出评价；前一件办结或临时额度到期后可再次申请",
+            en="it is refused for the order of things alone, and nothing about the customer is"
+            " weighed; they ask again once the other has ended",
         ),
     ),
     Gap(

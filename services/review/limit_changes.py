@@ -367,6 +367,22 @@ def on_requested(
     return _open(case, change_id, asked, asked_by, now)
 
 
+def begin_increase(
+    case: Case, change_id: str, asked: Asked, asked_by: str, now: datetime
+) -> list[Effect] | None:
+    """An appeal found that the customer's wish for a higher limit deserves a new decision: it is
+    begun, and goes by its own rules from here. None where the customer has to ask for it
+    themselves: the card does not work yet, has a limit for a time, or has as much already. Raises
+    CaseError where its limit cannot be raised at all, or another change waits."""
+    lasting = lasting_limit(case)
+    refused = _no_own_limit(case) or _not_changeable(case, asked)
+    if refused is not None and refused.code not in ("no-card", "temporary-in-force"):
+        raise refused
+    if refused is not None or lasting is None or asked.wanted <= lasting:
+        return None
+    return list(_open(case, change_id, asked, asked_by, now))
+
+
 def decide_lower(
     case: Case, change_id: str, limit: Money, note: str, staff_id: str, now: datetime
 ) -> Iterable[Effect]:
@@ -391,16 +407,21 @@ def _not_changeable(case: Case, asked: Asked) -> CaseError | None:
     """Why the limit of this card is not changed now; None: it may be."""
     if case.state not in HAS_CARD:
         return CaseError("no-card", "Only the limit of an activated card is changed")
-    if (
-        lasting_limit(case) is None
-        or case.need_scope().applicant_type == ApplicantType.SUPPLEMENTARY
-    ):
-        return CaseError("no-own-limit", "The card has no limit of its own that is known here")
+    no_own_limit = _no_own_limit(case)
+    if no_own_limit is not None:
+        return no_own_limit
     if open_change(case) is not None:
         return CaseError("limit-change-open", "A change of this limit waits for its decision")
     if asked.kind in RAISES and temporary_one(case) is not None:
         return CaseError("temporary-in-force", "A temporary limit is in force until its last day")
     return None
+
+
+def _no_own_limit(case: Case) -> CaseError | None:
+    supplementary = case.need_scope().applicant_type == ApplicantType.SUPPLEMENTARY
+    if lasting_limit(case) is not None and not supplementary:
+        return None
+    return CaseError("no-own-limit", "The card has no limit of its own that is known here")
 
 
 def _new(case: Case, change_id: str, asked: Asked, asked_by: str, now: datetime) -> LimitChange:

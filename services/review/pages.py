@@ -962,6 +962,7 @@ async def _taken_up(conn: Any, case: Case, viewer: Viewer) -> dict[str, Any] | N
         "case": shown_case(old, viewer),
         "decision": decision and shown_decision(decision, viewer),
         "appeals": old.appeals,
+        "appeal_outcomes": words.appeal_outcomes(appeals.about(old.state)),
         "new": {one.sha256 for one in hand_over.documents} - known,
     }
 
@@ -978,11 +979,12 @@ def _appeals(case: Case, opened: Opened, viewer: Viewer, now: datetime) -> dict[
             for one in reversed(case.appeals)
         ],
         "wishes": words.WISHES,
-        "appeal_outcomes": words.OUTCOMES,
+        "appeal_about": appeals.about(case.state),
+        "appeal_outcomes": words.appeal_outcomes(appeals.about(case.state)),
         "dispute_outcomes": words.DISPUTE_OUTCOMES,
         "can_dispute": _may_dispute(case, viewer),
         "can_appeal": {
-            "open": case.state is State.DECLINED
+            "open": appeals.not_appealable(case) is None
             and waiting is None
             and viewer.may_in(Permission.REVIEW_CLAIM, branch),
             "claim": waiting is not None

@@ -22,6 +22,7 @@ import zen
 
 from services.review.limits import LimitTerms, LimitWorking, work_out
 from services.review.reason_codes import REASONS, Effect
+from shared.events.review import LimitBasis
 from shared.money import Money, Rounding
 
 MANIFEST: Final = "policy"
@@ -318,6 +319,22 @@ def _work_out(inputs: PolicyInputs, shares: Mapping[str, Any]) -> LimitWorking:
         own_existing=Money(minor=inputs.own_existing),
         requested=Money(minor=wish) if wish is not None else None,
     )
+
+
+def basis_of(inputs: PolicyInputs, working: Mapping[str, Any]) -> LimitBasis:
+    """What bounded the limit that was recommended on these inputs, in words that may be told: of
+    several bounds the one that the customer can do most about. working: as it was frozen."""
+    limit, wish = inputs.terms.limit, inputs.requested_limit
+    if wish is not None and wish <= working["ceiling"]:
+        return LimitBasis.WISH
+    stated = inputs.stated_limits
+    other = max(inputs.bureau.other_bank_limits, stated) if inputs.bureau is not None else stated
+    if working["approvable"] >= limit.largest.minor:
+        return LimitBasis.HIGHEST
+    if other + inputs.own_existing > 0:
+        return LimitBasis.OTHER_LIMITS
+    capped = working["approvable"] >= limit.customer_cap.minor
+    return LimitBasis.HIGHEST if capped else LimitBasis.INCOME
 
 
 def rows_of(graph: Mapping[str, Any]) -> list[Mapping[str, str]]:

@@ -71,15 +71,17 @@ SELECT * FROM review_case WHERE application_id = ANY ($1) ORDER BY application_i
 """
 
 # What stands beside a case and a person, `one`: the newest figure of dormant cards, what is known
-# of the screening system's lists, and appeals.
+# of the screening system's lists, whether the policy alone approved it, and appeals.
 _KNOWN = f"""
 LEFT JOIN ({account_store.LAST_FIGURE}) AS figure ON true
 CROSS JOIN ({watchlist_store.LISTS}) AS lists
+LEFT JOIN decision AS granted
+    ON granted.application_id = one.application_id AND granted.outcome = 'approve'
 LEFT JOIN LATERAL ({BESIDE}) AS beside ON true
 """
 
 _FILES = f"""
-SELECT figure.*, lists.*, one.application_id AS of, body, beside.*
+SELECT figure.*, lists.*, one.application_id AS of, body, granted.automatic AS by_policy, beside.*
 FROM unnest($1::text[], $2::text[]) AS one (application_id, person)
 LEFT JOIN case_file
     ON case_file.application_id = one.application_id AND case_file.application_id = ANY ($1)
@@ -87,7 +89,7 @@ LEFT JOIN case_file
 """  # noqa: S608 - constants of ours
 
 _KNOWN_OF_ONE = f"""
-SELECT figure.*, lists.*, beside.*
+SELECT figure.*, lists.*, granted.automatic AS by_policy, beside.*
 FROM (VALUES ($1::text, $2::text)) AS one (application_id, person) {_KNOWN}
 """  # noqa: S608 - constants of ours
 
@@ -376,6 +378,7 @@ def _know(case: Case, files: Sequence[Any]) -> None:
     """Give a case what stands beside it, in its rows of `_KNOWN`."""
     case.issuing_stop = stop_of(account_store.figure_of(files[0]), load_accounts().dormancy)
     case.lists = watchlist_store.lists_of(files[0])
+    case.by_policy = bool(files[0]["by_policy"])
     know_appeals(case, [file for file in files if file["appeal_id"] is not None])
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from services.review import reason_codes
+from services.review.appeals import About
 from services.review.case import NO_FIELD, NOT_SEEN, OTHER_DOCUMENT, Awaited, Check
 from services.review.checks import CHECKS, OWN
 from services.review.evidence import Opened
@@ -254,6 +255,19 @@ DISPUTE_OUTCOMES: Mapping[str, str] = {
     "annotated": mark("annotated"),
 }
 """What became of a dispute about the credit report."""
+LIMIT_APPEAL_OUTCOMES: Mapping[str, str] = {
+    "explained": mark("explained"),
+    "upheld": mark("the limit stays"),
+    "changed": mark("a higher limit is looked at"),
+}
+"""What became of an appeal against a limit that the policy alone set."""
+
+
+def appeal_outcomes(about: About) -> Mapping[str, str]:
+    """{answer: words (message id)} of an appeal about that."""
+    return LIMIT_APPEAL_OUTCOMES if about == "limit" else OUTCOMES
+
+
 ADVICE: Mapping[str, tuple[str, str]] = {
     "approve": (mark("Approve"), "good"),
     "decline": (mark("Decline"), "bad"),
@@ -594,6 +608,12 @@ def _consent_behind(told: Mapping[str, Any]) -> list[str]:
     return [_("by a consent signed %(time)s for %(purpose)s") % of]
 
 
+def _outcomes_of(told: Mapping[str, Any]) -> Mapping[str, str]:
+    """The words for what became of what a line is about, by the number of its case."""
+    disputed = "-D" in (told.get("number") or "")
+    return DISPUTE_OUTCOMES if disputed else appeal_outcomes(told.get("about") or "decline")
+
+
 def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
     """What a line of the history says besides, in words; somebody's own are sealed and left out."""
     parts = []
@@ -615,7 +635,7 @@ def details(told: Mapping[str, Any], people: Mapping[str, str]) -> str:
     if check := told.get("check"):
         parts.append(_(CHECK_NAMES.get(check, check)))
     parts.extend(_consent_behind(told))
-    outcomes = DISPUTE_OUTCOMES if "-D" in (told.get("number") or "") else OUTCOMES
+    outcomes = _outcomes_of(told)
     for key in ("outcome", "finding"):
         if (value := told.get(key)) and value not in ("refer", "hold"):
             parts.append(_(outcomes.get(value, value)))

@@ -279,16 +279,17 @@ class WithdrawalRequested(ApplicationEvent):
 
 
 class AppealWish(StrEnum):
-    """What a customer asks for who was declined (个人信息保护法 24): why it was decided so, or that
-    a person who took no part decides about it anew (人工复核)."""
+    """What a customer asks for who was declined, or whose limit the policy alone set
+    (个人信息保护法 24): why it was decided so, or that a person who took no part decides about it
+    anew (人工复核)."""
 
     EXPLANATION = "explanation"
     HUMAN_REVIEW = "human-review"
 
 
 class AppealRequested(ApplicationEvent):
-    """The customer asks about a decline, or objects to it. The declined application stays as it is:
-    review opens a case of its own."""
+    """The customer asks about a decline or about a limit that the policy alone set, or objects to
+    it. The decided application stays as it is: review opens a case of its own."""
 
     type: ClassVar[str] = "banka.appeal.requested.v1"
     topic: ClassVar[str] = "banka.applications"

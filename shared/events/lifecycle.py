@@ -224,6 +224,12 @@ MOVES: dict[type[Payload], dict[State | None, State]] = {
 _EVERYWHERE = frozenset(State)
 _CARD_IS_MADE = frozenset({*_BEFORE_USE, _S.IN_USE})
 
+GRANTED: frozenset[State] = _CARD_IS_MADE | {_S.APPROVED}
+"""States in which the bank has granted a limit, and the application has not ended without a
+card."""
+
+_APPEALED = GRANTED | {_S.DECLINED}
+
 HAS_CARD: frozenset[State] = frozenset({_S.ACTIVATED, _S.IN_USE})
 """States in which the customer has a card that works: its limit may be changed."""
 
@@ -239,10 +245,11 @@ MILESTONES: dict[type[Payload], frozenset[State]] = {
     intake.DisputeRequested: _EVERYWHERE,
     review.DisputeOpened: _EVERYWHERE,
     review.DisputeAnswered: _EVERYWHERE,
-    # A case of its own, which moves the declined application nowhere.
-    intake.AppealRequested: frozenset({_S.DECLINED}),
-    review.AppealOpened: frozenset({_S.DECLINED}),
-    review.AppealAnswered: frozenset({_S.DECLINED}),
+    # A case of its own, which moves the decided application nowhere; meanwhile the customer may
+    # withdraw from a card that was granted, or let it lapse.
+    intake.AppealRequested: _APPEALED,
+    review.AppealOpened: _APPEALED | {_S.WITHDRAWN, _S.EXPIRED},
+    review.AppealAnswered: _APPEALED | {_S.WITHDRAWN, _S.EXPIRED},
     # So is a change of the limit, of a card that its holder has activated.
     intake.LimitChangeRequested: HAS_CARD,
     review.LimitChangeOpened: HAS_CARD,

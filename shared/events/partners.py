@@ -101,8 +101,9 @@ class PartnerWithdrawalRequested(PartnerEvent):
 
 
 class PartnerAppealRequested(PartnerEvent):
-    """A declined customer of the partner asks why, or that a person decides anew (个人信息保护法
-    24). `words`: JWE of what the customer says, UTF-8 text of at most 2,000 characters."""
+    """A customer of the partner who was declined, or whose limit the policy alone set, asks why, or
+    that a person decides anew (个人信息保护法 24). `words`: JWE of what the customer says, UTF-8
+    text of at most 2,000 characters."""
 
     type: ClassVar[str] = "banka.partner-appeal.requested.v1"
 

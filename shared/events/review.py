@@ -25,6 +25,17 @@ class DeclineCategory(StrEnum):
     INTERNAL = "internal"
 
 
+class LimitBasis(StrEnum):
+    """What a limit that the policy alone set was bounded by, as far as it may be told outside the
+    bank: the customer's own wish, what the bank grants at most with the product, the limits that
+    the customer has already, or the income."""
+
+    WISH = "wish"
+    HIGHEST = "highest"
+    OTHER_LIMITS = "other_limits"
+    INCOME = "income"
+
+
 class ChecksCompleted(ApplicationEvent):
     """Identity, credit bureau and watchlist have answered; the policy can be applied."""
 
@@ -125,8 +136,9 @@ class WithdrawalRefused(ApplicationEvent):
 
 
 class AppealOpened(ApplicationEvent):
-    """A customer's question about a decline, or their objection, is a case of its own from now on;
-    the declined application stays as it is. Opened anew for one that was asked for again."""
+    """A customer's question about a decline or about a limit that the policy alone set, or their
+    objection, is a case of its own from now on; the decided application stays as it is. Opened
+    anew for one that was asked for again."""
 
     type: ClassVar[str] = "banka.appeal.opened.v1"
     topic: ClassVar[str] = "banka.applications"
@@ -135,12 +147,14 @@ class AppealOpened(ApplicationEvent):
     appeal_number: str = Field(description="the application's number and a running one: …-2")
     wish: AppealWish
     working_days: int = Field(ge=1, description="within which it is answered")
+    about: Literal["decline", "limit"] = "decline"
 
 
 class AppealAnswered(ApplicationEvent):
-    """A person who took no part in the decline has answered. `explained`: why it was decided so;
-    `upheld`: it stays; `changed`: the bank would decide otherwise by now, and invites a new
-    application. What the customer is told of the reason is its category alone."""
+    """A person who took no part in the decision has answered. `explained`: why it was decided so;
+    `upheld`: it stays; `changed`: the bank would decide otherwise by now, and after a decline
+    invites a new application, about a limit begins to raise it or invites the customer to ask for
+    that. What the customer is told of the reason is its category or basis alone."""
 
     type: ClassVar[str] = "banka.appeal.answered.v1"
     topic: ClassVar[str] = "banka.applications"
@@ -148,13 +162,22 @@ class AppealAnswered(ApplicationEvent):
     appeal_id: str
     appeal_number: str
     outcome: Literal["explained", "upheld", "changed"]
-    category: DeclineCategory | None = Field(description="of the decline; null for an imported one")
-    automatic: bool = Field(description="whether the policy alone had declined")
+    category: DeclineCategory | None = Field(
+        description="of the decline; null for an imported one, and about a limit"
+    )
+    automatic: bool = Field(description="whether the policy alone had decided")
     reapply_from: date | None = Field(
         default=None,
         description="with `changed`: the business day from which a new application is looked at",
     )
     answered_by: str = Field(description="staff id")
+    about: Literal["decline", "limit"] = "decline"
+    basis: LimitBasis | None = Field(default=None, description="of the limit")
+    change_number: str | None = Field(
+        default=None,
+        description="with `changed` about a limit: of the increase that was begun; null where the"
+        " customer is invited to ask for one",
+    )
 
 
 class LimitChange(ApplicationEvent):

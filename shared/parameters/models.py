@@ -521,8 +521,18 @@ class DecidedBy(_Parameters):
     people: Words
 
 
+class LimitPhrases(_Parameters):
+    """What a customer who asks is told of how a limit came about (个人信息保护法 24)."""
+
+    way: Words  # how any limit is worked out
+    wish: Words
+    highest: Words
+    other_limits: Words
+    income: Words
+
+
 class Phrases(_File):
-    """Words approved by compliance: the only ones that reach a customer about a decline."""
+    """Words approved by compliance: the only ones that reach a customer about a decision."""
 
     signature: Words  # SMS signature, inside 【】
     marketing_opt_out: Words
@@ -530,6 +540,7 @@ class Phrases(_File):
     decided_by: DecidedBy
     persons: dict[str, Words]  # by role: of whom something is wanted, where not of the applicant
     declines: dict[str, DeclinePhrase]
+    limits: LimitPhrases
     forbidden: dict[str, list[str]]  # by language: words that no message may contain
 
 

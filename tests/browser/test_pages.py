@@ -27,6 +27,7 @@ PAGES = {
     "workload": ("risk", "/review/workload"),
     "appeals": ("reviewer", "/review/appeals"),
     "appeal": ("reviewer", "/review/cases/{adverse}"),
+    "appeal-limit": ("reviewer", "/review/cases/{posted}"),
     "limit-changes": ("reviewer", "/review/limit-changes"),
     "limit": ("reviewer", "/review/cases/{posted}/limit-change"),
     "limit-asked": ("reviewer", "/review/cases/{asking}/limit-change"),

@@ -434,6 +434,8 @@ class Town:
         """What a reviewer has begun this morning."""
         await self.act("reviewer", "doubtful", "claim")
         await self.act("reviewer", "queries", "dispute/claim")
+        await self.act("reviewer", "posted", "appeal", {"wish": "human-review", "note": OPINION})
+        await self.act("reviewer", "posted", "appeal/claim")
         proposal = {"outcome": "grant", "limit": {"minor": 30_000_00}, "note": OPINION}
         await self.act("reviewer", "raised", "limit-change/proposal", proposal)
 

@@ -738,6 +738,52 @@ async def test_a_declined_customer_asks_why_and_then_for_a_review_by_a_person(
     assert rows[0]["reapply_from"].isoformat() == today
 
 
+async def test_whose_limit_the_policy_alone_set_asks_about_it_and_nobody_else_does(
+    office: Office, clerk: httpx.AsyncClient
+) -> None:
+    customer = await office.approved()
+    await office.until(customer, "card_producing")
+    phone = Phone.at(office)
+    await phone.enter(customer.number, await code_for(office, customer, clerk))
+    assert "Ask about the limit" in (await phone.get(OWN, lang="en")).text
+    page = await phone.get(f"{OWN}/appeal", lang="en")
+    assert "Your limit was set automatically." in page.text
+    await phone.post(f"{OWN}/appeal", wish="human-review", words="额度太低")
+    asked = await office.last(customer, "appeal.requested")
+    assert asked["wish"] == "human-review"
+    assert "额度" not in str(asked)
+    about = {
+        "appeal_id": asked["appeal_id"],
+        "appeal_number": f"{customer.number}-1",
+        "about": "limit",
+    }
+    opened = {**about, "wish": "human-review", "working_days": 15}
+    await office.review_says(customer, review.AppealOpened, **opened)
+    answered = {**about, "category": None, "automatic": True, "answered_by": "r", "basis": "income"}
+    await office.review_says(customer, review.AppealAnswered, **answered, outcome="changed")
+
+    async def says(words: str) -> bool:
+        return words in (await phone.get(OWN, lang="en")).text
+
+    await eventually(lambda: says("a higher limit is possible"))
+    assert await office.state(customer) == "card_producing"
+
+    people = await office.handed_over()
+    approved = {**decision(), "automatic": False, "decided_by": ["a", "b"]}
+    await office.review_says(
+        people,
+        review.ChecksCompleted,
+        review.ApplicationApproved,
+        **approved,
+        limit={"minor": 1_500_000},
+    )
+    await office.until(people, "card_producing")
+    other = Phone.at(office)
+    await other.enter(people.number, await code_for(office, people, clerk))
+    assert "Ask about the limit" not in (await other.get(OWN, lang="en")).text
+    assert (await other.get(f"{OWN}/appeal")).headers["location"] == OWN
+
+
 async def test_a_customer_disputes_the_credit_report_and_may_apply_anew_once_it_is_put_right(
     office: Office, clerk: httpx.AsyncClient
 ) -> None:

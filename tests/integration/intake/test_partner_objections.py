@@ -98,6 +98,30 @@ async def test_a_declined_customer_objects_in_the_app_once_by_each_wish(office: 
     assert (await objections(office, customer))[1]["words"] is None
 
 
+@pytest.mark.parametrize("deciders", [[], ["a", "b"]])
+async def test_a_limit_is_objected_to_in_the_app_where_the_policy_alone_set_it(
+    office: Office, deciders: list[str]
+) -> None:
+    customer = await applied(office)
+    await office.review_says(
+        customer,
+        review.ChecksCompleted,
+        review.ApplicationApproved,
+        **{**decision(), "automatic": not deciders, "decided_by": deciders},
+        limit={"minor": 1_500_000},
+    )
+    await office.until(customer, "card_producing")
+    body = says(office, customer, wish="explanation")
+    answer = await send(office, customer, "appeal.requested", body)
+    if deciders:
+        assert found_in(answer) == {("", "NOT_APPEALABLE")}
+        assert await objections(office, customer) == []
+    else:
+        assert (answer["kind"], answer["applied"]) == ("accepted", True)
+        assert [one["wish"] for one in await objections(office, customer)] == ["explanation"]
+    assert await office.state(customer) == "card_producing"
+
+
 async def test_the_guides_example_of_an_appeal_is_taken(office: Office) -> None:
     customer = await declined(office)
     event = read_event(EXAMPLE)

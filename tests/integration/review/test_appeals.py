@@ -1,4 +1,5 @@
-"""Appeals: what a declined customer asks for is a case of its own; the decision stays as it was."""
+"""Appeals: what a customer asks for who was declined, or whose limit the policy alone set, is a
+case of its own; the decision stays as it was."""
 
 from __future__ import annotations
 
@@ -15,6 +16,12 @@ from shared.identifiers import new_id
 from tests.eventually import eventually
 from tests.integration.review.bank import Applicant, Bank, Colleague
 from tests.integration.review.conftest import Desks
+from tests.integration.review.test_limit_changes import (
+    API,
+    by_people,
+    in_use,
+    known_to_the_bank,
+)
 from tests.integration.review.test_service import do, handed, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -174,11 +181,97 @@ async def test_an_officer_opens_one_for_the_customer_and_two_at_once_are_one(
     assert applicant.about["application_number"] + "-2" in page
 
 
-async def test_only_a_decline_is_appealed_against(bank: Bank, desks: Desks) -> None:
-    applicant = await handed(bank, "application.approved")
+async def test_of_limits_only_one_that_the_policy_alone_set_is_appealed_against(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await by_people(bank, desks)
+    here = f"/review/cases/{applicant.application_id}"
+    assert "Open an appeal" not in (await desks.first.get(here, lang="en")).text
     page = await act(desks.first, applicant, wish="explanation")
-    assert "Only a decline is appealed against." in page
-    assert "appeal.opened" not in await bank.types(applicant)
+    assert "The policy alone did not set this limit" in page
+    refused = await desks.first.post(
+        f"{API}/cases/{applicant.application_id}/appeal", {"wish": "explanation"}
+    )
+    assert (refused.status_code, refused.json()["code"]) == (409, "not-automatic")
+    undecided = await handed(bank, "application.referred", new_to_bank=True)
+    page = await act(desks.first, undecided, wish="explanation")
+    assert "Only a decline, or a limit that the policy alone set, is appealed against." in page
+    for one in (applicant, undecided):
+        assert "appeal.opened" not in await bank.types(one)
+
+
+async def test_a_limit_that_the_policy_alone_set_is_explained_and_stays_as_it_is(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await known_to_the_bank(bank)
+    about = ("SELECT * FROM decision WHERE application_id = $1", applicant.application_id)
+    before = await bank.fetch(*about)
+    here = f"/review/cases/{applicant.application_id}"
+    assert "Open an appeal" in (await desks.first.get(here, lang="en")).text
+    await asks(bank, applicant, AppealWish.EXPLANATION, WORDS)
+    _, version, opened = await last(bank, applicant)
+    assert (opened["about"], opened["wish"]) == ("limit", "explanation")
+    page = await act(desks.second, applicant, "/claim")
+    assert "what bounded this one, and no amount" in page
+    assert WORDS in page
+    page = await act(desks.second, applicant, "/answer", answer="explained", note="已说明")
+    assert "The appeal is answered" in page
+    kind, stays, answered = await last(bank, applicant)
+    assert (kind, stays) == ("appeal.answered", version)
+    assert (answered["about"], answered["basis"], answered["automatic"]) == ("limit", "wish", True)
+    assert (answered["category"], answered["reapply_from"]) == (None, None)
+    assert (answered["change_number"], answered["outcome"]) == (None, "explained")
+    assert await bank.fetch(*about) == before
+    listed = (await desks.first.get("/review/appeals", section="answered", lang="en")).text
+    assert opened["appeal_number"] in listed
+    told = (await desks.first.get(f"{API}/appeals", answered="true")).json()["appeals"]
+    assert ("limit", opened["appeal_number"]) in {(one["about"], one["number"]) for one in told}
+    # asked again before the card works, for a person's decision: nothing can be raised yet
+    await asks(bank, applicant, AppealWish.HUMAN_REVIEW)
+    await eventually(lambda: again(bank, applicant, 2))
+    await act(desks.first, applicant, "/claim")
+    page = await act(desks.first, applicant, "/answer", answer="changed", note="可考虑更高")
+    assert "a higher limit is looked at" in page
+    answered = (await last(bank, applicant))[2]
+    assert (answered["outcome"], answered["change_number"]) == ("changed", None)
+    assert "limit-change.opened" not in await bank.types(applicant)
+
+
+async def again(bank: Bank, applicant: Applicant, times: int) -> bool:
+    return (await bank.types(applicant)).count("appeal.opened") == times
+
+
+async def test_a_limit_that_deserves_more_is_raised_by_a_change_that_goes_by_its_own_rules(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await known_to_the_bank(bank, wish=90_000)
+    (case,) = await bank.fetch(
+        "SELECT granted_limit FROM review_case WHERE application_id = $1", applicant.application_id
+    )
+    await in_use(bank, applicant)
+    await asks(bank, applicant, AppealWish.HUMAN_REVIEW, WORDS)
+    await act(desks.first, applicant, "/claim")
+    await act(desks.first, applicant, "/answer", answer="changed", note="收入已核实")
+    told = {kind: data for kind, _, data in await bank.said(applicant, "banka.applications")}
+    answered, opened = told["appeal.answered"], told["limit-change.opened"]
+    assert answered["change_number"] == opened["change_number"]
+    assert (opened["kind"], opened["by_bank"]) == ("increase", False)
+    (change,) = await bank.fetch(
+        "SELECT wanted, before, agreed_at FROM limit_change WHERE application_id = $1",
+        applicant.application_id,
+    )
+    assert (change["wanted"], change["before"]) == (9_000_000, case["granted_limit"])
+    assert change["agreed_at"] is not None
+    (after,) = await bank.fetch(
+        "SELECT granted_limit FROM review_case WHERE application_id = $1", applicant.application_id
+    )
+    assert after == case
+    # another increase waits now: a second answer cannot begin one beside it
+    await asks(bank, applicant, AppealWish.HUMAN_REVIEW)
+    await eventually(lambda: again(bank, applicant, 2))
+    await act(desks.first, applicant, "/claim")
+    page = await act(desks.first, applicant, "/answer", answer="changed", note="收入已核实")
+    assert "A change of this limit waits for its decision: decide it first." in page
 
 
 async def test_what_takes_a_decline_up_again_goes_to_a_person_who_sees_the_earlier_decision(

@@ -80,14 +80,14 @@ async def by_people(bank: Bank, desks: Desks, **more: Any) -> Applicant:
     return applicant
 
 
-async def known_to_the_bank(bank: Bank) -> Applicant:
-    """An existing customer to whom the policy granted what they wished: 10,000."""
+async def known_to_the_bank(bank: Bank, wish: int = 10_000) -> Applicant:
+    """An existing customer to whom the policy granted what they wished, or as much as it could."""
     applicant = await bank.applicant()
     submitted = {"new_to_bank": False, "age_band": "26-35", "income_band": "10000-19999"}
     await bank.tell(applicant, intake.ApplicationDrafted)
     await bank.tell(applicant, intake.ApplicationSubmitted, **submitted, parties=[applicant.party])
     await bank.tell(applicant, intake.PreCheckStarted)
-    await bank.pass_pre_check(applicant, requested_limit=Money.of(10_000).model_dump())
+    await bank.pass_pre_check(applicant, requested_limit=Money.of(wish).model_dump())
     await said(bank, applicant, "application.approved")
     return applicant
 

@@ -1,4 +1,4 @@
-"""What a declined customer may ask of review."""
+"""What a customer may ask of review about its decision."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.intake.appeals import DISPUTE, may_ask, may_be_taken_up, may_dispute
+from services.intake.appeals import DISPUTE, about_limit, may_ask, may_be_taken_up, may_dispute
 from services.intake.application import Appeal, Application
+from services.intake.customer_view import answer_to
 from shared.events.intake import AppealWish
-from shared.events.lifecycle import State
+from shared.events.lifecycle import GRANTED, State
 from shared.parameters import load_clocks
 
 HUMAN, WHY = AppealWish.HUMAN_REVIEW, AppealWish.EXPLANATION
@@ -31,8 +32,28 @@ def test_a_customer_asks_each_once_and_one_at_a_time(
     app = Application("a", state=State.DECLINED)
     app.appeals = [Appeal("x", wish, MONDAY, outcome=done) for wish, done in asked]
     assert may_ask(app) == may
-    app.state = State.APPROVED
+    app.state = State.MANUAL_REVIEW
     assert may_ask(app) == []
+
+
+@pytest.mark.parametrize("state", sorted(State))
+@pytest.mark.parametrize("by_policy", [True, False])
+def test_of_a_limit_the_customer_asks_where_the_policy_alone_set_it(
+    state: State, by_policy: bool
+) -> None:
+    app = Application("a", state=state, limit_by_policy=by_policy)
+    may = state is State.DECLINED or (by_policy and state in GRANTED)
+    assert may_ask(app) == ([WHY, HUMAN] if may else [])
+    assert about_limit(app) is (by_policy and state in GRANTED)
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [(State.DECLINED, "apply anew at once"), (State.IN_USE, "a higher limit is possible")],
+)
+def test_what_became_of_it_is_said_of_a_decline_or_of_a_limit(state: State, says: str) -> None:
+    one = Appeal("x", HUMAN, MONDAY, outcome="changed")
+    assert says in answer_to(Application("a", state=state), one)
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,19 @@ def answered_appeal(outcome: Literal["explained", "upheld", "changed"]) -> revie
     )
 
 
+def answered_about_a_limit(
+    outcome: Literal["explained", "upheld", "changed"], change: str | None = None
+) -> review.AppealAnswered:
+    return answered_appeal(outcome).model_copy(
+        update={
+            "about": "limit",
+            "automatic": True,
+            "basis": review.LimitBasis.INCOME,
+            "change_number": change,
+        }
+    )
+
+
 OF_A_LIMIT = {"change_id": "c", "change_number": "1-L1"}
 
 
@@ -329,6 +342,10 @@ def test_an_event_that_cannot_happen_is_parked() -> None:
         ("declined", answered_appeal("explained"), "appeal_explained"),
         ("declined", answered_appeal("upheld"), "appeal_upheld"),
         ("declined", answered_appeal("changed"), "appeal_changed"),
+        ("approved", answered_about_a_limit("explained"), "appeal_limit_explained"),
+        ("in_use", answered_about_a_limit("upheld"), "appeal_limit_upheld"),
+        ("in_use", answered_about_a_limit("changed", "1-L1"), "appeal_limit_begun"),
+        ("delivered", answered_about_a_limit("changed"), "appeal_limit_invited"),
         ("in_use", opened_limit(), "limit_asked"),
         ("in_use", opened_limit(by_bank=True), None),
         ("in_use", decided_limit("increase"), "limit_raised"),

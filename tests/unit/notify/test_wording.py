@@ -24,7 +24,7 @@ from services.notify.wording import (
     signature_of,
 )
 from shared.events.payload import PartyRole
-from shared.events.review import DeclineCategory
+from shared.events.review import DeclineCategory, LimitBasis
 from shared.parameters import load_checklist_items, load_phrases, load_products, load_return_codes
 
 GOLDEN = Path(__file__).with_name("golden_messages.yaml")
@@ -37,6 +37,7 @@ DETAILS = {
     "effective_on": "2026-11-06",
     "category": "credit_history",
     "decided_by": "policy",
+    "basis": "other_limits",
     "working_days": 15,
     "days": 20,
     "items": [
@@ -80,6 +81,7 @@ def composed(template: Template, language: str, channel: Channel, **changes: obj
     channel=st.sampled_from(Channel),
     product=st.sampled_from([*load_products()]),
     category=st.sampled_from(DeclineCategory),
+    basis=st.sampled_from(LimitBasis),
     items=wanted_items,
     name=st.one_of(han_names, st.text(max_size=40)),
     salutation=st.sampled_from(["mr", "ms", ""]),
@@ -90,12 +92,19 @@ def test_every_text_we_can_write_may_be_sent(
     channel: Channel,
     product: str,
     category: DeclineCategory,
+    basis: LimitBasis,
     items: list[dict[str, str]],
     name: str,
     salutation: str,
 ) -> None:
     body = composed(
-        template, language, channel, product=product, category=category.value, items=items
+        template,
+        language,
+        channel,
+        product=product,
+        category=category.value,
+        basis=basis.value,
+        items=items,
     )
     text = fill(body, address(name, salutation, language))
     assert faults(text, channel, language) == []
@@ -254,6 +263,22 @@ SAYS: dict[Template, dict[str, tuple[str, ...]]] = {
     Template.APPEAL_CHANGED: {
         "zh-CN": ("2026年11月3日复核", "重新提交申请", "无需等待"),
         "en": ("on 3 November 2026", "apply again", "need not wait"),
+    },
+    Template.APPEAL_LIMIT_EXPLAINED: {
+        "zh-CN": ("由系统根据", "收入的一定倍数", "取决于：您在本行及其他银行已有的", "由人员复核"),
+        "en": ("made automatically", "a multiple of the income", "cards that you have already"),
+    },
+    Template.APPEAL_LIMIT_UPHELD: {
+        "zh-CN": ("2026年11月3日复核", "核定结果不变", "取决于：您在本行及其他银行已有的"),
+        "en": ("on 3 November 2026", "stays as it was", "cards that you have already"),
+    },
+    Template.APPEAL_LIMIT_BEGUN: {
+        "zh-CN": ("2026年11月3日复核", "已为您发起调额申请", "现有额度不变"),
+        "en": ("on 3 November 2026", "have begun it for you", "stays as it is"),
+    },
+    Template.APPEAL_LIMIT_INVITED: {
+        "zh-CN": ("2026年11月3日复核", "卡片激活后", "提出调额申请"),
+        "en": ("on 3 November 2026", "Once the card is activated", "please ask for it"),
     },
     Template.LIMIT_ASKED: {
         "zh-CN": ("额度调整申请已收到", "15个工作日内"),

@@ -1,4 +1,5 @@
-"""Appeals: what may be asked about a decline, who may answer, and that the decline stays."""
+"""Appeals: what may be asked about a decline or a limit that the policy alone set, who may answer,
+and that what was decided stays."""
 
 from __future__ import annotations
 
@@ -7,16 +8,18 @@ from typing import Any
 
 import pytest
 
-from services.review import appeals
+from services.review import appeals, limit_changes
 from services.review.case import Case, CaseError
 from services.review.officers import Away, Officer
 from shared.events import review
-from shared.events.intake import AppealWish
-from shared.events.lifecycle import State
+from shared.events.intake import AppealWish, LimitChangeKind
+from shared.events.lifecycle import GRANTED, State
 from shared.messaging import ClearDeadline, Deadline, Fact
 from shared.messaging.errors import Permanent
-from tests.unit.review.builders import NOW, officer
+from shared.money import Money
+from tests.unit.review.builders import NOW, hand_over, officer
 from tests.unit.review.builders import case as begun
+from tests.unit.review.test_limit_changes import asked, card
 
 HUMAN, WHY = AppealWish.HUMAN_REVIEW, AppealWish.EXPLANATION
 FIRST, SECOND, OTHER = "first", "second", "other"
@@ -31,9 +34,9 @@ def declined(*deciders: str) -> Case:
     return case
 
 
-def refusal(decide: Any, *arguments: Any) -> str:
+def refusal(decide: Any, *arguments: Any, **named: Any) -> str:
     with pytest.raises(CaseError) as refused:
-        list(decide(*arguments))
+        list(decide(*arguments, **named))
     return refused.value.code
 
 
@@ -51,13 +54,103 @@ def test_an_appeal_has_a_number_of_its_own_and_a_clock_and_moves_nothing() -> No
     assert (case.state, case.state_version, case.decisions) == (State.DECLINED, 7, [])
 
 
-@pytest.mark.parametrize("state", sorted(set(State) - {State.DECLINED}))
-def test_nothing_but_a_decline_is_appealed_against(state: State) -> None:
-    case = begun()
-    case.state = state
+@pytest.mark.parametrize("state", sorted(set(State) - {State.DECLINED} - GRANTED))
+def test_nothing_is_appealed_against_that_is_not_decided_or_has_ended(state: State) -> None:
+    case = begun(state, by_policy=True)
     assert refusal(appeals.decide_open, case, "a-1", WHY, "", OTHER, NOW) == "not-declined"
     with pytest.raises(Permanent):
         appeals.on_requested(case, "a-1", WHY, "", "customer", NOW)
+
+
+@pytest.mark.parametrize("state", sorted(GRANTED))
+def test_of_a_limit_only_one_that_the_policy_alone_set_is_appealed_against(state: State) -> None:
+    case = begun(state)
+    assert refusal(appeals.decide_open, case, "a-1", WHY, "", OTHER, NOW) == "not-automatic"
+    with pytest.raises(Permanent):
+        appeals.on_requested(case, "a-1", WHY, "", "customer", NOW)
+    case.by_policy = True
+    fact, deadline = appeals.on_requested(case, "a-1", WHY, "", "customer", NOW)
+    assert isinstance(fact, Fact)
+    assert isinstance(fact.data, review.AppealOpened)
+    assert (fact.data.about, fact.state_version) == ("limit", case.state_version)
+    assert deadline == Deadline(appeals.APPEAL_DEADLINE, appeals.due_at(NOW))
+    assert case.state is state
+
+
+def about_limit(state: State, wished: int | None, wish: AppealWish = HUMAN) -> Case:
+    """A limit of 20,000 that the policy alone set, appealed against by whoever had wished for so
+    much, and claimed."""
+    case = card(by_policy=True)
+    wanted = Money.of(wished) if wished is not None else None
+    case.hand_over = hand_over(new_to_bank=False, requested_limit=wanted)
+    list(appeals.decide_open(case, "a-1", wish, "sealed", OTHER, NOW))
+    case.appeals[0].automatic = True
+    list(appeals.decide_claim(case, FIRST, NOW))
+    case.state = state
+    return case
+
+
+def answered(case: Case, outcome: Any) -> tuple[review.AppealAnswered, list[Any]]:
+    said, *more = appeals.decide_answer(
+        case, FIRST, outcome, "x", NOW, change_id="c", basis=review.LimitBasis.INCOME
+    )
+    assert isinstance(said, Fact)
+    assert isinstance(said.data, review.AppealAnswered)
+    return said.data, more
+
+
+@pytest.mark.parametrize(("wish", "outcome"), [(WHY, "explained"), (HUMAN, "upheld")])
+def test_an_answer_about_a_limit_says_what_bounded_it_and_changes_nothing(
+    wish: AppealWish, outcome: str
+) -> None:
+    case = about_limit(State.DELIVERED, 50_000, wish)
+    said, more = answered(case, outcome)
+    assert (said.about, said.basis, said.automatic) == ("limit", review.LimitBasis.INCOME, True)
+    assert (said.category, said.reapply_from, said.change_number) == (None, None, None)
+    assert more == [ClearDeadline(appeals.APPEAL_DEADLINE)]
+    assert case.limit_changes == []
+
+
+def test_a_limit_that_deserves_a_new_decision_is_raised_by_a_change_of_its_own() -> None:
+    case = about_limit(State.IN_USE, 50_000)
+    before = (case.state, case.state_version, case.limit, list(case.decisions))
+    said, (cleared, *begun_by_it) = answered(case, "changed")
+    (change,) = case.limit_changes
+    assert said.change_number == change.number
+    assert (change.asked.kind, change.asked.wanted) == (LimitChangeKind.INCREASE, Money.of(50_000))
+    assert (change.asked.agreed_at, change.by_bank, change.state) == (NOW, False, "checking")
+    assert cleared == ClearDeadline(appeals.APPEAL_DEADLINE)
+    opened = next(one for one in begun_by_it if isinstance(one, Fact))
+    assert isinstance(opened.data, review.LimitChangeOpened)
+    assert opened.data.change_number == change.number
+    assert before == (case.state, case.state_version, case.limit, list(case.decisions))
+
+
+@pytest.mark.parametrize(
+    ("state", "wished"),
+    [
+        (State.APPROVED, 50_000),
+        (State.DELIVERED, 50_000),
+        (State.IN_USE, None),
+        (State.IN_USE, 20_000),  # as much as the card has
+    ],
+)
+def test_where_nothing_can_be_raised_now_the_customer_is_invited_to_ask(
+    state: State, wished: int | None
+) -> None:
+    case = about_limit(state, wished)
+    said, more = answered(case, "changed")
+    assert (said.outcome, said.change_number, said.reapply_from) == ("changed", None, None)
+    assert more == [ClearDeadline(appeals.APPEAL_DEADLINE)]
+    assert case.limit_changes == []
+
+
+@pytest.mark.parametrize("state", [State.WITHDRAWN, State.EXPIRED])
+def test_what_was_asked_is_answered_though_the_card_came_to_nothing(state: State) -> None:
+    case = about_limit(state, 50_000)
+    assert refusal(appeals.decide_answer, case, FIRST, "changed", "x", NOW) == "no-card"
+    assert case.appeals[0].open
+    assert answered(case, "upheld")[0].about == "limit"
 
 
 @pytest.mark.parametrize("decider", [FIRST, SECOND])
@@ -147,3 +240,21 @@ def test_it_is_given_to_nobody_who_decided_or_cannot_take_it(
     case = declined(FIRST, SECOND)
     assert refusal(appeals.decide_reassign, case, "signer", receiver, NOW) == code
     assert case.appeals[0].claimed_by is None
+
+
+@pytest.mark.parametrize("outcome", ["explained", "upheld", "changed"])
+def test_a_change_of_the_limit_that_is_held_shows_in_no_answer(outcome: str) -> None:
+    """A suspicion is compliance's: an answer is the one that a change brings that only waits."""
+
+    def said(state: limit_changes.ChangeState) -> Any:
+        case = about_limit(State.IN_USE, 50_000, WHY if outcome == "explained" else HUMAN)
+        list(limit_changes.on_requested(case, "c-1", asked(), "customer", NOW))
+        case.limit_changes[0].state = state
+        case.entries.clear()
+        if outcome == "changed":
+            return refusal(appeals.decide_answer, case, FIRST, outcome, "x", NOW, change_id="c")
+        return answered(case, outcome), case.entries
+
+    waits = said(limit_changes.ChangeState.DECIDING)
+    assert said(limit_changes.ChangeState.HELD) == waits
+    assert outcome != "changed" or waits == "limit-change-open"

@@ -153,11 +153,17 @@ def appealed(
     return tried
 
 
-def appealing(state: State = State.DECLINED, *, again: bool = False, answered: bool = False) -> Try:
+def appealing(
+    state: State = State.DECLINED,
+    *,
+    by_policy: bool = False,
+    again: bool = False,
+    answered: bool = False,
+) -> Try:
     """An officer opens an appeal for the customer; again: after another, which has its answer."""
 
     def tried() -> Found:
-        subject = case(state)
+        subject = case(state, by_policy=by_policy)
         ask = lambda: appeals.decide_open(subject, "a", AppealWish.HUMAN_REVIEW, "", FIRST, NOW)  # noqa: E731
         wrong = refused(ask)
         if not again:
@@ -168,6 +174,50 @@ def appealing(state: State = State.DECLINED, *, again: bool = False, answered: b
             list(appeals.decide_claim(subject, "staff-3", NOW))
             list(appeals.decide_answer(subject, "staff-3", "upheld", "sealed", NOW))
         return refused(ask)
+
+    return tried
+
+
+def reconsidered(
+    state: State = State.IN_USE, kind: str = "salaried", *, beside: bool = False
+) -> Try:
+    """Somebody finds that a limit deserves a new decision; beside: another change that waits."""
+
+    def tried() -> Found:
+        subject = card(applicant_type=kind, by_policy=True)
+        if kind == "supplementary":
+            subject.scope = replace(subject.need_scope(), applicant_type=kind)
+        before, wish = subject.limit, Money.of(90_000)
+        subject.hand_over = hand_over(new_to_bank=False, requested_limit=wish)
+        if beside:
+            list(limit_changes.on_requested(subject, "b", asked(), "customer", NOW))
+        list(appeals.decide_open(subject, "a", AppealWish.HUMAN_REVIEW, "", "staff-9", NOW))
+        subject.state = state
+        list(appeals.decide_claim(subject, FIRST, NOW))
+        wrong = refused(
+            lambda: appeals.decide_answer(subject, FIRST, "changed", "s", NOW, change_id="c")
+        )
+        if not wrong:
+            (change,) = subject.limit_changes
+            assert (change.asked.wanted, change.granted, subject.limit) == (wish, None, before)
+        return wrong
+
+    return tried
+
+
+def worked_out(ceiling: int, **said: Any) -> Try:
+    """The rule, where a change is left to a person that the policy would not grant whole."""
+
+    def tried() -> Found:
+        wish, most = asked(yuan=10_000), Money.of(ceiling).minor
+        subject = card()
+        subject.limit = Money.of(5_000)
+        waiting(wish, subject, **{"outcome": "approve", "ceiling": most, "limit": most, **said})
+        change = subject.limit_changes[0]
+        if change.state is limit_changes.ChangeState.DECIDING:
+            return {"CHANGE_WHOLE_OR_BY_PEOPLE"}
+        assert change.granted == wish.wanted
+        return set()
 
     return tried
 
@@ -952,9 +1002,28 @@ TESTS: Mapping[str, Three] = {
         (taken_up(heedless(), None), taken_up(heedless())),
     ),
     "DECLINE_APPEALED": Three(
-        each(appealing(State.APPROVED), appealing(again=True)),
+        each(appealing(State.MANUAL_REVIEW), appealing(again=True)),
         appealing(),
         (appealing(again=True, answered=True), appealing(again=True)),
+    ),
+    "AUTOMATED_LIMIT_APPEALED": Three(
+        each(appealing(State.IN_USE), appealing(State.APPROVED, by_policy=True, again=True)),
+        appealing(State.APPROVED, by_policy=True),
+        (appealing(State.IN_USE, by_policy=True), appealing(State.IN_USE)),
+    ),
+    "APPEALED_LIMIT_RAISED_BY_RULE": Three(
+        each(
+            reconsidered(State.EXPIRED),
+            reconsidered(kind="supplementary"),
+            reconsidered(beside=True),
+        ),
+        reconsidered(),
+        (reconsidered(State.ACTIVATED), reconsidered(State.EXPIRED)),
+    ),
+    "CHANGE_WHOLE_OR_BY_PEOPLE": Three(
+        each(worked_out(10_000, outcome="decline", advice="decline"), worked_out(0)),
+        worked_out(20_000),
+        (worked_out(10_000), worked_out(9_900)),
     ),
     "APPEAL_BY_ANOTHER": Three(
         each(appealed(FIRST), appealed(FIRST, given=True), appealed(FIRST, claimed=True)),

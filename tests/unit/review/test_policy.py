@@ -17,12 +17,14 @@ from services.review.policy import (
     BureauRecord,
     Policy,
     PolicyInputs,
+    basis_of,
     binding,
     debt_ratio_bp,
 )
 from services.review.policy_folder import SHIPPED, read_policies, tables_of
 from services.review.reason_codes import REASONS, Effect
 from shared.events.payload import ApplicantType
+from shared.events.review import LimitBasis
 from shared.money import Money
 from tests.unit.review.builders import TERMS, heedless, inputs, shipped
 
@@ -477,3 +479,25 @@ def test_the_limit_of_every_band_of_scores(
         )
         assert verdict.working is not None
         assert verdict.working.ceiling == Money.of(expected), income
+
+
+_CAPPED = replace(TERMS, limit=replace(TERMS.limit, customer_cap=Money.of(10_000)))
+
+
+@pytest.mark.parametrize(
+    ("facts", "basis"),
+    [
+        ({"requested_limit": 500_000, "own_existing": 100_000}, LimitBasis.WISH),
+        ({"monthly_income": 100_000_000, "bureau_other_bank_limits": 0}, LimitBasis.HIGHEST),
+        ({"monthly_income": 100_000_000, "requested_limit": 10**10}, LimitBasis.HIGHEST),
+        ({"bureau_other_bank_limits": 100, "monthly_income": 500_000}, LimitBasis.OTHER_LIMITS),
+        ({"bureau_other_bank_limits": 0, "own_existing": 5_000_000}, LimitBasis.OTHER_LIMITS),
+        ({"bureau_other_bank_limits": 0, "stated_limits": 5_000_000}, LimitBasis.OTHER_LIMITS),
+        ({"bureau_other_bank_limits": 0, "monthly_income": 500_000}, LimitBasis.INCOME),
+        ({"bureau_other_bank_limits": 0, "terms": _CAPPED}, LimitBasis.HIGHEST),
+    ],
+)
+def test_what_bounded_a_limit_is_told_by_its_kind(facts: dict[str, Any], basis: LimitBasis) -> None:
+    seen = inputs(**facts)
+    frozen = json.loads(shipped().policy.evaluate(seen).freeze())
+    assert basis_of(seen, frozen["working"]) is basis
