@@ -480,7 +480,7 @@ class Clocks(_File, Terms):
 
     review_working_days: WorkingDays
     existing_customer_working_days: WorkingDays  # review of a further card of a customer
-    appeal_working_days: WorkingDays  # an appeal of a customer whom the bank declined is answered
+    appeal_working_days: WorkingDays  # an appeal about a decline or a limit is answered
     dispute_days: Days  # of the calendar: a dispute about the credit report is answered
     hold_working_days: WorkingDays  # compliance has looked into a held case
     reconsideration_days: Days  # how long after a decline a new application may take it up again
