@@ -101,6 +101,7 @@ class HoldOut(BaseModel):
     by: str
     at: datetime
     due: datetime
+    screening: str | None = Field(description="by which the watchlists were asked last")
 
 
 class NoteIn(_In):
@@ -266,6 +267,11 @@ class ReleaseIn(_In):
 
     finding: Literal["clear", "confirmed"]
     note: Note
+    screening: str | None = Field(
+        None,
+        max_length=200,
+        description="`hold.screening` as it was shown; null: as when the case was held",
+    )
 
 
 class CheckOut(BaseModel):
@@ -779,13 +785,15 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
 
     @routes.post(
         "/cases/{application_id}/release",
-        openapi_extra=about("not-found", "erased", "not-held", "same-person", "no-opinion"),
+        openapi_extra=about(
+            "not-found", "erased", "not-held", "same-person", "answer-changed", "no-opinion"
+        ),
     )
     async def api_release(viewer: MayRelease, application_id: str, body: ReleaseIn) -> CaseOut:
-        """Compliance ends the hold; never whoever began it."""
-        return case_out(
-            await desk.release(viewer, application_id, body.finding, body.note), viewer, desk.now()
-        )
+        """Compliance ends the hold; never whoever began it, and not by an answer of the watchlists
+        that has been asked for anew since."""
+        case = await desk.release(viewer, application_id, body.finding, body.note, body.screening)
+        return case_out(case, viewer, desk.now())
 
 
 def _add_audit(
@@ -924,7 +932,11 @@ def case_out(case: Case, viewer: Viewer, now: datetime) -> CaseOut:
         snooze=SnoozeOut(until=case.snooze.until, awaited=case.snooze.awaited)
         if case.snooze
         else None,
-        hold=HoldOut(reason=hold.reason, by=hold.by, at=hold.at, due=hold.due) if hold else None,
+        hold=HoldOut(
+            reason=hold.reason, by=hold.by, at=hold.at, due=hold.due, screening=case.screening
+        )
+        if hold
+        else None,
         proposal=ProposalOut(
             outcome=None if hidden else proposal.outcome,
             staff_id=proposal.staff_id or None,

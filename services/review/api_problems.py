@@ -62,5 +62,6 @@ KINDS: Mapping[str, Kind] = {
     "limit-change-open": Kind(409, "A change of this limit waits for its decision"),
     "temporary-in-force": Kind(409, "A temporary limit is in force until its last day"),
     "nothing-to-decide": Kind(409, "No change of the limit waits for a decision"),
+    "answer-changed": Kind(409, "The watchlists were asked anew since: look at that first"),
     "not-held": Kind(409, "The case is not held"),
 }

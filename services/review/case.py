@@ -328,6 +328,8 @@ class Case:
     checks: dict[str, Check] = field(default_factory=dict)
     round: int = 0
     scoring_round: int = 0
+    weighed_round: int | None = None  # that of the recommendation; None: of before it was kept
+    scoring_failures: int = 0  # since the policy was last asked about other answers
     recommendation: Recommendation | None = None
     claimed_by: str | None = None
     claimed_at: datetime | None = None
@@ -425,6 +427,17 @@ class Case:
         """How two people decide about the product."""
         scope = self.need_scope()
         return product_of(scope.product, scope.product_version).review
+
+    @property
+    def weighing(self) -> bool:
+        """Whether the policy has not weighed yet what was answered since its last verdict."""
+        return self.weighed_round is not None and self.weighed_round != self.scoring_round
+
+    @property
+    def screening(self) -> str | None:
+        """The request by which the watchlists were asked last."""
+        check = self.checks.get("watchlist")
+        return check.request_id if check is not None else None
 
     @property
     def blind(self) -> bool:
@@ -616,10 +629,12 @@ def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
 def _machine_may(case: Case, found: Recommendation, now: datetime) -> bool:
     """Whether the policy may decide alone, whatever it says: never about a new customer (2011
     rules, Art. 43), what takes up an earlier application again, whose new material a person
-    looks at, by a report that the person disputes or by an answer past its validity, and no
-    approval against which something stands (Art. 42)."""
+    looks at, what was escalated, by a report that the person disputes or by an answer past its
+    validity, and no approval against which something stands (Art. 42)."""
     hand_over = case.need_hand_over()
     if hand_over.new_to_bank or hand_over.reopens is not None or case.disputed:
+        return False
+    if case.escalation is not None:
         return False
     if lapsed(case, now):
         return False
@@ -653,7 +668,7 @@ def _hold_by_itself(case: Case, suspicious: Sequence[str], now: datetime) -> lis
 def _hold(case: Case, hold: Hold) -> list[Effect]:
     _leave_the_desk(case)
     held = move(case, review.ApplicationHeld(**case.fields()))
-    case.hold, case.held_at, case.touched = hold, hold.at, True
+    case.hold, case.held_at, case.touched = replace(hold, screening=case.screening), hold.at, True
     case.note(hold.at, "review", "held")
     return [held, Deadline(HOLD_DEADLINE, hold.due)]
 
@@ -1116,9 +1131,17 @@ def on_hold_deadline(case: Case, now: datetime) -> Iterable[Effect]:
 
 
 def decide_release(
-    case: Case, staff_id: str, finding: Finding, words: str, now: datetime
+    case: Case,
+    staff_id: str,
+    finding: Finding,
+    words: str,
+    now: datetime,
+    *,
+    screening: str | None = None,
 ) -> Iterable[Effect]:
-    """Compliance has looked into a held case; never whoever held it.
+    """Compliance has looked into a held case; never whoever held it. `screening`: the watchlists'
+    answer that they were shown, else the one that was there when the case was held; one that came
+    since is looked at first, and one that the policy has yet to weigh may hold the case again.
 
     `clear`: it goes to the reviewers' queue. `confirmed`: it goes there with compliance's own
     proposal to decline for internal reasons, which a second person has to sign.
@@ -1129,10 +1152,13 @@ def decide_release(
         raise CaseError("same-person", "Whoever held the case does not end the hold")
     if not words.strip():
         raise CaseError("no-opinion", "Say what was found")
+    shown = screening or (case.hold.screening if case.hold else None)
+    if shown is not None and shown != case.screening:
+        raise CaseError("answer-changed", "The watchlists were asked anew since: look at it first")
     released = move(case, review.ApplicationReleased(**case.fields()))
     case.queued_at, case.held_at = now, None
     screened = case.checks.get("watchlist")
-    if screened is not None and screened.outcome == "answered":
+    if screened is not None and screened.outcome == "answered" and not case.weighing:
         case.looked_into = screened.request_id
     if case.recommendation is not None:
         found = {*case.cleared, *_holding(case.recommendation)} - {"WATCHLIST_HIT"}
@@ -1172,7 +1198,7 @@ def approval_obstacles(case: Case, now: datetime) -> list[str]:
         obstacles.append("NO_SECOND_SOURCE")
     if found is None:
         return [*obstacles, "NOT_SCORED"]
-    if any(check.outcome == "pending" for check in case.checks.values()):
+    if _checks_pending(case) or case.weighing:
         obstacles.append("CHECK_PENDING")
     if lapsed(case, now):
         obstacles.append("EVIDENCE_STALE")
@@ -1241,7 +1267,7 @@ REASONS_AGAINST: dict[str, str] = {
     "NO_CONSENT": mark("The consent to the credit query is missing"),
     "NO_SECOND_SOURCE": mark("The guarantee of the second source of repayment is missing"),
     "NOT_SCORED": mark("The policy has not spoken on this case yet"),
-    "CHECK_PENDING": mark("A check is on its way"),
+    "CHECK_PENDING": mark("A check is on its way, or its answer is not weighed yet"),
     "EVIDENCE_STALE": mark("An answer is older than its validity: ask again"),
     **{code: REASONS[code].words for code in sorted(BLOCKS_APPROVAL)},
     **{code: REASONS[code].words for code in (OVER_BOUND, UNREPORTED)},

@@ -288,13 +288,21 @@ class Desk:
         )
 
     async def release(
-        self, viewer: Viewer, application_id: str, finding: Finding, note: str
+        self,
+        viewer: Viewer,
+        application_id: str,
+        finding: Finding,
+        note: str,
+        screening: str | None = None,
     ) -> Case:
+        """`screening`: the watchlists' answer that the viewer was shown, by its request."""
         sealed = await self._seal(viewer, application_id, note)
         return await self._run(
             viewer,
             application_id,
-            lambda case, now: cases.decide_release(case, viewer.staff_id, finding, sealed, now),
+            lambda case, now: cases.decide_release(
+                case, viewer.staff_id, finding, sealed, now, screening=screening
+            ),
         )
 
     async def snooze(

@@ -69,7 +69,7 @@ def start(case: Case, now: datetime) -> list[Effect]:
     """Ask every system whose answer we do not hold or may not use any longer."""
     hand_over = case.need_hand_over()
     case.round += 1
-    case.touched = True
+    case.scoring_failures, case.touched = 0, True
     effects: list[Effect] = []
     effects += _see(case, now)
     for name in ASKED:
@@ -108,9 +108,10 @@ def repeat(case: Case, staff_id: str, now: datetime) -> list[Effect]:
 
 
 def may_be_repeated(case: Case, now: datetime) -> bool:
-    """Whether asking again may bring an answer that is missing, or renew one."""
+    """Whether asking again may bring an answer that is missing, renew one, or have the answers
+    weighed that the policy could not be asked about."""
     unanswered = any(check.may_be_asked_again for check in case.checks.values())
-    return unanswered or bool(lapsed(case, now))
+    return unanswered or bool(lapsed(case, now)) or case.scoring_failures >= MOST_SCORINGS
 
 
 def screen_again(case: Case, now: datetime) -> list[Effect]:
@@ -125,7 +126,7 @@ def screen_again(case: Case, now: datetime) -> list[Effect]:
     # of everybody alike: that a list changed tells nothing of what is found in it
     case.note(now, "review", "lists_changed" if of_this_list(check) else "screened_again")
     case.round += 1
-    case.scoring_round += 1  # a verdict that is on its way rests on the old answer
+    _forget_verdict(case)
     case.touched = True
     effects = list(_request(case, case.need_hand_over(), "watchlist", now))
     return effects + score_if_ended(case, now)
@@ -142,9 +143,16 @@ def ask_anew(case: Case, name: CheckName, now: datetime) -> list[Effect]:
         return []
     case.note(now, "review", "check_repeated", check=name)
     case.round += 1
-    case.scoring_round += 1  # a verdict that is on its way rests on the old answer
+    _forget_verdict(case)
     effects = list(_request(case, case.need_hand_over(), name, now))
     return effects + score_if_ended(case, now)
+
+
+def _forget_verdict(case: Case) -> None:
+    """A verdict that is on its way rests on old answers; how often it failed says nothing of the
+    next one."""
+    case.scoring_round += 1
+    case.scoring_failures = 0
 
 
 def _usable(case: Case, check: Check, now: datetime) -> bool:
@@ -282,7 +290,7 @@ def score_if_ended(case: Case, now: datetime) -> list[Effect]:
     if not outdated:
         return [scoring(case)]
     case.round += 1
-    case.scoring_round += 1  # a verdict that is on its way rests on the old answers
+    _forget_verdict(case)
     case.touched = True
     effects: list[Effect] = []
     for check in outdated:

@@ -233,12 +233,14 @@ def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
         return []
     if not isinstance(result, Succeeded):
         case.note(now, "review", "scoring_failed", why=result.reason)
-        if isinstance(result, Refused) or case.scoring_round >= examination.MOST_SCORINGS:
+        case.scoring_failures, case.touched = case.scoring_failures + 1, True
+        if isinstance(result, Refused) or case.scoring_failures >= examination.MOST_SCORINGS:
             return []  # keys that are gone, or a fault that waiting does not mend
-        wait = examination.TRY_AGAIN * 2 ** (case.scoring_round - 1)
+        wait = examination.TRY_AGAIN * 2 ** (case.scoring_failures - 1)
         return [examination.scoring(case, now + wait)]
     if case.state is State.CHECKING and cases.lapsed(case, now):
         return examination.score_if_ended(case, now)  # an answer lapsed meanwhile
+    case.weighed_round, case.scoring_failures = case.scoring_round, 0
     value = result.value
     looked = examination.looked_at(case, value.get("own", {}), now)  # of before: none
     recommendation = Recommendation(

@@ -39,12 +39,14 @@ BY_OFFICERS: Sequence[HoldReason] = tuple(
 @dataclass(frozen=True, slots=True)
 class Hold:
     """The last hold of a case. `by`: staff id, or BY_ITSELF; `due`: when compliance has to have
-    said what it found (UTC)."""
+    said what it found (UTC); `screening`: the request by which the watchlists were asked last, when
+    it began."""
 
     reason: HoldReason
     by: str
     at: datetime
     due: datetime
+    screening: str | None = None
 
 
 def begin(reason: HoldReason, by: str, now: datetime) -> Hold:

@@ -119,6 +119,7 @@ REFUSALS: Mapping[str, str] = {
     "not-approvable": mark("Something needed for an approval is missing."),
     "not-scored": mark("The policy has not spoken on this case yet."),
     "not-held": mark("The case is not held."),
+    "answer-changed": mark("The watchlists were asked anew meanwhile; look at the answer first."),
     "nothing-wanted": mark("Choose at least one item."),
     "unknown-item": mark("Choose items of the checklist."),
     "unknown-reason": mark("Choose a reason from the list."),
@@ -753,11 +754,12 @@ def _add_signing(routes: APIRouter, desk: Desk) -> None:
         application_id: str,
         finding: Annotated[Literal["clear", "confirmed"], Form()],
         note: Annotated[str, Form(max_length=2000)] = "",
+        screening: Annotated[str, Form(max_length=200)] = "",
     ) -> Response:
         return await act(
             request,
             application_id,
-            desk.release(viewer, application_id, finding, note),
+            desk.release(viewer, application_id, finding, note, screening),
             _("The hold has ended."),
             {"same-person": mark("Whoever held the case does not end the hold.")},
         )

@@ -54,6 +54,8 @@ class _CaseFile:
     checks: dict[str, Check] = field(default_factory=dict)
     round: int = 0
     scoring_round: int = 0
+    weighed_round: int | None = None
+    scoring_failures: int = 0
     recommendation: Recommendation | None = None
     proposal: Proposal | None = None
     returned: str | None = None
@@ -285,6 +287,8 @@ def _file(case: Case) -> _CaseFile:
         checks=dict(case.checks),
         round=case.round,
         scoring_round=case.scoring_round,
+        weighed_round=case.weighed_round,
+        scoring_failures=case.scoring_failures,
         recommendation=case.recommendation,
         proposal=case.proposal,
         returned=case.returned,
@@ -402,6 +406,8 @@ def _case(row: Any, body: str | None) -> Case:
         checks=file.checks,
         round=file.round,
         scoring_round=file.scoring_round,
+        weighed_round=file.weighed_round,
+        scoring_failures=file.scoring_failures,
         recommendation=file.recommendation,
         claimed_by=row["claimed_by"],
         claimed_at=row["claimed_at"],

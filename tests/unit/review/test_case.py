@@ -297,6 +297,29 @@ def test_what_waits_for_its_signature_is_not_given_away() -> None:
     assert refused.value.code == "proposed"
 
 
+def test_compliance_clears_no_answer_that_it_was_not_shown() -> None:
+    """A list changes while compliance reads, and the case is screened again."""
+    mine = claimed()
+    mine.checks["watchlist"] = Check("watchlist", "asked-1", 1, NOW, outcome="answered")
+    list(cases.decide_hold(mine, FIRST, HoldReason.OTHER, "sealed", NOW))
+    mine.checks["watchlist"] = Check("watchlist", "asked-2", 2, NOW, outcome="answered")
+    for shown in (None, "asked-1"):
+        with pytest.raises(CaseError) as refused:
+            list(cases.decide_release(mine, "c", "clear", "sealed", NOW, screening=shown))
+        assert (refused.value.code, mine.state) == ("answer-changed", State.ON_HOLD)
+    list(cases.decide_release(mine, "c", "clear", "sealed", NOW, screening="asked-2"))
+    assert mine.looked_into == "asked-2"
+
+
+def test_an_answer_that_is_not_weighed_yet_may_hold_the_case_again() -> None:
+    mine = claimed()
+    mine.checks["watchlist"] = Check("watchlist", "asked-1", 1, NOW, outcome="answered")
+    list(cases.decide_hold(mine, FIRST, HoldReason.OTHER, "sealed", NOW))
+    mine.scoring_round, mine.weighed_round = 2, 1
+    list(cases.decide_release(mine, "c", "clear", "sealed", NOW))
+    assert mine.looked_into is None
+
+
 # --- escalated ---------------------------------------------------------------------------------
 
 

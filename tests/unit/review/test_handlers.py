@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from services.review import case as cases
 from services.review import examination, handlers
-from services.review.case import Awaited, Case, Check, Snooze
+from services.review.case import Awaited, Case, Check, Escalation, Snooze
 from shared.events import intake, review
 from shared.events.lifecycle import MOVES, State, publisher
 from shared.messaging import (
@@ -346,9 +347,45 @@ def test_scoring_that_failed_on_the_way_is_tried_again_later_and_later() -> None
         assert again.not_before is not None
         waits.append(again.not_before - NOW)
     assert waits == [timedelta(minutes=10), timedelta(minutes=20), timedelta(minutes=40)]
-    subject.scoring_round = examination.MOST_SCORINGS
+    subject.scoring_failures = examination.MOST_SCORINGS - 1
     failed = Exhausted("OSError", call=scoring_call(subject))
     assert list(handlers.on_scored(failed, subject, NOW)) == []
+
+
+def test_lists_that_changed_do_not_use_up_the_tries_of_the_policy() -> None:
+    subject = case(scoring_round=1)
+    subject.scoring_round += 2 * examination.MOST_SCORINGS
+    failed = Exhausted("OSError", call=scoring_call(subject))
+    (again,) = handlers.on_scored(failed, subject, NOW)
+    assert isinstance(again, Call)
+    assert again.not_before == NOW + timedelta(minutes=10)
+    assert list(handlers.on_scored(scored(subject), subject, NOW))
+    assert (subject.scoring_failures, subject.weighing) == (0, False)
+
+
+def test_an_answer_that_the_policy_has_not_weighed_yet_is_no_ground_for_an_approval() -> None:
+    """Screened again while a reviewer had the case: the answer is there, its verdict is not."""
+    subject = case(scoring_round=1)
+    subject.need_hand_over().new_to_bank = True
+    list(handlers.on_scored(scored(subject), subject, NOW))
+    assert subject.state is State.MANUAL_REVIEW
+    before = cases.approval_obstacles(subject, NOW)
+    assert "CHECK_PENDING" not in before
+    examination.scoring(subject)
+    assert cases.approval_obstacles(subject, NOW) == [*before, "CHECK_PENDING"]
+    list(handlers.on_scored(scored(subject), subject, NOW))
+    assert cases.approval_obstacles(subject, NOW) == before
+
+
+def test_what_was_escalated_is_decided_by_no_machine_after_new_material() -> None:
+    for escalation, state in (
+        (None, State.DECLINED),
+        (Escalation("first", NOW, "sealed"), State.MANUAL_REVIEW),
+    ):
+        subject = case(scoring_round=1, escalation=escalation)
+        subject.need_hand_over().new_to_bank = False
+        list(handlers.on_scored(scored(subject, "decline"), subject, NOW))
+        assert (subject.state, bool(subject.decisions)) == (state, escalation is None)
 
 
 def test_scoring_without_keys_decides_nothing() -> None:
