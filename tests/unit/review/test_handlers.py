@@ -384,7 +384,9 @@ def test_what_was_escalated_is_decided_by_no_machine_after_new_material() -> Non
     ):
         subject = case(scoring_round=1, escalation=escalation)
         subject.need_hand_over().new_to_bank = False
-        list(handlers.on_scored(scored(subject, "decline"), subject, NOW))
+        verdict = scored(subject, "decline")
+        verdict.value["findings"] = ["SCORE_LOW"]
+        list(handlers.on_scored(verdict, subject, NOW))
         assert (subject.state, bool(subject.decisions)) == (state, escalation is None)
 
 
