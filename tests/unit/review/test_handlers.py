@@ -385,7 +385,7 @@ def test_what_was_escalated_is_decided_by_no_machine_after_new_material() -> Non
         subject = case(scoring_round=1, escalation=escalation)
         subject.need_hand_over().new_to_bank = False
         verdict = scored(subject, "decline")
-        verdict.value["findings"] = ["SCORE_LOW"]
+        verdict.value["findings"] = ["MATERIAL_UNSOUND"]
         list(handlers.on_scored(verdict, subject, NOW))
         assert (subject.state, bool(subject.decisions)) == (state, escalation is None)
 
