@@ -505,10 +505,27 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
 
 
 def _add_claiming(routes: APIRouter, desk: Desk) -> None:
-    @routes.post("/queue/next", openapi_extra=about("nothing-waits"))
-    async def api_next(viewer: MayClaim) -> CaseOut:
-        """Take the case that stands first in the queue and is nobody's."""
-        case = await desk.claim_next(viewer)
+    @routes.post("/queue/next", openapi_extra=about("nothing-waits", "unknown-flag"))
+    async def api_next(
+        viewer: MayClaim,
+        product: str | None = None,
+        branch: str | None = None,
+        flag: str | None = None,
+        language: str | None = None,
+        new_to_bank: bool | None = None,
+        amount_from: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None,
+        amount_to: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None,
+    ) -> CaseOut:
+        """Take the case that stands first in the queue, or in the part of it that these filters
+        leave (as of `GET …/queue`), and is nobody's."""
+        wanted = replace(
+            wanted_of(viewer, "open", None, product, branch, flag),
+            language=language,
+            new_to_bank=new_to_bank,
+            amount_from=amount_from,
+            amount_to=amount_to,
+        )
+        case = await desk.claim_next(viewer, wanted)
         if case is None:
             raise Problem(404, "nothing-waits", "No case waits that you may take")
         return case_out(case, viewer, desk.now())

@@ -93,14 +93,18 @@ class Desk:
             ),
         )
 
-    async def claim_next(self, viewer: Viewer) -> Case | None:
-        """Take the case that stands first in the queue of those that the viewer may take; None
-        where there is none."""
+    async def claim_next(self, viewer: Viewer, within: store.Wanted | None = None) -> Case | None:
+        """Take the case that stands first in the queue, or in this part of it, of those that the
+        viewer may take; None where there is none."""
         async with self._service.transaction(actor=viewer.actor) as tx:
             own = await officer_store.officer(tx.conn, viewer.staff_id)
             products = own.products if own else None
             escalated_in = viewer.reach_of(Permission.REVIEW_SIGN).branch_list
-            found = await store.next_waiting(tx.conn, viewer.branch_list, products, escalated_in)
+            found = (
+                await store.next_waiting(tx.conn, viewer.branch_list, products, escalated_in)
+                if within is None
+                else await store.next_within(tx.conn, within, products, escalated_in)
+            )
             if found is None:
                 return None
             case = (await self._store.load(tx.conn, [found]))[found]

@@ -74,6 +74,7 @@ from shared.web.i18n import _, current_language, mark, ngettext
 from shared.web.kept_views import Listed, sharing, views_of
 from shared.web.lists import Place, Total
 from shared.web.reveal import Text, Why, missing_reason, revealing
+from shared.web.state import web_state
 
 MayReveal = Annotated[Viewer, requires(Permission.PERSONAL_REVEAL, Permission.REVIEW_VIEW)]
 
@@ -147,6 +148,7 @@ _IS_YOURS: Mapping[Kind, str] = {
         "The change of the limit is yours. It is due before every case of the queue."
     ),
 }
+_WITHIN = "banka_queue"  # cookie: the filters within which the next case is taken; codes alone
 _LISTS: Mapping[str, str] = {
     "appeals": "/review/appeals",
     "disputes": "/review/appeals?section=disputes",
@@ -160,7 +162,7 @@ def router(service: Service, desk: Desk, open_vault: OpenVault, shelf: PolicyShe
     _add_queue(routes, service)
     _add_case(routes, service, desk, open_vault, shelf)
     _add_reveal(routes, service, desk, shelf)
-    _add_claiming(routes, desk)
+    _add_claiming(routes, service, desk)
     _add_deciding(routes, desk)
     _add_signing(routes, desk)
     return routes
@@ -177,14 +179,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
         """The queue, one's own cases, those to sign, and the held ones for compliance."""
         chosen = QueueFilter.read(request.query_params).known_to(viewer)
         section = chosen.shown_section
-        wanted = replace(
-            wanted_of(viewer, section, None, chosen.product, chosen.branch, chosen.flag),
-            holder=chosen.holder or None,
-            language=chosen.language or None,
-            new_to_bank=chosen.new_to_bank,
-            amount_from=chosen.amounts[0],
-            amount_to=chosen.amounts[1],
-        )
+        wanted = _wanted(viewer, chosen)
         key, descending = chosen.order
         kind = str if key == "number" else datetime
         after = Place.read(request.query_params.get("after", ""), kind)
@@ -312,6 +307,18 @@ def away_days(officers: Iterable[Officer], now: datetime) -> dict[str, date]:
 def _own(viewer: Viewer, officers: Iterable[Officer]) -> frozenset[str] | None:
     """The products that the viewer takes; None for every one."""
     return next((one.products for one in officers if one.staff_id == viewer.staff_id), None)
+
+
+def _wanted(viewer: Viewer, chosen: QueueFilter) -> store.Wanted:
+    """What the filters ask for; of whose skill, `_skill` says."""
+    return replace(
+        wanted_of(viewer, chosen.shown_section, None, chosen.product, chosen.branch, chosen.flag),
+        holder=chosen.holder or None,
+        language=chosen.language or None,
+        new_to_bank=chosen.new_to_bank,
+        amount_from=chosen.amounts[0],
+        amount_to=chosen.amounts[1],
+    )
 
 
 def _skill(chosen: QueueFilter, viewer: Viewer, officers: Iterable[Officer]) -> list[str] | None:
@@ -537,15 +544,42 @@ def _revealing(request: Request, case: Case, field: str, **more: Any) -> Respons
     )
 
 
-def _add_claiming(routes: APIRouter, desk: Desk) -> None:
+def _add_claiming(routes: APIRouter, service: Service, desk: Desk) -> None:
     @routes.post("/queue/next")
-    async def page_next(request: Request, viewer: MayClaim) -> Response:
-        """The next case, or what is due before it beside the cases, claimed and opened."""
-        first = await desk.claim_first(viewer)
+    async def page_next(
+        request: Request,
+        viewer: MayClaim,
+        within: Annotated[str | None, Form(max_length=1000)] = None,
+    ) -> Response:
+        """The next case, or what is due before it beside the cases, claimed and opened. `within`:
+        "?" and the filters of the queue where the key was pressed; from there on, from case to
+        case, it is the next of that part of the queue, until the key is pressed in another."""
+        kept = request.cookies.get(_WITHIN, "") if within is None else within
+        chosen = QueueFilter.read(dict(parse_qsl(kept.removeprefix("?")))).known_to(viewer)
+        chosen = replace(chosen, section="", holder="", sort="")
+        if chosen.narrows:
+            async with service.pool.acquire() as conn:
+                officers = await officer_store.officers(conn)
+            wanted = replace(_wanted(viewer, chosen), products=_skill(chosen, viewer, officers))
+            case = await desk.claim_next(viewer, wanted)
+            first = Work("case", case.application_id) if case else None
+        else:
+            first = await desk.claim_first(viewer)
         if first is None:
             told = _("No case waits that you may take.")
-            return redirect(request, QUEUE.address, flash=told, tone="info")
-        return redirect(request, place_of(first), flash=_(_IS_YOURS[first.kind]))
+            answer = redirect(request, QUEUE.at(chosen.query()), flash=told, tone="info")
+        else:
+            answer = redirect(request, place_of(first), flash=_(_IS_YOURS[first.kind]))
+        if within is not None:
+            answer.set_cookie(
+                _WITHIN,
+                chosen.query(),
+                path="/review",
+                secure=web_state(request).secure_cookies,
+                httponly=True,
+                samesite="lax",
+            )
+        return answer
 
     @routes.post("/cases/{application_id}/claim")
     async def page_claim(request: Request, viewer: MayClaim, application_id: str) -> Response:

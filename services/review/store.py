@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from statistics import median_low
 from typing import Any
@@ -690,6 +690,26 @@ async def next_waiting(
         f"SELECT application_id FROM review_case WHERE {_NOBODYS}"  # noqa: S608 - a constant of ours
         " ORDER BY due, application_id LIMIT 1 FOR UPDATE SKIP LOCKED",
         branches,
+        None if products is None else list(products),
+        escalated_in,
+    )
+    return found
+
+
+async def next_within(
+    conn: Any, wanted: Wanted, products: Iterable[str] | None, escalated_in: list[str] | None
+) -> str | None:
+    """As `next_waiting`, of the cases alone that a list in its order by what is due would hold."""
+    condition, arguments = _fitting(replace(wanted, section="open", knows_holds=True, holder=None))
+    own, escalated = len(arguments) + 1, len(arguments) + 2
+    found: str | None = await conn.fetchval(
+        f"SELECT application_id FROM review_case WHERE {condition}"  # noqa: S608 - our own text
+        " AND claimed_by IS NULL"
+        f" AND (${own}::text[] IS NULL OR product = ANY (${own}))"
+        f" AND (escalated_by IS NULL OR ${escalated}::text[] IS NULL"
+        f" OR branch = ANY (${escalated}))"
+        " ORDER BY due, application_id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        *arguments,
         None if products is None else list(products),
         escalated_in,
     )

@@ -87,6 +87,31 @@ async def test_the_next_case_opens_on_its_page(bank: Bank, desks: Desks) -> None
         assert 'data-key="n"' not in (await auditor.get(path, lang="en")).text
 
 
+async def test_the_next_case_is_that_of_the_part_of_the_queue_where_the_key_was_pressed(
+    bank: Bank, desks: Desks
+) -> None:
+    await emptied(desks)
+    (other,) = await waiting(bank, 1)  # is due first
+    known = [
+        (await handed(bank, "application.referred", NO_RECORD)).application_id for _ in range(2)
+    ]
+    officer = await bank.colleague(desks.transport, "reviewer")
+    answer = await officer.client.post(f"{API}/queue/next", params={"new_to_bank": False})
+    assert answer.json()["application_id"] == known[0]
+    answer = await officer.client.post(f"{API}/queue/next", params={"amount_from": 10**11})
+    assert (answer.status_code, answer.json()["code"]) == (404, "nothing-waits")
+
+    queue = await officer.get("/review/queue", lang="en", acquaintance="known")
+    assert 'name="within" value="?acquaintance=known"' in queue.text
+    answer = await officer.client.post("/review/queue/next", data={"within": "?acquaintance=known"})
+    assert answer.headers["location"] == f"/review/cases/{known[1]}"
+    # from the case's page on it is the same part, and there is no more of it
+    answer = await officer.client.post("/review/queue/next")
+    assert answer.headers["location"] == "/review/queue?acquaintance=known"
+    answer = await officer.client.post("/review/queue/next", data={"within": "?"})
+    assert answer.headers["location"] == f"/review/cases/{other}"
+
+
 async def given(signer: Colleague, found: list[str], to: str) -> dict[str, Any]:
     answer = await signer.post(f"{API}/reassignments", {"cases": found, "to": to})
     assert answer.status_code == 200, answer.text
