@@ -447,11 +447,12 @@ CODES: Mapping[str, Words] = {
     ),
     "NOT_APPEALABLE": Words(
         "case",
-        "Only a decline, or a limit that was set automatically, is objected to, once by each wish,"
-        " one at a time",
-        "Wait for the status declined or approved, and for the answer to what was asked before",
-        "只能对拒绝结果或系统自动核定的额度提出异议；每种诉求一次，同一时间只受理一件",
-        "等待状态 declined 或 approved；此前提出的，等待答复",
+        "Only a decline, or a limit that was set automatically and not changed since, is objected"
+        " to, once by each wish, one at a time",
+        "Wait for the status declined or approved, and for the answer to what was asked before;"
+        " of a limit that was changed another one is asked for",
+        "只能对拒绝结果或系统自动核定且其后未调整的额度提出异议；每种诉求一次，同一时间只受理一件",
+        "等待状态 declined 或 approved；此前提出的，等待答复；额度已调整的，可申请调整额度",
     ),
     "NOT_DISPUTABLE": Words(
         "case",

@@ -49,7 +49,9 @@ KINDS: Mapping[str, Kind] = {
     "income-not-proved": Kind(422, "An income stated anew needs the day of its proof"),
     "not-disputable": Kind(409, "Only a report that was asked for is disputed, and once at a time"),
     "not-appealable": Kind(
-        409, "Only a decline, or a limit that the policy alone set, is appealed, once by each way"
+        409,
+        "Only a decline, or a limit that the policy alone set and nobody changed since, is"
+        " appealed, once by each way",
     ),
     "card-ordered": Kind(409, "The card is ordered already"),
     "not-open": Kind(409, "Neither a draft, nor is material awaited"),

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from services.intake import application as applications
 from services.intake.application import Appeal, Application, ApplicationError
+from services.intake.limit_changes import changed_since
 from shared.calendar import business_day
 from shared.events import intake
 from shared.events.intake import AppealWish
@@ -35,8 +36,9 @@ def may_ask(app: Application) -> list[AppealWish]:
 
 
 def about_limit(app: Application) -> bool:
-    """Whether what can be asked is about a limit that the policy alone set, and no decline."""
-    return app.state in GRANTED and app.limit_by_policy
+    """Whether what can be asked is about a limit that the policy alone set and that the card still
+    has for good, and no decline."""
+    return app.state in GRANTED and app.limit_by_policy and not changed_since(app)
 
 
 def ask(app: Application, wish: AppealWish, words: str, actor: str, now: datetime) -> list[Effect]:
@@ -44,7 +46,8 @@ def ask(app: Application, wish: AppealWish, words: str, actor: str, now: datetim
     if wish not in may_ask(app):
         raise ApplicationError(
             "not-appealable",
-            "Only a decline, or a limit that the policy alone set, is appealed, once by each way",
+            "Only a decline, or a limit that the policy alone set and nobody changed since, is"
+            " appealed, once by each way",
         )
     appeal = Appeal(new_id(), wish, now)
     app.appeals.append(appeal)

@@ -44,9 +44,18 @@ class LimitWish:
 def limit_now(app: Application) -> Money | None:
     """The lasting limit of the card, as review granted or changed it; None where none is known."""
     for one in reversed(app.limit_changes):
-        if one.state == "granted" and one.kind is not LimitChangeKind.TEMPORARY:
+        if _for_good(one):
             return one.limit
     return app.card.limit if app.card is not None else app.limit
+
+
+def changed_since(app: Application) -> bool:
+    """Whether the card has another lasting limit than the one that review granted with it."""
+    return any(_for_good(one) for one in app.limit_changes)
+
+
+def _for_good(one: LimitChange) -> bool:
+    return one.state == "granted" and one.kind is not LimitChangeKind.TEMPORARY
 
 
 def may_ask(app: Application) -> bool:

@@ -51,6 +51,7 @@ KINDS: Mapping[str, Kind] = {
     "nothing-to-repeat": Kind(409, "Every check was answered, or is on its way"),
     "not-declined": Kind(409, "Only a decline, or a limit that the policy alone set, is appealed"),
     "not-automatic": Kind(409, "The policy alone did not set this limit"),
+    "limit-changed": Kind(409, "This limit was changed since the policy alone set it"),
     "appeal-open": Kind(409, "An appeal of this customer waits for its answer already"),
     "nothing-appealed": Kind(409, "No appeal waits for its answer"),
     "no-report": Kind(409, "The bank holds no credit report of this customer"),

@@ -88,7 +88,8 @@ def router(service: Service, desk: Desk) -> APIRouter:
     @routes.post(
         here,
         openapi_extra=about(
-            *("not-found", "erased", "not-declined", "not-automatic", "appeal-open"),
+            *("not-found", "erased", "not-declined", "not-automatic", "limit-changed"),
+            "appeal-open",
             example={"wish": "explanation", "note": "客户来电询问"},
         ),
     )

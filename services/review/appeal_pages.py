@@ -31,6 +31,9 @@ REFUSALS: Mapping[str, str] = {
     "not-automatic": mark(
         "The policy alone did not set this limit: the customer may ask for another one."
     ),
+    "limit-changed": mark(
+        "This limit was changed since the policy alone set it: the customer may ask for another."
+    ),
     "appeal-open": mark("An appeal of this customer waits for its answer already."),
     "nothing-appealed": mark("No appeal waits for its answer."),
     "same-person": mark("Whoever made the decision does not answer the appeal."),

@@ -88,7 +88,8 @@ def about(state: State | None) -> About:
 
 def not_appealable(case: Case) -> CaseError | None:
     """Why nobody may appeal against what the bank has decided; None: the customer may. In an
-    approval by people a machine alone decided nothing: who wants a higher limit asks for one."""
+    approval by people a machine alone decided nothing, and a limit that was changed since is the
+    policy's no more: who wants a higher one asks for it."""
     if case.state is State.DECLINED:
         return None
     if case.state not in GRANTED:
@@ -97,6 +98,8 @@ def not_appealable(case: Case) -> CaseError | None:
         )
     if not case.by_policy:
         return CaseError("not-automatic", "The policy alone did not set this limit")
+    if limit_changes.changed_since(case):
+        return CaseError("limit-changed", "This limit was changed since the policy alone set it")
     return None
 
 
@@ -106,7 +109,8 @@ def on_requested(
     """The customer asks by a channel. Where an officer opened one for them in the same moment, the
     two are one; a review by a person is the greater wish."""
     refused = not_appealable(case)
-    if refused is not None:
+    # they asked before intake had heard of the change: somebody answers
+    if refused is not None and refused.code != "limit-changed":
         raise Permanent(f"an appeal against an application that is {case.state}: {refused.words}")
     there = open_appeal(case)
     if there is None:
@@ -287,8 +291,9 @@ def decide_answer(
 
 def _raise_limit(case: Case, appeal: Appeal, change_id: str, now: datetime) -> list[Effect]:
     """Begin to raise the limit to what the customer had wished for in the application: that is what
-    they asked to have decided anew, and so what they have agreed to. Empty where they are invited
-    to ask for it themselves. Raises CaseError where there is no card to raise the limit of."""
+    they asked to have decided anew, and so what they have agreed to; to a query of the bureau they
+    have not. Empty where they are invited to ask for it themselves. Raises CaseError where there is
+    no card to raise the limit of."""
     if case.state not in GRANTED:
         raise CaseError("no-card", "The application has ended: there is no limit to be raised")
     wished = case.need_hand_over().requested_limit or Money.zero()

@@ -443,14 +443,14 @@ INVARIANTS: tuple[Invariant, ...] = (
     Invariant(
         "AUTOMATED_LIMIT_APPEALED",
         Words(
-            zh="额度由系统自动核定的客户可要求说明或人工复核，每次一件，并有答复期限",
-            en="Whose limit the policy alone set may demand an explanation or a person's decision,"
-            " one at a time and with a term",
+            zh="额度由系统自动核定且其后未作长期调整的客户可要求说明或人工复核，每次一件，并有答复期限",
+            en="Whose limit the policy alone set, and nobody changed for good since, may demand an"
+            " explanation or a person's decision, one at a time and with a term",
         ),
         f"{_PERSONAL} Art. 24",
         "A",
         (appeals.decide_open, appeals.not_appealable, appeals.due_at),
-        ("appeal-open", "not-automatic"),
+        ("appeal-open", "not-automatic", "limit-changed"),
         parameter="clocks: appeal_working_days",
     ),
     Invariant(

@@ -27,6 +27,7 @@ from services.review.limit_grounds import (
     Terms,
     Weighed,
     WorkedOut,
+    income_stale,
     weigh,
 )
 from services.review.limits import LIMIT_ROUNDING
@@ -251,6 +252,11 @@ def lasting_limit(case: Case) -> Money | None:
     return case.limit
 
 
+def changed_since(case: Case) -> bool:
+    """Whether the card has another lasting limit than the one that was decided with it."""
+    return any(one.state is ChangeState.GRANTED for one in case.limit_changes)
+
+
 def temporary_one(case: Case) -> LimitChange | None:
     """The temporary limit that the card has now."""
     return next((one for one in case.limit_changes if one.state is ChangeState.IN_FORCE), None)
@@ -279,7 +285,7 @@ def grounds_of(case: Case, change: LimitChange, now: datetime) -> Grounds:
         until=asked.until,
         at=now,
         agreed_at=asked.agreed_at,
-        income_on=asked.income_on or business_day(case.need_hand_over().submitted_at),
+        income_on=_income_on(case, asked),
         student=scope.applicant_type == ApplicantType.STUDENT,
         second_source=SECOND_SOURCE in items,
         guarantee_on=asked.guarantee_on,
@@ -304,6 +310,10 @@ def grounds_of(case: Case, change: LimitChange, now: datetime) -> Grounds:
         else None,
         terms=_terms(case),
     )
+
+
+def _income_on(case: Case, asked: Asked) -> date:
+    return asked.income_on or business_day(case.need_hand_over().submitted_at)
 
 
 def _account_of(case: Case) -> Account | None:
@@ -372,15 +382,27 @@ def begin_increase(
 ) -> list[Effect] | None:
     """An appeal found that the customer's wish for a higher limit deserves a new decision: it is
     begun, and goes by its own rules from here. None where the customer has to ask for it
-    themselves: the card does not work yet, has a limit for a time, or has as much already. Raises
-    CaseError where its limit cannot be raised at all, or another change waits."""
+    themselves: the card does not work yet, has a limit for a time, has as much already or another
+    limit since; or it would need what only their request brings. Raises CaseError where its limit
+    cannot be raised at all, or another change waits."""
     lasting = lasting_limit(case)
     refused = _no_own_limit(case) or _not_changeable(case, asked)
     if refused is not None and refused.code not in ("no-card", "temporary-in-force"):
         raise refused
     if refused is not None or lasting is None or asked.wanted <= lasting:
         return None
+    if changed_since(case) or not _all_there(case, asked, now):
+        return None
     return list(_open(case, change_id, asked, asked_by, now))
+
+
+def _all_there(case: Case, asked: Asked, now: datetime) -> bool:
+    """Whether an increase needs neither a query for which the customer has to consent nor a new
+    proof of the income: nothing adds either to a change once it is open."""
+    answers = [case.checks.get(name) for name, one in ASKED.items() if one.with_consent]
+    if income_stale(_income_on(case, asked), business_day(now), _terms(case)):
+        return False
+    return all(one is not None and cases.still_holds(one, now, case.lists) for one in answers)
 
 
 def decide_lower(

@@ -211,9 +211,14 @@ def obstacles(grounds: Grounds) -> list[str]:
     if grounds.kind is LimitChangeKind.TEMPORARY and not until_fits(grounds):
         found.append("UNTIL_PASSED")
     found += _guarantee_obstacles(grounds)
-    if (today - grounds.income_on).days > terms.income_days:
+    if income_stale(grounds.income_on, today, terms):
         found.append("INCOME_STALE")
     return [*found, *_evidence_obstacles(grounds)]
+
+
+def income_stale(income_on: date, today: date, terms: Terms) -> bool:
+    """Whether an income that counts from that day on has to be proved anew."""
+    return (today - income_on).days > terms.income_days
 
 
 def _unchangeable(grounds: Grounds) -> list[str]:

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from shared.money import Money, Rounding
 from shared.web.i18n import mark
 
 LIMIT_ROUNDING = Rounding.DOWN  # never grant a fraction of a step more than the rule allows
 INCOME_ROUNDING = Rounding.DOWN  # income times multiple, to the fen
+EARNED: Final = mark("Income times the policy's multiple")  # of a working in which income counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def work_out(
     elif monthly_income is not None:
         earned = monthly_income.times(income_multiple, INCOME_ROUNDING)
         steps.append(Step(mark("Monthly income"), monthly_income))
-        steps.append(Step(mark("Income times the policy's multiple"), earned, "="))
+        steps.append(Step(EARNED, earned, "="))
     else:
         earned = cap_without_income
         steps.append(Step(mark("Cap where no income is stated"), earned))
@@ -132,16 +133,17 @@ def work_out(
     left = approvable(total_cap, other_bank_limits, own_existing)
     steps.append(Step(mark("Approvable, at least zero"), left, "="))
     steps.append(Step(mark("The product's largest limit"), terms.largest, "≤"))
-    ceiling = _grantable(min(left, terms.largest), terms)
+    ceiling = grantable(min(left, terms.largest), terms)
     recommended = ceiling
     if requested is not None:
         steps.append(Step(mark("The customer's wish"), requested, "≤"))
         wish = max(requested, terms.smallest)
-        recommended = _grantable(min(ceiling, wish), terms)
+        recommended = grantable(min(ceiling, wish), terms)
     steps.append(Step(mark("Recommended, rounded down to the product's step"), recommended, "="))
     return LimitWorking(left, ceiling, recommended, tuple(steps))
 
 
-def _grantable(amount: Money, terms: LimitTerms) -> Money:
+def grantable(amount: Money, terms: LimitTerms) -> Money:
+    """What may be granted of an amount: whole steps, or nothing below the smallest limit."""
     whole = amount.to_step(terms.step, LIMIT_ROUNDING)
     return whole if whole >= terms.smallest else Money.zero()

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, Self
 
 import zen
 
-from services.review.limits import LimitTerms, LimitWorking, work_out
+from services.review.limits import EARNED, LimitTerms, LimitWorking, grantable, work_out
 from services.review.reason_codes import REASONS, Effect
 from shared.events.review import LimitBasis
 from shared.money import Money, Rounding
@@ -323,18 +323,31 @@ def _work_out(inputs: PolicyInputs, shares: Mapping[str, Any]) -> LimitWorking:
 
 def basis_of(inputs: PolicyInputs, working: Mapping[str, Any]) -> LimitBasis:
     """What bounded the limit that was recommended on these inputs, in words that may be told: of
-    several bounds the one that the customer can do most about. working: as it was frozen."""
+    several bounds the one without which there would be the most. working: as it was frozen."""
     limit, wish = inputs.terms.limit, inputs.requested_limit
     if wish is not None and wish <= working["ceiling"]:
         return LimitBasis.WISH
     stated = inputs.stated_limits
     other = max(inputs.bureau.other_bank_limits, stated) if inputs.bureau is not None else stated
-    if working["approvable"] >= limit.largest.minor:
+    left, deducted = working["approvable"], other + inputs.own_existing
+    if left >= limit.largest.minor:
         return LimitBasis.HIGHEST
-    if other + inputs.own_existing > 0:
+    total_cap = left + deducted  # something is left: a limit was recommended
+    undeducted = _at_most(total_cap, limit)
+    earned = any(one["words"] == EARNED for one in working["steps"])
+    if total_cap >= limit.customer_cap.minor:  # no income would raise it
+        own, uncapped = LimitBasis.HIGHEST, working["ceiling"]
+    else:
+        own = LimitBasis.INCOME if earned else LimitBasis.HIGHEST
+        uncapped = _at_most(limit.customer_cap.minor - deducted, limit)
+    if undeducted > working["ceiling"] and undeducted >= uncapped:
         return LimitBasis.OTHER_LIMITS
-    capped = working["approvable"] >= limit.customer_cap.minor
-    return LimitBasis.HIGHEST if capped else LimitBasis.INCOME
+    return own
+
+
+def _at_most(left: int, limit: LimitTerms) -> int:
+    """The ceiling, fen, where so much is left."""
+    return grantable(min(Money(minor=left), limit.largest), limit).minor
 
 
 def rows_of(graph: Mapping[str, Any]) -> list[Mapping[str, str]]:

@@ -19,6 +19,7 @@ from shared.identifiers import new_id
 from shared.messaging.broker import connection
 from tests.eventually import eventually
 from tests.integration.intake.office import API, Customer, Office
+from tests.integration.intake.test_customer import OWN, Phone, code_for
 from tests.integration.intake.test_many import activated
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -142,6 +143,9 @@ async def test_a_temporary_limit_that_ended_and_what_the_bank_lowered_stand_on_t
     office: Office,
 ) -> None:
     customer = await holder(office)
+    phone, desk = Phone.at(office), await office.colleague("assistant")
+    await phone.enter(customer.number, await code_for(office, customer, desk))
+    assert "Ask about the limit" in (await phone.get(OWN, lang="en")).text
     today = business_day(office.now).isoformat()
     about = {"change_id": new_id(), "change_number": f"{customer.number}-L1", "by_bank": True}
     lowered = {**about, "kind": "decrease"}
@@ -152,13 +156,15 @@ async def test_a_temporary_limit_that_ended_and_what_the_bank_lowered_stand_on_t
     }  # fmt: skip
     await office.review_says(customer, review.LimitChangeDecided, **lowered, **decided)
     here = f"/intake/applications/{customer.application_id}"
-    desk = await office.colleague("assistant")
 
     async def shown() -> bool:
         page = (await desk.get(here, params={"lang": "en"})).text
         return "by the bank" in page and "¥5,000.00" in page
 
     await eventually(shown)
+    # the policy set this limit no more: there is nothing of a machine's to ask about
+    assert "Ask about the limit" not in (await phone.get(OWN, lang="en")).text
+    assert (await phone.get(f"{OWN}/appeal")).headers["location"] == OWN
 
 
 async def heard(office: Office, card_id: str) -> list[dict[str, Any]]:

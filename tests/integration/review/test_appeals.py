@@ -18,10 +18,12 @@ from tests.integration.review.bank import Applicant, Bank, Colleague
 from tests.integration.review.conftest import Desks
 from tests.integration.review.test_limit_changes import (
     API,
+    CONFIRM,
     by_people,
     in_use,
     known_to_the_bank,
 )
+from tests.integration.review.test_limit_changes import act as about_its_limit
 from tests.integration.review.test_service import do, handed, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -274,6 +276,34 @@ async def test_a_limit_that_deserves_more_is_raised_by_a_change_that_goes_by_its
     assert "A change of this limit waits for its decision: decide it first." in page
 
 
+async def test_a_limit_that_the_bank_lowered_is_no_more_appealed_against(
+    bank: Bank, desks: Desks
+) -> None:
+    applicant = await known_to_the_bank(bank, wish=90_000)
+    await in_use(bank, applicant)
+    await asks(bank, applicant, AppealWish.HUMAN_REVIEW, WORDS)
+    lower = {"limit": {"minor": 5_000_00}, "note": "他行逾期"}
+    assert (await about_its_limit(desks.first, applicant, "lower", lower))[0] == 200
+    assert (await about_its_limit(desks.second, applicant, "signature", CONFIRM))[0] == 200
+    # what was asked before is answered, and begins nothing against the decrease
+    await act(desks.first, applicant, "/claim")
+    await act(desks.first, applicant, "/answer", answer="changed", note="收入已核实")
+    kind, _, answered = await last(bank, applicant)
+    assert (kind, answered["outcome"]) == ("appeal.answered", "changed")
+    assert answered["change_number"] is None
+    here = f"/review/cases/{applicant.application_id}"
+    assert "Open an appeal" not in (await desks.first.get(here, lang="en")).text
+    page = await act(desks.first, applicant, wish="explanation")
+    assert "This limit was changed since the policy alone set it" in page
+    refused = await desks.first.post(
+        f"{API}/cases/{applicant.application_id}/appeal", {"wish": "explanation"}
+    )
+    assert (refused.status_code, refused.json()["code"]) == (409, "limit-changed")
+    # intake had not heard of it yet
+    await asks(bank, applicant, AppealWish.EXPLANATION)
+    await eventually(lambda: again(bank, applicant, 2))
+
+
 async def test_what_takes_a_decline_up_again_goes_to_a_person_who_sees_the_earlier_decision(
     bank: Bank, desks: Desks
 ) -> None:
@@ -320,3 +350,20 @@ async def test_an_appeal_that_is_late_says_so(bank: Bank, desks: Desks) -> None:
 
     await eventually(noted)
     assert "overdue" in (await desks.first.get("/review/appeals", lang="en")).text
+
+
+async def test_where_the_bureau_had_to_be_asked_anew_the_customer_is_invited_to_ask(
+    bank: Bank, desks: Desks
+) -> None:
+    """An appeal brings no consent: an increase begun by it could never be granted."""
+    applicant = await known_to_the_bank(bank, wish=90_000)
+    await in_use(bank, applicant)
+    await asks(bank, applicant, AppealWish.HUMAN_REVIEW, WORDS)
+    bank.step(bank.now + timedelta(days=31))
+    page = await act(desks.first, applicant, "/claim")
+    assert "the credit report or the income is too old" in page
+    await act(desks.first, applicant, "/answer", answer="changed", note="收入已核实")
+    kind, _, answered = await last(bank, applicant)
+    assert (kind, answered["outcome"]) == ("appeal.answered", "changed")
+    assert answered["change_number"] is None
+    assert "limit-change.opened" not in await bank.types(applicant)

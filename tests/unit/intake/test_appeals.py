@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from services.intake.appeals import DISPUTE, about_limit, may_ask, may_be_taken_up, may_dispute
-from services.intake.application import Appeal, Application
+from services.intake.appeals import (
+    DISPUTE,
+    about_limit,
+    ask,
+    may_ask,
+    may_be_taken_up,
+    may_dispute,
+)
+from services.intake.application import Appeal, Application, ApplicationError, LimitChange
 from services.intake.customer_view import answer_to
-from shared.events.intake import AppealWish
+from shared.events.intake import AppealWish, LimitChangeKind
 from shared.events.lifecycle import GRANTED, State
 from shared.parameters import load_clocks
 
@@ -45,6 +53,22 @@ def test_of_a_limit_the_customer_asks_where_the_policy_alone_set_it(
     may = state is State.DECLINED or (by_policy and state in GRANTED)
     assert may_ask(app) == ([WHY, HUMAN] if may else [])
     assert about_limit(app) is (by_policy and state in GRANTED)
+
+
+@pytest.mark.parametrize("kind", LimitChangeKind)
+@pytest.mark.parametrize("state", ["waits", "granted", "refused", "ended"])
+def test_of_a_limit_that_was_changed_for_good_nothing_is_asked_any_more(
+    kind: LimitChangeKind, state: Any
+) -> None:
+    app = Application("a", state=State.IN_USE, limit_by_policy=True)
+    app.limit_changes = [LimitChange("c", kind, MONDAY, None, None, state=state)]
+    changed = state == "granted" and kind is not LimitChangeKind.TEMPORARY
+    assert (about_limit(app), bool(may_ask(app))) == (not changed, not changed)
+    if changed:
+        with pytest.raises(ApplicationError, match="nobody changed since"):
+            ask(app, HUMAN, "", "customer", MONDAY)
+    app.state = State.DECLINED
+    assert may_ask(app) == [WHY, HUMAN]
 
 
 @pytest.mark.parametrize(

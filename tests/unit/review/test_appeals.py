@@ -11,18 +11,22 @@ import pytest
 from services.review import appeals, limit_changes
 from services.review.case import Case, CaseError
 from services.review.officers import Away, Officer
+from shared.calendar import business_day
 from shared.events import review
 from shared.events.intake import AppealWish, LimitChangeKind
 from shared.events.lifecycle import GRANTED, State
 from shared.messaging import ClearDeadline, Deadline, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
+from shared.parameters import load_limit_changes
 from tests.unit.review.builders import NOW, hand_over, officer
 from tests.unit.review.builders import case as begun
 from tests.unit.review.test_limit_changes import asked, card
 
 HUMAN, WHY = AppealWish.HUMAN_REVIEW, AppealWish.EXPLANATION
 FIRST, SECOND, OTHER = "first", "second", "other"
+INCOME_DAYS = load_limit_changes().income_days
+GRANTED_CHANGE = limit_changes.ChangeState.GRANTED
 
 
 def declined(*deciders: str) -> Case:
@@ -143,6 +147,86 @@ def test_where_nothing_can_be_raised_now_the_customer_is_invited_to_ask(
     assert (said.outcome, said.change_number, said.reapply_from) == ("changed", None, None)
     assert more == [ClearDeadline(appeals.APPEAL_DEADLINE)]
     assert case.limit_changes == []
+
+
+_HANDED = business_day(hand_over().submitted_at)
+
+
+@pytest.mark.parametrize(
+    ("bureau", "days", "begun_by_it"),
+    [
+        (timedelta(seconds=1), INCOME_DAYS, True),
+        (timedelta(0), 0, False),  # its answer's validity has passed
+        (None, 0, False),
+        (timedelta(seconds=1), INCOME_DAYS + 1, False),
+    ],
+)
+def test_an_increase_is_begun_where_it_needs_no_consent_and_no_proof_of_the_customer(
+    bureau: timedelta | None, days: int, begun_by_it: bool
+) -> None:
+    """An appeal brings neither, and nothing adds them to a change that is open."""
+    case = about_limit(State.IN_USE, 50_000)
+    now = NOW + (timedelta(days=days) - (business_day(NOW) - _HANDED))
+    for name in list(case.checks):
+        case.checks[name].valid_until = now + timedelta(days=1)
+    if bureau is None:
+        del case.checks["bureau"]
+    else:
+        case.checks["bureau"].valid_until = now + bureau
+    said, *_ = appeals.decide_answer(case, FIRST, "changed", "x", now, change_id="c")
+    assert isinstance(said, Fact)
+    assert isinstance(said.data, review.AppealAnswered)
+    assert (said.data.change_number is not None) is begun_by_it
+    assert [one.change_id for one in case.limit_changes] == ["c"] * begun_by_it
+    if begun_by_it:
+        (change,) = case.limit_changes
+        assert "unavailable" not in {one.outcome for one in change.checks.values()}
+
+
+def changed_for_good(case: Case, kind: LimitChangeKind, yuan: int) -> None:
+    """A change of this limit was granted and has not ended."""
+    if kind is LimitChangeKind.DECREASE:
+        by_bank = limit_changes.decide_lower(case, "b", Money.of(yuan), "s", OTHER, NOW)
+        assert len(list(by_bank)) == 2
+        list(limit_changes.decide_sign(case, SECOND, NOW))
+        return
+    list(limit_changes.on_requested(case, "b", asked(kind, yuan), "customer", NOW))
+    change = case.limit_changes[-1]
+    temporary = kind is LimitChangeKind.TEMPORARY
+    change.state = limit_changes.ChangeState.IN_FORCE if temporary else GRANTED_CHANGE
+    change.granted = Money.of(yuan)
+
+
+@pytest.mark.parametrize(
+    ("kind", "yuan", "code"),
+    [
+        (LimitChangeKind.INCREASE, 30_000, "limit-changed"),
+        (LimitChangeKind.DECREASE, 10_000, "limit-changed"),
+        (LimitChangeKind.TEMPORARY, 30_000, ""),  # the policy's goes on after it
+    ],
+)
+def test_a_limit_that_was_changed_for_good_is_the_policys_no_more(
+    kind: LimitChangeKind, yuan: int, code: str
+) -> None:
+    case = card(by_policy=True)
+    changed_for_good(case, kind, yuan)
+    refused = appeals.not_appealable(case)
+    assert (refused.code if refused else "") == code
+    if code:
+        assert refusal(appeals.decide_open, case, "a-1", HUMAN, "", OTHER, NOW) == code
+    # whoever asked before intake had heard of it has an answer
+    fact, _ = appeals.on_requested(case, "a-2", HUMAN, "", "customer", NOW)
+    assert isinstance(fact, Fact)
+    assert isinstance(fact.data, review.AppealOpened)
+
+
+def test_no_increase_is_begun_against_a_limit_that_the_bank_lowered_meanwhile() -> None:
+    case = about_limit(State.IN_USE, 50_000)
+    changed_for_good(case, LimitChangeKind.DECREASE, 10_000)
+    said, more = answered(case, "changed")
+    assert (said.outcome, said.change_number) == ("changed", None)
+    assert more == [ClearDeadline(appeals.APPEAL_DEADLINE)]
+    assert [one.kind for one in case.limit_changes] == [LimitChangeKind.DECREASE]
 
 
 @pytest.mark.parametrize("state", [State.WITHDRAWN, State.EXPIRED])

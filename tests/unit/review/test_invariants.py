@@ -159,11 +159,17 @@ def appealing(
     by_policy: bool = False,
     again: bool = False,
     answered: bool = False,
+    lowered: bool = False,
 ) -> Try:
-    """An officer opens an appeal for the customer; again: after another, which has its answer."""
+    """An officer opens an appeal for the customer; again: after another, which has its answer;
+    lowered: by the bank, since the decision."""
 
     def tried() -> Found:
         subject = case(state, by_policy=by_policy)
+        if lowered:
+            subject = card(by_policy=by_policy)
+            list(limit_changes.decide_lower(subject, "b", Money.of(9_000), "s", FIRST, NOW))
+            list(limit_changes.decide_sign(subject, SECOND, NOW))
         ask = lambda: appeals.decide_open(subject, "a", AppealWish.HUMAN_REVIEW, "", FIRST, NOW)  # noqa: E731
         wrong = refused(ask)
         if not again:
@@ -1007,7 +1013,11 @@ TESTS: Mapping[str, Three] = {
         (appealing(again=True, answered=True), appealing(again=True)),
     ),
     "AUTOMATED_LIMIT_APPEALED": Three(
-        each(appealing(State.IN_USE), appealing(State.APPROVED, by_policy=True, again=True)),
+        each(
+            appealing(State.IN_USE),
+            appealing(State.APPROVED, by_policy=True, again=True),
+            appealing(by_policy=True, lowered=True),
+        ),
         appealing(State.APPROVED, by_policy=True),
         (appealing(State.IN_USE, by_policy=True), appealing(State.IN_USE)),
     ),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from services.review.limits import work_out
 from services.review.policy import (
     BureauRecord,
     Policy,
@@ -490,14 +492,71 @@ _CAPPED = replace(TERMS, limit=replace(TERMS.limit, customer_cap=Money.of(10_000
         ({"requested_limit": 500_000, "own_existing": 100_000}, LimitBasis.WISH),
         ({"monthly_income": 100_000_000, "bureau_other_bank_limits": 0}, LimitBasis.HIGHEST),
         ({"monthly_income": 100_000_000, "requested_limit": 10**10}, LimitBasis.HIGHEST),
-        ({"bureau_other_bank_limits": 100, "monthly_income": 500_000}, LimitBasis.OTHER_LIMITS),
+        ({"bureau_other_bank_limits": 100, "monthly_income": 500_000}, LimitBasis.INCOME),
         ({"bureau_other_bank_limits": 0, "own_existing": 5_000_000}, LimitBasis.OTHER_LIMITS),
         ({"bureau_other_bank_limits": 0, "stated_limits": 5_000_000}, LimitBasis.OTHER_LIMITS),
         ({"bureau_other_bank_limits": 0, "monthly_income": 500_000}, LimitBasis.INCOME),
         ({"bureau_other_bank_limits": 0, "terms": _CAPPED}, LimitBasis.HIGHEST),
+        ({"bureau_other_bank_limits": 500_000, "terms": _CAPPED}, LimitBasis.OTHER_LIMITS),
+        (
+            {"applicant_type": "supplementary", "bureau_other_bank_limits": 0},
+            LimitBasis.HIGHEST,  # its share of the product's largest, whatever the income
+        ),
     ],
 )
 def test_what_bounded_a_limit_is_told_by_its_kind(facts: dict[str, Any], basis: LimitBasis) -> None:
     seen = inputs(**facts)
     frozen = json.loads(shipped().policy.evaluate(seen).freeze())
     assert basis_of(seen, frozen["working"]) is basis
+
+
+@given(
+    income=st.none() | st.integers(300_000, 3_000_000),
+    counts=st.booleans(),
+    other=st.integers(0, 2_000_000),
+    own=st.integers(0, 500_000),
+    cap=st.integers(1_500_000, 20_000_000),
+    share=st.integers(1_000_000, 6_000_000),
+)
+def test_a_limit_is_told_by_the_bound_without_which_there_would_be_more(
+    income: int | None, counts: bool, other: int, own: int, cap: int, share: int
+) -> None:
+    terms = replace(TERMS.limit, customer_cap=Money(minor=cap))
+    facts: dict[str, Any] = {
+        "monthly_income": Money(minor=income) if income is not None else None,
+        "income_counts": counts,
+        "income_multiple": Decimal(6),
+        "cap_without_income": Money(minor=share),
+        "other_bank_limits": Money(minor=other),
+        "own_existing": Money(minor=own),
+        "requested": None,
+    }
+    working = work_out(terms, **facts)
+    assume(working.ceiling > Money.zero())
+    boundless = replace(terms, largest=_ANY, customer_cap=_ANY)
+    without = {
+        LimitBasis.OTHER_LIMITS: work_out(
+            terms, **{**facts, "other_bank_limits": Money.zero(), "own_existing": Money.zero()}
+        ),
+        LimitBasis.HIGHEST: work_out(boundless, **{**facts, "cap_without_income": _ANY}),
+    }
+    if counts and income is not None:
+        without[LimitBasis.INCOME] = work_out(terms, **{**facts, "monthly_income": _ANY})
+    gained = {basis: one.ceiling - working.ceiling for basis, one in without.items()}
+    told = basis_of(
+        inputs(
+            monthly_income=income,
+            bureau_other_bank_limits=other,
+            own_existing=own,
+            terms=replace(TERMS, limit=terms),
+        ),
+        json.loads(json.dumps(working.as_json())),
+    )
+    assert told in gained, "no income is named that did not count"
+    # of two bounds that are as near only both together give way
+    assert gained[told] > Money.zero() or not any(gained.values())
+    if told is not LimitBasis.HIGHEST:
+        assert gained[told] == max(gained[one] for one in gained if one is not LimitBasis.HIGHEST)
+
+
+_ANY = Money.of(1_000_000_000)
