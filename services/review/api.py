@@ -574,7 +574,10 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
         """Give cases, appeals, disputes and changes of limits, colleagues' or nobody's, to an
         officer. Refused may be `not-found`, `not-in-queue`, `nothing-appealed`,
         `nothing-disputed`, `nothing-to-decide`, `proposed`, `unknown-officer`, `away`,
-        `other-products`, and `same-person` for an appeal against the officer's own decision."""
+        `other-products`, `same-person` for an appeal against the officer's own decision,
+        `not-permitted` for an appeal where whoever calls may not know of holds, and `escalated`
+        for a case of the risk officers that another reviewer takes for themselves, or would be
+        given with all that somebody has (`of`): named, it is given, and escalated no more."""
         if body.of is not None:
             found = await desk.reassign_all(viewer, body.of, body.to)
         else:
@@ -692,6 +695,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             "not-in-queue",
             "nothing-proposed",
             "same-person",
+            "has-read",
             "risk-officer-needed",
             "not-blind",
             "not-scored",
@@ -723,6 +727,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             "not-in-queue",
             "nothing-proposed",
             "same-person",
+            "has-read",
             "risk-officer-needed",
             "opinion-first",
             "not-scored",

@@ -112,6 +112,7 @@ REFUSALS: Mapping[str, str] = {
     "opinion-first": mark("Give your own opinion before you see the first."),
     "not-blind": mark("The first opinion is seen already: sign it or send it back."),
     "same-person": mark("The second signature must be another person's."),
+    "has-read": mark("You read why it was escalated, and know the first opinion."),
     "no-opinion": mark("Please give your opinion in words."),
     "limit-too-high": mark("The limit is higher than the rules allow."),
     "limit-not-fitting": mark("The limit does not fit the product's smallest limit or step."),
@@ -367,6 +368,7 @@ def _add_case(
         """One case with its evidence; who looked is recorded."""
         looked_at = await desk.look(viewer, application_id)
         hidden = hides_proposal(looked_at, viewer)
+        knows_first = cases.knows_first(looked_at, viewer.staff_id)
         case = shown_case(looked_at, viewer)
         branch = case.need_scope().branch
         confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, branch)
@@ -376,8 +378,8 @@ def _add_case(
             history = shown_history(
                 await store.history_of(conn, application_id, confidential=confidential), viewer
             )
-            if hidden:
-                history = without_proposal(history)
+            if hidden and looked_at.proposal is not None:
+                history = without_proposal(history, looked_at.proposal.staff_id)
             decision = await store.decision_of(conn, application_id)
             earlier = await _taken_up(conn, case, viewer)
             deciders = earlier["decision"].decided_by if earlier and earlier["decision"] else ()
@@ -472,7 +474,14 @@ def _add_case(
             may_await=_may_await(case),
             confidential=confidential,
             hidden=hidden,
-            can=_abilities(case, viewer, now, peer_may_sign=cases.peer_may_sign(looked_at)),
+            can=_abilities(
+                case,
+                viewer,
+                now,
+                peer_may_sign=cases.peer_may_sign(looked_at),
+                knows_first=knows_first,
+            ),
+            knows_first=knows_first,
             **_appeals(case, opened, viewer, now),
             earlier=earlier,
         )
@@ -1074,7 +1083,7 @@ def _item_options(product: str, version: str, applicant_type: str) -> list[tuple
 
 
 def _abilities(
-    case: Case, viewer: Viewer, now: datetime, *, peer_may_sign: bool
+    case: Case, viewer: Viewer, now: datetime, *, peer_may_sign: bool, knows_first: bool
 ) -> dict[str, bool]:
     """Which buttons are shown; the desk decides again when one is pressed."""
     waiting = case.state is State.MANUAL_REVIEW
@@ -1091,6 +1100,7 @@ def _abilities(
         waiting
         and proposal is not None
         and viewer.staff_id not in signed
+        and not knows_first
         and may_decide
         and (may(Permission.REVIEW_SIGN) or peer_may_sign)
     )

@@ -6,7 +6,9 @@ from __future__ import annotations
 import os
 import shutil
 
-INSTALL = "apt-get install --no-install-recommends chromium-headless-shell fonts-noto-cjk fontconfig"
+INSTALL = (
+    "apt-get install --no-install-recommends chromium-headless-shell fonts-noto-cjk fontconfig"
+)
 _NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
