@@ -222,7 +222,8 @@ class LoadOut(CountOut):
 
 class OfficerOut(BaseModel):
     """An officer; `away_today` is by the bank's calendar, `deputy` the staff id of who stands in
-    while they are away, `products` null for every one."""
+    while they are away, `products` null for every one. `left`: claims no more, and is listed for
+    what they have open still."""
 
     staff_id: str
     name: str
@@ -232,6 +233,7 @@ class OfficerOut(BaseModel):
     away_today: bool
     deputy: str | None
     products: list[str] | None
+    left: bool
 
 
 class WorkloadOut(BaseModel):
@@ -644,6 +646,7 @@ def _officer_out(line: Line) -> OfficerOut:
         away_today=line.away,
         deputy=one.away.deputy if one.away else None,
         products=None if one.products is None else sorted(one.products),
+        left=line.left,
     )
 
 

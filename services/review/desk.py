@@ -121,10 +121,11 @@ class Desk:
             products = own.products if own else None
             beside = await officer_store.beside_of(
                 conn,
-                viewer.branch_list,
+                viewer.reach_of(Permission.REVIEW_DECIDE).branch_list,
                 None,
                 REASSIGNED_AT_ONCE,
                 knows_holds=viewer.knows_holds,
+                products=products,
                 before=await store.first_due(
                     conn,
                     viewer.branch_list,
@@ -133,10 +134,6 @@ class Desk:
                 ),
             )
         for one in beside:
-            if own is not None and not own.takes(one.product):
-                continue
-            if not viewer.may_in(Permission.REVIEW_DECIDE, one.branch):
-                continue
             with suppress(Problem):
                 await self._claim(viewer, one.work)
                 return one.work
@@ -198,8 +195,8 @@ class Desk:
         Problem 403 for anybody else."""
         today = business_day(self._service.clock.now())
         async with self._service.pool.acquire() as conn:
-            absent = await officer_store.officer(conn, holder)
-        if absent is None or not absent.stood_in_for_by(viewer.staff_id, today):
+            absent = await officer_store.holders(conn, [holder])
+        if not any(one.stood_in_for_by(viewer.staff_id, today) for one in absent):
             raise Problem(403, "not-deputy", "You do not stand in for this officer today")
         return await self.reassign_all(viewer, holder, viewer.staff_id)
 

@@ -202,7 +202,8 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
                 name: await store.total_of(conn, wanted_of(viewer, name, None, "", "", ""))
                 for name in _sections(viewer)
             }
-            nobodys, beside = await _beside(conn, viewer, chosen, now)
+            claiming = {one.staff_id for one in officers}
+            nobodys, beside = await _beside(conn, viewer, chosen, officers, now)
             held = [row.claimed_by for row in beside]
             held += [who for row in rows for who in (row.claimed_by, row.proposed_by)]
             people = await staff_names(conn, [who for who in held if who])
@@ -240,6 +241,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
                     row.claimed_by is None
                     and viewer.may_in(Permission.REVIEW_DECIDE, row.branch)
                     and viewer.staff_id not in row.deciders,
+                    row.claimed_by is not None and row.claimed_by not in claiming,
                 )
                 for row in beside
             ],
@@ -285,10 +287,15 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
 
 
 async def _beside(
-    conn: Any, viewer: Viewer, chosen: QueueFilter, now: datetime
+    conn: Any,
+    viewer: Viewer,
+    chosen: QueueFilter,
+    officers: Sequence[Officer],
+    now: datetime,
 ) -> tuple[bool, list[Beside]]:
     """Whether it is nobody's, and what stands on the queue beside the cases: among one's own
-    cases, or with an officer's, all that is theirs; else what is near or overdue and nobody's."""
+    cases, or with an officer's, all that is theirs; else what is near or overdue and nobody's, for
+    who may give it to somebody also what somebody has who has left."""
     holder = viewer.staff_id if chosen.section == "mine" else chosen.holder
     if not holder and (chosen.section or chosen.narrows):
         return False, []
@@ -299,6 +306,9 @@ async def _beside(
         PAGE_SIZE,
         knows_holds=viewer.knows_holds,
         before=None if holder else now + timedelta(days=load_clocks().warning_days),
+        officers=[one.staff_id for one in officers]
+        if not holder and viewer.may_somewhere(Permission.REVIEW_SIGN)
+        else None,
     )
     return not holder, found
 
