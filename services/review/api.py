@@ -223,7 +223,8 @@ class LoadOut(CountOut):
 
 class OfficerOut(BaseModel):
     """An officer; `away_today` is by the bank's calendar, `deputy` the staff id of who stands in
-    while they are away, `products` null for every one."""
+    while they are away, `products` null for every one. `left`: claims no more, and is listed for
+    what they have open still."""
 
     staff_id: str
     name: str
@@ -233,6 +234,7 @@ class OfficerOut(BaseModel):
     away_today: bool
     deputy: str | None
     products: list[str] | None
+    left: bool
 
 
 class WorkloadOut(BaseModel):
@@ -597,7 +599,10 @@ def _add_claiming(routes: APIRouter, desk: Desk) -> None:
         """Give cases, appeals, disputes and changes of limits, colleagues' or nobody's, to an
         officer. Refused may be `not-found`, `not-in-queue`, `nothing-appealed`,
         `nothing-disputed`, `nothing-to-decide`, `proposed`, `unknown-officer`, `away`,
-        `other-products`, and `same-person` for an appeal against the officer's own decision."""
+        `other-products`, `same-person` for an appeal against the officer's own decision,
+        `not-permitted` for an appeal where whoever calls may not know of holds, and `escalated`
+        for a case of the risk officers that another reviewer takes for themselves, or would be
+        given with all that somebody has (`of`): named, it is given, and escalated no more."""
         if body.of is not None:
             found = await desk.reassign_all(viewer, body.of, body.to)
         else:
@@ -664,6 +669,7 @@ def _officer_out(line: Line) -> OfficerOut:
         away_today=line.away,
         deputy=one.away.deputy if one.away else None,
         products=None if one.products is None else sorted(one.products),
+        left=line.left,
     )
 
 
@@ -715,6 +721,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             "not-in-queue",
             "nothing-proposed",
             "same-person",
+            "has-read",
             "risk-officer-needed",
             "not-blind",
             "not-scored",
@@ -746,6 +753,7 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
             "not-in-queue",
             "nothing-proposed",
             "same-person",
+            "has-read",
             "risk-officer-needed",
             "opinion-first",
             "not-scored",

@@ -33,6 +33,7 @@ KINDS: Mapping[str, Kind] = {
     "proposed": Kind(409, "A decision is proposed and waits for the second signature"),
     "nothing-proposed": Kind(409, "Nothing waits for a signature"),
     "same-person": Kind(403, "This is for another person than whoever did the first part"),
+    "has-read": Kind(403, "Whoever calls had the case while it was escalated: no blind opinion"),
     "risk-officer-needed": Kind(403, "The second signature is a risk officer's"),
     "escalated": Kind(403, "The case was escalated: a risk officer takes it"),
     "is-risk-officer": Kind(409, "Whoever calls is a risk officer, to whom a case is escalated"),

@@ -335,6 +335,7 @@ class Case:
     claimed_at: datetime | None = None
     snooze: Snooze | None = None
     escalation: Escalation | None = None
+    has_read: tuple[tuple[str, str], ...] = ()  # who had it while it was escalated, and by whom
     proposal: Proposal | None = None
     returned: str | None = None  # the second person's words when they sent the proposal back
     telephone: Telephone | None = None
@@ -780,6 +781,7 @@ def decide_claim(
             raise CaseError("escalated", "The case was escalated: a risk officer takes it")
         case.escalation, case.touched = None, True
     case.claimed_by, case.claimed_at = staff_id, now
+    _reads(case, staff_id)
     case.note(now, staff_id, "claimed")
     return [Fact(review.ReviewClaimed(**case.fields(), staff_id=staff_id))]
 
@@ -800,23 +802,32 @@ def decide_put_back(
 
 
 def decide_reassign(
-    case: Case, staff_id: str, receiver: Officer | None, now: datetime
+    case: Case, staff_id: str, receiver: Officer | None, now: datetime, *, named: bool = True
 ) -> Iterable[Effect]:
     """Whoever may sign gives a case, a colleague's or nobody's, to an officer who can take it. To
     whom it belongs already nothing is given. One that was escalated is the risk officers' no more
-    once it is given to another reviewer, who may not take it on by themselves."""
+    once it is given to another reviewer, who may not take it on by themselves; nor is it given so
+    unseen. named: whoever gives it chose this case, not all that somebody has."""
     _unproposed(case)
     to = receiver_of(case, receiver, now)
     if case.claimed_by == to:
         return []
     stays = receiver is not None and receiver.is_risk_officer(case.need_scope().branch)
     if case.escalation is not None and not stays:
-        if staff_id == to:
+        if staff_id == to or not named:
             raise CaseError("escalated", "The case was escalated: a risk officer takes it")
         case.escalation, case.touched = None, True
     case.note(now, staff_id, "reassigned", holder=case.claimed_by, receiver=to)
     case.claimed_by, case.claimed_at, case.snooze = to, now, None
+    _reads(case, to)
     return [Fact(review.ReviewClaimed(**case.fields(), staff_id=to))]
+
+
+def _reads(case: Case, staff_id: str) -> None:
+    """Whoever has an escalated case has read what its reviewer thinks of it."""
+    escalated = case.escalation
+    if escalated is not None and (staff_id, escalated.by) not in case.has_read:
+        case.has_read, case.touched = (*case.has_read, (staff_id, escalated.by)), True
 
 
 def receiver_of(case: Case, receiver: Officer | None, now: datetime) -> str:
@@ -1309,6 +1320,13 @@ def peer_may_sign(case: Case) -> bool:
     return limit is not None and most is not None and limit <= most
 
 
+def knows_first(case: Case, staff_id: str) -> bool:
+    """Whether somebody has no blind opinion to give: they had the case while it was escalated by
+    the first person, and read why."""
+    proposal = case.proposal
+    return case.blind and proposal is not None and (staff_id, proposal.staff_id) in case.has_read
+
+
 def _to_sign(case: Case, staff_id: str, *, risk_officer: bool) -> Proposal:
     _in_queue(case)
     if case.proposal is None:
@@ -1316,6 +1334,8 @@ def _to_sign(case: Case, staff_id: str, *, risk_officer: bool) -> Proposal:
     began = case.hold.by if case.proposal.of_a_hold and case.hold else None
     if staff_id in (case.proposal.staff_id, began):
         raise CaseError("same-person", "The second signature is another person's")
+    if knows_first(case, staff_id):
+        raise CaseError("has-read", "Whoever read why it was escalated knows the first opinion")
     if not risk_officer and not peer_may_sign(case):
         raise CaseError("risk-officer-needed", "The second signature is a risk officer's")
     return case.proposal

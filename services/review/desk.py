@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from services.review import (
     appeals,
@@ -46,6 +47,7 @@ REASSIGNED_AT_ONCE = 200  # cases and what waits beside them
 
 _STATUS = {
     "same-person": 403,
+    "has-read": 403,
     "risk-officer-needed": 403,
     "escalated": 403,
     "unknown-reason": 422,
@@ -123,10 +125,11 @@ class Desk:
             products = own.products if own else None
             beside = await officer_store.beside_of(
                 conn,
-                viewer.branch_list,
+                viewer.reach_of(Permission.REVIEW_DECIDE).branch_list,
                 None,
                 REASSIGNED_AT_ONCE,
                 knows_holds=viewer.knows_holds,
+                products=products,
                 before=await store.first_due(
                     conn,
                     viewer.branch_list,
@@ -135,26 +138,24 @@ class Desk:
                 ),
             )
         for one in beside:
-            if own is not None and not own.takes(one.product):
-                continue
-            if not viewer.may_in(Permission.REVIEW_DECIDE, one.branch):
-                continue
             with suppress(Problem):
                 await self._claim(viewer, one.work)
                 return one.work
         case = await self.claim_next(viewer)
         return Work("case", case.application_id) if case else None
 
-    async def reassign(self, viewer: Viewer, work: Iterable[Work], to: str) -> Reassigned:
+    async def reassign(
+        self, viewer: Viewer, work: Iterable[Work], to: str, *, named: bool = True
+    ) -> Reassigned:
         """Give cases, and what waits beside them, to an officer, each by itself: what one of them
-        refuses holds up no other."""
+        refuses holds up no other. named: one by one, not as all that somebody has."""
         async with self._service.pool.acquire() as conn:
             receiver = await officer_store.officer(conn, to)
         given: list[Work] = []
         refused: dict[Work, str] = {}
         for one in dict.fromkeys(work):
             try:
-                await self._give(viewer, one, receiver)
+                await self._give(viewer, one, receiver, named=named)
             except Problem as problem:
                 refused[one] = problem.code
             else:
@@ -169,13 +170,15 @@ class Desk:
             lambda case, now: decide(case, viewer.staff_id, now),
         )
 
-    async def _give(self, viewer: Viewer, one: Work, receiver: Officer | None) -> None:
+    async def _give(
+        self, viewer: Viewer, one: Work, receiver: Officer | None, *, named: bool
+    ) -> None:
         # An appeal goes to nobody who decided: whoever may not know of holds would find by trying
         # whether all of those are officers.
         to_oneself = receiver is not None and receiver.staff_id == viewer.staff_id
         if one.kind == "appeal" and not viewer.knows_holds and not to_oneself:
             raise Problem(403, "not-permitted", "You may not do this")
-        decide = _giving(one.kind)
+        decide = _giving(one.kind, named=named)
         await self._run(
             viewer,
             one.application_id,
@@ -184,20 +187,20 @@ class Desk:
 
     async def reassign_all(self, viewer: Viewer, holder: str, to: str) -> Reassigned:
         """Give what an officer has open to another, what is due first in front, as many as are
-        given at once."""
+        given at once. An escalated case goes to a risk officer alone."""
         async with self._service.pool.acquire() as conn:
             found = await officer_store.work_of(
                 conn, viewer.branch_list, holder, REASSIGNED_AT_ONCE
             )
-        return await self.reassign(viewer, found, to)
+        return await self.reassign(viewer, found, to, named=False)
 
     async def take_over(self, viewer: Viewer, holder: str) -> Reassigned:
         """Take what is open of an officer who is away and for whom the viewer stands in; raises
         Problem 403 for anybody else."""
         today = business_day(self._service.clock.now())
         async with self._service.pool.acquire() as conn:
-            absent = await officer_store.officer(conn, holder)
-        if absent is None or not absent.stood_in_for_by(viewer.staff_id, today):
+            absent = await officer_store.holders(conn, [holder])
+        if not any(one.stood_in_for_by(viewer.staff_id, today) for one in absent):
             raise Problem(403, "not-deputy", "You do not stand in for this officer today")
         return await self.reassign_all(viewer, holder, viewer.staff_id)
 
@@ -602,7 +605,9 @@ def _claiming(kind: Kind) -> Callable[[Case, str, datetime], Iterable[Effect]]:
             return cases.decide_claim
 
 
-def _giving(kind: Kind) -> Callable[[Case, str, Officer | None, datetime], Iterable[Effect]]:
+def _giving(
+    kind: Kind, *, named: bool
+) -> Callable[[Case, str, Officer | None, datetime], Iterable[Effect]]:
     """What is decided when it is given to an officer."""
     match kind:
         case "appeal":
@@ -612,7 +617,7 @@ def _giving(kind: Kind) -> Callable[[Case, str, Officer | None, datetime], Itera
         case "limit_change":
             return limit_changes.decide_reassign
         case _:
-            return cases.decide_reassign
+            return partial(cases.decide_reassign, named=named)
 
 
 def is_risk_officer(viewer: Viewer, case: Case) -> bool:

@@ -29,6 +29,7 @@ class Line:
     may_mark_away: bool
     may_choose_products: bool
     may_take_over: bool
+    left: bool = False  # claims no more, and has something open still
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ class OfficerDesk:
             loads = await officer_store.loads(
                 conn, viewer.branch_list, now, knows_holds=viewer.knows_holds
             )
+            ids = {one.staff_id for one in known}
+            gone = [one for one in loads if one is not None and one not in ids]
+            left = await officer_store.holders(conn, gone)
         today = business_day(now)
         lines = [
             Line(
@@ -67,6 +71,19 @@ class OfficerDesk:
             )
             for one in known
             if sees(viewer, one) or one.stood_in_for_by(viewer.staff_id, today)
+        ]
+        lines += [
+            Line(
+                one,
+                loads[one.staff_id],
+                away=one.away_on(today),
+                may_mark_away=False,
+                may_choose_products=False,
+                may_take_over=one.stood_in_for_by(viewer.staff_id, today),
+                left=True,
+            )
+            for one in left
+            if may_see_others(viewer) or one.stood_in_for_by(viewer.staff_id, today)
         ]
         # by name; whoever is late or will be stands first
         lines.sort(key=lambda one: (-one.load.overdue, -one.load.today, -one.load.open))

@@ -46,7 +46,8 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
             outlook = await issuing.look(conn)
         absentee = chosen[0].officer if chosen else None
         everybody = [*(line.load for line in found.lines), found.nobodys]
-        away = [line.load for line in found.lines if line.away]
+        away = [line.load for line in found.lines if line.away and not line.left]
+        left = [line.load for line in found.lines if line.left]
         deputies = [
             (one.staff_id, one.name)
             for one in known
@@ -61,6 +62,7 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
             chosen=chosen[0] if chosen else None,
             own=not may_see_others(viewer),
             absent=in_kinds(_together(away, "open")),
+            left=in_kinds(_together(left, "open")),
             due_today=_together(everybody, "today"),
             overdue=_together(everybody, "overdue"),
             in_kinds=in_kinds,

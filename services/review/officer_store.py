@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 from services.review.officers import Away, Beside, Count, Load, Officer, Work
 from shared.calendar import business_day, end_of_day
 from shared.web import Permission
-from shared.web.directory import staff_with
+from shared.web.directory import StaffMember, staff_numbered, staff_with
 
 
 async def officers(conn: Any) -> list[Officer]:
     """Everybody who may claim cases somewhere, by name."""
+    return await _kept(conn, await staff_with(conn, Permission.REVIEW_CLAIM))
+
+
+async def holders(conn: Any, staff_ids: Collection[str]) -> list[Officer]:
+    """These by name, also whoever claims no more: who has left may have something open still."""
+    return await _kept(conn, await staff_numbered(conn, staff_ids))
+
+
+async def _kept(conn: Any, members: Sequence[StaffMember]) -> list[Officer]:
     kept = {row["staff_id"]: row for row in await conn.fetch("SELECT * FROM officer")}
     found = []
-    for member in await staff_with(conn, Permission.REVIEW_CLAIM):
+    for member in members:
         row = kept.get(member.staff_id)
         away = None
         if row and row["away_from"]:
@@ -117,6 +127,37 @@ async def work_of(conn: Any, branches: list[str] | None, staff_id: str, most: in
     return [Work(row["kind"], row["application_id"]) for row in rows]
 
 
+def beside_statement(
+    branches: list[str] | None,
+    staff_id: str | None,
+    most: int,
+    *,
+    knows_holds: bool,
+    before: datetime | None = None,
+    products: Collection[str] | None = None,
+    officers: Collection[str] | None = None,
+) -> tuple[str, list[Any]]:
+    """The statement of `beside_of` and its arguments: only conditions that are set, and of who has
+    it one that an index serves."""
+    conditions = [] if staff_id or officers is not None else ["claimed_by IS NULL"]
+    arguments: list[Any] = [most]
+    for condition, value in (
+        ("claimed_by = {}::text", staff_id),
+        ("(claimed_by IS NULL OR claimed_by <> ALL ({}::text[]))", officers),
+        ("branch = ANY ({}::text[])", branches),
+        ("due < {}::timestamptz", before),
+        ("product = ANY ({}::text[])", products),
+    ):
+        if value is not None:
+            arguments.append(value)
+            conditions.append(condition.format(f"${len(arguments)}"))
+    statement = (
+        f"SELECT * FROM ({_beside(held=not knows_holds)}) AS work WHERE {' AND '.join(conditions)}"  # noqa: S608 - our own text
+        " ORDER BY due, application_id LIMIT $1"
+    )
+    return statement, arguments
+
+
 async def beside_of(
     conn: Any,
     branches: list[str] | None,
@@ -125,18 +166,22 @@ async def beside_of(
     *,
     knows_holds: bool,
     before: datetime | None = None,
+    products: Collection[str] | None = None,
+    officers: Collection[str] | None = None,
 ) -> list[Beside]:
     """What waits beside the cases of these branches (None: of all) and somebody has, or with None
-    nobody; what is due first in front. before: of what is due by then alone."""
-    rows = await conn.fetch(
-        f"SELECT * FROM ({_beside(held=not knows_holds)}) AS work"  # noqa: S608 - our own text
-        " WHERE claimed_by IS NOT DISTINCT FROM $2 AND ($1::text[] IS NULL OR branch = ANY ($1))"
-        " AND ($4::timestamptz IS NULL OR due < $4) ORDER BY due, application_id LIMIT $3",
+    nobody; what is due first in front. before: of what is due by then alone; products: of these
+    alone; officers: with what nobody has also what is held by anybody but these, who has left."""
+    statement, arguments = beside_statement(
         branches,
         staff_id,
         most,
-        before,
+        knows_holds=knows_holds,
+        before=before,
+        products=products,
+        officers=officers,
     )
+    rows = await conn.fetch(statement, *arguments)
     return [
         Beside(
             Work(row["kind"], row["application_id"]),

@@ -113,6 +113,7 @@ REFUSALS: Mapping[str, str] = {
     "opinion-first": mark("Give your own opinion before you see the first."),
     "not-blind": mark("The first opinion is seen already: sign it or send it back."),
     "same-person": mark("The second signature must be another person's."),
+    "has-read": mark("You read why it was escalated, and know the first opinion."),
     "no-opinion": mark("Please give your opinion in words."),
     "limit-too-high": mark("The limit is higher than the rules allow."),
     "limit-not-fitting": mark("The limit does not fit the product's smallest limit or step."),
@@ -197,7 +198,8 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
                 name: await store.total_of(conn, wanted_of(viewer, name, None, "", "", ""))
                 for name in _sections(viewer)
             }
-            nobodys, beside = await _beside(conn, viewer, chosen, now)
+            claiming = {one.staff_id for one in officers}
+            nobodys, beside = await _beside(conn, viewer, chosen, officers, now)
             held = [row.claimed_by for row in beside]
             held += [who for row in rows for who in (row.claimed_by, row.proposed_by)]
             people = await staff_names(conn, [who for who in held if who])
@@ -235,6 +237,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
                     row.claimed_by is None
                     and viewer.may_in(Permission.REVIEW_DECIDE, row.branch)
                     and viewer.staff_id not in row.deciders,
+                    row.claimed_by is not None and row.claimed_by not in claiming,
                 )
                 for row in beside
             ],
@@ -280,10 +283,15 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
 
 
 async def _beside(
-    conn: Any, viewer: Viewer, chosen: QueueFilter, now: datetime
+    conn: Any,
+    viewer: Viewer,
+    chosen: QueueFilter,
+    officers: Sequence[Officer],
+    now: datetime,
 ) -> tuple[bool, list[Beside]]:
     """Whether it is nobody's, and what stands on the queue beside the cases: among one's own
-    cases, or with an officer's, all that is theirs; else what is near or overdue and nobody's."""
+    cases, or with an officer's, all that is theirs; else what is near or overdue and nobody's, for
+    who may give it to somebody also what somebody has who has left."""
     holder = viewer.staff_id if chosen.section == "mine" else chosen.holder
     if not holder and (chosen.section or chosen.narrows):
         return False, []
@@ -294,6 +302,9 @@ async def _beside(
         PAGE_SIZE,
         knows_holds=viewer.knows_holds,
         before=None if holder else now + timedelta(days=load_clocks().warning_days),
+        officers=[one.staff_id for one in officers]
+        if not holder and viewer.may_somewhere(Permission.REVIEW_SIGN)
+        else None,
     )
     return not holder, found
 
@@ -375,6 +386,7 @@ def _add_case(
         """One case with its evidence; who looked is recorded."""
         looked_at = await desk.look(viewer, application_id)
         hidden = hides_proposal(looked_at, viewer)
+        knows_first = cases.knows_first(looked_at, viewer.staff_id)
         case = shown_case(looked_at, viewer)
         branch = case.need_scope().branch
         confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, branch)
@@ -384,8 +396,8 @@ def _add_case(
             history = shown_history(
                 await store.history_of(conn, application_id, confidential=confidential), viewer
             )
-            if hidden:
-                history = without_proposal(history)
+            if hidden and looked_at.proposal is not None:
+                history = without_proposal(history, looked_at.proposal.staff_id)
             decision = await store.decision_of(conn, application_id)
             earlier = await _taken_up(conn, case, viewer)
             deciders = earlier["decision"].decided_by if earlier and earlier["decision"] else ()
@@ -480,7 +492,14 @@ def _add_case(
             may_await=_may_await(case),
             confidential=confidential,
             hidden=hidden,
-            can=_abilities(case, viewer, now, peer_may_sign=cases.peer_may_sign(looked_at)),
+            can=_abilities(
+                case,
+                viewer,
+                now,
+                peer_may_sign=cases.peer_may_sign(looked_at),
+                knows_first=knows_first,
+            ),
+            knows_first=knows_first,
             **_appeals(case, opened, viewer, now),
             earlier=earlier,
         )
@@ -1110,7 +1129,7 @@ def _item_options(product: str, version: str, applicant_type: str) -> list[tuple
 
 
 def _abilities(
-    case: Case, viewer: Viewer, now: datetime, *, peer_may_sign: bool
+    case: Case, viewer: Viewer, now: datetime, *, peer_may_sign: bool, knows_first: bool
 ) -> dict[str, bool]:
     """Which buttons are shown; the desk decides again when one is pressed."""
     waiting = case.state is State.MANUAL_REVIEW
@@ -1127,6 +1146,7 @@ def _abilities(
         waiting
         and proposal is not None
         and viewer.staff_id not in signed
+        and not knows_first
         and may_decide
         and (may(Permission.REVIEW_SIGN) or peer_may_sign)
     )

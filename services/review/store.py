@@ -64,6 +64,7 @@ class _CaseFile:
     hold: Hold | None = None
     telephone: Telephone | None = None
     escalation: Escalation | None = None
+    has_read: tuple[tuple[str, str], ...] = ()
 
 
 _FILE: TypeAdapter[_CaseFile] = TypeAdapter(_CaseFile)
@@ -297,6 +298,7 @@ def _file(case: Case) -> _CaseFile:
         hold=case.hold,
         telephone=case.telephone,
         escalation=case.escalation,
+        has_read=case.has_read,
     )
 
 
@@ -420,6 +422,7 @@ def _case(row: Any, body: str | None) -> Case:
         hold=file.hold,
         telephone=file.telephone,
         escalation=file.escalation,
+        has_read=file.has_read,
         due=row["due"],
         queued_at=row["queued_at"],
         held_at=row["held_at"],

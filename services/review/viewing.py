@@ -57,6 +57,8 @@ def shown_case(case: Case, viewer: Viewer) -> Case:
     if proposal is not None and hides_proposal(case, viewer):
         proposal = replace(proposal, limit=None, reasons=(), note="")
         case = replace(case, proposal=proposal)
+        if case.escalation is not None and case.escalation.by == proposal.staff_id:
+            case = replace(case, escalation=replace(case.escalation, words=""))
     if case.scope is not None:
         confidential = viewer.may_in(Permission.REVIEW_COMPLIANCE, case.scope.branch)
         found = shown_recommendation(case.recommendation, confidential=confidential)
@@ -162,14 +164,20 @@ def shown_history(history: Iterable[Entry], viewer: Viewer) -> list[Entry]:
     return shown
 
 
-def without_proposal(history: Iterable[Entry]) -> list[Entry]:
-    """The history, of the last proposal only that there is one: what hides_proposal is about."""
-    lines = list(history)
+def without_proposal(history: Iterable[Entry], proposer: str) -> list[Entry]:
+    """The history, of the last proposal only that there is one, and nothing that its proposer wrote
+    on any line: what hides_proposal is about."""
+    lines = [_without_words(one) if one.actor == proposer else one for one in history]
     for place in reversed(range(len(lines))):
         if lines[place].action == "proposed":
             lines[place] = replace(lines[place], details={})
             break
     return lines
+
+
+def _without_words(entry: Entry) -> Entry:
+    told = {name: value for name, value in entry.details.items() if name != "note"}
+    return replace(entry, details=told)
 
 
 def _told(entry: Entry) -> dict[str, Any]:

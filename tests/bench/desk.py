@@ -143,12 +143,31 @@ SELECT s.id, p.list FROM stock s, screened p WHERE s.latest AND p.application_id
 
 _APPEALS = """
 INSERT INTO appeal (appeal_id, application_id, number, wish, asked_by, asked_at, words, due,
-    deciders, automatic, outcome, answered_by, answered_at)
+    deciders, automatic, claimed_by, outcome, answered_by, answered_at)
 SELECT id, id, id, 'human-review', 'customer', at, '', at + interval '20 days', '{}', true,
-    CASE WHEN answered THEN 'upheld' END, CASE WHEN answered THEN officer END,
-    CASE WHEN answered THEN at END
-FROM (SELECT *, n % 90 <> 0 AS answered FROM stock) s
+    CASE WHEN answered OR n % 180 = 5 THEN officer END, CASE WHEN answered THEN 'upheld' END,
+    CASE WHEN answered THEN officer END, CASE WHEN answered THEN at END
+FROM (SELECT *, n % 90 <> 5 AS answered FROM stock) s
 WHERE state = 'declined' AND latest AND n % 5 = 0
+"""
+
+# One in forty cards had its limit changed; of ten changes one waits, half of these with somebody.
+_LIMIT_CHANGES = """
+INSERT INTO limit_change (change_id, application_id, number, kind, asked_at, agreed_at, state, due,
+    before, wanted, decided_by, decided_at, claimed_by, body)
+SELECT id, id, id, 'increase', at, at, state_of, at + interval '20 days', 1000000, 2000000, '{}',
+    CASE WHEN decided THEN at END, holder, jsonb_build_object(
+        'change_id', id, 'number', id, 'asked_by', 'customer', 'asked_at', at,
+        'asked', jsonb_build_object('kind', 'increase', 'agreed_at', at,
+            'wanted', jsonb_build_object('minor', 2000000, 'currency', 'CNY')),
+        'due', at + interval '20 days',
+        'before', jsonb_build_object('minor', 1000000, 'currency', 'CNY'), 'state', state_of,
+        'claimed_by', holder, 'decided_at', CASE WHEN decided THEN at END)
+FROM (SELECT *, n % 400 <> 7 AS decided,
+        CASE WHEN n % 400 <> 7 THEN 'refused' ELSE 'deciding' END AS state_of,
+        CASE WHEN n % 800 <> 407 THEN officer END AS holder
+    FROM stock) s
+WHERE state = 'in_use' AND latest AND n % 40 = 7
 """
 
 _CLAIM = """
@@ -174,6 +193,7 @@ async def fill(
         await conn.execute(_WAITING)
         await conn.execute(_SCREENED, patterns.queued)
         await conn.execute(_APPEALS)
+        await conn.execute(_LIMIT_CHANGES)
         await conn.execute("DROP TABLE stock")
         tell(f"{end:,} of {last:,} filled")
     await conn.execute(_CLAIM, *own)
@@ -272,6 +292,7 @@ async def ask(watch: Stopwatch, viewers: dict[str, Colleague], conn: Any) -> Non
     await watch.page("compliance", held, "held", always(f"{QUEUE}?section=held"))
     await watch.page("risk", risk, "workload", always("/review/workload"))
     await watch.page("risk", risk, "appeals", always("/review/appeals"))
+    await watch.page("risk", risk, "limit changes", always("/review/limit-changes"))
     await _cases(watch, viewers, conn)
     await watch.page("reviewer", reviewer, "API: queue", always(f"{API}/queue?section=open"))
     await watch.page("reviewer", reviewer, "API: own", always(f"{API}/queue?section=mine"))
@@ -309,8 +330,13 @@ async def described(conn: Any) -> dict[str, str]:
     states = await conn.fetch("SELECT state, count(*) AS n FROM review_case GROUP BY 1 ORDER BY 2")
     size = await conn.fetchval("SELECT pg_size_pretty(pg_database_size(current_database()))")
     lines = await conn.fetchval("SELECT count(*) FROM case_history")
+    beside = await conn.fetchrow(
+        "SELECT (SELECT count(*) FROM appeal WHERE outcome IS NULL) AS appeals,"
+        " (SELECT count(*) FROM limit_change WHERE state = 'deciding') AS changes"
+    )
     return {
         "cases": ", ".join(f"{row['state']} {row['n']:,}" for row in states),
+        "open beside": f"{beside['appeals']:,} appeals, {beside['changes']:,} changes of limits",
         "review's database": f"{size}; {lines:,} lines of history",
     }
 

@@ -669,6 +669,39 @@ async def test_the_second_person_sees_a_blind_proposal_only_after_their_own_opin
     assert (told["state"], told["limit"]["minor"]) == ("approved", 800_000)
 
 
+async def test_nothing_that_the_first_person_wrote_is_read_before_a_blind_opinion(
+    bank: Bank, desks: Desks, blind_product: str
+) -> None:
+    """And whoever read it, having had the case while it was escalated, gives no opinion."""
+    applicant = await bank.applicant(new_to_bank=True)
+    applicant.about["product_version"] = blind_product
+    await bank.hand_over(applicant)
+    await said(bank, applicant, "application.referred")
+    case, here = applicant.application_id, f"/review/cases/{applicant.application_id}"
+    other = await bank.colleague(desks.transport, "reviewer", "risk_officer")
+    written = ("倾向同意，收入可信", "建议给两万")
+    await act(desks.first, case, "claim")
+    await act(desks.first, case, "notes", {"note": written[0]})
+    await act(desks.first, case, "escalate", {"note": written[1]})
+    await act(desks.second, case, "claim")
+    assert written[1] in (await desks.second.get(here, lang="en")).text
+    await given(desks.second, [case], desks.first.staff_id)
+    await act(desks.first, case, "decision", APPROVE)
+    for colleague in (desks.second, other):
+        page = (await colleague.get(here, lang="en")).text
+        assert not any(words in page for words in written)
+        assert "Escalated to the risk officers" in page
+        assert (f"{here}/opinion" in page) == (colleague is other)
+    assert "You read why it was escalated" in (await desks.second.get(here, lang="en")).text
+    own = (await desks.first.get(here, lang="en")).text
+    assert all(words in own for words in written)
+    answer = await desks.second.post(f"{API}/cases/{case}/opinion", APPROVE)
+    assert (answer.status_code, answer.json()["code"]) == (403, "has-read")
+    assert (await act(other, case, "opinion", APPROVE))["state"] == "approved"
+    page = (await other.get(here, lang="en")).text
+    assert all(words in page for words in written)
+
+
 async def test_a_proposal_of_compliance_does_not_stand_out_where_opinions_are_blind(
     bank: Bank, desks: Desks, blind_product: str
 ) -> None:

@@ -94,3 +94,32 @@ async def test_who_escalated_by_mistake_takes_the_case_back(bank: Bank, desks: D
     told = await act(desks.first, case, "claim")
     assert (told["claimed_by"], told["escalation"]) == (desks.first.staff_id, None)
     assert case not in await in_section(desks.second, "escalated")
+
+
+async def test_with_all_that_a_risk_officer_has_no_reviewer_is_given_an_escalated_case(
+    bank: Bank, desks: Desks
+) -> None:
+    await emptied(desks)
+    escalated, plain = await waiting(bank, 2)
+    holder = await bank.colleague(desks.transport, "reviewer", "risk_officer")
+    reviewer = await bank.colleague(desks.transport, "reviewer")
+    await act(desks.first, escalated, "claim")
+    await act(desks.first, escalated, "escalate", {"note": WHY})
+    for case in (escalated, plain):
+        await act(holder, case, "claim")
+    body = {"of": holder.staff_id, "to": reviewer.staff_id}
+    told = (await desks.second.post(f"{API}/reassignments", body)).json()
+    assert told["given"] == [plain]
+    refused = {"kind": "case", "application_id": escalated, "code": "escalated"}
+    assert told["refused"] == [refused]
+    assert escalated in await mine(holder)
+    form = {"staff_id": holder.staff_id, "to": reviewer.staff_id}
+    await desks.second.client.post("/review/workload/hand-over", data=form)
+    page = (await desks.second.get("/review/workload", lang="en")).text
+    assert "The case was escalated: a risk officer takes it." in page
+    told = (
+        await desks.second.post(f"{API}/reassignments", {**body, "to": desks.second.staff_id})
+    ).json()
+    assert told["given"] == [escalated]
+    case = (await desks.second.get(f"{API}/cases/{escalated}")).json()
+    assert case["escalation"]["staff_id"] == desks.first.staff_id

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from services.review import store
+from services.review import officer_store, store
 from services.review.queue import Section, SortKey
 from services.review.store import Wanted
 from shared.web.lists import MOST_COUNTED, Place, Total
@@ -154,5 +154,65 @@ async def test_a_filter_looks_at_cases_of_the_queue_alone(stocked: Bank, name: s
             there = [node for node in plan if node.get("Relation Name") == "review_case"]
             assert "Seq Scan" not in {node["Node Type"] for node in there}
             assert all(rows_read(node) <= row["n"] for node in there)
+    finally:
+        await conn.close()
+
+
+# Beside every decided case there was something; one in ten is open, half of these somebody's.
+_APPEALS = """
+INSERT INTO appeal (appeal_id, application_id, number, wish, asked_by, asked_at, words, due,
+    deciders, automatic, claimed_by, outcome, answered_by, answered_at)
+SELECT application_id, application_id, application_number, 'explanation', 'customer', due, '', due,
+    '{}', true, CASE WHEN n % 10 > 0 OR n % 20 = 0 THEN ($1::text[])[1 + n / 20 % 40] END,
+    CASE WHEN n % 10 > 0 THEN 'explained' END, CASE WHEN n % 10 > 0 THEN 'R' END,
+    CASE WHEN n % 10 > 0 THEN due END
+FROM (SELECT *, row_number() OVER (ORDER BY application_id) AS n FROM review_case
+    WHERE state = 'declined') decided
+"""
+_LIMIT_CHANGES = """
+INSERT INTO limit_change (change_id, application_id, number, kind, asked_at, agreed_at, state, due,
+    before, wanted, decided_by, decided_at, claimed_by, body)
+SELECT application_id, application_id, application_number, 'increase', due, due,
+    CASE WHEN n % 10 > 0 THEN 'refused' ELSE 'deciding' END, due, 100, 200, '{}',
+    CASE WHEN n % 10 > 0 THEN due END,
+    CASE WHEN n % 10 > 0 OR n % 20 = 0 THEN ($1::text[])[1 + n / 20 % 40] END, '{}'
+FROM (SELECT *, row_number() OVER (ORDER BY application_id) AS n FROM review_case
+    WHERE state = 'in_use') decided
+"""
+
+
+async def test_what_waits_beside_the_cases_is_found_without_what_was_answered(
+    stocked: Bank,
+) -> None:
+    """Of an officer what is theirs alone is read, of nobody's what is open."""
+    conn = await asyncpg.connect(stocked.superuser_url)
+    try:
+        for statement in (_APPEALS, _LIMIT_CHANGES):
+            await conn.execute(statement, REVIEWERS)
+        await conn.execute("VACUUM (ANALYZE) appeal, limit_change")
+        opened = (
+            "SELECT count(*) FROM (SELECT claimed_by FROM appeal WHERE outcome IS NULL UNION ALL"
+            " SELECT claimed_by FROM limit_change WHERE state = 'deciding') AS open"
+        )
+        own = await conn.fetchval(f"{opened} WHERE claimed_by = $1", REVIEWERS[3])
+        everything = await conn.fetchval(opened)
+        assert 0 < own < everything / 20
+        for branches in REACHES.values():
+            for who, most in ((REVIEWERS[3], own), (None, everything)):
+                asked = officer_store.beside_statement(branches, who, PAGE, knows_holds=True)
+                plan = await explained(conn, *asked)
+                there = [
+                    node for node in plan if node.get("Relation Name") in ("appeal", "limit_change")
+                ]
+                assert "Seq Scan" not in {node["Node Type"] for node in there}
+                assert sum(rows_read(node) for node in there) <= most
+        gold = await officer_store.beside_of(
+            conn, None, None, PAGE, knows_holds=True, products=["gold"]
+        )
+        assert {one.product for one in gold} == {"gold"}
+        others = await officer_store.beside_of(
+            conn, None, None, 1000, knows_holds=True, officers=REVIEWERS[1:]
+        )
+        assert {one.claimed_by for one in others} == {None, REVIEWERS[0]}
     finally:
         await conn.close()

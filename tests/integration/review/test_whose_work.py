@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from services.review import desk
 from shared.calendar import BUSINESS_ZONE
-from shared.events.intake import AppealWish
+from shared.events.intake import AppealWish, StaffChanged
 from shared.parameters import load_clocks
+from tests.eventually import eventually
 from tests.integration.review import test_appeals as appeals
 from tests.integration.review.bank import Bank, Colleague
 from tests.integration.review.conftest import Desks
@@ -26,7 +28,7 @@ from tests.integration.review.test_limit_changes import (
     grant,
     in_use,
 )
-from tests.integration.review.test_service import API, handed
+from tests.integration.review.test_service import API, handed, said
 from tests.integration.scope import everything_in_a_branch
 
 __all__ = ["everything_in_a_branch"]  # a fixture
@@ -248,6 +250,98 @@ async def test_the_next_one_is_what_is_due_before_every_case_of_whoever_took_no_
     assert "It is due before every case of the queue." in (await other.get(here, lang="en")).text
     answer = await other.client.post("/review/queue/next")
     assert answer.headers["location"] == f"/review/cases/{again.application_id}"
+
+
+async def test_what_others_take_keeps_nobody_from_what_they_take(
+    bank: Bank, desks: Desks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much of other products is due first."""
+    branch = bank.branch
+    await bank.open_branch(branch, "31")
+    monkeypatch.setattr(desk, "REASSIGNED_AT_ONCE", 1)
+    for product in ("standard", "gold"):
+        declined = await bank.applicant(POLICY_DECLINES)
+        declined.about["product"] = product
+        await bank.hand_over(declined)
+        await said(bank, declined, "application.declined")
+        await appeals.asks(bank, declined, AppealWish.EXPLANATION)
+    manager = await bank.colleague(desks.transport, "manager", branch=branch)
+    officer = await bank.colleague(desks.transport, "reviewer", branch=branch)
+    body = {"staff_id": officer.staff_id, "products": ["gold"]}
+    assert (await manager.post(f"{API}/skills", body)).status_code == 200
+    answer = await officer.client.post("/review/queue/next")
+    assert answer.headers["location"] == f"/review/cases/{declined.application_id}#appeal"
+
+
+async def leaves(bank: Bank, colleague: Colleague) -> None:
+    """Their account is closed."""
+    gone = StaffChanged(
+        staff_id=colleague.staff_id,
+        username=f"reviewer-{colleague.staff_id[-6:]}",
+        display_name=f"甲{colleague.staff_id[-4:]}",
+        roles=["reviewer"],
+        branches=["*"],
+        desk="credit_review",
+        session_epoch=2,
+        active=False,
+    )
+    await bank.publish(colleague.staff_id, gone)
+
+    async def known() -> bool:
+        return (await colleague.get(f"{API}/queue")).status_code == 401
+
+    await eventually(known)
+
+
+async def test_what_somebody_has_who_left_is_listed_shown_and_given_on(
+    bank: Bank, desks: Desks
+) -> None:
+    found = await all_of_it(bank, desks)
+    leaving, staying = [await bank.colleague(desks.transport, "reviewer") for _ in range(2)]
+    empty = await bank.colleague(desks.transport, "reviewer")
+    await given(desks.second, {**found.named, "to": leaving.staff_id})
+    before = (await desks.second.get(f"{API}/workload")).json()["nobodys"]
+    for one in (leaving, empty):
+        await leaves(bank, one)
+    line = await of(desks.second, leaving)
+    assert (line["left"], counts(line["load"], "open")) == (True, [1, 1, 1, 1])
+    told = (await desks.second.get(f"{API}/workload")).json()
+    assert told["nobodys"] == before
+    assert empty.staff_id not in {one["staff_id"] for one in told["officers"]}
+    page = (await desks.second.get("/review/workload", officer=leaving.staff_id, lang="en")).text
+    assert "With colleagues who have left lie: 1 case, 1 appeal, 1 dispute, 1 change" in page
+    assert "has left" in page
+    assert 'action="/review/workload/hand-over"' in page
+    assert 'action="/review/workload/away"' not in page
+
+    # what is near stands on the queue, for who may give it to somebody
+    (row,) = await bank.fetch("SELECT due FROM appeal WHERE application_id = $1", found.appeal)
+    bank.step(row["due"] - WARNED + timedelta(minutes=1))
+    for colleague, there in ((desks.second, True), (desks.first, False)):
+        page = (await colleague.get("/review/queue", lang="en")).text
+        assert (f"/review/cases/{found.appeal}#appeal" in page) == there
+        assert ("has left" in page) == there
+
+    form = {"staff_id": leaving.staff_id, "to": staying.staff_id}
+    await desks.second.client.post("/review/workload/hand-over", data=form)
+    assert await holders(bank, found) == {staying.staff_id}
+    told = (await desks.second.get(f"{API}/workload")).json()
+    assert leaving.staff_id not in {one["staff_id"] for one in told["officers"]}
+
+
+async def test_a_deputy_takes_over_from_somebody_who_left_while_away(
+    bank: Bank, desks: Desks
+) -> None:
+    queued = await handed(bank, "application.referred", new_to_bank=True)
+    leaving, deputy = [await bank.colleague(desks.transport, "reviewer") for _ in range(2)]
+    body = {"cases": [queued.application_id], "to": leaving.staff_id}
+    assert (await given(desks.second, body))["refused"] == []
+    today = bank.now.astimezone(BUSINESS_ZONE).date().isoformat()
+    away = {"staff_id": leaving.staff_id, "first": today, "last": today}
+    await leaving.post(f"{API}/absences", {**away, "deputy": deputy.staff_id})
+    await leaves(bank, leaving)
+    told = await given(deputy, {"of": leaving.staff_id}, "takeovers")
+    assert told["given"] == [queued.application_id]
 
 
 async def test_whoever_claims_a_change_of_a_limit_decides_about_it(

@@ -384,6 +384,18 @@ def test_an_escalated_case_that_is_given_to_a_reviewer_is_escalated_no_more() ->
     assert (theirs.claimed_by, theirs.escalation) == (SECOND, None)
 
 
+def test_an_escalated_case_is_no_reviewers_with_all_that_somebody_has() -> None:
+    theirs = escalated()
+    list(cases.decide_claim(theirs, "risk", NOW))
+    with pytest.raises(CaseError) as refused:
+        list(cases.decide_reassign(theirs, "signer", officer(SECOND), NOW, named=False))
+    assert refused.value.code == "escalated"
+    assert (theirs.claimed_by, theirs.escalation is None) == ("risk", False)
+    other = officer("other", Role.RISK_OFFICER)
+    list(cases.decide_reassign(theirs, "signer", other, NOW, named=False))
+    assert (theirs.claimed_by, theirs.escalation is None) == ("other", False)
+
+
 def test_an_escalated_case_that_was_held_comes_back_to_the_risk_officers() -> None:
     theirs = escalated()
     list(cases.decide_claim(theirs, "risk", NOW))
@@ -1182,6 +1194,42 @@ def test_a_blind_opinion_comes_before_any_signature() -> None:
     with pytest.raises(CaseError) as refused:
         list(cases.decide_opinion(waiting, SECOND, AGREES, NOW, risk_officer=False))
     assert refused.value.code == "risk-officer-needed"
+
+
+def escalated_and_proposed() -> Case:
+    """Two risk officers had it, one after the other; then its reviewer proposes."""
+    theirs = escalated()
+    list(cases.decide_claim(theirs, "risk", NOW))
+    other = officer("other", Role.RISK_OFFICER)
+    list(cases.decide_reassign(theirs, "risk", other, NOW))
+    list(cases.decide_reassign(theirs, "other", officer(FIRST), NOW))
+    list(cases.decide_propose_approval(theirs, FIRST, Money.of(20_000), "sealed", NOW))
+    return theirs
+
+
+@pytest.mark.usefixtures("blind")
+def test_whoever_read_why_it_was_escalated_gives_no_blind_opinion() -> None:
+    for reader in ("risk", "other"):
+        waiting = escalated_and_proposed()
+        with pytest.raises(CaseError) as refused:
+            list(cases.decide_opinion(waiting, reader, AGREES, NOW))
+        assert (refused.value.code, waiting.state) == ("has-read", State.MANUAL_REVIEW)
+    waiting = escalated_and_proposed()
+    list(cases.decide_opinion(waiting, SECOND, AGREES, NOW))
+    assert waiting.state is State.APPROVED
+
+
+def test_where_no_opinion_is_blind_whoever_read_why_it_was_escalated_signs() -> None:
+    waiting = escalated_and_proposed()
+    list(cases.decide_sign(waiting, "risk", NOW))
+    assert waiting.state is State.APPROVED
+
+
+def test_who_reads_an_escalated_case_is_written_down() -> None:
+    theirs = escalated()
+    theirs.touched = False
+    list(cases.decide_claim(theirs, "risk", NOW))
+    assert (theirs.touched, theirs.has_read) == (True, (("risk", FIRST),))
 
 
 @pytest.mark.usefixtures("blind")

@@ -11,7 +11,12 @@ import pytest
 
 from services.review.case import Entry
 from services.review.reason_codes import advice_on, without_suspicion
-from services.review.viewing import shown_decision, shown_history, shown_recommendation
+from services.review.viewing import (
+    shown_decision,
+    shown_history,
+    shown_recommendation,
+    without_proposal,
+)
 from shared.money import Money
 from shared.web import Permission, Viewer
 from shared.web.permissions import GRANTS, Scope, roles_with
@@ -78,6 +83,18 @@ def test_who_decided_and_why_is_not_told() -> None:
     assert shown_history([decided], MANAGER) == [
         Entry(AT, "review", "decided", {"outcome": "decline"})
     ]
+
+
+def test_with_a_proposal_all_that_its_proposer_wrote_is_hidden_and_no_line_is_missing() -> None:
+    lines = [
+        Entry(AT, "R0001", "escalated", {"note": "sealed"}),
+        Entry(AT, "R0002", "noted", {"note": "theirs"}),
+        Entry(AT, "R0001", "snoozed", {"until": "2026-11-11", "note": "sealed"}),
+        Entry(AT, "R0001", "proposed", {"outcome": "approve", "note": "sealed"}),
+    ]
+    told = without_proposal(lines, "R0001")
+    assert [one.details for one in told] == [{}, {"note": "theirs"}, {"until": "2026-11-11"}, {}]
+    assert [one.action for one in told] == [one.action for one in lines]
 
 
 def test_what_was_decided_for_is_told_to_who_may_know_of_holds_without_a_suspicion() -> None:
