@@ -80,7 +80,7 @@ DRAFT_ANSWER: dict[str, Any] = {
     "region": "11",
     "channel": "web",
     "product": "gold",
-    "product_version": "2026.2",
+    "product_version": "2026.3",
     "applicant_type": "salaried",
     "created_at": "2026-10-12T02:00:00Z",
     "submitted_at": None,
