@@ -280,10 +280,9 @@ async def test_rules_that_are_not_held_are_a_clear_answer_and_never_500(
 async def test_a_product_is_not_offered_before_its_first_version_holds(
     office: Office, bank: Bank
 ) -> None:
-    shutil.copytree(bank.folder / "products" / "gold", bank.folder / "products" / "platinum")
-    bank.file("2026.2", "platinum").unlink()
     path = bank.file("2026.1", "platinum")
-    text = path.read_text(encoding="utf-8")
+    path.parent.mkdir()
+    text = bank.file("2026.1", "gold").read_text(encoding="utf-8")
     text = text.replace("product: gold", "product: platinum")
     path.write_text(
         text.replace("valid_from: 2026-01-01", "valid_from: 2026-10-20"), encoding="utf-8"
