@@ -102,11 +102,8 @@ class Desk:
             own = await officer_store.officer(tx.conn, viewer.staff_id)
             products = own.products if own else None
             escalated_in = viewer.reach_of(Permission.REVIEW_SIGN).branch_list
-            found = (
-                await store.next_waiting(tx.conn, viewer.branch_list, products, escalated_in)
-                if within is None
-                else await store.next_within(tx.conn, within, products, escalated_in)
-            )
+            wanted = within or _whole_queue(viewer)
+            found = await store.next_waiting(tx.conn, wanted, products, escalated_in)
             if found is None:
                 return None
             case = (await self._store.load(tx.conn, [found]))[found]
@@ -132,7 +129,7 @@ class Desk:
                 products=products,
                 before=await store.first_due(
                     conn,
-                    viewer.branch_list,
+                    _whole_queue(viewer),
                     products,
                     viewer.reach_of(Permission.REVIEW_SIGN).branch_list,
                 ),
@@ -590,6 +587,10 @@ class Desk:
         vault = await self._open_vault()
         keys = await vault.party_keys(party.party_id, case.application_id)
         return str(keys.seal(NOTE_CLASS, NOTE_FIELD, words.strip()))
+
+
+def _whole_queue(viewer: Viewer) -> store.Wanted:
+    return store.Wanted("open", viewer.staff_id, viewer.branch_list)
 
 
 def _claiming(kind: Kind) -> Callable[[Case, str, datetime], Iterable[Effect]]:

@@ -673,65 +673,45 @@ async def id_of_number(conn: Any, branches: list[str] | None, number: str) -> st
     return found
 
 
-_NOBODYS = (
-    "state = 'manual_review' AND proposed_by IS NULL AND claimed_by IS NULL"
-    " AND ($1::text[] IS NULL OR branch = ANY ($1)) AND ($2::text[] IS NULL OR product = ANY ($2))"
-    " AND (escalated_by IS NULL OR $3::text[] IS NULL OR branch = ANY ($3))"
-)
-
-
-async def next_waiting(
-    conn: Any,
-    branches: list[str] | None,
-    products: Iterable[str] | None,
-    escalated_in: list[str] | None,
-) -> str | None:
-    """The case that stands first in the queue and is nobody's, locked; products: of which alone,
-    None for any; escalated_in: the branches of which it may be an escalated one. One that somebody
-    is just taking is passed over, so that two who ask at once get two cases."""
-    found: str | None = await conn.fetchval(
-        f"SELECT application_id FROM review_case WHERE {_NOBODYS}"  # noqa: S608 - a constant of ours
-        " ORDER BY due, application_id LIMIT 1 FOR UPDATE SKIP LOCKED",
-        branches,
-        None if products is None else list(products),
-        escalated_in,
-    )
-    return found
-
-
-async def next_within(
-    conn: Any, wanted: Wanted, products: Iterable[str] | None, escalated_in: list[str] | None
-) -> str | None:
-    """As `next_waiting`, of the cases alone that a list in its order by what is due would hold."""
+def _nobodys(
+    wanted: Wanted, products: Iterable[str] | None, escalated_in: list[str] | None
+) -> tuple[str, list[Any]]:
+    """The condition of what may be taken of a part of the queue, and its arguments; products: of
+    which alone, None for any; escalated_in: the branches of which it may be an escalated one."""
     condition, arguments = _fitting(replace(wanted, section="open", knows_holds=True, holder=None))
     own, escalated = len(arguments) + 1, len(arguments) + 2
-    found: str | None = await conn.fetchval(
-        f"SELECT application_id FROM review_case WHERE {condition}"  # noqa: S608 - our own text
+    condition += (
         " AND claimed_by IS NULL"
         f" AND (${own}::text[] IS NULL OR product = ANY (${own}))"
         f" AND (escalated_by IS NULL OR ${escalated}::text[] IS NULL"
         f" OR branch = ANY (${escalated}))"
+    )
+    return condition, [*arguments, None if products is None else list(products), escalated_in]
+
+
+async def next_waiting(
+    conn: Any, wanted: Wanted, products: Iterable[str] | None, escalated_in: list[str] | None
+) -> str | None:
+    """The case that is due first of those that are nobody's in a part of the queue, locked. One
+    that somebody is just taking is passed over, so that two who ask at once get two cases."""
+    condition, arguments = _nobodys(wanted, products, escalated_in)
+    found: str | None = await conn.fetchval(
+        f"SELECT application_id FROM review_case WHERE {condition}"  # noqa: S608 - our own text
         " ORDER BY due, application_id LIMIT 1 FOR UPDATE SKIP LOCKED",
         *arguments,
-        None if products is None else list(products),
-        escalated_in,
     )
     return found
 
 
 async def first_due(
-    conn: Any,
-    branches: list[str] | None,
-    products: Iterable[str] | None,
-    escalated_in: list[str] | None,
+    conn: Any, wanted: Wanted, products: Iterable[str] | None, escalated_in: list[str] | None
 ) -> datetime | None:
     """When the case of `next_waiting` is due; None: there is none."""
+    condition, arguments = _nobodys(wanted, products, escalated_in)
     found: datetime | None = await conn.fetchval(
-        f"SELECT due FROM review_case WHERE {_NOBODYS}"  # noqa: S608 - a constant of ours
+        f"SELECT due FROM review_case WHERE {condition}"  # noqa: S608 - our own text
         " ORDER BY due, application_id LIMIT 1",
-        branches,
-        None if products is None else list(products),
-        escalated_in,
+        *arguments,
     )
     return found
 
