@@ -1,11 +1,11 @@
 """The JSON API: queue, cases, decisions. No personal data: that is for pages, where it is masked
 and every look is recorded."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Annotated, Literal, Self
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from services.review import queue, reason_codes, store
@@ -452,32 +452,45 @@ def router(
     return routes
 
 
+@dataclass(frozen=True, slots=True)
+class _Filters:
+    """The filters of the queue, as an address has them."""
+
+    product: str | None = None
+    branch: str | None = None
+    flag: str | None = None
+    language: str | None = None
+    new_to_bank: bool | None = None
+    amount_from: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None
+    amount_to: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None
+
+    def wanted(
+        self, viewer: Viewer, section: queue.Section, number: str | None = None
+    ) -> store.Wanted:
+        """What they leave of a section. Raises as `wanted_of`."""
+        return replace(
+            wanted_of(viewer, section, number, self.product, self.branch, self.flag),
+            language=self.language,
+            new_to_bank=self.new_to_bank,
+            amount_from=self.amount_from,
+            amount_to=self.amount_to,
+        )
+
+
 def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
     @routes.get("/queue", openapi_extra=about("unknown-flag"))
     async def api_queue(
         viewer: MayView,
+        filters: Annotated[_Filters, Depends()],
         section: queue.Section = "open",
         number: str | None = None,
-        product: str | None = None,
-        branch: str | None = None,
-        flag: str | None = None,
-        language: str | None = None,
-        new_to_bank: bool | None = None,
-        amount_from: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None,
-        amount_to: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None,
         page: Annotated[int, Query(ge=1, le=100_000)] = 1,
         page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = 50,
     ) -> QueueOut:
         """Cases of a section: open, mine, snoozed, escalated (to the risk officers), to_sign,
         waiting (for a system that is away), or held (compliance only). Amounts in fen, both
         included; `language` as in `zh-CN`, where it is known."""
-        wanted = replace(
-            wanted_of(viewer, section, number, product, branch, flag),
-            language=language,
-            new_to_bank=new_to_bank,
-            amount_from=amount_from,
-            amount_to=amount_to,
-        )
+        wanted = filters.wanted(viewer, section, number)
         async with service.pool.acquire() as conn:
             rows, total = await store.list_cases(conn, wanted, page=page, page_size=page_size)
         now = service.clock.now()
@@ -508,26 +521,10 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
 
 def _add_claiming(routes: APIRouter, desk: Desk) -> None:
     @routes.post("/queue/next", openapi_extra=about("nothing-waits", "unknown-flag"))
-    async def api_next(
-        viewer: MayClaim,
-        product: str | None = None,
-        branch: str | None = None,
-        flag: str | None = None,
-        language: str | None = None,
-        new_to_bank: bool | None = None,
-        amount_from: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None,
-        amount_to: Annotated[int | None, Query(ge=0, le=_AMOUNT_MAX)] = None,
-    ) -> CaseOut:
+    async def api_next(viewer: MayClaim, filters: Annotated[_Filters, Depends()]) -> CaseOut:
         """Take the case that stands first in the queue, or in the part of it that these filters
         leave (as of `GET …/queue`), and is nobody's."""
-        wanted = replace(
-            wanted_of(viewer, "open", None, product, branch, flag),
-            language=language,
-            new_to_bank=new_to_bank,
-            amount_from=amount_from,
-            amount_to=amount_to,
-        )
-        case = await desk.claim_next(viewer, wanted)
+        case = await desk.claim_next(viewer, filters.wanted(viewer, "open"))
         if case is None:
             raise Problem(404, "nothing-waits", "No case waits that you may take")
         return case_out(case, viewer, desk.now())
