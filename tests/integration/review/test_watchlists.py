@@ -277,7 +277,11 @@ async def test_open_cases_are_found_page_by_page_however_many_are_decided(bank: 
         await fill(conn, 20_000, now=bank.now)  # of which a tenth is open
         transaction = conn.transaction()
         await transaction.start()
-        await conn.execute("UPDATE watchlist SET since = since + interval '1 year'")
+        await conn.execute(
+            "INSERT INTO watchlist (name, version, changed_at, since)"
+            " VALUES ('pages', '1', $1, $1)",
+            bank.now + timedelta(days=365),
+        )
         known, after, found = await lists(conn), "", 0
         open_now = await conn.fetchval(
             "SELECT count(*) FROM review_case"
@@ -286,13 +290,13 @@ async def test_open_cases_are_found_page_by_page_however_many_are_decided(bank: 
         while True:
             values = ["", known.number + 1, known.since, after]
             plan = await explained(conn, store.SCREENED_OTHERWISE, values)
-            read = [
-                (node["Node Type"], node.get("Index Name"), rows_read(node))
-                for node in plan
-                if node.get("Relation Name") == "review_case"
-            ]
-            assert [one for one in read if one[2] > open_now] == []
-            assert {index for _, index, _ in read} == {"review_case_undecided"}
+            read = [rows_read(node) for node in plan if node.get("Relation Name") == "review_case"]
+            assert [rows for rows in read if rows > open_now] == []
+            # Read by a bitmap, the index stands in a node of its own, without the table's name.
+            used = {node["Index Name"] for node in plan if "Index Name" in node}
+            assert {name for name in used if name.startswith("review_case")} == {
+                "review_case_undecided"
+            }
             page = await conn.fetch(store.SCREENED_OTHERWISE, *values)
             assert len(page) <= 1000
             if not page:
