@@ -22,7 +22,7 @@ from services.review.explaining import Explanation, grounds_of
 from services.review.explaining import explain as in_words
 from services.review.limit_changes import REASONS_AGAINST
 from services.review.limit_grounds import SUSPICION
-from services.review.policy_store import PolicyShelf
+from services.review.policy_store import PolicyNotHeldError, PolicyShelf
 from shared.clock import open_clock
 from shared.identifiers import ApplicationNumberError, parse_application_number
 from shared.privacy.vault import KeyUnavailableError, SealBrokenError
@@ -259,7 +259,7 @@ def _verified(
             raise CannotRedrive("the applicant's data was erased: nothing can be opened") from None
         except SealBrokenError:
             raise CannotRedrive("what was kept cannot be opened: somebody has changed it") from None
-        except LookupError as problem:
+        except PolicyNotHeldError as problem:
             raise CannotRedrive(str(problem)) from None
         finally:
             await pool.close()

@@ -1,6 +1,8 @@
 """The JSON API: queue, cases, decisions. No personal data: that is for pages, where it is masked
 and every look is recorded."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Annotated, Literal, Self
@@ -10,13 +12,20 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from services.review import queue, reason_codes, store
 from services.review.case import Awaited, Case
-from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned, public_findings, waits_for
+from services.review.desk import (
+    REASSIGNED_AT_ONCE,
+    Desk,
+    Reassigned,
+    erased,
+    public_findings,
+    waits_for,
+)
 from services.review.evidence import in_order, verify
 from services.review.explaining import grounds_of
 from services.review.holds import HoldReason
 from services.review.officer_desk import Line, OfficerDesk
 from services.review.officers import Away, Kind, Load, Work
-from services.review.policy_store import PolicyShelf
+from services.review.policy_store import PolicyNotHeldError, PolicyShelf
 from services.review.preconditions import preconditions
 from services.review.viewing import (
     hides_proposal,
@@ -428,11 +437,15 @@ class ReasonOut(BaseModel):
     words: str
 
 
-def erased() -> Problem:
-    """What of a case can be opened no more."""
-    return Problem(
-        409, "erased", "The applicant's data was erased or restricted: it cannot be opened"
-    )
+@contextmanager
+def auditing() -> Iterator[None]:
+    """Say why a decision cannot be computed again."""
+    try:
+        yield
+    except KeyUnavailableError:
+        raise erased() from None
+    except PolicyNotHeldError as problem:
+        raise Problem(409, "policy-not-held", str(problem)) from None
 
 
 def router(
@@ -823,17 +836,15 @@ def _add_audit(
 ) -> None:
     @routes.get(
         "/cases/{application_id}/verification",
-        openapi_extra=about("not-found", "not-decided", "erased"),
+        openapi_extra=about("not-found", "not-decided", "erased", "policy-not-held"),
     )
     async def api_verification(viewer: MayView, application_id: str) -> VerificationOut:
         """Compute the decision again; 404 where there is none."""
         case = await desk.look(viewer, application_id)
-        try:
+        with auditing():
             async with service.pool.acquire() as conn:
                 found = await verify(conn, open_vault, shelf, case)
                 history = await store.history_of(conn, application_id, confidential=False)
-        except KeyUnavailableError:
-            raise erased() from None
         if found is None:
             raise Problem(404, "not-decided", "The case is not decided by review")
         decision = shown_decision(found.decision, viewer)

@@ -11,6 +11,7 @@ KINDS: Mapping[str, Kind] = {
         404, "There is no such case, or it belongs to somebody whom the caller does not see"
     ),
     "erased": Kind(409, "The applicant's data was erased or restricted: it cannot be opened"),
+    "policy-not-held": Kind(409, "The policy that decided is not in the archive, or was changed"),
     "not-decided": Kind(404, "The case is not decided by review"),
     "unknown-flag": Kind(422, "There is no such flag"),
     "not-in-queue": Kind(409, "The case does not lie in the reviewers' queue"),

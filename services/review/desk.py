@@ -487,7 +487,7 @@ class Desk:
         try:
             opened = await vault.open(party.party_id, {field: str(party.fields[field])})
         except KeyUnavailableError:
-            raise _erased() from None
+            raise erased() from None
         await self._note_view(viewer, case, field, why, text)
         return opened[field]
 
@@ -501,7 +501,7 @@ class Desk:
             opened.verdict is None if field in ("limit", "score") else field not in opened.answers
         )
         if gone:
-            raise _erased()
+            raise erased()
         await self._note_view(viewer, case, field, why, text)
         return opened
 
@@ -567,7 +567,7 @@ class Desk:
         try:
             return await self._sealed(found, note)
         except KeyUnavailableError:
-            raise _erased() from None
+            raise erased() from None
 
     async def _basis(self, case: Case) -> LimitBasis | None:
         """What bounded a limit that the policy alone set, for an answer about it."""
@@ -577,7 +577,7 @@ class Desk:
             async with self._service.pool.acquire() as conn:
                 return await basis_of(conn, self._open_vault, case)
         except KeyUnavailableError:
-            raise _erased() from None
+            raise erased() from None
 
     async def _sealed(self, case: Case, words: str) -> str:
         """Words under the applicant's keys. Raises KeyUnavailableError."""
@@ -659,7 +659,8 @@ def waits_for(case: Case) -> str:
     return "decision" if case.claimed_by else "reviewer"
 
 
-def _erased() -> Problem:
+def erased() -> Problem:
+    """What of a case can be opened no more."""
     return Problem(
         409, "erased", "The applicant's data was erased or restricted: nothing is added or shown"
     )

@@ -117,7 +117,8 @@ def _json(opened: Mapping[str, str], name: str) -> dict[str, Any] | None:
 @dataclass(frozen=True, slots=True)
 class Verification:
     """A decision computed again. `same`: the archived policy gives the same bytes on the frozen
-    inputs. `inputs`, `verdict`: as they were frozen, in clear; `again`: what came this time."""
+    inputs, and what was decided follows from them. `inputs`, `verdict`: as they were frozen, in
+    clear; `again`: what came this time."""
 
     decision: Decision
     policy: Policy
@@ -132,8 +133,8 @@ async def verify(
 ) -> Verification | None:
     """Compute the decision of a case again, by the policy that made it; None: not decided.
 
-    Raises KeyUnavailableError where the person's keys are gone, LookupError where the policy's text
-    is not in the archive.
+    Raises KeyUnavailableError where the person's keys are gone, SealBrokenError where what was kept
+    was changed, PolicyNotHeldError where the policy's text is not in the archive, or another is.
     """
     decision = await store.decision_of(conn, case.application_id)
     if decision is None:
@@ -147,8 +148,24 @@ async def verify(
         inputs=inputs,
         verdict=json.loads(verdict),
         again=again,
-        same=again.freeze() == verdict,
+        same=again.freeze() == verdict and _follows(decision, policy, again),
     )
+
+
+def _follows(decision: Decision, policy: Policy, verdict: Verdict) -> bool:
+    """Whether the decision, as it is kept beside the verdict, can have come of it: to the fen where
+    the policy decided alone, within its ceiling where people did."""
+    if decision.policy_version != policy.version:
+        return False
+    if decision.automatic and decision.outcome != verdict.outcome:
+        return False
+    if decision.outcome == "decline":
+        return decision.limit is None
+    if decision.limit is None or not decision.limit:
+        return False
+    if decision.automatic:
+        return decision.limit == verdict.limit
+    return decision.limit <= verdict.ceiling
 
 
 async def basis_of(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
 from services.review import limit_changes, limit_store
-from services.review.api import PAGE_SIZE_MAX, MayDecide, MayRelease, MayView, Note, erased
+from services.review.api import PAGE_SIZE_MAX, MayDecide, MayRelease, MayView, Note, auditing
 from services.review.case import Case
 from services.review.evidence import verify_change
 from services.review.limit_changes import ChangeState, LimitChange
@@ -21,7 +21,6 @@ from shared.calendar import urgency_of
 from shared.events.intake import LimitChangeKind
 from shared.messaging import Service
 from shared.money import Money
-from shared.privacy.vault import KeyUnavailableError
 from shared.web import Problem, Viewer
 from shared.web.openapi import about
 
@@ -147,7 +146,7 @@ def router(service: Service, desk: LimitDesk, shelf: PolicyShelf) -> APIRouter:
 
     @routes.get(
         here + "/verification",
-        openapi_extra=about("not-found", "not-decided", "erased"),
+        openapi_extra=about("not-found", "not-decided", "erased", "policy-not-held"),
     )
     async def api_verify_limit_change(
         viewer: MayView,
@@ -159,11 +158,9 @@ def router(service: Service, desk: LimitDesk, shelf: PolicyShelf) -> APIRouter:
         case = await desk.look(viewer, application_id)
         decided = [one.change_id for one in case.limit_changes if one.decided_at is not None]
         change_id = change_id or (decided[-1] if decided else "")
-        try:
+        with auditing():
             async with service.pool.acquire() as conn:
                 found = await verify_change(conn, desk.vault, shelf, case, change_id)
-        except KeyUnavailableError:
-            raise erased() from None
         if found is None:
             raise Problem(404, "not-decided", "The change is not decided by review")
         decision = found.decision

@@ -16,7 +16,7 @@ from services.review.case import CaseError
 from services.review.policy import Policy
 from services.review.policy_cases import Report, run_cases
 from services.review.policy_folder import Held
-from services.review.policy_store import PolicyShelf
+from services.review.policy_store import PolicyNotHeldError, PolicyShelf
 from services.review.releases import Release, in_force
 from shared.messaging import Service
 from shared.parameters import ParametersError
@@ -162,7 +162,7 @@ class PolicyDesk:
             try:
                 # whatever runs is archived, be it in the folder or not
                 policy = held.policy if held else await self._shelf.policy(tx.conn, digest)
-            except LookupError:
+            except PolicyNotHeldError:
                 raise unknown() from None
             if on:
                 live, _shadows = await self._shelf.deciding(tx.conn, tx.now)

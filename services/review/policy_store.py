@@ -41,6 +41,10 @@ def _state_of(folder: Path) -> list[tuple[str, int, int]]:
     return sorted(found)
 
 
+class PolicyNotHeldError(LookupError):
+    """The archive has no such policy, or its text there is no longer the one that was archived."""
+
+
 class PolicyShelf:
     """The versions that lie in a folder, and those that the database keeps.
 
@@ -90,14 +94,18 @@ class PolicyShelf:
         return live, [one for one in shadows if one.digest != live.digest]
 
     async def policy(self, conn: Any, digest: str) -> Policy:
-        """A policy of the archive. Raises LookupError."""
+        """A policy of the archive. Raises PolicyNotHeldError where it is missing, or no longer the
+        text that was archived: nothing is decided or verified by such a one."""
         if digest not in self._compiled:
             source = await conn.fetchval(
                 "SELECT source FROM policy_archive WHERE digest = $1", digest
             )
             if source is None:
-                raise LookupError(f"policy {digest} is not in the archive")
-            self._compiled[digest] = Policy(source)
+                raise PolicyNotHeldError(f"policy {digest} is not in the archive")
+            found = Policy(source)
+            if found.digest != digest:
+                raise PolicyNotHeldError(f"policy {digest} was changed in the archive")
+            self._compiled[digest] = found
         return self._compiled[digest]
 
     async def _begin(self, conn: Any, at: datetime) -> None:

@@ -45,6 +45,7 @@ COMMON: Mapping[str, Kind] = {
     "too-many-requests": Kind(429, "The client calls more often than was agreed"),
     "parameters-missing": Kind(503, "The rules that the application began with are not held"),
     "parameters-changed": Kind(503, "The rules that the application began with were changed"),
+    "altered": Kind(500, "What is kept of the application was changed since it was sealed"),
     "unavailable": Kind(503, "Something that is needed for it does not answer; try again later"),
     "internal": Kind(500, "Something went wrong on our side"),
 }
@@ -125,7 +126,7 @@ def _of_every_route(route: dict[str, Any], *, restricted: bool, changes: bool) -
     if "requestBody" in route or route.get("parameters"):
         yield "invalid-request"
     if any(one["name"] == "application_id" for one in route.get("parameters", ())):
-        yield from ("parameters-missing", "parameters-changed")
+        yield from ("parameters-missing", "parameters-changed", "altered")
     yield "internal"
 
 

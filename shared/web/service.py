@@ -37,6 +37,7 @@ from shared.parameters import (
 )
 from shared.parameters.load import take
 from shared.postgres.migrate import migrate
+from shared.privacy.vault import SealBrokenError
 from shared.settings import Environment, Settings, SettingsError, load_settings
 from shared.web import i18n, static_files
 from shared.web.access import SignInNeeded, current_viewer, declared_access, public
@@ -245,6 +246,7 @@ def _add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(SignInNeeded, on_sign_in_needed)
     app.add_exception_handler(UnknownVersionError, on_unknown_version)
     app.add_exception_handler(ChangedVersionError, on_unknown_version)
+    app.add_exception_handler(SealBrokenError, _on_broken_seal)
     app.add_exception_handler(ClientDisconnect, _on_gone)
     for unstorable in UNSTORABLE:
         app.add_exception_handler(unstorable, _on_unstorable)
@@ -254,6 +256,15 @@ def _add_error_handlers(app: FastAPI) -> None:
 async def _on_gone(_request: Request, _error: Exception) -> Response:
     """Whoever sent it hung up before its end: no fault of ours, and nobody reads the answer."""
     return Response(status_code=499)
+
+
+async def _on_broken_seal(request: Request, error: Exception) -> Response:
+    """Somebody changed in the database what only the service may write."""
+    if not isinstance(error, SealBrokenError):
+        raise error
+    log.error("what was sealed was changed since", error=str(error))
+    words = "What is kept of this was changed since it was sealed: it cannot be opened"
+    return await _answer(request, Problem(500, "altered", words))
 
 
 async def _on_unstorable(request: Request, error: Exception) -> Response:
@@ -428,6 +439,15 @@ def _words_for(problem: Problem, *, customer: bool) -> tuple[str, str, str]:
             _(
                 "The version of the product with which it began is missing or was changed. Give"
                 " operations the reference below; nothing was changed and nothing is lost."
+            ),
+            "alert-circle",
+        )
+    if problem.code == "altered":
+        return (
+            _("What is kept of this was changed"),
+            _(
+                "It was sealed, and the seal is broken: somebody changed it in the database. Give"
+                " operations the reference below; nothing is decided on it."
             ),
             "alert-circle",
         )

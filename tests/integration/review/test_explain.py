@@ -6,14 +6,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import asyncpg
 import pytest
 
 from deploy.local import Stack
+from services.review.policy_store import PolicyNotHeldError, PolicyShelf
 from tests.integration.review.bank import Applicant, Bank, Colleague
 from tests.integration.review.conftest import Desks
 from tests.integration.review.test_disputes import POLICY_DECLINES, disputes
 from tests.integration.review.test_limit_decisions import Operator
-from tests.integration.review.test_service import API, CONFIRM, do, handed, said
+from tests.integration.review.test_service import API, APPROVE, CONFIRM, do, handed, said
 from tests.integration.review.test_suspicion import numbers_of_twins
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -130,3 +132,99 @@ async def test_a_decline_after_a_suspicion_is_explained_as_any_other_for_interna
     }
     assert words[0] == words[1]
     assert "WATCHLIST" not in words[0] + json.dumps(told)
+
+
+async def changes_in_the_table(bank: Bank, applicant: Applicant, change: str) -> None:
+    """What nobody but the database's owner can do to a decision."""
+    conn = await asyncpg.connect(bank.superuser_url)
+    try:
+        done = await conn.execute(
+            f"UPDATE decision SET {change} WHERE application_id = $1", applicant.application_id
+        )
+    finally:
+        await conn.close()
+    assert done == "UPDATE 1"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "granted_limit = granted_limit + 100000",
+        (
+            "outcome = 'decline', granted_limit = NULL, category = 'other',"
+            " reapply_from = '2026-12-01'"
+        ),
+        "policy_version = '2025.1'",
+    ],
+    ids=["the limit", "the outcome", "the version"],
+)
+async def test_a_decision_that_does_not_follow_from_its_grounds_shows(
+    bank: Bank, desks: Desks, operator: Operator, change: str
+) -> None:
+    applicant = await handed(bank, "application.approved")
+    number = applicant.about["application_number"]
+    assert "same bytes" in await operator("verify", number)
+    await changes_in_the_table(bank, applicant, change)
+    assert "OTHER BYTES" in await operator("verify", number, code=1)
+    assert (await verified(desks.first, applicant))["same"] is False
+
+
+async def test_a_limit_that_people_set_lies_within_what_the_policy_found(
+    bank: Bank, desks: Desks, operator: Operator
+) -> None:
+    applicant = await handed(bank, "application.referred", new_to_bank=True)
+    assert await do(desks.first, applicant, "claim") == 200
+    assert await do(desks.first, applicant, "decision", APPROVE) == 200
+    assert await do(desks.second, applicant, "signature", CONFIRM) == 200
+    assert (await verified(desks.first, applicant))["same"] is True
+    await changes_in_the_table(bank, applicant, "granted_limit = 100000000")
+    assert (await verified(desks.first, applicant))["same"] is False
+
+
+async def test_a_broken_seal_is_told_as_such_to_programs_and_people(
+    bank: Bank, desks: Desks, operator: Operator
+) -> None:
+    applicant = await handed(bank, "application.approved")
+    await changes_in_the_table(bank, applicant, "verdict = inputs")  # a seal opens under its name
+    number = applicant.about["application_number"]
+    assert "somebody has changed it" in await operator("verify", number, code=1)
+    here = f"/cases/{applicant.application_id}"
+    answer = await desks.first.get(f"{API}{here}/verification")
+    assert (answer.status_code, answer.json()["code"]) == (500, "altered")
+    conn = await asyncpg.connect(bank.superuser_url)
+    try:
+        await conn.execute(
+            "UPDATE case_file SET body = replace(body::text, r.verdict, r.inputs)::jsonb FROM"
+            " (SELECT body #>> '{recommendation,verdict}' AS verdict,"
+            "   body #>> '{recommendation,inputs}' AS inputs FROM case_file WHERE"
+            "   application_id = $1) r WHERE application_id = $1",
+            applicant.application_id,
+        )
+    finally:
+        await conn.close()
+    page = await desks.first.client.get(f"/review{here}", headers={"Accept": "text/html"})
+    assert page.status_code == 500
+    assert "保存的内容被改动过" in page.text
+
+
+async def test_nothing_is_computed_by_a_policy_that_was_changed_in_the_archive(bank: Bank) -> None:
+    applicant = await handed(bank, "application.approved")
+    conn: Any = await asyncpg.connect(bank.superuser_url)
+    change = conn.transaction()
+    try:
+        digest = await conn.fetchval(
+            "SELECT policy_digest FROM decision WHERE application_id = $1",
+            applicant.application_id,
+        )
+        assert (await PolicyShelf().policy(conn, digest)).digest == digest
+        await change.start()
+        await conn.execute("UPDATE policy_archive SET source = source || ' '")
+        with pytest.raises(PolicyNotHeldError, match="was changed in the archive"):
+            await PolicyShelf().policy(conn, digest)
+        await conn.execute("ALTER TABLE policy_archive DISABLE TRIGGER ALL")
+        await conn.execute("DELETE FROM policy_archive WHERE digest = $1", digest)
+        with pytest.raises(PolicyNotHeldError, match="is not in the archive"):
+            await PolicyShelf().policy(conn, digest)
+        await change.rollback()
+    finally:
+        await conn.close()
