@@ -7,6 +7,9 @@ not as here: `"sees": "own"` (the applications that it began itself; "branch": a
 `"must_match": false` (whether its changes have to say by If-Match what they were decided on),
 `"rate": {"per_second": 20, "burst": 100}`.
 
+What people answer for with their name (`OF_PEOPLE`: to decide, to sign, to approve a policy) is no
+client's: such a list is refused as a whole.
+
 `token` is sent as it is with every request. Beside it or in its place stand secrets, which buy
 tokens that last a quarter of an hour and may be for less than all permissions (`api_token`):
 `"secrets": [{"sha256": "…", "not_before": "2026-11-01T00:00:00Z", "expires": …}]`. Several may hold
@@ -32,7 +35,7 @@ from joserfc.jwk import OctKey
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from shared.events.payload import Channel
-from shared.web.permissions import Permission
+from shared.web.permissions import OF_PEOPLE, Permission
 
 FILE = "api-clients.json"
 TOKEN_SECONDS = 15 * 60
@@ -80,6 +83,12 @@ class _Entry(BaseModel):
     def _can_call(self) -> Self:
         if self.token is None and not self.secrets:
             raise ValueError("a client has a token or secrets")
+        return self
+
+    @model_validator(mode="after")
+    def _is_nobody(self) -> Self:
+        if peoples := sorted(self.permissions & OF_PEOPLE):
+            raise ValueError(f"{', '.join(peoples)}: for people alone, never for a program")
         return self
 
     def client(self) -> ApiClient:

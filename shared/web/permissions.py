@@ -55,6 +55,20 @@ class Permission(StrEnum):
     AUDIT_OPEN = "audit.open"  # the values and the reasons in clear, with a reason
 
 
+# What two people answer for, each with their own name: a program has none to give.
+OF_PEOPLE = frozenset(
+    {
+        Permission.PRE_CHECK_AGREE,
+        Permission.REVIEW_CLAIM,
+        Permission.REVIEW_DECIDE,
+        Permission.REVIEW_SIGN,
+        Permission.REVIEW_COMPLIANCE,
+        Permission.POLICY_PROPOSE,
+        Permission.POLICY_APPROVE,
+    }
+)
+
+
 class Scope(IntEnum):
     """How far a permission reaches; a wider scope contains the narrower."""
 

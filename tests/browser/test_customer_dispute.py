@@ -36,6 +36,7 @@ async def hand_in_everything(page: Page) -> None:
             await issued.fill("2026-11-02")
         await page.locator("main button[type=submit]").last.click()
         await expect(page.locator(".notice-success")).to_be_visible()
+        await page.wait_for_load_state()  # it comes in parts
         assert await wanted.count() < left
 
 

@@ -150,6 +150,7 @@ class Watched:
 
     async def faults(self, language: str, names: Iterable[str] = ()) -> list[str]:
         """What is wrong with the page for people who do not see it, or do not use a mouse."""
+        await self.page.wait_for_load_state()  # it comes in parts
         found: list[str] = await self.page.evaluate(
             f"(asked) => ({_AUDIT})(asked.language, asked.names)",
             {"language": language, "names": sorted(names)},

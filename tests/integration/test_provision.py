@@ -97,9 +97,7 @@ async def test_nobody_writes_where_the_catalogue_does_not_let_them(
     office: local.Stack, user: str, topic: str
 ) -> None:
     await provision(office)
-    producer = AIOKafkaProducer(
-        **connection(_settings(office, user)) | {"request_timeout_ms": 5000}
-    )
+    producer = AIOKafkaProducer(**connection(_settings(office, user)))
     await producer.start()
     try:
         with pytest.raises(TopicAuthorizationFailedError):

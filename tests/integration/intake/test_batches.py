@@ -87,10 +87,8 @@ async def until(office: Office, where: str, state: str) -> None:
     """Waits until the table is so far."""
 
     async def reached() -> bool:
-        found = await office.service.pool.fetchval(
-            "SELECT state FROM batch WHERE batch_id = $1", number(where)
-        )
-        return bool(found == state)
+        rows = await office.fetch("SELECT state FROM batch WHERE batch_id = $1", number(where))
+        return [one["state"] for one in rows] == [state]
 
     await eventually(reached)
 
@@ -291,7 +289,7 @@ async def test_a_process_that_dies_in_the_middle_of_a_chunk_loses_nothing_and_do
     conn = await asyncpg.connect(office.superuser_url)
     for _ in range(3):  # as a process that is killed leaves it: in the middle of whatever it does
         await conn.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE usename = 'intake_app' AND pid <> pg_backend_pid()"
         )
         await eventually(some)

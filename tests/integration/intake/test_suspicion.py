@@ -62,6 +62,9 @@ async def twins(office: Office) -> tuple[Customer, Customer]:
     await office.review_says(other, review.ChecksCompleted, review.ApplicationReferred, **REFERRED)
     await office.until(held, "on_hold")
     await office.until(other, "manual_review")
+    for one in made:  # a page says of a paper whether it is drawn yet
+        for document in (await office.shown(one))["documents"]:
+            await office.drawn(document["document_id"])
     return held, other
 
 

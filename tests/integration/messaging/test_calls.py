@@ -438,8 +438,8 @@ async def test_results_whose_session_breaks_off_are_written_with_another(
 async def test_a_row_that_somebody_holds_costs_no_result_and_nobody_elses_time(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel, "WRITE_SECONDS", 0.3)
-    monkeypatch.setattr(kernel, "KEPT_SECONDS", 60)
+    monkeypatch.setattr(kernel, "WRITE_SECONDS", 3)
+    monkeypatch.setattr(kernel, "KEPT_SECONDS", 600)
     outside = _Outside()
     await _ask_together(world, outside, repeatable=False)
     database = world.databases[0]
@@ -500,7 +500,7 @@ async def test_what_came_back_while_the_database_was_away_longer_than_the_lease_
     monkeypatch.setattr(kernel, "LEASE_GRACE", 0.5)
     monkeypatch.setattr(kernel, "WRITE_SECONDS", 0.5)
     outside = _Outside(refusals=refusals)
-    await _ask_together(world, outside, repeatable=False, timeout=3)
+    await _ask_together(world, outside, repeatable=False, timeout=8)
     (row,) = await world.rows(
         world.databases[0], "SELECT max(lease_until) AS until FROM messaging.call"
     )
@@ -574,7 +574,7 @@ async def test_after_many_failures_nobody_is_called_for_a_while(world: World) ->
         raise ConnectionError("down")
 
     service = await _run(
-        world, _worker(bureau, attempts=99, break_after=3, break_seconds=30, concurrency=1)
+        world, _worker(bureau, attempts=99, break_after=3, break_seconds=3600, concurrency=1)
     )
     for number in range(6):
         await _ask(service, f"S{number}", f"k{number}")
@@ -620,11 +620,11 @@ async def test_after_a_success_everybody_is_called_again(world: World) -> None:
         return Succeeded({})
 
     service = await _run(
-        world, _worker(bureau, attempts=99, timeout=20, break_after=3, break_seconds=0.3)
+        world, _worker(bureau, attempts=99, timeout=120, break_after=3, break_seconds=0.3)
     )
     for number in range(5):
         await _ask(service, f"S{number}", f"k{number}")
-    await asyncio.wait_for(together.wait(), 20)
+    await asyncio.wait_for(together.wait(), 120)
 
 
 async def test_a_result_that_fails_too_often_waits_for_an_operator(world: World) -> None:

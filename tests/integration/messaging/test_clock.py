@@ -29,7 +29,7 @@ async def _answers(world: World, database: str) -> list[str]:
     return [answer for row in rows for answer in row["answers"]]
 
 
-def _worker() -> Worker:
+def _worker(**parts: Any) -> Worker:
     async def call(call: ClaimedCall) -> Result:
         return Succeeded({"attempt": call.attempt})
 
@@ -37,7 +37,7 @@ def _worker() -> Worker:
         state.answers.append(f"attempt {result.value['attempt']}")
         return []
 
-    return Worker(kind="bureau", store=LedgerStore(), call=call, on_result=on_result)
+    return Worker(kind="bureau", store=LedgerStore(), call=call, on_result=on_result, **parts)
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ async def test_a_lease_of_somebody_alive_holds(world: World) -> None:
         await world.do(
             database,
             f"UPDATE messaging.call SET state = 'leased', attempt = 1,"
-            f" {LEASE} = clock_timestamp() + interval '15 seconds'",
+            f" {LEASE} = clock_timestamp() + interval '60 seconds'",
         )
         await asking.execute(LedgerStore(), "A", lambda s, n: [Call("bureau", "k2", {})])
-    async with running(world.service(database, workers=[_worker()])):
+    async with running(world.service(database, workers=[_worker(timeout=60)])):
 
         async def other_made() -> bool:
             return bool(await _answers(world, database))

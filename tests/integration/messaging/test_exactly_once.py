@@ -206,10 +206,10 @@ async def test_a_statement_that_loses_its_connection_is_tried_again_without_an_a
     moods = Moods()
     await world.service(database, consumers=[consumer(topic, moods, f"g.{world.tag}")]).start()
     sending = asyncio.create_task(_send_all(world, topic, last=40))
-    for _ in range(4):
-        async with world.held(database, "ledger"):
+    async with world.held(database, "ledger"):
+        for _ in range(4):
             process = await world.waiting(database)
-            await world.do(database, "SELECT pg_terminate_backend($1)", process)
+            await world.do(database, "SELECT pg_terminate_backend($1, 5000)", process)
     assert not await _equals(world, database, _whole(40)), "nothing was cut off in the work"
     await sending
     await eventually(lambda: _equals(world, database, _whole(40)))

@@ -376,8 +376,11 @@ async def test_a_relay_that_hears_nothing_of_the_broker_lets_go_and_begins_anew(
     await eventually(published)
 
 
-async def test_a_partition_without_an_answer_waits_alone(world: World) -> None:
+async def test_a_partition_without_an_answer_waits_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As where one leader has lost its followers: nothing more goes to it, the others go on."""
+    monkeypatch.setattr(relay, "SEND_SECONDS", 600.0)
     topic, database = world.topic("echo", 2), await world.database()
     slow, quick = (
         next(f"S{n}" for n in range(99) if partition_of(f"S{n}", 2) == p) for p in (0, 1)

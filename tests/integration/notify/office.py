@@ -4,6 +4,7 @@ staff."""
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 import time
@@ -38,6 +39,7 @@ from tests.eventually import eventually
 SERVICE = "notify"
 PARTITIONS = 6
 NAME, MOBILE, EMAIL = "诸葛小明", "13900001234", "liang@customer.example"
+_BRANCHES = itertools.count(8000)  # one for each test, none twice: counts are the test's own
 _ROLES = ("notify_owner", "notify_app", "vault_owner", "intake_app", "review_app")
 
 
@@ -137,7 +139,7 @@ class Office:
     vault: Vault
     clock_file: Path
     now: datetime
-    branch: str = field(default_factory=lambda: f"{random.randint(8000, 9999)}")
+    branch: str = field(default_factory=lambda: f"{next(_BRANCHES)}")
     sequences: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
     running: int = field(default_factory=lambda: random.randint(1, 80_000))
     published: list[dict[str, Any]] = field(default_factory=list)

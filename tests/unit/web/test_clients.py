@@ -13,7 +13,7 @@ from joserfc.jwk import OctKey
 
 from shared.events.payload import Channel
 from shared.web.clients import FILE, TOKEN_SECONDS, ApiClient, ApiClients, Secret
-from shared.web.permissions import Permission
+from shared.web.permissions import OF_PEOPLE, Permission
 from shared.web.session import Session, Signer
 
 KEY, NOW = b"k" * 48, 1_790_000_000.0
@@ -158,3 +158,16 @@ def test_the_list_names_secrets_by_digest(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(json.dumps([wrong]))
     with pytest.raises(ValueError, match="not_before"):  # a moment, not a day of some clock
         ApiClients.load(tmp_path, key=KEY)
+
+
+@pytest.mark.parametrize("permission", sorted(OF_PEOPLE))
+def test_no_program_is_let_do_what_two_people_answer_for(
+    tmp_path: Path, permission: Permission
+) -> None:
+    entry = {"id": "robot", "channel": "web", "token": OLD, "permissions": ["review.view"]}
+    (tmp_path / FILE).write_text(json.dumps([entry]))
+    ApiClients.load(tmp_path)
+    entry["permissions"] = ["review.view", permission]
+    (tmp_path / FILE).write_text(json.dumps([entry]))
+    with pytest.raises(ValueError, match=f"{permission}: for people alone"):
+        ApiClients.load(tmp_path)
