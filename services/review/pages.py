@@ -51,12 +51,12 @@ from services.review.viewing import (
     shown_decision,
     shown_history,
     shown_row,
-    without_proposal,
+    without_opinions,
 )
 from services.review.workers import OpenVault
 from shared.calendar import business_day, instant_typed
 from shared.events.intake import WantedItem
-from shared.events.lifecycle import State
+from shared.events.lifecycle import TERMINAL, State
 from shared.identifiers import ApplicationNumberError, parse_application_number
 from shared.messaging import Service
 from shared.money import Money
@@ -396,9 +396,9 @@ def _add_case(
             history = shown_history(
                 await store.history_of(conn, application_id, confidential=confidential), viewer
             )
-            if hidden and looked_at.proposal is not None:
-                history = without_proposal(history, looked_at.proposal.staff_id)
             decision = await store.decision_of(conn, application_id)
+            if decision is None and case.state not in TERMINAL and case.review_rules.blind:
+                history = without_opinions(history, viewer.staff_id)
             earlier = await _taken_up(conn, case, viewer)
             deciders = earlier["decision"].decided_by if earlier and earlier["decision"] else ()
             points = case.recommendation.points if case.recommendation else None

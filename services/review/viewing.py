@@ -7,7 +7,7 @@ for it might be compliance's, and of what was done at the desk only what ends in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -164,15 +164,38 @@ def shown_history(history: Iterable[Entry], viewer: Viewer) -> list[Entry]:
     return shown
 
 
-def without_proposal(history: Iterable[Entry], proposer: str) -> list[Entry]:
-    """The history, of the last proposal only that there is one, and nothing that its proposer wrote
-    on any line: what hides_proposal is about."""
-    lines = [_without_words(one) if one.actor == proposer else one for one in history]
-    for place in reversed(range(len(lines))):
-        if lines[place].action == "proposed":
-            lines[place] = replace(lines[place], details={})
-            break
-    return lines
+def without_opinions(history: Iterable[Entry], reader: str) -> list[Entry]:
+    """The history of an undecided case of a blind product: of what others proposed or thought only
+    that they did, and nothing that they wrote on any line, until the reader has said what they
+    think themselves. Whoever proposed reads what the second person answers; what compliance
+    proposes as it ends a hold is nobody's opinion."""
+    lines = list(history)
+    said = [place for place, one in enumerate(lines) if _is_opinion(lines, place)]
+    own = [place for place in said if lines[place].actor == reader]
+    asked = [place for place in own if lines[place].action == "proposed"]
+
+    def told(place: int) -> bool:
+        if (own and place <= own[-1]) or lines[place].actor == reader:
+            return True
+        return lines[place].action == "opinion" and bool(asked) and asked[-1] < place
+
+    kept_back = {place for place in said if not told(place)}
+    authors = {lines[place].actor for place in kept_back}
+    return [
+        replace(one, details={})
+        if place in kept_back
+        else _without_words(one)
+        if one.actor in authors
+        else one
+        for place, one in enumerate(lines)
+    ]
+
+
+def _is_opinion(lines: Sequence[Entry], place: int) -> bool:
+    one, before = lines[place], lines[place - 1] if place else None
+    if one.action == "proposed":
+        return before is None or (before.action, before.actor) != ("released", one.actor)
+    return one.action == "opinion"
 
 
 def _without_words(entry: Entry) -> Entry:

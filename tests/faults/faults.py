@@ -584,7 +584,7 @@ async def missing_on_arrival(office: Office) -> str:
         return bool(rows)
 
     try:
-        await office.until(waits, "the application waits for what is missing", 60.0)
+        await office.until(waits, "the application waits for what is missing")
     finally:
         await _publish_again(office, application)
     return f"an event lost at position {lost['position']}, waited for, published again"

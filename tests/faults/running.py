@@ -219,11 +219,13 @@ class Office:
         self,
         what: Callable[[], Awaitable[Any]],
         words: str,
-        seconds: float = UNTIL_SECONDS,
+        seconds: float | None = None,
         *,
         pause: float = 0.1,
     ) -> Any:
-        """Wait until it is true, asking every `pause` seconds; raises TimeoutError in words."""
+        """Wait until it is true, asking every `pause` seconds; raises TimeoutError in words.
+        seconds: at most UNTIL_SECONDS where nothing else is said."""
+        seconds = UNTIL_SECONDS if seconds is None else seconds
         end = time.monotonic() + seconds
         while True:
             try:

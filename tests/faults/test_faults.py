@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy import local
+from tests.faults import running
 from tests.faults.__main__ import run_fault
 from tests.faults.faults import FAULTS
 from tests.stack import running_here
@@ -18,6 +19,13 @@ LOAD = 10.0  # customers a second: other tests run beside it, and what waits has
 def faults_stack() -> Iterator[local.Stack]:
     with running_here("faults-test") as stack:
         yield stack
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bounds are those of a machine that does nothing else, as for `make faults`."""
+    for bound in ("START_SECONDS", "UNTIL_SECONDS", "AT_REST_SECONDS"):
+        monkeypatch.setattr(running, bound, 3 * getattr(running, bound))
 
 
 @pytest.mark.parametrize("name", [fault.name for fault in FAULTS.values() if fault.short])

@@ -663,6 +663,9 @@ async def test_the_second_person_sees_a_blind_proposal_only_after_their_own_opin
         page = (await colleague.get(f"/review/cases/{case}", lang="en")).text
         for seen in ("Second opinion given", "收入存疑", "资料齐全", "¥10,000.00"):
             assert seen in page
+    for colleague in (desks.compliance, auditor, manager):  # who have not said what they think
+        page = (await colleague.get(f"/review/cases/{case}", lang="en")).text
+        assert not any(words in page for words in ("收入存疑", "资料齐全"))
     lower = {**APPROVE, "limit": {"minor": 800_000}}
     await act(desks.first, case, "decision", APPROVE)
     told = await act(desks.second, case, "opinion", lower)

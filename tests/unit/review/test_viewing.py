@@ -15,7 +15,7 @@ from services.review.viewing import (
     shown_decision,
     shown_history,
     shown_recommendation,
-    without_proposal,
+    without_opinions,
 )
 from shared.money import Money
 from shared.web import Permission, Viewer
@@ -85,16 +85,56 @@ def test_who_decided_and_why_is_not_told() -> None:
     ]
 
 
+A, B, C = "R0001", "R0002", "R0003"
+SAID = {"outcome": "approve", "note": "sealed"}
+
+
+def line(actor: str, action: str, **details: str) -> Entry:
+    return Entry(AT, actor, action, details)
+
+
 def test_with_a_proposal_all_that_its_proposer_wrote_is_hidden_and_no_line_is_missing() -> None:
     lines = [
-        Entry(AT, "R0001", "escalated", {"note": "sealed"}),
-        Entry(AT, "R0002", "noted", {"note": "theirs"}),
-        Entry(AT, "R0001", "snoozed", {"until": "2026-11-11", "note": "sealed"}),
-        Entry(AT, "R0001", "proposed", {"outcome": "approve", "note": "sealed"}),
+        line(A, "escalated", note="sealed"),
+        line(B, "noted", note="theirs"),
+        line(A, "snoozed", until="2026-11-11", note="sealed"),
+        line(A, "proposed", **SAID),
     ]
-    told = without_proposal(lines, "R0001")
+    told = without_opinions(lines, B)
     assert [one.details for one in told] == [{}, {"note": "theirs"}, {"until": "2026-11-11"}, {}]
     assert [one.action for one in told] == [one.action for one in lines]
+    assert without_opinions(lines, A) == lines
+
+
+def test_what_comes_back_unseen_is_read_by_nobody_who_has_not_spoken() -> None:
+    back = [line(A, "noted", note="w"), line(A, "proposed", **SAID), line("review", "returned")]
+    again = [*back, line(A, "proposed", **SAID)]
+    for reader in (B, C):
+        assert [one.details for one in without_opinions(back, reader)] == [{}, {}, {}]
+        assert [one.details for one in without_opinions(again, reader)] == [{}, {}, {}, {}]
+    assert without_opinions(again, A) == again
+
+
+def test_whoever_gave_their_opinion_reads_the_first_and_the_first_reads_theirs() -> None:
+    lines = [line(A, "proposed", **SAID), line(B, "opinion", **SAID), line(B, "returned")]
+    assert without_opinions(lines, A) == without_opinions(lines, B) == lines
+    assert [one.details for one in without_opinions(lines, C)] == [{}, {}, {}]
+    # what is proposed anew is judged anew
+    anew = [*lines, line(A, "proposed", **SAID)]
+    assert [bool(one.details) for one in without_opinions(anew, B)] == [True, True, False, False]
+    # and of the first person, who is now the second
+    turned = [*lines, line(B, "proposed", **SAID)]
+    assert [bool(one.details) for one in without_opinions(turned, A)] == [True, True, False, False]
+
+
+def test_what_compliance_proposes_is_nobodys_opinion() -> None:
+    lines = [
+        line("C0001", "released"),
+        line("C0001", "proposed", outcome="decline", reasons="INTERNAL_RISK"),
+    ]
+    assert without_opinions(lines, B) == lines
+    theirs = [line("C0001", "released"), line(A, "proposed", **SAID)]
+    assert [one.details for one in without_opinions(theirs, B)] == [{}, {}]
 
 
 def test_what_was_decided_for_is_told_to_who_may_know_of_holds_without_a_suspicion() -> None:
