@@ -104,17 +104,25 @@ def not_appealable(case: Case) -> CaseError | None:
 
 
 def on_requested(
-    case: Case, appeal_id: str, wish: AppealWish, words: str, asked_by: str, now: datetime
+    case: Case,
+    appeal_id: str,
+    wish: AppealWish,
+    words: str,
+    asked_by: str,
+    now: datetime,
+    *,
+    asked_at: datetime | None = None,
 ) -> Iterable[Effect]:
-    """The customer asks by a channel. Where an officer opened one for them in the same moment, the
-    two are one; a review by a person is the greater wish."""
+    """The customer asks by a channel, `asked_at` if it was not just now: their clock runs from
+    then. Where an officer opened one for them in the same moment, the two are one; a review by a
+    person is the greater wish."""
     refused = not_appealable(case)
     # they asked before intake had heard of the change: somebody answers
     if refused is not None and refused.code != "limit-changed":
         raise Permanent(f"an appeal against an application that is {case.state}: {refused.words}")
     there = open_appeal(case)
     if there is None:
-        return _open(case, appeal_id, wish, words, asked_by, now)
+        return _open(case, appeal_id, wish, words, asked_by, now, asked_at)
     if wish is AppealWish.HUMAN_REVIEW:
         there.wish = wish
     there.changed = True
@@ -136,12 +144,24 @@ def decide_open(
     return _open(case, appeal_id, wish, words, f"staff:{staff_id}", now)
 
 
+def since_when(case: Case, asked_at: datetime) -> datetime:
+    """From when the clock of what is opened runs: never from before an earlier one."""
+    return max([asked_at, *(one.asked_at for one in case.appeals)])
+
+
 def _open(
-    case: Case, appeal_id: str, wish: AppealWish, words: str, asked_by: str, now: datetime
+    case: Case,
+    appeal_id: str,
+    wish: AppealWish,
+    words: str,
+    asked_by: str,
+    now: datetime,
+    asked_at: datetime | None = None,
 ) -> Iterable[Effect]:
+    since = since_when(case, asked_at or now)
     count = sum(one.wish != DISPUTE for one in case.appeals)
     number = f"{case.need_scope().application_number}-{count + 1}"
-    appeal = Appeal(appeal_id, number, wish, asked_by, now, words, due_at(now), changed=True)
+    appeal = Appeal(appeal_id, number, wish, asked_by, since, words, due_at(since), changed=True)
     case.appeals.append(appeal)
     case.note(now, actor(asked_by), "appeal_opened", number=number, wish=wish, note=words)
     return [_opened(case, appeal), Deadline(APPEAL_DEADLINE, appeal.due)]

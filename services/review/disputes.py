@@ -51,12 +51,19 @@ def _reported(case: Case) -> bool:
 
 
 def on_requested(
-    case: Case, dispute_id: str, words: str, asked_by: str, now: datetime
+    case: Case,
+    dispute_id: str,
+    words: str,
+    asked_by: str,
+    now: datetime,
+    *,
+    asked_at: datetime | None = None,
 ) -> Iterable[Effect]:
-    """The customer disputes the report by a channel. Where one is open already, the two are one."""
+    """The customer disputes the report by a channel, `asked_at` if it was not just now: their clock
+    runs from then. Where one is open already, the two are one."""
     there = open_dispute(case)
     if there is None:
-        return _open(case, dispute_id, words, asked_by, now)
+        return _open(case, dispute_id, words, asked_by, now, asked_at)
     there.changed = True
     case.note(now, appeals.actor(asked_by), "dispute_asked_again", number=there.number, note=words)
     return [_opened(case, there)]
@@ -74,11 +81,17 @@ def decide_open(
 
 
 def _open(
-    case: Case, dispute_id: str, words: str, asked_by: str, now: datetime
+    case: Case,
+    dispute_id: str,
+    words: str,
+    asked_by: str,
+    now: datetime,
+    asked_at: datetime | None = None,
 ) -> Iterable[Effect]:
+    since = appeals.since_when(case, asked_at or now)
     count = sum(one.wish == DISPUTE for one in case.appeals)
     number = f"{case.need_scope().application_number}-D{count + 1}"
-    one = Appeal(dispute_id, number, DISPUTE, asked_by, now, words, due_at(now), changed=True)
+    one = Appeal(dispute_id, number, DISPUTE, asked_by, since, words, due_at(since), changed=True)
     case.appeals.append(one)
     case.note(now, appeals.actor(asked_by), "dispute_opened", number=number, note=words)
     _mark(case)

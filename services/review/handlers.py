@@ -131,7 +131,13 @@ def on_appeal_requested(
     _know(case, event)
     data = event.data
     return appeals.on_requested(
-        case, data.appeal_id, data.wish, str(data.words or ""), data.entered_by or "customer", now
+        case,
+        data.appeal_id,
+        data.wish,
+        str(data.words or ""),
+        data.entered_by or "customer",
+        now,
+        asked_at=min(event.time, now),
     )
 
 
@@ -153,7 +159,12 @@ def on_limit_change_requested(
         words=str(data.words or ""),
     )
     return limit_changes.on_requested(
-        case, data.change_id, asked, data.entered_by or "customer", now
+        case,
+        data.change_id,
+        asked,
+        data.entered_by or "customer",
+        now,
+        asked_at=min(event.time, now),
     )
 
 
@@ -165,7 +176,12 @@ def on_dispute_requested(
     case.need_hand_over()  # without one there is no report
     data = event.data
     return disputes.on_requested(
-        case, data.dispute_id, str(data.words or ""), data.entered_by or "customer", now
+        case,
+        data.dispute_id,
+        str(data.words or ""),
+        data.entered_by or "customer",
+        now,
+        asked_at=min(event.time, now),
     )
 
 

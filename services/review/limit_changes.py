@@ -244,10 +244,16 @@ def rules_of(case: Case) -> LimitRules:
 
 
 def lasting_limit(case: Case) -> Money | None:
-    """What the card has for good: as it was decided, or as it was changed since; None where no
-    limit is known."""
+    """What the card has for good: as it was decided, or as it was changed since, be it that the
+    change takes effect in some days only; None where no limit is known."""
+    return _lasting(case, date.max)
+
+
+def _lasting(case: Case, day: date) -> Money | None:
+    """The lasting limit that is in effect on this day."""
     for one in reversed(case.limit_changes):
-        if one.state is ChangeState.GRANTED:
+        begun = one.effective_on is None or one.effective_on <= day
+        if one.state is ChangeState.GRANTED and begun:
             return one.granted
     return case.limit
 
@@ -358,9 +364,16 @@ def not_below(case: Case, now: datetime) -> Money | None:
 
 
 def on_requested(
-    case: Case, change_id: str, asked: Asked, asked_by: str, now: datetime
+    case: Case,
+    change_id: str,
+    asked: Asked,
+    asked_by: str,
+    now: datetime,
+    *,
+    asked_at: datetime | None = None,
 ) -> Iterable[Effect]:
-    """The customer asks through intake. What came twice has one effect; where another change waits
+    """The customer asks through intake, `asked_at` if it was not just now: the clock runs from
+    then. What came twice has one effect; where another change waits
     for its decision it is refused, because the two would be worked out beside each other."""
     if any(one.change_id == change_id for one in case.limit_changes):
         return []
@@ -368,13 +381,13 @@ def on_requested(
     if refused is not None:
         if case.state not in HAS_CARD or lasting_limit(case) is None:
             raise Permanent(f"a change of a limit: {refused.words}")
-        change = _new(case, change_id, asked, asked_by, now)
+        change = _new(case, change_id, asked, asked_by, asked_at or now)
         change.to(ChangeState.REFUSED)
         change.decided_at = now
         _keep(change, grounds_of(case, change, now))
         case.note(now, "review", "limit_change_refused", number=change.number, code=refused.code)
         return [_decided(case, change)]
-    return _open(case, change_id, asked, asked_by, now)
+    return _open(case, change_id, asked, asked_by, now, asked_at)
 
 
 def begin_increase(
@@ -446,19 +459,27 @@ def _no_own_limit(case: Case) -> CaseError | None:
     return CaseError("no-own-limit", "The card has no limit of its own that is known here")
 
 
-def _new(case: Case, change_id: str, asked: Asked, asked_by: str, now: datetime) -> LimitChange:
+def _new(
+    case: Case, change_id: str, asked: Asked, asked_by: str, asked_at: datetime
+) -> LimitChange:
+    since = max([asked_at, *(one.asked_at for one in case.limit_changes)])
     number = f"{case.need_scope().application_number}-L{len(case.limit_changes) + 1}"
     before = lasting_limit(case) or Money.zero()
-    due = due_about(now, load_limit_changes().working_days)
-    change = LimitChange(change_id, number, asked, asked_by, now, due, before, changed=True)
+    due = due_about(since, load_limit_changes().working_days)
+    change = LimitChange(change_id, number, asked, asked_by, since, due, before, changed=True)
     case.limit_changes.append(change)
     return change
 
 
 def _open(
-    case: Case, change_id: str, asked: Asked, asked_by: str, now: datetime
+    case: Case,
+    change_id: str,
+    asked: Asked,
+    asked_by: str,
+    now: datetime,
+    asked_at: datetime | None = None,
 ) -> Iterable[Effect]:
-    change = _new(case, change_id, asked, asked_by, now)
+    change = _new(case, change_id, asked, asked_by, asked_at or now)
     kind, _sep, staff_id = asked_by.partition(":")
     actor = staff_id if kind == "staff" else "customer"
     case.note(
@@ -943,13 +964,11 @@ def _grant(
 ) -> list[Effect]:
     effects: list[Effect] = [ClearDeadline(DUE_DEADLINE)]
     grounds = grounds_of(case, change, now)  # before anything of it changes
-    if change.kind is LimitChangeKind.DECREASE:
-        # what the bank lowers takes effect later: until then the card has its lasting limit
-        left = (lasting_limit(case) or change.before) if change.by_bank else limit
-        effects += _end_temporary(case, left, "lowered", now)
     today = business_day(now)
     notice = load_limit_changes().decrease_notice_working_days
     change.effective_on = add_working_days(today, notice) if change.by_bank else today
+    if change.kind is LimitChangeKind.DECREASE:
+        effects += _end_by(case, change.effective_on, limit, now)
     change.granted, change.decided_by, change.decided_at = limit, decided_by, now
     _keep(change, grounds)
     actor = decided_by[-1] if decided_by else "review"
@@ -1025,11 +1044,32 @@ def on_reminder_deadline(case: Case, now: datetime) -> Iterable[Effect]:
 
 
 def on_expiry_deadline(case: Case, now: datetime) -> Iterable[Effect]:
-    """The last day of the temporary limit is over: the card has its lasting one again."""
+    """The last day of the temporary limit is over, or what the bank lowers takes effect: the card
+    has its lasting one again."""
     change = temporary_one(case)
-    if change is None or change.asked.until is None or now < end_of_day(change.asked.until):
+    if change is None or change.asked.until is None:
         return []
-    return _end_temporary(case, lasting_limit(case) or change.before, "term", now)
+    # a day's end, to the second, is the next day's begin
+    left = _lasting(case, business_day(now + timedelta(seconds=1))) or change.before
+    if now >= end_of_day(change.asked.until):
+        return _end_temporary(case, left, "term", now)
+    if left < change.before:
+        return _end_temporary(case, left, "lowered", now)
+    return []
+
+
+def _end_by(case: Case, day: date, limit: Money, now: datetime) -> list[Effect]:
+    """A temporary limit gives way to a lower one on the day on which that takes effect: what the
+    bank lowers takes nothing away before."""
+    change = temporary_one(case)
+    if change is None or change.asked.until is None:
+        return []
+    if day <= business_day(now):
+        return _end_temporary(case, limit, "lowered", now)
+    if day > change.asked.until:
+        return []
+    before = end_of_day(day - timedelta(days=1))
+    return [ClearDeadline(REMINDER_DEADLINE), Deadline(EXPIRY_DEADLINE, before)]
 
 
 def _end_temporary(

@@ -69,6 +69,20 @@ def test_a_dispute_has_a_number_and_a_clock_in_days_of_the_calendar_and_moves_no
     assert (subject.state, subject.state_version) == (State.DECLINED, 4)
 
 
+def test_the_clock_runs_from_the_day_on_which_the_customer_asked() -> None:
+    """However long the request lay before review read it: the deadline may be past by then."""
+    subject = reported(case(State.DECLINED))
+    late = NOW + timedelta(days=30)
+    _opened, *deadlines = disputes.on_requested(
+        subject, "d-1", "sealed", "customer", late, asked_at=NOW
+    )
+    assert deadlines[1] == Deadline(disputes.DISPUTE_DEADLINE, disputes.due_at(NOW))
+    (one,) = subject.appeals
+    assert (one.asked_at, one.due) == (NOW, disputes.due_at(NOW))
+    list(disputes.on_deadline(subject, late))
+    assert subject.entries[-1].action == "dispute_overdue"
+
+
 @pytest.mark.parametrize("state", [State.CHECKING, State.MANUAL_REVIEW, State.ON_HOLD])
 def test_a_report_is_disputed_while_the_application_is_open_and_once_at_a_time(
     state: State,

@@ -25,6 +25,8 @@ from shared.messaging import (
 from shared.messaging.errors import Permanent
 from shared.parameters import UnknownVersionError, product_of
 from tests.unit.review.builders import NOW, SEALED, SIGNED, case, hand_over, recommendation
+from tests.unit.review.test_disputes import reported
+from tests.unit.review.test_limit_changes import card
 
 
 def received(payload: type[Any], subject: Case, version: int | None = None, **more: Any) -> Any:
@@ -396,3 +398,51 @@ def test_scoring_without_keys_decides_nothing() -> None:
     assert list(handlers.on_scored(refused, subject, NOW)) == []
     assert subject.state is State.CHECKING
     assert subject.recommendation is None
+
+
+ASKED: dict[type[Any], dict[str, Any]] = {
+    intake.AppealRequested: {
+        "appeal_id": "a-1",
+        "wish": "human-review",
+        "words": str(SEALED),
+        "entered_by": "customer",
+    },
+    intake.DisputeRequested: {
+        "dispute_id": "d-1",
+        "words": str(SEALED),
+        "entered_by": "customer",
+    },
+    intake.LimitChangeRequested: {
+        "change_id": "c-1",
+        "kind": "decrease",
+        "wanted": {"minor": 1_000_000},
+        "agreed_at": NOW.isoformat(),
+        "entered_by": "customer",
+    },
+}
+
+
+@pytest.mark.parametrize("asked_for", ASKED, ids=lambda one: one.__name__)
+def test_what_a_customer_asks_for_has_its_clock_from_then_and_not_from_when_it_is_read(
+    asked_for: type[Any],
+) -> None:
+    subject = card()
+    if asked_for is not intake.LimitChangeRequested:
+        subject = reported(case(State.DECLINED))
+    late = NOW + timedelta(days=3)
+    list(
+        handlers.HANDLERS[asked_for](
+            received(asked_for, subject, **ASKED[asked_for]), subject, late
+        )
+    )
+    (one,) = [*subject.appeals, *subject.limit_changes]
+    assert one.asked_at == NOW
+    early = NOW - timedelta(days=1)  # another machine's clock goes before ours
+    subject.appeals, subject.limit_changes = [], []
+    list(
+        handlers.HANDLERS[asked_for](
+            received(asked_for, subject, **ASKED[asked_for]), subject, early
+        )
+    )
+    (one,) = [*subject.appeals, *subject.limit_changes]
+    assert one.asked_at == early

@@ -730,15 +730,35 @@ def test_nothing_is_raised_beside_a_temporary_limit_and_a_lower_one_ends_it() ->
     assert limit_changes.limit_now(case) == Money.of(10_000)
 
 
-def test_until_what_the_bank_lowers_takes_effect_the_card_has_its_lasting_limit() -> None:
-    case, _effects, _end = temporary()
+def test_what_the_bank_lowers_takes_nothing_away_before_it_takes_effect() -> None:
+    case, _effects, end = temporary()
     list(limit_changes.decide_lower(case, "c-4", Money.of(10_000), WORDS, FIRST, NOW))
     effects = list(limit_changes.decide_sign(case, SECOND, NOW))
-    over = event(effects, review.LimitExpired)
-    assert (over.limit, over.why) == (Money.of(20_000), "lowered")
+    assert not [
+        one for one in effects if isinstance(getattr(one, "data", None), review.LimitExpired)
+    ]
     lowered = event(effects, review.LimitChangeDecided)
-    assert lowered.limit == Money.of(10_000)
+    assert (lowered.limit, limit_changes.limit_now(case)) == (Money.of(10_000), Money.of(30_000))
     assert lowered.effective_on > TODAY
+    begins = end_of_day(lowered.effective_on - timedelta(days=1))
+    assert Deadline(limit_changes.EXPIRY_DEADLINE, begins) in effects
+    assert begins < end
+    assert ClearDeadline(limit_changes.REMINDER_DEADLINE) in effects
+    assert list(limit_changes.on_expiry_deadline(case, begins - timedelta(seconds=1))) == []
+    over = event(list(limit_changes.on_expiry_deadline(case, begins)), review.LimitExpired)
+    assert (over.limit, over.why) == (Money.of(10_000), "lowered")
+    assert limit_changes.limit_now(case) == Money.of(10_000)
+
+
+def test_a_temporary_limit_that_ends_before_leaves_the_lasting_one_until_the_lower_one() -> None:
+    case, _effects, end = temporary()
+    late = end - timedelta(days=1)
+    list(limit_changes.decide_lower(case, "c-4", Money.of(10_000), WORDS, FIRST, late))
+    effects = list(limit_changes.decide_sign(case, SECOND, late))
+    assert event(effects, review.LimitChangeDecided).effective_on > business_day(end)
+    assert not [one for one in effects if isinstance(one, Deadline)]
+    over = event(list(limit_changes.on_expiry_deadline(case, end)), review.LimitExpired)
+    assert (over.limit, over.why) == (Money.of(20_000), "term")
 
 
 def test_one_that_is_late_stands_in_the_history() -> None:
