@@ -103,7 +103,8 @@ def router(service: Service, desk: Desk) -> APIRouter:
         openapi_extra=about("not-found", "nothing-appealed", "same-person", "claimed"),
     )
     async def api_claim_appeal(viewer: MayDecide, application_id: str) -> AppealOut:
-        """Take the appeal; never whoever made the decision."""
+        """Take the appeal; never whoever took part in the decision, or answered an
+        earlier one."""
         case = await desk.claim_appeal(viewer, application_id)
         return _last(case, service.clock.now())
 

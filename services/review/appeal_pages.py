@@ -36,7 +36,7 @@ REFUSALS: Mapping[str, str] = {
     ),
     "appeal-open": mark("An appeal of this customer waits for its answer already."),
     "nothing-appealed": mark("No appeal waits for its answer."),
-    "same-person": mark("Whoever made the decision does not answer the appeal."),
+    "same-person": mark("Whoever took part in it before does not answer the appeal."),
     "claimed": mark("Another officer has this appeal."),
     "not-yours": mark("Claim the appeal first."),
     "other-wish": mark("This is no answer to what the customer asked for."),

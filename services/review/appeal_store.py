@@ -18,8 +18,15 @@ from shared.web.lists import Page, Place, Total
 _SAVE = """
 INSERT INTO appeal (appeal_id, application_id, number, wish, asked_by, asked_at, words, due,
     deciders, automatic, claimed_by, outcome, answered_by, answered_at, person)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, coalesce(decided_by, '{}'), coalesce(automatic, false),
-    $9, $10, $11, $12, $13
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $4 = 'report-dispute' THEN '{}'::text[] ELSE array(
+        SELECT unnest(decided_by)
+        UNION SELECT actor FROM case_history WHERE application_id = $2 AND actor <> 'review'
+            AND (action IN ('proposed', 'opinion', 'signed')
+                OR action = 'returned' AND details ? 'note')
+        UNION SELECT answered_by FROM appeal WHERE application_id = $2 AND appeal_id <> $1
+            AND wish <> 'report-dispute' AND answered_by IS NOT NULL
+        ORDER BY 1
+    ) END, coalesce(automatic, false), $9, $10, $11, $12, $13
 FROM (VALUES (0)) one LEFT JOIN decision ON application_id = $2 AND $4 <> 'report-dispute'
 ON CONFLICT (appeal_id) DO UPDATE SET
     wish = excluded.wish, claimed_by = excluded.claimed_by, outcome = excluded.outcome,
@@ -28,7 +35,8 @@ ON CONFLICT (appeal_id) DO UPDATE SET
 
 
 async def save_appeals(conn: Any, appeals: Iterable[tuple[Case, Appeal]]) -> None:
-    """Write new ones, and of the others what may change; who decided is read from the decision."""
+    """Write new ones, and of the others what may change; who took part in what is
+    appealed against is read from the decision, the history and earlier answers."""
     await conn.executemany(
         _SAVE,
         [

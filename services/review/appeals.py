@@ -28,15 +28,16 @@ Answer = Literal["explained", "upheld", "changed"]
 About = Literal["decline", "limit"]
 
 APPEAL_DEADLINE = "appeal"
+_TOOK_PART = "Whoever took part in it before does not answer the appeal"
 DISPUTE: Final = "report-dispute"  # of the credit report: see `disputes`
 
 
 @dataclass(slots=True)
 class Appeal:
     """One appeal, or a dispute about the credit report. `asked_by`: as events have it; `words`: the
-    customer's, sealed. `deciders`: staff ids of those who made the decision, none where the policy
-    alone did (`automatic`), and of a dispute; known once it is written. `changed`: to be
-    written."""
+    customer's, sealed. `deciders`: staff ids of those who took part in the decision, signed or not,
+    or answered an earlier appeal; none of a dispute; known once it is written. `automatic`: the
+    policy alone decided. `changed`: to be written."""
 
     appeal_id: str
     number: str
@@ -180,14 +181,14 @@ def _opened(case: Case, appeal: Appeal) -> Fact:
 
 
 def decide_claim(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
-    """Take the appeal; never whoever made the decision that it is about."""
+    """Take the appeal; never whoever took part before."""
     return claim(case, _waiting(case), staff_id, now)
 
 
 def claim(case: Case, one: Appeal, staff_id: str, now: datetime) -> list[Effect]:
-    """Take what waits for its answer; never whoever made the decision that it is about."""
+    """Take what waits for its answer; never whoever took part before."""
     if staff_id in one.deciders:
-        raise CaseError("same-person", "Whoever made the decision does not answer the appeal")
+        raise CaseError("same-person", "Whoever took part in it before does not answer the appeal")
     if one.claimed_by == staff_id:
         return []
     if one.claimed_by is not None:
@@ -218,7 +219,7 @@ def put_back(
 def decide_reassign(
     case: Case, staff_id: str, receiver: Officer | None, now: datetime
 ) -> Iterable[Effect]:
-    """The appeal is given to an officer who can take it; never to whoever made the decision that
+    """The appeal is given to an officer who can take it; never to whoever took part
     it is about."""
     return reassign(case, _waiting(case), staff_id, receiver, now)
 
@@ -230,7 +231,7 @@ def reassign(
     already nothing is given."""
     to = receiver_of(case, receiver, now)
     if to in one.deciders:
-        raise CaseError("same-person", "Whoever made the decision does not answer the appeal")
+        raise CaseError("same-person", "Whoever took part in it before does not answer the appeal")
     if one.claimed_by != to:
         case.note(
             now, staff_id, f"{one.kind}_reassigned", number=one.number, holder=one.claimed_by,
@@ -244,7 +245,7 @@ def check_answer(one: Appeal, staff_id: str, outcome: str, note: str) -> None:
     """Refuse an answer by somebody who may not give it, one to another question, or one without
     words."""
     if staff_id in one.deciders:
-        raise CaseError("same-person", "Whoever made the decision does not answer the appeal")
+        raise CaseError("same-person", "Whoever took part in it before does not answer the appeal")
     if one.claimed_by != staff_id:
         raise CaseError("not-yours", f"Claim the {one.kind} first")
     if outcome not in one.answers():

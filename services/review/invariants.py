@@ -480,8 +480,9 @@ INVARIANTS: tuple[Invariant, ...] = (
     Invariant(
         "APPEAL_BY_ANOTHER",
         Words(
-            zh="对拒绝的复核由未参与原决定的人员作出",
-            en="Who made a decision does not answer the appeal against it",
+            zh="复核由未参与原决定、也未答复过此前复核的人员作出",
+            en="Who took part in a decision, or answered an earlier appeal, does not answer the"
+            " appeal against it",
         ),
         f"{_PERSONAL} Art. 24",
         "A",

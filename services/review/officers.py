@@ -132,8 +132,8 @@ class Load:
 @dataclass(frozen=True, slots=True)
 class Beside:
     """A line of what waits beside the cases. claimed_by: who has it; None: nobody yet, so that it
-    is the reviewers' of the branch. deciders: who made the decision that it is about, and answers
-    it never."""
+    is the reviewers' of the branch. deciders: who took part in the decision that it is
+    about, and answers it never."""
 
     work: Work
     number: str

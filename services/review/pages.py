@@ -135,7 +135,7 @@ REFUSALS: Mapping[str, str] = {
 
 _NOT_GIVEN: Mapping[str, str] = {
     **REFUSALS,
-    "same-person": mark("Whoever made the decision does not answer the appeal."),
+    "same-person": mark("Whoever took part in it before does not answer the appeal."),
     "not-permitted": mark("You may not give appeals to others."),
     "nothing-appealed": mark("No appeal waits for its answer."),
     "nothing-disputed": mark("No dispute waits for its answer."),

@@ -24,7 +24,7 @@ from tests.integration.review.test_limit_changes import (
     known_to_the_bank,
 )
 from tests.integration.review.test_limit_changes import act as about_its_limit
-from tests.integration.review.test_service import do, handed, said
+from tests.integration.review.test_service import APPROVE, do, handed, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -121,7 +121,7 @@ async def test_whoever_made_the_decision_does_not_answer_and_another_may_change_
     await asks(bank, applicant, AppealWish.HUMAN_REVIEW)
     for decider in (desks.first, desks.second):
         page = await act(decider, applicant, "/claim")
-        assert "Whoever made the decision does not answer the appeal." in page
+        assert "Whoever took part in it before does not answer the appeal." in page
     conn = await asyncpg.connect(bank.superuser_url)
     try:
         with pytest.raises(asyncpg.CheckViolationError):
@@ -145,6 +145,31 @@ async def test_whoever_made_the_decision_does_not_answer_and_another_may_change_
         False,
     )
     assert answered["reapply_from"] == business_day(bank.now).isoformat()
+
+
+async def test_nobody_answers_who_took_part_or_answered_before(bank: Bank, desks: Desks) -> None:
+    """Be it that what they thought was not what was decided."""
+    applicant = await handed(bank, "application.referred", new_to_bank=True)
+    other = await bank.colleague(desks.transport, "risk_officer")
+    assert await do(desks.first, applicant, "claim") == 200
+    assert await do(desks.first, applicant, "decision", APPROVE) == 200
+    back = {"outcome": "returned", "note": "收入存疑"}
+    assert await do(other, applicant, "signature", back) == 200
+    assert await do(desks.first, applicant, "decision", DECLINE) == 200
+    assert await do(desks.second, applicant, "signature", {"outcome": "confirmed"}) == 200
+    await asks(bank, applicant, AppealWish.EXPLANATION)
+    refused = "Whoever took part in it before"
+    for took_part in (desks.first, desks.second, other):
+        assert refused in await act(took_part, applicant, "/claim")
+    third, fourth = [await bank.colleague(desks.transport, "reviewer") for _ in range(2)]
+    await act(third, applicant, "/claim")
+    await act(third, applicant, "/answer", answer="explained", note="已说明")
+    await asks(bank, applicant, AppealWish.HUMAN_REVIEW)
+    assert refused in await act(third, applicant, "/claim")
+    assert refused not in await act(fourth, applicant, "/claim")
+    assert (await act(fourth, applicant, "/answer", answer="upheld", note="复核无误")).count(
+        "The appeal is answered"
+    )
 
 
 async def test_an_officer_opens_one_for_the_customer_and_two_at_once_are_one(
@@ -271,8 +296,8 @@ async def test_a_limit_that_deserves_more_is_raised_by_a_change_that_goes_by_its
     # another increase waits now: a second answer cannot begin one beside it
     await asks(bank, applicant, AppealWish.HUMAN_REVIEW)
     await eventually(lambda: again(bank, applicant, 2))
-    await act(desks.first, applicant, "/claim")
-    page = await act(desks.first, applicant, "/answer", answer="changed", note="收入已核实")
+    await act(desks.second, applicant, "/claim")
+    page = await act(desks.second, applicant, "/answer", answer="changed", note="收入已核实")
     assert "A change of this limit waits for its decision: decide it first." in page
 
 

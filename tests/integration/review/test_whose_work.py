@@ -171,7 +171,7 @@ async def test_a_deputy_takes_over_all_but_the_appeal_against_their_own_decision
     form = {"staff_id": leaving.staff_id}
     await desks.first.client.post("/review/workload/take-over", data=form)
     page = (await desks.first.get("/review/workload", lang="en")).text
-    assert "1 not given: Whoever made the decision does not answer the appeal." in page
+    assert "1 not given: Whoever took part in it before does not answer the appeal." in page
     page = (await desks.second.get("/review/workload", lang="en")).text
     assert "With colleagues who are away lie: 1 appeal." in page
     listed = (await desks.second.get("/review/appeals", lang="en")).text
