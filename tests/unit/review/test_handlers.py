@@ -422,6 +422,13 @@ ASKED: dict[type[Any], dict[str, Any]] = {
 }
 
 
+def found(subject: Case) -> list[Any]:
+    """What is open beside the application."""
+    beside: list[Any] = [*subject.appeals]
+    beside.extend(subject.limit_changes)
+    return beside
+
+
 @pytest.mark.parametrize("asked_for", ASKED, ids=lambda one: one.__name__)
 def test_what_a_customer_asks_for_has_its_clock_from_then_and_not_from_when_it_is_read(
     asked_for: type[Any],
@@ -435,7 +442,7 @@ def test_what_a_customer_asks_for_has_its_clock_from_then_and_not_from_when_it_i
             received(asked_for, subject, **ASKED[asked_for]), subject, late
         )
     )
-    (one,) = [*subject.appeals, *subject.limit_changes]
+    (one,) = found(subject)
     assert one.asked_at == NOW
     early = NOW - timedelta(days=1)  # another machine's clock goes before ours
     subject.appeals, subject.limit_changes = [], []
@@ -444,5 +451,5 @@ def test_what_a_customer_asks_for_has_its_clock_from_then_and_not_from_when_it_i
             received(asked_for, subject, **ASKED[asked_for]), subject, early
         )
     )
-    (one,) = [*subject.appeals, *subject.limit_changes]
+    (one,) = found(subject)
     assert one.asked_at == early
