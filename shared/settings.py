@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     # seconds before a call to another system is tried again, doubled each time; the demo hurries
     call_backoff: Annotated[float, Field(gt=0, le=60)] = 0.5
 
+    # of what the policy would decide alone, the share that a person looks at by chance; without it,
+    # 1 % of a bank's and nothing of a demo's or a test's, whose days are known beforehand
+    sampled_share: Annotated[float, Field(ge=0, le=1)] | None = None
+
     # minutes without a click after which people have to sign in again
     session_idle: Annotated[int, Field(ge=5, le=720)] = 60
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ from shared.events.catalog import group
 from shared.messaging import Consumer, Deadlines, Service
 from shared.privacy.vault import Vault
 from shared.privacy.vault_database import open_vault, read_bank_key
-from shared.settings import Settings
+from shared.settings import Environment, Settings
 from shared.web import Permission, audit_pages, kept_views, operations
 from shared.web.directory import directory_consumer
 from shared.web.service import create_app
@@ -171,6 +172,7 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
         database=database,
     )
     records = CaseRecords(lambda: service.by_key, shelf, read_bank_key(settings).blind)
+    picked = picking(settings)
     service.breakers = {name: Breaker(name, clock.now) for name in ASKED}
     service.workers = [
         *(
@@ -192,12 +194,24 @@ def build_service(settings: Settings, *, database: str | None = None) -> ReviewS
                 open_vault=service.vault,
                 records=records,
                 now=clock.now,
+                picked=picked,
                 backoff=settings.call_backoff,
             )
             for worker in (policy_worker, limit_worker)
         ),
     ]
     return service
+
+
+def picking(settings: Settings) -> Callable[[], bool]:
+    """By chance, whether a person looks at what the policy would decide alone. Nobody can work out
+    which: of whom compliance suspects something it is said that they were picked, too."""
+    shipped = 0.01 if settings.environment is Environment.PRODUCTION else 0.0
+    share = shipped if settings.sampled_share is None else settings.sampled_share
+    return lambda: _chance() < share
+
+
+_chance = secrets.SystemRandom().random
 
 
 def build_app(service: ReviewService) -> FastAPI:

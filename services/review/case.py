@@ -57,6 +57,7 @@ BLOCKS_APPROVAL = frozenset(
 )
 
 TAKEN_UP_AGAIN = "TAKEN_UP_AGAIN"  # the reason by which a reconsideration goes to a person
+SAMPLED = "SAMPLED"  # that by which somebody goes to a person whom the policy would decide about
 REPORT_DISPUTED = "REPORT_DISPUTED"  # and that by which somebody goes who disputes the report
 
 # why a check has no answer, where asking again brings none
@@ -519,8 +520,11 @@ def _leave_the_desk(case: Case) -> None:
 # --- the policy's verdict ----------------------------------------------------------------------
 
 
-def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> Iterable[Effect]:
-    """The checks have ended and the policy has spoken: approve, decline, refer or hold.
+def apply_recommendation(
+    case: Case, found: Recommendation, now: datetime, *, sampled: bool = False
+) -> Iterable[Effect]:
+    """The checks have ended and the policy has spoken: approve, decline, refer or hold. `sampled`:
+    a person looks at it by chance.
 
     While the case lies with a person only the recommendation is renewed, except that a suspicion
     takes it from the desk. What compliance has looked into holds the case no second time; only a
@@ -529,7 +533,7 @@ def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> It
     if not case.open:
         return []
     effects: list[Effect] = _ask_for_a_call(case, found, now)
-    found = _with_own_findings(case, found)
+    found = _with_own_findings(case, found, sampled=sampled)
     case.recommendation = found
     case.touched = True
     case.note(now, "review", "scored", findings=_shown(found.findings), outcome=found.outcome)
@@ -602,7 +606,7 @@ def unproposed_of(case: Case, staff_id: str) -> None:
     _own(case, staff_id)
 
 
-def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
+def _with_own_findings(case: Case, found: Recommendation, *, sampled: bool) -> Recommendation:
     """The policy's word, and beside it what review looks at by itself: no policy approves over
     that."""
     own = tuple(
@@ -618,13 +622,27 @@ def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
         own = (*own, TAKEN_UP_AGAIN)
     if case.disputed:
         own = (*own, REPORT_DISPUTED)
+    if not own and _goes_by_chance(case, found, sampled=sampled):
+        own = (SAMPLED,)
     if not own:
         return found
     return replace(
         found,
-        outcome="refer" if found.outcome == "approve" else found.outcome,
+        outcome="refer" if found.outcome == "approve" or SAMPLED in own else found.outcome,
         findings=(*found.findings, *own),
     )
+
+
+def _goes_by_chance(case: Case, found: Recommendation, *, sampled: bool) -> bool:
+    """Whether a person looks at what the policy alone would decide: where chance wants it, once it
+    did, and where there is a suspicion; the three look alike, or the suspicion would be told by
+    nothing else being there."""
+    told = reason_codes.without_suspicion(found.findings)
+    if case.need_hand_over().new_to_bank or not reason_codes.decides_alone(told):
+        return False
+    before = case.recommendation
+    stays = before is not None and SAMPLED in before.findings
+    return sampled or stays or told != found.findings
 
 
 def _machine_may(case: Case, found: Recommendation, now: datetime) -> bool:

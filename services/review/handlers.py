@@ -288,4 +288,5 @@ def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
         )
         for said in value.get("shadows", ())
     )
-    return [*looked, *cases.apply_recommendation(case, recommendation, now)]
+    sampled = bool(value.get("sampled"))
+    return [*looked, *cases.apply_recommendation(case, recommendation, now, sampled=sampled)]

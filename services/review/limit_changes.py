@@ -688,16 +688,21 @@ def on_worked_out(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
         points=value["points"],
         pricing_class=value["pricing_class"],
     )
+    told = without_suspicion(found.findings)
+    alone = _machine_may(case, change, found, now)
+    # with a suspicion always, or it would be told by nothing else being there
+    picked = alone and bool(value.get("sampled") or change.suspicious)
     disputed = [cases.REPORT_DISPUTED] if case.disputed else []
+    sampled = [cases.SAMPLED] if picked else []
     case.note(
         now, "review", "limit_change_worked_out", number=change.number,
-        findings=[*without_suspicion(found.findings), *disputed],
+        findings=[*told, *disputed, *sampled],
     )  # fmt: skip
     if change.suspicious:
         change.to(ChangeState.HELD)
         case.note(now, "review", "limit_change_held", confidential=True, number=change.number)
         return looked
-    if _machine_may(case, change, found, now):
+    if alone and not picked:
         return [*looked, *_grant(case, change, change.asked.wanted, (), now)]
     change.to(ChangeState.DECIDING)
     return looked
@@ -725,14 +730,16 @@ def _looked_at(
 def _machine_may(case: Case, change: LimitChange, found: Recommendation, now: datetime) -> bool:
     """Whether the policy may grant it alone: what was asked for and nothing less, up to the bank's
     amount, and never to somebody who was new to the bank (2011 rules, Art. 43), or by a report
-    that the person disputes."""
+    that the person disputes. A suspicion set aside: of that its caller knows."""
     wanted = change.asked.wanted
+    told, looked_at = without_suspicion(found.findings), weighed(case, change, now)
+    obstacles = tuple(one for one in looked_at.obstacles if one != limit_grounds.SUSPICION)
     return (
-        found.outcome == "approve"
+        (found.outcome == "approve" or (change.suspicious and not told))
         and not case.need_hand_over().new_to_bank
         and not case.disputed
         and wanted <= load_limit_changes().automatic_up_to
-        and _may_be(case, change, wanted, now) is None
+        and _against(replace(looked_at, obstacles=obstacles), wanted, rules_of(case).step) is None
     )
 
 
@@ -781,7 +788,10 @@ def grant_obstacles(case: Case, change: LimitChange, now: datetime) -> list[str]
 
 def _may_be(case: Case, change: LimitChange, limit: Money, now: datetime) -> CaseError | None:
     """Why this limit may not be granted; None: it may be."""
-    found, step = weighed(case, change, now), rules_of(case).step
+    return _against(weighed(case, change, now), limit, rules_of(case).step)
+
+
+def _against(found: Weighed, limit: Money, step: Money) -> CaseError | None:
     if found.obstacles:
         against = "; ".join(REASONS_AGAINST[code] for code in found.obstacles)
         return CaseError("not-approvable", against)

@@ -20,6 +20,7 @@ FLAGS: dict[str, str] = {
     "NEW_TO_BANK": mark("New to bank"),
     "TAKEN_UP_AGAIN": mark("Taken up again"),
     "REPORT_DISPUTED": mark("Disputes the report"),
+    "SAMPLED": mark("Picked by chance"),
     "NO_CREDIT_RECORD": mark("No credit record"),
     "SCORE_MIDDLING": mark("Middling score"),
     "OVERDUE_MINOR": mark("Arrears"),

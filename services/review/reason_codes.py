@@ -216,6 +216,12 @@ _CODES = (
         "CLOSER_LOOK",
     ),
     ReasonCode(
+        "SAMPLED",
+        _R,
+        mark("Picked by chance: a person looks at what the policy would have decided alone"),
+        "CLOSER_LOOK",
+    ),
+    ReasonCode(
         "NO_CREDIT_RECORD",
         _R,
         mark("The bureau has no record of the applicant"),
@@ -413,6 +419,14 @@ _CODES = (
 REASONS: dict[str, ReasonCode] = {reason.code: reason for reason in _CODES}
 """Every reason by its internal code."""
 
+BESIDE = frozenset(
+    {
+        *("TAKEN_UP_AGAIN", "REPORT_DISPUTED", "SAMPLED"),
+        *("DORMANCY_OVER_BOUND", "DORMANCY_UNREPORTED"),
+    }
+)
+"""What review itself adds to the findings of a policy, whose advice does not know of it."""
+
 DECLINE_REASONS: tuple[ReasonCode, ...] = tuple(
     reason for reason in _CODES if reason.effect is Effect.DECLINE
 )
@@ -434,7 +448,13 @@ def advice_on(codes: Iterable[str]) -> Literal["approve", "decline", "examine"]:
     found = set(codes)
     if any(REASONS[code].effect is Effect.DECLINE for code in found):
         return "decline"
-    return "examine" if found - {"NEW_TO_BANK"} else "approve"
+    return "examine" if found - {"NEW_TO_BANK", *BESIDE} else "approve"
+
+
+def decides_alone(codes: Iterable[str]) -> bool:
+    """Whether a policy that found no more than this approves or declines of itself."""
+    found = set(codes)
+    return not found or any(REASONS[code].effect is Effect.DECLINE for code in found)
 
 
 def primary(codes: Iterable[str]) -> ReasonCode:

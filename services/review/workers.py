@@ -153,9 +153,11 @@ def policy_worker(
     open_vault: OpenVault,
     records: Records,
     now: Callable[[], datetime],
+    picked: Callable[[], bool],
     backoff: float,
 ) -> Worker:
-    """Opens the evidence of a case, applies the policy, and seals what it rested on."""
+    """Opens the evidence of a case, applies the policy, and seals what it rested on. `picked`: by
+    chance, whether a person shall look at it whatever the policy says."""
 
     async def call(claimed: ClaimedCall) -> Result:
         payload = claimed.payload
@@ -195,6 +197,7 @@ def policy_worker(
                 **_frozen(policy, inputs, verdict, keys),
                 "shadows": [told for one in shadows if (told := _beside(one, inputs))],
                 "own": _sealed(looked, keys),
+                "sampled": picked(),
             }
         )
 
@@ -215,6 +218,7 @@ def limit_worker(
     open_vault: OpenVault,
     records: Records,
     now: Callable[[], datetime],
+    picked: Callable[[], bool],
     backoff: float,
 ) -> Worker:
     """Opens the evidence of a change of a limit, applies the policy that decides then with all of
@@ -243,7 +247,7 @@ def limit_worker(
         verdict = policy.evaluate(inputs)
         return Succeeded(
             {**_told(policy, verdict), **_frozen(policy, inputs, verdict, keys),
-             "own_existing": own.limits, "own": _sealed(looked, keys)}
+             "own_existing": own.limits, "own": _sealed(looked, keys), "sampled": picked()}
         )  # fmt: skip
 
     return Worker(

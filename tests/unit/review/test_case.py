@@ -93,6 +93,40 @@ def test_policy_approves_at_once_what_it_may_approve_alone() -> None:
     assert (decision.inputs, decision.policy_digest) == (found.inputs, found.policy_digest)
 
 
+@pytest.mark.parametrize("outcome", ["approve", "decline"])
+def test_what_the_policy_would_decide_alone_a_person_looks_at_by_chance(outcome: str) -> None:
+    checking = case()
+    checking.need_hand_over().new_to_bank = False
+    findings = () if outcome == "approve" else ("BUREAU_ADVERSE",)
+    found = recommendation(outcome=outcome, advice=outcome, findings=findings)
+    assert names(cases.apply_recommendation(checking, found, NOW, sampled=True)) == [
+        "ChecksCompleted",
+        "ApplicationReferred",
+    ]
+    assert checking.recommendation is not None
+    assert checking.recommendation.findings == (*findings, "SAMPLED")
+    assert checking.recommendation.advice == outcome
+    # and stays with the person, whatever chance says the next time
+    list(cases.apply_recommendation(checking, found, NOW))
+    assert checking.recommendation.findings == (*findings, "SAMPLED")
+
+
+@pytest.mark.parametrize(
+    ("new_to_bank", "outcome", "findings"),
+    [(True, "refer", ("NEW_TO_BANK",)), (False, "refer", ("CARDS_MANY",))],
+)
+def test_what_goes_to_a_person_anyway_is_not_said_to_be_picked(
+    new_to_bank: bool, outcome: str, findings: tuple[str, ...]
+) -> None:
+    for suspicion in ((), ("WATCHLIST_HIT",)):
+        checking = case()
+        checking.need_hand_over().new_to_bank = new_to_bank
+        found = recommendation(outcome=outcome, findings=(*suspicion, *findings))
+        list(cases.apply_recommendation(checking, found, NOW, sampled=True))
+        assert checking.recommendation is not None
+        assert checking.recommendation.findings == (*suspicion, *findings)
+
+
 def test_policy_declines_with_category_and_cool_down() -> None:
     checking = case()
     checking.need_hand_over().new_to_bank = False

@@ -883,9 +883,9 @@ def told(who: Viewer) -> Try:
         confidential = who.may_in(Permission.REVIEW_COMPLIANCE, "1101")
         assert held.recommendation is not None
         found = held.recommendation.findings
-        assert public_codes(found) == ["INTERNAL"]  # outside, whoever asks
+        assert set(public_codes(found)) == {"INTERNAL", "CLOSER_LOOK"}  # outside, whoever asks
         assert desk.public_findings(found, confidential=confidential) == (
-            ["WATCHLIST_HIT"] if confidential else []
+            ["WATCHLIST_HIT", "SAMPLED"] if confidential else ["SAMPLED"]
         )
         (change,) = waiting(findings=["WATCHLIST_HIT"]).limit_changes
         refusal = waiting(findings=["WATCHLIST_HIT"])
@@ -912,6 +912,7 @@ def erased() -> Found:
         open_vault=_locked,
         records=cast("Any", Records(State.SCORING)),
         now=lambda: NOW,
+        picked=lambda: False,
         backoff=0,
     )
     call = ClaimedCall("policy", "k", "a", {**_CALL, "application_id": "a", "person": "p"}, 1)

@@ -720,6 +720,28 @@ def test_a_temporary_limit_ends_by_its_clock_and_the_customer_is_told_before() -
     assert list(limit_changes.on_reminder_deadline(case, end)) == []
 
 
+@pytest.mark.parametrize("why", ["chance", "suspicion", "neither"])
+def test_an_increase_that_the_policy_would_grant_waits_by_chance_or_suspicion_alike(
+    why: str,
+) -> None:
+    low = card()
+    low.limit = Money.of(10_000)
+    request(low, asked(yuan=15_000))
+    hit = ["WATCHLIST_HIT"] if why == "suspicion" else []
+    said = {"outcome": "hold" if hit else "approve", "findings": hit, "sampled": why == "chance"}
+    list(limit_changes.on_worked_out(result_of(low, **said), low, NOW))
+    found = [one for one in low.entries if one.action == "limit_change_worked_out"]
+    assert [one.details["findings"] for one in found] == [["SAMPLED"] if why != "neither" else []]
+    assert (
+        state(low)
+        is {
+            "chance": ChangeState.DECIDING,
+            "suspicion": ChangeState.HELD,
+            "neither": ChangeState.GRANTED,
+        }[why]
+    )
+
+
 def test_nothing_is_raised_beside_a_temporary_limit_and_a_lower_one_ends_it() -> None:
     case, _effects, _end = temporary()
     request(case, asked(), "c-2")
