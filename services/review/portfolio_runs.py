@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +28,7 @@ from shared.privacy.vault_database import open_vault
 from shared.settings import Settings
 
 BATCH = 1_000  # decisions that are asked about and written down at a time
+_ASKED = "asked"  # in the first line of a journal: the question
 
 _COUNTED = "SELECT count(*) FROM decision WHERE decided_at >= $1 AND decided_at < $2"
 # where each batch begins
@@ -167,6 +168,10 @@ async def batches(conn: Any, question: Question, size: int = BATCH) -> list[tupl
     return [(row["decided_at"], row["application_id"]) for row in rows]
 
 
+class OtherQuestionError(ValueError):
+    """The journal is of another question, or of none: nothing of it is used, and it stays."""
+
+
 def run(
     settings: Settings,
     database: str | None,
@@ -180,9 +185,9 @@ def run(
 ) -> Report:
     """Ask about every decision; `told` is called with how many a batch had.
 
-    `journal` has what was done; where it is of another question, it is begun anew.
+    `journal` has what was done. Raises OtherQuestionError where it is of another question.
     """
-    done = dict(done_before(journal, question))
+    done = dict(done_before(journal, question, begins))
     for part in done.values():
         told(part.decisions)
     left = [(number, *begin) for number, begin in enumerate(begins) if number not in done]
@@ -194,7 +199,7 @@ def run(
             ) as pool,
         ):
             if not done:
-                file.write(json.dumps(question.as_json(), sort_keys=True) + "\n")
+                file.write(first_line(question, begins) + "\n")
             waiting = [pool.submit(ask_batch, *one) for one in left]
             try:
                 for future in as_completed(waiting):
@@ -214,32 +219,58 @@ def run(
     return whole
 
 
-def until_of(journal: Path) -> datetime | None:
-    """The end of the time that a journal is about; None where it does not say."""
-    return _time_of(journal, "until")
+def journal_of(kind: str, question: Question) -> Path:
+    """Where a question is written down that nobody named a file for: each has one of its own."""
+    digest = hashlib.sha256(canonical(question.as_json()).encode()).hexdigest()
+    return Path(f"{kind}-{digest[:12]}.jsonl")
 
 
-def facts_until_of(journal: Path) -> datetime | None:
-    """Until when facts about accounts count in it; None where it does not say."""
-    return _time_of(journal, "facts_until")
+def journals(kind: str) -> list[Path]:
+    """Those of this kind that lie here."""
+    return sorted(Path().glob(f"{kind}-*.jsonl"))
 
 
-def _time_of(journal: Path, name: str) -> datetime | None:
-    with journal.open(encoding="utf-8") as file:
-        try:
-            return datetime.fromisoformat(json.loads(file.readline())[name])
-        except (ValueError, KeyError, TypeError):
-            return None
+def first_line(question: Question, begins: Sequence[tuple[datetime, str]]) -> str:
+    """What a journal is about: the question and where its parts begin."""
+    parts = [[at.isoformat(), application_id] for at, application_id in begins]
+    return json.dumps({_ASKED: question.as_json(), "begins": parts}, sort_keys=True)
 
 
-def done_before(journal: Path, question: Question) -> Iterator[tuple[int, Part]]:
-    """The parts that an earlier run has written down; a last line that was cut is left out."""
+def stopped(journal: Path) -> Mapping[str, Any] | None:
+    """The question of a run that was stopped, as it stands in the report; None where every part
+    is done, or the file is no journal."""
+    if not journal.exists():
+        return None
+    first, *lines = journal.read_text(encoding="utf-8").splitlines() or [""]
+    try:
+        told = json.loads(first)
+        asked: Mapping[str, Any] = told[_ASKED]
+        left = len(told["begins"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return asked if sum(map(_is_whole, lines)) < left else None
+
+
+def _is_whole(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def done_before(
+    journal: Path, question: Question, begins: Sequence[tuple[datetime, str]]
+) -> Iterator[tuple[int, Part]]:
+    """The parts that an earlier run has written down; a last line that was cut is left out.
+
+    Raises OtherQuestionError.
+    """
     if not journal.exists():
         return
     first, *lines = journal.read_text(encoding="utf-8").splitlines() or [""]
-    if first != json.dumps(question.as_json(), sort_keys=True):
-        journal.unlink()
-        return
+    if first != first_line(question, begins):
+        raise OtherQuestionError(f"{journal} is not of this question: name another journal")
     whole = []
     for line in lines:
         try:

@@ -24,7 +24,7 @@ from services.review import portfolio_runs, replay
 from services.review.app import build
 from services.review.policy_cases import inputs_of
 from services.review.policy_folder import SHIPPED, newest, read_policy
-from services.review.portfolio_runs import Part, Report
+from services.review.portfolio_runs import OtherQuestionError, Part, Report
 from shared.calendar import BUSINESS_ZONE
 from shared.events import intake
 from shared.parameters.held import SHIPPED as PARAMETERS
@@ -346,6 +346,6 @@ async def test_a_candidate_is_asked_about_all_past_decisions_and_goes_on_where_i
     again = await asyncio.to_thread(run, stopped)
     assert again.text() == whole.text()
     assert counted[0] == Part.read(lines[1], asked).tally.decisions
-    # of another question it begins anew
     other = replace(asked, candidate_digest="0" * 64)
-    assert list(portfolio_runs.done_before(stopped, other)) == []
+    with pytest.raises(OtherQuestionError):
+        list(portfolio_runs.done_before(stopped, other, begins))
