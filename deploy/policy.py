@@ -40,6 +40,7 @@ Folder = Annotated[
         " that ship"
     ),
 ]
+_AT_MOST = f"default, and at most: {portfolio_runs.SETTLED.seconds} seconds ago"
 _SAYS_NOTHING = ("_id", "_description")
 _console = Console()
 Asked = TypeVar("Asked", bound=Question)
@@ -146,12 +147,13 @@ def replay_portfolio(
     version: Annotated[str, typer.Argument(help="the candidate, a version of the folder")],
     since: Annotated[datetime, typer.Option(help="first day (or instant, UTC)")],
     until: Annotated[
-        datetime | None, typer.Option(help="before this day (or instant, UTC); default: now")
+        datetime | None, typer.Option(help=f"before this day (or instant, UTC); {_AT_MOST}")
     ] = None,
     facts_until: Annotated[
         datetime | None,
         typer.Option(
-            help="what was heard of accounts before this day (or instant, UTC) counts; default: now"
+            help="what was heard of cards and accounts before this day (or instant, UTC) counts;"
+            f" {_AT_MOST}"
         ),
     ] = None,
     folder: Folder = None,
@@ -173,13 +175,13 @@ def replay_portfolio(
             return await replay.ask(conn, candidate, _instant(since), until, facts_until)
 
         given = {"until": until, "facts_until": facts_until}
-        now, kind = open_clock(settings).now(), f"replay-{version}"
-        asked, path = await go_on(kind, journal, given, now, ask)
+        settled, kind = portfolio_runs.settled(open_clock(settings).now()), f"replay-{version}"
+        asked, path = await go_on(kind, journal, given, settled, ask)
         return settings, asked, await portfolio_runs.batches(conn, asked), path
 
     settings, asked, starts, path = with_service("review", name, database, prepare)
     whole = _ask(settings, database, asked, starts, path, processes, f"policy {version}")
-    _say_span(asked, f", accounts as known before {asked.facts_until.isoformat()}")
+    _say_span(asked, f", cards and accounts as known before {asked.facts_until.isoformat()}")
     _say(whole, asked.early_arrears)
     _write(whole, report)
 
@@ -188,12 +190,16 @@ async def go_on(
     kind: str,
     journal: Path | None,
     given: Mapping[str, datetime | None],
-    now: datetime,
+    settled: datetime,
     ask: Callable[..., Awaitable[Asked]],
 ) -> tuple[Asked, Path]:
-    """The question that `ask` makes of these times, and its journal. A time that is not given is
-    now, or that of a run of the very same question which was stopped and has parts left."""
-    times = {name: _instant(one) if one else None for name, one in given.items()}
+    """The question that `ask` makes of these times, and its journal. A time that is not given, or
+    later than what is settled, is that of a run of the very same question which was stopped and has
+    parts left, or else `settled`."""
+    times = {
+        name: _instant(one) if one is not None and _instant(one) <= settled else None
+        for name, one in given.items()
+    }
     for path in [journal] if journal else portfolio_runs.journals(kind):
         before = portfolio_runs.stopped(path)
         if before is not None and times.keys() <= before.keys():
@@ -203,7 +209,7 @@ async def go_on(
             question = await ask(**kept)
             if question.as_json() == before:
                 return question, path
-    question = await ask(**{name: one or now for name, one in times.items()})
+    question = await ask(**{name: one or settled for name, one in times.items()})
     return question, journal or portfolio_runs.journal_of(kind, question)
 
 
@@ -257,7 +263,7 @@ def drift(
     since: Annotated[datetime, typer.Option(help="first day of the base period (or instant, UTC)")],
     base_until: Annotated[datetime, typer.Option(help="the base period ends before this day")],
     until: Annotated[
-        datetime | None, typer.Option(help="before this day (or instant, UTC); default: now")
+        datetime | None, typer.Option(help=f"before this day (or instant, UTC); {_AT_MOST}")
     ] = None,
     step: Annotated[str, typer.Option(help="month or week")] = "month",
     journal: Annotated[
@@ -280,8 +286,8 @@ def drift(
             begins, base = _instant(since), _instant(base_until)
             return await drift_between(conn, begins, base, until, step)  # type: ignore[arg-type]
 
-        now = open_clock(settings).now()
-        asked, path = await go_on("drift", journal, {"until": until}, now, ask)
+        settled = portfolio_runs.settled(open_clock(settings).now())
+        asked, path = await go_on("drift", journal, {"until": until}, settled, ask)
         return settings, asked, await portfolio_runs.batches(conn, asked), path
 
     settings, asked, starts, path = with_service("review", name, database, prepare)

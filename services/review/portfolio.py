@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from math import log
 from typing import Any, Final
 
@@ -19,15 +20,17 @@ from services.review.reason_codes import REASONS, Effect
 GROUPS: Final = ("region", "age_band", "product", "applicant_type", "month", "reason")
 """By what a report is broken down; `reason`: the primary one of a decline, by either policy."""
 
+Place = tuple[datetime, str]
+"""(decided_at, application_id): a decision among the others, in their order."""
+
 _COUNTERS: Final = ("matrix", "groups", "limits", "activated", "arrears", "scores")
-_CARD_ISSUED = frozenset({"activated", "in_use"})
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
     """One decision of before. `outcome`, `granted` (fen) are the bank's in the end, by whomever;
-    `verdict` is what the policy said then, as it was frozen. `arrears`, `used`: of the account, as
-    core banking told; where it told nothing unknown and False."""
+    `verdict` is what the policy said then, as it was frozen. `arrears`, `activated`: of the card
+    and its account, as far as review had heard; where it had not, unknown and False."""
 
     application_id: str
     region: str
@@ -37,11 +40,10 @@ class Past:
     month: str
     outcome: str
     granted: int | None
-    state: str
     inputs: PolicyInputs
     verdict: Mapping[str, Any]
     arrears: Arrears = "unknown"
-    used: bool = False
+    activated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,7 @@ class Tally:
             return None
         self.otherwise += 1
         if past.outcome == "approve":
-            activated = past.used or past.state in _CARD_ISSUED
-            self.activated[f"{old}>{new}:{'yes' if activated else 'not yet'}"] += 1
+            self.activated[f"{old}>{new}:{'yes' if past.activated else 'not yet'}"] += 1
         return Difference(
             past.application_id,
             old,

@@ -71,7 +71,7 @@ async def candidate(bank: Bank, desks: Desks, folder: Path, version: str) -> Pol
     for _ in range(3):
         await limit_of(bank, desks)
     await handed(bank, "application.declined", sequence=915)
-    bank.step(bank.now + timedelta(minutes=1))
+    bank.step(bank.now + timedelta(minutes=5))
     new_version(folder, version, strong="0.1", sound="0.1")
     return read_policy(folder / "policies" / version).policy
 
@@ -94,7 +94,6 @@ async def by_command_line(
             journal,
             processes=1,
             told=lambda _count: None,
-            size=2,
         )
     )
 
@@ -254,7 +253,7 @@ async def test_every_page_is_light_with_as_many_rows_as_it_may_have(
     applicant, _version, _limit = await limit_of(bank, desks)
     await act(desks.first, policy.digest, "shadow", on="no")
     today, run_id = f"{bank.now.astimezone(BUSINESS_ZONE):%Y-%m-%d}", new_id()
-    bank.step(bank.now + timedelta(minutes=1))
+    bank.step(bank.now + timedelta(minutes=5))
     await ask(desks.first, policy.digest, today, run_id)
     await ended(bank, run_id)
     conn = await asyncpg.connect(bank.superuser_url)
@@ -295,7 +294,7 @@ async def test_the_page_says_which_groups_scores_have_become_others(
     bank: Bank, desks: Desks
 ) -> None:
     """Figures that were worked out by hand: tests/unit/review/test_drift.py."""
-    bank.step(bank.now + timedelta(minutes=1))
+    bank.step(bank.now + timedelta(minutes=5))
     before = bank.now.astimezone(BUSINESS_ZONE) - timedelta(days=1)
     fields = {"since": f"{before:%Y-%m-%d}", "base_until": f"{before:%Y-%m-%d}", "step": "month"}
     run_id, here = new_id(), "/review/policies/drift"
@@ -323,7 +322,7 @@ async def test_fairness_and_drift_by_page_have_the_bytes_of_the_command_line(
     await handed(bank, "application.declined", sequence=915)
     bank.step(bank.now + timedelta(days=1))
     later = await limit_of(bank, desks)
-    bank.step(bank.now + timedelta(minutes=1))
+    bank.step(bank.now + timedelta(minutes=5))
     run_id, here = new_id(), "/review/policies/drift"
     fields = {"since": f"{before:%Y-%m-%d}", "base_until": f"{before:%Y-%m-%d}", "step": "week"}
     reviewer = await bank.colleague(desks.transport, "reviewer")

@@ -22,7 +22,6 @@ def past(policy: Policy, outcome: str = "approve", arrears: Arrears = "unknown")
         month="2026-01",
         outcome=outcome,
         granted=20_000_00 if outcome == "approve" else None,
-        state="approved",
         inputs=asked,
         verdict=json.loads(policy.evaluate(asked).freeze()),
         arrears=arrears,
@@ -42,7 +41,7 @@ def test_arrears_are_told_of_who_would_have_been_decided_otherwise_and_of_the_ot
     way = f"{affected.old}>{affected.new}"
     assert tally.arrears == {"same:yes": 1, "same:no": 1, "same:unknown": 1, f"{way}:yes": 1}
     assert tally.activated == {f"{way}:not yet": 1}
-    tally.add(replace(one, used=True), candidate)
+    tally.add(replace(one, activated=True), candidate)
     assert tally.activated == {f"{way}:not yet": 1, f"{way}:yes": 1}
 
 
