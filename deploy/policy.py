@@ -17,12 +17,12 @@ from rich.table import Table
 
 from deploy.operating import Database, Name, with_service
 from services.review import portfolio_runs, replay
-from services.review.drift import BASE, Drift, Figure, Index, Line, figure_of
+from services.review.drift import BASE, Drift, Figure, Line, figure_of
 from services.review.policy import TABLES
 from services.review.policy_cases import run_cases
 from services.review.policy_folder import Change, Held, compare, read_policies, tables_of
 from services.review.policy_store import PolicyShelf
-from services.review.portfolio import GROUPS, Comparison, stability_index
+from services.review.portfolio import GROUPS, Comparison, Index
 from services.review.portfolio_desk import compare_shadow, drift_between
 from services.review.portfolio_runs import OtherQuestionError, Question, Report
 from services.review.replay import Replay
@@ -383,19 +383,28 @@ def _say(whole: Report, terms: EarlyArrears) -> None:
         "limits of what the policy alone approved:"
         f" {tally.limits['old'] / 100:,.2f} → {tally.limits['new'] / 100:,.2f} yuan"
     )
+    typer.echo(
+        "limits that it recommended to people:"
+        f" {tally.limits['old:refer'] / 100:,.2f} → {tally.limits['new:refer'] / 100:,.2f} yuan;"
+        f" of those of then people granted {tally.limits['granted'] / 100:,.2f}"
+    )
+    declined = Table("reason", "then", "by it", title="declines by primary reason")
+    for code in sorted({key.partition(":")[2] for key in tally.declined}):
+        declined.add_row(code, *(f"{tally.declined[f'{one}:{code}']:,}" for one in ("old", "new")))
+    classes = Table("then", "by it", "decisions", title="pricing classes, of whom neither declines")
+    for key, count in sorted(tally.classes.items()):
+        classes.add_row(*key.split(">"), f"{count:,}")
+    for table in (declined, classes):
+        if table.row_count:
+            _console.print(table)
     _say_found("card activated", "of those otherwise", ("yes", "not yet"), tally.activated)
     title = f"{terms.days_past_due} days past due within {terms.months} months"
     _say_found(title, "cards granted", ("yes", "no", "not yet", "unknown"), tally.arrears)
-    scores = [
-        {
-            band: count
-            for key, count in tally.scores.items()
-            for which, _, band in [key.partition(":")]
-            if which == one
-        }
-        for one in ("old", "new")
-    ]
-    typer.echo(f"population stability index of the score: {stability_index(*scores):.4f}")
+    index = tally.stability(load_figures())
+    typer.echo(
+        f"population stability index of the score: {_index(index)}"
+        f" ({index.decisions:,} decisions scored by both)"
+    )
     for group in GROUPS:
         values = sorted({
             key.split(":")[1] for key in tally.groups if key.startswith(f"{group}:")
