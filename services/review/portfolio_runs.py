@@ -285,7 +285,7 @@ def done_before(
         return
     first, *lines = journal.read_text(encoding="utf-8").splitlines() or [""]
     if first != first_line(question, begins):
-        raise OtherQuestionError(f"{journal} is not of this question: name another journal")
+        raise OtherQuestionError(f"{journal} is of another question or span: name another journal")
     whole = []
     for line in lines:
         try:

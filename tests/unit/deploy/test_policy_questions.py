@@ -71,7 +71,7 @@ def test_another_questions_times_are_never_taken_nor_its_journal_deleted(
     ):
         assert question.until in (NOW, NOVEMBER)
         if named:
-            with pytest.raises(OtherQuestionError, match=r"mine\.jsonl is not of this question"):
+            with pytest.raises(OtherQuestionError, match=r"mine\.jsonl is of another question"):
                 list(done_before(other, question, BEGINS))
         else:
             assert other != path
