@@ -12,6 +12,7 @@ import pytest
 from services.review.accounts import Arrears
 from services.review.policy import Policy
 from services.review.portfolio import Past, Tally
+from services.review.reason_codes import primary
 from shared.parameters import load_figures
 from tests.bench.replay import inputs_of_a_portfolio
 from tests.unit.review.builders import inputs, shipped
@@ -130,6 +131,12 @@ def test_the_primary_reasons_of_declines_add_up_to_the_declines() -> None:
         declines = sum(tally.matrix[ways.format(one)] for one in ("approve", "refer", "decline"))
         told = [count for key, count in tally.declined.items() if key.startswith(f"{which}:")]
         assert sum(told) == declines > 0
+    several = past(then, "decline", bureau_overdue_24m=6, bureau_lenders_6m=9)
+    findings = several.verdict["findings"]
+    assert primary(findings).code != min(findings)
+    one = Tally()
+    one.add(several, then)
+    assert one.declined == {f"{which}:{primary(findings).code}": 1 for which in ("old", "new")}
     every = [count for key, count in tally.groups.items() if key.startswith("reason:")]
     assert sum(every) > sum(tally.declined.values()), "of every rule that fired there are more"
 
@@ -154,9 +161,6 @@ def test_an_index_of_scores_needs_enough_decisions_that_both_score() -> None:
 
 def test_a_tally_of_before_is_written_as_it_was() -> None:
     """Its report keeps its digest."""
-    tally = Tally()
-    tally.add(past(shipped().policy), shipped().policy)
-    before = tally.as_json()
-    for name in ("declined", "classes", "scored"):
-        before.pop(name, None)
+    names = ("matrix", "groups", "limits", "activated", "arrears", "scores")
+    before = {"decisions": 0, "otherwise": 0, **{name: {} for name in names}}
     assert Tally.from_json(before).as_json() == before
