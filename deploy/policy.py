@@ -5,10 +5,10 @@ who was approved over time."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -17,14 +17,15 @@ from rich.table import Table
 
 from deploy.operating import Database, Name, with_service
 from services.review import portfolio_runs, replay
-from services.review.drift import BASE, Figure, Index, Line, figure_of
+from services.review.drift import BASE, Drift, Figure, Line, figure_of
 from services.review.policy import TABLES
 from services.review.policy_cases import run_cases
 from services.review.policy_folder import Change, Held, compare, read_policies, tables_of
 from services.review.policy_store import PolicyShelf
-from services.review.portfolio import GROUPS, Comparison, stability_index
+from services.review.portfolio import GROUPS, Comparison, Index
 from services.review.portfolio_desk import compare_shadow, drift_between
-from services.review.portfolio_runs import Question, Report
+from services.review.portfolio_runs import OtherQuestionError, Question, Report
+from services.review.replay import Replay
 from shared.clock import open_clock
 from shared.parameters import EarlyArrears, ParametersError, load_figures
 from shared.parameters.load import default_folder
@@ -39,8 +40,10 @@ Folder = Annotated[
         " that ship"
     ),
 ]
+_AT_MOST = f"default, and at most: {portfolio_runs.SETTLED.seconds} seconds ago"
 _SAYS_NOTHING = ("_id", "_description")
 _console = Console()
+Asked = TypeVar("Asked", bound=Question)
 
 
 @policy.command("list")
@@ -144,17 +147,19 @@ def replay_portfolio(
     version: Annotated[str, typer.Argument(help="the candidate, a version of the folder")],
     since: Annotated[datetime, typer.Option(help="first day (or instant, UTC)")],
     until: Annotated[
-        datetime | None, typer.Option(help="before this day (or instant, UTC); default: now")
+        datetime | None, typer.Option(help=f"before this day (or instant, UTC); {_AT_MOST}")
     ] = None,
     facts_until: Annotated[
         datetime | None,
         typer.Option(
-            help="what was heard of accounts before this day (or instant, UTC) counts; default: now"
+            help="what was heard of cards and accounts before this day (or instant, UTC) counts;"
+            f" {_AT_MOST}"
         ),
     ] = None,
     folder: Folder = None,
     journal: Annotated[
-        Path | None, typer.Option(help="what was done, to go on from; default: beside you")
+        Path | None,
+        typer.Option(help="what was done, to go on from; default: beside you, one a question"),
     ] = None,
     report: Annotated[Path | None, typer.Option(help="the whole report, as JSON")] = None,
     processes: Annotated[int, typer.Option(min=1, max=64)] = os.cpu_count() or 1,
@@ -164,29 +169,52 @@ def replay_portfolio(
     """Ask a candidate about all past decisions, with the inputs that they rested on, and say who
     would have been decided otherwise. Stopped, it goes on where it was."""
     candidate = _version(_read(folder), version).policy
-    begins = since.replace(tzinfo=since.tzinfo or UTC)
 
     async def prepare(conn: Any, settings: Settings) -> Any:
-        now = open_clock(settings).now()
-        path = journal or Path(f"replay-{version}-{candidate.digest[:8]}.jsonl")
-        # a run that was stopped goes on with its own times
-        before = (now, now)
-        if path.exists():
-            before = (
-                portfolio_runs.until_of(path) or now,
-                portfolio_runs.facts_until_of(path) or now,
-            )
-        ends, known = (
-            told.replace(tzinfo=told.tzinfo or UTC) if told else kept
-            for told, kept in zip((until, facts_until), before, strict=True)
-        )
-        asked = await replay.ask(conn, candidate, begins, ends, known)
+        async def ask(*, until: datetime, facts_until: datetime) -> Replay:
+            return await replay.ask(conn, candidate, _instant(since), until, facts_until)
+
+        given = {"until": until, "facts_until": facts_until}
+        settled, kind = portfolio_runs.settled(open_clock(settings).now()), f"replay-{version}"
+        asked, path = await go_on(kind, journal, given, settled, ask)
         return settings, asked, await portfolio_runs.batches(conn, asked), path
 
     settings, asked, starts, path = with_service("review", name, database, prepare)
     whole = _ask(settings, database, asked, starts, path, processes, f"policy {version}")
+    _say_span(asked, f", cards and accounts as known before {asked.facts_until.isoformat()}")
     _say(whole, asked.early_arrears)
     _write(whole, report)
+
+
+async def go_on(
+    kind: str,
+    journal: Path | None,
+    given: Mapping[str, datetime | None],
+    settled: datetime,
+    ask: Callable[..., Awaitable[Asked]],
+) -> tuple[Asked, Path]:
+    """The question that `ask` makes of these times, and its journal. A time that is not given, or
+    later than what is settled, is that of a run of the very same question which was stopped and has
+    parts left, or else `settled`."""
+    times = {
+        name: _instant(one) if one is not None and _instant(one) <= settled else None
+        for name, one in given.items()
+    }
+    for path in [journal] if journal else portfolio_runs.journals(kind):
+        before = portfolio_runs.stopped(path)
+        if before is not None and times.keys() <= before.keys():
+            kept = {
+                name: one or datetime.fromisoformat(before[name]) for name, one in times.items()
+            }
+            question = await ask(**kept)
+            if question.as_json() == before:
+                return question, path
+    question = await ask(**{name: one or settled for name, one in times.items()})
+    return question, journal or portfolio_runs.journal_of(kind, question)
+
+
+def _instant(told: datetime) -> datetime:
+    return told.replace(tzinfo=told.tzinfo or UTC)
 
 
 def _ask(
@@ -203,15 +231,25 @@ def _ask(
         *Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True)
     ) as shown:
         line = shown.add_task(title, total=question.decisions)
-        return portfolio_runs.run(
-            settings,
-            database,
-            question,
-            begins,
-            journal,
-            processes=processes,
-            told=lambda count: shown.advance(line, count),
-        )
+        try:
+            return portfolio_runs.run(
+                settings,
+                database,
+                question,
+                begins,
+                journal,
+                processes=processes,
+                told=lambda count: shown.advance(line, count),
+            )
+        except OtherQuestionError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from None
+
+
+def _say_span(asked: Question, more: str = "") -> None:
+    typer.echo(
+        f"decisions from {asked.since.isoformat()} to before {asked.until.isoformat()}{more}"
+    )
 
 
 def _write(whole: Report, path: Path | None) -> None:
@@ -225,12 +263,13 @@ def drift(
     since: Annotated[datetime, typer.Option(help="first day of the base period (or instant, UTC)")],
     base_until: Annotated[datetime, typer.Option(help="the base period ends before this day")],
     until: Annotated[
-        datetime | None, typer.Option(help="before this day (or instant, UTC); default: now")
+        datetime | None, typer.Option(help=f"before this day (or instant, UTC); {_AT_MOST}")
     ] = None,
     step: Annotated[str, typer.Option(help="month or week")] = "month",
-    journal: Annotated[Path, typer.Option(help="what was done, to go on from")] = Path(
-        "drift.jsonl"
-    ),
+    journal: Annotated[
+        Path | None,
+        typer.Option(help="what was done, to go on from; default: beside you, one a question"),
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="the counts, as JSON")] = None,
     processes: Annotated[int, typer.Option(min=1, max=64)] = os.cpu_count() or 1,
     name: Name = None,
@@ -238,23 +277,22 @@ def drift(
 ) -> None:
     """Who was approved, group by group over time, and how far the scores and each of their factors
     are from the base period's. Stopped, it goes on where it was."""
-    begins, base, ends = (
-        one.replace(tzinfo=one.tzinfo or UTC) if one else None for one in (since, base_until, until)
-    )
     if step not in ("month", "week"):
         typer.echo(f"no step {step}: month or week", err=True)
         raise typer.Exit(1)
 
     async def prepare(conn: Any, settings: Settings) -> Any:
-        end = ends or (journal.exists() and portfolio_runs.until_of(journal)) or None
-        end = end or open_clock(settings).now()
-        assert begins is not None
-        assert base is not None
-        asked = await drift_between(conn, begins, base, end, step)  # type: ignore[arg-type]
-        return settings, asked, await portfolio_runs.batches(conn, asked)
+        async def ask(*, until: datetime) -> Drift:
+            begins, base = _instant(since), _instant(base_until)
+            return await drift_between(conn, begins, base, until, step)  # type: ignore[arg-type]
 
-    settings, asked, starts = with_service("review", name, database, prepare)
-    whole = _ask(settings, database, asked, starts, journal, processes, "drift")
+        settled = portfolio_runs.settled(open_clock(settings).now())
+        asked, path = await go_on("drift", journal, {"until": until}, settled, ask)
+        return settings, asked, await portfolio_runs.batches(conn, asked), path
+
+    settings, asked, starts, path = with_service("review", name, database, prepare)
+    whole = _ask(settings, database, asked, starts, path, processes, "drift")
+    _say_span(asked, f", base period before {asked.base_until.isoformat()}")
     _say_drift(figure_of(whole.tally, load_figures(), asked.score_band))
     _write(whole, report)
 
@@ -345,19 +383,28 @@ def _say(whole: Report, terms: EarlyArrears) -> None:
         "limits of what the policy alone approved:"
         f" {tally.limits['old'] / 100:,.2f} → {tally.limits['new'] / 100:,.2f} yuan"
     )
+    typer.echo(
+        "limits that it recommended to people:"
+        f" {tally.limits['old:refer'] / 100:,.2f} → {tally.limits['new:refer'] / 100:,.2f} yuan;"
+        f" of those of then people granted {tally.limits['granted'] / 100:,.2f}"
+    )
+    declined = Table("reason", "then", "by it", title="declines by primary reason")
+    for code in sorted({key.partition(":")[2] for key in tally.declined}):
+        declined.add_row(code, *(f"{tally.declined[f'{one}:{code}']:,}" for one in ("old", "new")))
+    classes = Table("then", "by it", "decisions", title="pricing classes, of whom neither declines")
+    for key, count in sorted(tally.classes.items()):
+        classes.add_row(*key.split(">"), f"{count:,}")
+    for table in (declined, classes):
+        if table.row_count:
+            _console.print(table)
     _say_found("card activated", "of those otherwise", ("yes", "not yet"), tally.activated)
     title = f"{terms.days_past_due} days past due within {terms.months} months"
     _say_found(title, "cards granted", ("yes", "no", "not yet", "unknown"), tally.arrears)
-    scores = [
-        {
-            band: count
-            for key, count in tally.scores.items()
-            for which, _, band in [key.partition(":")]
-            if which == one
-        }
-        for one in ("old", "new")
-    ]
-    typer.echo(f"population stability index of the score: {stability_index(*scores):.4f}")
+    index = tally.stability(load_figures())
+    typer.echo(
+        f"population stability index of the score: {_index(index)}"
+        f" ({index.decisions:,} decisions scored by both)"
+    )
     for group in GROUPS:
         values = sorted({
             key.split(":")[1] for key in tally.groups if key.startswith(f"{group}:")

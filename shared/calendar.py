@@ -169,6 +169,18 @@ def due_about(start: datetime, working_days: int, zone: ZoneInfo = BUSINESS_ZONE
         return start + timedelta(days=-(-working_days * 7 // 5) + 1)
 
 
+def moved_about(
+    due: datetime, since: datetime, until: datetime, zone: ZoneInfo = BUSINESS_ZONE
+) -> datetime:
+    """When a term ends that stood still from `since` to `until` and would have ended at `due`: as
+    many working days are left of it as were; about then where the calendar ends before it."""
+    try:
+        days = working_days_between(business_day(since, zone), business_day(until, zone))
+    except CalendarEndsError:
+        return due + max(until - since, timedelta())
+    return due_about(due, days, zone) if days > 0 else due
+
+
 def add_working_hours(
     start: datetime, hours: int, opens: time, closes: time, zone: ZoneInfo = BUSINESS_ZONE
 ) -> datetime:

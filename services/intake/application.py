@@ -21,6 +21,7 @@ from shared.calendar import (
     business_day,
     due_about,
     end_of_day,
+    moved_about,
 )
 from shared.events import intake, lifecycle
 from shared.events.intake import (
@@ -208,9 +209,10 @@ class Application:
     the program that began it. `device`: keyed digest of the device on which the form was filled
     in, known at the beginning alone. `limit_by_policy`: whether the policy alone approved it and
     set its limit. `revision`: see `count_revision`. `due_at`: until when the step that runs has to
-    be done, see `step_due`; `review_due`: until when review has, counted from
-    the first hand-over. `waited`: {whom: seconds that everybody waited for them} in the states that
-    were left, None where nobody counted from the beginning.
+    be done, see `step_due`; `review_due`: until when review has, counted from the first hand-over
+    without the working days on which the customer was awaited. `waited`: {whom: seconds that
+    everybody waited for them} in the states that were left, None where nobody counted from the
+    beginning.
     """
 
     application_id: str
@@ -409,6 +411,9 @@ def _enter(app: Application, state: State, since: datetime) -> None:
         app.waited = dict.fromkeys(("customer", "bank", "partner"), 0)
     elif app.waited is not None:
         app.waited = waited_until(app, since)
+    if app.state is State.AWAITING_MATERIAL and app.state_since and app.review_due:
+        # the clock of the review stands still while the customer is awaited; review's does alike
+        app.review_due = moved_about(app.review_due, app.state_since, since)
     app.state, app.state_since = state, since
     app.state_version += 1
     app.due_at = step_due(app)

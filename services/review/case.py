@@ -22,7 +22,7 @@ from services.review.officers import Officer
 from services.review.reason_codes import REASONS
 from services.review.telephone import AWAITED, WITHOUT_ANSWER, Telephone, asked_for
 from services.review.watchlists import NOTHING_KNOWN, Lists
-from shared.calendar import business_day
+from shared.calendar import business_day, moved_about
 from shared.events import lifecycle, review
 from shared.events.intake import HandedDocument, Meeting, WantedItem
 from shared.events.lifecycle import OWNERS, TERMINAL, State
@@ -344,6 +344,8 @@ class Case:
     cleared: tuple[str, ...] = ()  # what else of the policy's holds compliance has judged
     hold: Hold | None = None  # the last one; while the case is held, the one it rests on
     due: datetime | None = None
+    awaited_since: datetime | None = None  # the customer, while material is awaited
+    first_due: datetime | None = None  # as it was before the customer was awaited
     queued_at: datetime | None = None
     held_at: datetime | None = None
     limit: Money | None = None  # granted
@@ -476,8 +478,14 @@ class Case:
 # --- moving ------------------------------------------------------------------------------------
 
 
-def follow(case: Case, event: type[Payload], version: int | None, into: str | None = None) -> None:
-    """Take over a transition that another service published.
+def follow(
+    case: Case,
+    event: type[Payload],
+    version: int | None,
+    at: datetime,
+    into: str | None = None,
+) -> None:
+    """Take over a transition that another service published; at: the event's time.
 
     Raises Permanent where the lifecycle or the count of transitions says that it cannot be.
     """
@@ -491,9 +499,22 @@ def follow(case: Case, event: type[Payload], version: int | None, into: str | No
                 f"{event.type} is transition {version}, but {case.state_version} was the last"
             )
         case.state_version = version if version is not None else case.state_version + 1
-    case.state = transition.state
+    _enter(case, transition.state, at)
     if case.state in TERMINAL or not case.open:
         _leave_the_desk(case)
+
+
+def _enter(case: Case, state: State, at: datetime) -> None:
+    """The clock of the review stands still while the customer is awaited; intake's does alike."""
+    if state is case.state:
+        return
+    if case.awaited_since is not None and case.due is not None:
+        case.first_due = case.first_due or case.due
+        case.due = moved_about(case.due, case.awaited_since, at)
+    if State.AWAITING_MATERIAL in (case.state, state):
+        case.awaited_since = at if state is State.AWAITING_MATERIAL else None
+        case.touched = True
+    case.state = state
 
 
 def move(case: Case, payload: Payload) -> Fact:
@@ -1133,7 +1154,9 @@ def decide_want_material(
     event = review.MaterialWanted(**case.fields(), items=list(items), staff_id=staff_id)
     case.returned = None
     case.note(now, staff_id, "wanted_material", items=[item.item for item in items])
-    return [move(case, event)]
+    wanted = move(case, event)
+    case.awaited_since, case.touched = now, True
+    return [wanted]
 
 
 def decide_hold(
@@ -1381,7 +1404,8 @@ def answer_withdrawal(case: Case, request_id: str, now: datetime) -> Iterable[Ef
 
 
 def begin_review(case: Case, hand_over: HandOver) -> None:
-    """Keep what intake handed over; the clock runs from the first hand-over."""
+    """Keep what intake handed over; the clock runs from the first hand-over, except while the
+    customer is awaited."""
     case.hand_over = hand_over
     case.touched = True
     if case.due is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Final, Literal, Self
 
-from services.review.portfolio import stability_index
+from services.review.portfolio import Index, index_of
 from shared.calendar import business_day
 from shared.parameters import Figures
 
@@ -20,7 +20,6 @@ _BAND: Final = "band "
 _NO_BAND: Final = "none"  # without a score
 _ALL: Final = ("all", "all")
 Step = Literal["month", "week"]
-Reading = Literal["little", "some", "much", "few"]
 
 
 @dataclass(slots=True)
@@ -143,15 +142,6 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
-    """How far a distribution is from the base period's; `value` None: too few decisions."""
-
-    value: float | None
-    reading: Reading
-    decisions: int
-
-
-@dataclass(frozen=True, slots=True)
 class Figure:
     """What a page and a command say of a population. `lines`: {(group, value): {period: Line}},
     `("all", "all")` is everybody; `indices`: {factor: {period: Index}}, `score` first; `bands`:
@@ -188,7 +178,7 @@ def figure_of(population: Population, parameters: Figures, score_band: int) -> F
                 period: replace(
                     _line(counts, parameters),
                     middle=_middle(spread.get(period, Counter()), parameters, score_band),
-                    index=_index(spread.get(BASE, Counter()), spread[period], parameters)
+                    index=index_of(spread.get(BASE, Counter()), spread[period], parameters)
                     if period != BASE and place != _ALL and period in spread
                     else None,
                 )
@@ -199,7 +189,7 @@ def figure_of(population: Population, parameters: Figures, score_band: int) -> F
         },
         {
             factor: {
-                period: _index(by_period.get(BASE, Counter()), counts, parameters)
+                period: index_of(by_period.get(BASE, Counter()), counts, parameters)
                 for period, counts in by_period.items()
                 if period != BASE
             }
@@ -233,16 +223,6 @@ def _middle(spread: Counter[str], parameters: Figures, width: int) -> tuple[int,
         below += count
         ends += [band] * (sum(4 * below >= part * total for part in (1, 3)) - len(ends))
     return ends[0] * width, (ends[1] + 1) * width - 1
-
-
-def _index(base: Counter[str], counts: Counter[str], parameters: Figures) -> Index:
-    fewest = parameters.fewest_for_index
-    if base.total() < fewest or counts.total() < fewest:
-        return Index(None, "few", counts.total())
-    value = stability_index(base, counts)
-    if value < parameters.index.little:
-        return Index(value, "little", counts.total())
-    return Index(value, "some" if value < parameters.index.much else "much", counts.total())
 
 
 def _monday(day: date) -> date:

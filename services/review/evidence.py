@@ -15,6 +15,7 @@ from services.review.limit_store import KeptDecision
 from services.review.policy import Policy, PolicyInputs, Verdict
 from services.review.policy import basis_of as bounded_by
 from services.review.policy_store import PolicyShelf
+from services.review.reason_codes import REASONS, category_of, primary
 from services.review.workers import INPUTS_FIELD, VERDICT_FIELD
 from shared.events.review import LimitBasis
 from shared.privacy import masking
@@ -153,19 +154,41 @@ async def verify(
 
 
 def _follows(decision: Decision, policy: Policy, verdict: Verdict) -> bool:
-    """Whether the decision, as it is kept beside the verdict, can have come of it: to the fen where
-    the policy decided alone, within its ceiling where people did."""
+    """Whether the decision, as it is kept beside the verdict, can have come of it: score and class
+    of prices, the limit to the fen where the policy decided alone and within its ceiling where
+    people did, and of a decline its reasons and category."""
     if decision.policy_version != policy.version:
         return False
     if decision.automatic and decision.outcome != verdict.outcome:
         return False
-    if decision.outcome == "decline":
-        return decision.limit is None
+    if decision.points != (verdict.score.points if verdict.score else None):
+        return False
+    approved = decision.outcome == "approve"
+    if decision.pricing_class != (verdict.pricing_class if approved else None):
+        return False
+    if not REASONS.keys() >= set(decision.reasons):
+        return False
+    if not approved:
+        return decision.limit is None and _declined_for(decision, verdict)
     if decision.limit is None or not decision.limit:
         return False
     if decision.automatic:
         return decision.limit == verdict.limit
     return decision.limit <= verdict.ceiling
+
+
+def _declined_for(decision: Decision, verdict: Verdict) -> bool:
+    """Whether the reasons of a decline lead to its category, and where the policy declined alone
+    are its findings; beside them there may be what review itself had found."""
+    try:
+        reason = primary(decision.reasons)
+        if decision.automatic and primary(verdict.findings) != reason:
+            return False
+    except ValueError:  # none of them may decline
+        return False
+    if decision.automatic and not set(verdict.findings) <= set(decision.reasons):
+        return False
+    return decision.category == category_of(reason)
 
 
 async def basis_of(

@@ -70,7 +70,9 @@ def grounds_of(decision: Decision, verdict: Mapping[str, Any], history: Iterable
     """Why it was decided so. What compliance alone may know is left out, whoever asks, of every
     decision alike."""
     codes = list(reason_codes.without_suspicion(decision.reasons))
-    declined = decision.outcome == "decline" and codes  # none for whoever is not told
+    # none for whoever is not told, and in a decision that somebody has changed
+    may_decline = any(REASONS[code].category is not None for code in codes)
+    declined = decision.outcome == "decline" and may_decline
     primary = reason_codes.primary(codes).code if declined else None
     codes.sort(key=lambda code: code != primary)
     found: Sequence[str] = ()

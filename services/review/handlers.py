@@ -31,7 +31,7 @@ def on_moved(event: Received[Any], case: Case, now: datetime) -> Iterable[Effect
     longer its own."""
     _know(case, event)
     before = case.state
-    cases.follow(case, type(event.data), event.state_version)
+    cases.follow(case, type(event.data), event.state_version, event.time)
     if case.state is not before and case.state is not State.DRAFT:
         case.note(now, "intake", "moved", state=str(case.state))
     return ()
@@ -44,7 +44,7 @@ def on_pre_check_passed(
     wanted: ask the bank's systems what is not known yet."""
     data = event.data
     case.scope = Scope.of(data)  # a draft may have become one of another product or applicant
-    cases.follow(case, intake.PreCheckPassed, event.state_version)
+    cases.follow(case, intake.PreCheckPassed, event.state_version, event.time)
     # review decides by the very rules with which the application began, or not at all
     product_of(data.product, data.product_version, data.product_digest)
     hand_over = HandOver(
@@ -74,7 +74,7 @@ def on_imported(
     """An application came over from another system: go on from where it stands there."""
     data = event.data
     _know(case, event)
-    cases.follow(case, intake.ApplicationImported, event.state_version, into=data.state)
+    cases.follow(case, intake.ApplicationImported, event.state_version, event.time, into=data.state)
     case.imported = True
     case.limit = data.limit
     cases.begin_review(

@@ -641,12 +641,13 @@ INVARIANTS: tuple[Invariant, ...] = (
     Invariant(
         "REVIEW_IN_TIME",
         Words(
-            zh="审核时限自受理起按工作日计算，临期与超时均予标示",
-            en="Review has so many working days from the hand-over; what is near or late is marked",
+            zh="审核时限自受理起按工作日计算，等待客户补件期间不计，临期与超时均予标示",
+            en="Review has so many working days from the hand-over, those while the customer is"
+            " awaited not counted; what is near or late is marked",
         ),
         f"{_CARD_RULES}; {_POLICY}",
         "C",
-        (case.begin_review, queue.clock_of),
+        (case.begin_review, case.follow, queue.clock_of),
         constraints=(Constraint("review_case", "ADD CONSTRAINT review_case_timed CHECK"),),
         parameter="clocks: review_working_days",
     ),

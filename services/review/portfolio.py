@@ -9,25 +9,37 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from math import log
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from services.review.accounts import Arrears
 from services.review.policy import Policy, PolicyInputs
-from services.review.reason_codes import REASONS, Effect
+from services.review.reason_codes import REASONS, Effect, primary
+from shared.parameters import Figures
 
 GROUPS: Final = ("region", "age_band", "product", "applicant_type", "month", "reason")
-"""By what a report is broken down; `reason`: the primary one of a decline, by either policy."""
+"""By what a report is broken down; `reason`: every rule that fired, by either policy."""
 
-_COUNTERS: Final = ("matrix", "groups", "limits", "activated", "arrears", "scores")
-_CARD_ISSUED = frozenset({"activated", "in_use"})
+NO_CLASS: Final = "none"
+Place = tuple[datetime, str]
+"""(decided_at, application_id): a decision among the others, in their order."""
+
+_COUNTERS: Final = (
+    *("matrix", "groups", "limits", "activated", "arrears", "scores"),
+    *("declined", "classes", "scored"),
+)
+_LATER: Final = frozenset({"declined", "classes", "scored"})
+"""Left out where nothing was counted: reports of before there were these stay the same bytes."""
+
+Reading = Literal["little", "some", "much", "few"]
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
     """One decision of before. `outcome`, `granted` (fen) are the bank's in the end, by whomever;
-    `verdict` is what the policy said then, as it was frozen. `arrears`, `used`: of the account, as
-    core banking told; where it told nothing unknown and False."""
+    `verdict` is what the policy said then, as it was frozen. `arrears`, `activated`: of the card
+    and its account, as far as review had heard; where it had not, unknown and False."""
 
     application_id: str
     region: str
@@ -37,16 +49,16 @@ class Past:
     month: str
     outcome: str
     granted: int | None
-    state: str
     inputs: PolicyInputs
     verdict: Mapping[str, Any]
     arrears: Arrears = "unknown"
-    used: bool = False
+    activated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One application that the candidate would have decided otherwise. Limits in fen."""
+    """One application that the candidate would have decided otherwise; where outcome and limit are
+    the same, in another pricing class. Limits in fen."""
 
     application_id: str
     old: str
@@ -72,9 +84,14 @@ class Difference:
 class Tally:
     """What many decisions came to. Keys are texts so that it can be written down: `matrix` has
     `old>new`, `groups` `group:value:what` with what is `all`, `old:…` or `new:…` an outcome, and
-    `limit:old` or `limit:new` the limits that the policy alone approved, in fen; `activated` and
-    `arrears` are about the cards that the bank granted, `old>new:found` of those that would have
-    been decided otherwise; `same:found` are the arrears of the others."""
+    `limit:old` or `limit:new` the limits that the policy alone approved, in fen; `limits` has them
+    of all (`old`, `new`), those that it recommended to people (`old:refer`, `new:refer`), and what
+    people granted of the ones referred then (`granted`). `declined` has `old:code` and `new:code`,
+    of each decline the primary reason; `classes` the pricing classes of whom neither declined,
+    `old>new`, `none` by a policy without. `scores` are bands of points, `scored` the same of those
+    that both have points for. `activated` and `arrears` are about the cards that the bank granted,
+    `old>new:found` of those that would have been decided otherwise; `same:found` are the arrears of
+    the others."""
 
     decisions: int = 0
     otherwise: int = 0
@@ -84,6 +101,9 @@ class Tally:
     activated: Counter[str] = field(default_factory=Counter)
     arrears: Counter[str] = field(default_factory=Counter)
     scores: Counter[str] = field(default_factory=Counter)
+    declined: Counter[str] = field(default_factory=Counter)
+    classes: Counter[str] = field(default_factory=Counter)
+    scored: Counter[str] = field(default_factory=Counter)
 
     def add(self, past: Past, candidate: Policy) -> Difference | None:
         """Ask the candidate about one decision; the difference where there is one."""
@@ -92,9 +112,16 @@ class Tally:
         old_limit, new_limit = _limit_of(past.verdict), verdict.limit.minor
         self.decisions += 1
         self.matrix[f"{old}>{new}"] += 1
-        self.limits["old"] += old_limit if old == "approve" else 0
-        self.limits["new"] += new_limit if new == "approve" else 0
         before, after = set(past.verdict["findings"]), set(verdict.findings)
+        for which, outcome, limit, found in (
+            ("old", old, old_limit, before),
+            ("new", new, new_limit, after),
+        ):
+            self.limits[which] += limit if outcome == "approve" else 0
+            self.limits[f"{which}:refer"] += limit if outcome == "refer" else 0
+            if outcome == "decline":
+                self.declined[f"{which}:{primary(as_shown(found)).code}"] += 1
+        self.limits["granted"] += (past.granted or 0) if old == "refer" else 0
         for group, value in _groups_of(past, before, after):
             self.groups[f"{group}:{value}:all"] += 1
             self.groups[f"{group}:{value}:old:{old}"] += 1
@@ -102,20 +129,26 @@ class Tally:
             for which, outcome, limit in (("old", old, old_limit), ("new", new, new_limit)):
                 if outcome == "approve":
                     self.groups[f"{group}:{value}:limit:{which}"] += limit
-        for name, points in (
-            ("old", (past.verdict.get("score") or {}).get("points")),
-            ("new", verdict.score.points if verdict.score else None),
-        ):
+        old_points = (past.verdict.get("score") or {}).get("points")
+        new_points = verdict.score.points if verdict.score else None
+        both = old_points is not None and new_points is not None
+        for name, points in (("old", old_points), ("new", new_points)):
             self.scores[f"{name}:{_band(points)}"] += 1
+            if both:
+                self.scored[f"{name}:{_band(points)}"] += 1
         same = (old, old_limit) == (new, new_limit)
+        if "decline" not in (old, new):
+            old_class, new_class = past.verdict.get("pricing_class"), verdict.pricing_class
+            self.classes[f"{old_class or NO_CLASS}>{new_class or NO_CLASS}"] += 1
+            # a policy of the first form said nothing about prices
+            same = same and (old_class == new_class or None in (old_class, new_class))
         if past.outcome == "approve":
             self.arrears[f"{'same' if same else f'{old}>{new}'}:{past.arrears}"] += 1
         if same:
             return None
         self.otherwise += 1
         if past.outcome == "approve":
-            activated = past.used or past.state in _CARD_ISSUED
-            self.activated[f"{old}>{new}:{'yes' if activated else 'not yet'}"] += 1
+            self.activated[f"{old}>{new}:{'yes' if past.activated else 'not yet'}"] += 1
         return Difference(
             past.application_id,
             old,
@@ -138,7 +171,11 @@ class Tally:
         return {
             "decisions": self.decisions,
             "otherwise": self.otherwise,
-            **{name: dict(sorted(getattr(self, name).items())) for name in _COUNTERS},
+            **{
+                name: dict(sorted(counts.items()))
+                for name in _COUNTERS
+                if (counts := getattr(self, name)) or name not in _LATER
+            },
         }
 
     @classmethod
@@ -146,8 +183,43 @@ class Tally:
         return cls(
             decisions=told["decisions"],
             otherwise=told["otherwise"],
-            **{name: Counter(told[name]) for name in _COUNTERS},
+            **{name: Counter(told.get(name, {})) for name in _COUNTERS},
         )
+
+    def stability(self, parameters: Figures) -> Index:
+        """How far the candidate's scores are from those of then, of the decisions with both."""
+        old, new = (
+            Counter(
+                {
+                    band: count
+                    for key, count in self.scored.items()
+                    for which, _, band in [key.partition(":")]
+                    if which == one
+                }
+            )
+            for one in ("old", "new")
+        )
+        return index_of(old, new, parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """How far a distribution is from the one before it; `value` None: too few decisions."""
+
+    value: float | None
+    reading: Reading
+    decisions: int
+
+
+def index_of(base: Counter[str], counts: Counter[str], parameters: Figures) -> Index:
+    """The stability index of these counts against the base, and how it is read."""
+    fewest = parameters.fewest_for_index
+    if base.total() < fewest or counts.total() < fewest:
+        return Index(None, "few", counts.total())
+    value = stability_index(base, counts)
+    if value < parameters.index.little:
+        return Index(value, "little", counts.total())
+    return Index(value, "some" if value < parameters.index.much else "much", counts.total())
 
 
 def stability_index(old: Mapping[str, int], new: Mapping[str, int]) -> float:

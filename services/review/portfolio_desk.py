@@ -20,7 +20,7 @@ from services.review.drift import Drift, Step
 from services.review.policy import Policy
 from services.review.policy_desk import unknown
 from services.review.policy_store import PolicyShelf
-from services.review.portfolio import Comparison
+from services.review.portfolio import Comparison, Place
 from services.review.portfolio_runs import Question, Report
 from services.review.portfolio_store import Run
 from services.review.replay import Replay
@@ -54,7 +54,8 @@ class PortfolioDesk:
         candidate = await self.policy(digest)
         async with self._service.transaction(actor=viewer.actor) as tx:
             since, until = _span(first, last, tx.now)
-            question = await replay.ask(tx.conn, candidate, since, until, tx.now)
+            known = portfolio_runs.settled(tx.now)
+            question = await replay.ask(tx.conn, candidate, since, until, known)
             await self._begin(tx, viewer, "replay", question, run_id, question.source)
 
     async def ask_drift(
@@ -110,7 +111,8 @@ class PortfolioDesk:
 
 def _span(first: date | None, last: date | None, now: datetime) -> tuple[datetime, datetime]:
     since, until = span_of(first, last)
-    until = now if until is None else min(until, now)
+    settled = portfolio_runs.settled(now)
+    until = settled if until is None else min(until, settled)
     if since is None or since >= until:
         raise Problem(422, "no-span", "The days are none, or lie in the future")
     return since, until
@@ -188,9 +190,9 @@ class PortfolioLoop:
             found = await portfolio_store.next_part(conn)
             if found is None:
                 return await self._end(conn)
-            run, number, at, application_id = found
+            run, number, begin, end = found
             try:
-                part = await self._ask(run, number, at, application_id)
+                part = await self._ask(run, number, begin, end)
             except Exception as error:
                 if isinstance(error, BrokenProcessPool) or is_infrastructure(error):
                     raise
@@ -211,7 +213,7 @@ class PortfolioLoop:
             )
         return True
 
-    async def _ask(self, run: Run, number: int, at: datetime, application_id: str) -> Any:
+    async def _ask(self, run: Run, number: int, begin: Place, end: Place) -> Any:
         if self._of != run.run_id:
             self._close()
         if self._processes is None:
@@ -221,7 +223,7 @@ class PortfolioLoop:
             self._of = run.run_id
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._processes, portfolio_runs.ask_batch, number, at, application_id
+            self._processes, portfolio_runs.ask_batch, number, begin, end
         )
 
     async def _end(self, conn: Any) -> bool:

@@ -16,7 +16,7 @@ from services.review import portfolio_store, words
 from services.review.pages import PAGE_SIZE
 from services.review.policy_desk import PolicyDesk, unknown
 from services.review.policy_pages import MayPropose, MayRead
-from services.review.portfolio import GROUPS, Tally, stability_index
+from services.review.portfolio import GROUPS, NO_CLASS, Tally
 from services.review.portfolio_desk import PortfolioDesk, compare_shadow
 from services.review.portfolio_store import Run, Wanted
 from services.review.reason_codes import REASONS
@@ -24,6 +24,7 @@ from services.review.run_pages import EARLIER, Day, RunId, asked, progress, repo
 from shared.calendar import day_of
 from shared.identifiers import new_id
 from shared.messaging import Service
+from shared.parameters import load_figures
 from shared.web import Permission, Viewer, page
 from shared.web.directory import branch_names, staff_names
 from shared.web.i18n import _
@@ -112,6 +113,7 @@ def _add_replays(routes: APIRouter, service: Service, desk: PortfolioDesk) -> No
             facts_until=datetime.fromisoformat(run.asked["facts_until"]),
             outcomes=OUTCOMES,
             said=words.SAID,
+            parameters=load_figures(),
             **(_shown_tally(tally) if tally is not None else {}),
         )
 
@@ -280,7 +282,12 @@ def _shown_tally(tally: Tally) -> dict[str, Any]:
             for key in sorted({one.rpartition(":")[0] for one in tally.activated})
         ],
         "arrears": sorted(_arrears(tally).items()),
-        "stability": stability_index(old, new),
+        "stability": tally.stability(load_figures()),
+        "declined": _declined(tally),
+        "classes": [
+            (*(_("none") if one == NO_CLASS else one for one in key.split(">")), count)
+            for key, count in sorted(tally.classes.items())
+        ],
         "bands": [(_band(one), old[one], new[one]) for one in bands],
         "scores": {
             "legend": {},
@@ -292,6 +299,16 @@ def _shown_tally(tally: Tally) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _declined(tally: Tally) -> list[tuple[str, str, int, int]]:
+    """(code, its words, declined for it then, by the candidate), the most frequent first."""
+    codes = {key.partition(":")[2] for key in tally.declined}
+    lines = [
+        (code, _(REASONS[code].words), tally.declined[f"old:{code}"], tally.declined[f"new:{code}"])
+        for code in codes
+    ]
+    return sorted(lines, key=lambda line: (-line[2] - line[3], line[0]))
 
 
 def _arrears(tally: Tally) -> dict[str, Counter[str]]:

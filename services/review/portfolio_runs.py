@@ -10,16 +10,17 @@ import asyncio
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import asyncpg
 
 from services.review.policy import canonical
+from services.review.portfolio import Place
 from services.review.workers import INPUTS_FIELD, VERDICT_FIELD
 from shared.postgres.pool import connect
 from shared.privacy.sealing import Sealed
@@ -28,6 +29,10 @@ from shared.privacy.vault_database import open_vault
 from shared.settings import Settings
 
 BATCH = 1_000  # decisions that are asked about and written down at a time
+SETTLED = timedelta(minutes=2)
+"""How old what is counted has to be: what was stamped before is committed by then, or never: a
+statement and a pause in its transaction take no longer (shared/postgres/pool.py)."""
+_ASKED = "asked"  # in the first line of a journal: the question
 
 _COUNTED = "SELECT count(*) FROM decision WHERE decided_at >= $1 AND decided_at < $2"
 # where each batch begins
@@ -40,18 +45,22 @@ SELECT decided_at, application_id FROM (
 # A file is some thousand bytes, kept packed: it is unpacked once for all that is read of it.
 _DECISIONS = """
 SELECT d.application_id, d.decided_at, d.outcome, d.granted_limit, d.inputs, d.verdict,
-    c.region, c.product, c.applicant_type, c.channel, c.state,
+    c.region, c.product, c.applicant_type, c.channel,
     coalesce(h.age_band, 'unknown') AS age_band, coalesce(h.new_to_bank, false) AS new_to_bank,
     (SELECT jsonb_agg(jsonb_build_object('month', month, 'known_at', known_at,
             'days_past_due', days_past_due, 'opened_on', opened_on,
             'last_transaction', last_transaction) ORDER BY month, revision)
         FROM account_month m
-        WHERE m.application_id = d.application_id AND d.outcome = 'approve') AS months
+        WHERE m.application_id = d.application_id AND d.outcome = 'approve') AS months,
+    CASE WHEN d.outcome = 'approve' THEN (SELECT min(at) FROM case_history e
+        WHERE e.application_id = d.application_id AND e.action = 'moved'
+            AND e.details ->> 'state' IN ('activated', 'in_use')) END AS activated_at
 FROM decision d JOIN review_case c USING (application_id) JOIN case_file f USING (application_id)
 LEFT JOIN LATERAL jsonb_to_record(nullif(f.body -> 'hand_over', 'null'))
     AS h (age_band text, new_to_bank boolean) ON true
-WHERE (d.decided_at, d.application_id) >= ($1, $2) AND d.decided_at < $3
-ORDER BY d.decided_at, d.application_id LIMIT $4
+WHERE (d.decided_at, d.application_id) >= ($1, $2)
+    AND (d.decided_at, d.application_id) < ($3, $4)
+ORDER BY d.decided_at, d.application_id
 """
 _SEALED = {"inputs": INPUTS_FIELD, "verdict": VERDICT_FIELD}
 
@@ -156,45 +165,56 @@ class Report:
         }
 
 
+def settled(now: datetime) -> datetime:
+    """Until when everything that was decided or heard stands in the database."""
+    return now - SETTLED
+
+
 async def count(conn: Any, since: datetime, until: datetime) -> int:
     """How many decisions there are from `since` to before `until`."""
     return int(await conn.fetchval(_COUNTED, since, until))
 
 
-async def batches(conn: Any, question: Question, size: int = BATCH) -> list[tuple[datetime, str]]:
-    """Where each batch of `size` decisions begins."""
+async def batches(conn: Any, question: Question, size: int = BATCH) -> list[Place]:
+    """Where each batch of `size` decisions begins; it ends before the next one does."""
     rows = await conn.fetch(_BATCHES, question.since, question.until, size)
     return [(row["decided_at"], row["application_id"]) for row in rows]
+
+
+class OtherQuestionError(ValueError):
+    """The journal is of another question, or of none: nothing of it is used, and it stays."""
 
 
 def run(
     settings: Settings,
     database: str | None,
     question: Question,
-    begins: list[tuple[datetime, str]],
+    begins: list[Place],
     journal: Path,
     *,
     processes: int,
     told: Callable[[int], None],
-    size: int = BATCH,
 ) -> Report:
     """Ask about every decision; `told` is called with how many a batch had.
 
-    `journal` has what was done; where it is of another question, it is begun anew.
+    `journal` has what was done. Raises OtherQuestionError where it is of another question.
     """
-    done = dict(done_before(journal, question))
+    done = dict(done_before(journal, question, begins))
     for part in done.values():
         told(part.decisions)
-    left = [(number, *begin) for number, begin in enumerate(begins) if number not in done]
+    ends = [*begins[1:], (question.until, "")]
+    left = [
+        (number, begin, end)
+        for number, (begin, end) in enumerate(zip(begins, ends, strict=False))
+        if number not in done
+    ]
     if left:
         with (
             journal.open("a", encoding="utf-8") as file,
-            asking(
-                settings, database, question, processes=min(processes, len(left)), size=size
-            ) as pool,
+            asking(settings, database, question, processes=min(processes, len(left))) as pool,
         ):
-            if not done:
-                file.write(json.dumps(question.as_json(), sort_keys=True) + "\n")
+            if not file.tell():
+                file.write(first_line(question, begins) + "\n")
             waiting = [pool.submit(ask_batch, *one) for one in left]
             try:
                 for future in as_completed(waiting):
@@ -214,32 +234,58 @@ def run(
     return whole
 
 
-def until_of(journal: Path) -> datetime | None:
-    """The end of the time that a journal is about; None where it does not say."""
-    return _time_of(journal, "until")
+def journal_of(kind: str, question: Question) -> Path:
+    """Where a question is written down that nobody named a file for: each has one of its own."""
+    digest = hashlib.sha256(canonical(question.as_json()).encode()).hexdigest()
+    return Path(f"{kind}-{digest[:12]}.jsonl")
 
 
-def facts_until_of(journal: Path) -> datetime | None:
-    """Until when facts about accounts count in it; None where it does not say."""
-    return _time_of(journal, "facts_until")
+def journals(kind: str) -> list[Path]:
+    """Those of this kind that lie here."""
+    return sorted(Path().glob(f"{kind}-*.jsonl"))
 
 
-def _time_of(journal: Path, name: str) -> datetime | None:
-    with journal.open(encoding="utf-8") as file:
-        try:
-            return datetime.fromisoformat(json.loads(file.readline())[name])
-        except (ValueError, KeyError, TypeError):
-            return None
+def first_line(question: Question, begins: Sequence[Place]) -> str:
+    """What a journal is about: the question and where its parts begin."""
+    parts = [[at.isoformat(), application_id] for at, application_id in begins]
+    return json.dumps({_ASKED: question.as_json(), "begins": parts}, sort_keys=True)
 
 
-def done_before(journal: Path, question: Question) -> Iterator[tuple[int, Part]]:
-    """The parts that an earlier run has written down; a last line that was cut is left out."""
+def stopped(journal: Path) -> Mapping[str, Any] | None:
+    """The question of a run that was stopped, as it stands in the report; None where every part
+    is done, or the file is no journal."""
+    if not journal.exists():
+        return None
+    first, *lines = journal.read_text(encoding="utf-8").splitlines() or [""]
+    try:
+        told = json.loads(first)
+        asked: Mapping[str, Any] = told[_ASKED]
+        left = len(told["begins"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return asked if sum(map(_is_whole, lines)) < left else None
+
+
+def _is_whole(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def done_before(
+    journal: Path, question: Question, begins: Sequence[Place]
+) -> Iterator[tuple[int, Part]]:
+    """The parts that an earlier run has written down; a last line that was cut is left out.
+
+    Raises OtherQuestionError.
+    """
     if not journal.exists():
         return
     first, *lines = journal.read_text(encoding="utf-8").splitlines() or [""]
-    if first != json.dumps(question.as_json(), sort_keys=True):
-        journal.unlink()
-        return
+    if first != first_line(question, begins):
+        raise OtherQuestionError(f"{journal} is of another question or span: name another journal")
     whole = []
     for line in lines:
         try:
@@ -258,20 +304,19 @@ def asking(
     question: Question,
     *,
     processes: int,
-    size: int = BATCH,
 ) -> ProcessPoolExecutor:
     """Processes to which `ask_batch` can be submitted."""
     return ProcessPoolExecutor(
         processes,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_Process.begin,
-        initargs=(settings, database, question, size),
+        initargs=(settings, database, question),
     )
 
 
-def ask_batch(number: int, at: datetime, application_id: str) -> Part:
-    """One batch from its first decision; within a process of `asking`."""
-    return _Process.loop.run_until_complete(_Process.batch(number, at, application_id))
+def ask_batch(number: int, begin: Place, end: Place) -> Part:
+    """One batch from its first decision to before the end's; within a process of `asking`."""
+    return _Process.loop.run_until_complete(_Process.batch(number, begin, end))
 
 
 class _Process:
@@ -282,12 +327,11 @@ class _Process:
     vault: ClassVar[Vault]
     question: ClassVar[Question]
     ask: ClassVar[list[Ask]]  # in a list, or it would be bound as a method
-    size: ClassVar[int]
 
     @classmethod
-    def begin(cls, settings: Settings, database: str | None, question: Question, size: int) -> None:
+    def begin(cls, settings: Settings, database: str | None, question: Question) -> None:
         cls.loop = asyncio.new_event_loop()
-        cls.question, cls.size = question, size
+        cls.question = question
         cls.ask = [question.asker()]
 
         async def open_both() -> None:
@@ -297,9 +341,9 @@ class _Process:
         cls.loop.run_until_complete(open_both())
 
     @classmethod
-    async def batch(cls, number: int, at: datetime, application_id: str) -> Part:
+    async def batch(cls, number: int, begin: Place, end: Place) -> Part:
         question, (ask,) = cls.question, cls.ask
-        rows = await cls.conn.fetch(_DECISIONS, at, application_id, question.until, cls.size)
+        rows = await cls.conn.fetch(_DECISIONS, *begin, *end)
         sealed = [{name: Sealed(row[name]) for name in question.opens} for row in rows]
         keys = await cls.vault.data_keys(
             {one.parts.data_key_id for columns in sealed for one in columns.values()},

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from services.review.portfolio import as_shown
+from services.review.portfolio import Place, as_shown
 from shared.messaging import Connection
 
 _RUN = "run_id, kind, asked, source, asked_by, asked_at, ended_at, fault, tally, closed, sha256"
 _NEXT_PART = f"""
-SELECT p.number, p.begins_at, p.begins_with, {", ".join("r." + one for one in _RUN.split(", "))}
+SELECT p.number, p.begins_at, p.begins_with, n.begins_at AS ends_at, n.begins_with AS ends_with,
+    {", ".join("r." + one for one in _RUN.split(", "))}
 FROM portfolio_run r JOIN portfolio_run_part p USING (run_id)
+LEFT JOIN portfolio_run_part n ON n.run_id = p.run_id AND n.number = p.number + 1
 WHERE r.ended_at IS NULL AND p.tally IS NULL
 ORDER BY r.asked_at, r.run_id, p.number LIMIT 1 FOR UPDATE OF p SKIP LOCKED
 """  # noqa: S608 - our own text
@@ -124,7 +126,7 @@ class Differing:
     reasons_new: tuple[str, ...]
 
 
-async def begin_run(conn: Connection, run: Run, begins: Sequence[tuple[datetime, str]]) -> bool:
+async def begin_run(conn: Connection, run: Run, begins: Sequence[Place]) -> bool:
     """Write down a question and the parts to do; False where this request was made before."""
     done = await conn.execute(
         "INSERT INTO portfolio_run (run_id, kind, asked, source, asked_by, asked_at)"
@@ -141,11 +143,20 @@ async def begin_run(conn: Connection, run: Run, begins: Sequence[tuple[datetime,
     return True
 
 
-async def next_part(conn: Connection) -> tuple[Run, int, datetime, str] | None:
-    """A part that nobody does yet, of the run that was asked first; it is this transaction's until
-    it ends."""
+async def next_part(conn: Connection) -> tuple[Run, int, Place, Place] | None:
+    """A part that nobody does yet, of the run that was asked first, with its first decision and
+    before which it ends; it is this transaction's until it ends."""
     row = await conn.fetchrow(_NEXT_PART)
-    return None if row is None else (_run(row), row["number"], row["begins_at"], row["begins_with"])
+    if row is None:
+        return None
+    run, begin = _run(row), (row["begins_at"], row["begins_with"])
+    last = row["ends_at"] is None
+    return (
+        run,
+        row["number"],
+        begin,
+        (run.until, "") if last else (row["ends_at"], row["ends_with"]),
+    )
 
 
 async def save_part(

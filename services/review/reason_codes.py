@@ -438,8 +438,11 @@ reason was missing material)."""
 
 
 def without_suspicion(codes: Iterable[str]) -> tuple[str, ...]:
-    """What of these findings whoever is not of compliance may know (反洗钱法 35)."""
-    return tuple(code for code in codes if REASONS[code].effect is not Effect.HOLD)
+    """What of these findings whoever is not of compliance may know (反洗钱法 35). A code that there
+    is not, as only somebody who changes a decision in the database writes, is left out."""
+    return tuple(
+        code for code in codes if code in REASONS and REASONS[code].effect is not Effect.HOLD
+    )
 
 
 def advice_on(codes: Iterable[str]) -> Literal["approve", "decline", "examine"]:

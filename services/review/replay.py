@@ -20,8 +20,8 @@ from shared.parameters import EarlyArrears, load_accounts
 class Replay:
     """What a replay is about. `source`: the candidate's whole text, which its digest stands for.
 
-    facts_until: what was heard of accounts before then is known. early_arrears: when one counts as
-    in arrears early.
+    facts_until: what was heard of cards and accounts before then is known. early_arrears: when one
+    counts as in arrears early.
     """
 
     opens: ClassVar[tuple[str, ...]] = ("inputs", "verdict")
@@ -99,7 +99,6 @@ def _past(row: Any, opened: Mapping[str, str], asked: Replay) -> Past:
         month=f"{business_day(row['decided_at']):%Y-%m}",
         outcome=row["outcome"],
         granted=row["granted_limit"],
-        state=row["state"],
         inputs=PolicyInputs.thaw(opened["inputs"]),
         verdict=json.loads(opened["verdict"]),
         arrears=early_arrears(
@@ -107,5 +106,6 @@ def _past(row: Any, opened: Mapping[str, str], asked: Replay) -> Past:
             date.fromisoformat(told[-1]["opened_on"]) if told else None,
             asked.early_arrears,
         ),
-        used=any(month["last_transaction"] is not None for month in told),
+        activated=(row["activated_at"] is not None and row["activated_at"] < asked.facts_until)
+        or any(month["last_transaction"] is not None for month in told),
     )

@@ -64,6 +64,8 @@ class _CaseFile:
     hold: Hold | None = None
     telephone: Telephone | None = None
     escalation: Escalation | None = None
+    awaited_since: datetime | None = None
+    first_due: datetime | None = None
     has_read: tuple[tuple[str, str], ...] = ()
 
 
@@ -298,6 +300,8 @@ def _file(case: Case) -> _CaseFile:
         hold=case.hold,
         telephone=case.telephone,
         escalation=case.escalation,
+        awaited_since=case.awaited_since,
+        first_due=case.first_due,
         has_read=case.has_read,
     )
 
@@ -422,6 +426,8 @@ def _case(row: Any, body: str | None) -> Case:
         hold=file.hold,
         telephone=file.telephone,
         escalation=file.escalation,
+        awaited_since=file.awaited_since,
+        first_due=file.first_due,
         has_read=file.has_read,
         due=row["due"],
         queued_at=row["queued_at"],

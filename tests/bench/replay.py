@@ -44,6 +44,18 @@ from tests.unit.review.builders import TERMS, inputs
 _BANDS = ("18-25", "26-35", "36-45", "46-60", "60-65")
 BEGAN = datetime(2026, 1, 5, 2, 0, tzinfo=UTC)
 LOT = 1_000
+# of a case's history: its way to the card that is used
+_STATES = [
+    *("submitted", "pre_check", "checking", "scoring", "manual_review", "approved"),
+    *("card_producing", "posted", "delivered", "activated", "in_use"),
+]
+_HISTORY = """
+INSERT INTO case_history (application_id, at, actor, action, details, confidential)
+SELECT application_id, decided_at + n * interval '1 hour', 'intake', 'moved',
+    jsonb_build_object('state', state), false
+FROM decision, unnest($1::text[]) WITH ORDINALITY AS way (state, n)
+ORDER BY decided_at, application_id, n
+"""
 FILE_BYTES = 6_000  # of a case's file: fields, answers and verdict, sealed
 console = Console()
 
@@ -96,6 +108,7 @@ async def _measure(stack: local.Stack, policy: Policy, count: int, processes: in
     began = time.perf_counter()
     conn = await asyncpg.connect(stack.superuser_url("banka_review"))
     await fill(conn, settings, policy, count)
+    await conn.execute(_HISTORY, _STATES)
     await conn.execute("ANALYZE")
     console.print(f"{count:,} decisions stored in {time.perf_counter() - began:.0f} s")
     until = BEGAN + timedelta(days=400)

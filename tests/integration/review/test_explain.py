@@ -155,8 +155,11 @@ async def changes_in_the_table(bank: Bank, applicant: Applicant, change: str) ->
             " reapply_from = '2026-12-01'"
         ),
         "policy_version = '2025.1'",
+        "points = points + 1",
+        "pricing_class = 'Z'",
+        "reasons = ARRAY['NO_SUCH_CODE']",
     ],
-    ids=["the limit", "the outcome", "the version"],
+    ids=["the limit", "the outcome", "the version", "the points", "the class", "the reasons"],
 )
 async def test_a_decision_that_does_not_follow_from_its_grounds_shows(
     bank: Bank, desks: Desks, operator: Operator, change: str
@@ -166,6 +169,25 @@ async def test_a_decision_that_does_not_follow_from_its_grounds_shows(
     assert "same bytes" in await operator("verify", number)
     await changes_in_the_table(bank, applicant, change)
     assert "OTHER BYTES" in await operator("verify", number, code=1)
+    assert (await verified(desks.first, applicant))["same"] is False
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "category = 'internal'",
+        "reasons = ARRAY['MATERIAL_MISSING'], category = 'material_unsound'",
+        "reasons = ARRAY['NEW_TO_BANK']",
+        "pricing_class = 'A'",
+    ],
+    ids=["the category", "another reason", "no reason to decline", "a class"],
+)
+async def test_a_decline_that_does_not_follow_from_what_the_policy_found_shows(
+    bank: Bank, desks: Desks, change: str
+) -> None:
+    applicant = await handed(bank, "application.declined", sequence=POLICY_DECLINES)
+    assert (await verified(desks.first, applicant))["same"] is True
+    await changes_in_the_table(bank, applicant, change)
     assert (await verified(desks.first, applicant))["same"] is False
 
 

@@ -24,14 +24,16 @@ from services.review import portfolio_runs, replay
 from services.review.app import build
 from services.review.policy_cases import inputs_of
 from services.review.policy_folder import SHIPPED, newest, read_policy
-from services.review.portfolio_runs import Part, Report
+from services.review.portfolio_runs import OtherQuestionError, Part, Report
 from shared.calendar import BUSINESS_ZONE
 from shared.events import intake
 from shared.parameters.held import SHIPPED as PARAMETERS
 from tests.eventually import eventually
 from tests.integration.review.bank import NAME, Applicant, Bank, Colleague
 from tests.integration.review.conftest import Desks
+from tests.integration.review.test_limit_changes import in_use
 from tests.integration.review.test_service import API, case_of, handed
+from tests.weighing import copy_row
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -295,8 +297,7 @@ async def test_a_candidate_is_asked_about_all_past_decisions_and_goes_on_where_i
     bank: Bank, desks: Desks, folder: Path, tmp_path: Path
 ) -> None:
     """Two runs end in the same bytes, be it in one go or after a stop."""
-    for _ in range(3):
-        await limit_of(bank, desks)
+    waiting = [(await limit_of(bank, desks))[0] for _ in range(3)]
     declined = await handed(bank, "application.declined", sequence=915)
     late = await handed(bank, "application.approved")
     await late_payer(bank, late)
@@ -317,7 +318,7 @@ async def test_a_candidate_is_asked_about_all_past_decisions_and_goes_on_where_i
         counted.clear()
         told = counted.append
         return portfolio_runs.run(
-            bank.settings, None, asked, begins, journal, processes=1, told=told, size=2
+            bank.settings, None, asked, begins, journal, processes=1, told=told
         )
 
     whole = await asyncio.to_thread(run, tmp_path / "one.jsonl")
@@ -333,7 +334,8 @@ async def test_a_candidate_is_asked_about_all_past_decisions_and_goes_on_where_i
     assert whole.tally.activated["approve>approve:yes"] == 1  # it was paid with
 
     # asked of a time when nobody knew of it yet
-    asked = replace(asked, facts_until=bank.now)
+    known = bank.now
+    asked = replace(asked, facts_until=known)
     before = await asyncio.to_thread(run, tmp_path / "before.jsonl")
     assert not any(key.endswith(":yes") for key in before.tally.arrears)
     assert before.tally.arrears.total() == whole.tally.arrears.total()
@@ -346,6 +348,35 @@ async def test_a_candidate_is_asked_about_all_past_decisions_and_goes_on_where_i
     again = await asyncio.to_thread(run, stopped)
     assert again.text() == whole.text()
     assert counted[0] == Part.read(lines[1], asked).tally.decisions
-    # of another question it begins anew
+    # nor does one make another header that was stopped before any part was done
+    stopped.write_text(lines[0] + "\n", encoding="utf-8")
+    assert (await asyncio.to_thread(run, stopped)).text() == whole.text()
+    assert len(stopped.read_text(encoding="utf-8").splitlines()) == len(begins) + 1
     other = replace(asked, candidate_digest="0" * 64)
-    assert list(portfolio_runs.done_before(stopped, other)) == []
+    with pytest.raises(OtherQuestionError):
+        list(portfolio_runs.done_before(stopped, other, begins))
+    # the same question after a card was activated has the same bytes
+    assert not any(key.endswith(":yes") for key in before.tally.activated)
+    bank.step(bank.now + timedelta(minutes=5))
+    await in_use(bank, waiting[0], facts=False)
+    asked = replace(asked, facts_until=known)
+    again = await asyncio.to_thread(run, tmp_path / "again.jsonl")
+    assert again.text() == before.text()
+    asked = replace(asked, facts_until=bank.now + timedelta(seconds=1))
+    later = await asyncio.to_thread(run, tmp_path / "later.jsonl")
+    ways = [key for key in later.tally.activated if key.endswith(":yes")]
+    assert sum(later.tally.activated[key] for key in ways) == 2
+    # what commits late pushes nobody out of a part
+    conn = await asyncpg.connect(bank.superuser_url)
+    try:
+        for table in ("review_case", "case_file"):
+            await copy_row(conn, table, begins[0][1], 1, "application_id")
+        await copy_row(conn, "decision", begins[0][1], 1, "application_id", "decision_id")
+        more = await asyncio.to_thread(run, tmp_path / "more.jsonl")
+        assert more.tally.decisions == asked.decisions + 1
+    finally:
+        for table in ("decision", "case_file", "review_case"):
+            await conn.execute(
+                f"DELETE FROM {table} WHERE application_id = $1", begins[0][1] + "-1"
+            )
+        await conn.close()

@@ -13,7 +13,10 @@ from typing import Any
 
 import asyncpg
 import pytest
+from typer.testing import CliRunner
 
+from deploy.cli import app as cli
+from deploy.local import Stack
 from services.review import portfolio_runs, replay
 from services.review.drift import Drift
 from services.review.policy import Policy
@@ -71,7 +74,7 @@ async def candidate(bank: Bank, desks: Desks, folder: Path, version: str) -> Pol
     for _ in range(3):
         await limit_of(bank, desks)
     await handed(bank, "application.declined", sequence=915)
-    bank.step(bank.now + timedelta(minutes=1))
+    bank.step(bank.now + timedelta(minutes=5))
     new_version(folder, version, strong="0.1", sound="0.1")
     return read_policy(folder / "policies" / version).policy
 
@@ -94,7 +97,6 @@ async def by_command_line(
             journal,
             processes=1,
             told=lambda _count: None,
-            size=2,
         )
     )
 
@@ -130,6 +132,48 @@ async def test_a_replay_by_page_has_the_bytes_of_the_command_line_and_leads_to_i
     assert "No case fits that you may see." in elsewhere.text
     listed = await desks.first.get(f"/review/policies/{policy.digest}/replays", lang="en")
     assert run_id in listed.text
+
+
+async def test_the_command_says_its_span_and_asks_anew_once_all_is_done(
+    bank: Bank,
+    desks: Desks,
+    folder: Path,
+    review_stack: Stack,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    policy = await candidate(bank, desks, folder, "2026.28")
+    since = f"{bank.now - timedelta(days=1):%Y-%m-%d}"
+    env = {
+        **review_stack.environment(),
+        "BANKA_ENVIRONMENT": bank.settings.environment.value,
+        "BANKA_CLOCK_FILE": str(bank.settings.clock_file),
+    }
+    spans, decisions = [], []
+    for _ in "12":
+        for words in (
+            ["replay", policy.version, "--folder", str(folder / "policies"), "--since", since],
+            ["drift", "--since", since, "--base-until", f"{bank.now:%Y-%m-%d}"],
+        ):
+            report = ["--report", "report.json", "--processes", "1"]
+            ran = await asyncio.to_thread(
+                CliRunner().invoke, cli, ["policy", *words, *report], env=env
+            )
+            assert ran.exit_code == 0, ran.output
+            until = portfolio_runs.settled(bank.now).isoformat()
+            assert f"decisions from {since}T00:00:00+00:00 to before {until}" in ran.output
+            asked = json.loads(Path("report.json").read_text(encoding="utf-8"))["asked"]
+            spans.append(asked["until"])
+            decisions.append(asked["decisions"])
+            if words[0] == "replay":
+                assert "limits that it recommended to people" in ran.output
+                assert "declines by primary reason" in ran.output
+        await limit_of(bank, desks)
+        bank.step(bank.now + timedelta(minutes=5))
+    assert spans[0] == spans[1] < spans[2] == spans[3]
+    assert decisions[0] == decisions[1] == decisions[2] - 1 == decisions[3] - 1
+    assert len(list(tmp_path.glob("*.jsonl"))) == 4, "one a question, and none is deleted"
 
 
 async def test_one_request_asks_once_and_whoever_may_not_asks_nothing(
@@ -254,7 +298,7 @@ async def test_every_page_is_light_with_as_many_rows_as_it_may_have(
     applicant, _version, _limit = await limit_of(bank, desks)
     await act(desks.first, policy.digest, "shadow", on="no")
     today, run_id = f"{bank.now.astimezone(BUSINESS_ZONE):%Y-%m-%d}", new_id()
-    bank.step(bank.now + timedelta(minutes=1))
+    bank.step(bank.now + timedelta(minutes=5))
     await ask(desks.first, policy.digest, today, run_id)
     await ended(bank, run_id)
     conn = await asyncpg.connect(bank.superuser_url)
@@ -295,7 +339,7 @@ async def test_the_page_says_which_groups_scores_have_become_others(
     bank: Bank, desks: Desks
 ) -> None:
     """Figures that were worked out by hand: tests/unit/review/test_drift.py."""
-    bank.step(bank.now + timedelta(minutes=1))
+    bank.step(bank.now + timedelta(minutes=5))
     before = bank.now.astimezone(BUSINESS_ZONE) - timedelta(days=1)
     fields = {"since": f"{before:%Y-%m-%d}", "base_until": f"{before:%Y-%m-%d}", "step": "month"}
     run_id, here = new_id(), "/review/policies/drift"
@@ -323,7 +367,7 @@ async def test_fairness_and_drift_by_page_have_the_bytes_of_the_command_line(
     await handed(bank, "application.declined", sequence=915)
     bank.step(bank.now + timedelta(days=1))
     later = await limit_of(bank, desks)
-    bank.step(bank.now + timedelta(minutes=1))
+    bank.step(bank.now + timedelta(minutes=5))
     run_id, here = new_id(), "/review/policies/drift"
     fields = {"since": f"{before:%Y-%m-%d}", "base_until": f"{before:%Y-%m-%d}", "step": "week"}
     reviewer = await bank.colleague(desks.transport, "reviewer")

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from services.review.checks import OWN
+from shared.calendar import moved_about
 from shared.events import intake
 from shared.events.payload import FIELD_CLASSES
 from shared.identifiers import new_id
@@ -462,8 +463,11 @@ async def test_after_a_time_out_the_bureau_is_asked_what_became_of_it(
     assert list((await bank.receipts(applicant))["bureau"].values()) == [calls]
 
 
-async def test_a_second_hand_over_asks_nothing_twice(bank: Bank, desks: Desks) -> None:
+async def test_a_second_hand_over_asks_nothing_twice_and_gives_back_the_days_of_waiting(
+    bank: Bank, desks: Desks
+) -> None:
     applicant = await handed(bank, "application.referred", new_to_bank=True)
+    asked_at, due = bank.now, datetime.fromisoformat((await case_of(desks.first, applicant))["due"])
     await do(desks.first, applicant, "claim")
     items = {"items": [{"item": "income_proof", "code": "DOC_MISSING"}]}
     assert await do(desks.first, applicant, "material", items) == 200
@@ -483,6 +487,11 @@ async def test_a_second_hand_over_asks_nothing_twice(bank: Bank, desks: Desks) -
         return (await bank.types(applicant)).count("application.referred") == 2
 
     await eventually(referred_again)
+    moved = datetime.fromisoformat((await case_of(desks.first, applicant))["due"])
+    assert moved == moved_about(due, asked_at, bank.now) > due
+    assert "the clock stood still while the customer was awaited" in await _shown(
+        desks.first, applicant
+    )
     assert all(list(keys.values()) == [1] for keys in (await bank.receipts(applicant)).values())
 
 

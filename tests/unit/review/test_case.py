@@ -1143,18 +1143,18 @@ def test_withdrawal_and_decision_in_any_order_end_in_one_state() -> None:
 
 def test_an_illegal_transition_of_another_service_is_permanent() -> None:
     with pytest.raises(Permanent):
-        cases.follow(case(State.DECLINED), intake.CardOrdered, 5)
+        cases.follow(case(State.DECLINED), intake.CardOrdered, 5, NOW)
 
 
 def test_a_gap_in_the_count_of_transitions_is_permanent() -> None:
     with pytest.raises(Permanent, match="transition 7"):
-        cases.follow(case(State.APPROVED), intake.CardOrdered, 7)
+        cases.follow(case(State.APPROVED), intake.CardOrdered, 7, NOW)
 
 
 def test_an_ended_application_leaves_the_desk() -> None:
     mine = proposed()
     list(cases.decide_sign(mine, SECOND, NOW))
-    cases.follow(mine, intake.ApplicationWithdrawn, mine.state_version + 1)
+    cases.follow(mine, intake.ApplicationWithdrawn, mine.state_version + 1, NOW)
     assert mine.state is State.WITHDRAWN
     assert (mine.claimed_by, mine.proposal, mine.queued_at) == (None, None, None)
 

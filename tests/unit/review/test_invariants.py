@@ -56,7 +56,13 @@ from services.review.watchlists import Lists, ToldOfList, on_changed
 from shared.calendar import business_day, end_of_day
 from shared.clock import CLOCKS_APART
 from shared.events import review as events_of_review
-from shared.events.intake import AppealWish, LimitChangeKind, Meeting, WatchlistChanged
+from shared.events.intake import (
+    AppealWish,
+    LimitChangeKind,
+    MaterialCompleted,
+    Meeting,
+    WatchlistChanged,
+)
 from shared.events.lifecycle import State
 from shared.events.payload import BalanceBand, CreditConsent
 from shared.messaging import Call, ClaimedCall, Exhausted, Fact, Refused, Succeeded
@@ -939,13 +945,24 @@ def scored() -> Found:
 _SCORING = ClaimedCall("policy", "k", "a", dict(_CALL), 1)
 
 
-def on(day: int, *, applicant_type: str = "salaried", after: timedelta = timedelta(0)) -> Try:
-    """At the end of a day of the month in which the case was handed over, on Tuesday the 3rd."""
+def on(
+    day: int,
+    *,
+    applicant_type: str = "salaried",
+    after: timedelta = timedelta(0),
+    awaited: int | None = None,
+) -> Try:
+    """At the end of a day of the month in which the case was handed over, on Tuesday the 3rd.
+    awaited: from then until that day the customer was."""
 
     def attempt() -> Found:
         subject = case()
         subject.need_scope().applicant_type = applicant_type
         cases.begin_review(subject, hand_over())
+        if awaited is not None:
+            subject.state, subject.awaited_since = State.AWAITING_MATERIAL, NOW
+            brought = datetime(2026, 11, awaited, tzinfo=UTC)
+            cases.follow(subject, MaterialCompleted, None, brought)
         assert subject.due is not None
         now = datetime(2026, 11, day, 15, 59, 59, tzinfo=UTC) + after  # midnight in Shanghai
         late = queue.clock_of(subject.due, now).urgency == "late"
@@ -1257,8 +1274,8 @@ TESTS: Mapping[str, Three] = {
         (lasting(30), lasting(31)),
     ),
     "REVIEW_IN_TIME": Three(
-        each(on(18), on(11, applicant_type="existing_customer")),
-        on(11),
+        each(on(18), on(11, applicant_type="existing_customer"), on(20, awaited=5)),
+        on(19, awaited=5),
         (on(17), on(17, after=MICROSECOND)),
     ),
     "COOL_DOWN_TOLD": Three(
