@@ -107,26 +107,30 @@ LEFT JOIN LATERAL (
 ) changed ON true
 """
 _OWN = f"""
+SELECT one.application_id AS of, found.limits, found.cards
+FROM unnest($1::text[], $2::text[]) AS one (person, application_id) CROSS JOIN LATERAL (
 WITH held AS (
     SELECT c.card, c.application_id, c."limit", h.as_of
-    FROM account_holding h CROSS JOIN {_HELD} WHERE h.person = $1
+    FROM account_holding h CROSS JOIN {_HELD} WHERE h.person = one.person
 ), own AS (
     SELECT CASE WHEN changed.since >= held.as_of THEN greatest(held."limit", changed.granted)
         ELSE held."limit" END AS "limit"
     FROM held LEFT JOIN account_standing s USING (card) {_CHANGED.format(of="held")}
-    WHERE held.application_id IS DISTINCT FROM $2
+    WHERE held.application_id IS DISTINCT FROM one.application_id
         AND NOT coalesce(s.closed_on IS NOT NULL AND s.as_of >= held.as_of, false)
     UNION ALL
     SELECT CASE WHEN r.applicant_type = 'supplementary' THEN NULL
         ELSE coalesce(changed.granted, r.granted_limit) END
     FROM review_case r LEFT JOIN account_standing s USING (application_id)
     LEFT JOIN account_holding h ON h.person = r.person {_CHANGED.format(of="r")}
-    WHERE r.person = $1 AND r.application_id <> $2 AND r.granted_limit IS NOT NULL
+    WHERE r.person = one.person AND r.application_id <> one.application_id
+        AND r.granted_limit IS NOT NULL
         AND r.state = ANY ($3)
         AND NOT EXISTS (SELECT FROM held WHERE held.application_id = r.application_id)
         AND s.closed_on IS NULL AND NOT coalesce(s.as_of <= h.as_of, false)
 )
 SELECT coalesce(sum("limit"), 0)::bigint AS limits, count(*) AS cards FROM own
+) AS found
 """  # noqa: S608 - our own text
 
 
@@ -206,8 +210,14 @@ class Own:
 async def own_cards(conn: Any, person: str, application_id: str) -> Own:
     """What core banking says that the person holds, and what was granted and is not told of yet. A
     supplementary card shares another one's limit and adds none, but is a card as well."""
-    row = await conn.fetchrow(_OWN, person, application_id, list(CARD_STATES))
-    return Own(row["limits"], row["cards"])
+    return (await own_cards_of(conn, {application_id: person}))[application_id]
+
+
+async def own_cards_of(conn: Any, persons: Mapping[str, str]) -> dict[str, Own]:
+    """The same of several at once: {application id: what its person has besides}; persons:
+    {application id: person}."""
+    rows = await conn.fetch(_OWN, list(persons.values()), list(persons), list(CARD_STATES))
+    return {row["of"]: Own(row["limits"], row["cards"]) for row in rows}
 
 
 async def count_dormant(

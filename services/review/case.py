@@ -213,6 +213,8 @@ class Recommendation:
     at: datetime
     points: int | None = None  # of the score card; None without the bureau's answer
     pricing_class: str | None = None
+    own_existing: int = 0  # fen of the person's other cards as they were deducted
+    own_cards: int = 0  # and how many these were; of before both were kept in the inputs alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +362,10 @@ class Case:
     )
     limit_changes: list[LimitChange] = field(default_factory=list)  # of a card, the oldest first
     account_facts: AccountFacts | None = None  # not the case's own; of a card that is active
-    own_limits: int = 0  # fen of the person's other cards; not the case's own, while a change waits
+    # Of the person's other cards, while a decision may come: fen, and how many there are. None:
+    # another case of the person may be decided with this one. Not the case's own.
+    own_limits: int | None = 0
+    own_cards: int | None = 0
     touched: bool = False
     waits_changed: bool = False
     screened_changed: bool = False
@@ -433,6 +438,11 @@ class Case:
     def weighing(self) -> bool:
         """Whether the policy has not weighed yet what was answered since its last verdict."""
         return self.weighed_round is not None and self.weighed_round != self.scoring_round
+
+    @property
+    def examined(self) -> bool:
+        """Whether review has the case and every check has ended: it may be decided next."""
+        return self.open and bool(self.checks) and not _checks_pending(self)
 
     @property
     def screening(self) -> str | None:
@@ -1192,7 +1202,8 @@ def approval_obstacles(case: Case, now: datetime) -> list[str]:
     2011 rules, Art. 42: no approval while a document, a field of the form, the consent, the
     reviewer's number or the record of the examination is missing; 2024 law 28: none for somebody
     unidentified; 2022 joint notice: none to a student without a second source of repayment. None
-    by an answer that is past its validity, whose record would say otherwise by now.
+    by an answer that is past its validity, whose record would say otherwise by now, nor by a
+    deduction that the person's other cards have outgrown since (2022 joint notice).
     """
     obstacles = []
     hand_over, found = case.hand_over, case.recommendation
@@ -1216,7 +1227,8 @@ def approval_obstacles(case: Case, now: datetime) -> list[str]:
     if case.issuing_stop:
         obstacles.append(case.issuing_stop)
     seen = {"IDENTITY_UNAVAILABLE"} if seen_instead(case, case.checks) else set()
-    obstacles.extend(code for code in found.findings if code in BLOCKS_APPROVAL - seen)
+    against = [*found.findings, *(["OWN_CARDS_AT_CAP"] if _cards_at_cap(case) else [])]
+    obstacles.extend(code for code in dict.fromkeys(against) if code in BLOCKS_APPROVAL - seen)
     if not found.ceiling and "BUREAU_UNAVAILABLE" not in found.findings:
         unknown = "INCOME_UNKNOWN" in found.findings  # without it no limit is worked out
         obstacles.append("INCOME_UNKNOWN" if unknown else "NO_LIMIT_LEFT")
@@ -1280,6 +1292,9 @@ REASONS_AGAINST: dict[str, str] = {
     "NOT_SCORED": mark("The policy has not spoken on this case yet"),
     "CHECK_PENDING": mark("A check is on its way, or its answer is not weighed yet"),
     "EVIDENCE_STALE": mark("An answer is older than its validity: ask again"),
+    "OWN_LIMITS_CHANGED": mark(
+        "The customer has got further cards or higher limits since: ask again"
+    ),
     **{code: REASONS[code].words for code in sorted(BLOCKS_APPROVAL)},
     **{code: REASONS[code].words for code in (OVER_BOUND, UNREPORTED)},
     **{code: REASONS[code].words for code in ("NO_LIMIT_LEFT", "INCOME_UNKNOWN")},

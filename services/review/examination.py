@@ -18,6 +18,7 @@ from services.review.case import (
     lapsed,
     of_these_lists,
     of_this_list,
+    own_differs,
     still_holds,
     telephone_findings,
 )
@@ -108,8 +109,8 @@ def repeat(case: Case, staff_id: str, now: datetime) -> list[Effect]:
 
 
 def may_be_repeated(case: Case, now: datetime) -> bool:
-    """Whether asking again may bring an answer that is missing, renew one, or have the answers
-    weighed that the policy could not be asked about."""
+    """Whether asking again may bring an answer that is missing, renew one, deduct other cards, or
+    have the answers weighed that the policy could not be asked about."""
     unanswered = any(check.may_be_asked_again for check in case.checks.values())
     return unanswered or bool(lapsed(case, now)) or case.scoring_failures >= MOST_SCORINGS
 

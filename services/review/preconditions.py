@@ -31,6 +31,7 @@ _BEFORE_THE_POLICY: Final[Mapping[str, frozenset[str]]] = {
 _AFTER_IT: Final[Mapping[str, frozenset[str]]] = {
     mark("No check on its way"): frozenset({"CHECK_PENDING"}),
     mark("Every answer within its validity"): frozenset({"EVIDENCE_STALE"}),
+    mark("Every own card and limit deducted as it is now"): frozenset({"OWN_LIMITS_CHANGED"}),
     mark("Nothing found that rules an approval out"): BLOCKS_APPROVAL,
     mark("A limit left after the deductions"): frozenset({"NO_LIMIT_LEFT", "INCOME_UNKNOWN"}),
     mark("The bank issues cards"): frozenset({OVER_BOUND, UNREPORTED}),

@@ -193,6 +193,8 @@ def policy_worker(
             {
                 **_told(policy, verdict),
                 **_frozen(policy, inputs, verdict, keys),
+                "own_existing": own.limits,
+                "own_cards": own.cards,
                 "shadows": [told for one in shadows if (told := _beside(one, inputs))],
                 "own": _sealed(looked, keys),
             }
