@@ -329,8 +329,9 @@ def _beside(policy: Policy, inputs: PolicyInputs) -> dict[str, Any] | None:
     """What a policy without effect would say; one that cannot say anything holds up nobody."""
     try:
         return _told(policy, policy.evaluate(inputs))
-    except ValueError as problem:
-        log.warning("shadow policy gave no verdict", policy_version=policy.version, error=problem)
+    except Exception as problem:  # noqa: BLE001 - whatever is wrong with it
+        kind = type(problem).__name__  # the words may repeat a value
+        log.warning("shadow policy gave no verdict", policy_version=policy.version, error=kind)
         return None
 
 

@@ -22,6 +22,7 @@ import pytest_asyncio
 
 from services.review import portfolio_runs, replay
 from services.review.app import build
+from services.review.policy import Policy, PolicyInputs, Verdict
 from services.review.policy_cases import inputs_of
 from services.review.policy_folder import SHIPPED, newest, read_policy
 from services.review.portfolio_runs import Part, Report
@@ -79,6 +80,23 @@ def new_version(folder: Path, version: str, **limits: str) -> str:
     return read_policy(made).policy.digest
 
 
+def renamed_answer(folder: Path, version: str) -> str:
+    """A version whose rules answer under another name than a verdict has; its digest."""
+    new_version(folder, version)
+    rules = folder / "policies" / version / "rules.json"
+    graph = json.loads(rules.read_text(encoding="utf-8"))
+    (outcome,) = (
+        one
+        for node in graph["nodes"]
+        if node["type"] == "expressionNode"
+        for one in node["content"]["expressions"]
+        if one["key"] == "outcome"
+    )
+    outcome["key"] = "result"
+    rules.write_text(json.dumps(graph), encoding="utf-8")
+    return read_policy(rules.parent).policy.digest
+
+
 async def act(who: Colleague, digest: str, what: str, **fields: Any) -> str:
     """What the page says after a command, in English."""
     answer = await who.client.post(f"/review/policies/{digest}/{what}?lang=en", data=fields)
@@ -121,7 +139,7 @@ async def test_a_new_version_decides_once_two_people_wanted_it_and_its_time_has_
     assert "It cannot be proposed until its cases hold." in page
     assert "limit: expected" in page
 
-    _put_cases_right(folder / "policies" / "2026.8")
+    put_cases_right(folder / "policies" / "2026.8")
     begins = (bank.now + timedelta(hours=2)).astimezone(BUSINESS_ZONE)
     past = (bank.now - timedelta(minutes=1)).astimezone(BUSINESS_ZONE)
     when = {"effective_from": past.strftime("%Y-%m-%dT%H:%M")}
@@ -178,6 +196,7 @@ async def test_a_version_without_effect_says_what_it_would_have_said(
     bank: Bank, desks: Desks, folder: Path
 ) -> None:
     digest = new_version(folder, "2026.10", strong="0.6", sound="0.6")
+    put_cases_right(folder / "policies" / "2026.10")
     assert "without effect" in await act(desks.first, digest, "shadow", on="yes")
     applicant, version, limit = await limit_of(bank, desks)
     assert version != "2026.10"
@@ -191,6 +210,45 @@ async def test_a_version_without_effect_says_what_it_would_have_said(
     assert not await bank.fetch(
         "SELECT FROM shadow_verdict WHERE application_id = $1", quiet.application_id
     )
+
+
+async def test_a_version_whose_cases_do_not_hold_does_not_run_beside_the_one_in_force(
+    bank: Bank, desks: Desks, folder: Path
+) -> None:
+    digest = renamed_answer(folder, "2026.13")
+    try:
+        listed = await desks.first.get("/review/policies", lang="en")
+        assert listed.status_code == 200
+        assert "2026.13" in listed.text
+        assert "own cases do not hold" in await act(desks.first, digest, "shadow", on="yes")
+        assert not await bank.fetch("SELECT FROM policy_shadow WHERE digest = $1", digest)
+    finally:
+        shutil.rmtree(folder / "policies" / "2026.13")
+
+
+async def test_a_version_without_effect_that_says_nothing_or_was_changed_holds_up_no_decision(
+    bank: Bank, desks: Desks, folder: Path
+) -> None:
+    digest = renamed_answer(folder, "2026.14")
+    source = read_policy(folder / "policies" / "2026.14").policy.source
+    shutil.rmtree(folder / "policies" / "2026.14")
+    changed = "f" * 64  # of none of these texts
+    archived = "INSERT INTO policy_archive (digest, version, source) VALUES ($1, '2026.14', $2)"
+    running = "INSERT INTO policy_shadow (digest, started_by, started_at) VALUES ($1, 'a', now())"
+    for which, text in ((digest, source), (changed, source), ("e" * 64, "{}")):
+        await bank.fetch(archived, which, text)
+        await bank.fetch(running, which)
+    try:
+        applicant, _version, limit = await limit_of(bank, desks)
+        assert limit > 0
+        assert not await bank.fetch(
+            "SELECT FROM shadow_verdict WHERE application_id = $1", applicant.application_id
+        )
+    finally:
+        for table in ("policy_shadow", "policy_archive"):
+            await bank.fetch(
+                f"DELETE FROM {table} WHERE digest = ANY ($1)", [digest, changed, "e" * 64]
+            )
 
 
 async def test_a_version_that_decides_is_compared_row_by_row(desks: Desks, folder: Path) -> None:
@@ -244,7 +302,7 @@ async def test_the_score_card_is_opened_for_a_reason_and_adds_up(bank: Bank, des
     await eventually(recorded)
 
 
-def _put_cases_right(folder: Path) -> None:
+def put_cases_right(folder: Path) -> None:
     """What the author does: look at what came, and write it down as expected."""
     held = read_policy(folder)
     text = (folder / "cases.yaml").read_text(encoding="utf-8")

@@ -32,6 +32,7 @@ from tests.integration.review.test_policies import (
     late_payer,
     limit_of,
     new_version,
+    put_cases_right,
 )
 from tests.integration.review.test_service import handed
 from tests.unit.review.test_drift import of_two_regions
@@ -226,6 +227,7 @@ async def test_a_version_without_effect_is_held_against_the_one_in_force(
     bank: Bank, desks: Desks, folder: Path
 ) -> None:
     digest = new_version(folder, "2026.26", strong="0.6", sound="0.6")
+    put_cases_right(folder / "policies" / "2026.26")
     here = f"/review/policies/{digest}/shadow"
     assert "Nothing to compare" in (await desks.first.get(here, lang="en")).text
     await act(desks.first, digest, "shadow", on="yes")
