@@ -59,6 +59,8 @@ BLOCKS_APPROVAL = frozenset(
 TAKEN_UP_AGAIN = "TAKEN_UP_AGAIN"  # the reason by which a reconsideration goes to a person
 REPORT_DISPUTED = "REPORT_DISPUTED"  # and that by which somebody goes who disputes the report
 
+UNWEIGHED = "policy"  # what a case waits for, as for a system, that the policy is not applied to
+
 # why a check has no answer, where asking again brings none
 OTHER_DOCUMENT = "other-document"  # the registry does not hold such documents
 NOT_SEEN = "not-seen"  # nobody recorded to have seen customer, original and signing
@@ -332,6 +334,7 @@ class Case:
     scoring_round: int = 0
     weighed_round: int | None = None  # that of the recommendation; None: of before it was kept
     scoring_failures: int = 0  # since the policy was last asked about other answers
+    unweighed_since: datetime | None = None  # the policy could not be applied and is asked no more
     recommendation: Recommendation | None = None
     claimed_by: str | None = None
     claimed_at: datetime | None = None
@@ -1219,7 +1222,7 @@ def approval_obstacles(case: Case, now: datetime) -> list[str]:
     if case.need_scope().applicant_type == ApplicantType.STUDENT and SECOND_SOURCE not in items:
         obstacles.append("NO_SECOND_SOURCE")
     if found is None:
-        return [*obstacles, "NOT_SCORED"]
+        return [*obstacles, "NOT_SCORED" if case.unweighed_since is None else "NOT_APPLIED"]
     if _checks_pending(case) or case.weighing:
         obstacles.append("CHECK_PENDING")
     if lapsed(case, now):
@@ -1290,6 +1293,7 @@ REASONS_AGAINST: dict[str, str] = {
     "NO_CONSENT": mark("The consent to the credit query is missing"),
     "NO_SECOND_SOURCE": mark("The guarantee of the second source of repayment is missing"),
     "NOT_SCORED": mark("The policy has not spoken on this case yet"),
+    "NOT_APPLIED": mark("The policy could not be applied to this case: ask again"),
     "CHECK_PENDING": mark("A check is on its way, or its answer is not weighed yet"),
     "EVIDENCE_STALE": mark("An answer is older than its validity: ask again"),
     "OWN_LIMITS_CHANGED": mark(

@@ -235,7 +235,8 @@ def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
         case.note(now, "review", "scoring_failed", why=result.reason)
         case.scoring_failures, case.touched = case.scoring_failures + 1, True
         if isinstance(result, Refused) or case.scoring_failures >= examination.MOST_SCORINGS:
-            return []  # keys that are gone, or a fault that waiting does not mend
+            examination.give_up(case, now)  # keys that are gone, or a fault that stays
+            return []
         wait = examination.TRY_AGAIN * 2 ** (case.scoring_failures - 1)
         return [examination.scoring(case, now + wait)]
     if case.state is State.CHECKING and cases.lapsed(case, now):

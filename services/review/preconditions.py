@@ -26,7 +26,7 @@ _BEFORE_THE_POLICY: Final[Mapping[str, frozenset[str]]] = {
     mark("Every field that the product's form requires"): frozenset({"FIELD_MISSING"}),
     mark("The signed consent to the credit query"): frozenset({"NO_CONSENT"}),
     mark("The guarantee of the second source of repayment"): frozenset({"NO_SECOND_SOURCE"}),
-    mark("The policy's verdict, with what it rests on"): frozenset({"NOT_SCORED"}),
+    mark("The policy's verdict, with what it rests on"): frozenset({"NOT_SCORED", "NOT_APPLIED"}),
 }
 _AFTER_IT: Final[Mapping[str, frozenset[str]]] = {
     mark("No check on its way"): frozenset({"CHECK_PENDING"}),

@@ -16,6 +16,7 @@ from services.review.account_store import Own
 from services.review.accounts import stop_of
 from services.review.appeal_store import BESIDE, know_appeals, save_appeals
 from services.review.case import (
+    UNWEIGHED,
     Case,
     Check,
     Decision,
@@ -28,7 +29,6 @@ from services.review.case import (
     ShadowVerdict,
     Snooze,
 )
-from services.review.checks import CheckName
 from services.review.checks.fraud import Trace
 from services.review.holds import Hold
 from services.review.limit_store import know_cards, save_changes
@@ -56,6 +56,7 @@ class _CaseFile:
     scoring_round: int = 0
     weighed_round: int | None = None
     scoring_failures: int = 0
+    unweighed_since: datetime | None = None
     recommendation: Recommendation | None = None
     proposal: Proposal | None = None
     returned: str | None = None
@@ -238,12 +239,7 @@ class CaseStore:
         waiting = [case for case in known if case.waits_changed]
         if waiting:
             await conn.execute(_FORGET_WAITING, [case.application_id for case in waiting])
-            rows = [
-                (case.application_id, check.name, check.waits_since)
-                for case in waiting
-                for check in case.checks.values()
-                if check.waits
-            ]
+            rows = [(case.application_id, *one) for case in waiting for one in _waits_for(case)]
             if rows:
                 await conn.execute(_SAVE_WAITING, *(list(one) for one in zip(*rows, strict=True)))
         screened = [case for case in known if case.screened_changed]
@@ -264,6 +260,14 @@ class CaseStore:
         shadows = [_shadow_row(case, said) for case in known for said in case.shadows]
         if shadows:
             await conn.executemany(_SAVE_SHADOW, shadows)
+
+
+def _waits_for(case: Case) -> list[tuple[str, datetime | None]]:
+    """For what a case waits, and since when: for systems that are away, and for a policy that can
+    be applied to it."""
+    found = [(check.name, check.waits_since) for check in case.checks.values() if check.waits]
+    unweighed = [(UNWEIGHED, case.unweighed_since)] if case.unweighed_since else []
+    return [*found, *unweighed]
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Any]]:
@@ -290,6 +294,7 @@ def _file(case: Case) -> _CaseFile:
         scoring_round=case.scoring_round,
         weighed_round=case.weighed_round,
         scoring_failures=case.scoring_failures,
+        unweighed_since=case.unweighed_since,
         recommendation=case.recommendation,
         proposal=case.proposal,
         returned=case.returned,
@@ -410,6 +415,7 @@ def _case(row: Any, body: str | None) -> Case:
         scoring_round=file.scoring_round,
         weighed_round=file.weighed_round,
         scoring_failures=file.scoring_failures,
+        unweighed_since=file.unweighed_since,
         recommendation=file.recommendation,
         claimed_by=row["claimed_by"],
         claimed_at=row["claimed_at"],
@@ -607,9 +613,10 @@ async def total_of(conn: Any, wanted: Wanted) -> Total:
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """A system that does not answer, for how many cases, and since when."""
+    """A system that does not answer, for how many cases, and since when; `UNWEIGHED` is the policy,
+    where it could not be applied to them."""
 
-    check: CheckName
+    check: str
     since: datetime
     cases: int
 
@@ -625,14 +632,15 @@ async def away(conn: Any, branches: list[str] | None) -> list[Away]:
     return [Away(row["check_name"], row["since"], row["cases"]) for row in rows]
 
 
-async def waits_of(conn: Any, cases: Sequence[str]) -> dict[str, list[tuple[CheckName, datetime]]]:
-    """{application id: [(check, since when it waits for its system)]} of those that wait."""
+async def waits_of(conn: Any, cases: Sequence[str]) -> dict[str, list[tuple[str, datetime]]]:
+    """{application id: [(check, or `UNWEIGHED`, since when it waits for it)]} of those that
+    wait."""
     rows = await conn.fetch(
         "SELECT application_id, check_name, since FROM check_waiting"
         " WHERE application_id = ANY ($1) ORDER BY since, check_name",
         list(cases),
     )
-    found: dict[str, list[tuple[CheckName, datetime]]] = {}
+    found: dict[str, list[tuple[str, datetime]]] = {}
     for row in rows:
         found.setdefault(row["application_id"], []).append((row["check_name"], row["since"]))
     return found
@@ -642,6 +650,21 @@ async def screened_otherwise(conn: Any, mark: str, lists: Lists, after: str) -> 
     """Open cases, by id and beyond that one, that were not screened with the own list of that mark
     and the screening system's lists as they are; some at a time."""
     rows = await conn.fetch(SCREENED_OTHERWISE, mark, lists.number, lists.since, after)
+    return [row["application_id"] for row in rows]
+
+
+_UNWEIGHED = """
+SELECT application_id FROM review_case JOIN case_file USING (application_id)
+WHERE state = 'checking' AND application_id > $2
+    AND (body ->> 'unweighed_since' IS NOT NULL OR (body ->> 'scoring_failures')::int >= $1)
+ORDER BY application_id LIMIT 1000
+"""
+
+
+async def unweighed(conn: Any, failures: int, after: str) -> list[str]:
+    """Cases, by id and beyond that one, to which the policy could not be applied in so many tries
+    and that nobody has; some at a time."""
+    rows = await conn.fetch(_UNWEIGHED, failures, after)
     return [row["application_id"] for row in rows]
 
 

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from services.review import portfolio_runs, replay
+from services.review import examination, portfolio_runs, replay
 from services.review.app import build
 from services.review.policy import Policy, PolicyInputs, Verdict
 from services.review.policy_cases import inputs_of
@@ -407,3 +408,59 @@ async def test_a_candidate_is_asked_about_all_past_decisions_and_goes_on_where_i
     # of another question it begins anew
     other = replace(asked, candidate_digest="0" * 64)
     assert list(portfolio_runs.done_before(stopped, other)) == []
+
+
+async def test_what_the_policy_could_not_be_applied_to_shows_and_is_mended_by_people_or_by_another(
+    bank: Bank, desks: Desks, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, "MOST_SCORINGS", 1)
+    evaluate, failing = Policy.evaluate, 6_123_00  # fen of income that no policy bears
+
+    def fails(policy: Policy, inputs: PolicyInputs) -> Verdict:
+        if inputs.monthly_income == failing and policy.digest == broken:
+            raise ValueError(policy.version)
+        return evaluate(policy, inputs)
+
+    (row,) = await bank.fetch(
+        "SELECT digest FROM policy_release WHERE outcome = 'approved'"
+        " ORDER BY baseline, effective_from DESC LIMIT 1"
+    )
+    broken = row["digest"]
+    monkeypatch.setattr(Policy, "evaluate", fails)
+    one, two = [await bank.applicant(income=failing) for _ in range(2)]
+    for applicant in (one, two):
+        await bank.hand_over(applicant)
+        assert await _waits(desks, applicant)
+    reviewer = await bank.colleague(desks.transport, "reviewer")
+    queue = (await reviewer.get("/review/queue", section="waiting", lang="en")).text
+    assert "It could not be applied since" in queue
+    assert one.about["application_number"] in queue
+    page = (await reviewer.get(f"/review/cases/{one.application_id}", lang="en")).text
+    assert "nobody can decide by it" in page
+    assert "Ask again" in page
+    shown = (await case_of(reviewer, one))["preconditions"]
+    assert ["NOT_APPLIED"] in [line["against"] for line in shown]
+    # asked again to no avail it waits again; another policy decides, and it goes on by itself
+    assert (await reviewer.post(f"{API}/cases/{one.application_id}/checks")).status_code == 200
+    assert await _waits(desks, one)
+    digest = new_version(folder, "2026.15")
+    assert "Proposed." in await act(desks.first, digest, "propose", why="mended")
+    assert "Approved." in await act(desks.second, digest, "approve")
+    for applicant in (one, two):
+        await eventually(partial(_approved, bank, applicant))
+    listed = (await reviewer.get(f"{API}/queue", section="waiting")).json()["cases"]
+    assert listed == []
+
+
+async def _waits(desks: Desks, applicant: Applicant) -> bool:
+    """Once it stands among what waits."""
+
+    async def there() -> bool:
+        listed = (await desks.first.get(f"{API}/queue", section="waiting")).json()["cases"]
+        return applicant.application_id in {one["application_id"] for one in listed}
+
+    return await eventually(there)
+
+
+async def _approved(bank: Bank, applicant: Applicant) -> bool:
+    return "application.approved" in await bank.types(applicant)
