@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from services.review.accounts import AccountMonth, Accounts, DormancyFigure, Holding
+from services.review.accounts import (
+    AccountMonth,
+    Accounts,
+    DormancyFigure,
+    Holding,
+    reached_by,
+)
 from shared.messaging import Connection
+from shared.parameters import Dormancy
 
 CARD_STATES: Final = ("approved", "card_producing", "posted", "delivered", "activated", "in_use")
 """States in which an approval's card lives, or is being made."""
@@ -80,9 +88,8 @@ WITH holdings AS MATERIALIZED (
         WHEN listed THEN true
         ELSE person_held_on IS NULL OR person_held_on < month_end END
 )
-SELECT count(*) FILTER (WHERE NOT policy) AS issued,
-    count(*) FILTER (WHERE NOT policy AND dormant) AS dormant, max(newest) AS newest
-FROM open
+SELECT newest, count(*) AS issued, count(*) FILTER (WHERE dormant) AS dormant
+FROM open WHERE NOT policy GROUP BY newest
 """  # noqa: S608 - our own text
 
 _NEXT_PERSON = """
@@ -221,20 +228,20 @@ async def own_cards_of(conn: Any, persons: Mapping[str, str]) -> dict[str, Own]:
 
 
 async def count_dormant(
-    conn: Any, months: int, day: date, at: datetime, *, at_once: int = _AT_ONCE
+    conn: Any, terms: Dormancy, day: date, at: datetime, *, at_once: int = _AT_ONCE
 ) -> DormancyFigure:
     """The share of dormant cards as core banking's statements have it now; each card by its latest
-    one, dormant after so many months. Counted some persons at a time: no statement takes long,
-    however many cards there are."""
-    issued = dormant = 0
-    newest: date | None = None
+    one, dormant after so many months, and how far the facts of all reach. Counted some persons at a
+    time: no statement takes long, however many cards there are."""
+    dormant = 0
+    facts: Counter[date] = Counter()
     behind = ""
     while (upto := await conn.fetchval(_NEXT_PERSON, behind, at_once)) is not None:
-        row = await conn.fetchrow(_FIGURE, months, behind, upto)
-        issued, dormant = issued + row["issued"], dormant + row["dormant"]
-        newest = max((one for one in (newest, row["newest"]) if one is not None), default=None)
+        for row in await conn.fetch(_FIGURE, terms.months, behind, upto):
+            facts[row["newest"]] += row["issued"]
+            dormant += row["dormant"]
         behind = upto
-    return DormancyFigure(day, at, issued, dormant, newest)
+    return DormancyFigure(day, at, facts.total(), dormant, reached_by(facts, terms))
 
 
 async def keep_figure(conn: Any, figure: DormancyFigure) -> None:
@@ -244,7 +251,7 @@ async def keep_figure(conn: Any, figure: DormancyFigure) -> None:
         " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (day) DO UPDATE SET at = excluded.at,"
         " issued = excluded.issued, dormant = excluded.dormant, newest = excluded.newest"
         " WHERE excluded.at >= dormancy_figure.at",
-        *(figure.day, figure.at, figure.issued, figure.dormant, figure.newest),
+        *(figure.day, figure.at, figure.issued, figure.dormant, figure.as_of),
     )
 
 

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from services.review import holds, materials, queue, reason_codes
-from services.review.accounts import OVER_BOUND, UNREPORTED, AccountFacts
+from services.review.accounts import OVER_BOUND, UNREPORTED, AccountFacts, DormancyFigure, stop_of
 from services.review.checks import ASKED, CHECKS, CheckName
 from services.review.holds import HOLD_DEADLINE, Hold, HoldReason
 from services.review.limits import LIMIT_ROUNDING, cash_limit
@@ -31,7 +31,7 @@ from shared.identifiers import new_id
 from shared.messaging import ClearDeadline, Deadline, Effect, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
-from shared.parameters import digest_held, load_internal_list, product_of
+from shared.parameters import digest_held, load_accounts, load_internal_list, product_of
 from shared.parameters.models import ReviewRules
 from shared.web.i18n import mark
 
@@ -354,7 +354,7 @@ class Case:
     category: str | None = None  # of a decline
     imported: bool = False
     by_policy: bool = False  # whether the policy alone approved it; not the case's own
-    issuing_stop: str | None = None  # code of why the bank issues no card now; not the case's own
+    dormancy: DormancyFigure | None = None  # of the bank's cards; not the case's own
     lists: Lists = NOTHING_KNOWN  # of the screening system; not the case's own
     entries: list[Entry] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
@@ -542,7 +542,7 @@ def apply_recommendation(case: Case, found: Recommendation, now: datetime) -> It
     if not case.open:
         return []
     effects: list[Effect] = _ask_for_a_call(case, found, now)
-    found = _with_own_findings(case, found)
+    found = _with_own_findings(case, found, now)
     case.recommendation = found
     case.touched = True
     case.note(now, "review", "scored", findings=_shown(found.findings), outcome=found.outcome)
@@ -615,7 +615,7 @@ def unproposed_of(case: Case, staff_id: str) -> None:
     _own(case, staff_id)
 
 
-def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
+def _with_own_findings(case: Case, found: Recommendation, now: datetime) -> Recommendation:
     """The policy's word, and beside it what review looks at by itself: no policy approves over
     that."""
     own = tuple(
@@ -625,8 +625,9 @@ def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
         and check.name not in ASKED
         and CHECKS[check.name].absence not in found.findings
     )
-    if case.issuing_stop and found.outcome == "approve":
-        own = (*own, case.issuing_stop)
+    stopped = issuing_stop(case, now)
+    if stopped and found.outcome == "approve":
+        own = (*own, stopped)
     if case.need_hand_over().reopens is not None:
         own = (*own, TAKEN_UP_AGAIN)
     if case.disputed:
@@ -1227,8 +1228,10 @@ def approval_obstacles(case: Case, now: datetime) -> list[str]:
         obstacles.append("CHECK_PENDING")
     if lapsed(case, now):
         obstacles.append("EVIDENCE_STALE")
-    if case.issuing_stop:
-        obstacles.append(case.issuing_stop)
+    if stopped := issuing_stop(case, now):
+        obstacles.append(stopped)
+    if own_grown(case, found):
+        obstacles.append("OWN_LIMITS_CHANGED")
     seen = {"IDENTITY_UNAVAILABLE"} if seen_instead(case, case.checks) else set()
     against = [*found.findings, *(["OWN_CARDS_AT_CAP"] if _cards_at_cap(case) else [])]
     obstacles.extend(code for code in dict.fromkeys(against) if code in BLOCKS_APPROVAL - seen)
@@ -1236,6 +1239,32 @@ def approval_obstacles(case: Case, now: datetime) -> list[str]:
         unknown = "INCOME_UNKNOWN" in found.findings  # without it no limit is worked out
         obstacles.append("INCOME_UNKNOWN" if unknown else "NO_LIMIT_LEFT")
     return obstacles
+
+
+def issuing_stop(case: Case, now: datetime) -> str | None:
+    """Why the bank issues no card today, as the code of an obstacle; None: it does."""
+    return stop_of(case.dormancy, load_accounts().dormancy, business_day(now))
+
+
+def own_grown(case: Case, found: Recommendation) -> bool:
+    """Whether the person has more of the bank's cards, or higher limits, than this deducted; what
+    is not known counts as more."""
+    limits, cards = case.own_limits, case.own_cards
+    if limits is None or cards is None:
+        return True
+    return limits > found.own_existing or cards > found.own_cards
+
+
+def own_differs(case: Case, found: Recommendation) -> bool:
+    """Whether the person has other cards or limits than this deducted, more or fewer."""
+    return (case.own_limits, case.own_cards) != (found.own_existing, found.own_cards)
+
+
+def _cards_at_cap(case: Case) -> bool:
+    """Whether the person has as many cards by now as the product allows."""
+    scope = case.need_scope()
+    most = product_of(scope.product, scope.product_version).cards_per_customer
+    return case.own_cards is not None and case.own_cards >= most
 
 
 def lapsed(case: Case, now: datetime) -> list[Check]:

@@ -205,7 +205,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             people = await staff_names(conn, [who for who in held if who])
             branches = await branch_names(conn)
             systems_away = await store.away(conn, viewer.branch_list)
-            outlook = await issuing.look(conn)
+            outlook = await issuing.look(conn, now)
             waits = await store.waits_of(conn, [row.application_id for row in rows])
             views = await views_of(conn, viewer, "queue", QUEUE)
             given_to = await receivers(conn, viewer, now)

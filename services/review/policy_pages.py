@@ -64,7 +64,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: PolicyDesk) -> None:
         """Every version, what decides first."""
         shelf = await desk.look()
         async with service.pool.acquire() as conn:
-            outlook = await issuing.look(conn)
+            outlook = await issuing.look(conn, service.clock.now())
         return page(
             request,
             "policies.html",

@@ -13,7 +13,6 @@ from pydantic import TypeAdapter
 
 from services.review import account_store, trace_store, watchlist_store, work_list
 from services.review.account_store import Own
-from services.review.accounts import stop_of
 from services.review.appeal_store import BESIDE, know_appeals, save_appeals
 from services.review.case import (
     UNWEIGHED,
@@ -40,7 +39,7 @@ from services.review.watchlists import Lists
 from shared.events.lifecycle import OWNERS, State
 from shared.messaging import Connection
 from shared.money import Money
-from shared.parameters import load_accounts, load_checks
+from shared.parameters import load_checks
 from shared.web.lists import Page, Place, Total, page_from
 
 _REVIEW_STATES = sorted(state for state, owner in OWNERS.items() if owner.authority == "review")
@@ -387,7 +386,7 @@ def _shadow_row(case: Case, said: ShadowVerdict) -> tuple[Any, ...]:
 
 def _know(case: Case, files: Sequence[Any]) -> None:
     """Give a case what stands beside it, in its rows of `_KNOWN`."""
-    case.issuing_stop = stop_of(account_store.figure_of(files[0]), load_accounts().dormancy)
+    case.dormancy = account_store.figure_of(files[0])
     case.lists = watchlist_store.lists_of(files[0])
     case.by_policy = bool(files[0]["by_policy"])
     know_appeals(case, [file for file in files if file["appeal_id"] is not None])

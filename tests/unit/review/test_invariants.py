@@ -40,7 +40,7 @@ from services.review import (
     workers,
 )
 from services.review import case as cases
-from services.review.accounts import AccountFacts, DormancyFigure, stop_of
+from services.review.accounts import AccountFacts, DormancyFigure
 from services.review.app import build_app, build_service
 from services.review.case import Case, CaseError, Check, Decision, Entry, Scope
 from services.review.checks import CHECKS, CheckName, fraud, plausibility
@@ -521,18 +521,22 @@ def student(*items: str) -> Try:
     return attempt
 
 
-def issuing(dormant: int | None, **terms: Any) -> Try:
-    """Two people try to approve while so many of a thousand cards lie dormant; None: nobody knows
-    how many."""
+def issuing(dormant: int | None, *, age: int = 0, **terms: Any) -> Try:
+    """Two people try to approve while so many of a thousand cards lie dormant, by a figure so many
+    days old; None: nobody knows how many."""
 
     def attempt() -> Found:
-        figure = None
-        if dormant is not None:
-            figure = DormancyFigure(NOW.date(), NOW, 1_000, dormant, NOW.date())
         subject = referred()
-        dormancy = load_accounts().dormancy.model_copy(update=terms)
-        subject.issuing_stop = stop_of(figure, dormancy)
-        return approving(subject)
+        if dormant is not None:
+            told = NOW.date() - timedelta(days=age)
+            subject.dormancy = DormancyFigure(told, NOW, 1_000, dormant, told)
+        known = load_accounts()
+        dormancy = known.dormancy.model_copy(update=terms)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                cases, "load_accounts", lambda: known.model_copy(update={"dormancy": dormancy})
+            )
+            return approving(subject)
 
     return attempt
 
@@ -1247,8 +1251,11 @@ TESTS: Mapping[str, Three] = {
         ),
     ),
     "DORMANCY_BLOCKS_ISSUING": Three(
-        each(issuing(201), issuing(None, unreported_stops=True)),
-        issuing(0),
+        each(
+            *(issuing(201), issuing(201, age=400), issuing(None, unreported_stops=True)),
+            issuing(0, age=46, unreported_stops=True),
+        ),
+        each_quiet(issuing(0), issuing(0, age=45, unreported_stops=True), issuing(0, age=46)),
         (issuing(200), issuing(201)),
     ),
     "CASH_WITHIN_LIMIT": Three(in_cash("1.5"), in_cash("0.5"), (in_cash("1"), in_cash("1.01"))),
