@@ -252,6 +252,7 @@ async def test_every_page_is_light_with_as_many_rows_as_it_may_have(
     bank: Bank, desks: Desks, folder: Path
 ) -> None:
     policy = await candidate(bank, desks, folder, "2026.27")
+    put_cases_right(folder / "policies" / "2026.27")
     await act(desks.first, policy.digest, "shadow", on="yes")
     applicant, _version, _limit = await limit_of(bank, desks)
     await act(desks.first, policy.digest, "shadow", on="no")
