@@ -443,7 +443,7 @@ class Case:
         return self.weighed_round is not None and self.weighed_round != self.scoring_round
 
     @property
-    def examined(self) -> bool:
+    def checked(self) -> bool:
         """Whether review has the case and every check has ended: it may be decided next."""
         return self.open and bool(self.checks) and not _checks_pending(self)
 

@@ -114,7 +114,7 @@ def may_be_repeated(case: Case, now: datetime) -> bool:
     have the answers weighed that the policy could not be asked about."""
     unanswered = any(check.may_be_asked_again for check in case.checks.values())
     found = case.recommendation
-    other_cards = found is not None and case.examined and own_differs(case, found)
+    other_cards = found is not None and case.checked and own_differs(case, found)
     failed = case.unweighed_since is not None or case.scoring_failures >= MOST_SCORINGS
     return unanswered or bool(lapsed(case, now)) or other_cards or failed
 

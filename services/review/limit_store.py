@@ -161,7 +161,7 @@ async def know_cards(conn: Any, cases: Sequence[Case], *, locked: bool) -> None:
     persons = {
         case.application_id: case.hand_over.examined.person
         for case in cases
-        if case.hand_over is not None and (case.examined or open_change(case) is not None)
+        if case.hand_over is not None and (case.checked or open_change(case) is not None)
     }
     if not persons:
         return

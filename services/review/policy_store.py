@@ -103,8 +103,8 @@ class PolicyShelf:
         for row in rows:
             try:
                 policy = await self.policy(conn, row["digest"])
-            except (PolicyNotHeldError, ValueError) as problem:
-                log.warning("shadow policy is left out", digest=row["digest"], error=str(problem))
+            except PolicyNotHeldError as problem:
+                log.warning("shadow policy is left out", error=str(problem))
                 continue
             if policy.digest != live.digest:
                 yield policy
@@ -113,13 +113,15 @@ class PolicyShelf:
         """A policy of the archive. Raises PolicyNotHeldError where it is missing, or no longer the
         text that was archived: nothing is decided or verified by such a one."""
         if digest not in self._compiled:
+            found: Policy | None = None
             source = await conn.fetchval(
                 "SELECT source FROM policy_archive WHERE digest = $1", digest
             )
             if source is None:
                 raise PolicyNotHeldError(f"policy {digest} is not in the archive")
-            found = Policy(source)
-            if found.digest != digest:
+            with suppress(ValueError):  # the text is no policy any more
+                found = Policy(source)
+            if found is None or found.digest != digest:
                 raise PolicyNotHeldError(f"policy {digest} was changed in the archive")
             self._compiled[digest] = found
         return self._compiled[digest]
