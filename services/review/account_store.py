@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from services.review.accounts import AccountMonth, Accounts, DormancyFigure, Holding
+from services.review.accounts import (
+    AccountMonth,
+    Accounts,
+    DormancyFigure,
+    Holding,
+    reached_by,
+)
 from shared.messaging import Connection
+from shared.parameters import Dormancy
 
 CARD_STATES: Final = ("approved", "card_producing", "posted", "delivered", "activated", "in_use")
 """States in which an approval's card lives, or is being made."""
@@ -80,9 +88,8 @@ WITH holdings AS MATERIALIZED (
         WHEN listed THEN true
         ELSE person_held_on IS NULL OR person_held_on < month_end END
 )
-SELECT count(*) FILTER (WHERE NOT policy) AS issued,
-    count(*) FILTER (WHERE NOT policy AND dormant) AS dormant, max(newest) AS newest
-FROM open
+SELECT newest, count(*) AS issued, count(*) FILTER (WHERE dormant) AS dormant
+FROM open WHERE NOT policy GROUP BY newest
 """  # noqa: S608 - our own text
 
 _NEXT_PERSON = """
@@ -107,26 +114,30 @@ LEFT JOIN LATERAL (
 ) changed ON true
 """
 _OWN = f"""
+SELECT one.application_id AS of, found.limits, found.cards
+FROM unnest($1::text[], $2::text[]) AS one (person, application_id) CROSS JOIN LATERAL (
 WITH held AS (
     SELECT c.card, c.application_id, c."limit", h.as_of
-    FROM account_holding h CROSS JOIN {_HELD} WHERE h.person = $1
+    FROM account_holding h CROSS JOIN {_HELD} WHERE h.person = one.person
 ), own AS (
     SELECT CASE WHEN changed.since >= held.as_of THEN greatest(held."limit", changed.granted)
         ELSE held."limit" END AS "limit"
     FROM held LEFT JOIN account_standing s USING (card) {_CHANGED.format(of="held")}
-    WHERE held.application_id IS DISTINCT FROM $2
+    WHERE held.application_id IS DISTINCT FROM one.application_id
         AND NOT coalesce(s.closed_on IS NOT NULL AND s.as_of >= held.as_of, false)
     UNION ALL
     SELECT CASE WHEN r.applicant_type = 'supplementary' THEN NULL
         ELSE coalesce(changed.granted, r.granted_limit) END
     FROM review_case r LEFT JOIN account_standing s USING (application_id)
     LEFT JOIN account_holding h ON h.person = r.person {_CHANGED.format(of="r")}
-    WHERE r.person = $1 AND r.application_id <> $2 AND r.granted_limit IS NOT NULL
+    WHERE r.person = one.person AND r.application_id <> one.application_id
+        AND r.granted_limit IS NOT NULL
         AND r.state = ANY ($3)
         AND NOT EXISTS (SELECT FROM held WHERE held.application_id = r.application_id)
         AND s.closed_on IS NULL AND NOT coalesce(s.as_of <= h.as_of, false)
 )
 SELECT coalesce(sum("limit"), 0)::bigint AS limits, count(*) AS cards FROM own
+) AS found
 """  # noqa: S608 - our own text
 
 
@@ -206,25 +217,31 @@ class Own:
 async def own_cards(conn: Any, person: str, application_id: str) -> Own:
     """What core banking says that the person holds, and what was granted and is not told of yet. A
     supplementary card shares another one's limit and adds none, but is a card as well."""
-    row = await conn.fetchrow(_OWN, person, application_id, list(CARD_STATES))
-    return Own(row["limits"], row["cards"])
+    return (await own_cards_of(conn, {application_id: person}))[application_id]
+
+
+async def own_cards_of(conn: Any, persons: Mapping[str, str]) -> dict[str, Own]:
+    """The same of several at once: {application id: what its person has besides}; persons:
+    {application id: person}."""
+    rows = await conn.fetch(_OWN, list(persons.values()), list(persons), list(CARD_STATES))
+    return {row["of"]: Own(row["limits"], row["cards"]) for row in rows}
 
 
 async def count_dormant(
-    conn: Any, months: int, day: date, at: datetime, *, at_once: int = _AT_ONCE
+    conn: Any, terms: Dormancy, day: date, at: datetime, *, at_once: int = _AT_ONCE
 ) -> DormancyFigure:
     """The share of dormant cards as core banking's statements have it now; each card by its latest
-    one, dormant after so many months. Counted some persons at a time: no statement takes long,
-    however many cards there are."""
-    issued = dormant = 0
-    newest: date | None = None
+    one, dormant after so many months, and how far the facts of all reach. Counted some persons at a
+    time: no statement takes long, however many cards there are."""
+    dormant = 0
+    facts: Counter[date] = Counter()
     behind = ""
     while (upto := await conn.fetchval(_NEXT_PERSON, behind, at_once)) is not None:
-        row = await conn.fetchrow(_FIGURE, months, behind, upto)
-        issued, dormant = issued + row["issued"], dormant + row["dormant"]
-        newest = max((one for one in (newest, row["newest"]) if one is not None), default=None)
+        for row in await conn.fetch(_FIGURE, terms.months, behind, upto):
+            facts[row["newest"]] += row["issued"]
+            dormant += row["dormant"]
         behind = upto
-    return DormancyFigure(day, at, issued, dormant, newest)
+    return DormancyFigure(day, at, facts.total(), dormant, reached_by(facts, terms))
 
 
 async def keep_figure(conn: Any, figure: DormancyFigure) -> None:
@@ -234,7 +251,7 @@ async def keep_figure(conn: Any, figure: DormancyFigure) -> None:
         " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (day) DO UPDATE SET at = excluded.at,"
         " issued = excluded.issued, dormant = excluded.dormant, newest = excluded.newest"
         " WHERE excluded.at >= dormancy_figure.at",
-        *(figure.day, figure.at, figure.issued, figure.dormant, figure.newest),
+        *(figure.day, figure.at, figure.issued, figure.dormant, figure.as_of),
     )
 
 

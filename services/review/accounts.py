@@ -152,14 +152,15 @@ HANDLERS: Mapping[type[Payload], Any] = {
 
 @dataclass(frozen=True, slots=True)
 class DormancyFigure:
-    """How many of the cards that core banking told of lie dormant, on a business day. `newest`: of
-    the facts that it rests on; None where there are none."""
+    """How many of the cards that core banking told of lie dormant, on a business day. `as_of`: the
+    day that the facts of all of them reach, but of so many as may be silent; None where there are
+    none."""
 
     day: date
     at: datetime
     issued: int
     dormant: int
-    newest: date | None
+    as_of: date | None
 
     @property
     def share(self) -> Decimal | None:
@@ -171,22 +172,36 @@ class DormancyFigure:
         return self.dormant > bound * self.issued
 
 
-def standing_of(figure: DormancyFigure | None, terms: Dormancy) -> Standing:
-    """How the figure stands to the bank's bound; facts that are too old tell nothing."""
-    if figure is None or figure.newest is None or not figure.issued:
-        return "unreported"
-    if (figure.day - figure.newest).days > terms.stale_days:
+def reached_by(facts: Mapping[date, int], terms: Dormancy) -> date | None:
+    """The day that the facts of all cards reach, but of the share that may be silent; None where
+    there are none. `facts`: {day of a card's latest facts: how many cards}."""
+    silent = terms.silent_share * sum(facts.values())
+    behind = 0
+    for day in sorted(facts):
+        behind += facts[day]
+        if behind > silent:
+            return day
+    return None
+
+
+def standing_of(figure: DormancyFigure | None, terms: Dormancy, today: date) -> Standing:
+    """How the figure stands to the bank's bound. Facts that are too old by today, however long ago
+    they were counted, tell nothing that would let cards be issued; what they said against that
+    stands until others come."""
+    if figure is None or figure.as_of is None or not figure.issued:
         return "unreported"
     if figure.is_over(terms.bound):
         return "over"
+    if (today - figure.as_of).days > terms.stale_days:
+        return "unreported"
     reached = any(figure.dormant >= alert * figure.issued for alert in terms.alerts)
     return "near" if reached else "fine"
 
 
-def stop_of(figure: DormancyFigure | None, terms: Dormancy) -> str | None:
+def stop_of(figure: DormancyFigure | None, terms: Dormancy, today: date) -> str | None:
     """Why the bank issues no card now, as the code of an obstacle; None: it does. Where the figure
     is not known a parameter says which."""
-    match standing_of(figure, terms):
+    match standing_of(figure, terms, today):
         case "over":
             return OVER_BOUND
         case "unreported" if terms.unreported_stops:

@@ -501,8 +501,9 @@ def _add_reading(routes: APIRouter, service: Service, desk: Desk) -> None:
         page_size: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)] = 50,
     ) -> QueueOut:
         """Cases of a section: open, mine, snoozed, escalated (to the risk officers), to_sign,
-        waiting (for a system that is away), or held (compliance only). Amounts in fen, both
-        included; `language` as in `zh-CN`, where it is known."""
+        waiting (for a system that is away, or a policy that could not be applied), or held
+        (compliance only). Amounts in fen, both included; `language` as in `zh-CN`, where it is
+        known."""
         wanted = filters.wanted(viewer, section, number)
         async with service.pool.acquire() as conn:
             rows, total = await store.list_cases(conn, wanted, page=page, page_size=page_size)
@@ -801,7 +802,8 @@ def _add_deciding(routes: APIRouter, desk: Desk) -> None:
         openapi_extra=about(*OWN_CASE, "nothing-to-repeat"),
     )
     async def api_repeat(viewer: MayDecide, application_id: str) -> CaseOut:
-        """Ask again what could not be answered, or was answered too long ago."""
+        """Ask again what could not be answered, or was answered too long ago; have the customer's
+        other cards deducted as they are now, or the policy applied that could not be."""
         return case_out(await desk.repeat_checks(viewer, application_id), viewer, desk.now())
 
     @routes.post(

@@ -57,6 +57,7 @@ from services.review.portfolio_desk import PortfolioDesk, PortfolioLoop
 from services.review.screening import Screening
 from services.review.store import CaseRecords, CaseStore
 from services.review.watchlist_store import WatchlistStore
+from services.review.weighing import Weighing
 from services.review.workers import check_worker, limit_worker, policy_worker
 from shared.clock import open_clock
 from shared.events.catalog import group
@@ -102,6 +103,8 @@ class ReviewService(Service):
     async def start(self) -> None:
         await super().start()
         self._spawn("review-screening", Screening(self, CaseStore()).run())
+        shelf = PolicyShelf.beside(self.settings.parameters)
+        self._spawn("review-weighing", Weighing(self, CaseStore(), shelf).run())
         self._spawn("review-issuing", Issuing(self).run())
         self._spawn("review-portfolio", PortfolioLoop(self, self.settings).run())
 

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from services.review import holds, materials, queue, reason_codes
-from services.review.accounts import OVER_BOUND, UNREPORTED, AccountFacts
+from services.review.accounts import OVER_BOUND, UNREPORTED, AccountFacts, DormancyFigure, stop_of
 from services.review.checks import ASKED, CHECKS, CheckName
 from services.review.holds import HOLD_DEADLINE, Hold, HoldReason
 from services.review.limits import LIMIT_ROUNDING, cash_limit
@@ -31,7 +31,7 @@ from shared.identifiers import new_id
 from shared.messaging import ClearDeadline, Deadline, Effect, Fact
 from shared.messaging.errors import Permanent
 from shared.money import Money
-from shared.parameters import digest_held, load_internal_list, product_of
+from shared.parameters import digest_held, load_accounts, load_internal_list, product_of
 from shared.parameters.models import ReviewRules
 from shared.web.i18n import mark
 
@@ -59,6 +59,8 @@ BLOCKS_APPROVAL = frozenset(
 TAKEN_UP_AGAIN = "TAKEN_UP_AGAIN"  # the reason by which a reconsideration goes to a person
 SAMPLED = "SAMPLED"  # that by which somebody goes to a person whom the policy would decide about
 REPORT_DISPUTED = "REPORT_DISPUTED"  # and that by which somebody goes who disputes the report
+
+UNWEIGHED = "policy"  # what a case waits for, as for a system, that the policy is not applied to
 
 # why a check has no answer, where asking again brings none
 OTHER_DOCUMENT = "other-document"  # the registry does not hold such documents
@@ -214,6 +216,8 @@ class Recommendation:
     at: datetime
     points: int | None = None  # of the score card; None without the bureau's answer
     pricing_class: str | None = None
+    own_existing: int = 0  # fen of the person's other cards as they were deducted
+    own_cards: int = 0  # and how many these were; of before both were kept in the inputs alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +335,7 @@ class Case:
     scoring_round: int = 0
     weighed_round: int | None = None  # that of the recommendation; None: of before it was kept
     scoring_failures: int = 0  # since the policy was last asked about other answers
+    unweighed_since: datetime | None = None  # the policy could not be applied and is asked no more
     recommendation: Recommendation | None = None
     claimed_by: str | None = None
     claimed_at: datetime | None = None
@@ -352,7 +357,7 @@ class Case:
     category: str | None = None  # of a decline
     imported: bool = False
     by_policy: bool = False  # whether the policy alone approved it; not the case's own
-    issuing_stop: str | None = None  # code of why the bank issues no card now; not the case's own
+    dormancy: DormancyFigure | None = None  # of the bank's cards; not the case's own
     lists: Lists = NOTHING_KNOWN  # of the screening system; not the case's own
     entries: list[Entry] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
@@ -363,7 +368,10 @@ class Case:
     )
     limit_changes: list[LimitChange] = field(default_factory=list)  # of a card, the oldest first
     account_facts: AccountFacts | None = None  # not the case's own; of a card that is active
-    own_limits: int = 0  # fen of the person's other cards; not the case's own, while a change waits
+    # Of the person's other cards, while a decision may come: fen, and how many there are. None:
+    # another case of the person may be decided with this one. Not the case's own.
+    own_limits: int | None = 0
+    own_cards: int | None = 0
     touched: bool = False
     waits_changed: bool = False
     screened_changed: bool = False
@@ -436,6 +444,11 @@ class Case:
     def weighing(self) -> bool:
         """Whether the policy has not weighed yet what was answered since its last verdict."""
         return self.weighed_round is not None and self.weighed_round != self.scoring_round
+
+    @property
+    def checked(self) -> bool:
+        """Whether review has the case and every check has ended: it may be decided next."""
+        return self.open and bool(self.checks) and not _checks_pending(self)
 
     @property
     def screening(self) -> str | None:
@@ -554,7 +567,7 @@ def apply_recommendation(
     if not case.open:
         return []
     effects: list[Effect] = _ask_for_a_call(case, found, now)
-    found = _with_own_findings(case, found, sampled=sampled)
+    found = _with_own_findings(case, found, now, sampled=sampled)
     case.recommendation = found
     case.touched = True
     case.note(now, "review", "scored", findings=_shown(found.findings), outcome=found.outcome)
@@ -627,7 +640,9 @@ def unproposed_of(case: Case, staff_id: str) -> None:
     _own(case, staff_id)
 
 
-def _with_own_findings(case: Case, found: Recommendation, *, sampled: bool) -> Recommendation:
+def _with_own_findings(
+    case: Case, found: Recommendation, now: datetime, *, sampled: bool
+) -> Recommendation:
     """The policy's word, and beside it what review looks at by itself: no policy approves over
     that."""
     own = tuple(
@@ -637,8 +652,9 @@ def _with_own_findings(case: Case, found: Recommendation, *, sampled: bool) -> R
         and check.name not in ASKED
         and CHECKS[check.name].absence not in found.findings
     )
-    if case.issuing_stop and found.outcome == "approve":
-        own = (*own, case.issuing_stop)
+    stopped = issuing_stop(case, now)
+    if stopped and found.outcome == "approve":
+        own = (*own, stopped)
     if case.need_hand_over().reopens is not None:
         own = (*own, TAKEN_UP_AGAIN)
     if case.disputed:
@@ -1233,7 +1249,8 @@ def approval_obstacles(case: Case, now: datetime) -> list[str]:
     2011 rules, Art. 42: no approval while a document, a field of the form, the consent, the
     reviewer's number or the record of the examination is missing; 2024 law 28: none for somebody
     unidentified; 2022 joint notice: none to a student without a second source of repayment. None
-    by an answer that is past its validity, whose record would say otherwise by now.
+    by an answer that is past its validity, whose record would say otherwise by now, nor by a
+    deduction that the person's other cards have outgrown since (2022 joint notice).
     """
     obstacles = []
     hand_over, found = case.hand_over, case.recommendation
@@ -1249,19 +1266,48 @@ def approval_obstacles(case: Case, now: datetime) -> list[str]:
     if case.need_scope().applicant_type == ApplicantType.STUDENT and SECOND_SOURCE not in items:
         obstacles.append("NO_SECOND_SOURCE")
     if found is None:
-        return [*obstacles, "NOT_SCORED"]
+        return [*obstacles, "NOT_SCORED" if case.unweighed_since is None else "NOT_APPLIED"]
     if _checks_pending(case) or case.weighing:
         obstacles.append("CHECK_PENDING")
     if lapsed(case, now):
         obstacles.append("EVIDENCE_STALE")
-    if case.issuing_stop:
-        obstacles.append(case.issuing_stop)
+    if stopped := issuing_stop(case, now):
+        obstacles.append(stopped)
+    if own_grown(case, found):
+        obstacles.append("OWN_LIMITS_CHANGED")
     seen = {"IDENTITY_UNAVAILABLE"} if seen_instead(case, case.checks) else set()
-    obstacles.extend(code for code in found.findings if code in BLOCKS_APPROVAL - seen)
+    against = [*found.findings, *(["OWN_CARDS_AT_CAP"] if _cards_at_cap(case) else [])]
+    obstacles.extend(code for code in dict.fromkeys(against) if code in BLOCKS_APPROVAL - seen)
     if not found.ceiling and "BUREAU_UNAVAILABLE" not in found.findings:
         unknown = "INCOME_UNKNOWN" in found.findings  # without it no limit is worked out
         obstacles.append("INCOME_UNKNOWN" if unknown else "NO_LIMIT_LEFT")
     return obstacles
+
+
+def issuing_stop(case: Case, now: datetime) -> str | None:
+    """Why the bank issues no card today, as the code of an obstacle; None: it does."""
+    return stop_of(case.dormancy, load_accounts().dormancy, business_day(now))
+
+
+def own_grown(case: Case, found: Recommendation) -> bool:
+    """Whether the person has more of the bank's cards, or higher limits, than this deducted; what
+    is not known counts as more."""
+    limits, cards = case.own_limits, case.own_cards
+    if limits is None or cards is None:
+        return True
+    return limits > found.own_existing or cards > found.own_cards
+
+
+def own_differs(case: Case, found: Recommendation) -> bool:
+    """Whether the person has other cards or limits than this deducted, more or fewer."""
+    return (case.own_limits, case.own_cards) != (found.own_existing, found.own_cards)
+
+
+def _cards_at_cap(case: Case) -> bool:
+    """Whether the person has as many cards by now as the product allows."""
+    scope = case.need_scope()
+    most = product_of(scope.product, scope.product_version).cards_per_customer
+    return case.own_cards is not None and case.own_cards >= most
 
 
 def lapsed(case: Case, now: datetime) -> list[Check]:
@@ -1319,8 +1365,12 @@ REASONS_AGAINST: dict[str, str] = {
     "NO_CONSENT": mark("The consent to the credit query is missing"),
     "NO_SECOND_SOURCE": mark("The guarantee of the second source of repayment is missing"),
     "NOT_SCORED": mark("The policy has not spoken on this case yet"),
+    "NOT_APPLIED": mark("The policy could not be applied to this case: ask again"),
     "CHECK_PENDING": mark("A check is on its way, or its answer is not weighed yet"),
     "EVIDENCE_STALE": mark("An answer is older than its validity: ask again"),
+    "OWN_LIMITS_CHANGED": mark(
+        "The customer has got further cards or higher limits since: ask again"
+    ),
     **{code: REASONS[code].words for code in sorted(BLOCKS_APPROVAL)},
     **{code: REASONS[code].words for code in (OVER_BOUND, UNREPORTED)},
     **{code: REASONS[code].words for code in ("NO_LIMIT_LEFT", "INCOME_UNKNOWN")},

@@ -18,6 +18,7 @@ from services.review.case import (
     lapsed,
     of_these_lists,
     of_this_list,
+    own_differs,
     still_holds,
     telephone_findings,
 )
@@ -69,7 +70,8 @@ def start(case: Case, now: datetime) -> list[Effect]:
     """Ask every system whose answer we do not hold or may not use any longer."""
     hand_over = case.need_hand_over()
     case.round += 1
-    case.scoring_failures, case.touched = 0, True
+    case.touched = True
+    _weigh_anew(case)
     effects: list[Effect] = []
     effects += _see(case, now)
     for name in ASKED:
@@ -97,7 +99,7 @@ def _see(case: Case, now: datetime) -> list[Effect]:
 def repeat(case: Case, staff_id: str, now: datetime) -> list[Effect]:
     """A reviewer asks again what could not be answered, or was answered too long ago; the case
     stays where it is."""
-    if case.state is not State.MANUAL_REVIEW:
+    if case.state is not State.MANUAL_REVIEW and not stuck(case):
         raise CaseError("not-in-queue", "The case does not lie in the reviewers' queue")
     if case.proposal is not None:
         raise CaseError("proposed", "A decision is proposed and waits for the second signature")
@@ -108,10 +110,36 @@ def repeat(case: Case, staff_id: str, now: datetime) -> list[Effect]:
 
 
 def may_be_repeated(case: Case, now: datetime) -> bool:
-    """Whether asking again may bring an answer that is missing, renew one, or have the answers
-    weighed that the policy could not be asked about."""
+    """Whether asking again may bring an answer that is missing, renew one, deduct other cards, or
+    have the answers weighed that the policy could not be asked about."""
     unanswered = any(check.may_be_asked_again for check in case.checks.values())
-    return unanswered or bool(lapsed(case, now)) or case.scoring_failures >= MOST_SCORINGS
+    found = case.recommendation
+    other_cards = found is not None and case.checked and own_differs(case, found)
+    failed = case.unweighed_since is not None or case.scoring_failures >= MOST_SCORINGS
+    return unanswered or bool(lapsed(case, now)) or other_cards or failed
+
+
+def stuck(case: Case) -> bool:
+    """Whether nobody would have this case: it lies with the systems, and the policy could not be
+    applied to it."""
+    return case.state is State.CHECKING and case.unweighed_since is not None
+
+
+def give_up(case: Case, now: datetime) -> None:
+    """The policy could not be applied, and trying again by itself would not mend it: the case shows
+    among those that wait."""
+    case.unweighed_since, case.waits_changed, case.touched = now, True, True
+
+
+def weigh_again(case: Case, now: datetime) -> list[Effect]:
+    """Another policy decides by now, or a process of another release has begun: what could not be
+    weighed is tried again."""
+    failed = case.unweighed_since is not None or case.scoring_failures >= MOST_SCORINGS
+    if case.state is not State.CHECKING or not failed:
+        return []
+    case.note(now, "review", "scored_again")
+    _weigh_anew(case)
+    return score_if_ended(case, now)
 
 
 def screen_again(case: Case, now: datetime) -> list[Effect]:
@@ -152,7 +180,13 @@ def _forget_verdict(case: Case) -> None:
     """A verdict that is on its way rests on old answers; how often it failed says nothing of the
     next one."""
     case.scoring_round += 1
+    _weigh_anew(case)
+
+
+def _weigh_anew(case: Case) -> None:
     case.scoring_failures = 0
+    if case.unweighed_since is not None:
+        case.unweighed_since, case.waits_changed = None, True
 
 
 def _usable(case: Case, check: Check, now: datetime) -> bool:

@@ -251,28 +251,19 @@ def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
         case.note(now, "review", "scoring_failed", why=result.reason)
         case.scoring_failures, case.touched = case.scoring_failures + 1, True
         if isinstance(result, Refused) or case.scoring_failures >= examination.MOST_SCORINGS:
-            return []  # keys that are gone, or a fault that waiting does not mend
+            examination.give_up(case, now)  # keys that are gone, or a fault that stays
+            return []
         wait = examination.TRY_AGAIN * 2 ** (case.scoring_failures - 1)
         return [examination.scoring(case, now + wait)]
     if case.state is State.CHECKING and cases.lapsed(case, now):
         return examination.score_if_ended(case, now)  # an answer lapsed meanwhile
-    case.weighed_round, case.scoring_failures = case.scoring_round, 0
     value = result.value
+    recommendation = _recommended(value, now)
+    told = "own_cards" in value  # a release of before says nothing of the other cards
+    if case.state is State.CHECKING and told and cases.own_grown(case, recommendation):
+        return [examination.scoring(case)]  # another card or limit was granted meanwhile
+    case.weighed_round, case.scoring_failures = case.scoring_round, 0
     looked = examination.looked_at(case, value.get("own", {}), now)  # of before: none
-    recommendation = Recommendation(
-        outcome=value["outcome"],
-        advice=value["advice"],
-        findings=tuple(value["findings"]),
-        limit=Money(minor=value["limit"]),
-        ceiling=Money(minor=value["ceiling"]),
-        inputs=value["inputs"],
-        verdict=value["verdict"],
-        policy_version=value["policy_version"],
-        policy_digest=value["policy_digest"],
-        at=now,
-        points=value.get("points"),  # a release of before gave none of these
-        pricing_class=value.get("pricing_class"),
-    )
     case.shadows.extend(
         ShadowVerdict(
             live=recommendation,
@@ -290,3 +281,22 @@ def on_scored(result: Any, case: Case, now: datetime) -> Iterable[Effect]:
     )
     sampled = bool(value.get("sampled"))
     return [*looked, *cases.apply_recommendation(case, recommendation, now, sampled=sampled)]
+
+
+def _recommended(value: Mapping[str, Any], now: datetime) -> Recommendation:
+    return Recommendation(
+        outcome=value["outcome"],
+        advice=value["advice"],
+        findings=tuple(value["findings"]),
+        limit=Money(minor=value["limit"]),
+        ceiling=Money(minor=value["ceiling"]),
+        inputs=value["inputs"],
+        verdict=value["verdict"],
+        policy_version=value["policy_version"],
+        policy_digest=value["policy_digest"],
+        at=now,
+        points=value.get("points"),  # a release of before gave none of these
+        pricing_class=value.get("pricing_class"),
+        own_existing=value.get("own_existing", 0),
+        own_cards=value.get("own_cards", 0),
+    )

@@ -10,6 +10,7 @@ import asyncio
 import math
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -49,10 +50,11 @@ class Outlook:
     terms: Dormancy
 
 
-async def look(conn: Any) -> Outlook:
+async def look(conn: Any, now: datetime) -> Outlook:
     """The newest figure against the bank's bound."""
     figure, terms = await account_store.last_figure(conn), load_accounts().dormancy
-    return Outlook(figure, standing_of(figure, terms), stop_of(figure, terms), terms)
+    today = business_day(now)
+    return Outlook(figure, standing_of(figure, terms, today), stop_of(figure, terms, today), terms)
 
 
 class Issuing:
@@ -71,7 +73,7 @@ class Issuing:
             except Exception as error:  # noqa: BLE001 - the database is away: others say so
                 log.warning("dormant cards not counted", error=one_line(error))
             else:
-                standing = standing_of(figure, load_accounts().dormancy)
+                standing = standing_of(figure, load_accounts().dormancy, figure.day)
                 if standing != before and standing in ("near", "over"):
                     log.warning("many cards lie dormant", state=standing)
                 before = standing
@@ -81,9 +83,9 @@ class Issuing:
         """Count once, and keep the figure."""
         terms, now = load_accounts().dormancy, self._service.clock.now()
         async with self._service.pool.acquire() as conn:
-            figure = await account_store.count_dormant(conn, terms.months, business_day(now), now)
+            figure = await account_store.count_dormant(conn, terms, business_day(now), now)
             await account_store.keep_figure(conn, figure)
-        shown = standing_of(figure, terms) != "unreported"
+        shown = standing_of(figure, terms, figure.day) != "unreported"
         SHARE.set(float(figure.share) if shown and figure.share is not None else math.nan)
-        STOPPED.set(stop_of(figure, terms) is not None)
+        STOPPED.set(stop_of(figure, terms, figure.day) is not None)
         return figure

@@ -76,7 +76,8 @@ class WorkedOut:
 class Grounds:
     """Everything that was known of a change when it was weighed; amounts in fen.
 
-    `lasting`: what the card has for good; `own_limits`: of the person's other cards at that time;
+    `lasting`: what the card has for good; `own_limits`: of the person's other cards at that time,
+    None: not known while another of their limits was decided;
     `income_on`: from when the income is that counts; `agreed_at`: None where the bank lowers by
     itself; `beside`: another change waits; `raised`: a temporary limit is in force; `no_own_limit`:
     the card shares another one's.
@@ -95,7 +96,7 @@ class Grounds:
     beside: bool
     raised: bool
     lasting: int
-    own_limits: int
+    own_limits: int | None
     account: Account | None
     evidence: tuple[Evidence, ...]
     worked_out: WorkedOut | None
@@ -266,7 +267,8 @@ def _evidence_obstacles(grounds: Grounds) -> list[str]:
     found = []
     if not all(one.holds for one in grounds.evidence if one.outcome == "answered"):
         found.append("EVIDENCE_STALE")
-    if worked_out.own_existing is None or grounds.own_limits > worked_out.own_existing:
+    deducted = worked_out.own_existing
+    if deducted is None or grounds.own_limits is None or grounds.own_limits > deducted:
         found.append("OWN_LIMITS_CHANGED")
     if worked_out.suspicious:
         found.append(SUSPICION)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from services.review import work_list
-from services.review.account_store import own_cards
+from services.review.account_store import own_cards_of
 from services.review.accounts import AccountFacts
 from services.review.case import Case
 from services.review.limit_changes import UNDECIDED, LimitChange, LimitDecision, open_change
@@ -38,6 +38,11 @@ _DECIDE = """
 INSERT INTO limit_decision (change_id, outcome, granted, decided_by, decided_at, grounds, weighed,
     inputs, verdict, policy_version, policy_digest)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+"""
+
+# One after another as they stand there; everybody locks rows of cases first and persons after.
+_HOLD_PERSONS = """
+SELECT pg_advisory_xact_lock(hashtextextended(person, 0)) FROM unnest($1::text[]) AS person
 """
 
 _FACTS = """
@@ -143,15 +148,39 @@ def _row(case: Case, one: LimitChange) -> tuple[Any, ...]:
 
 
 async def know_cards(conn: Any, cases: Sequence[Case], *, locked: bool) -> None:
-    """Give cases whose card works their changes, what core banking stated of the account, and,
-    while a change waits, what else the person has.
+    """Give cases whose card works their changes and what core banking stated of the account; and
+    those that may be decided, or whose change may, what else the person has.
 
-    `locked`: for a decision, which holds the person until it is committed: of two limits of one
-    person that are raised at once the later sees the earlier, and the deduction counts both.
+    `locked`: for a decision, which holds the person until it is committed: of two that one person
+    is granted at once the later sees the earlier, and the deduction counts both. Of several loaded
+    together, which are decided together, the first alone knows.
     """
     with_card = [one for one in cases if one.state in HAS_CARD]
-    if not with_card:
+    if with_card:
+        await _know_accounts(conn, with_card)
+    persons = {
+        case.application_id: case.hand_over.examined.person
+        for case in cases
+        if case.hand_over is not None and (case.checked or open_change(case) is not None)
+    }
+    if not persons:
         return
+    if locked:
+        await conn.execute(_HOLD_PERSONS, sorted(set(persons.values())))
+    # in a statement of its own, after the lock: it sees what the one before has committed
+    own = await own_cards_of(conn, persons)
+    seen: set[str] = set()
+    for case in cases:
+        person = persons.get(case.application_id)
+        if person is None:
+            continue
+        has = own[case.application_id]
+        unknown = locked and person in seen
+        case.own_limits, case.own_cards = (None, None) if unknown else (has.limits, has.cards)
+        seen.add(person)
+
+
+async def _know_accounts(conn: Any, with_card: Sequence[Case]) -> None:
     ids = [one.application_id for one in with_card]
     rows = await conn.fetch(
         "SELECT application_id, body FROM limit_change WHERE application_id = ANY ($1)"
@@ -173,16 +202,6 @@ async def know_cards(conn: Any, cases: Sequence[Case], *, locked: bool) -> None:
             facts["days_past_due"],
             BalanceBand(facts["balance"]),
         )
-    waiting = {
-        case.hand_over.examined.person: case
-        for case in with_card
-        if case.hand_over is not None and open_change(case) is not None
-    }
-    for person in sorted(waiting):
-        if locked:
-            await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", person)
-        case = waiting[person]
-        case.own_limits = (await own_cards(conn, person, case.application_id)).limits
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def router(service: Service, desk: Desk, officers: OfficerDesk) -> APIRouter:
         async with service.pool.acquire() as conn:
             given_to = await receivers(conn, viewer, service.clock.now())
             known = await officer_store.officers(conn)
-            outlook = await issuing.look(conn)
+            outlook = await issuing.look(conn, service.clock.now())
         absentee = chosen[0].officer if chosen else None
         everybody = [*(line.load for line in found.lines), found.nobodys]
         away = [line.load for line in found.lines if line.away and not line.left]

@@ -36,7 +36,7 @@ from services.review.case import Case, Entry, Recommendation
 from services.review.checks import ASKED
 from services.review.desk import REASSIGNED_AT_ONCE, Desk, Reassigned, public_findings, waits_for
 from services.review.evidence import Opened, in_order, open_evidence
-from services.review.examination import may_be_repeated
+from services.review.examination import may_be_repeated, stuck
 from services.review.explaining import words_of
 from services.review.holds import BY_OFFICERS
 from services.review.officer_desk import may_mark_away, may_see_others
@@ -205,7 +205,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             people = await staff_names(conn, [who for who in held if who])
             branches = await branch_names(conn)
             systems_away = await store.away(conn, viewer.branch_list)
-            outlook = await issuing.look(conn)
+            outlook = await issuing.look(conn, now)
             waits = await store.waits_of(conn, [row.application_id for row in rows])
             views = await views_of(conn, viewer, "queue", QUEUE)
             given_to = await receivers(conn, viewer, now)
@@ -256,7 +256,7 @@ def _add_queue(routes: APIRouter, service: Service) -> None:
             disputed=disputed,
             changing=changing,
             waits=waits,
-            check_names=words.CHECK_NAMES,
+            check_names=words.AWAITED_NAMES,
             advice=words.ADVICE,
             awaited=words.AWAITED,
             languages=words.LANGUAGES,
@@ -1171,7 +1171,10 @@ def _abilities(
         and case.claimed_by not in (None, viewer.staff_id)
         and may(Permission.REVIEW_SIGN)
         and may(Permission.REVIEW_CLAIM),
-        "repeat": waiting and proposal is None and may_decide and may_be_repeated(case, now),
+        "repeat": (waiting or stuck(case))
+        and proposal is None
+        and may_decide
+        and may_be_repeated(case, now),
         "sign": second and not case.blind,
         "opinion": second and case.blind,
         "reassign": waiting and proposal is None and may(Permission.REVIEW_SIGN),

@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, get_args
 
 import zen
 
@@ -37,6 +37,7 @@ CAP_ROUNDING = Rounding.DOWN  # a share of the product's largest limit, to the f
 
 Outcome = Literal["approve", "decline", "refer", "hold"]
 Advice = Literal["approve", "decline", "examine"]
+_OUTCOMES, _ADVICES = frozenset(get_args(Outcome)), frozenset(get_args(Advice))
 IdentityAnswer = Literal["match", "mismatch", "cancelled", "unavailable"]
 WatchlistAnswer = Literal["clear", "hit", "unavailable"]
 
@@ -215,8 +216,16 @@ class Policy:
     def evaluate(self, inputs: PolicyInputs) -> Verdict:
         """The verdict on these inputs. Pure: no clock, no database, no chance.
 
-        Raises ValueError where a table gives no answer.
+        Raises ValueError where a table gives no answer, or one that is no part of a verdict.
         """
+        try:
+            return self._evaluate(inputs)
+        except (ArithmeticError, AttributeError, LookupError, TypeError) as problem:
+            # an author renamed or left out what a table answers
+            said = f"a table answers in a form that no verdict has ({type(problem).__name__})"
+            raise ValueError(f"{self.version}: {said}") from problem
+
+    def _evaluate(self, inputs: PolicyInputs) -> Verdict:
         facts = _facts(inputs)
         score = self._score(facts) if self._scored else None
         facts["score"] = {
@@ -234,6 +243,8 @@ class Policy:
         codes = tuple(result["codes"])
         overlooked = tuple(code for code in binding(inputs) if code not in codes)
         outcome, advice = result["outcome"], result["advice"]
+        if outcome not in _OUTCOMES or advice not in _ADVICES or not REASONS.keys() >= set(codes):
+            raise ValueError(f"{self.version}: {self._rules} names what no verdict has")
         if overlooked:
             outcome, advice = _weighed(advice, (*codes, *overlooked))
         return Verdict(

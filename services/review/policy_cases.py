@@ -84,7 +84,7 @@ def inputs_of(base: dict[str, Any], given: dict[str, Any]) -> PolicyInputs:
         place[last] = value
     try:
         return PolicyInputs.thaw(json.dumps(inputs))
-    except (TypeError, KeyError) as problem:
+    except (TypeError, KeyError, AttributeError) as problem:
         raise ValueError(f"these are no inputs: {problem}") from None
 
 

@@ -158,6 +158,9 @@ class PolicyDesk:
     async def shadow(self, viewer: Viewer, digest: str, *, on: bool) -> None:
         """Let a version of the folder run beside the one in force without effect, or no more."""
         held = await self._of_folder(digest) if on else None
+        if held is not None:
+            report = await asyncio.to_thread(run_cases, held)
+            _allowed(lambda: releases.tried(report))
         async with self._service.transaction(actor=viewer.actor) as tx:
             try:
                 # whatever runs is archived, be it in the folder or not

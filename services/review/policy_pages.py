@@ -36,7 +36,9 @@ _COLUMNS = (
 )
 
 REFUSALS: Mapping[str, str] = {
-    "cases-fail": mark("The policy's own cases do not hold: it cannot be proposed."),
+    "cases-fail": mark(
+        "The policy's own cases do not hold: it can neither be proposed nor run beside another."
+    ),
     "no-opinion": mark("Please say why in words."),
     "time-passed": mark("A policy begins now or later, never in the past."),
     "proposed": mark("This version waits for its second person already."),
@@ -62,7 +64,7 @@ def _add_reading(routes: APIRouter, service: Service, desk: PolicyDesk) -> None:
         """Every version, what decides first."""
         shelf = await desk.look()
         async with service.pool.acquire() as conn:
-            outlook = await issuing.look(conn)
+            outlook = await issuing.look(conn, service.clock.now())
         return page(
             request,
             "policies.html",
@@ -185,7 +187,8 @@ def _abilities(standing: Standing, viewer: Viewer) -> dict[str, bool]:
         "propose": proposes and ready and place in ("candidate", "retired", "gone"),
         "decide": approves and place == "proposed" and not own,
         "withdraw": proposes and place == "proposed" and own,
-        "shadow": proposes and standing.report is not None and place != "decides",
+        # begun where its cases hold, ended whatever became of them
+        "shadow": proposes and place != "decides" and (ready or standing.shadow_since is not None),
     }
 
 

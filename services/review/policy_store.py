@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
+
+import structlog
 
 from services.review import releases
 from services.review.policy import Policy
@@ -15,6 +17,8 @@ from services.review.policy_cases import Report, run_cases
 from services.review.policy_folder import SHIPPED, Held, read_policies
 from services.review.releases import Release
 from shared.messaging import Connection
+
+log = structlog.get_logger(__name__)
 
 _DECIDING = """
 (SELECT digest, false AS shadow FROM policy_release
@@ -90,20 +94,34 @@ class PolicyShelf:
         if not rows or rows[0]["shadow"]:
             await self._begin(conn, at)
             rows = await conn.fetch(_DECIDING, at)
-        live, *shadows = [await self.policy(conn, row["digest"]) for row in rows]
-        return live, [one for one in shadows if one.digest != live.digest]
+        live = await self.policy(conn, rows[0]["digest"])
+        return live, [one async for one in self._beside(conn, live, rows[1:])]
+
+    async def _beside(self, conn: Any, live: Policy, rows: Sequence[Any]) -> AsyncIterator[Policy]:
+        """Those that run beside the one that decides. One whose text is missing or another one is
+        left out: it holds up nobody."""
+        for row in rows:
+            try:
+                policy = await self.policy(conn, row["digest"])
+            except PolicyNotHeldError as problem:
+                log.warning("shadow policy is left out", error=str(problem))
+                continue
+            if policy.digest != live.digest:
+                yield policy
 
     async def policy(self, conn: Any, digest: str) -> Policy:
         """A policy of the archive. Raises PolicyNotHeldError where it is missing, or no longer the
         text that was archived: nothing is decided or verified by such a one."""
         if digest not in self._compiled:
+            found: Policy | None = None
             source = await conn.fetchval(
                 "SELECT source FROM policy_archive WHERE digest = $1", digest
             )
             if source is None:
                 raise PolicyNotHeldError(f"policy {digest} is not in the archive")
-            found = Policy(source)
-            if found.digest != digest:
+            with suppress(ValueError):  # the text is no policy any more
+                found = Policy(source)
+            if found is None or found.digest != digest:
                 raise PolicyNotHeldError(f"policy {digest} was changed in the archive")
             self._compiled[digest] = found
         return self._compiled[digest]

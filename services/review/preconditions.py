@@ -26,11 +26,12 @@ _BEFORE_THE_POLICY: Final[Mapping[str, frozenset[str]]] = {
     mark("Every field that the product's form requires"): frozenset({"FIELD_MISSING"}),
     mark("The signed consent to the credit query"): frozenset({"NO_CONSENT"}),
     mark("The guarantee of the second source of repayment"): frozenset({"NO_SECOND_SOURCE"}),
-    mark("The policy's verdict, with what it rests on"): frozenset({"NOT_SCORED"}),
+    mark("The policy's verdict, with what it rests on"): frozenset({"NOT_SCORED", "NOT_APPLIED"}),
 }
 _AFTER_IT: Final[Mapping[str, frozenset[str]]] = {
     mark("No check on its way"): frozenset({"CHECK_PENDING"}),
     mark("Every answer within its validity"): frozenset({"EVIDENCE_STALE"}),
+    mark("Every own card and limit deducted as it is now"): frozenset({"OWN_LIMITS_CHANGED"}),
     mark("Nothing found that rules an approval out"): BLOCKS_APPROVAL,
     mark("A limit left after the deductions"): frozenset({"NO_LIMIT_LEFT", "INCOME_UNKNOWN"}),
     mark("The bank issues cards"): frozenset({OVER_BOUND, UNREPORTED}),

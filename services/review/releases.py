@@ -70,6 +70,13 @@ def first(version: str, digest: str, now: datetime) -> Release:
     )
 
 
+def tried(report: Report) -> None:
+    """Whether a version may decide, or run beside the one that does. Raises CaseError where its own
+    cases do not hold."""
+    if not report.holds:
+        raise CaseError("cases-fail", "The policy's own cases do not hold: run `banka policy test`")
+
+
 def propose(
     releases: Iterable[Release],
     report: Report,
@@ -86,8 +93,7 @@ def propose(
     its second person, or why is not said.
     """
     known = list(releases)
-    if not report.holds:
-        raise CaseError("cases-fail", "The policy's own cases do not hold: run `banka policy test`")
+    tried(report)
     if not why.strip():
         raise CaseError("no-opinion", "Say what the new version is for")
     if effective_from < now:

@@ -13,9 +13,9 @@ from pydantic import TypeAdapter
 
 from services.review import account_store, trace_store, watchlist_store, work_list
 from services.review.account_store import Own
-from services.review.accounts import stop_of
 from services.review.appeal_store import BESIDE, know_appeals, save_appeals
 from services.review.case import (
+    UNWEIGHED,
     Case,
     Check,
     Decision,
@@ -28,7 +28,6 @@ from services.review.case import (
     ShadowVerdict,
     Snooze,
 )
-from services.review.checks import CheckName
 from services.review.checks.fraud import Trace
 from services.review.holds import Hold
 from services.review.limit_store import know_cards, save_changes
@@ -40,7 +39,7 @@ from services.review.watchlists import Lists
 from shared.events.lifecycle import OWNERS, State
 from shared.messaging import Connection
 from shared.money import Money
-from shared.parameters import load_accounts, load_checks
+from shared.parameters import load_checks
 from shared.web.lists import Page, Place, Total, page_from
 
 _REVIEW_STATES = sorted(state for state, owner in OWNERS.items() if owner.authority == "review")
@@ -56,6 +55,7 @@ class _CaseFile:
     scoring_round: int = 0
     weighed_round: int | None = None
     scoring_failures: int = 0
+    unweighed_since: datetime | None = None
     recommendation: Recommendation | None = None
     proposal: Proposal | None = None
     returned: str | None = None
@@ -240,12 +240,7 @@ class CaseStore:
         waiting = [case for case in known if case.waits_changed]
         if waiting:
             await conn.execute(_FORGET_WAITING, [case.application_id for case in waiting])
-            rows = [
-                (case.application_id, check.name, check.waits_since)
-                for case in waiting
-                for check in case.checks.values()
-                if check.waits
-            ]
+            rows = [(case.application_id, *one) for case in waiting for one in _waits_for(case)]
             if rows:
                 await conn.execute(_SAVE_WAITING, *(list(one) for one in zip(*rows, strict=True)))
         screened = [case for case in known if case.screened_changed]
@@ -266,6 +261,14 @@ class CaseStore:
         shadows = [_shadow_row(case, said) for case in known for said in case.shadows]
         if shadows:
             await conn.executemany(_SAVE_SHADOW, shadows)
+
+
+def _waits_for(case: Case) -> list[tuple[str, datetime | None]]:
+    """For what a case waits, and since when: for systems that are away, and for a policy that can
+    be applied to it."""
+    found = [(check.name, check.waits_since) for check in case.checks.values() if check.waits]
+    unweighed = [(UNWEIGHED, case.unweighed_since)] if case.unweighed_since else []
+    return [*found, *unweighed]
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Any]]:
@@ -292,6 +295,7 @@ def _file(case: Case) -> _CaseFile:
         scoring_round=case.scoring_round,
         weighed_round=case.weighed_round,
         scoring_failures=case.scoring_failures,
+        unweighed_since=case.unweighed_since,
         recommendation=case.recommendation,
         proposal=case.proposal,
         returned=case.returned,
@@ -386,7 +390,7 @@ def _shadow_row(case: Case, said: ShadowVerdict) -> tuple[Any, ...]:
 
 def _know(case: Case, files: Sequence[Any]) -> None:
     """Give a case what stands beside it, in its rows of `_KNOWN`."""
-    case.issuing_stop = stop_of(account_store.figure_of(files[0]), load_accounts().dormancy)
+    case.dormancy = account_store.figure_of(files[0])
     case.lists = watchlist_store.lists_of(files[0])
     case.by_policy = bool(files[0]["by_policy"])
     know_appeals(case, [file for file in files if file["appeal_id"] is not None])
@@ -414,6 +418,7 @@ def _case(row: Any, body: str | None) -> Case:
         scoring_round=file.scoring_round,
         weighed_round=file.weighed_round,
         scoring_failures=file.scoring_failures,
+        unweighed_since=file.unweighed_since,
         recommendation=file.recommendation,
         claimed_by=row["claimed_by"],
         claimed_at=row["claimed_at"],
@@ -613,9 +618,10 @@ async def total_of(conn: Any, wanted: Wanted) -> Total:
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """A system that does not answer, for how many cases, and since when."""
+    """A system that does not answer, for how many cases, and since when; `UNWEIGHED` is the policy,
+    where it could not be applied to them."""
 
-    check: CheckName
+    check: str
     since: datetime
     cases: int
 
@@ -631,14 +637,15 @@ async def away(conn: Any, branches: list[str] | None) -> list[Away]:
     return [Away(row["check_name"], row["since"], row["cases"]) for row in rows]
 
 
-async def waits_of(conn: Any, cases: Sequence[str]) -> dict[str, list[tuple[CheckName, datetime]]]:
-    """{application id: [(check, since when it waits for its system)]} of those that wait."""
+async def waits_of(conn: Any, cases: Sequence[str]) -> dict[str, list[tuple[str, datetime]]]:
+    """{application id: [(check, or `UNWEIGHED`, since when it waits for it)]} of those that
+    wait."""
     rows = await conn.fetch(
         "SELECT application_id, check_name, since FROM check_waiting"
         " WHERE application_id = ANY ($1) ORDER BY since, check_name",
         list(cases),
     )
-    found: dict[str, list[tuple[CheckName, datetime]]] = {}
+    found: dict[str, list[tuple[str, datetime]]] = {}
     for row in rows:
         found.setdefault(row["application_id"], []).append((row["check_name"], row["since"]))
     return found
@@ -648,6 +655,21 @@ async def screened_otherwise(conn: Any, mark: str, lists: Lists, after: str) -> 
     """Open cases, by id and beyond that one, that were not screened with the own list of that mark
     and the screening system's lists as they are; some at a time."""
     rows = await conn.fetch(SCREENED_OTHERWISE, mark, lists.number, lists.since, after)
+    return [row["application_id"] for row in rows]
+
+
+_UNWEIGHED = """
+SELECT application_id FROM review_case JOIN case_file USING (application_id)
+WHERE state = 'checking' AND application_id > $2
+    AND (body ->> 'unweighed_since' IS NOT NULL OR (body ->> 'scoring_failures')::int >= $1)
+ORDER BY application_id LIMIT 1000
+"""
+
+
+async def unweighed(conn: Any, failures: int, after: str) -> list[str]:
+    """Cases, by id and beyond that one, to which the policy could not be applied in so many tries
+    and that nobody has; some at a time."""
+    rows = await conn.fetch(_UNWEIGHED, failures, after)
     return [row["application_id"] for row in rows]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from services.review import reason_codes
 from services.review.appeals import About
-from services.review.case import NO_FIELD, NOT_SEEN, OTHER_DOCUMENT, Awaited, Check
+from services.review.case import NO_FIELD, NOT_SEEN, OTHER_DOCUMENT, UNWEIGHED, Awaited, Check
 from services.review.checks import CHECKS, OWN
 from services.review.evidence import Opened
 from services.review.explaining import explain
@@ -31,6 +31,7 @@ from shared.web.i18n import (
 from shared.web.states import state_badge
 
 CHECK_NAMES: Mapping[str, str] = {name: kind.title for name, kind in CHECKS.items()}
+AWAITED_NAMES: Mapping[str, str] = {**CHECK_NAMES, UNWEIGHED: mark("Credit policy")}
 WHY_UNAVAILABLE: Mapping[str, str] = {
     "no-consent": mark("No valid consent to the credit query"),
     "no-data": mark("Name or ID number is missing in the hand-over"),
@@ -62,6 +63,7 @@ ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "check_ended": (mark("Check ended"), "shield", "progress"),
     "checks_repeated": (mark("Checks asked again"), "refresh", "progress"),
     "scored": (mark("Policy applied"), "scale", "progress"),
+    "scored_again": (mark("The policy is applied anew"), "refresh", "progress"),
     "scoring_failed": (mark("Policy could not be applied"), "alert-triangle", "bad"),
     "referred": (mark("Referred to a person"), "gavel", "waiting"),
     "held": (mark("Held"), "clock-pause", "hold"),

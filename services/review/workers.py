@@ -195,6 +195,8 @@ def policy_worker(
             {
                 **_told(policy, verdict),
                 **_frozen(policy, inputs, verdict, keys),
+                "own_existing": own.limits,
+                "own_cards": own.cards,
                 "shadows": [told for one in shadows if (told := _beside(one, inputs))],
                 "own": _sealed(looked, keys),
                 "sampled": picked(),
@@ -331,8 +333,9 @@ def _beside(policy: Policy, inputs: PolicyInputs) -> dict[str, Any] | None:
     """What a policy without effect would say; one that cannot say anything holds up nobody."""
     try:
         return _told(policy, policy.evaluate(inputs))
-    except ValueError as problem:
-        log.warning("shadow policy gave no verdict", policy_version=policy.version, error=problem)
+    except Exception as problem:  # noqa: BLE001 - whatever is wrong with it
+        kind = type(problem).__name__  # the words may repeat a value
+        log.warning("shadow policy gave no verdict", policy_version=policy.version, error=kind)
         return None
 
 

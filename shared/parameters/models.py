@@ -785,6 +785,7 @@ class Dormancy(_Parameters):
     bound: Annotated[Decimal, Field(gt=0, le=1)]
     alerts: Annotated[list[Annotated[Decimal, Field(gt=0, le=1)]], Field(max_length=5)]
     stale_days: Annotated[int, Field(ge=31, le=400)]
+    silent_share: Annotated[Decimal, Field(ge=0, lt=1)] = Decimal("0.10")  # of files of before
     unreported_stops: bool
 
     @model_validator(mode="after")

@@ -23,7 +23,7 @@ from services.review.account_store import Own
 from services.review.accounts import DormancyFigure
 from services.review.app import build_app, build_service
 from services.review.case import REASONS_AGAINST
-from services.review.issuing import Issuing
+from services.review.issuing import Issuing, look
 from shared.calendar import business_day
 from shared.events import intake
 from shared.identifiers import new_id
@@ -184,8 +184,8 @@ async def test_a_card_is_dormant_by_its_latest_month_in_whatever_order_they_come
     await figure(office, 2, 1)
     await other.month("2026-11", closed_on="2026-11-03", **idle)
     found = await figure(office, 1, 0)
-    assert found.newest is not None
-    assert found.newest.isoformat() == "2026-10-31"
+    assert found.as_of is not None
+    assert found.as_of.isoformat() == "2026-10-31"
 
 
 async def test_a_holding_tells_of_cards_that_the_office_did_not_order(
@@ -222,14 +222,14 @@ async def test_the_figure_is_the_same_however_many_persons_are_counted_at_once(
     conn = await asyncpg.connect(bank.superuser_url)
     try:
         for at_once in (1, 2, 3, 100):
-            months = load_accounts().dormancy.months
+            terms = load_accounts().dormancy
             found = await account_store.count_dormant(
-                conn, months, told.day, told.at, at_once=at_once
+                conn, terms, told.day, told.at, at_once=at_once
             )
-            assert (found.issued, found.dormant, found.newest) == (
+            assert (found.issued, found.dormant, found.as_of) == (
                 told.issued,
                 told.dormant,
-                told.newest,
+                told.as_of,
             )
     finally:
         await conn.close()
@@ -316,14 +316,31 @@ async def test_facts_that_are_missing_or_old_are_shown_and_stop_where_the_bank_s
         assert await hindered(office.reviewer, applicant, "DORMANCY_UNREPORTED")
         page = await office.reviewer.get("/review/queue", lang="en")
         assert "No card is issued" in page.text
-        await (await holder(bank)).month("2026-08")
+        silent = await holder(bank)
+        await silent.month("2026-08")
         await figure(office, 1, 0)
         stale = load_accounts().dormancy.stale_days
         assert (business_day(bank.now) - timedelta(days=stale)).isoformat() > "2026-08-31"
         assert await hindered(office.reviewer, applicant, "DORMANCY_UNREPORTED")
+        # a card that is reported does not speak for one that is not
         await (await holder(bank)).month("2026-10")
         await figure(office, 2, 0)
-        assert not await hindered(office.reviewer, applicant, "DORMANCY_UNREPORTED")
+        assert await hindered(office.reviewer, applicant, "DORMANCY_UNREPORTED")
+        await silent.month("2026-10")
+
+        async def known() -> bool:
+            await office.issuing.round()
+            return not await hindered(office.reviewer, applicant, "DORMANCY_UNREPORTED")
+
+        await eventually(known)
+        # the last figure of a service that counts no more gets old
+        conn = await asyncpg.connect(bank.superuser_url)
+        try:
+            later = bank.now + timedelta(days=stale + 15)
+            assert (await look(conn, bank.now)).standing == "fine"
+            assert (await look(conn, later)).stop == "DORMANCY_UNREPORTED"
+        finally:
+            await conn.close()
     finally:
         set_terms(folder)
 

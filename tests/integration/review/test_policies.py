@@ -12,6 +12,7 @@ import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from services.review import portfolio_runs, replay
+from services.review import examination, portfolio_runs, replay
 from services.review.app import build
+from services.review.policy import Policy, PolicyInputs, Verdict
 from services.review.policy_cases import inputs_of
 from services.review.policy_folder import SHIPPED, newest, read_policy
 from services.review.portfolio_runs import OtherQuestionError, Part, Report
@@ -81,6 +83,23 @@ def new_version(folder: Path, version: str, **limits: str) -> str:
     return read_policy(made).policy.digest
 
 
+def renamed_answer(folder: Path, version: str) -> str:
+    """A version whose rules answer under another name than a verdict has; its digest."""
+    new_version(folder, version)
+    rules = folder / "policies" / version / "rules.json"
+    graph = json.loads(rules.read_text(encoding="utf-8"))
+    (outcome,) = (
+        one
+        for node in graph["nodes"]
+        if node["type"] == "expressionNode"
+        for one in node["content"]["expressions"]
+        if one["key"] == "outcome"
+    )
+    outcome["key"] = "result"
+    rules.write_text(json.dumps(graph), encoding="utf-8")
+    return read_policy(rules.parent).policy.digest
+
+
 async def act(who: Colleague, digest: str, what: str, **fields: Any) -> str:
     """What the page says after a command, in English."""
     answer = await who.client.post(f"/review/policies/{digest}/{what}?lang=en", data=fields)
@@ -123,7 +142,7 @@ async def test_a_new_version_decides_once_two_people_wanted_it_and_its_time_has_
     assert "It cannot be proposed until its cases hold." in page
     assert "limit: expected" in page
 
-    _put_cases_right(folder / "policies" / "2026.8")
+    put_cases_right(folder / "policies" / "2026.8")
     begins = (bank.now + timedelta(hours=2)).astimezone(BUSINESS_ZONE)
     past = (bank.now - timedelta(minutes=1)).astimezone(BUSINESS_ZONE)
     when = {"effective_from": past.strftime("%Y-%m-%dT%H:%M")}
@@ -180,6 +199,7 @@ async def test_a_version_without_effect_says_what_it_would_have_said(
     bank: Bank, desks: Desks, folder: Path
 ) -> None:
     digest = new_version(folder, "2026.10", strong="0.6", sound="0.6")
+    put_cases_right(folder / "policies" / "2026.10")
     assert "without effect" in await act(desks.first, digest, "shadow", on="yes")
     applicant, version, limit = await limit_of(bank, desks)
     assert version != "2026.10"
@@ -193,6 +213,45 @@ async def test_a_version_without_effect_says_what_it_would_have_said(
     assert not await bank.fetch(
         "SELECT FROM shadow_verdict WHERE application_id = $1", quiet.application_id
     )
+
+
+async def test_a_version_whose_cases_do_not_hold_does_not_run_beside_the_one_in_force(
+    bank: Bank, desks: Desks, folder: Path
+) -> None:
+    digest = renamed_answer(folder, "2026.13")
+    try:
+        listed = await desks.first.get("/review/policies", lang="en")
+        assert listed.status_code == 200
+        assert "2026.13" in listed.text
+        assert "own cases do not hold" in await act(desks.first, digest, "shadow", on="yes")
+        assert not await bank.fetch("SELECT FROM policy_shadow WHERE digest = $1", digest)
+    finally:
+        shutil.rmtree(folder / "policies" / "2026.13")
+
+
+async def test_a_version_without_effect_that_says_nothing_or_was_changed_holds_up_no_decision(
+    bank: Bank, desks: Desks, folder: Path
+) -> None:
+    digest = renamed_answer(folder, "2026.14")
+    source = read_policy(folder / "policies" / "2026.14").policy.source
+    shutil.rmtree(folder / "policies" / "2026.14")
+    changed = "f" * 64  # of none of these texts
+    archived = "INSERT INTO policy_archive (digest, version, source) VALUES ($1, '2026.14', $2)"
+    running = "INSERT INTO policy_shadow (digest, started_by, started_at) VALUES ($1, 'a', now())"
+    for which, text in ((digest, source), (changed, source), ("e" * 64, "{}")):
+        await bank.fetch(archived, which, text)
+        await bank.fetch(running, which)
+    try:
+        applicant, _version, limit = await limit_of(bank, desks)
+        assert limit > 0
+        assert not await bank.fetch(
+            "SELECT FROM shadow_verdict WHERE application_id = $1", applicant.application_id
+        )
+    finally:
+        for table in ("policy_shadow", "policy_archive"):
+            await bank.fetch(
+                f"DELETE FROM {table} WHERE digest = ANY ($1)", [digest, changed, "e" * 64]
+            )
 
 
 async def test_a_version_that_decides_is_compared_row_by_row(desks: Desks, folder: Path) -> None:
@@ -246,7 +305,7 @@ async def test_the_score_card_is_opened_for_a_reason_and_adds_up(bank: Bank, des
     await eventually(recorded)
 
 
-def _put_cases_right(folder: Path) -> None:
+def put_cases_right(folder: Path) -> None:
     """What the author does: look at what came, and write it down as expected."""
     held = read_policy(folder)
     text = (folder / "cases.yaml").read_text(encoding="utf-8")
@@ -380,3 +439,59 @@ async def test_a_candidate_is_asked_about_all_past_decisions_and_goes_on_where_i
                 f"DELETE FROM {table} WHERE application_id = $1", begins[0][1] + "-1"
             )
         await conn.close()
+
+
+async def test_what_the_policy_could_not_be_applied_to_shows_and_is_mended_by_people_or_by_another(
+    bank: Bank, desks: Desks, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, "MOST_SCORINGS", 1)
+    evaluate, failing = Policy.evaluate, 6_123_00  # fen of income that no policy bears
+
+    def fails(policy: Policy, inputs: PolicyInputs) -> Verdict:
+        if inputs.monthly_income == failing and policy.digest == broken:
+            raise ValueError(policy.version)
+        return evaluate(policy, inputs)
+
+    (row,) = await bank.fetch(
+        "SELECT digest FROM policy_release WHERE outcome = 'approved'"
+        " ORDER BY baseline, effective_from DESC LIMIT 1"
+    )
+    broken = row["digest"]
+    monkeypatch.setattr(Policy, "evaluate", fails)
+    one, two = [await bank.applicant(income=failing) for _ in range(2)]
+    for applicant in (one, two):
+        await bank.hand_over(applicant)
+        assert await _waits(desks, applicant)
+    reviewer = await bank.colleague(desks.transport, "reviewer")
+    queue = (await reviewer.get("/review/queue", section="waiting", lang="en")).text
+    assert "It could not be applied since" in queue
+    assert one.about["application_number"] in queue
+    page = (await reviewer.get(f"/review/cases/{one.application_id}", lang="en")).text
+    assert "nobody can decide by it" in page
+    assert "Ask again" in page
+    shown = (await case_of(reviewer, one))["preconditions"]
+    assert ["NOT_APPLIED"] in [line["against"] for line in shown]
+    # asked again to no avail it waits again; another policy decides, and it goes on by itself
+    assert (await reviewer.post(f"{API}/cases/{one.application_id}/checks")).status_code == 200
+    assert await _waits(desks, one)
+    digest = new_version(folder, "2026.15")
+    assert "Proposed." in await act(desks.first, digest, "propose", why="mended")
+    assert "Approved." in await act(desks.second, digest, "approve")
+    for applicant in (one, two):
+        await eventually(partial(_approved, bank, applicant))
+    listed = (await reviewer.get(f"{API}/queue", section="waiting")).json()["cases"]
+    assert listed == []
+
+
+async def _waits(desks: Desks, applicant: Applicant) -> bool:
+    """Once it stands among what waits."""
+
+    async def there() -> bool:
+        listed = (await desks.first.get(f"{API}/queue", section="waiting")).json()["cases"]
+        return applicant.application_id in {one["application_id"] for one in listed}
+
+    return await eventually(there)
+
+
+async def _approved(bank: Bank, applicant: Applicant) -> bool:
+    return "application.approved" in await bank.types(applicant)

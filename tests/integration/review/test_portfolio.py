@@ -35,6 +35,7 @@ from tests.integration.review.test_policies import (
     late_payer,
     limit_of,
     new_version,
+    put_cases_right,
 )
 from tests.integration.review.test_service import handed
 from tests.unit.review.test_drift import of_two_regions
@@ -69,13 +70,15 @@ async def ended(bank: Bank, run_id: str) -> dict[str, Any]:
     return dict(found[0])
 
 
-async def candidate(bank: Bank, desks: Desks, folder: Path, version: str) -> Policy:
-    """Some decisions of a minute ago, and a version that would give less."""
+async def candidate(
+    bank: Bank, desks: Desks, folder: Path, version: str, share: str = "0.1"
+) -> Policy:
+    """Some decisions of a minute ago, and a version that would give another share of the income."""
     for _ in range(3):
         await limit_of(bank, desks)
     await handed(bank, "application.declined", sequence=915)
     bank.step(bank.now + timedelta(minutes=5))
-    new_version(folder, version, strong="0.1", sound="0.1")
+    new_version(folder, version, strong=share, sound=share)
     return read_policy(folder / "policies" / version).policy
 
 
@@ -270,6 +273,7 @@ async def test_a_version_without_effect_is_held_against_the_one_in_force(
     bank: Bank, desks: Desks, folder: Path
 ) -> None:
     digest = new_version(folder, "2026.26", strong="0.6", sound="0.6")
+    put_cases_right(folder / "policies" / "2026.26")
     here = f"/review/policies/{digest}/shadow"
     assert "Nothing to compare" in (await desks.first.get(here, lang="en")).text
     await act(desks.first, digest, "shadow", on="yes")
@@ -293,7 +297,8 @@ async def test_a_version_without_effect_is_held_against_the_one_in_force(
 async def test_every_page_is_light_with_as_many_rows_as_it_may_have(
     bank: Bank, desks: Desks, folder: Path
 ) -> None:
-    policy = await candidate(bank, desks, folder, "2026.27")
+    policy = await candidate(bank, desks, folder, "2026.27", "0.6")
+    put_cases_right(folder / "policies" / "2026.27")
     await act(desks.first, policy.digest, "shadow", on="yes")
     applicant, _version, _limit = await limit_of(bank, desks)
     await act(desks.first, policy.digest, "shadow", on="no")

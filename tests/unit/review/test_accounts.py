@@ -16,6 +16,7 @@ from services.review.accounts import (
     Arrears,
     DormancyFigure,
     early_arrears,
+    reached_by,
     standing_of,
     stop_of,
 )
@@ -40,7 +41,10 @@ def figure(dormant: int, issued: int = 1_000, age: int = 0) -> DormancyFigure:
         (figure(200), "near"),
         (figure(201), "over"),
         (figure(201, age=45), "over"),
-        (figure(201, age=46), "unreported"),
+        (figure(0, age=45), "fine"),
+        (figure(0, age=46), "unreported"),
+        (figure(200, age=46), "unreported"),
+        (figure(201, age=46), "over"),  # silence lifts no stop
         (figure(0, issued=0), "unreported"),
         (None, "unreported"),
     ],
@@ -48,7 +52,33 @@ def figure(dormant: int, issued: int = 1_000, age: int = 0) -> DormancyFigure:
 def test_the_share_stands_to_the_bound_by_the_facts_that_there_are(
     found: DormancyFigure | None, standing: str
 ) -> None:
-    assert standing_of(found, TERMS) == standing
+    assert standing_of(found, TERMS, TODAY) == standing
+
+
+def test_a_figure_that_nobody_counts_any_more_gets_old() -> None:
+    wanted = TERMS.model_copy(update={"unreported_stops": True})
+    last = TODAY + timedelta(days=TERMS.stale_days)
+    assert standing_of(figure(0), wanted, last) == "fine"
+    assert standing_of(figure(0), wanted, last + timedelta(days=1)) == "unreported"
+    assert stop_of(figure(0), wanted, last) is None
+    assert stop_of(figure(0), wanted, last + timedelta(days=1)) == UNREPORTED
+
+
+@pytest.mark.parametrize(
+    ("silent", "reached"), [(0, 0), (100, 0), (101, 60), (500, 60), (1_000, 60)]
+)
+def test_one_card_that_is_reported_does_not_speak_for_those_that_are_not(
+    silent: int, reached: int
+) -> None:
+    """Of a thousand cards a tenth may be silent."""
+    facts = {TODAY - timedelta(days=60): silent, TODAY: 1_000 - silent}
+    assert reached_by(facts, TERMS) == TODAY - timedelta(days=reached)
+
+
+def test_where_nothing_was_told_nothing_is_reached() -> None:
+    assert reached_by({}, TERMS) is None
+    everything = TERMS.model_copy(update={"silent_share": Decimal(0)})
+    assert reached_by({TODAY: 9, TODAY - timedelta(days=1): 1}, everything) != TODAY
 
 
 def test_a_share_is_dormant_of_issued() -> None:
@@ -58,29 +88,29 @@ def test_a_share_is_dormant_of_issued() -> None:
 
 def test_issuing_stops_above_the_bound_and_where_the_bank_wants_the_share_known() -> None:
     wanted = TERMS.model_copy(update={"unreported_stops": True})
-    assert stop_of(figure(200), wanted) is None
-    assert stop_of(figure(201), TERMS) == OVER_BOUND
-    assert stop_of(None, wanted) == UNREPORTED
-    assert stop_of(None, TERMS) is None
+    assert stop_of(figure(200), wanted, TODAY) is None
+    assert stop_of(figure(201), TERMS, TODAY) == OVER_BOUND
+    assert stop_of(None, wanted, TODAY) == UNREPORTED
+    assert stop_of(None, TERMS, TODAY) is None
 
 
 def test_what_the_policy_would_approve_goes_to_a_person_while_issuing_stands_still() -> None:
     subject = case()
     subject.hand_over = hand_over(new_to_bank=False)
-    subject.issuing_stop = OVER_BOUND
+    subject.dormancy = figure(201)
     list(cases.apply_recommendation(subject, recommendation(outcome="approve", findings=()), NOW))
     assert subject.state is State.MANUAL_REVIEW
     assert subject.recommendation is not None
     assert OVER_BOUND in subject.recommendation.findings
     assert cases.approval_obstacles(subject, NOW) == [OVER_BOUND]
-    subject.issuing_stop = None  # what was found stays, what hinders is gone
+    subject.dormancy = figure(200)  # what was found stays, what hinders is gone
     assert cases.approval_obstacles(subject, NOW) == []
 
 
 def test_a_decline_is_decided_while_issuing_stands_still() -> None:
     subject = case()
     subject.hand_over = hand_over(new_to_bank=False)
-    subject.issuing_stop = OVER_BOUND
+    subject.dormancy = figure(201)
     found = recommendation(outcome="decline", advice="decline", findings=("BUREAU_ADVERSE",))
     list(cases.apply_recommendation(subject, found, NOW))
     assert subject.state is State.DECLINED

@@ -9,7 +9,8 @@ import pytest
 
 from services.review import case as cases
 from services.review import examination, handlers
-from services.review.case import Awaited, Case, Check, Escalation, Snooze
+from services.review.case import Awaited, Case, CaseError, Check, Escalation, Snooze
+from services.review.checks import ASKED
 from shared.events import intake, review
 from shared.events.lifecycle import MOVES, State, publisher
 from shared.messaging import (
@@ -352,6 +353,48 @@ def test_scoring_that_failed_on_the_way_is_tried_again_later_and_later() -> None
     subject.scoring_failures = examination.MOST_SCORINGS - 1
     failed = Exhausted("OSError", call=scoring_call(subject))
     assert list(handlers.on_scored(failed, subject, NOW)) == []
+    assert subject.unweighed_since == NOW  # it shows
+
+
+def given_up(state: State = State.CHECKING, **changes: Any) -> Case:
+    """A case to which the policy could not be applied."""
+    subject = case(state, scoring_round=1, **changes)
+    subject.scoring_failures = examination.MOST_SCORINGS - 1
+    list(handlers.on_scored(Exhausted("OSError", call=scoring_call(subject)), subject, NOW))
+    return subject
+
+
+@pytest.mark.parametrize("again", ["by a reviewer", "by itself"])
+def test_what_the_policy_could_not_be_applied_to_is_tried_again(again: str) -> None:
+    subject = given_up()
+    assert "NOT_APPLIED" in cases.approval_obstacles(subject, NOW)
+    if again == "by itself":
+        effects = examination.weigh_again(subject, NOW)
+    else:
+        effects = examination.repeat(subject, "staff-1", NOW)
+        for name in ASKED:  # none was asked before in this test
+            asked = subject.checks[name].request_id
+            effects += examination.end(subject, name, asked, NOW, answer=str(SEALED))
+    assert [one.kind for one in effects if isinstance(one, Call)][-1] == "policy"
+    assert (subject.unweighed_since, subject.scoring_failures) == (None, 0)
+    assert list(handlers.on_scored(scored(subject), subject, NOW))
+    assert subject.state is State.MANUAL_REVIEW
+
+
+def test_a_key_that_is_gone_shows_as_well() -> None:
+    subject = case(scoring_round=1)
+    list(handlers.on_scored(Refused("no-key", call=scoring_call(subject)), subject, NOW))
+    assert examination.stuck(subject)
+
+
+def test_while_the_policy_is_still_tried_nobody_asks_again_and_a_desk_is_not_taken_from() -> None:
+    subject = case(scoring_round=1)
+    list(handlers.on_scored(Exhausted("OSError", call=scoring_call(subject)), subject, NOW))
+    with pytest.raises(CaseError) as refused:
+        examination.repeat(subject, "staff-1", NOW)
+    assert refused.value.code == "not-in-queue"
+    assert examination.weigh_again(subject, NOW) == []
+    assert examination.weigh_again(given_up(State.MANUAL_REVIEW), NOW) == []
 
 
 def test_lists_that_changed_do_not_use_up_the_tries_of_the_policy() -> None:

@@ -40,7 +40,7 @@ from services.review import (
     workers,
 )
 from services.review import case as cases
-from services.review.accounts import AccountFacts, DormancyFigure, stop_of
+from services.review.accounts import AccountFacts, DormancyFigure
 from services.review.app import build_app, build_service
 from services.review.case import Case, CaseError, Check, Decision, Entry, Scope
 from services.review.checks import CHECKS, CheckName, fraud, plausibility
@@ -431,6 +431,11 @@ def each(*tries: Try) -> Try:
     return attempt
 
 
+def each_quiet(*tries: Try) -> Try:
+    """What any of them finds."""
+    return lambda: set().union(*(one() for one in tries))
+
+
 def people(**changes: Any) -> Try:
     """Two people try to approve a referred case with this hand-over."""
 
@@ -522,18 +527,22 @@ def student(*items: str) -> Try:
     return attempt
 
 
-def issuing(dormant: int | None, **terms: Any) -> Try:
-    """Two people try to approve while so many of a thousand cards lie dormant; None: nobody knows
-    how many."""
+def issuing(dormant: int | None, *, age: int = 0, **terms: Any) -> Try:
+    """Two people try to approve while so many of a thousand cards lie dormant, by a figure so many
+    days old; None: nobody knows how many."""
 
     def attempt() -> Found:
-        figure = None
-        if dormant is not None:
-            figure = DormancyFigure(NOW.date(), NOW, 1_000, dormant, NOW.date())
         subject = referred()
-        dormancy = load_accounts().dormancy.model_copy(update=terms)
-        subject.issuing_stop = stop_of(figure, dormancy)
-        return approving(subject)
+        if dormant is not None:
+            told = NOW.date() - timedelta(days=age)
+            subject.dormancy = DormancyFigure(told, NOW, 1_000, dormant, told)
+        known = load_accounts()
+        dormancy = known.dormancy.model_copy(update=terms)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                cases, "load_accounts", lambda: known.model_copy(update={"dormancy": dormancy})
+            )
+            return approving(subject)
 
     return attempt
 
@@ -753,6 +762,61 @@ def granting(limit: int, *, later: int = 40_000) -> Try:
             return wrong
         subject.recommendation = recommendation(ceiling=Money.of(later))
         return refused(lambda: cases.decide_sign(subject, SECOND, NOW))
+
+    return attempt
+
+
+def outgrown(*, limits: int | None = 0, cards: int | None = 0, machine: bool = False) -> Try:
+    """The person has so much more, fen and cards, by the time when the second person signs, or
+    when the machine that would approve has the policy's word."""
+
+    def attempt() -> Found:
+        if machine:
+            subject = handed()
+            subject.own_limits, subject.own_cards = limits, cards
+            effects = list(_scored_alone(subject))
+            if subject.state is State.APPROVED:
+                return set()
+            assert (subject.state, subject.recommendation) == (State.CHECKING, None)
+            assert [one.kind for one in effects if isinstance(one, Call)] == ["policy"]
+            return {"OWN_LIMITS_CHANGED"}
+        subject = claimed()
+        limit = Money.of(20_000)
+        list(cases.decide_propose_approval(subject, FIRST, limit, "sealed", NOW))
+        subject.own_limits, subject.own_cards = limits, cards
+        against = set(cases.approval_obstacles(subject, NOW))
+        wrong = refused(lambda: cases.decide_sign(subject, SECOND, NOW))
+        assert wrong == ({"not-approvable"} if against else set())
+        return against
+
+    return attempt
+
+
+def _scored_alone(subject: Case) -> Iterable[Any]:
+    """The policy would approve, and had deducted nothing."""
+    policy = heedless()
+    verdict = policy.evaluate(inputs())
+    value = {
+        **workers._told(policy, verdict),
+        "ceiling": verdict.ceiling.minor,
+        "inputs": "sealed",
+        "verdict": "sealed",
+        "policy_version": policy.version,
+        "policy_digest": policy.digest,
+        "own_existing": 0,
+        "own_cards": 0,
+    }
+    call = ClaimedCall("policy", "k", subject.application_id, {"scoring_round": 0}, 1)
+    return handlers.on_scored(Succeeded(value, call=call), subject, NOW)
+
+
+def holding_by_now(cards: int) -> Try:
+    """Before two people lies a case whose verdict counted as many cards as there are now."""
+
+    def attempt() -> Found:
+        subject = referred(own_cards=cards)
+        subject.own_cards = cards
+        return set(cases.approval_obstacles(subject, NOW))
 
     return attempt
 
@@ -985,6 +1049,7 @@ def reapplying(*reasons: str, days: int = 0) -> Try:
 
 _NAMELESS = hand_over().parties[0].model_copy(update={"fields": {"id_number": SEALED}})
 _CAPPED = replace(TERMS, cards_per_customer=5)
+_MOST_CARDS = product_of("standard", "2026.1").cards_per_customer
 _COOL_DOWN = product_of("standard", "2026.2").cool_down.days
 _VALID = CHECKS["bureau"].valid
 _FRAUD = load_checks().fraud
@@ -1173,22 +1238,42 @@ TESTS: Mapping[str, Three] = {
         heeded(age=17, new_to_bank=True), heeded(age=30), (heeded(age=65), heeded(age=66))
     ),
     "CARDS_PER_CUSTOMER": Three(
-        heeded(terms=_CAPPED, own_cards=9, new_to_bank=True),
+        each(
+            heeded(terms=_CAPPED, own_cards=9, new_to_bank=True),
+            outgrown(cards=1),
+            outgrown(cards=1, machine=True),
+        ),
         heeded(terms=_CAPPED),
-        (heeded(terms=_CAPPED, own_cards=4), heeded(terms=_CAPPED, own_cards=5)),
+        (
+            each_quiet(heeded(terms=_CAPPED, own_cards=4), holding_by_now(_MOST_CARDS - 1)),
+            each(heeded(terms=_CAPPED, own_cards=5), holding_by_now(_MOST_CARDS)),
+        ),
     ),
     "OTHER_LIMITS_DEDUCTED": Three(
         each(
             by_shipped(bureau_other_bank_limits=20_000_000),
             granting(90_000, later=100_000),
             granting(20_000, later=10_000),
+            outgrown(limits=20_000_00, cards=1),
+            outgrown(limits=20_000_00, cards=1, machine=True),
+            outgrown(limits=None, cards=None, machine=True),  # decided with another one's
         ),
         granting(20_000),
-        (granting(40_000), granting(40_100, later=100_000)),
+        (
+            each_quiet(granting(40_000), outgrown(), outgrown(machine=True)),
+            each(
+                granting(40_100, later=100_000),
+                outgrown(limits=1),
+                outgrown(limits=1, machine=True),
+            ),
+        ),
     ),
     "DORMANCY_BLOCKS_ISSUING": Three(
-        each(issuing(201), issuing(None, unreported_stops=True)),
-        issuing(0),
+        each(
+            *(issuing(201), issuing(201, age=400), issuing(None, unreported_stops=True)),
+            issuing(0, age=46, unreported_stops=True),
+        ),
+        each_quiet(issuing(0), issuing(0, age=45, unreported_stops=True), issuing(0, age=46)),
         (issuing(200), issuing(201)),
     ),
     "CASH_WITHIN_LIMIT": Three(in_cash("1.5"), in_cash("0.5"), (in_cash("1"), in_cash("1.01"))),

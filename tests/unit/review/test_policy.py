@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from services.review.limits import work_out
@@ -28,7 +28,7 @@ from services.review.reason_codes import REASONS, Effect
 from shared.events.payload import ApplicantType
 from shared.events.review import LimitBasis
 from shared.money import Money
-from tests.unit.review.builders import TERMS, heedless, inputs, shipped
+from tests.unit.review.builders import RECORD, TERMS, heedless, inputs, shipped
 
 _WEAK_RECORD: dict[str, Any] = {
     "bureau_score": 505,
@@ -124,7 +124,21 @@ OTHER_SIDE["SCORECARD_MIDDLING"] = ({**_WEAK_RECORD, "bureau_queries_3m": 3}, _W
 _CASES = [*BOUNDARIES.items(), *OTHER_SIDE.items()]
 
 
-_OF_THE_VERSION_BEFORE = "8d4afc6fac9966cef86c2c6e5082731617db80b1a5a492c2bfcfc374411943d1"
+# version: (digest of its text, of its frozen verdicts)
+_SHIPPED = {
+    "2026.2": (
+        "c0cad7618700077bcc92eca7b0683efaba2eca316db6448ab11bd79a883f5334",
+        "8d4afc6fac9966cef86c2c6e5082731617db80b1a5a492c2bfcfc374411943d1",
+    ),
+    "2026.3": (
+        "9dc45b9130651ad0953f2ac310725d1cd09ecd5d56d7cf2295ffabcf82f76c39",
+        "397bd8765d17ea0f26c7857edc0cd7ca3f89ba54f8b43234d6b8ec3616181780",
+    ),
+    "2026.4": (
+        "fea7323749cc55bceaf33d6bfea1b3751e332ba344143774ce30dba567e8c48b",
+        "9e44339bfd0d4f007433ef0e9fdb40198e01b31b1078a1b1c9c1185f5ca7ccba",
+    ),
+}
 _OF_THE_FIRST_FORM = "47702464405e278f9c08ee93289cb9fc30e498ba50e7fdbaa2b35a0f93b00519"
 
 
@@ -291,17 +305,21 @@ def test_a_decision_by_the_first_form_is_still_computed_to_the_same_bytes() -> N
     assert hashlib.sha256(verdict.encode()).hexdigest() == _OF_THE_FIRST_FORM
 
 
-def test_a_decision_by_the_version_before_is_still_computed_to_the_same_bytes() -> None:
-    """2026.2, of which an income that was not stated could give more than one that was."""
-    old = read_policies(SHIPPED)["2026.2"].policy
-    assert old.digest == "c0cad7618700077bcc92eca7b0683efaba2eca316db6448ab11bd79a883f5334"
+@pytest.mark.parametrize("version", _SHIPPED)
+def test_a_decision_by_a_version_that_ships_is_computed_to_the_same_bytes(version: str) -> None:
+    """A published policy never changes, nor what follows from it."""
+    policy, (digest, frozen) = read_policies(SHIPPED)[version].policy, _SHIPPED[version]
+    assert policy.digest == digest
     verdicts = [
-        old.evaluate(inputs(applicant_type=kind, monthly_income=income)).freeze()
+        policy.evaluate(inputs(applicant_type=kind, monthly_income=income)).freeze()
         for kind in ("existing_customer", "student", "supplementary")
         for income in (None, 800_00)
     ]
-    found = hashlib.sha256("".join(verdicts).encode()).hexdigest()
-    assert found == _OF_THE_VERSION_BEFORE
+    assert hashlib.sha256("".join(verdicts).encode()).hexdigest() == frozen
+
+
+def test_every_version_that_ships_is_frozen() -> None:
+    assert _SHIPPED.keys() == read_policies(SHIPPED).keys()
 
 
 def test_another_policy_has_another_digest(policy: Policy) -> None:
@@ -373,6 +391,55 @@ def test_not_stating_an_income_never_gives_more_than_stating_any(
         assert untold.limit <= told.limit
         assert "INCOME_UNKNOWN" in untold.findings
         assert untold.outcome != "approve"
+
+
+@pytest.mark.parametrize("applicant_type", ["student", "supplementary"])
+@given(
+    record=st.none() | _RECORDS,
+    income=st.integers(0, 10_000_000),
+    new=st.booleans(),
+    own=st.integers(0, 10_000_000),
+)
+@example(record=RECORD, income=1, new=False, own=0)
+@example(record=replace(RECORD, monthly_debt=250_000), income=100_000, new=False, own=0)
+@example(record=replace(RECORD, monthly_debt=60_000), income=100_000, new=False, own=0)
+def test_of_students_and_supplementary_cards_an_income_changes_nothing_from_the_first_fen(
+    applicant_type: str, record: BureauRecord | None, income: int, new: bool, own: int
+) -> None:
+    known: dict[str, Any] = {
+        "applicant_type": applicant_type,
+        "bureau": record,
+        "new_to_bank": new,
+        "own_existing": own,
+    }
+    untold = shipped().policy.evaluate(inputs(**known, monthly_income=None))
+    told = shipped().policy.evaluate(inputs(**known, monthly_income=income))
+    assert (told.outcome, told.limit, told.ceiling) == (
+        *(untold.outcome, untold.limit, untold.ceiling),
+    )
+    assert told.freeze() == untold.freeze()
+
+
+def test_who_states_no_income_no_longer_gets_what_a_small_one_was_declined_for() -> None:
+    """A supplementary holder known to the bank; a student."""
+    versions = {name: held.policy for name, held in read_policies(SHIPPED).items()}
+    debt = replace(RECORD, monthly_debt=250_000)
+    found = {
+        (name, kind): [
+            versions[name].evaluate(inputs(applicant_type=kind, bureau=debt, monthly_income=one))
+            for one in (None, 1_000_00)
+        ]
+        for name in ("2026.3", "2026.4")
+        for kind in ("supplementary", "student")
+    }
+    outcomes = {key: [one.outcome for one in both] for key, both in found.items()}
+    assert outcomes == {
+        ("2026.3", "supplementary"): ["approve", "decline"],
+        ("2026.3", "student"): ["refer", "decline"],
+        ("2026.4", "supplementary"): ["approve", "approve"],
+        ("2026.4", "student"): ["refer", "refer"],
+    }
+    assert {one.limit for one in found["2026.4", "supplementary"]} == {Money.of(4_000)}
 
 
 @pytest.mark.parametrize("policy", _every_version(), ids=lambda one: one.version)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from services.review import workers
+from services.review.policy import Policy, PolicyInputs, Verdict
 from services.review.policy_cases import inputs_of, run_cases
 from services.review.policy_folder import Cases, Expected, Held, PolicyCase
-from tests.unit.review.builders import shipped
+from tests.unit.review.builders import inputs, shipped
 
 
 def held_with(*cases: PolicyCase) -> Held:
@@ -78,3 +82,56 @@ def test_a_case_leaves_the_base_as_it_is() -> None:
     base = shipped().cases.base
     inputs_of(base, {"bureau.score": 1})
     assert base["bureau"]["score"] != 1
+
+
+def broken(change: Callable[[dict[str, Any]], None]) -> Policy:
+    """The policy that ships with another rules.json."""
+    texts = json.loads(shipped().policy.source)
+    change(texts["rules.json"])
+    return Policy(json.dumps(texts))
+
+
+def renamed(what: str, other: str) -> Callable[[dict[str, Any]], None]:
+    """What the rules answer has another name, or a value that no verdict has."""
+
+    def change(graph: dict[str, Any]) -> None:
+        text = json.dumps(graph)
+        assert text.count(what) >= 1
+        graph.clear()
+        graph.update(json.loads(text.replace(what, other)))
+
+    return change
+
+
+BROKEN = {
+    "an answer renamed": renamed('"key": "outcome"', '"key": "result"'),
+    "the codes renamed": renamed('"key": "codes"', '"key": "reasons"'),
+    "an outcome that there is not": renamed("'approve'", "'grant'"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_tables_that_answer_otherwise_than_a_verdict_are_said_and_break_nothing(how: str) -> None:
+    held = shipped()
+    policy = broken(BROKEN[how])
+    with pytest.raises(ValueError, match=policy.version):
+        policy.evaluate(inputs())
+    report = run_cases(replace(held, policy=policy))
+    assert not report.holds
+    assert any(policy.version in fault for one in report.results for fault in one.faults)
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_version_without_effect_holds_up_no_decision(how: str) -> None:
+    assert workers._beside(broken(BROKEN[how]), inputs()) is None
+    assert workers._beside(shipped().policy, inputs()) is not None
+
+
+def test_whatever_a_version_without_effect_raises_holds_up_no_decision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(_self: Policy, _inputs: PolicyInputs) -> Verdict:
+        raise RuntimeError
+
+    monkeypatch.setattr(Policy, "evaluate", fails)
+    assert workers._beside(shipped().policy, inputs()) is None

@@ -90,4 +90,4 @@ def test_which_answer_lapsed_is_named() -> None:
 def test_before_the_policy_has_spoken_nobody_knows_what_it_will_find() -> None:
     told = states(case(State.MANUAL_REVIEW))
     assert of(case(State.MANUAL_REVIEW), "NOT_SCORED").met is False
-    assert [met for met in told.values() if met is None] == [None] * 6
+    assert [met for met in told.values() if met is None] == [None] * 7
