@@ -155,6 +155,9 @@ class Check:
     waits_since: datetime | None = None
     asked_again: datetime | None = None
     waits_until: datetime | None = None
+    about: str = (
+        ""  # digest of what was asked about (`AskedOf.digest`); empty: of before it was kept
+    )
     screened_with: str = ""  # the own list that an answer of the watchlists rests on, by its mark
     lists_known: int = 0  # the last change of the screening system's lists known when it was asked
 
@@ -188,10 +191,21 @@ def of_these_lists(check: Check, lists: Lists) -> bool:
     return of_this_list(check)
 
 
-def still_holds(check: Check, now: datetime, lists: Lists) -> bool:
-    """Whether a decision may still rest on this answer: within its validity, and screened with the
-    lists as they are."""
-    if not of_these_lists(check, lists):
+def about_this_person(check: Check, hand_over: HandOver) -> bool:
+    """Whether the question is about what the hand-over says now: name or number may have been
+    corrected since it was asked, and then the answer is somebody else's. Of one of before its
+    digest was kept that is known only where it was asked after this hand-over."""
+    if not check.about:
+        return check.requested_at >= hand_over.handed_at
+    return check.about == ASKED[check.name].digest(hand_over.examined.fields)
+
+
+def still_holds(check: Check, now: datetime, case: Case) -> bool:
+    """Whether a decision may still rest on this answer: within its validity, about the person as
+    the form names them now, and screened with the lists as they are."""
+    if not of_these_lists(check, case.lists):
+        return False
+    if not about_this_person(check, case.need_hand_over()):
         return False
     return check.outcome == "answered" and check.valid_until is not None and now < check.valid_until
 
@@ -1228,9 +1242,7 @@ def lapsed(case: Case, now: datetime) -> list[Check]:
     return [
         check
         for check in case.checks.values()
-        if check.name in ASKED
-        and check.outcome == "answered"
-        and not still_holds(check, now, case.lists)
+        if check.name in ASKED and check.outcome == "answered" and not still_holds(check, now, case)
     ]
 
 
@@ -1363,7 +1375,16 @@ def answer_withdrawal(case: Case, request_id: str, now: datetime) -> Iterable[Ef
 
 
 def begin_review(case: Case, hand_over: HandOver) -> None:
-    """Keep what intake handed over; the clock runs from the first hand-over."""
+    """Keep what intake handed over; the clock runs from the first hand-over. What compliance found
+    was found about the person whom the form named then."""
+    before = case.hand_over
+    if before is not None:
+        for check in case.checks.values():
+            if check.name in ASKED and about_this_person(check, before):
+                check.about = ASKED[check.name].digest(before.examined.fields)
+        screened = ASKED["watchlist"]
+        if screened.about(before.examined.fields) != screened.about(hand_over.examined.fields):
+            case.looked_into, case.cleared = None, ()
     case.hand_over = hand_over
     case.touched = True
     if case.due is None:

@@ -15,6 +15,7 @@ from services.review.case import (
     CaseError,
     Check,
     HandOver,
+    about_this_person,
     lapsed,
     of_these_lists,
     of_this_list,
@@ -34,9 +35,6 @@ SCORING = "policy"  # kind of the call that opens the evidence and applies the p
 TRY_AGAIN = timedelta(minutes=10)  # business time until a failed scoring is tried again; doubled
 MOST_SCORINGS = 10  # then the case stays where it is and its silence shows
 
-
-DOCUMENT_FIELDS = ("id_type", "nationality", "birth_date")
-"""What goes with the number of who has a passport; of who has a card it need not be there."""
 
 INCOME_FIELDS = ("monthly_income", "other_bank_limits")
 
@@ -69,7 +67,8 @@ def start(case: Case, now: datetime) -> list[Effect]:
     """Ask every system whose answer we do not hold or may not use any longer."""
     hand_over = case.need_hand_over()
     case.round += 1
-    case.scoring_failures, case.touched = 0, True
+    _forget_verdict(case)
+    case.touched = True
     effects: list[Effect] = []
     effects += _see(case, now)
     for name in ASKED:
@@ -156,8 +155,9 @@ def _forget_verdict(case: Case) -> None:
 
 
 def _usable(case: Case, check: Check, now: datetime) -> bool:
-    # still on its way: a second query would be one too many
-    return check.outcome == "pending" or still_holds(check, now, case.lists)
+    if check.outcome == "pending":  # a second query about the same would be one too many
+        return about_this_person(check, case.need_hand_over())
+    return still_holds(check, now, case)
 
 
 def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) -> Iterable[Effect]:
@@ -170,6 +170,7 @@ def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) ->
         yield from _close(case, check, "unavailable", now, why="no-consent")
         return
     fields = hand_over.examined.fields
+    check.about = asked.digest(fields)
     if any(field not in fields for field in asked.needs):
         yield from _close(case, check, "unavailable", now, why="no-data")
         return
@@ -183,12 +184,10 @@ def call_for(case: Case, check: Check, consent: CreditConsent | None) -> Call:
     """Send a worker with the question. It goes out under one key however often that is done: who
     asks twice has one answer, and at the bureau one query."""
     asked, party = ASKED[check.name], case.need_hand_over().examined
-    also = (*DOCUMENT_FIELDS, *asked.also)
-    fields = (*asked.needs, *(one for one in also if one in party.fields))
     payload: dict[str, Any] = {
         "application_id": case.application_id,
         "party_id": party.party_id,
-        "fields": {field: str(party.fields[field]) for field in fields},
+        "fields": asked.about(party.fields),
         "request_id": check.request_id,
     }
     if asked.with_consent:

@@ -202,6 +202,18 @@ INVARIANTS: tuple[Invariant, ...] = (
         parameter="checks: systems.watchlist.valid_days",
     ),
     Invariant(
+        "EVIDENCE_ABOUT_WHO_APPLIES",
+        Words(
+            zh="姓名或证件信息更正后，按更正后的信息重新核查，完成前不得批准",
+            en="After a correction of name or document the checks are made anew, and nobody is"
+            " approved before",
+        ),
+        f"{_LAUNDERING} Art. 28, 29; {_BUREAU} Art. 18",
+        "A",
+        (case.about_this_person, case.begin_review, examination.start, case.approval_obstacles),
+        ("EVIDENCE_STALE", "CHECK_PENDING"),
+    ),
+    Invariant(
         "RESCREENED_BY_EVERY_LIST",
         Words(
             zh="任何名单变化后，未审结的申请均重新筛查，完成前不得批准",

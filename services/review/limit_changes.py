@@ -296,7 +296,7 @@ def grounds_of(case: Case, change: LimitChange, now: datetime) -> Grounds:
         own_limits=case.own_limits,
         account=_account_of(case),
         evidence=tuple(
-            Evidence(one.name, one.outcome, one.ended_at, cases.still_holds(one, now, case.lists))
+            Evidence(one.name, one.outcome, one.ended_at, cases.still_holds(one, now, case))
             for one in change.checks.values()
             if one.name in ASKED  # what review looks at by itself counts as findings
         ),
@@ -402,7 +402,7 @@ def _all_there(case: Case, asked: Asked, now: datetime) -> bool:
     answers = [case.checks.get(name) for name, one in ASKED.items() if one.with_consent]
     if income_stale(_income_on(case, asked), business_day(now), _terms(case)):
         return False
-    return all(one is not None and cases.still_holds(one, now, case.lists) for one in answers)
+    return all(one is not None and cases.still_holds(one, now, case) for one in answers)
 
 
 def decide_lower(
@@ -512,9 +512,7 @@ def _examine(case: Case, change: LimitChange, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     for name in ASKED:
         held = [change.checks.get(name), case.checks.get(name)]
-        usable = [
-            one for one in held if one is not None and cases.still_holds(one, now, case.lists)
-        ]
+        usable = [one for one in held if one is not None and cases.still_holds(one, now, case)]
         if usable:
             change.checks[name] = replace(max(usable, key=lambda one: one.ended_at or now))
             case.note(now, "review", "check_reused", check=name, number=change.number)
@@ -532,6 +530,7 @@ def _ask(case: Case, change: LimitChange, name: CheckName, now: datetime) -> lis
     if asked.with_consent and not examination.consent_covers(consent, now):
         return _close(case, change, check, "unavailable", now, why="no-consent")
     fields = case.need_hand_over().examined.fields
+    check.about = asked.digest(fields)
     if any(one not in fields for one in asked.needs):
         return _close(case, change, check, "unavailable", now, why="no-data")
     case.note(

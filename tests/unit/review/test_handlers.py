@@ -170,6 +170,16 @@ def test_a_verdict_on_an_answer_that_lapsed_meanwhile_decides_nothing() -> None:
     assert (subject.state, subject.recommendation) == (State.CHECKING, None)
 
 
+def test_a_verdict_on_what_was_handed_over_before_decides_nothing() -> None:
+    """It was on its way as material was wanted, and came after another hand-over."""
+    subject = case(scoring_round=1)
+    verdict = scored(subject, "decline")
+    subject.state, subject.state_version = State.PRE_CHECK, 3
+    list(handlers.on_pre_check_passed(handed(subject, 4), subject, NOW))
+    assert not list(handlers.on_scored(verdict, subject, NOW))
+    assert (subject.state, subject.recommendation) == (State.CHECKING, None)
+
+
 def test_the_clock_of_review_runs_from_the_first_hand_over() -> None:
     subject = case(State.PRE_CHECK, due=NOW)
     list(handlers.on_pre_check_passed(handed(subject, 5), subject, NOW + timedelta(days=9)))

@@ -43,7 +43,7 @@ from services.review import case as cases
 from services.review.accounts import AccountFacts, DormancyFigure, stop_of
 from services.review.app import build_app, build_service
 from services.review.case import Case, CaseError, Check, Decision, Entry, Scope
-from services.review.checks import CHECKS, CheckName, fraud, plausibility
+from services.review.checks import ASKED, CHECKS, CheckName, fraud, plausibility
 from services.review.checks.breaker import Breaker
 from services.review.checks.kind import Evidence
 from services.review.holds import HoldReason
@@ -71,6 +71,7 @@ from shared.parameters import (
     product_of,
 )
 from shared.parameters.models import Checks, Clocks
+from shared.privacy.sealing import Sealed
 from shared.privacy.vault import KeyUnavailableError
 from shared.settings import Environment, Settings
 from shared.web import Viewer
@@ -488,6 +489,8 @@ def listed_anew(asked: timedelta, *, machine: bool = False, again: str = "") -> 
         subject.checks["watchlist"] = Check(
             "watchlist", "r", 1, at + asked, "answered", "sealed", NOW, NOW + _VALID
         )
+        watchlist = subject.checks["watchlist"]
+        watchlist.about = ASKED["watchlist"].digest(subject.need_hand_over().examined.fields)
         subject.lists = Lists(1, change.since)
         if again:
             (asking,) = [
@@ -500,6 +503,30 @@ def listed_anew(asked: timedelta, *, machine: bool = False, again: str = "") -> 
             return approving(subject)
         found = recommendation(outcome="approve", findings=())
         list(cases.apply_recommendation(subject, found, NOW))
+        return approving(subject) if subject.state is State.MANUAL_REVIEW else set()
+
+    return attempt
+
+
+def corrected(*names: str, machine: bool = False, started: bool = True) -> Try:
+    """Two people, or the machine, try to approve somebody of whom these fields were corrected after
+    everybody had answered; started: whether the checks have begun anew."""
+
+    def attempt() -> Found:
+        subject = handed() if machine else referred()
+        list(examination.start(subject, NOW))
+        for check in list(subject.checks.values()):
+            list(examination.end(subject, check.name, check.request_id, NOW, answer=str(SEALED)))
+        over = subject.need_hand_over()
+        fields = {**over.examined.fields, **dict.fromkeys(names, Sealed(f"{SEALED}B"))}
+        party = over.examined.model_copy(update={"fields": fields})
+        cases.begin_review(subject, replace(over, parties=[party], handed_at=NOW))
+        if started:
+            list(examination.start(subject, NOW))
+        subject.weighed_round = subject.scoring_round
+        found = recommendation(outcome="approve", findings=())
+        if machine:
+            list(cases.apply_recommendation(subject, found, NOW))
         return approving(subject) if subject.state is State.MANUAL_REVIEW else set()
 
     return attempt
@@ -1086,6 +1113,16 @@ TESTS: Mapping[str, Three] = {
         ),
         answered_until(timedelta(days=1)),
         (answered_until(MICROSECOND), answered_until(timedelta(0))),
+    ),
+    "EVIDENCE_ABOUT_WHO_APPLIES": Three(
+        each(
+            corrected("id_number"),
+            corrected("id_number", started=False),
+            corrected("name", machine=True),
+            corrected("name", machine=True, started=False),
+        ),
+        corrected(),
+        (corrected("mobile", machine=True), corrected("name", machine=True)),
     ),
     "RESCREENED_BY_EVERY_LIST": Three(
         each(

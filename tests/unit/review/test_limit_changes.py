@@ -103,6 +103,7 @@ def card(*, answered: bool = True, applicant_type: str = "salaried", **changes: 
                 answer=str(SEALED),
                 ended_at=NOW - timedelta(days=3),
                 valid_until=NOW + timedelta(days=4),
+                about=ASKED[name].digest(case.hand_over.examined.fields),
                 screened_with=load_internal_list().mark if name == "watchlist" else "",
             )
     return case
@@ -268,7 +269,7 @@ def test_nobody_raises_a_limit_by_an_answer_that_is_older_than_a_change_of_a_lis
     )  # fmt: skip
     answer = Succeeded({"answer": str(SEALED)}, call=claimed)
     limit_changes.on_checked(subject, subject.limit_changes[0], "watchlist", answer, NOW)
-    assert cases.still_holds(check, NOW, subject.lists)
+    assert cases.still_holds(check, NOW, subject)
 
 
 def test_a_system_that_is_away_is_asked_again_and_a_person_goes_on_without_it_in_the_end() -> None:
