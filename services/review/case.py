@@ -200,10 +200,18 @@ def about_this_person(check: Check, hand_over: HandOver) -> bool:
     return check.about == ASKED[check.name].digest(hand_over.examined.fields)
 
 
+def put_right_since(check: Check, case: Case) -> bool:
+    """Whether the credit report was corrected after this question: beside whatever application of
+    the person, the bureau may have answered by the wrong record."""
+    corrected = case.report_corrected
+    return check.name == "bureau" and corrected is not None and check.requested_at < corrected
+
+
 def still_holds(check: Check, now: datetime, case: Case) -> bool:
     """Whether a decision may still rest on this answer: within its validity, about the person as
-    the form names them now, and screened with the lists as they are."""
-    if not of_these_lists(check, case.lists):
+    the form names them now, screened with the lists as they are, and no report that was put right
+    since."""
+    if not of_these_lists(check, case.lists) or put_right_since(check, case):
         return False
     if not about_this_person(check, case.need_hand_over()):
         return False
@@ -372,6 +380,7 @@ class Case:
     person_disputes: bool = (
         False  # the credit report, beside another application; not the case's own
     )
+    corrected_beside: datetime | None = None  # when it last was, beside another; not the case's own
     limit_changes: list[LimitChange] = field(default_factory=list)  # of a card, the oldest first
     account_facts: AccountFacts | None = None  # not the case's own; of a card that is active
     own_limits: int = 0  # fen of the person's other cards; not the case's own, while a change waits
@@ -478,6 +487,12 @@ class Case:
         return self.person_disputes or any(
             one.open and one.kind == "dispute" for one in self.appeals
         )
+
+    @property
+    def report_corrected(self) -> datetime | None:
+        """When the person's credit report was last put right, beside whatever application."""
+        own = (one.answered_at for one in self.appeals if one.outcome == "corrected")
+        return max((at for at in (*own, self.corrected_beside) if at is not None), default=None)
 
     def note(
         self, at: datetime, actor: str, action: str, *, confidential: bool = False, **details: Any
@@ -772,6 +787,17 @@ def reapply_from(scope: Scope, reasons: Sequence[str], now: datetime) -> date:
     deciding = {code for code in reasons if REASONS[code].effect is not reason_codes.Effect.REFER}
     waived = deciding <= reason_codes.WAIVES_COOL_DOWN and category in rule.waived_for
     return business_day(now) + timedelta(days=0 if waived else rule.days)
+
+
+def mark_disputed(case: Case) -> None:
+    """What the policy said of an open case carries a dispute about the report, beside whatever
+    application of the person, as long as there is one."""
+    found = case.recommendation
+    if found is None or not case.open or case.disputed == (REPORT_DISPUTED in found.findings):
+        return
+    kept = tuple(code for code in found.findings if code != REPORT_DISPUTED)
+    findings = (*kept, REPORT_DISPUTED) if case.disputed else kept
+    case.recommendation, case.touched = replace(found, findings=findings), True
 
 
 # --- people ------------------------------------------------------------------------------------

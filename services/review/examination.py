@@ -133,9 +133,10 @@ def screen_again(case: Case, now: datetime) -> list[Effect]:
 
 def ask_anew(case: Case, name: CheckName, now: datetime) -> list[Effect]:
     """An answer is known to be wrong: it is used no more, and asked for again at once where review
-    has the case, else with the next hand-over. One that is on its way is the newer one already."""
+    has the case, else with the next hand-over. One that is on its way is the newer one already, and
+    what was decided by it stays as it is kept."""
     check = case.checks.get(name)
-    if check is None or check.outcome == "pending":
+    if check is None or check.outcome == "pending" or (case.decided and not case.open):
         return []
     check.valid_until, case.touched = now, True
     if not case.open:

@@ -645,8 +645,11 @@ INVARIANTS: tuple[Invariant, ...] = (
         ),
         f"{_BUREAU} Art. 25; {_POLICY}",
         "u",
-        (disputes.decide_answer, examination.ask_anew, limit_changes.ask_anew),
-        ("CHECK_PENDING",),
+        (
+            *(disputes.decide_answer, examination.ask_anew, limit_changes.ask_anew),
+            case.put_right_since,
+        ),
+        ("CHECK_PENDING", "EVIDENCE_STALE"),
     ),
     # clocks
     Invariant(

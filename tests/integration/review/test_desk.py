@@ -95,7 +95,14 @@ async def test_the_next_case_is_that_of_the_part_of_the_queue_where_the_key_was_
     known = [
         (await handed(bank, "application.referred", NO_RECORD)).application_id for _ in range(2)
     ]
+    # of this new customer the policy has not spoken yet
+    await bank.fetch(
+        "UPDATE review_case SET findings = '{}', advice = NULL WHERE application_id = $1", other
+    )
     officer = await bank.colleague(desks.transport, "reviewer")
+    for new, there in (("true", True), ("false", False)):
+        shown = (await officer.get(f"{API}/queue", new_to_bank=new, page_size="100")).json()
+        assert (other in [one["application_id"] for one in shown["cases"]]) is there
     answer = await officer.client.post(f"{API}/queue/next", params={"new_to_bank": False})
     assert answer.json()["application_id"] == known[0]
     answer = await officer.client.post(f"{API}/queue/next", params={"amount_from": 10**11})

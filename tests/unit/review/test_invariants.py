@@ -678,6 +678,22 @@ def corrected_with_a_card(outcome: disputes.Outcome) -> Try:
     return attempt
 
 
+def corrected_beside(asked: timedelta, *, machine: bool = False) -> Try:
+    """Two people, or the machine, try to approve by a report about which the bureau was asked so
+    long after it was put right beside another application of the person."""
+
+    def attempt() -> Found:
+        subject = reported(handed() if machine else referred())
+        subject.checks["bureau"].requested_at = NOW + asked
+        subject.corrected_beside = NOW
+        if not machine:
+            return approving(subject)
+        list(cases.apply_recommendation(subject, recommendation(outcome="approve"), NOW))
+        return approving(subject) if subject.state is State.MANUAL_REVIEW else set()
+
+    return attempt
+
+
 def answered_as(outcome: disputes.Outcome) -> Try:
     """People try to approve by the report that somebody disputed, after the answer."""
 
@@ -1078,9 +1094,14 @@ TESTS: Mapping[str, Three] = {
         (disputing("upheld"), disputing()),
     ),
     "CORRECTED_REPORT_ASKED_ANEW": Three(
-        each(answered_as("corrected"), corrected_with_a_card("corrected")),
+        each(
+            answered_as("corrected"),
+            corrected_with_a_card("corrected"),
+            corrected_beside(-MICROSECOND),
+            corrected_beside(-MICROSECOND, machine=True),
+        ),
         lambda: people()() | corrected_with_a_card("upheld")(),
-        (answered_as("annotated"), answered_as("corrected")),
+        (corrected_beside(timedelta(0)), corrected_beside(-MICROSECOND)),
     ),
     "EVIDENCE_FROZEN": Three(
         each(unscored(), unscored(decline=True)),
