@@ -6,6 +6,7 @@ Pure. The bank's systems are asked by workers; what they answer comes back seale
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from services.review.case import (
     lapsed,
     of_these_lists,
     of_this_list,
+    put_right_since,
     still_holds,
     telephone_findings,
 )
@@ -31,6 +33,7 @@ from shared.messaging import Call, Effect, Fact
 from shared.parameters import load_checks, product_of
 
 CREDIT_PURPOSE = "信用卡审批"  # the only purpose for which the consent allows a query
+_REFUSED = "status-"  # begins why a check has no answer where the system would not give one
 SCORING = "policy"  # kind of the call that opens the evidence and applies the policy
 TRY_AGAIN = timedelta(minutes=10)  # business time until a failed scoring is tried again; doubled
 MOST_SCORINGS = 10  # then the case stays where it is and its silence shows
@@ -164,6 +167,8 @@ def _usable(case: Case, check: Check, now: datetime) -> bool:
 def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) -> Iterable[Effect]:
     request_id = f"{case.application_id}:{name}:{case.round}"
     check, asked = Check(name, request_id, case.round, now), ASKED[name]
+    check.about = asked.digest(hand_over.examined.fields)
+    check = once_more(case, case.checks.get(name), check, hand_over.consent)
     if name == "watchlist":
         check.lists_known, case.screened_changed = case.lists.number, True
     case.checks[name] = check
@@ -171,7 +176,6 @@ def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) ->
         yield from _close(case, check, "unavailable", now, why="no-consent")
         return
     fields = hand_over.examined.fields
-    check.about = asked.digest(fields)
     if any(field not in fields for field in asked.needs):
         yield from _close(case, check, "unavailable", now, why="no-data")
         return
@@ -179,6 +183,34 @@ def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) ->
     case.note(now, "review", "check_requested", check=name, basis=CHECKS[name].basis, **proof)
     yield Fact(CheckRequested(**case.fields(), check=name, attempt=case.round))
     yield call_for(case, check, hand_over.consent)
+
+
+def once_more(case: Case, held: Check | None, check: Check, consent: CreditConsent | None) -> Check:
+    """A query of the bureau that nobody answered is made again as the same one: its answer may be
+    what was lost, and under another key the bureau would record a second query. The same is one
+    about the same person with the same consent, within the validity of the answer, and since the
+    report was last put right."""
+    if held is None or consent is None or not ASKED[check.name].with_consent:
+        return check
+    lost = held.outcome == "unavailable" and not (held.why or "").startswith(_REFUSED)
+    same = about_this_person(held, case.need_hand_over())
+    same = same and consent.signed_at < held.requested_at
+    recent = check.requested_at < held.requested_at + CHECKS[check.name].valid
+    known_wrong = held.valid_until is not None or put_right_since(held, case)
+    if not lost or not same or not recent or known_wrong:
+        return check
+    return replace(
+        check,
+        request_id=held.request_id,
+        requested_at=held.requested_at,
+        calls=held.calls + 1,
+    )
+
+
+def valid_until(check: Check, now: datetime) -> datetime:
+    """Until when an answer that came now may be used: from when the question was first asked, where
+    it went out more than once, because the answer may be of then."""
+    return (now if check.calls == 1 else check.requested_at) + CHECKS[check.name].valid
 
 
 def call_for(case: Case, check: Check, consent: CreditConsent | None) -> Call:
@@ -273,7 +305,7 @@ def _close(
 ) -> Iterable[Effect]:
     check.outcome, check.ended_at, check.why = outcome, now, why
     held = outcome == "answered" and check.name in ASKED
-    check.valid_until = now + CHECKS[check.name].valid if held else None
+    check.valid_until = valid_until(check, now) if held else None
     case.touched = True
     case.waits_changed |= check.waits_since is not None
     check.asked_again = None

@@ -385,7 +385,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         ),
         f"{_BUREAU} Art. 18; {_POLICY}",
         "u",
-        (examination.start, examination.repeat),
+        (examination.start, examination.repeat, examination.once_more),
         ("nothing-to-repeat",),
         parameter="checks: systems.bureau.valid_days",
     ),

@@ -525,12 +525,12 @@ def _ask(case: Case, change: LimitChange, name: CheckName, now: datetime) -> lis
     request_id = f"{case.application_id}:{name}:{change.change_id}:{change.round}"
     check, asked = Check(name, request_id, change.round, now), ASKED[name]
     check.lists_known = case.lists.number
+    consent, fields = change.asked.consent, case.need_hand_over().examined.fields
+    check.about = asked.digest(fields)
+    check = examination.once_more(case, change.checks.get(name), check, consent)
     change.checks[name] = check
-    consent = change.asked.consent
     if asked.with_consent and not examination.consent_covers(consent, now):
         return _close(case, change, check, "unavailable", now, why="no-consent")
-    fields = case.need_hand_over().examined.fields
-    check.about = asked.digest(fields)
     if any(one not in fields for one in asked.needs):
         return _close(case, change, check, "unavailable", now, why="no-data")
     case.note(
@@ -582,7 +582,7 @@ def on_checked(
         check.screened_with = result.value.get("screened_with", "")
         effects = _close(case, change, check, "answered", now)
     elif isinstance(result, Exhausted) and examination.keeps_waiting(check, now):
-        if check.calls == 2:
+        if check.waits_since == now:
             case.note(now, "review", "check_waits", check=name, number=change.number)
         return [examination.call_for(case, check, change.asked.consent)]
     else:
@@ -601,7 +601,7 @@ def _close(
 ) -> list[Effect]:
     check.outcome, check.ended_at, check.why, check.asked_again = outcome, now, why, None
     held = outcome == "answered" and check.name in ASKED
-    check.valid_until = now + CHECKS[check.name].valid if held else None
+    check.valid_until = examination.valid_until(check, now) if held else None
     case.note(
         now, "review", "check_ended", check=check.name, outcome=outcome, why=why,
         number=change.number,

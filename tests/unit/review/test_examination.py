@@ -486,6 +486,86 @@ def test_a_second_query_has_a_key_of_its_own() -> None:
     assert first.isdisjoint(second)
 
 
+def unanswered(why: str) -> Case:
+    """A case in the queue: the bureau was asked and nobody heard what it said."""
+    subject = referred()
+    examination.start(subject, NOW)
+    check = subject.checks["bureau"]
+    check.calls = 3  # it waited, and the workers were sent with it again
+    examination.end(subject, "bureau", check.request_id, NOW, why=why)
+    answer_all(subject)
+    return subject
+
+
+@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize(
+    ("why", "same"),
+    [("away", True), ("unreadable-answer", True), ("not-open", True), ("status-422", False)],
+)
+def test_a_query_of_which_nothing_was_heard_is_made_again_as_the_same_one(
+    name: CheckName, why: str, *, same: bool
+) -> None:
+    """Under another key the bureau would record a second one."""
+    subject = referred()
+    examination.start(subject, NOW)
+    before = replace(subject.checks[name])
+    examination.end(subject, name, before.request_id, NOW, why=why)
+    answer_all(subject)
+    later = NOW + timedelta(days=3)
+    (call,) = calls(examination.repeat(subject, "staff-1", later))
+    check = subject.checks[name]
+    same = same and name == "bureau"
+    assert (call.payload["request_id"] == before.request_id) is same
+    assert (check.requested_at == before.requested_at) is same
+    assert call.key not in (before.request_id, f"{before.request_id}~1"), "nobody was sent with it"
+    ended = examination.end(subject, name, check.request_id, later, answer=str(SEALED))
+    assert [one.kind for one in calls(ended)] == ["policy"]
+    # the answer may be of the first time
+    since = NOW if same else later
+    assert check.valid_until == since + CHECKS[name].valid
+
+
+def test_each_time_that_a_query_is_made_again_its_workers_have_a_key_of_their_own() -> None:
+    subject = unanswered("away")
+    keys = []
+    for hour in range(1, 4):
+        at = NOW + timedelta(hours=hour)
+        keys += [call.key for call in calls(examination.repeat(subject, "staff-1", at))]
+        check = subject.checks["bureau"]
+        examination.end(subject, "bureau", check.request_id, at, why="away")
+    assert keys == [f"{check.request_id}~{calls_made}" for calls_made in (4, 5, 6)]
+
+
+@pytest.mark.parametrize(
+    ("after", "same"), [(timedelta(days=30), False), (timedelta(days=29, hours=23), True)]
+)
+def test_it_is_the_same_query_only_within_the_validity_of_its_answer(
+    after: timedelta, *, same: bool
+) -> None:
+    subject = unanswered("away")
+    asked = subject.checks["bureau"].request_id
+    again = calls(examination.repeat(subject, "staff-1", NOW + after))
+    (query,) = (call for call in again if call.kind == "check.bureau")
+    assert (query.payload["request_id"] == asked) is same
+
+
+@pytest.mark.parametrize("what", ["person", "consent", "correction"])
+def test_another_person_consent_or_record_makes_it_another_query(what: str) -> None:
+    subject = unanswered("away")
+    asked, later = subject.checks["bureau"].request_id, NOW + timedelta(hours=2)
+    over = corrected(subject, *(["name"] if what == "person" else []))
+    if what == "consent":
+        signed = CreditConsent(signed_at=NOW, purpose=examination.CREDIT_PURPOSE)
+        over = replace(over, consent=signed)
+    if what == "correction":
+        subject.corrected_beside = NOW + timedelta(hours=1)
+    cases.begin_review(subject, over)
+    again = calls(examination.start(subject, later))
+    (query,) = (call for call in again if call.kind == "check.bureau")
+    assert query.payload["request_id"] != asked
+    assert subject.checks["bureau"].requested_at == later
+
+
 def test_a_reviewer_asks_again_only_what_was_not_answered() -> None:
     subject = referred()
     examination.start(subject, NOW)
