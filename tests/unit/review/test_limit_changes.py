@@ -293,6 +293,13 @@ def test_a_system_that_is_away_is_asked_again_and_a_person_goes_on_without_it_in
     *_, worked = away(until)
     assert worked.kind == limit_changes.WORKING_OUT
     assert change.checks["bureau"].why == "away"
+    # whoever asks again then asks the same: the bureau may have recorded the query
+    list(limit_changes.on_worked_out(result_of(case), case, until))
+    (anew,) = (
+        one for one in limit_changes.decide_again(case, FIRST, until) if isinstance(one, Call)
+    )
+    assert anew.payload["request_id"] == call.payload["request_id"]
+    assert anew.key not in (call.key, again.key)
 
 
 def test_an_outdated_working_changes_nothing_and_one_that_failed_goes_to_a_person() -> None:
