@@ -118,6 +118,7 @@ class HandOver:
     applicant_type: str = ApplicantType.SUPPLEMENTARY  # of what was handed over before it was kept
     reopens: str | None = None  # the application that it takes up again
     waived: list[str] | None = None  # items that the office does without; None: it did not say
+    arrived: tuple[str, ...] = ()  # documents that came since, which the office has not looked at
 
     @property
     def examined(self) -> Party:
@@ -658,11 +659,14 @@ def _with_own_findings(case: Case, found: Recommendation) -> Recommendation:
 
 def _machine_may(case: Case, found: Recommendation, now: datetime) -> bool:
     """Whether the policy may decide alone, whatever it says: never about a new customer (2011
-    rules, Art. 43), what takes up an earlier application again, whose new material a person
-    looks at, what was escalated, by a report that the person disputes or by an answer past its
-    validity, and no approval against which something stands (Art. 42)."""
+    rules, Art. 43), what takes up an earlier application again, or whom a paper came of since the
+    hand-over, whose new material a person looks at, what was escalated, by a report that the person
+    disputes or by an answer past its validity, and no approval against which something stands
+    (Art. 42)."""
     hand_over = case.need_hand_over()
     if hand_over.new_to_bank or hand_over.reopens is not None or case.disputed:
+        return False
+    if hand_over.arrived:
         return False
     if case.escalation is not None:
         return False

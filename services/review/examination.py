@@ -26,6 +26,7 @@ from services.review.case import (
 )
 from services.review.checks import ASKED, CHECKS, OWN, CheckName, meeting
 from shared.calendar import add_working_hours
+from shared.events.intake import HandedDocument
 from shared.events.lifecycle import State
 from shared.events.payload import CreditConsent
 from shared.events.review import CheckCompleted, CheckRequested
@@ -132,6 +133,25 @@ def screen_again(case: Case, now: datetime) -> list[Effect]:
     case.touched = True
     effects = list(_request(case, case.need_hand_over(), "watchlist", now))
     return effects + score_if_ended(case, now)
+
+
+def add_paper(case: Case, paper: HandedDocument, now: datetime) -> list[Effect]:
+    """A paper came while review has the case: it lies with those that were handed over, marked as
+    new, and the policy is asked again. One that lies there already changes nothing."""
+    hand_over = case.hand_over
+    if hand_over is None or not case.open:
+        return []
+    if any(one.document_id == paper.document_id for one in hand_over.documents):
+        return []
+    case.hand_over = replace(
+        hand_over,
+        documents=[*hand_over.documents, paper],
+        arrived=(*hand_over.arrived, paper.document_id),
+    )
+    case.touched = True
+    case.note(now, "intake", "paper_received", items=[paper.item])
+    _forget_verdict(case)
+    return score_if_ended(case, now)
 
 
 def ask_anew(case: Case, name: CheckName, now: datetime) -> list[Effect]:

@@ -265,20 +265,26 @@ async def test_a_paper_brings_back_a_case_that_waits_for_one(bank: Bank, desks: 
     await act(desks.first, case, "claim")
     await act(desks.first, case, "snooze", {"awaited": "material", "note": "客户说下午送来"})
     assert case in await in_section(desks.first, "snoozed")
-    await bank.publish(
-        case,
-        intake.DocumentReceived(
-            **applicant.about,
-            document_id=new_id(),
-            document_number="D20261109000001",
-            item="income_proof",
-            sha256="b" * 64,
-            media_type="image/png",
-            size=10,
-        ),
-        applicant.version,
+    paper = intake.DocumentReceived(
+        **applicant.about,
+        document_id=new_id(),
+        document_number="D20261109000001",
+        item="tax_proof",
+        sha256="b" * 64,
+        media_type="image/png",
+        size=10,
     )
+    await bank.publish(case, paper, applicant.version)
     await back_among_ones_own(desks.first, case)
+    page = (await desks.first.get(f"/review/cases/{case}", lang="en")).text
+    assert f"/documents/{paper.document_id}" in page
+    assert len(re.findall(r">\s*new\s*<", page)) == 1
+    assert "A paper came in" in page
+    # told again, it is the same paper
+    await bank.publish(case, paper, applicant.version)
+    await act(desks.first, case, "notes", {"note": "已看"})
+    page = (await desks.first.get(f"/review/cases/{case}", lang="en")).text
+    assert page.count(f'href="/intake/applications/{case}/documents/{paper.document_id}"') == 1
 
 
 async def test_a_case_is_laid_aside_on_its_page_but_not_beyond_its_due_date(

@@ -15,7 +15,11 @@ import pytest
 from services.review import workers
 from services.review.checks import CheckName
 from services.review.checks.breaker import Breaker
-from services.review.checks.credit_system import MOST_BYTES, SystemUnavailableError
+from services.review.checks.credit_system import (
+    MOST_BYTES,
+    CreditSystem,
+    SystemUnavailableError,
+)
 from shared.formats import make_synthetic_resident_id
 from shared.messaging import ClaimedCall, Exhausted, Refused, Result, Succeeded
 from shared.parameters import load_checks
@@ -188,7 +192,7 @@ async def test_a_redirect_is_not_followed() -> None:
     """Name and number would go where nobody meant them to."""
     moved = http("", "307 Temporary Redirect", "location: /elsewhere")
     async with system(lambda _head: moved) as (url, asked), httpx.AsyncClient() as client:
-        one = workers.CreditSystem(client, url, "reports", 1.0)
+        one = CreditSystem(client, url, "reports", 1.0)
         with pytest.raises(SystemUnavailableError, match="307"):
             await one.ask("r", {})
     assert len(asked) == 1
@@ -201,7 +205,7 @@ async def test_after_a_time_out_only_the_answer_to_this_very_question_counts() -
         return httpx.Response(404 if request.url.path.endswith("/unknown") else 200, json=RECORD)
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(slow)) as client:
-        one = workers.CreditSystem(client, "http://bureau", "reports", 1.0)
+        one = CreditSystem(client, "http://bureau", "reports", 1.0)
         assert json.loads(await one.ask("known", {})) == RECORD
         with pytest.raises(SystemUnavailableError):
             await one.ask("unknown", {})
