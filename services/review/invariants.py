@@ -638,6 +638,16 @@ INVARIANTS: tuple[Invariant, ...] = (
         (Constraint("appeal", "CHECK (wish <> 'report-dispute' OR person IS NOT NULL)"),),
     ),
     Invariant(
+        "LATE_PAPER_BY_PEOPLE",
+        Words(
+            zh="移交后收到新资料的申请由人工决定",
+            en="Where a paper came after the hand-over a person decides",
+        ),
+        f"{_CARD_RULES} Art. 42; {_POLICY}",
+        "u",
+        (examination.add_paper, case.apply_recommendation),
+    ),
+    Invariant(
         "CORRECTED_REPORT_ASKED_ANEW",
         Words(
             zh="更正后重新查询征信，原报告不再使用",

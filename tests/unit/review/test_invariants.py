@@ -532,6 +532,25 @@ def corrected(*names: str, machine: bool = False, started: bool = True) -> Try:
     return attempt
 
 
+def late_paper(document_id: str | None, outcome: str = "approve") -> Try:
+    """The machine would decide, after a paper has come with this id; None: none came."""
+
+    def attempt() -> Found:
+        subject = handed()
+        if document_id is not None:
+            late = (
+                subject.need_hand_over()
+                .documents[0]
+                .model_copy(update={"document_id": document_id})
+            )
+            examination.add_paper(subject, late, NOW)
+        found = recommendation(outcome=outcome, findings=("SCORE_TOO_LOW",))
+        list(cases.apply_recommendation(subject, found, NOW))
+        return {"LATE_PAPER_BY_PEOPLE"} if subject.state is State.MANUAL_REVIEW else set()
+
+    return attempt
+
+
 def student(*items: str) -> Try:
     def attempt() -> Found:
         subject = referred()
@@ -1116,6 +1135,11 @@ TESTS: Mapping[str, Three] = {
         ),
         lambda: people()() | corrected_with_a_card("upheld")(),
         (corrected_beside(timedelta(0)), corrected_beside(-MICROSECOND)),
+    ),
+    "LATE_PAPER_BY_PEOPLE": Three(
+        each(late_paper("late"), late_paper("late", "decline")),
+        late_paper(None),
+        (late_paper(f"d-{PAPERS[0]}"), late_paper("late")),
     ),
     "EVIDENCE_FROZEN": Three(
         each(unscored(), unscored(decline=True)),
