@@ -27,7 +27,7 @@ class Hit(BaseModel):
     model_config = ConfigDict(hide_input_in_errors=True, frozen=True, populate_by_name=True)
 
     list_name: Annotated[str, Field(alias="list", max_length=100)]
-    score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    score: Annotated[float, Field(ge=0, le=1)]
 
 
 class WatchlistReport(BaseModel):

@@ -323,6 +323,7 @@ def paper_received(subject: Case, document_id: str = "d2", item: str = "tax_proo
 @pytest.mark.parametrize("state", [State.MANUAL_REVIEW, State.ON_HOLD, State.CHECKING])
 def test_a_paper_that_comes_later_lies_with_the_others_and_is_weighed(state: State) -> None:
     subject = case(state, recommendation=recommendation(), scoring_round=3, weighed_round=3)
+    subject.scoring_failures = examination.MOST_SCORINGS - 1  # say nothing of other papers
     there = list(subject.need_hand_over().documents)
     event = paper_received(subject)
     (asked,) = (
@@ -332,6 +333,7 @@ def test_a_paper_that_comes_later_lies_with_the_others_and_is_weighed(state: Sta
     assert "tax_proof" in asked.payload["papers"]
     *before, added = subject.need_hand_over().documents
     assert (before, added.document_id, added.sha256) == (there, "d2", "1" * 64)
+    assert subject.scoring_failures == 0
     assert subject.need_hand_over().arrived == ("d2",)
     assert subject.touched
     assert subject.entries[-1].details["items"] == ["tax_proof"]
