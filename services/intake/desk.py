@@ -1149,9 +1149,12 @@ class Desk:
         self, app: Application, role: PartyRole, clear: Mapping[str, str], added: list[str]
     ) -> Party:
         """The party with only its corrected fields, sealed; another person where the number by
-        which one is known says so. added: gets the id of one who was not there."""
+        which one is known says so. What was typed again and says the same keeps its seal, by which
+        review knows that nothing has to be asked anew. added: gets the id of one who was not
+        there."""
         vault = await self._open_vault()
         party = next((one for one in app.parties if one.role == role), None)
+        same: dict[str, Sealed] = {}
         if party is None:
             keys = await vault.new_party(
                 app.application_id,
@@ -1164,9 +1167,12 @@ class Desk:
         else:
             keys = await vault.party_keys(party.party_id, app.application_id)
             number = None
+            needed = clear.keys() | (NUMBERED_BY if clear.keys() & NUMBERED_BY else set())
+            said = {name: party.fields[name] for name in party.fields.keys() & needed}
+            before = await vault.open(party.party_id, said)
+            same = {name: said[name] for name in said.keys() & clear.keys()
+                    if before[name] == clear[name]}  # fmt: skip
             if clear.keys() & NUMBERED_BY:
-                said = {name: party.fields[name] for name in party.fields.keys() & NUMBERED_BY}
-                before = await vault.open(party.party_id, said)
                 number = person_number({**before, **clear})
                 if number != person_number(before):
                     keys = await self._named(app, keys, number)
@@ -1183,7 +1189,7 @@ class Desk:
             party_id=keys.party_id,
             person=keys.person,
             role=role,
-            fields=keys.seal_fields(clear, FIELD_CLASSES),
+            fields={**keys.seal_fields(clear, FIELD_CLASSES), **same},
         )
 
     async def _named(self, app: Application, keys: PartyKeys, id_number: str | None) -> PartyKeys:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from services.review import work_list
 from services.review.appeals import DISPUTE, About, Appeal, about
-from services.review.case import Case
+from services.review.case import Case, mark_disputed
 from services.review.work_list import Waiting
 from shared.events.intake import AppealWish
 from shared.events.lifecycle import State
@@ -61,18 +61,30 @@ async def save_appeals(conn: Any, appeals: Iterable[tuple[Case, Appeal]]) -> Non
 
 
 # Of a case and a person, `one`: the case's own appeals, and beside which applications the person
-# disputes the credit report.
+# disputes the credit report, or it was put right.
 BESIDE: Final = """
 SELECT * FROM appeal WHERE appeal.application_id = one.application_id
     OR (wish = 'report-dispute' AND outcome IS NULL AND appeal.person = one.person)
+    OR (wish = 'report-dispute' AND outcome = 'corrected' AND appeal.person = one.person)
+"""
+
+# Whether somebody disputes the credit report, beside whatever application.
+DISPUTED: Final = """
+EXISTS (SELECT FROM appeal WHERE wish = 'report-dispute' AND outcome IS NULL
+    AND (appeal.person = review_case.person OR appeal.application_id = review_case.application_id))
 """
 
 
-def know_appeals(case: Case, rows: Iterable[Any]) -> None:
+def know_appeals(case: Case, rows: Sequence[Any]) -> None:
     """Give a case the rows of `BESIDE`."""
     case.appeals = [_appeal(row) for row in rows if row["application_id"] == case.application_id]
     case.appeals.sort(key=lambda one: (one.asked_at, one.appeal_id))
-    case.person_disputes = any(row["application_id"] != case.application_id for row in rows)
+    beside = [row for row in rows if row["application_id"] != case.application_id]
+    case.person_disputes = any(row["outcome"] is None for row in beside)
+    case.corrected_beside = max(
+        (row["answered_at"] for row in beside if row["outcome"] is not None), default=None
+    )
+    mark_disputed(case)
 
 
 def _appeal(row: Any) -> Appeal:

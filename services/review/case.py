@@ -121,6 +121,7 @@ class HandOver:
     applicant_type: str = ApplicantType.SUPPLEMENTARY  # of what was handed over before it was kept
     reopens: str | None = None  # the application that it takes up again
     waived: list[str] | None = None  # items that the office does without; None: it did not say
+    arrived: tuple[str, ...] = ()  # documents that came since, which the office has not looked at
 
     @property
     def examined(self) -> Party:
@@ -158,6 +159,9 @@ class Check:
     waits_since: datetime | None = None
     asked_again: datetime | None = None
     waits_until: datetime | None = None
+    about: str = (
+        ""  # digest of what was asked about (`AskedOf.digest`); empty: of before it was kept
+    )
     screened_with: str = ""  # the own list that an answer of the watchlists rests on, by its mark
     lists_known: int = 0  # the last change of the screening system's lists known when it was asked
 
@@ -191,10 +195,29 @@ def of_these_lists(check: Check, lists: Lists) -> bool:
     return of_this_list(check)
 
 
-def still_holds(check: Check, now: datetime, lists: Lists) -> bool:
-    """Whether a decision may still rest on this answer: within its validity, and screened with the
-    lists as they are."""
-    if not of_these_lists(check, lists):
+def about_this_person(check: Check, hand_over: HandOver) -> bool:
+    """Whether the question is about what the hand-over says now: name or number may have been
+    corrected since it was asked, and then the answer is somebody else's. Of one of before its
+    digest was kept that is known only where it was asked after this hand-over."""
+    if not check.about:
+        return check.requested_at >= hand_over.handed_at
+    return check.about == ASKED[check.name].digest(hand_over.examined.fields)
+
+
+def put_right_since(check: Check, case: Case) -> bool:
+    """Whether the credit report was corrected after this question: beside whatever application of
+    the person, the bureau may have answered by the wrong record."""
+    corrected = case.report_corrected
+    return check.name == "bureau" and corrected is not None and check.requested_at < corrected
+
+
+def still_holds(check: Check, now: datetime, case: Case) -> bool:
+    """Whether a decision may still rest on this answer: within its validity, about the person as
+    the form names them now, screened with the lists as they are, and no report that was put right
+    since."""
+    if not of_these_lists(check, case.lists) or put_right_since(check, case):
+        return False
+    if not about_this_person(check, case.need_hand_over()):
         return False
     return check.outcome == "answered" and check.valid_until is not None and now < check.valid_until
 
@@ -366,6 +389,7 @@ class Case:
     person_disputes: bool = (
         False  # the credit report, beside another application; not the case's own
     )
+    corrected_beside: datetime | None = None  # when it last was, beside another; not the case's own
     limit_changes: list[LimitChange] = field(default_factory=list)  # of a card, the oldest first
     account_facts: AccountFacts | None = None  # not the case's own; of a card that is active
     # Of the person's other cards, while a decision may come: fen, and how many there are. None:
@@ -480,6 +504,12 @@ class Case:
         return self.person_disputes or any(
             one.open and one.kind == "dispute" for one in self.appeals
         )
+
+    @property
+    def report_corrected(self) -> datetime | None:
+        """When the person's credit report was last put right, beside whatever application."""
+        own = (one.answered_at for one in self.appeals if one.outcome == "corrected")
+        return max((at for at in (*own, self.corrected_beside) if at is not None), default=None)
 
     def note(
         self, at: datetime, actor: str, action: str, *, confidential: bool = False, **details: Any
@@ -684,11 +714,14 @@ def _goes_by_chance(case: Case, found: Recommendation, *, sampled: bool) -> bool
 
 def _machine_may(case: Case, found: Recommendation, now: datetime) -> bool:
     """Whether the policy may decide alone, whatever it says: never about a new customer (2011
-    rules, Art. 43), what takes up an earlier application again, whose new material a person
-    looks at, what was escalated, by a report that the person disputes or by an answer past its
-    validity, and no approval against which something stands (Art. 42)."""
+    rules, Art. 43), what takes up an earlier application again, or whom a paper came of since the
+    hand-over, whose new material a person looks at, what was escalated, by a report that the person
+    disputes or by an answer past its validity, and no approval against which something stands
+    (Art. 42)."""
     hand_over = case.need_hand_over()
     if hand_over.new_to_bank or hand_over.reopens is not None or case.disputed:
+        return False
+    if hand_over.arrived:
         return False
     if case.escalation is not None:
         return False
@@ -813,6 +846,17 @@ def reapply_from(scope: Scope, reasons: Sequence[str], now: datetime) -> date:
     deciding = {code for code in reasons if REASONS[code].effect is not reason_codes.Effect.REFER}
     waived = deciding <= reason_codes.WAIVES_COOL_DOWN and category in rule.waived_for
     return business_day(now) + timedelta(days=0 if waived else rule.days)
+
+
+def mark_disputed(case: Case) -> None:
+    """What the policy said of an open case carries a dispute about the report, beside whatever
+    application of the person, as long as there is one."""
+    found = case.recommendation
+    if found is None or not case.open or case.disputed == (REPORT_DISPUTED in found.findings):
+        return
+    kept = tuple(code for code in found.findings if code != REPORT_DISPUTED)
+    findings = (*kept, REPORT_DISPUTED) if case.disputed else kept
+    case.recommendation, case.touched = replace(found, findings=findings), True
 
 
 # --- people ------------------------------------------------------------------------------------
@@ -1315,9 +1359,7 @@ def lapsed(case: Case, now: datetime) -> list[Check]:
     return [
         check
         for check in case.checks.values()
-        if check.name in ASKED
-        and check.outcome == "answered"
-        and not still_holds(check, now, case.lists)
+        if check.name in ASKED and check.outcome == "answered" and not still_holds(check, now, case)
     ]
 
 
@@ -1455,7 +1497,16 @@ def answer_withdrawal(case: Case, request_id: str, now: datetime) -> Iterable[Ef
 
 def begin_review(case: Case, hand_over: HandOver) -> None:
     """Keep what intake handed over; the clock runs from the first hand-over, except while the
-    customer is awaited."""
+    customer is awaited. What compliance found was found about the person whom the form named
+    then."""
+    before = case.hand_over
+    if before is not None:
+        for check in case.checks.values():
+            if check.name in ASKED and about_this_person(check, before):
+                check.about = ASKED[check.name].digest(before.examined.fields)
+        screened = ASKED["watchlist"]
+        if screened.about(before.examined.fields) != screened.about(hand_over.examined.fields):
+            case.looked_into, case.cleared = None, ()
     case.hand_over = hand_over
     case.touched = True
     if case.due is None:

@@ -9,14 +9,13 @@ Pure, like `appeals`: the case of the application is the lock.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from services.review import appeals, examination, limit_changes
 from services.review import case as cases
 from services.review.appeals import DISPUTE, Appeal
-from services.review.case import REPORT_DISPUTED, Case, CaseError
+from services.review.case import Case, CaseError
 from services.review.officers import Officer
 from shared.calendar import business_day, end_of_day
 from shared.events import review
@@ -94,7 +93,7 @@ def _open(
     one = Appeal(dispute_id, number, DISPUTE, asked_by, since, words, due_at(since), changed=True)
     case.appeals.append(one)
     case.note(now, appeals.actor(asked_by), "dispute_opened", number=number, note=words)
-    _mark(case)
+    cases.mark_disputed(case)
     warned = one.due - timedelta(days=load_clocks().warning_days)
     return [
         _opened(case, one),
@@ -111,16 +110,6 @@ def _opened(case: Case, one: Appeal) -> Fact:
         days=load_clocks().dispute_days,
     )
     return Fact(event, state_version=case.state_version)
-
-
-def _mark(case: Case) -> None:
-    """What the policy said of an open case carries the dispute as long as there is one."""
-    found = case.recommendation
-    if found is None or not case.open:
-        return
-    kept = tuple(code for code in found.findings if code != REPORT_DISPUTED)
-    findings = (*kept, REPORT_DISPUTED) if case.disputed else kept
-    case.recommendation, case.touched = replace(found, findings=findings), True
 
 
 def decide_claim(case: Case, staff_id: str, now: datetime) -> Iterable[Effect]:
@@ -151,7 +140,7 @@ def decide_answer(
     one = _waiting(case)
     appeals.check_answer(one, staff_id, outcome, note)
     appeals.close(case, one, staff_id, outcome, note, now)
-    _mark(case)
+    cases.mark_disputed(case)
     event = review.DisputeAnswered(
         **case.fields(),
         dispute_id=one.appeal_id,

@@ -6,6 +6,7 @@ Pure. The bank's systems are asked by workers; what they answer comes back seale
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,15 +16,18 @@ from services.review.case import (
     CaseError,
     Check,
     HandOver,
+    about_this_person,
     lapsed,
     of_these_lists,
     of_this_list,
     own_differs,
+    put_right_since,
     still_holds,
     telephone_findings,
 )
 from services.review.checks import ASKED, CHECKS, OWN, CheckName, meeting
 from shared.calendar import add_working_hours
+from shared.events.intake import HandedDocument
 from shared.events.lifecycle import State
 from shared.events.payload import CreditConsent
 from shared.events.review import CheckCompleted, CheckRequested
@@ -31,13 +35,11 @@ from shared.messaging import Call, Effect, Fact
 from shared.parameters import load_checks, product_of
 
 CREDIT_PURPOSE = "信用卡审批"  # the only purpose for which the consent allows a query
+_REFUSED = "status-"  # begins why a check has no answer where the system would not give one
 SCORING = "policy"  # kind of the call that opens the evidence and applies the policy
 TRY_AGAIN = timedelta(minutes=10)  # business time until a failed scoring is tried again; doubled
 MOST_SCORINGS = 10  # then the case stays where it is and its silence shows
 
-
-DOCUMENT_FIELDS = ("id_type", "nationality", "birth_date")
-"""What goes with the number of who has a passport; of who has a card it need not be there."""
 
 INCOME_FIELDS = ("monthly_income", "other_bank_limits")
 
@@ -71,7 +73,7 @@ def start(case: Case, now: datetime) -> list[Effect]:
     hand_over = case.need_hand_over()
     case.round += 1
     case.touched = True
-    _weigh_anew(case)
+    _forget_verdict(case)
     effects: list[Effect] = []
     effects += _see(case, now)
     for name in ASKED:
@@ -160,11 +162,31 @@ def screen_again(case: Case, now: datetime) -> list[Effect]:
     return effects + score_if_ended(case, now)
 
 
+def add_paper(case: Case, paper: HandedDocument, now: datetime) -> list[Effect]:
+    """A paper came while review has the case: it lies with those that were handed over, marked as
+    new, and the policy is asked again. One that lies there already changes nothing."""
+    hand_over = case.hand_over
+    if hand_over is None or not case.open:
+        return []
+    if any(one.document_id == paper.document_id for one in hand_over.documents):
+        return []
+    case.hand_over = replace(
+        hand_over,
+        documents=[*hand_over.documents, paper],
+        arrived=(*hand_over.arrived, paper.document_id),
+    )
+    case.touched = True
+    case.note(now, "intake", "paper_received", items=[paper.item])
+    _forget_verdict(case)
+    return score_if_ended(case, now)
+
+
 def ask_anew(case: Case, name: CheckName, now: datetime) -> list[Effect]:
     """An answer is known to be wrong: it is used no more, and asked for again at once where review
-    has the case, else with the next hand-over. One that is on its way is the newer one already."""
+    has the case, else with the next hand-over. One that is on its way is the newer one already, and
+    what was decided by it stays as it is kept."""
     check = case.checks.get(name)
-    if check is None or check.outcome == "pending":
+    if check is None or check.outcome == "pending" or (case.decided and not case.open):
         return []
     check.valid_until, case.touched = now, True
     if not case.open:
@@ -190,13 +212,16 @@ def _weigh_anew(case: Case) -> None:
 
 
 def _usable(case: Case, check: Check, now: datetime) -> bool:
-    # still on its way: a second query would be one too many
-    return check.outcome == "pending" or still_holds(check, now, case.lists)
+    if check.outcome == "pending":  # a second query about the same would be one too many
+        return about_this_person(check, case.need_hand_over())
+    return still_holds(check, now, case)
 
 
 def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) -> Iterable[Effect]:
     request_id = f"{case.application_id}:{name}:{case.round}"
     check, asked = Check(name, request_id, case.round, now), ASKED[name]
+    check.about = asked.digest(hand_over.examined.fields)
+    check = once_more(case, case.checks.get(name), check, hand_over.consent)
     if name == "watchlist":
         check.lists_known, case.screened_changed = case.lists.number, True
     case.checks[name] = check
@@ -213,16 +238,42 @@ def _request(case: Case, hand_over: HandOver, name: CheckName, now: datetime) ->
     yield call_for(case, check, hand_over.consent)
 
 
+def once_more(case: Case, held: Check | None, check: Check, consent: CreditConsent | None) -> Check:
+    """A query of the bureau that nobody answered is made again as the same one: its answer may be
+    what was lost, and under another key the bureau would record a second query. The same is one
+    about the same person with the same consent, within the validity of the answer, and since the
+    report was last put right."""
+    if held is None or consent is None or not ASKED[check.name].with_consent:
+        return check
+    lost = held.outcome == "unavailable" and not (held.why or "").startswith(_REFUSED)
+    same = about_this_person(held, case.need_hand_over())
+    same = same and consent.signed_at < held.requested_at
+    recent = check.requested_at < held.requested_at + CHECKS[check.name].valid
+    known_wrong = held.valid_until is not None or put_right_since(held, case)
+    if not lost or not same or not recent or known_wrong:
+        return check
+    return replace(
+        check,
+        request_id=held.request_id,
+        requested_at=held.requested_at,
+        calls=held.calls + 1,
+    )
+
+
+def valid_until(check: Check, now: datetime) -> datetime:
+    """Until when an answer that came now may be used: from when the question was first asked, where
+    it went out more than once, because the answer may be of then."""
+    return (now if check.calls == 1 else check.requested_at) + CHECKS[check.name].valid
+
+
 def call_for(case: Case, check: Check, consent: CreditConsent | None) -> Call:
     """Send a worker with the question. It goes out under one key however often that is done: who
     asks twice has one answer, and at the bureau one query."""
     asked, party = ASKED[check.name], case.need_hand_over().examined
-    also = (*DOCUMENT_FIELDS, *asked.also)
-    fields = (*asked.needs, *(one for one in also if one in party.fields))
     payload: dict[str, Any] = {
         "application_id": case.application_id,
         "party_id": party.party_id,
-        "fields": {field: str(party.fields[field]) for field in fields},
+        "fields": asked.about(party.fields),
         "request_id": check.request_id,
     }
     if asked.with_consent:
@@ -307,7 +358,7 @@ def _close(
 ) -> Iterable[Effect]:
     check.outcome, check.ended_at, check.why = outcome, now, why
     held = outcome == "answered" and check.name in ASKED
-    check.valid_until = now + CHECKS[check.name].valid if held else None
+    check.valid_until = valid_until(check, now) if held else None
     case.touched = True
     case.waits_changed |= check.waits_since is not None
     check.asked_again = None

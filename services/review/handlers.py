@@ -18,6 +18,7 @@ from services.review.case import (
 from services.review.checks import CheckName
 from services.review.holds import HOLD_DEADLINE, HoldReason
 from shared.events import intake
+from shared.events.intake import HandedDocument
 from shared.events.lifecycle import BY_TYPE, REMINDERS, State, publisher
 from shared.events.payload import Payload
 from shared.messaging import Deadline, Effect, Exhausted, Received, Refused, Succeeded
@@ -118,10 +119,19 @@ def on_withdrawal_requested(
 
 
 def on_document_received(
-    _event: Received[intake.DocumentReceived], case: Case, now: datetime
+    event: Received[intake.DocumentReceived], case: Case, now: datetime
 ) -> Iterable[Effect]:
-    """A paper has come, while somebody examines the case or long before."""
-    return cases.on_arrived(case, "material", now)
+    """A paper has come, while somebody examines the case or long before. Intake hands nothing over
+    anew for it: whoever has the case finds it with the others, and the case is weighed with it."""
+    data = event.data
+    paper = HandedDocument(
+        document_id=data.document_id,
+        item=data.item,
+        sha256=data.sha256,
+        media_type=data.media_type,
+    )
+    added = examination.add_paper(case, paper, now)
+    return [*added, *cases.on_arrived(case, "material", now)]
 
 
 def on_appeal_requested(

@@ -202,6 +202,18 @@ INVARIANTS: tuple[Invariant, ...] = (
         parameter="checks: systems.watchlist.valid_days",
     ),
     Invariant(
+        "EVIDENCE_ABOUT_WHO_APPLIES",
+        Words(
+            zh="姓名或证件信息更正后，按更正后的信息重新核查，完成前不得批准",
+            en="After a correction of name or document the checks are made anew, and nobody is"
+            " approved before",
+        ),
+        f"{_LAUNDERING} Art. 28, 29; {_BUREAU} Art. 18",
+        "A",
+        (case.about_this_person, case.begin_review, examination.start, case.approval_obstacles),
+        ("EVIDENCE_STALE", "CHECK_PENDING"),
+    ),
+    Invariant(
         "RESCREENED_BY_EVERY_LIST",
         Words(
             zh="任何名单变化后，未审结的申请均重新筛查，完成前不得批准",
@@ -376,7 +388,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         ),
         f"{_BUREAU} Art. 18; {_POLICY}",
         "u",
-        (examination.start, examination.repeat),
+        (examination.start, examination.repeat, examination.once_more),
         ("nothing-to-repeat",),
         parameter="checks: systems.bureau.valid_days",
     ),
@@ -630,6 +642,16 @@ INVARIANTS: tuple[Invariant, ...] = (
         (Constraint("appeal", "CHECK (wish <> 'report-dispute' OR person IS NOT NULL)"),),
     ),
     Invariant(
+        "LATE_PAPER_BY_PEOPLE",
+        Words(
+            zh="移交后收到新资料的申请由人工决定",
+            en="Where a paper came after the hand-over a person decides",
+        ),
+        f"{_CARD_RULES} Art. 42; {_POLICY}",
+        "u",
+        (examination.add_paper, case.apply_recommendation),
+    ),
+    Invariant(
         "CORRECTED_REPORT_ASKED_ANEW",
         Words(
             zh="更正后重新查询征信，原报告不再使用",
@@ -637,8 +659,11 @@ INVARIANTS: tuple[Invariant, ...] = (
         ),
         f"{_BUREAU} Art. 25; {_POLICY}",
         "u",
-        (disputes.decide_answer, examination.ask_anew, limit_changes.ask_anew),
-        ("CHECK_PENDING",),
+        (
+            *(disputes.decide_answer, examination.ask_anew, limit_changes.ask_anew),
+            case.put_right_since,
+        ),
+        ("CHECK_PENDING", "EVIDENCE_STALE"),
     ),
     # clocks
     Invariant(

@@ -302,7 +302,7 @@ def grounds_of(case: Case, change: LimitChange, now: datetime) -> Grounds:
         own_limits=case.own_limits,
         account=_account_of(case),
         evidence=tuple(
-            Evidence(one.name, one.outcome, one.ended_at, cases.still_holds(one, now, case.lists))
+            Evidence(one.name, one.outcome, one.ended_at, cases.still_holds(one, now, case))
             for one in change.checks.values()
             if one.name in ASKED  # what review looks at by itself counts as findings
         ),
@@ -415,7 +415,7 @@ def _all_there(case: Case, asked: Asked, now: datetime) -> bool:
     answers = [case.checks.get(name) for name, one in ASKED.items() if one.with_consent]
     if income_stale(_income_on(case, asked), business_day(now), _terms(case)):
         return False
-    return all(one is not None and cases.still_holds(one, now, case.lists) for one in answers)
+    return all(one is not None and cases.still_holds(one, now, case) for one in answers)
 
 
 def decide_lower(
@@ -533,9 +533,7 @@ def _examine(case: Case, change: LimitChange, now: datetime) -> list[Effect]:
     effects: list[Effect] = []
     for name in ASKED:
         held = [change.checks.get(name), case.checks.get(name)]
-        usable = [
-            one for one in held if one is not None and cases.still_holds(one, now, case.lists)
-        ]
+        usable = [one for one in held if one is not None and cases.still_holds(one, now, case)]
         if usable:
             change.checks[name] = replace(max(usable, key=lambda one: one.ended_at or now))
             case.note(now, "review", "check_reused", check=name, number=change.number)
@@ -548,11 +546,12 @@ def _ask(case: Case, change: LimitChange, name: CheckName, now: datetime) -> lis
     request_id = f"{case.application_id}:{name}:{change.change_id}:{change.round}"
     check, asked = Check(name, request_id, change.round, now), ASKED[name]
     check.lists_known = case.lists.number
+    consent, fields = change.asked.consent, case.need_hand_over().examined.fields
+    check.about = asked.digest(fields)
+    check = examination.once_more(case, change.checks.get(name), check, consent)
     change.checks[name] = check
-    consent = change.asked.consent
     if asked.with_consent and not examination.consent_covers(consent, now):
         return _close(case, change, check, "unavailable", now, why="no-consent")
-    fields = case.need_hand_over().examined.fields
     if any(one not in fields for one in asked.needs):
         return _close(case, change, check, "unavailable", now, why="no-data")
     case.note(
@@ -604,7 +603,7 @@ def on_checked(
         check.screened_with = result.value.get("screened_with", "")
         effects = _close(case, change, check, "answered", now)
     elif isinstance(result, Exhausted) and examination.keeps_waiting(check, now):
-        if check.calls == 2:
+        if check.waits_since == now:
             case.note(now, "review", "check_waits", check=name, number=change.number)
         return [examination.call_for(case, check, change.asked.consent)]
     else:
@@ -623,7 +622,7 @@ def _close(
 ) -> list[Effect]:
     check.outcome, check.ended_at, check.why, check.asked_again = outcome, now, why, None
     held = outcome == "answered" and check.name in ASKED
-    check.valid_until = now + CHECKS[check.name].valid if held else None
+    check.valid_until = examination.valid_until(check, now) if held else None
     case.note(
         now, "review", "check_ended", check=check.name, outcome=outcome, why=why,
         number=change.number,

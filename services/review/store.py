@@ -13,8 +13,9 @@ from pydantic import TypeAdapter
 
 from services.review import account_store, trace_store, watchlist_store, work_list
 from services.review.account_store import Own
-from services.review.appeal_store import BESIDE, know_appeals, save_appeals
+from services.review.appeal_store import BESIDE, DISPUTED, know_appeals, save_appeals
 from services.review.case import (
+    REPORT_DISPUTED,
     UNWEIGHED,
     Case,
     Check,
@@ -520,7 +521,10 @@ _NO_HOLDS: dict[Section, str] = {
 
 _ROW = (
     "application_id, application_number, branch, product, applicant_type, channel, state,"
-    " coalesce(queued_at, held_at) AS queued_at, held_at, due, findings, advice, claimed_by,"
+    " coalesce(queued_at, held_at) AS queued_at, held_at, due,"
+    f" array_remove(findings, '{REPORT_DISPUTED}')"
+    f" || CASE WHEN {DISPUTED} THEN ARRAY['{REPORT_DISPUTED}'] ELSE '{{}}' END AS findings,"
+    " advice, claimed_by,"
     " proposed_by, snoozed_until, snoozed_for, amount, language, escalated_by, hold_reason,"
     " hold_due"
 )
@@ -529,6 +533,14 @@ _COLUMNS: dict[SortKey, str] = {
     "since": "coalesce(queued_at, held_at)",  # a case lies in the queue or is held
     "number": 'application_number COLLATE "C"',
 }
+
+
+# The policy finds it of every new customer; before it has spoken the hand-over says so.
+_NEW_TO_BANK = """
+CASE WHEN advice IS NOT NULL THEN 'NEW_TO_BANK' = ANY (findings)
+ELSE (SELECT (body -> 'hand_over' ->> 'new_to_bank')::boolean FROM case_file
+    WHERE case_file.application_id = review_case.application_id) END
+"""
 
 
 def _fitting(wanted: Wanted) -> tuple[str, list[Any]]:
@@ -542,11 +554,12 @@ def _fitting(wanted: Wanted) -> tuple[str, list[Any]]:
         ("application_number = {}::text", wanted.number),
         ("product = {}::text", wanted.product),
         ("branch = {}::text", wanted.branch),
-        ("{}::text = ANY (findings)", wanted.flag),
+        # one may be disputed beside another application since it was weighed, or no more
+        (f"{DISPUTED} = {{}}::boolean", True if wanted.flag == REPORT_DISPUTED else None),
+        ("{}::text = ANY (findings)", wanted.flag if wanted.flag != REPORT_DISPUTED else None),
         ("claimed_by = {}::text", wanted.holder),
         ("language = {}::text", wanted.language),
-        # the policy finds it of every new customer
-        ("('NEW_TO_BANK' = ANY (findings)) = {}::boolean", wanted.new_to_bank),
+        (f"{_NEW_TO_BANK} = {{}}::boolean", wanted.new_to_bank),
         ("product = ANY ({}::text[])", wanted.products),
         ("amount >= {}::bigint", wanted.amount_from),
         ("amount <= {}::bigint", wanted.amount_to),

@@ -54,6 +54,7 @@ WHY_UNAVAILABLE: Mapping[str, str] = {
 ACTIONS: Mapping[str, tuple[str, str, str]] = {
     "handed_over": (mark("Handed over by intake"), "inbox", "info"),
     "imported": (mark("Imported from another system"), "inbox", "info"),
+    "paper_received": (mark("A paper came in"), "file-text", "info"),
     "moved": (mark("State changed by intake"), "arrow-right", "neutral"),
     "check_requested": (mark("Check requested"), "shield", "progress"),
     "check_reused": (mark("Earlier answer is still valid"), "refresh", "progress"),

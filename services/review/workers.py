@@ -114,21 +114,20 @@ def check_worker(
             return Exhausted("away")
         try:
             answer = await system.ask(payload["request_id"], asked.question(person, payload))
+            report = asked.report.model_validate_json(answer, strict=True)
         except SystemRefusedError as refusal:
             breaker.answered()
             return Refused(f"status-{refusal.status}")
-        except SystemUnavailableError:
+        except (SystemUnavailableError, ValidationError) as error:
             if breaker.failed():
                 return Exhausted("away")
+            if isinstance(error, ValidationError):  # which may quote it
+                raise SystemUnavailableError("the answer cannot be read") from None
             raise
         except BaseException:  # broken off: nobody may wait for this question
             breaker.failed()
             raise
         breaker.answered()
-        try:
-            report = asked.report.model_validate(answer)
-        except ValidationError:
-            return Refused("unreadable-answer")
         # before the list is read: one that changes meanwhile is searched again
         screened_with = load_internal_list().mark if name == "watchlist" else ""
         report = await asyncio.to_thread(asked.beside, report, person)

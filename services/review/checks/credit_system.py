@@ -6,9 +6,16 @@ before anything is sent again; sending again uses the same key.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import httpx
+
+REFUSALS: Final = frozenset({400, 409, 422})
+"""The system understood the question and will not answer it. Every other status without an answer
+(a key that is not taken, an address that moved, a fault) concerns all who are asked about."""
+
+MOST_BYTES: Final = 1_000_000
+"""Of an answer; the longest one is some kilobytes."""
 
 
 class SystemRefusedError(Exception):
@@ -32,46 +39,39 @@ class CreditSystem:
         self._timeout = timeout
         self._address = f"{url.rstrip('/')}/{resource}"
 
-    async def ask(self, request_id: str, question: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a question, asked under its idempotency key.
+    async def ask(self, request_id: str, question: dict[str, Any]) -> bytes:
+        """The answer to a question, asked under its idempotency key, as it came.
 
         Raises SystemRefusedError, or SystemUnavailableError where trying again may help.
         """
         try:
-            response = await self._client.post(
+            return await self._exchange(
+                "POST",
                 self._address,
                 json={**question, "request_id": request_id},
                 headers={"Idempotency-Key": request_id},
-                timeout=self._timeout,
             )
         except httpx.TimeoutException:
             return await self._what_became_of(request_id)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             # its text may name the address, so only its kind is kept
             raise SystemUnavailableError(type(error).__name__) from None
-        return _answer(response)
 
-    async def _what_became_of(self, request_id: str) -> dict[str, Any]:
+    async def _what_became_of(self, request_id: str) -> bytes:
         try:
-            response = await self._client.get(
-                f"{self._address}/{request_id}", timeout=self._timeout
-            )
-        except httpx.TransportError as error:
+            return await self._exchange("GET", f"{self._address}/{request_id}")
+        except httpx.RequestError as error:
             raise SystemUnavailableError(type(error).__name__) from None
-        if response.status_code == httpx.codes.NOT_FOUND:
-            raise SystemUnavailableError("timed out, request unknown to the system")
-        return _answer(response)
 
-
-def _answer(response: httpx.Response) -> dict[str, Any]:
-    if response.status_code in (408, 425, 429) or response.is_server_error:
-        raise SystemUnavailableError(f"status {response.status_code}")
-    if not response.is_success:
-        raise SystemRefusedError(response.status_code)
-    try:
-        answer = response.json()
-    except ValueError:
-        raise SystemUnavailableError("answer is not JSON") from None
-    if not isinstance(answer, dict):
-        raise SystemUnavailableError("answer is not a JSON object")
-    return answer
+    async def _exchange(self, method: str, address: str, **more: Any) -> bytes:
+        async with self._client.stream(method, address, timeout=self._timeout, **more) as response:
+            if response.status_code in REFUSALS:
+                raise SystemRefusedError(response.status_code)
+            if not response.is_success:
+                raise SystemUnavailableError(f"status {response.status_code}")
+            body = bytearray()
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) > MOST_BYTES:
+                    raise SystemUnavailableError("answer too long")
+            return bytes(body)

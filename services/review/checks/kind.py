@@ -6,6 +6,8 @@ How long an answer may be used and how patiently a system is asked are the bank'
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.review.checks.subject import DOCUMENT_FIELDS
 from shared.parameters import AskedSystem, load_checks
 from shared.privacy.sealing import DataClass
 
@@ -45,6 +48,16 @@ class AskedOf:
     knows: Callable[[Mapping[str, str]], bool] = lambda person: True  # noqa: ARG005
     also: tuple[str, ...] = ()
     beside: Callable[[Any, Mapping[str, str]], BaseModel] = lambda report, person: report  # noqa: ARG005
+
+    def about(self, fields: Mapping[str, str]) -> dict[str, str]:
+        """What of a party's fields is opened for the question, sealed as they are."""
+        also = (*DOCUMENT_FIELDS, *self.also)
+        return {name: str(fields[name]) for name in (*self.needs, *also) if name in fields}
+
+    def digest(self, fields: Mapping[str, str]) -> str:
+        """By which an answer is known to be about these very fields: SHA-256 of their seals, of
+        which a field keeps its own as long as it says the same."""
+        return hashlib.sha256(json.dumps(self.about(fields), sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

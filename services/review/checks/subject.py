@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_WITH_PASSPORT = ("id_type", "nationality", "birth_date")
+DOCUMENT_FIELDS = ("id_type", "nationality", "birth_date")
+"""What goes with the number of who has a passport; of who has a card it need not be there."""
 
 
 def subject(person: Mapping[str, str]) -> dict[str, str]:
     """Who is meant, out of the opened fields: {name of the field: its text}."""
     asked = {"name": person["name"], "id_number": person["id_number"]}
     if person.get("id_type") == "passport":
-        asked |= {name: person[name] for name in _WITH_PASSPORT if name in person}
+        asked |= {name: person[name] for name in DOCUMENT_FIELDS if name in person}
     return asked

@@ -95,7 +95,14 @@ async def test_the_next_case_is_that_of_the_part_of_the_queue_where_the_key_was_
     known = [
         (await handed(bank, "application.referred", NO_RECORD)).application_id for _ in range(2)
     ]
+    # of this new customer the policy has not spoken yet
+    await bank.fetch(
+        "UPDATE review_case SET findings = '{}', advice = NULL WHERE application_id = $1", other
+    )
     officer = await bank.colleague(desks.transport, "reviewer")
+    for new, there in (("true", True), ("false", False)):
+        shown = (await officer.get(f"{API}/queue", new_to_bank=new, page_size="100")).json()
+        assert (other in [one["application_id"] for one in shown["cases"]]) is there
     answer = await officer.client.post(f"{API}/queue/next", params={"new_to_bank": False})
     assert answer.json()["application_id"] == known[0]
     answer = await officer.client.post(f"{API}/queue/next", params={"amount_from": 10**11})
@@ -258,20 +265,26 @@ async def test_a_paper_brings_back_a_case_that_waits_for_one(bank: Bank, desks: 
     await act(desks.first, case, "claim")
     await act(desks.first, case, "snooze", {"awaited": "material", "note": "客户说下午送来"})
     assert case in await in_section(desks.first, "snoozed")
-    await bank.publish(
-        case,
-        intake.DocumentReceived(
-            **applicant.about,
-            document_id=new_id(),
-            document_number="D20261109000001",
-            item="income_proof",
-            sha256="b" * 64,
-            media_type="image/png",
-            size=10,
-        ),
-        applicant.version,
+    paper = intake.DocumentReceived(
+        **applicant.about,
+        document_id=new_id(),
+        document_number="D20261109000001",
+        item="tax_proof",
+        sha256="b" * 64,
+        media_type="image/png",
+        size=10,
     )
+    await bank.publish(case, paper, applicant.version)
     await back_among_ones_own(desks.first, case)
+    page = (await desks.first.get(f"/review/cases/{case}", lang="en")).text
+    assert f"/documents/{paper.document_id}" in page
+    assert len(re.findall(r">\s*new\s*<", page)) == 1
+    assert "A paper came in" in page
+    # told again, it is the same paper
+    await bank.publish(case, paper, applicant.version)
+    await act(desks.first, case, "notes", {"note": "已看"})
+    page = (await desks.first.get(f"/review/cases/{case}", lang="en")).text
+    assert page.count(f'href="/intake/applications/{case}/documents/{paper.document_id}"') == 1
 
 
 async def test_a_case_is_laid_aside_on_its_page_but_not_beyond_its_due_date(

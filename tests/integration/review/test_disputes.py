@@ -136,6 +136,47 @@ async def test_who_was_declined_by_a_wrong_report_may_apply_again_at_once(
     assert case["state"] == "declined"
 
 
+async def test_a_report_that_is_put_right_is_used_in_none_of_the_persons_cases(
+    bank: Bank, desks: Desks
+) -> None:
+    declined = await handed(bank, "application.declined", POLICY_DECLINES)
+    other = await bank.applicant(as_before=declined, mobile="13912340002", new_to_bank=True)
+    await bank.hand_over(other)
+    await said(bank, other, "application.referred")
+    here = f"{API}/cases/{other.application_id}"
+
+    async def told() -> tuple[bool, bool, bool]:
+        """Whether the other application is marked as disputed: on its page, in the list, and in
+        the part of it that is so marked."""
+        case = (await desks.first.get(here)).json()
+        whole = (await desks.first.get(f"{API}/queue", page_size="100")).json()["cases"]
+        part = (await desks.first.get(f"{API}/queue", flag="REPORT_DISPUTED")).json()["cases"]
+        (row,) = [one for one in whole if one["application_id"] == other.application_id]
+        return (
+            "REPORT_DISPUTED" in str(case),
+            "REPORT_DISPUTED" in str(row),
+            other.application_id in [one["application_id"] for one in part],
+        )
+
+    assert await told() == (False, False, False)
+    await disputes(bank, declined)
+    assert await told() == (True, True, True)
+    assert await do(desks.first, other, "checks") == 409, "its answer is valid"
+    await act(desks.first, declined, "/claim")
+    bank.step(bank.now + timedelta(hours=1))
+    await act(desks.first, declined, "/answer", became="corrected", note="征信中心已更正")
+    assert await told() == (False, False, False)
+    conditions = (await desks.first.get(here)).json()["preconditions"]
+    assert ["bureau"] in [one["checks"] for one in conditions if one["met"] is False]
+    assert await do(desks.first, other, "checks") == 200
+
+    async def asked_again() -> bool:
+        return await queries(bank, other) == 2
+
+    await eventually(asked_again)
+    assert await queries(bank, declined) == 1
+
+
 async def test_a_dispute_is_escalated_when_its_answer_is_near_and_when_it_is_late(
     bank: Bank, desks: Desks
 ) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -115,10 +116,72 @@ def test_a_dispute_beside_another_application_is_known_to_every_case_of_the_pers
     state: State,
 ) -> None:
     subject = case(state)
-    know_appeals(subject, [{"application_id": "another"}])
+    know_appeals(subject, [{"application_id": "another", "outcome": None}])
     assert subject.disputed
     know_appeals(subject, [])
     assert not subject.disputed
+
+
+def test_a_case_in_the_queue_carries_a_dispute_beside_another_application_while_there_is_one() -> (
+    None
+):
+    subject = referred(findings=("NEW_TO_BANK",))
+    know_appeals(subject, [{"application_id": "another", "outcome": None}])
+    assert findings(subject) == ["NEW_TO_BANK", REPORT_DISPUTED]
+    know_appeals(subject, [])
+    assert findings(subject) == ["NEW_TO_BANK"]
+    decided = case(State.DECLINED, recommendation=recommendation())
+    know_appeals(decided, [{"application_id": "another", "outcome": None}])
+    assert findings(decided) == ["NEW_TO_BANK"], "what was decided stays as it was"
+
+
+def corrected_elsewhere(subject: Case, at: datetime) -> Case:
+    """The report was put right beside other applications of the person, the last time then."""
+    know_appeals(
+        subject,
+        [
+            {"application_id": "another", "outcome": "corrected", "answered_at": when}
+            for when in (at, at - timedelta(days=9))
+        ],
+    )
+    return subject
+
+
+@pytest.mark.parametrize("outcome", ["approve", "decline"])
+def test_what_was_put_right_beside_another_application_decides_here_no_more(outcome: str) -> None:
+    """This one waited in another check with the same wrong record."""
+    subject = reported(case(scoring_round=1))
+    subject.need_hand_over().new_to_bank = False
+    found = recommendation(outcome=outcome, findings=("BUREAU_ADVERSE",))
+    corrected_elsewhere(subject, NOW + timedelta(minutes=1))
+    list(cases.apply_recommendation(subject, found, NOW + timedelta(hours=1)))
+    assert (subject.state, subject.decisions) == (State.MANUAL_REVIEW, [])
+    assert "EVIDENCE_STALE" in cases.approval_obstacles(subject, NOW + timedelta(hours=1))
+    again = examination.repeat(subject, FIRST, NOW + timedelta(hours=1))
+    assert "check.bureau" in {one.kind for one in again if isinstance(one, Call)}
+
+
+def test_a_case_that_is_checked_asks_anew_by_itself_and_rests_on_that_answer() -> None:
+    subject = corrected_elsewhere(reported(case()), NOW + timedelta(minutes=1))
+    later = NOW + timedelta(hours=1)
+    (call,) = (one for one in examination.score_if_ended(subject, later) if isinstance(one, Call))
+    assert call.kind == "check.bureau"
+    ended = examination.end(subject, "bureau", call.payload["request_id"], later, answer="sealed")
+    assert [one.kind for one in ended if isinstance(one, Call)] == ["policy"]
+
+
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(microseconds=1)])
+def test_an_answer_to_a_question_since_the_correction_is_used(later: timedelta) -> None:
+    subject = corrected_elsewhere(reported(case()), NOW)
+    subject.checks["bureau"].requested_at = NOW + later
+    assert not cases.lapsed(subject, NOW)
+
+
+def test_what_a_decision_rested_on_stays_as_it_was_when_the_report_is_put_right() -> None:
+    subject = disputed(case(State.DECLINED))
+    kept = replace(subject.checks["bureau"])
+    answered(subject, "corrected")
+    assert subject.checks["bureau"] == kept
 
 
 def test_the_same_decline_is_the_machines_when_nothing_is_disputed() -> None:

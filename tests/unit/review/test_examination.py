@@ -12,8 +12,15 @@ import pytest
 from services.review import case as cases
 from services.review import examination
 from services.review.account_store import Own
-from services.review.case import BLOCKS_APPROVAL, Case, CaseError, approval_obstacles
+from services.review.case import (
+    BLOCKS_APPROVAL,
+    Case,
+    CaseError,
+    HandOver,
+    approval_obstacles,
+)
 from services.review.checks import ASKED, CHECKS, CheckName, bureau, identity, watchlist
+from services.review.checks.subject import DOCUMENT_FIELDS
 from services.review.watchlists import Lists
 from services.review.workers import gather
 from shared.events.lifecycle import State
@@ -21,6 +28,7 @@ from shared.events.payload import CreditConsent, PartyRole
 from shared.formats import make_synthetic_resident_id
 from shared.messaging import Call, Effect, Fact
 from shared.parameters import InternalList, load_checks
+from shared.privacy.sealing import Sealed
 from tests.unit.review.builders import (
     NOW,
     SEALED,
@@ -375,12 +383,187 @@ def test_a_second_hand_over_uses_answers_that_are_still_valid(
     assert ("policy" in {call.kind for call in asked}) is (not again)
 
 
+NEW = Sealed("bk1.0193a1b2-0000-7000-8000-000000000001." + "B" * 40)
+NAMED = ("chinese_name", *DOCUMENT_FIELDS)
+"""What is asked about beside name and number, where the form has it."""
+
+
+def corrected(subject: Case, *names: str, after: timedelta = timedelta(hours=1)) -> HandOver:
+    """What intake hands over once these fields were mended: what was not keeps its seal."""
+    over = subject.need_hand_over()
+    fields = {**over.examined.fields, **dict.fromkeys(names, NEW)}
+    parties = [over.examined.model_copy(update={"fields": fields})]
+    return replace(over, parties=parties, handed_at=NOW + after)
+
+
+def fully_named() -> Case:
+    """A case with every field that a check asks about."""
+    subject = case()
+    subject.hand_over = corrected(subject, after=timedelta(0))
+    fields = {**subject.hand_over.examined.fields, **dict.fromkeys(NAMED, SEALED)}
+    party = subject.hand_over.examined.model_copy(update={"fields": fields})
+    subject.hand_over = replace(subject.hand_over, parties=[party])
+    return subject
+
+
+_ALL = {"identity", "bureau", "watchlist"}
+
+
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize(
+    ("name", "again"),
+    [
+        *((name, _ALL) for name in ("name", "id_number", *DOCUMENT_FIELDS)),
+        ("chinese_name", {"watchlist"}),
+        ("mobile", set()),
+        ("employer", set()),
+    ],
+)
+def test_a_corrected_field_has_whoever_was_asked_about_it_asked_anew(
+    name: str, again: set[str], *, answered: bool
+) -> None:
+    subject = fully_named()
+    examination.start(subject, NOW)
+    before = dict(subject.checks)
+    if answered:
+        answer_all(subject)
+    cases.begin_review(subject, corrected(subject, name))
+    asked = calls(examination.start(subject, NOW + timedelta(hours=1)))
+    assert {call.kind.removeprefix("check.") for call in asked} - {"policy"} == again
+    for call in asked:
+        if name in call.payload["fields"] and call.kind != "policy":
+            assert call.payload["fields"][name] == str(NEW)
+    for check in again:
+        old = before[check]  # its answer is somebody else's by now
+        ended = examination.end(subject, old.name, old.request_id, NOW, answer=str(SEALED))
+        assert (ended, subject.checks[check].outcome) == ([], "pending")
+
+
+def test_every_check_is_tried_with_every_field_that_it_asks_about() -> None:
+    fields = {name for asked in ASKED.values() for name in (*asked.needs, *asked.also)}
+    assert fields | set(DOCUMENT_FIELDS) == {"name", "id_number", *NAMED}
+
+
+@pytest.mark.parametrize(
+    ("asked", "fields", "again"),
+    [
+        (timedelta(0), (), set()),
+        (timedelta(0), ("id_number",), _ALL),
+        # before the hand-over that is kept: about whom, nobody knows
+        (-timedelta(minutes=1), (), _ALL),
+    ],
+)
+def test_an_answer_of_before_counts_as_about_what_was_handed_over_last(
+    asked: timedelta, fields: tuple[str, ...], again: set[str]
+) -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    for check in subject.checks.values():
+        check.about, check.requested_at = "", NOW + asked
+    lapsed = {check.name for check in cases.lapsed(subject, NOW)}
+    assert lapsed == (again if not fields else set())
+    cases.begin_review(subject, corrected(subject, *fields))
+    found = calls(examination.start(subject, NOW + timedelta(hours=1)))
+    assert {call.kind.removeprefix("check.") for call in found} - {"policy"} == again
+
+
+@pytest.mark.parametrize(("name", "kept"), [("id_number", False), ("mobile", True)])
+def test_what_compliance_judged_was_about_who_was_named_then(name: str, *, kept: bool) -> None:
+    subject = case()
+    examination.start(subject, NOW)
+    answer_all(subject)
+    subject.looked_into, subject.cleared = subject.screening, ("FRAUD_RING",)
+    cases.begin_review(subject, corrected(subject, name))
+    assert (subject.looked_into is not None, bool(subject.cleared)) == (kept, kept)
+
+
 def test_a_second_query_has_a_key_of_its_own() -> None:
     subject = case()
     first = {call.key for call in calls(examination.start(subject, NOW))}
     answer_all(subject)
     second = {call.key for call in calls(examination.start(subject, NOW + timedelta(days=40)))}
     assert first.isdisjoint(second)
+
+
+def unanswered(why: str) -> Case:
+    """A case in the queue: the bureau was asked and nobody heard what it said."""
+    subject = referred()
+    examination.start(subject, NOW)
+    check = subject.checks["bureau"]
+    check.calls = 3  # it waited, and the workers were sent with it again
+    examination.end(subject, "bureau", check.request_id, NOW, why=why)
+    answer_all(subject)
+    return subject
+
+
+@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize(
+    ("why", "same"),
+    [("away", True), ("unreadable-answer", True), ("not-open", True), ("status-422", False)],
+)
+def test_a_query_of_which_nothing_was_heard_is_made_again_as_the_same_one(
+    name: CheckName, why: str, *, same: bool
+) -> None:
+    """Under another key the bureau would record a second one."""
+    subject = referred()
+    examination.start(subject, NOW)
+    before = replace(subject.checks[name])
+    examination.end(subject, name, before.request_id, NOW, why=why)
+    answer_all(subject)
+    later = NOW + timedelta(days=3)
+    (call,) = calls(examination.repeat(subject, "staff-1", later))
+    check = subject.checks[name]
+    same = same and name == "bureau"
+    assert (call.payload["request_id"] == before.request_id) is same
+    assert (check.requested_at == before.requested_at) is same
+    assert call.key not in (before.request_id, f"{before.request_id}~1"), "nobody was sent with it"
+    ended = examination.end(subject, name, check.request_id, later, answer=str(SEALED))
+    assert [one.kind for one in calls(ended)] == ["policy"]
+    # the answer may be of the first time
+    since = NOW if same else later
+    assert check.valid_until == since + CHECKS[name].valid
+
+
+def test_each_time_that_a_query_is_made_again_its_workers_have_a_key_of_their_own() -> None:
+    subject = unanswered("away")
+    keys = []
+    for hour in range(1, 4):
+        at = NOW + timedelta(hours=hour)
+        keys += [call.key for call in calls(examination.repeat(subject, "staff-1", at))]
+        check = subject.checks["bureau"]
+        examination.end(subject, "bureau", check.request_id, at, why="away")
+    assert keys == [f"{check.request_id}~{calls_made}" for calls_made in (4, 5, 6)]
+
+
+@pytest.mark.parametrize(
+    ("after", "same"), [(timedelta(days=30), False), (timedelta(days=29, hours=23), True)]
+)
+def test_it_is_the_same_query_only_within_the_validity_of_its_answer(
+    after: timedelta, *, same: bool
+) -> None:
+    subject = unanswered("away")
+    asked = subject.checks["bureau"].request_id
+    again = calls(examination.repeat(subject, "staff-1", NOW + after))
+    (query,) = (call for call in again if call.kind == "check.bureau")
+    assert (query.payload["request_id"] == asked) is same
+
+
+@pytest.mark.parametrize("what", ["person", "consent", "correction"])
+def test_another_person_consent_or_record_makes_it_another_query(what: str) -> None:
+    subject = unanswered("away")
+    asked, later = subject.checks["bureau"].request_id, NOW + timedelta(hours=2)
+    over = corrected(subject, *(["name"] if what == "person" else []))
+    if what == "consent":
+        signed = CreditConsent(signed_at=NOW, purpose=examination.CREDIT_PURPOSE)
+        over = replace(over, consent=signed)
+    if what == "correction":
+        subject.corrected_beside = NOW + timedelta(hours=1)
+    cases.begin_review(subject, over)
+    again = calls(examination.start(subject, later))
+    (query,) = (call for call in again if call.kind == "check.bureau")
+    assert query.payload["request_id"] != asked
+    assert subject.checks["bureau"].requested_at == later
 
 
 def test_a_reviewer_asks_again_only_what_was_not_answered() -> None:
@@ -541,10 +724,10 @@ def test_the_checks_are_about_who_will_hold_the_card_whoever_is_named(
 def test_with_a_passport_what_its_number_does_not_tell_goes_along() -> None:
     subject, over = case(), hand_over()
     party = over.examined
-    fields = {**party.fields, **dict.fromkeys(examination.DOCUMENT_FIELDS, SEALED)}
+    fields = {**party.fields, **dict.fromkeys(DOCUMENT_FIELDS, SEALED)}
     subject.hand_over = replace(over, parties=[party.model_copy(update={"fields": fields})])
     for call in calls(examination.start(subject, NOW)):
-        assert set(call.payload["fields"]) == {"name", "id_number", *examination.DOCUMENT_FIELDS}
+        assert set(call.payload["fields"]) == {"name", "id_number", *DOCUMENT_FIELDS}
     assert {"id_type", "birth_date"} <= set(examination.scoring(subject).payload["fields"])
 
 

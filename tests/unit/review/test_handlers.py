@@ -173,6 +173,16 @@ def test_a_verdict_on_an_answer_that_lapsed_meanwhile_decides_nothing() -> None:
     assert (subject.state, subject.recommendation) == (State.CHECKING, None)
 
 
+def test_a_verdict_on_what_was_handed_over_before_decides_nothing() -> None:
+    """It was on its way as material was wanted, and came after another hand-over."""
+    subject = case(scoring_round=1)
+    verdict = scored(subject, "decline")
+    subject.state, subject.state_version = State.PRE_CHECK, 3
+    list(handlers.on_pre_check_passed(handed(subject, 4), subject, NOW))
+    assert not list(handlers.on_scored(verdict, subject, NOW))
+    assert (subject.state, subject.recommendation) == (State.CHECKING, None)
+
+
 def test_the_clock_of_review_runs_from_the_first_hand_over() -> None:
     subject = case(State.PRE_CHECK, due=NOW)
     list(handlers.on_pre_check_passed(handed(subject, 5), subject, NOW + timedelta(days=9)))
@@ -297,6 +307,101 @@ def test_a_case_laid_aside_for_its_checks_stays_so_while_their_system_is_away() 
         check.outcome = "answered" if check.name != "bureau" else "pending"
     list(handlers.on_check_result(Exhausted("away", call=call), subject, longest))
     assert subject.snooze is None
+
+
+def paper_received(subject: Case, document_id: str = "d2", item: str = "tax_proof") -> Any:
+    """A paper of the customer, as intake tells of it."""
+    return received(
+        intake.DocumentReceived,
+        subject,
+        document_id=document_id,
+        document_number="D20261103000001",
+        item=item,
+        sha256="1" * 64,
+        media_type="image/png",
+        size=1,
+    )
+
+
+@pytest.mark.parametrize("state", [State.MANUAL_REVIEW, State.ON_HOLD, State.CHECKING])
+def test_a_paper_that_comes_later_lies_with_the_others_and_is_weighed(state: State) -> None:
+    subject = case(state, recommendation=recommendation(), scoring_round=3, weighed_round=3)
+    subject.scoring_failures = examination.MOST_SCORINGS - 1  # say nothing of other papers
+    there = list(subject.need_hand_over().documents)
+    event = paper_received(subject)
+    (asked,) = (
+        one for one in handlers.on_document_received(event, subject, NOW) if isinstance(one, Call)
+    )
+    assert (asked.kind, asked.payload["scoring_round"]) == ("policy", subject.scoring_round)
+    assert "tax_proof" in asked.payload["papers"]
+    *before, added = subject.need_hand_over().documents
+    assert (before, added.document_id, added.sha256) == (there, "d2", "1" * 64)
+    assert subject.scoring_failures == 0
+    assert subject.need_hand_over().arrived == ("d2",)
+    assert subject.touched
+    assert subject.entries[-1].details["items"] == ["tax_proof"]
+    # a verdict on the papers of before comes too late
+    assert "CHECK_PENDING" in cases.approval_obstacles(subject, NOW)
+    # told twice it is the same paper
+    subject.entries.clear()
+    assert not list(handlers.on_document_received(event, subject, NOW))
+    assert (len(subject.need_hand_over().documents), subject.entries) == (len(there) + 1, [])
+
+
+def test_a_paper_in_the_place_of_another_lies_beside_it() -> None:
+    subject = case(State.MANUAL_REVIEW)
+    item = subject.need_hand_over().documents[0].item
+    list(handlers.on_document_received(paper_received(subject, item=item), subject, NOW))
+    found = [one.document_id for one in subject.need_hand_over().documents if one.item == item]
+    assert found == [f"d-{item}", "d2"]
+
+
+@pytest.mark.parametrize("item", ["id_back", "id_front"])
+def test_a_document_that_was_missing_is_there_once_it_came(item: str) -> None:
+    subject = case(State.MANUAL_REVIEW, recommendation=recommendation())
+    over = subject.need_hand_over()
+    documents = [one for one in over.documents if one.item != item]
+    subject.hand_over = hand_over(documents=documents)
+    assert "DOCUMENT_MISSING" in cases.approval_obstacles(subject, NOW)
+    list(handlers.on_document_received(paper_received(subject, item=item), subject, NOW))
+    assert "DOCUMENT_MISSING" not in cases.approval_obstacles(subject, NOW)
+
+
+@pytest.mark.parametrize(
+    "state", [State.DRAFT, State.AWAITING_MATERIAL, State.DECLINED, State.APPROVED]
+)
+def test_a_paper_that_comes_while_review_has_not_the_case_is_left_to_intake(state: State) -> None:
+    subject = case(state)
+    there = list(subject.need_hand_over().documents)
+    assert not list(handlers.on_document_received(paper_received(subject), subject, NOW))
+    assert (subject.need_hand_over().documents, subject.touched) == (there, False)
+    assert not list(handlers.on_document_received(paper_received(subject), unknown(), NOW))
+
+
+def test_the_next_hand_over_says_what_lies_there_and_nothing_of_it_is_new() -> None:
+    subject = case(State.MANUAL_REVIEW)
+    list(handlers.on_document_received(paper_received(subject), subject, NOW))
+    subject.state = State.PRE_CHECK
+    over = [*hand_over().documents, subject.need_hand_over().documents[-1]]
+    event = handed(subject, subject.state_version + 1, documents=over)
+    list(handlers.on_pre_check_passed(event, subject, NOW))
+    assert (subject.need_hand_over().documents, subject.need_hand_over().arrived) == (over, ())
+
+
+@pytest.mark.parametrize("outcome", ["approve", "decline"])
+@pytest.mark.parametrize("came", [True, False])
+def test_no_machine_decides_by_a_paper_that_the_office_has_not_looked_at(
+    outcome: str, *, came: bool
+) -> None:
+    subject = case(State.CHECKING)
+    subject.hand_over = hand_over(new_to_bank=False)
+    if came:
+        list(handlers.on_document_received(paper_received(subject), subject, NOW))
+        subject.weighed_round = subject.scoring_round
+    reasons = ("SCORE_TOO_LOW",) if outcome == "decline" else ()
+    found = recommendation(outcome=outcome, findings=reasons)
+    list(cases.apply_recommendation(subject, found, NOW))
+    assert (subject.state is State.MANUAL_REVIEW) is came
 
 
 def test_a_paper_brings_back_a_case_laid_aside_for_it_and_changes_no_other() -> None:
@@ -443,7 +548,7 @@ def test_scoring_without_keys_decides_nothing() -> None:
     assert subject.recommendation is None
 
 
-ASKED: dict[type[Any], dict[str, Any]] = {
+REQUESTED: dict[type[Any], dict[str, Any]] = {
     intake.AppealRequested: {
         "appeal_id": "a-1",
         "wish": "human-review",
@@ -472,7 +577,7 @@ def found(subject: Case) -> list[Any]:
     return beside
 
 
-@pytest.mark.parametrize("asked_for", ASKED, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("asked_for", REQUESTED, ids=lambda one: one.__name__)
 def test_what_a_customer_asks_for_has_its_clock_from_then_and_not_from_when_it_is_read(
     asked_for: type[Any],
 ) -> None:
@@ -482,7 +587,7 @@ def test_what_a_customer_asks_for_has_its_clock_from_then_and_not_from_when_it_i
     late = NOW + timedelta(days=3)
     list(
         handlers.HANDLERS[asked_for](
-            received(asked_for, subject, **ASKED[asked_for]), subject, late
+            received(asked_for, subject, **REQUESTED[asked_for]), subject, late
         )
     )
     (one,) = found(subject)
@@ -491,7 +596,7 @@ def test_what_a_customer_asks_for_has_its_clock_from_then_and_not_from_when_it_i
     subject.appeals, subject.limit_changes = [], []
     list(
         handlers.HANDLERS[asked_for](
-            received(asked_for, subject, **ASKED[asked_for]), subject, early
+            received(asked_for, subject, **REQUESTED[asked_for]), subject, early
         )
     )
     (one,) = found(subject)

@@ -43,7 +43,7 @@ from services.review import case as cases
 from services.review.accounts import AccountFacts, DormancyFigure
 from services.review.app import build_app, build_service
 from services.review.case import Case, CaseError, Check, Decision, Entry, Scope
-from services.review.checks import CHECKS, CheckName, fraud, plausibility
+from services.review.checks import ASKED, CHECKS, CheckName, fraud, plausibility
 from services.review.checks.breaker import Breaker
 from services.review.checks.kind import Evidence
 from services.review.holds import HoldReason
@@ -77,6 +77,7 @@ from shared.parameters import (
     product_of,
 )
 from shared.parameters.models import Checks, Clocks
+from shared.privacy.sealing import Sealed
 from shared.privacy.vault import KeyUnavailableError
 from shared.settings import Environment, Settings
 from shared.web import Viewer
@@ -499,6 +500,8 @@ def listed_anew(asked: timedelta, *, machine: bool = False, again: str = "") -> 
         subject.checks["watchlist"] = Check(
             "watchlist", "r", 1, at + asked, "answered", "sealed", NOW, NOW + _VALID
         )
+        watchlist = subject.checks["watchlist"]
+        watchlist.about = ASKED["watchlist"].digest(subject.need_hand_over().examined.fields)
         subject.lists = Lists(1, change.since)
         if again:
             (asking,) = [
@@ -512,6 +515,49 @@ def listed_anew(asked: timedelta, *, machine: bool = False, again: str = "") -> 
         found = recommendation(outcome="approve", findings=())
         list(cases.apply_recommendation(subject, found, NOW))
         return approving(subject) if subject.state is State.MANUAL_REVIEW else set()
+
+    return attempt
+
+
+def corrected(*names: str, machine: bool = False, started: bool = True) -> Try:
+    """Two people, or the machine, try to approve somebody of whom these fields were corrected after
+    everybody had answered; started: whether the checks have begun anew."""
+
+    def attempt() -> Found:
+        subject = handed() if machine else referred()
+        list(examination.start(subject, NOW))
+        for check in list(subject.checks.values()):
+            list(examination.end(subject, check.name, check.request_id, NOW, answer=str(SEALED)))
+        over = subject.need_hand_over()
+        fields = {**over.examined.fields, **dict.fromkeys(names, Sealed(f"{SEALED}B"))}
+        party = over.examined.model_copy(update={"fields": fields})
+        cases.begin_review(subject, replace(over, parties=[party], handed_at=NOW))
+        if started:
+            list(examination.start(subject, NOW))
+        subject.weighed_round = subject.scoring_round
+        found = recommendation(outcome="approve", findings=())
+        if machine:
+            list(cases.apply_recommendation(subject, found, NOW))
+        return approving(subject) if subject.state is State.MANUAL_REVIEW else set()
+
+    return attempt
+
+
+def late_paper(document_id: str | None, outcome: str = "approve") -> Try:
+    """The machine would decide, after a paper has come with this id; None: none came."""
+
+    def attempt() -> Found:
+        subject = handed()
+        if document_id is not None:
+            late = (
+                subject.need_hand_over()
+                .documents[0]
+                .model_copy(update={"document_id": document_id})
+            )
+            examination.add_paper(subject, late, NOW)
+        found = recommendation(outcome=outcome, findings=("SCORE_TOO_LOW",))
+        list(cases.apply_recommendation(subject, found, NOW))
+        return {"LATE_PAPER_BY_PEOPLE"} if subject.state is State.MANUAL_REVIEW else set()
 
     return attempt
 
@@ -662,6 +708,22 @@ def corrected_with_a_card(outcome: disputes.Outcome) -> Try:
         list(disputes.decide_claim(subject, SECOND, NOW))
         list(disputes.decide_answer(subject, SECOND, outcome, "sealed", NOW))
         return set(limit_changes.grant_obstacles(subject, subject.limit_changes[0], NOW))
+
+    return attempt
+
+
+def corrected_beside(asked: timedelta, *, machine: bool = False) -> Try:
+    """Two people, or the machine, try to approve by a report about which the bureau was asked so
+    long after it was put right beside another application of the person."""
+
+    def attempt() -> Found:
+        subject = reported(handed() if machine else referred())
+        subject.checks["bureau"].requested_at = NOW + asked
+        subject.corrected_beside = NOW
+        if not machine:
+            return approving(subject)
+        list(cases.apply_recommendation(subject, recommendation(outcome="approve"), NOW))
+        return approving(subject) if subject.state is State.MANUAL_REVIEW else set()
 
     return attempt
 
@@ -912,6 +974,20 @@ def asked_again(after: timedelta) -> Try:
     return attempt
 
 
+def unheard(why: str) -> Try:
+    """A reviewer asks once more after the bureau's answer was lost, or it would give none."""
+
+    def attempt() -> Found:
+        subject = referred()
+        list(examination.start(subject, NOW))
+        first = subject.checks["bureau"].request_id
+        list(examination.end(subject, "bureau", first, NOW, why=why))
+        list(examination.repeat(subject, FIRST, NOW + timedelta(hours=1)))
+        return {"nothing-to-repeat"} if subject.checks["bureau"].request_id == first else set()
+
+    return attempt
+
+
 def repeating(why: str | None) -> Try:
     """A reviewer asks once more; why: what became of the bureau's check, None: it answered."""
 
@@ -1134,9 +1210,19 @@ TESTS: Mapping[str, Three] = {
         (disputing("upheld"), disputing()),
     ),
     "CORRECTED_REPORT_ASKED_ANEW": Three(
-        each(answered_as("corrected"), corrected_with_a_card("corrected")),
+        each(
+            answered_as("corrected"),
+            corrected_with_a_card("corrected"),
+            corrected_beside(-MICROSECOND),
+            corrected_beside(-MICROSECOND, machine=True),
+        ),
         lambda: people()() | corrected_with_a_card("upheld")(),
-        (answered_as("annotated"), answered_as("corrected")),
+        (corrected_beside(timedelta(0)), corrected_beside(-MICROSECOND)),
+    ),
+    "LATE_PAPER_BY_PEOPLE": Three(
+        each(late_paper("late"), late_paper("late", "decline")),
+        late_paper(None),
+        (late_paper(f"d-{PAPERS[0]}"), late_paper("late")),
     ),
     "EVIDENCE_FROZEN": Three(
         each(unscored(), unscored(decline=True)),
@@ -1169,6 +1255,16 @@ TESTS: Mapping[str, Three] = {
         ),
         answered_until(timedelta(days=1)),
         (answered_until(MICROSECOND), answered_until(timedelta(0))),
+    ),
+    "EVIDENCE_ABOUT_WHO_APPLIES": Three(
+        each(
+            corrected("id_number"),
+            corrected("id_number", started=False),
+            corrected("name", machine=True),
+            corrected("name", machine=True, started=False),
+        ),
+        corrected(),
+        (corrected("mobile", machine=True), corrected("name", machine=True)),
     ),
     "RESCREENED_BY_EVERY_LIST": Three(
         each(
@@ -1288,8 +1384,8 @@ TESTS: Mapping[str, Three] = {
         (asking(State.ON_HOLD), asking(State.APPROVED)),
     ),
     "BUREAU_ASKED_ONCE": Three(
-        each(repeating(None), asked_again(timedelta(hours=1))),
-        repeating("status-500"),
+        each(repeating(None), asked_again(timedelta(hours=1)), unheard("away")),
+        lambda: repeating("status-422")() | unheard("status-422")(),
         (asked_again(_VALID), asked_again(_VALID - MICROSECOND)),
     ),
     "SUSPICION_CONFIDENTIAL": Three(

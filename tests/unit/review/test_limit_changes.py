@@ -103,6 +103,7 @@ def card(*, answered: bool = True, applicant_type: str = "salaried", **changes: 
                 answer=str(SEALED),
                 ended_at=NOW - timedelta(days=3),
                 valid_until=NOW + timedelta(days=4),
+                about=ASKED[name].digest(case.hand_over.examined.fields),
                 screened_with=load_internal_list().mark if name == "watchlist" else "",
             )
     return case
@@ -268,7 +269,7 @@ def test_nobody_raises_a_limit_by_an_answer_that_is_older_than_a_change_of_a_lis
     )  # fmt: skip
     answer = Succeeded({"answer": str(SEALED)}, call=claimed)
     limit_changes.on_checked(subject, subject.limit_changes[0], "watchlist", answer, NOW)
-    assert cases.still_holds(check, NOW, subject.lists)
+    assert cases.still_holds(check, NOW, subject)
 
 
 def test_a_system_that_is_away_is_asked_again_and_a_person_goes_on_without_it_in_the_end() -> None:
@@ -292,6 +293,13 @@ def test_a_system_that_is_away_is_asked_again_and_a_person_goes_on_without_it_in
     *_, worked = away(until)
     assert worked.kind == limit_changes.WORKING_OUT
     assert change.checks["bureau"].why == "away"
+    # whoever asks again then asks the same: the bureau may have recorded the query
+    list(limit_changes.on_worked_out(result_of(case), case, until))
+    (anew,) = (
+        one for one in limit_changes.decide_again(case, FIRST, until) if isinstance(one, Call)
+    )
+    assert anew.payload["request_id"] == call.payload["request_id"]
+    assert anew.key not in (call.key, again.key)
 
 
 def test_an_outdated_working_changes_nothing_and_one_that_failed_goes_to_a_person() -> None:
@@ -728,7 +736,11 @@ def test_an_increase_that_the_policy_would_grant_waits_by_chance_or_suspicion_al
     low.limit = Money.of(10_000)
     request(low, asked(yuan=15_000))
     hit = ["WATCHLIST_HIT"] if why == "suspicion" else []
-    said = {"outcome": "hold" if hit else "approve", "findings": hit, "sampled": why == "chance"}
+    said: dict[str, Any] = {
+        "outcome": "hold" if hit else "approve",
+        "findings": hit,
+        "sampled": why == "chance",
+    }
     list(limit_changes.on_worked_out(result_of(low, **said), low, NOW))
     found = [one for one in low.entries if one.action == "limit_change_worked_out"]
     assert [one.details["findings"] for one in found] == [["SAMPLED"] if why != "neither" else []]
