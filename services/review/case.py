@@ -693,9 +693,10 @@ def _with_own_findings(
         own = (SAMPLED,)
     if not own:
         return found
+    to_people = ("approve", "decline") if SAMPLED in own else ("approve",)
     return replace(
         found,
-        outcome="refer" if found.outcome == "approve" or SAMPLED in own else found.outcome,
+        outcome="refer" if found.outcome in to_people else found.outcome,
         findings=(*found.findings, *own),
     )
 
