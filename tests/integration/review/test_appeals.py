@@ -165,6 +165,7 @@ async def test_nobody_answers_who_took_part_or_answered_before(bank: Bank, desks
     await act(third, applicant, "/claim")
     await act(third, applicant, "/answer", answer="explained", note="已说明")
     await asks(bank, applicant, AppealWish.HUMAN_REVIEW)
+    await eventually(lambda: again(bank, applicant, 2))
     assert refused in await act(third, applicant, "/claim")
     assert refused not in await act(fourth, applicant, "/claim")
     assert (await act(fourth, applicant, "/answer", answer="upheld", note="复核无误")).count(

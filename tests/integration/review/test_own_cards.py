@@ -16,6 +16,7 @@ import pytest
 from services.review import handlers
 from services.review.app import build
 from services.review.case import Case, Check
+from services.review.checks import ASKED
 from services.review.store import CaseStore
 from shared.events.lifecycle import State
 from shared.identifiers import new_id
@@ -212,6 +213,9 @@ async def examined(bank: Bank) -> list[Case]:
         subject.due, subject.touched = NOW + timedelta(days=9), True
         subject.checks["bureau"] = Check(
             "bureau", "r", 1, SIGNED, "answered", "sealed", SIGNED, NOW + timedelta(days=1)
+        )
+        subject.checks["bureau"].about = ASKED["bureau"].digest(
+            subject.need_hand_over().examined.fields
         )
         found.append(subject)
     async with line(bank) as conn:
