@@ -25,7 +25,7 @@ from services.review.explaining import grounds_of
 from services.review.holds import HoldReason
 from services.review.officer_desk import Line, OfficerDesk
 from services.review.officers import Away, Kind, Load, Work
-from services.review.policy_store import PolicyNotHeldError, PolicyShelf
+from services.review.policy_store import PolicyShelf
 from services.review.preconditions import preconditions
 from services.review.viewing import (
     hides_proposal,
@@ -444,8 +444,6 @@ def auditing() -> Iterator[None]:
         yield
     except KeyUnavailableError:
         raise erased() from None
-    except PolicyNotHeldError as problem:
-        raise Problem(409, "policy-not-held", str(problem)) from None
 
 
 def router(

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
+import structlog
+from fastapi import FastAPI, Request
+from starlette.responses import Response
 
 from services.review import (
     accounts,
@@ -52,7 +54,7 @@ from services.review.limit_changes import (
 from services.review.limit_desk import LimitDesk
 from services.review.officer_desk import OfficerDesk
 from services.review.policy_desk import PolicyDesk
-from services.review.policy_store import PolicyShelf
+from services.review.policy_store import PolicyNotHeldError, PolicyShelf
 from services.review.portfolio_desk import PortfolioDesk, PortfolioLoop
 from services.review.screening import Screening
 from services.review.store import CaseRecords, CaseStore
@@ -65,7 +67,7 @@ from shared.messaging import Consumer, Deadlines, Service
 from shared.privacy.vault import Vault
 from shared.privacy.vault_database import open_vault, read_bank_key
 from shared.settings import Environment, Settings
-from shared.web import Permission, audit_pages, kept_views, operations
+from shared.web import Permission, Problem, audit_pages, kept_views, operations
 from shared.web.directory import directory_consumer
 from shared.web.service import create_app
 
@@ -214,6 +216,8 @@ def picking(settings: Settings) -> Callable[[], bool]:
     return lambda: _chance() < share
 
 
+log = structlog.get_logger(__name__)
+
 _chance = secrets.SystemRandom().random
 
 
@@ -223,7 +227,7 @@ def build_app(service: ReviewService) -> FastAPI:
     shelf = PolicyShelf.beside(service.settings.parameters)
     officers = OfficerDesk(service)
     limits = LimitDesk(service, CaseStore(), service.vault)
-    return create_app(
+    app = create_app(
         service,
         routers=[
             api.router(service, desk, officers, service.vault, shelf),
@@ -251,6 +255,17 @@ def build_app(service: ReviewService) -> FastAPI:
         package=Path(__file__).parent,
         problems=KINDS,
     )
+    app.add_exception_handler(PolicyNotHeldError, _on_policy_not_held)
+    return app
+
+
+async def _on_policy_not_held(request: Request, error: Exception) -> Response:
+    """Somebody changed or took away a text that only releases may add."""
+    log.error("a policy's text is not held", error=str(error))
+    answer: Response = await request.app.exception_handlers[Problem](
+        request, Problem(409, "policy-not-held", str(error))
+    )
+    return answer
 
 
 def build(settings: Settings) -> FastAPI:

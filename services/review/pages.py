@@ -41,7 +41,7 @@ from services.review.explaining import words_of
 from services.review.holds import BY_OFFICERS
 from services.review.officer_desk import may_mark_away, may_see_others
 from services.review.officers import KINDS, Beside, Kind, Load, Officer, Work
-from services.review.policy_store import PolicyShelf
+from services.review.policy_store import PolicyNotHeldError, PolicyShelf
 from services.review.preconditions import preconditions
 from services.review.queue import QueueFilter, Section
 from services.review.telephone_section import section_of
@@ -885,11 +885,15 @@ def place_of(work: Work) -> str:
 
 
 async def _pricing(service: Service, shelf: PolicyShelf, found: Recommendation | None) -> str:
-    """The class of prices that the policy gave, in words; "" where it gave none."""
+    """The class of prices that the policy gave, in words; "" where it gave none. By its name where
+    the policy's text was changed since: the case can be worked on all the same."""
     if found is None or found.pricing_class is None:
         return ""
-    async with service.pool.acquire() as conn:
-        policy = await shelf.policy(conn, found.policy_digest)
+    try:
+        async with service.pool.acquire() as conn:
+            policy = await shelf.policy(conn, found.policy_digest)
+    except PolicyNotHeldError:
+        return found.pricing_class
     return words_of(policy, "pricing", found.pricing_class, current_language())
 
 

@@ -51,11 +51,23 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Altered:
+    """A version whose text in the archive is not the one that was archived: by it nothing is
+    decided and nothing verified. `decides`: it is the one that should."""
+
+    version: str
+    digest: str
+    decides: bool
+    shadow_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Shelf:
     """Every version that there is, the newest first. `fault`: why the folder cannot be read."""
 
     standings: list[Standing]
     releases: list[Release]
+    altered: list[Altered]
     fault: str
 
 
@@ -71,14 +83,18 @@ class PolicyDesk:
         """Where every version stands now."""
         now = self._service.clock.now()
         held, fault = await self._held()
+        policies, altered = {}, []
         async with self._service.pool.acquire() as conn:
-            live, _shadows = await self._shelf.deciding(conn, now)
+            await self._shelf.begun(conn, now)
             known = await policy_store.all_releases(conn)
             shadowed = await policy_store.shadowed(conn)
-            policies = {
-                digest: await self._shelf.policy(conn, digest)
-                for digest in await policy_store.archived(conn)
-            }
+            release = in_force(known, now)
+            live = release.digest if release else ""
+            for digest, version in (await policy_store.archived(conn)).items():
+                try:
+                    policies[digest] = await self._shelf.policy(conn, digest)
+                except PolicyNotHeldError:
+                    altered.append(Altered(version, digest, digest == live, shadowed.get(digest)))
         policies |= {one.policy.digest: one.policy for one in held.values()}
         reports = await asyncio.to_thread(self._shelf.reports, held.values())
         standings = [
@@ -88,7 +104,7 @@ class PolicyDesk:
         order = ("decides", "waits", "proposed", "candidate", "retired", "gone")
         standings.sort(key=lambda one: _number(one.version), reverse=True)
         standings.sort(key=lambda one: order.index(one.place))
-        return Shelf(standings, known, fault)
+        return Shelf(standings, known, altered, fault)
 
     async def propose(
         self, viewer: Viewer, digest: str, effective_from: datetime | None, why: str
@@ -162,23 +178,26 @@ class PolicyDesk:
             report = await asyncio.to_thread(run_cases, held)
             _allowed(lambda: releases.tried(report))
         async with self._service.transaction(actor=viewer.actor) as tx:
-            try:
-                # whatever runs is archived, be it in the folder or not
-                policy = held.policy if held else await self._shelf.policy(tx.conn, digest)
-            except PolicyNotHeldError:
-                raise unknown() from None
-            if on:
-                live, _shadows = await self._shelf.deciding(tx.conn, tx.now)
-                if live.digest == digest:
+            if held is not None:
+                await self._shelf.begun(tx.conn, tx.now)
+                live = in_force(await policy_store.all_releases(tx.conn), tx.now)
+                if live is not None and live.digest == digest:
                     raise _problem(CaseError("in-force", "This version decides already"))
-                done = await policy_store.start_shadow(tx.conn, policy, viewer.staff_id, tx.now)
+                version = held.policy.version
+                done = await policy_store.start_shadow(
+                    tx.conn, held.policy, viewer.staff_id, tx.now
+                )
             else:
+                # whatever runs is archived, be it in the folder or not, and as it was or not
+                version = (await policy_store.archived(tx.conn)).get(digest, "")
+                if not version:
+                    raise unknown()
                 done = await policy_store.end_shadow(tx.conn, digest, viewer.staff_id, tx.now)
             if done:
                 await record_office(
                     tx.conn, tx.now, viewer.actor,
-                    "policy-shadow-started" if on else "policy-shadow-ended", policy.version,
-                    new={"version": policy.version, "digest": digest},
+                    "policy-shadow-started" if on else "policy-shadow-ended", version,
+                    new={"version": version, "digest": digest},
                 )  # fmt: skip
 
     async def shadow_since(self, digest: str) -> datetime | None:
@@ -208,7 +227,7 @@ class PolicyDesk:
 def _standing(
     policy: Policy,
     known: list[Release],
-    live: Policy,
+    live: str,
     now: datetime,
     shadowed: Mapping[str, datetime],
     report: Report | None,
@@ -219,7 +238,7 @@ def _standing(
     waiting = [one for one in own if one.begins and one.begins > now]
     begun = [one for one in own if one.begins and one.begins <= now]
     release = last
-    if live.digest == digest:
+    if live == digest:
         place, release = "decides", in_force(known, now)
     elif waiting:
         place, release = "waits", waiting[-1]

@@ -159,8 +159,11 @@ def _add_deciding(routes: APIRouter, desk: PolicyDesk) -> None:
     ) -> Response:
         """Run beside the policy that decides, without effect, or no more."""
         command = desk.shadow(viewer, digest, on=on == "yes")
-        done = _("It runs beside the policy that decides, without effect.")
-        return await _act(request, digest, command, done if on == "yes" else _("It runs no more."))
+        if on == "yes":
+            done = _("It runs beside the policy that decides, without effect.")
+            return await _act(request, digest, command, done)
+        # what was changed in the archive has no page of its own to go back to
+        return await act_and_say(request, _HERE, command, _("It runs no more."), REFUSALS)
 
 
 async def _act(request: Request, digest: str, command: Any, done: str) -> Response:

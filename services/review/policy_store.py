@@ -109,6 +109,11 @@ class PolicyShelf:
             if policy.digest != live.digest:
                 yield policy
 
+    async def begun(self, conn: Any, at: datetime) -> None:
+        """Give an installation that has never decided anything its baseline."""
+        if not await conn.fetchval("SELECT EXISTS (SELECT FROM policy_release WHERE baseline)"):
+            await self._begin(conn, at)
+
     async def policy(self, conn: Any, digest: str) -> Policy:
         """A policy of the archive. Raises PolicyNotHeldError where it is missing, or no longer the
         text that was archived: nothing is decided or verified by such a one."""
@@ -187,9 +192,10 @@ async def end_release(
     return ended
 
 
-async def archived(conn: Any) -> list[str]:
-    """The digest of every text that is kept."""
-    return [row["digest"] for row in await conn.fetch("SELECT digest FROM policy_archive")]
+async def archived(conn: Any) -> dict[str, str]:
+    """{digest: version} of every text that is kept."""
+    rows = await conn.fetch("SELECT digest, version FROM policy_archive")
+    return {row["digest"]: row["version"] for row in rows}
 
 
 async def shadowed(conn: Any) -> dict[str, datetime]:

@@ -407,6 +407,15 @@ def _words_for(problem: Problem, *, customer: bool) -> tuple[str, str, str]:
             _("Wait a minute and try again. Nothing was changed."),
             "hourglass",
         )
+    if problem.code == "policy-not-held":
+        return (
+            _("The text of this policy is not held"),
+            _(
+                "It is missing in the archive, or was changed there: nothing is decided and nothing"
+                " verified by it. Give operations the reference below."
+            ),
+            "alert-circle",
+        )
     if problem.status in {409, 412}:
         return (
             _("Somebody was quicker"),

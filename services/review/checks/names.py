@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from itertools import islice, product
+from itertools import product
+from math import prod
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,7 +26,7 @@ from shared.parameters.models import Listed, ListedKind
 os.environ.setdefault("PYPINYIN_NO_PHRASES", "true")
 from pypinyin import Style, pinyin
 
-_MOST_READINGS = 32  # of one name; some characters have several sounds
+_MOST_READINGS = 256  # of one name: some characters have several sounds, few names so many
 _MOST_KEPT = 20  # matches and alternatives of one search
 
 How = Literal["written", "sound"]
@@ -117,14 +118,21 @@ def _orders(reading: str) -> set[str]:
 
 def readings(name: str) -> tuple[str, ...]:
     """How a name may be read: syllables of pinyin without tones, in small letters, a blank between
-    them; what is written in Latin letters is its own reading."""
+    them; what is written in Latin letters is its own reading.
+
+    Every way to read it, at most 256: of what could be read in more ways, as no name is, the last
+    sounds of the characters with most of them are left out.
+    """
     syllables = [
         [one.strip() for one in sounds if one.strip()]
         for part in normalise_name(name).replace("·", " ").split()
         for sounds in pinyin(part, style=Style.NORMAL, heteronym=True)
     ]
-    spoken = [[_plain(one) for one in sounds] for sounds in syllables if sounds]
-    return tuple(" ".join(one) for one in islice(product(*spoken), _MOST_READINGS))
+    # without tones some of a character's sounds are one
+    spoken = [list(dict.fromkeys(map(_plain, sounds))) for sounds in syllables if sounds]
+    while prod(map(len, spoken)) > _MOST_READINGS:
+        max(spoken, key=len).pop()  # as a rule what is usual stands first
+    return tuple(" ".join(one) for one in product(*spoken))
 
 
 def _plain(sound: str) -> str:

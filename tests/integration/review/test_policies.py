@@ -26,6 +26,7 @@ from services.review.app import build
 from services.review.policy import Policy, PolicyInputs, Verdict
 from services.review.policy_cases import inputs_of
 from services.review.policy_folder import SHIPPED, newest, read_policy
+from services.review.policy_store import PolicyShelf
 from services.review.portfolio_runs import OtherQuestionError, Part, Report
 from shared.calendar import BUSINESS_ZONE
 from shared.events import intake
@@ -247,11 +248,63 @@ async def test_a_version_without_effect_that_says_nothing_or_was_changed_holds_u
         assert not await bank.fetch(
             "SELECT FROM shadow_verdict WHERE application_id = $1", applicant.application_id
         )
+        # whoever answers for the policy sees it, and ends what cannot run
+        shown = (await desks.first.get("/review/policies", lang="en")).text
+        for which in (changed, "e" * 64):
+            assert f"Version 2026.14 ({which[:12]}) was changed in the archive" in shown
+            assert (await act(desks.first, which, "shadow", on="no")).endswith(" It runs no more.")
+        assert "so cases wait" not in shown
+        assert await bank.fetch("SELECT digest FROM policy_shadow WHERE ended_at IS NULL") == [
+            (digest,)
+        ]
     finally:
         for table in ("policy_shadow", "policy_archive"):
             await bank.fetch(
                 f"DELETE FROM {table} WHERE digest = ANY ($1)", [digest, changed, "e" * 64]
             )
+
+
+async def test_where_the_text_that_decides_was_changed_pages_and_programs_are_told(
+    bank: Bank, desks: Desks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applicant, _version, _limit = await limit_of(bank, desks)
+    real = PolicyShelf.policy
+
+    async def read_anew(shelf: PolicyShelf, conn: Any, digest: str) -> Policy:
+        """As a process reads it that starts now."""
+        shelf._compiled.clear()
+        return await real(shelf, conn, digest)
+
+    conn: Any = await asyncpg.connect(bank.superuser_url)
+    try:
+        (digest,) = await conn.fetchrow(
+            "SELECT policy_digest FROM decision WHERE application_id = $1", applicant.application_id
+        )
+        monkeypatch.setattr(PolicyShelf, "policy", read_anew)
+        await conn.execute(
+            "UPDATE policy_archive SET source = source || ' ' WHERE digest = $1", digest
+        )
+        shown = (await desks.first.get("/review/policies", lang="en")).text
+        assert f"({digest[:12]}) was changed in the archive" in shown
+        assert "so cases wait" in shown
+        assert "decides" in shown  # by the folder, in which its text lies as it was
+        here = f"/cases/{applicant.application_id}"
+        answer = await desks.first.get(f"{API}{here}/verification")
+        assert (answer.status_code, answer.json()["code"]) == (409, "policy-not-held")
+        page = await desks.first.get(f"/review{here}", lang="en")
+        assert re.search(r"pricing class \w", page.text)
+        opened = await desks.first.client.post(
+            f"/review{here}/fields/score",
+            data={"why": "compare", "text": ""},
+            headers={"Accept": "text/html", "Accept-Language": "zh-CN"},
+        )
+        assert opened.status_code == 409
+        assert "The text of this policy is not held" in opened.text
+    finally:
+        await conn.execute(
+            "UPDATE policy_archive SET source = rtrim(source, ' ') WHERE digest = $1", digest
+        )
+        await conn.close()
 
 
 async def test_a_version_that_decides_is_compared_row_by_row(desks: Desks, folder: Path) -> None:
