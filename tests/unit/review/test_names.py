@@ -102,7 +102,22 @@ def test_what_counts_stands_before_what_does_not() -> None:
 def test_any_text_can_be_searched(name: str, entry: str) -> None:
     for match in search([name], listed(entry), TERMS):
         assert 0 <= match.likeness <= 1
-    assert len(readings(name)) <= 32
+    assert len(readings(name)) <= 256
+
+
+def test_a_name_is_found_by_the_rarest_of_its_sounds() -> None:
+    ways = readings("佛和差契")  # four, three, five and four
+    assert len(ways) == len(set(ways)) == 240
+    for last in ("BI HUO JIE JIE", "FO HE CI QI"):
+        match = found("佛和差契", last)
+        assert match is not None
+        assert (match.how, match.likeness) == ("sound", 1)
+
+
+def test_what_can_be_read_in_too_many_ways_keeps_the_usual_sounds() -> None:
+    ways = readings("和" * 20)
+    assert 128 < len(ways) <= 256
+    assert " ".join(["he"] * 20) in ways
 
 
 def test_a_match_makes_a_hit_and_an_alternative_none(monkeypatch: pytest.MonkeyPatch) -> None:
