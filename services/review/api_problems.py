@@ -42,6 +42,7 @@ KINDS: Mapping[str, Kind] = {
     "not-blind": Kind(409, "The first opinion is seen: it is signed or sent back"),
     "not-scored": Kind(409, "The policy has not spoken on this case yet"),
     "not-approvable": Kind(409, "What was found stands against an approval"),
+    "answer-wrong": Kind(409, "A decline would rest on an answer that was corrected since"),
     "limit-too-high": Kind(422, "The limit is above the ceiling that the evidence allows"),
     "limit-not-fitting": Kind(422, "The limit is below the smallest one, or between two steps"),
     "no-limit": Kind(422, "An approval needs a limit"),

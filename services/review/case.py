@@ -1064,13 +1064,25 @@ def _approvable(case: Case, limit: Money, note: str, now: datetime) -> Recommend
 
 
 def _declinable(case: Case, reason: str, note: str) -> None:
-    """Refuse a decline without a reason of the catalogue, an opinion or the policy's word."""
+    """Refuse a decline without a reason of the catalogue, an opinion or the policy's word, and one
+    by what is known to be wrong."""
+    _refuse_wrong(case)
     if reason not in {known.code for known in reason_codes.DECLINE_REASONS}:
         raise CaseError("unknown-reason", "Choose a reason of the catalogue")
     if case.recommendation is None:
         raise CaseError("not-scored", "The policy has not spoken on this case yet")
     if not note.strip():
         raise CaseError("no-opinion", "A decline needs the reviewer's opinion in words")
+
+
+def _refuse_wrong(case: Case) -> None:
+    """Refuse to decline anybody by an answer about somebody else, or by a credit report that was
+    put right since."""
+    for check in case.checks.values():
+        if check.name not in ASKED or check.outcome != "answered":
+            continue
+        if put_right_since(check, case) or not about_this_person(check, case.need_hand_over()):
+            raise CaseError("answer-wrong", "An answer was corrected since: ask again first")
 
 
 def decide_propose_decline(
@@ -1110,6 +1122,8 @@ def decide_sign(
         raise CaseError("opinion-first", "Give your own opinion before you see the first")
     if proposal.outcome == "approve" and approval_obstacles(case, now):
         raise CaseError("not-approvable", "The evidence changed since the proposal: send it back")
+    if proposal.outcome == "decline" and not proposal.of_a_hold:
+        _refuse_wrong(case)
     found = case.recommendation
     if proposal.limit is not None and found is not None and proposal.limit > found.ceiling:
         raise CaseError("limit-too-high", f"At most {found.ceiling} may be granted by now")

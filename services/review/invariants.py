@@ -654,8 +654,9 @@ INVARIANTS: tuple[Invariant, ...] = (
     Invariant(
         "CORRECTED_REPORT_ASKED_ANEW",
         Words(
-            zh="更正后重新查询征信，原报告不再使用",
-            en="A report that was put right is asked for anew, and the old one used no more",
+            zh="更正后重新查询征信，不得凭原报告批准或拒绝",
+            en="A report that was put right is asked for anew; by the old one nobody is approved"
+            " or declined",
         ),
         f"{_BUREAU} Art. 25; {_POLICY}",
         "u",
@@ -663,7 +664,7 @@ INVARIANTS: tuple[Invariant, ...] = (
             *(disputes.decide_answer, examination.ask_anew, limit_changes.ask_anew),
             case.put_right_since,
         ),
-        ("CHECK_PENDING", "EVIDENCE_STALE"),
+        ("CHECK_PENDING", "EVIDENCE_STALE", "answer-wrong"),
     ),
     # clocks
     Invariant(

@@ -119,6 +119,7 @@ REFUSALS: Mapping[str, str] = {
     "limit-not-fitting": mark("The limit does not fit the product's smallest limit or step."),
     "no-limit": mark("An approval needs a limit."),
     "not-approvable": mark("Something needed for an approval is missing."),
+    "answer-wrong": mark("An answer was corrected since; ask again before you decline."),
     "not-scored": mark("The policy has not spoken on this case yet."),
     "not-held": mark("The case is not held."),
     "answer-changed": mark("The watchlists were asked anew meanwhile; look at the answer first."),

@@ -168,6 +168,10 @@ async def test_a_report_that_is_put_right_is_used_in_none_of_the_persons_cases(
     assert await told() == (False, False, False)
     conditions = (await desks.first.get(here)).json()["preconditions"]
     assert ["bureau"] in [one["checks"] for one in conditions if one["met"] is False]
+    assert await do(desks.first, other, "claim") == 200
+    by_the_old = {"outcome": "decline", "reason": "MATERIAL_UNSOUND", "note": "征信不良"}
+    refused = await desks.first.post(f"{here}/decision", by_the_old)
+    assert (refused.status_code, refused.json()["code"]) == (409, "answer-wrong")
     assert await do(desks.first, other, "checks") == 200
 
     async def asked_again() -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from services.review import (
     api,
+    app,
     appeals,
     case,
     desk,
@@ -41,7 +42,7 @@ def test_a_refusal_is_described_with_its_status(code: str) -> None:
 
 def test_nothing_is_described_that_is_not_said() -> None:
     said = set(re.findall(r'Problem\(\s*\d{3}, "([a-z-]+)"', inspect.getsource(api)))
-    for one in (desk, officer_desk):
+    for one in (desk, officer_desk, app):
         said |= set(re.findall(r'Problem\(\s*\d{3}, "([a-z-]+)"', inspect.getsource(one)))
     assert KINDS.keys() == raised() | said - {"not-permitted"}
 

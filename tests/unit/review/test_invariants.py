@@ -728,6 +728,30 @@ def corrected_beside(asked: timedelta, *, machine: bool = False) -> Try:
     return attempt
 
 
+def declined_beside(asked: timedelta, *, proposed: bool = False) -> Try:
+    """Somebody would decline by a report about which the bureau was asked so long after it was put
+    right beside another application of the person; proposed: the first of the two wanted to before
+    that."""
+
+    def attempt() -> Found:
+        subject = reported(referred())
+        subject.claimed_by = "L1"
+        decline = ("L1", "MATERIAL_UNSOUND", "逾期", NOW)
+        if proposed:
+            list(cases.decide_propose_decline(subject, *decline))
+        subject.checks["bureau"].requested_at = NOW + asked
+        subject.corrected_beside = NOW
+        try:
+            if not proposed:
+                list(cases.decide_propose_decline(subject, *decline))
+            list(cases.decide_sign(subject, "L2", NOW))
+        except CaseError as refused:
+            return {refused.code}
+        return set()
+
+    return attempt
+
+
 def answered_as(outcome: disputes.Outcome) -> Try:
     """People try to approve by the report that somebody disputed, after the answer."""
 
@@ -1215,8 +1239,10 @@ TESTS: Mapping[str, Three] = {
             corrected_with_a_card("corrected"),
             corrected_beside(-MICROSECOND),
             corrected_beside(-MICROSECOND, machine=True),
+            declined_beside(-MICROSECOND),
+            declined_beside(-MICROSECOND, proposed=True),
         ),
-        lambda: people()() | corrected_with_a_card("upheld")(),
+        lambda: people()() | corrected_with_a_card("upheld")() | declined_beside(timedelta(0))(),
         (corrected_beside(timedelta(0)), corrected_beside(-MICROSECOND)),
     ),
     "LATE_PAPER_BY_PEOPLE": Three(
