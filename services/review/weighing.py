@@ -17,6 +17,7 @@ from shared.messaging import Service, Store
 from shared.messaging.errors import one_line
 
 LOOK_SECONDS = 15.0  # between two looks at the policy that decides
+_ROUNDS = 2  # a version that was just being applied may still fail after the first
 
 log = structlog.get_logger(__name__)
 
@@ -32,14 +33,17 @@ class Weighing:
     async def run(self) -> None:
         """Until cancelled."""
         tried: str | None = None
+        rounds = 0
         while True:
             try:
                 decides = await self._decides()
                 if decides != tried:
+                    tried, rounds = decides, _ROUNDS
+                if rounds:
                     again = await self.round()
                     if again:
                         log.info("policy applied again", count=again)
-                    tried = decides
+                    rounds -= 1
             except Exception as error:  # noqa: BLE001 - the database or the archive: others say so
                 tried = None  # once it is mended, whatever failed by it is tried again
                 log.warning("policy not applied again yet", error=one_line(error))
