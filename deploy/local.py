@@ -49,7 +49,7 @@ from deploy.secret_files import ADMIN, SUPERUSER, make_secrets, read_secret
 
 DEFAULT = "default"
 HOST = "127.0.0.1"
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 STOP_SECONDS = 30.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _PORTS = ("kafka", "controller", "postgres")

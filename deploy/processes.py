@@ -30,7 +30,7 @@ from shared.events.catalog import SERVICES
 SIMULATORS = ("credit-systems", "message-gateways", "partners")
 GATEWAY = "gateway"
 ALL = (*SIMULATORS, *SERVICES, GATEWAY)
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 STOP_SECONDS = 30.0  # a service drains its open requests for 20
 
 

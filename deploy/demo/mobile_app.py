@@ -41,7 +41,7 @@ from shared.settings import Settings
 
 PARTNER = "mobile-app"
 KEYS = "/intake/api/v1/keys"
-ANSWER_SECONDS = 30.0
+ANSWER_SECONDS = 120.0
 
 Documents = Sequence[tuple[str, bytes, date | None]]
 """Papers as (item of the checklist, content, date of issue where it bears one)."""

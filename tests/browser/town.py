@@ -332,7 +332,7 @@ class Town:
         async def there() -> bool:
             return bool(await self.bank.fetch(statement, self.application_id(name)))
 
-        await eventually(there, 60)
+        await eventually(there)
 
     async def want_more(self, name: str) -> None:
         """The customer asks for a higher limit, and a person has to decide."""

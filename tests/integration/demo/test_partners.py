@@ -506,7 +506,7 @@ async def test_from_the_terminal_the_example_is_sent_and_answered(
 
         return await asyncio.to_thread(run)
 
-    said = await banka("send", str(example), "--keys", str(keys))
+    said = await banka("send", str(example), "--keys", str(keys), "--wait", "180")
     assert said.exit_code == 0, said.output
     answer = json.loads(said.stdout)
     assert answer["type"] == InboundAccepted.type

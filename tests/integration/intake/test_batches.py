@@ -397,14 +397,16 @@ async def test_how_far_it_is_shows_while_the_work_goes_on(office: Office) -> Non
     where = await load(client, sheet(row(office), row(office, mobile="1")))
     await until(office, where, "checked")
     conn = await asyncpg.connect(office.superuser_url)
+    taking = "UPDATE batch SET state = 'taking' WHERE batch_id = $1"
     async with conn.transaction():
         # somebody else is at it: a process that was asked before
-        await conn.execute("UPDATE batch SET state = 'taking' WHERE batch_id = $1", number(where))
-        await conn.execute("SET LOCAL lock_timeout = 0")
+        await conn.execute(taking, number(where))
         page = (await client.get(where)).text
         assert "<progress" not in page
+        await conn.execute("UPDATE batch SET state = 'checked' WHERE batch_id = $1", number(where))
     async with conn.transaction():
-        await conn.execute("SELECT FROM batch WHERE batch_id = $1 FOR UPDATE", number(where))
+        await conn.execute("LOCK number_counter IN EXCLUSIVE MODE")  # no row is taken meanwhile
+        await office.fetch(taking, number(where))
         page = (await client.get(where)).text
         fragment = (await client.get(f"{where}/progress")).text
         for text in (page, fragment):

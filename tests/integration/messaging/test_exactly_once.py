@@ -210,7 +210,7 @@ async def test_a_statement_that_loses_its_connection_is_tried_again_without_an_a
         for _ in range(4):
             process = await world.waiting(database)
             await world.do(database, "SELECT pg_terminate_backend($1, 5000)", process)
-    assert not await _equals(world, database, _whole(40)), "nothing was cut off in the work"
+        assert not await _equals(world, database, _whole(40)), "nothing was cut off in the work"
     await sending
     await eventually(lambda: _equals(world, database, _whole(40)))
     assert await world.rows(database, "SELECT * FROM messaging.blocked_key") == []

@@ -80,6 +80,7 @@ async def test_structured_mode_is_read_as_well(desk: Desk) -> None:
 
 async def test_a_bug_of_ours_blocks_one_reference_until_it_is_mended(desk: Desk) -> None:
     desk.broken = True
+    desk.keep_trying()
     await desk.send("A", {"number": 99})
     await desk.send("A", {"number": 2})
     await desk.send("B", {"number": 1})

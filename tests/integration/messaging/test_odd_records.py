@@ -110,6 +110,7 @@ async def test_places_that_a_client_made_up(desk: Desk) -> None:
 
 async def test_an_odd_record_is_parked_and_comes_back(desk: Desk) -> None:
     desk.broken = True
+    desk.keep_trying()
     key, value, headers = good(desk, "A", 99)
     await put(desk, (key, value, [*headers, (Name(b"\xff"), None)]), good(desk, "B"))
     await desk.wait_for("B", [True])
@@ -129,6 +130,7 @@ async def test_a_producer_may_compress_as_it_likes(desk: Desk, codec: str) -> No
 
 async def test_what_a_partner_says_of_origin_and_numbers_counts_nothing(desk: Desk) -> None:
     desk.broken = True
+    desk.keep_trying()
     said = {"origin": "imported", "sequence": 1, "state_version": 7}
     await put(desk, *(good(desk, "A", number, **said) for number in (99, 2, 3)), good(desk, "B"))
     await desk.wait_for("B", [True])

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from shared.events.envelope import Envelope, encode
+from shared.messaging import parking
 from shared.messaging.outbox import partition_of
 from shared.messaging.parking import STARTS
 from shared.redrive import (
@@ -282,17 +283,20 @@ async def test_skipped_records_that_are_no_events_stay_out_of_a_rebuild(bench: B
     assert await bench.blocked() == {}
 
 
-async def test_an_event_that_kills_the_process_when_it_is_retried_is_parked(bench: Bench) -> None:
+async def test_an_event_that_kills_the_process_when_it_is_retried_is_parked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parking, "backoff", lambda _attempts: 60.0)  # none before it is due here
     bench.moods.transient_left = 99
     await bench.send("A", 1, "flaky")
     await bench.wait_blocked({"A": "retry"})
+    seen = len(bench.moods.seen)
     # as often was it begun, by processes that did not live to say how it ended
     await bench.world.do(
         bench.database,
         "UPDATE messaging.blocked_key SET attempts = $1, retry_at = clock_timestamp()",
         bench.service.consumers[0].attempts + STARTS,
     )
-    seen = len(bench.moods.seen)
     await bench.wait_blocked({"A": "parked"})
     rows = await bench.world.rows(bench.database, "SELECT reason FROM messaging.blocked_key")
     assert rows[0]["reason"] == "stopped the process while it was applied"
@@ -303,11 +307,14 @@ async def test_a_retry_that_the_machinery_cuts_off_is_no_attempt(bench: Bench) -
     """However often: this process lives, and what else was due then was not even begun."""
     world, database = bench.world, bench.database
     bench.moods.transient_left = 99
+    allowed = bench.service.consumers[0].attempts
+    bench.service._readers[0].attempts = 99  # the first waits for the second, not to be parked
     for subject in ("A", "B"):
         await bench.send(subject, 1)
         await bench.wait_for(subject, [1])
         await bench.send(subject, 2, "flaky")
     await bench.wait_blocked({"A": "retry", "B": "retry"})
+    bench.service._readers[0].attempts = allowed
 
     async def cut_off() -> None:
         await world.do(
@@ -322,7 +329,7 @@ async def test_a_retry_that_the_machinery_cuts_off_is_no_attempt(bench: Bench) -
             await cut_off()
             await world.waiting(database)  # B has its turn, and not after a claim's half minute
         await bench.wait_for("B", [1, 2])
-        for _ in range(bench.service.consumers[0].attempts + STARTS):
+        for _ in range(allowed + STARTS):
             await world.do(database, due)
             await cut_off()
     await world.do(database, due)

@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from services.review import account_store
+from services.review import account_store, issuing
 from services.review.account_store import Own
 from services.review.accounts import DormancyFigure
 from services.review.app import build_app, build_service
@@ -72,14 +72,17 @@ async def office(bank: Bank, folder: Path) -> AsyncIterator[Office]:
     settings = bank.settings.model_copy(update={"call_backoff": 0.05, "parameters": folder})
     service = build_service(settings)
     app = build_app(service)
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app)
-        yield Office(
-            Issuing(service),
-            await bank.colleague(transport, "reviewer"),
-            await bank.colleague(transport, "risk_officer"),
-            await bank.colleague(transport, "manager"),
-        )
+    with pytest.MonkeyPatch.context() as quiet:
+        # the tests count; what the service began to count before might be kept after that
+        quiet.setattr(issuing, "LOOK_SECONDS", 86_400.0)
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app)
+            yield Office(
+                Issuing(service),
+                await bank.colleague(transport, "reviewer"),
+                await bank.colleague(transport, "risk_officer"),
+                await bank.colleague(transport, "manager"),
+            )
 
 
 class Holder:

@@ -262,14 +262,17 @@ async def test_whoever_is_decided_second_sees_the_first_although_both_were_worke
             return loaded.state
 
     async def waits_for_the_person() -> bool:
-        rows = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        rows = """
+            SELECT FROM pg_locks l JOIN pg_stat_activity USING (pid)
+            WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted
+        """
         return bool(await bank.fetch(rows))
 
     async with line(bank) as conn:
         async with conn.transaction():
             first = (await store.load(conn, [one.application_id]))[one.application_id]
             beside = asyncio.create_task(second())
-            await eventually(waits_for_the_person, 30)
+            await eventually(waits_for_the_person)
             list(handlers.on_scored(verdicts[0], first, NOW))
             await store.save(conn, [first])
         assert (await beside, first.state) == (State.CHECKING, State.APPROVED)

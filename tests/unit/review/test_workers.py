@@ -192,7 +192,7 @@ async def test_a_redirect_is_not_followed() -> None:
     """Name and number would go where nobody meant them to."""
     moved = http("", "307 Temporary Redirect", "location: /elsewhere")
     async with system(lambda _head: moved) as (url, asked), httpx.AsyncClient() as client:
-        one = CreditSystem(client, url, "reports", 1.0)
+        one = CreditSystem(client, url, "reports", 60.0)
         with pytest.raises(SystemUnavailableError, match="307"):
             await one.ask("r", {})
     assert len(asked) == 1
