@@ -53,6 +53,7 @@ SORTS = ("due", "-due", "since", "-since", "number", "-number")
 FILTERS = (
     *("product=gold", "flag=CARDS_MANY", "language=en", "product=gold&flag=CARDS_MANY"),
     *("amount_from=20000", "amount_from=500000", "skill=own", "product=gold&sort=-since"),
+    *("flag=REPORT_DISPUTED", "acquaintance=new"),
 )
 
 
@@ -151,6 +152,16 @@ FROM (SELECT *, n % 90 <> 5 AS answered FROM stock) s
 WHERE state = 'declined' AND latest AND n % 5 = 0
 """
 
+# Of the latest cases one in eight hundred is of somebody who disputes the credit report.
+_DISPUTES = """
+INSERT INTO appeal (appeal_id, application_id, number, wish, asked_by, asked_at, words, due,
+    deciders, automatic, person)
+SELECT 'd' || id, id, 'd' || id, 'report-dispute', 'customer', at, '', at + interval '20 days',
+    '{}', true, c.person
+FROM stock JOIN review_case c ON c.application_id = id
+WHERE latest AND n % 800 = 3 AND c.person IS NOT NULL
+"""
+
 # One in forty cards had its limit changed; of ten changes one waits, half of these with somebody.
 _LIMIT_CHANGES = """
 INSERT INTO limit_change (change_id, application_id, number, kind, asked_at, agreed_at, state, due,
@@ -193,6 +204,7 @@ async def fill(
         await conn.execute(_WAITING)
         await conn.execute(_SCREENED, patterns.queued)
         await conn.execute(_APPEALS)
+        await conn.execute(_DISPUTES)
         await conn.execute(_LIMIT_CHANGES)
         await conn.execute("DROP TABLE stock")
         tell(f"{end:,} of {last:,} filled")
