@@ -219,8 +219,8 @@ def put_back(
 def decide_reassign(
     case: Case, staff_id: str, receiver: Officer | None, now: datetime
 ) -> Iterable[Effect]:
-    """The appeal is given to an officer who can take it; never to whoever took part
-    it is about."""
+    """The appeal is given to an officer who can take it; never to whoever took part in what it is
+    about."""
     return reassign(case, _waiting(case), staff_id, receiver, now)
 
 

@@ -447,9 +447,14 @@ class Case:
 
     @property
     def amount(self) -> Money | None:
-        """What is at stake: the limit that the policy names, else the one that is wished for."""
-        if self.recommendation is not None and self.recommendation.limit:
-            return self.recommendation.limit
+        """What is at stake: the limit that the policy names, else the one that is wished for. Of
+        whom it would decline but for a suspicion it names one, and of whom it declines none: the
+        amount stands in lists, and must not tell the two apart."""
+        found = self.recommendation
+        if found is not None and found.limit:
+            told = reason_codes.without_suspicion(found.findings)
+            if reason_codes.advice_on(told) != "decline":
+                return found.limit
         return self.hand_over.requested_limit if self.hand_over else None
 
     @property
@@ -683,7 +688,9 @@ def _with_own_findings(
         and CHECKS[check.name].absence not in found.findings
     )
     stopped = issuing_stop(case, now)
-    if stopped and found.outcome == "approve":
+    # of whom it would approve but for a suspicion the same is said
+    suspected = found.outcome == "hold" and not reason_codes.without_suspicion(found.findings)
+    if stopped and (found.outcome == "approve" or suspected):
         own = (*own, stopped)
     if case.need_hand_over().reopens is not None:
         own = (*own, TAKEN_UP_AGAIN)

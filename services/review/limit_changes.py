@@ -1075,6 +1075,9 @@ def _end_by(case: Case, day: date, limit: Money, now: datetime) -> list[Effect]:
         return []
     if day <= business_day(now):
         return _end_temporary(case, limit, "lowered", now)
+    # one that was told before takes effect first
+    told = [one.effective_on for one in case.limit_changes if one.state is ChangeState.GRANTED]
+    day = min([day, *(one for one in told if one is not None and one > business_day(now))])
     if day > change.asked.until:
         return []
     before = end_of_day(day - timedelta(days=1))

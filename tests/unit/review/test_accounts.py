@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from services.review import case as cases
+from services.review import reason_codes
 from services.review.accounts import (
     OVER_BOUND,
     UNREPORTED,
@@ -22,6 +23,7 @@ from services.review.accounts import (
 )
 from shared.events.lifecycle import State
 from shared.events.payload import BalanceBand
+from shared.money import Money
 from shared.parameters import EarlyArrears, load_accounts
 from tests.unit.review.builders import NOW, case, hand_over, recommendation
 
@@ -105,6 +107,38 @@ def test_what_the_policy_would_approve_goes_to_a_person_while_issuing_stands_sti
     assert cases.approval_obstacles(subject, NOW) == [OVER_BOUND]
     subject.dormancy = figure(200)  # what was found stays, what hinders is gone
     assert cases.approval_obstacles(subject, NOW) == []
+
+
+@pytest.mark.parametrize("told", [(), ("CARDS_MANY",), ("BUREAU_ADVERSE",)])
+def test_a_suspicion_is_not_told_by_what_is_said_while_issuing_stands_still(
+    told: tuple[str, ...],
+) -> None:
+    outcome = {(): "approve", ("CARDS_MANY",): "refer"}.get(told, "decline")
+    shown = []
+    for of_it, findings in ((outcome, told), ("hold", (*told, "WATCHLIST_HIT"))):
+        subject = case()
+        subject.hand_over = hand_over(new_to_bank=False)
+        subject.dormancy = figure(201)
+        found = recommendation(outcome=of_it, findings=findings)
+        list(cases.apply_recommendation(subject, found, NOW, sampled=True))
+        assert subject.recommendation is not None
+        shown.append(reason_codes.without_suspicion(subject.recommendation.findings))
+    assert shown[0] == shown[1]
+
+
+def test_a_suspicion_is_not_told_by_the_amount() -> None:
+    amounts = set()
+    for outcome, findings, limit in (
+        ("refer", ("BUREAU_ADVERSE", "SAMPLED"), 0),
+        ("hold", ("BUREAU_ADVERSE", "WATCHLIST_HIT", "SAMPLED"), 20_000),
+    ):
+        subject = case()
+        subject.need_hand_over().requested_limit = Money.of(50_000)
+        subject.recommendation = recommendation(
+            outcome=outcome, findings=findings, limit=Money.of(limit)
+        )
+        amounts.add(subject.amount)
+    assert amounts == {Money.of(50_000)}
 
 
 def test_a_decline_is_decided_while_issuing_stands_still() -> None:

@@ -784,6 +784,18 @@ def test_what_the_bank_lowers_takes_nothing_away_before_it_takes_effect() -> Non
     assert limit_changes.limit_now(case) == Money.of(10_000)
 
 
+def test_a_second_lowering_does_not_put_off_what_the_first_ends() -> None:
+    case, _effects, _end = temporary()
+    list(limit_changes.decide_lower(case, "c-4", Money.of(10_000), WORDS, FIRST, NOW))
+    first = event(list(limit_changes.decide_sign(case, SECOND, NOW)), review.LimitChangeDecided)
+    later = NOW + timedelta(days=1)
+    list(limit_changes.decide_lower(case, "c-5", Money.of(8_000), WORDS, FIRST, later))
+    effects = list(limit_changes.decide_sign(case, SECOND, later))
+    assert event(effects, review.LimitChangeDecided).effective_on > first.effective_on
+    begins = end_of_day(first.effective_on - timedelta(days=1))
+    assert [one.at for one in effects if isinstance(one, Deadline)] == [begins]
+
+
 def test_a_temporary_limit_that_ends_before_leaves_the_lasting_one_until_the_lower_one() -> None:
     case, _effects, end = temporary()
     late = end - timedelta(days=1)
