@@ -118,6 +118,14 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _by_chance_in_production(self) -> Self:
+        if self.sampled_share == 0 and self.environment is Environment.PRODUCTION:
+            raise ValueError(
+                "sampled_share 0 would tell whom it still names: production refuses it"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _user_is_service(self) -> Self:
         if not self.kafka_user and self.service:
             # frozen against its users, not against its own defaults

@@ -65,3 +65,12 @@ def test_an_unknown_zone_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BANKA_BUSINESS_ZONE", "Asia/Beijing-ish")
     with pytest.raises(SettingsError, match="time zone"):
         load_settings("intake")
+
+
+def test_production_looks_at_some_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BANKA_ENVIRONMENT", raising=False)
+    monkeypatch.setenv("BANKA_SAMPLED_SHARE", "0")
+    with pytest.raises(SettingsError, match="sampled_share 0"):
+        load_settings("review")
+    monkeypatch.setenv("BANKA_SAMPLED_SHARE", "0.02")
+    assert load_settings("review").sampled_share == 0.02
