@@ -211,13 +211,17 @@ def put_right_since(check: Check, case: Case) -> bool:
     return check.name == "bureau" and corrected is not None and check.requested_at < corrected
 
 
+def wrong_by_now(check: Check, case: Case) -> bool:
+    """Whether the answer is about somebody else than the form names now, or by a credit report that
+    was put right since."""
+    return put_right_since(check, case) or not about_this_person(check, case.need_hand_over())
+
+
 def still_holds(check: Check, now: datetime, case: Case) -> bool:
     """Whether a decision may still rest on this answer: within its validity, about the person as
     the form names them now, screened with the lists as they are, and no report that was put right
     since."""
-    if not of_these_lists(check, case.lists) or put_right_since(check, case):
-        return False
-    if not about_this_person(check, case.need_hand_over()):
+    if not of_these_lists(check, case.lists) or wrong_by_now(check, case):
         return False
     return check.outcome == "answered" and check.valid_until is not None and now < check.valid_until
 
@@ -1083,13 +1087,12 @@ def _declinable(case: Case, reason: str, note: str) -> None:
 
 
 def _refuse_wrong(case: Case) -> None:
-    """Refuse to decline anybody by an answer about somebody else, or by a credit report that was
-    put right since."""
-    for check in case.checks.values():
-        if check.name not in ASKED or check.outcome != "answered":
-            continue
-        if put_right_since(check, case) or not about_this_person(check, case.need_hand_over()):
-            raise CaseError("answer-wrong", "An answer was corrected since: ask again first")
+    """Refuse to decline anybody by an answer that is known to be wrong by now."""
+    answered = (
+        one for one in case.checks.values() if one.name in ASKED and one.outcome == "answered"
+    )
+    if any(wrong_by_now(one, case) for one in answered):
+        raise CaseError("answer-wrong", "An answer was corrected since: ask again first")
 
 
 def decide_propose_decline(
